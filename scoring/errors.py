@@ -1,0 +1,130 @@
+"""Every failure by name, and whether trying again can help.
+
+Each message says what was found, what was expected and what to do next::
+
+    NightshiftError
+    ├── Retryable                 heals by itself: try again
+    │   ├── SourceUnavailable     the source database does not answer
+    │   ├── WarehouseUnavailable  the warehouse does not answer, or a lock was not granted in time
+    │   └── RegistryUnavailable   the model registry does not answer
+    └── Permanent                 somebody has to change something first
+        ├── SettingsError         an environment variable is missing or malformed
+        ├── JobFileError          jobs/<job>.yaml is not valid
+        ├── NightError            no night, or one that does not exist
+        ├── SourceQueryError      the job's SQL does not run
+        ├── ContractError         the SQL's result lacks columns or has the wrong types
+        ├── EmptyNight            the SQL returned no rows
+        ├── ChampionMissing       no model version was champion at that night
+        ├── VersionMissing        the registry has no such version
+        ├── ArtifactMismatch      the artifact's sha256 is not the registered one
+        ├── GoldenRowsMismatch    the artifact no longer gives the predictions it gave at training
+        ├── PredictionError       the pipeline's output is not one finite prediction per row
+        ├── ReconciliationError   counts of extracted, scored, quarantined, loaded rows disagree
+        ├── NightHeld             the publish gate refused the night; nothing was published
+        ├── RunMissing            the ledger has no such run, or it is in the wrong state
+        └── TrainingDataError     the training window cannot give a model
+"""
+
+from __future__ import annotations
+
+
+class NightshiftError(Exception):
+    """A failure with a name, and a message that says found, expected and the next step.
+
+    >>> print(EmptyNight("night 2013-04-01 of flight_delay", found="0 rows", expected="at least 1",
+    ...                  next_step="check the source"))
+    night 2013-04-01 of flight_delay: found 0 rows; expected at least 1. Next: check the source.
+    """
+
+    retryable = False
+
+    def __init__(self, what: str, *, found: str = "", expected: str = "", next_step: str = "") -> None:
+        facts = "; ".join(
+            part for part in (f"found {found}" if found else "", f"expected {expected}" if expected else "") if part
+        )
+        message = f"{what}: {facts}" if facts else what
+        if next_step:
+            message = f"{message.rstrip('.')}. Next: {next_step.rstrip('.')}."
+        super().__init__(message)
+
+
+class Retryable(NightshiftError):
+    """A failure that heals by itself: trying again is right."""
+
+    retryable = True
+
+
+class Permanent(NightshiftError):
+    """A failure that stays until somebody changes something: trying again is wrong."""
+
+
+class SourceUnavailable(Retryable):
+    """The source database does not answer."""
+
+
+class WarehouseUnavailable(Retryable):
+    """The warehouse does not answer, or a lock was not granted in time."""
+
+
+class RegistryUnavailable(Retryable):
+    """The model registry does not answer."""
+
+
+class SettingsError(Permanent):
+    """An environment variable is missing or malformed."""
+
+
+class JobFileError(Permanent):
+    """A job file is not valid; the message names file, path in the file, found and expected."""
+
+
+class NightError(Permanent):
+    """No night was given, or one that is not a date."""
+
+
+class SourceQueryError(Permanent):
+    """The job's SQL does not run on the source."""
+
+
+class ContractError(Permanent):
+    """The SQL's result lacks columns, or a column has a type that cannot be read as the declared one."""
+
+
+class EmptyNight(Permanent):
+    """The SQL returned no rows for the night."""
+
+
+class ChampionMissing(Permanent):
+    """No model version was champion at that night."""
+
+
+class VersionMissing(Permanent):
+    """The registry has no such model version."""
+
+
+class ArtifactMismatch(Permanent):
+    """The artifact's sha256 is not the registered one; it was not unpickled."""
+
+
+class GoldenRowsMismatch(Permanent):
+    """The loaded artifact does not give the predictions that it gave at training."""
+
+
+class PredictionError(Permanent):
+    """The pipeline did not give one finite prediction per row."""
+
+
+class ReconciliationError(Permanent):
+    """Extracted, scored, quarantined, staged and loaded row counts disagree."""
+
+
+class NightHeld(Permanent):
+    """The publish gate refused the night: the rows are loaded but not visible."""
+
+
+class RunMissing(Permanent):
+    """The ledger has no such run, or the run is not in a state that allows this."""
+
+
+class TrainingDataError(Permanent):
+    """The training window cannot give a model."""

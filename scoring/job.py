@@ -1,0 +1,235 @@
+"""``Job``: a validated ``jobs/<job>.yaml``, and how to read one."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from scoring.errors import JobFileError
+
+Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+ColumnType = Literal["float", "int", "bool", "category", "datetime"]
+KeyType = Literal["int", "string", "datetime", "date"]
+Task = Literal["binary", "multiclass", "regression"]
+RESERVED = {"night", "run_id", "prediction", "probability", "model_version", "scored_at"}
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Schedule(_Strict):
+    """When the DAG runs: once a day, in the job's timezone, for the calendar day that just ended."""
+
+    timezone: str
+    cron: str = Field(default="0 0 * * *", pattern=r"^[0-5]?\d ([01]?\d|2[0-3]) \* \* \*$")
+    first_night: date
+    last_night: date | None = None
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError("not a timezone of the IANA database, for example America/New_York") from None
+        return value
+
+
+class Feature(_Strict):
+    """What one feature column must look like."""
+
+    type: ColumnType
+    nullable: bool = False
+    min: float | None = None
+    max: float | None = None
+    allowed: list[str] | None = None
+    unknown: Literal["count", "quarantine"] = "count"
+    """What happens to a category that the model never saw: counted only, or quarantined."""
+
+    @model_validator(mode="after")
+    def _limits_fit_the_type(self) -> Self:
+        if self.type not in ("float", "int") and (self.min is not None or self.max is not None):
+            raise ValueError(f"min and max need type float or int, not {self.type}")
+        if self.type != "category" and (self.allowed is not None or self.unknown == "quarantine"):
+            raise ValueError(f"allowed and unknown need type category, not {self.type}")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min:g} is above max {self.max:g}")
+        return self
+
+
+class Label(_Strict):
+    """The outcome column of ``labels.sql``, and when it can be trusted."""
+
+    column: Identifier
+    delay_days: int = Field(default=1, ge=0)
+    """Days after the night's end until a label counts as matured."""
+    classes: list[str] | None = None
+    """For multiclass jobs: every class, in the order of the probability columns."""
+
+
+class Training(_Strict):
+    """How a model version is fitted."""
+
+    window_days: int = Field(default=90, ge=1)
+    min_rows: int = Field(default=100, ge=1)
+    holdout_nights: int = Field(default=14, ge=1)
+    """The last nights of the window: scored by a model fitted on the rest, for honest metrics."""
+    reference_rows: int = Field(default=10_000, ge=100)
+
+
+class Gate(_Strict):
+    """Limits a scored night must keep before it becomes visible."""
+
+    min_rows: int = Field(default=1, ge=0)
+    max_quarantine_share: float = Field(default=0.05, ge=0, le=1)
+    max_mean_shift_sd: float = Field(default=1.5, gt=0)
+    """How far the night's mean prediction may lie from the reference mean, in reference standard deviations."""
+
+
+class Limits(_Strict):
+    """What one run may use."""
+
+    retries: int = Field(default=3, ge=0, le=20)
+    retry_delay_seconds: int = Field(default=60, ge=0)
+    task_timeout_minutes: int = Field(default=60, ge=1)
+    parallel_nights: int = Field(default=2, ge=1)
+    parallel_chunks: int = Field(default=2, ge=1)
+
+
+class Job(_Strict):
+    """One model's nightly scoring: what is read, what it must look like, how it is scored and published."""
+
+    name: Identifier
+    description: str = Field(min_length=1)
+    owner: str = Field(min_length=1)
+    tags: list[str] = Field(default_factory=list)
+    schedule: Schedule
+    source: Identifier
+    time_column: Identifier | None = None
+    """A key column of type datetime: rows outside the night's interval are quarantined."""
+    key: dict[Identifier, KeyType] = Field(min_length=1)
+    features: dict[Identifier, Feature] = Field(min_length=1)
+    task: Task
+    label: Label
+    pipeline: str = Field(pattern=r"^[a-zA-Z_][\w.]*:[a-zA-Z_]\w*$")
+    training: Training = Training()
+    chunk_rows: int = Field(default=100_000, ge=1, le=1_000_000)
+    on_empty: Literal["fail", "skip"] = "fail"
+    gate: Gate = Gate()
+    limits: Limits = Limits()
+
+    @model_validator(mode="after")
+    def _columns_are_consistent(self) -> Self:
+        both = sorted(set(self.key) & set(self.features))
+        if both:
+            raise ValueError(f"columns are both key and feature: {both}; select the column twice under two names")
+        reserved = sorted(RESERVED & {*self.key, *self.features})
+        if reserved:
+            raise ValueError(f"column names are reserved for predictions: {reserved}")
+        if self.time_column is not None and self.key.get(self.time_column) != "datetime":
+            raise ValueError(f"time_column {self.time_column!r} must be a key column of type datetime")
+        if self.task == "multiclass" and len(self.label.classes or []) < 3:
+            raise ValueError("task multiclass needs label.classes with at least 3 classes")
+        if self.task != "multiclass" and self.label.classes is not None:
+            raise ValueError(f"label.classes belongs to task multiclass, not {self.task}")
+        if self.probability_columns and len(set(self.probability_columns)) < len(self.probability_columns):
+            raise ValueError("label.classes: two classes give the same column name")
+        return self
+
+    @property
+    def columns(self) -> list[str]:
+        """Return every column that ``features.sql`` must give: keys, then features."""
+        return [*self.key, *self.features]
+
+    @property
+    def probability_columns(self) -> list[str]:
+        """Return the probability columns of the predictions table: none, one, or one per class."""
+        if self.task == "regression":
+            return []
+        if self.task == "binary":
+            return ["probability"]
+        return [f"probability_{re.sub(r'[^a-z0-9]+', '_', name.lower()).strip('_')}" for name in self.label.classes or []]
+
+    def next_night(self, night: date) -> date:
+        """Return the night after ``night``."""
+        return night + timedelta(days=1)
+
+    def pipeline_factory(self) -> Callable[[], Any]:
+        """Return the function that makes the job's unfitted pipeline.
+
+        Raises ``JobFileError`` when the dotted path leads nowhere.
+        """
+        module, _, function = self.pipeline.partition(":")
+        try:
+            factory: Callable[[], Any] = getattr(importlib.import_module(module), function)
+        except (ImportError, AttributeError) as error:
+            raise JobFileError(
+                f"jobs/{self.name}.yaml: pipeline",
+                found=f"{self.pipeline!r} ({error})",
+                expected="module:function that returns an unfitted scikit-learn Pipeline",
+                next_step=f"write {function} in {module.replace('.', '/')}.py",
+            ) from error
+        return factory
+
+
+def load_job(path: Path) -> Job:
+    """Return the job that ``path`` describes.
+
+    Raises ``JobFileError`` that names the file, the path in the file, what was found and what was expected.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise JobFileError(f"{path.name}", found=str(error), expected="a readable YAML file") from error
+    if not isinstance(content, dict):
+        raise JobFileError(f"{path.name}", found=type(content).__name__, expected="a mapping of job settings")
+    try:
+        job = Job.model_validate(content)
+    except ValidationError as error:
+        raise _explain(path, error) from None
+    if job.name != path.stem:
+        raise JobFileError(f"{path.name}: name", found=repr(job.name), expected=f"{path.stem!r}, as the file is called")
+    return job
+
+
+def load_jobs(folder: Path) -> tuple[list[Job], dict[str, JobFileError]]:
+    """Return all valid jobs of ``folder``, and the error of each file that is not valid, by the file's stem."""
+    jobs: list[Job] = []
+    broken: dict[str, JobFileError] = {}
+    for path in sorted(folder.glob("*.yaml")):
+        try:
+            jobs.append(load_job(path))
+        except JobFileError as error:
+            broken[path.stem] = error
+    return jobs, broken
+
+
+def find_job(folder: Path, name: str) -> Job:
+    """Return the job ``name`` of ``folder``, or raise ``JobFileError`` that lists the jobs there are."""
+    path = folder / f"{name}.yaml"
+    if not path.exists():
+        known = [found.stem for found in sorted(folder.glob("*.yaml"))]
+        raise JobFileError(
+            "job", found=repr(name), expected=f"one of {known}", next_step=f"python -m scoring new-job {name}"
+        )
+    return load_job(path)
+
+
+def _explain(path: Path, error: ValidationError) -> JobFileError:
+    """Return all problems of one file in one error, a line each when there are several."""
+    problems = []
+    for item in error.errors():
+        where = ".".join(str(part) for part in item["loc"]) or "(whole file)"
+        found = "" if item["type"] == "missing" or isinstance(item["input"], dict) else f", found {item['input']!r}"
+        expected = "a known key" if item["type"] == "extra_forbidden" else item["msg"].removeprefix("Value error, ")
+        problems.append(f"{where}: expected: {expected}{found}")
+    return JobFileError(f"{path.name}", found="; ".join(problems) if len(problems) == 1 else "\n  - " + "\n  - ".join(problems))

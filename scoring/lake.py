@@ -1,0 +1,130 @@
+"""Every file: run artifacts, immutable per run, and the one current object of a night, replaced atomically."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+Part = Literal["features", "quarantine", "predictions"]
+
+
+@dataclass(frozen=True)
+class WrittenFile:
+    """A Parquet file that was written: where, how many rows, and the sha256 of its bytes."""
+
+    uri: str
+    rows: int
+    sha256: str
+
+
+class Lake:
+    """Files below one root, on a local disk or an object store, by fsspec URL."""
+
+    def __init__(self, root: str) -> None:
+        """Open the lake at ``root``: a folder, or a URL such as ``s3://bucket/prefix``."""
+        self._fs, self._root = fsspec.core.url_to_fs(root)
+        self._local = isinstance(self._fs, fsspec.implementations.local.LocalFileSystem)
+
+    def run_folder(self, job: str, night: date, run_id: str) -> str:
+        """Return the folder of one run's artifacts."""
+        return str(PurePosixPath(self._root, "runs", job, f"night={night}", run_id))
+
+    def part(self, folder: str, part: Part, chunk: int) -> str:
+        """Return the path of one chunk's file in a run folder."""
+        return str(PurePosixPath(folder, f"{part}-{chunk:05d}.parquet"))
+
+    def current(self, job: str, night: date) -> str:
+        """Return the path of the one object that holds a night's published predictions."""
+        return str(PurePosixPath(self._root, "predictions", job, f"night={night}", "predictions.parquet"))
+
+    def write(self, path: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch], facts: dict[str, str]) -> WrittenFile:
+        """Write batches as one Parquet file that appears whole or not at all; return rows and sha256.
+
+        ``facts`` go into the file's metadata. The same rows and facts give the same bytes.
+        """
+        rows = 0
+        with self._appearing(path) as local:
+            with pq.ParquetWriter(local, schema.with_metadata(facts or None), compression="zstd") as writer:
+                for batch in batches:
+                    rows += batch.num_rows
+                    writer.write_batch(batch.cast(schema).replace_schema_metadata(facts or None))
+            digest = _sha256(local)
+        return WrittenFile(path, rows, digest)
+
+    def write_json(self, path: str, content: dict[str, Any]) -> None:
+        """Write a JSON file that appears whole or not at all."""
+        with self._appearing(path) as local:
+            local.write_text(json.dumps(content, sort_keys=True), encoding="utf-8")
+
+    def read_json(self, path: str) -> dict[str, Any]:
+        """Return the content of a JSON file."""
+        content: dict[str, Any] = json.loads(self._fs.cat_file(path))
+        return content
+
+    def batches(self, path: str, rows: int = 65_536) -> Iterator[pa.RecordBatch]:
+        """Yield a Parquet file's rows in batches of at most ``rows`` rows."""
+        with self._fs.open(path, "rb") as opened, pq.ParquetFile(opened) as file:
+            yield from file.iter_batches(batch_size=rows)
+
+    def facts(self, path: str) -> dict[str, str] | None:
+        """Return the metadata of a Parquet file, with its row count under ``rows``; None if there is no file."""
+        if not self._fs.exists(path):
+            return None
+        with self._fs.open(path, "rb") as opened, pq.ParquetFile(opened) as file:
+            metadata = {key.decode(): value.decode() for key, value in (file.schema_arrow.metadata or {}).items()}
+            return {**metadata, "rows": str(file.metadata.num_rows)}
+
+    def exists(self, path: str) -> bool:
+        """Return whether there is a file at ``path``."""
+        return bool(self._fs.exists(path))
+
+    def nights(self, job: str) -> list[date]:
+        """Return the nights of a job that have a current object."""
+        found = self._fs.glob(str(PurePosixPath(self._root, "predictions", job, "night=*", "predictions.parquet")))
+        return sorted(date.fromisoformat(PurePosixPath(path).parent.name.removeprefix("night=")) for path in found)
+
+    def remove(self, path: str) -> None:
+        """Remove a file or folder, if it is there."""
+        if self._fs.exists(path):
+            self._fs.rm(path, recursive=True)
+
+    @contextmanager
+    def _appearing(self, path: str) -> Iterator[Path]:
+        """Give a local file to write; afterwards it stands at ``path``, whole. On an error nothing appears."""
+        folder = Path(path).parent if self._local else Path(tempfile.gettempdir())
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".writing-", delete=False) as opened:
+            local = Path(opened.name)
+        try:
+            yield local
+            if self._local:
+                local.chmod(0o644)
+                _flush(local)
+                local.replace(path)
+            else:
+                self._fs.put_file(str(local), path)
+        finally:
+            local.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    import os
+
+    with path.open("rb") as opened:
+        os.fsync(opened.fileno())
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

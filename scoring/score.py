@@ -1,0 +1,190 @@
+"""Batch + fitted pipeline → predictions, one row per row. Nothing here fits anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol, Self
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from scoring.contract import ARROW_TYPES
+from scoring.errors import PredictionError
+from scoring.job import Job
+
+
+class Pipeline(Protocol):
+    """What scoring needs of a fitted scikit-learn pipeline."""
+
+    def predict(self, X: pd.DataFrame) -> np.ndarray:
+        """Return one prediction per row."""
+
+
+def to_frame(batch: pa.RecordBatch | pa.Table, job: Job) -> pd.DataFrame:
+    """Return the job's features as the frame that every pipeline sees, at training and at scoring alike.
+
+    Numbers and bools are float64 with NaN for null; categories are object columns with NaN for null; datetimes are
+    datetime64[us, UTC] with NaT. A null is one thing everywhere: a mix of None and NaN moves probabilities.
+    """
+    return pd.DataFrame({name: _column(batch.column(name), feature.type) for name, feature in job.features.items()})
+
+
+def _column(column: pa.Array | pa.ChunkedArray, kind: str) -> Any:
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    if kind == "datetime":
+        return column.to_pandas()
+    if kind != "category":
+        return pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False)
+    encoded = column.dictionary_encode()
+    values = np.array([*encoded.dictionary.to_pylist(), np.nan], dtype=object)
+    codes = pc.fill_null(encoded.indices, len(values) - 1).to_numpy()
+    return values[codes]
+
+
+def prediction_schema(job: Job) -> pa.Schema:
+    """Return the schema of a predictions file: keys, ``prediction``, and the probability columns of the task."""
+    kind = {"binary": pa.bool_(), "multiclass": pa.string(), "regression": pa.float64()}[job.task]
+    keys = [(name, ARROW_TYPES[key]) for name, key in job.key.items()]
+    return pa.schema([*keys, ("prediction", kind), *((name, pa.float64()) for name in job.probability_columns)])
+
+
+def predict(pipeline: Any, batch: pa.RecordBatch, job: Job) -> pa.RecordBatch:
+    """Return one prediction per row of ``batch``, in its order, with the row's key.
+
+    Raises ``PredictionError`` when the pipeline fails, or gives another number of rows, other classes than the job
+    declares, or a value that is not finite.
+    """
+    schema = prediction_schema(job)
+    keys = [batch.column(name) for name in job.key]
+    if batch.num_rows == 0:
+        return pa.RecordBatch.from_pylist([], schema)
+    frame = to_frame(batch, job)
+    values = _numbers(pipeline, frame, job)
+    columns = {"regression": _regression, "binary": _binary, "multiclass": _multiclass}[job.task](values, job)
+    return pa.RecordBatch.from_arrays([*keys, *columns], schema=schema)
+
+
+def _numbers(pipeline: Any, frame: pd.DataFrame, job: Job) -> np.ndarray:
+    """Return the pipeline's raw output: shape (rows,) for regression, (rows, classes) otherwise."""
+    shape: tuple[int, ...] = (len(frame),)
+    if job.task != "regression":
+        shape = (len(frame), len(_check_classes(pipeline, job)))
+    try:
+        values = np.asarray(pipeline.predict(frame) if job.task == "regression" else pipeline.predict_proba(frame))
+    except Exception as error:  # whatever a pipeline raises is its own: named and raised again
+        raise PredictionError(f"pipeline of {job.name}", found=f"{type(error).__name__}: {error}") from error
+    if values.shape != shape:
+        raise PredictionError(f"predictions of {job.name}", found=f"shape {values.shape}", expected=f"shape {shape}")
+    bad = int((~np.isfinite(values)).reshape(len(frame), -1).any(axis=1).sum())
+    if bad:
+        raise PredictionError(f"predictions of {job.name}", found=f"{bad} rows not finite", expected="finite numbers")
+    return values.astype(np.float64, copy=False)
+
+
+def _check_classes(pipeline: Any, job: Job) -> list[Any]:
+    classes = list(pipeline.classes_)
+    expected = [0, 1] if job.task == "binary" else sorted(job.label.classes or [])
+    if [str(c) for c in classes] != [str(c) for c in expected] and not (job.task == "binary" and classes == [False, True]):
+        raise PredictionError(f"classes of the pipeline of {job.name}", found=str(classes), expected=str(expected))
+    return classes
+
+
+def _regression(values: np.ndarray, job: Job) -> list[pa.Array]:
+    return [pa.array(values)]
+
+
+def _binary(values: np.ndarray, job: Job) -> list[pa.Array]:
+    probability = np.ascontiguousarray(values[:, 1])
+    return [pa.array(probability >= 0.5), pa.array(probability)]
+
+
+def _multiclass(values: np.ndarray, job: Job) -> list[pa.Array]:
+    declared = job.label.classes or []
+    order = np.argsort(np.argsort(declared))  # the pipeline's classes are sorted, the job's as declared
+    values = values[:, order]
+    names = np.array(declared, dtype=object)
+    return [pa.array(names[values.argmax(axis=1)], pa.string()), *(pa.array(column.copy()) for column in values.T)]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Mergeable facts of predictions: what the publish gate compares with the reference."""
+
+    rows: int = 0
+    nulls: int = 0
+    total: float = 0.0
+    squares: float = 0.0
+    low: float = float("inf")
+    high: float = float("-inf")
+
+    @classmethod
+    def of(cls, predictions: pa.RecordBatch | pa.Table, job: Job) -> Self:
+        """Return the summary of the number that stands for a prediction.
+
+        That is the probability (binary), the highest probability (multiclass) or the prediction (regression).
+        """
+        nulls = sum(predictions.column(name).null_count for name in ("prediction", *job.probability_columns))
+        if predictions.num_rows == 0:
+            return cls()
+        columns = [np.asarray(predictions.column(name)) for name in job.probability_columns or ["prediction"]]
+        values = np.max(np.stack(columns), axis=0).astype(np.float64)
+        return cls(
+            rows=len(values), nulls=nulls, total=float(values.sum()), squares=float(np.square(values).sum()),
+            low=float(values.min()), high=float(values.max()),
+        )  # fmt: skip
+
+    def __add__(self, other: Summary) -> Summary:
+        """Return the summary of both parts together."""
+        return Summary(
+            self.rows + other.rows, self.nulls + other.nulls, self.total + other.total, self.squares + other.squares,
+            min(self.low, other.low), max(self.high, other.high),
+        )  # fmt: skip
+
+    @property
+    def mean(self) -> float:
+        """Return the mean, or NaN of no rows."""
+        return self.total / self.rows if self.rows else float("nan")
+
+    @property
+    def sd(self) -> float:
+        """Return the standard deviation, or NaN of no rows."""
+        if not self.rows:
+            return float("nan")
+        return float(np.sqrt(max(self.squares / self.rows - self.mean**2, 0.0)))
+
+    def as_dict(self) -> dict[str, float]:
+        """Return the fields, for JSON; infinities of an empty summary become null."""
+        return {name: value for name, value in asdict(self).items() if np.isfinite(value)}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, float]) -> Self:
+        """Return the summary that ``as_dict`` wrote."""
+        return cls(**content)  # type: ignore[arg-type]
+
+
+def gate_reasons(job: Job, scored: Summary, quarantined: int, reference: Summary) -> list[str]:
+    """Return why the publish gate refuses a night, one sentence each; an empty list means it passes."""
+    gate = job.gate
+    extracted = scored.rows + quarantined
+    share = quarantined / extracted if extracted else 0.0
+    reasons = []
+    if scored.rows < gate.min_rows:
+        reasons.append(f"{scored.rows} rows scored, gate.min_rows is {gate.min_rows}")
+    if share > gate.max_quarantine_share:
+        reasons.append(f"{share:.1%} of rows quarantined, gate.max_quarantine_share is {gate.max_quarantine_share:.1%}")
+    if scored.nulls:
+        reasons.append(f"{scored.nulls} null predictions")
+    if scored.rows and reference.sd > 0:
+        shift = abs(scored.mean - reference.mean) / reference.sd
+        if shift > gate.max_mean_shift_sd:
+            reasons.append(
+                f"mean prediction {scored.mean:.4g} lies {shift:.1f} reference sd from the reference mean "
+                f"{reference.mean:.4g}, gate.max_mean_shift_sd is {gate.max_mean_shift_sd:g}"
+            )
+        if scored.rows >= 100 and scored.sd == 0:
+            reasons.append(f"all {scored.rows} predictions are {scored.mean:.4g}, the reference sd is {reference.sd:.4g}")
+    return reasons

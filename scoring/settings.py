@@ -1,0 +1,111 @@
+"""The only reader of the environment: where everything is, with secrets masked in every repr."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from scoring import __version__
+from scoring.errors import SettingsError
+
+HOME = Path(__file__).resolve().parent.parent
+QUIET = {"DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "SCARF_ANALYTICS": "false", "GIT_PYTHON_REFRESH": "quiet"}
+PASSIVE_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
+
+
+class Settings(BaseSettings):
+    """Where sources, warehouse, registry and lake are; every URL may stay unset for the embedded default.
+
+    Read from ``NIGHTSHIFT_*`` variables and, below them, from ``nightshift.env`` in the project folder.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="NIGHTSHIFT_", env_nested_delimiter="__", env_file=HOME / "nightshift.env", frozen=True, extra="ignore"
+    )
+
+    home: Path = HOME
+    data_dir: Path = HOME / "data"
+    jobs_dir: Path = HOME / "jobs"
+    sql_dir: Path = HOME / "sql"
+    sources: dict[str, SecretStr] = Field(default_factory=dict)
+    """Source databases by the name that job files use: ``NIGHTSHIFT_SOURCES__<NAME>=<SQLAlchemy URL>``."""
+    warehouse_url: SecretStr | None = None
+    analyst_url: SecretStr | None = None
+    registry_url: SecretStr | None = None
+    """MLflow tracking and registry URI; a server (http…) or a database."""
+    artifacts_url: str | None = None
+    lake_url: str | None = None
+    code_version: str | None = None
+    score_threads: int = Field(default=2, ge=1, le=64)
+    airflow_port: int = Field(default=8080, ge=1024, le=65535)
+
+    @property
+    def lake_root(self) -> str:
+        """Return the lake's root: an fsspec URL, or a local folder."""
+        return self.lake_url or str(self.data_dir / "lake")
+
+    @property
+    def artifacts_root(self) -> str:
+        """Return where the embedded registry keeps model artifacts."""
+        return self.artifacts_url or str(self.data_dir / "models")
+
+    @property
+    def postgres_dir(self) -> Path:
+        """Return the folder of the embedded PostgreSQL cluster."""
+        return self.data_dir / "postgres"
+
+    @property
+    def airflow_home(self) -> Path:
+        """Return the folder of the local Airflow."""
+        return self.data_dir / "airflow"
+
+    def sql_path(self, job: str, statement: str) -> Path:
+        """Return the path of one statement of a job, ``sql/<job>/<statement>.sql``."""
+        return self.sql_dir / job / f"{statement}.sql"
+
+
+@lru_cache(maxsize=1)
+def load_settings() -> Settings:
+    """Return the settings of this process, read once."""
+    quiet_telemetry()
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        name = "NIGHTSHIFT_" + "__".join(str(part) for part in first["loc"]).upper()
+        raise SettingsError(f"environment variable {name}", found=first["msg"], next_step="see README, Settings") from None
+
+
+def quiet_telemetry() -> None:
+    """Switch off the telemetry of evidently, mlflow and airflow, and OpenMP's spinning, in this process.
+
+    Threads that spin while they wait made one fit 5-20 times slower on a busy two-core machine, so they sleep.
+    Both must be set before the libraries load. A value that is already set stays.
+    """
+    for name, value in {**QUIET, **PASSIVE_THREADS}.items():
+        os.environ.setdefault(name, value)
+
+
+def child_environment(extra: dict[str, str]) -> dict[str, str]:
+    """Return the environment for a child process: this one's, quiet, with ``extra`` on top."""
+    quiet_telemetry()
+    return {**os.environ, **extra}
+
+
+def code_version(settings: Settings) -> str:
+    """Return the version of the code that runs: the setting, the git commit, or the package's version."""
+    if settings.code_version:
+        return settings.code_version
+    try:
+        commit = subprocess.run(
+            ["git", "-C", str(settings.home), "describe", "--always", "--dirty"],
+            capture_output=True, text=True, check=True, timeout=10,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return __version__
+    return f"{__version__}+{commit.stdout.strip()}"

@@ -1,0 +1,222 @@
+"""Runs a job's SQL on its source and streams Arrow record batches with bounded memory, in key order."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import adbc_driver_manager
+import adbc_driver_postgresql.dbapi
+import pyarrow as pa
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from scoring.contract import require_columns
+from scoring.errors import SourceQueryError, SourceUnavailable
+from scoring.interval import DataInterval
+
+_PARAMETERS = ("interval_start", "interval_end")
+_CURSOR = "nightshift_night"
+_SQLITE_SECONDS = "%(year)04d-%(month)02d-%(day)02d %(hour)02d:%(minute)02d:%(second)02d"
+_UNREACHABLE_STATES = ("08", "53", "57P", "40001", "40P01", "55P03")
+"""PostgreSQL error classes that heal: connection, resources, shutdown, serialization, deadlock, lock."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """One statement of a job: its file, the columns its result must have, and the keys it is ordered by."""
+
+    path: Path
+    columns: tuple[str, ...]
+    order_by: tuple[str, ...]
+    text_keys: frozenset[str] = frozenset()
+    """Keys ordered as bytes, so that the order is the same on every server whatever its collation."""
+
+    @property
+    def name(self) -> str:
+        """Return the path as people write it, ``sql/<job>/<statement>.sql``."""
+        return f"sql/{self.path.parent.name}/{self.path.name}"
+
+    @property
+    def text(self) -> str:
+        """Return the SQL as written, without a trailing semicolon."""
+        try:
+            return self.path.read_text(encoding="utf-8").strip().rstrip(";")
+        except OSError as error:
+            raise SourceQueryError(self.name, found="no such file", expected="the job's SQL") from error
+
+    @property
+    def sha256(self) -> str:
+        """Return the hex sha256 of the SQL as written."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+@contextmanager
+def stream(url: str, query: Query, interval: DataInterval, rows: int) -> Iterator[Iterator[pa.RecordBatch]]:
+    """Give an iterator over the query's rows as record batches of at most ``rows`` rows, ordered by the key.
+
+    At least one batch comes, empty if there are no rows. The interval's ends are bound, never formatted; the
+    transaction is read-only; memory is bounded by ``rows``. Raises ``SourceUnavailable`` (trying again helps),
+    ``SourceQueryError`` or ``ContractError`` (a column is missing).
+    """
+    with _translated(query):
+        kind = sa.make_url(url).get_backend_name()
+    opened = _stream_postgresql if kind == "postgresql" else _stream_any
+    with opened(url, query, interval, rows) as batches:
+        yield batches
+
+
+@contextmanager
+def _stream_postgresql(url: str, query: Query, interval: DataInterval, rows: int) -> Iterator[Iterator[pa.RecordBatch]]:
+    """Fetch Arrow batches through ADBC from a server-side cursor: COPY, its faster way, takes no bound parameters."""
+    dialect = postgresql.dialect(paramstyle="numeric_dollar")
+    with _translated(query), closing(adbc_driver_postgresql.dbapi.connect(libpq_url(url))) as connection:
+        cursor = connection.cursor()
+        cursor.execute("set transaction isolation level repeatable read, read only")
+        cursor.execute("set local cursor_tuple_fraction = 1.0")  # all rows will be read: plan for that
+        cursor.execute("set local timezone = 'UTC'")
+        cursor.adbc_statement.set_options(**{"adbc.postgresql.use_copy": "false"})
+        probe, bound = _compiled(_limited(query), dialect, interval)
+        cursor.execute(probe, parameters=bound)
+        require_columns(query.name, query.columns, cursor.fetch_arrow_table().column_names)
+        ordered, bound = _compiled(_ordered(query, "C"), dialect, interval)
+        cursor.execute(f"declare {_CURSOR} no scroll cursor for {ordered}", parameters=bound)
+        yield _fetch(cursor, rows, query)
+        connection.rollback()
+
+
+def _fetch(cursor: Any, rows: int, query: Query) -> Iterator[pa.RecordBatch]:
+    count = rows
+    first = True
+    while count == rows or first:
+        with _translated(query):
+            cursor.execute(f"fetch forward {rows:d} from {_CURSOR}")
+            table = cursor.fetch_arrow_table()
+        count = table.num_rows
+        if count or first:
+            yield _one_batch(table)
+        first = False
+
+
+def _one_batch(table: pa.Table) -> pa.RecordBatch:
+    schema = pa.schema([field.remove_metadata() for field in table.schema])
+    arrays = [column.combine_chunks() for column in table.columns]
+    return pa.RecordBatch.from_arrays([a.storage if isinstance(a, pa.ExtensionArray) else a for a in arrays], schema.names)
+
+
+@contextmanager
+def _stream_any(url: str, query: Query, interval: DataInterval, rows: int) -> Iterator[Iterator[pa.RecordBatch]]:
+    """Fetch rows through SQLAlchemy, with a server-side cursor where the driver has one."""
+    with _translated(query):
+        engine = sa.create_engine(url, poolclass=sa.pool.NullPool)
+    kind: sa.types.TypeEngine[Any] = sa.DateTime(timezone=True)
+    values = {"interval_start": interval.start, "interval_end": interval.end}
+    if engine.dialect.name == "sqlite":  # which stores text: bind what datetime() prints
+        kind = sqlite.DATETIME(storage_format=_SQLITE_SECONDS)
+        values = {name: value.replace(tzinfo=None) for name, value in values.items()}
+    with _translated(query), engine.connect() as connection:
+        _make_read_only(connection)
+        probe = connection.execute(_limited(query, kind), values)
+        require_columns(query.name, query.columns, list(probe.keys()))
+        streaming = connection.execution_options(stream_results=True, yield_per=rows)
+        yield _partitions(streaming.execute(_ordered(query, None, kind), values), rows, query)
+        connection.rollback()
+
+
+def _partitions(result: sa.CursorResult[Any], rows: int, query: Query) -> Iterator[pa.RecordBatch]:
+    names = list(result.keys())
+    empty = True
+    parts = result.partitions(rows)
+    while True:
+        with _translated(query):
+            part = next(parts, None)
+        if part is None:
+            break
+        empty = False
+        yield pa.RecordBatch.from_arrays([_array(values) for values in zip(*part, strict=True)], names)
+    if empty:
+        yield pa.RecordBatch.from_arrays([pa.nulls(0) for _ in names], names)
+
+
+def _array(values: tuple[Any, ...]) -> pa.Array:
+    """Return the values as the type that Arrow infers; mixed types become text, for the contract to judge."""
+    try:
+        return pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return pa.array([None if value is None else str(value) for value in values], pa.string())
+
+
+def _ordered(query: Query, collation: str | None, kind: sa.types.TypeEngine[Any] | None = None) -> sa.Select[Any]:
+    rows = _rows(query, kind)
+    order: list[sa.ColumnElement[Any]] = []
+    for name in query.order_by:
+        column: sa.ColumnElement[Any] = rows.c[name]
+        order.append(sa.cast(column, sa.Text).collate(collation) if collation and name in query.text_keys else column)
+    return sa.select(sa.text("*")).select_from(rows).order_by(*order)
+
+
+def _limited(query: Query, kind: sa.types.TypeEngine[Any] | None = None) -> sa.Select[Any]:
+    return sa.select(sa.text("*")).select_from(_rows(query, kind)).where(sa.false())
+
+
+def _rows(query: Query, kind: sa.types.TypeEngine[Any] | None) -> sa.Subquery:
+    """Return the statement as a subquery; raises ``SourceQueryError`` unless it binds exactly the interval's ends."""
+    clause = sa.text(query.text)
+    names = set(clause.compile().params)
+    if names != set(_PARAMETERS):
+        raise SourceQueryError(
+            f"{query.name}: parameters",
+            found=str(sorted(names)),
+            expected=":interval_start and :interval_end, and no others",
+            next_step="restrict the rows with <time> >= :interval_start and <time> < :interval_end",
+        )
+    typed = clause.bindparams(*(sa.bindparam(name, type_=kind) for name in _PARAMETERS)) if kind is not None else clause
+    return typed.columns(*(sa.column(name) for name in query.order_by)).subquery("night")
+
+
+def _compiled(statement: sa.Select[Any], dialect: sa.Dialect, interval: DataInterval) -> tuple[str, list[Any]]:
+    compiled = statement.compile(dialect=dialect)
+    values = {"interval_start": interval.start, "interval_end": interval.end}
+    return str(compiled), [values[name] for name in compiled.positiontup or []]
+
+
+def _make_read_only(connection: sa.Connection) -> None:
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("pragma query_only = on")
+    elif connection.dialect.name in ("mysql", "mariadb", "oracle"):
+        connection.exec_driver_sql("set transaction read only")
+
+
+@contextmanager
+def _translated(query: Query) -> Iterator[None]:
+    """Turn the drivers' errors into ours: ``SourceUnavailable`` for what heals, ``SourceQueryError`` for the rest."""
+    try:
+        yield
+    except adbc_driver_manager.Error as error:
+        state = error.sqlstate or ""
+        heals = state.startswith(_UNREACHABLE_STATES) or (not state and "connect" in str(error).lower())
+        raise _named(query, str(error), heals) from error
+    except sa.exc.DBAPIError as error:
+        heals = error.connection_invalidated or isinstance(error, sa.exc.OperationalError)
+        raise _named(query, str(error.orig), heals and "no such" not in str(error.orig)) from error
+    except sa.exc.SQLAlchemyError as error:
+        raise _named(query, str(error), heals=False) from error
+
+
+def _named(query: Query, reason: str, heals: bool) -> SourceUnavailable | SourceQueryError:
+    if heals:
+        return SourceUnavailable(f"source of {query.name}", found=reason, next_step="Airflow tries again by itself")
+    return SourceQueryError(query.name, found=reason, next_step=f"correct {query.name} and run the night again")
+
+
+def libpq_url(url: str) -> str:
+    """Return the SQLAlchemy URL without its driver, as libpq reads it.
+
+    >>> libpq_url("postgresql+psycopg://postgres@/warehouse?host=/run/x")
+    'postgresql://postgres@/warehouse?host=%2Frun%2Fx'
+    """
+    return sa.make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
