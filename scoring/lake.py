@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -17,15 +16,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 Part = Literal["features", "quarantine", "predictions"]
-
-
-@dataclass(frozen=True)
-class WrittenFile:
-    """A Parquet file that was written: where, how many rows, and the sha256 of its bytes."""
-
-    uri: str
-    rows: int
-    sha256: str
 
 
 class Lake:
@@ -48,19 +38,18 @@ class Lake:
         """Return the path of the one object that holds a night's published predictions."""
         return str(PurePosixPath(self._root, "predictions", job, f"night={night}", "predictions.parquet"))
 
-    def write(self, path: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch], facts: dict[str, str]) -> WrittenFile:
-        """Write batches as one Parquet file that appears whole or not at all; return rows and sha256.
+    def write(self, path: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch], facts: dict[str, str]) -> int:
+        """Write batches as one Parquet file that appears whole or not at all; return how many rows it has.
 
         ``facts`` go into the file's metadata. The same rows and facts give the same bytes.
         """
         rows = 0
-        with self._appearing(path) as local:
-            with pq.ParquetWriter(local, schema.with_metadata(facts or None), compression="zstd") as writer:
-                for batch in batches:
-                    rows += batch.num_rows
-                    writer.write_batch(batch.cast(schema).replace_schema_metadata(facts or None))
-            digest = _sha256(local)
-        return WrittenFile(path, rows, digest)
+        labelled = schema.with_metadata(facts or None)
+        with self._appearing(path) as local, pq.ParquetWriter(local, labelled, compression="zstd") as writer:
+            for batch in batches:
+                rows += batch.num_rows
+                writer.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=labelled))
+        return rows
 
     def write_json(self, path: str, content: dict[str, Any]) -> None:
         """Write a JSON file that appears whole or not at all."""
@@ -119,12 +108,5 @@ class Lake:
 
 
 def _flush(path: Path) -> None:
-    import os
-
     with path.open("rb") as opened:
         os.fsync(opened.fileno())
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -185,6 +185,6 @@ def gate_reasons(job: Job, scored: Summary, quarantined: int, reference: Summary
                 f"mean prediction {scored.mean:.4g} lies {shift:.1f} reference sd from the reference mean "
                 f"{reference.mean:.4g}, gate.max_mean_shift_sd is {gate.max_mean_shift_sd:g}"
             )
-        if scored.rows >= 100 and scored.sd == 0:
+        if scored.rows >= 100 and scored.low == scored.high:
             reasons.append(f"all {scored.rows} predictions are {scored.mean:.4g}, the reference sd is {reference.sd:.4g}")
     return reasons

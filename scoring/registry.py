@@ -1,0 +1,231 @@
+"""Model versions: registered with a sha256, found by number, loaded only after the sha256 matched."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import platform
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.metadata import version as library_version
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import joblib
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from scoring import embedded
+from scoring.errors import ArtifactMismatch, GoldenRowsMismatch, RegistryUnavailable, VersionMissing
+from scoring.job import Job
+from scoring.score import Summary, predict
+from scoring.settings import Settings
+
+ARTIFACT = "pipeline.joblib"
+GOLDEN_TOLERANCE = 1e-9
+LIBRARIES = ("scikit-learn", "numpy", "pandas", "pyarrow", "joblib", "scipy")
+
+
+@dataclass(frozen=True)
+class VersionRef:
+    """One registered model version: enough to load it, verified."""
+
+    job: str
+    version: int
+    sha256: str
+    uri: str
+    """Folder of the version's files: a path, or an MLflow artifact URI."""
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """A loaded version: the fitted pipeline and what was stored with it."""
+
+    ref: VersionRef
+    pipeline: Any = field(repr=False)
+    facts: dict[str, Any] = field(repr=False)
+    profile: dict[str, Any] = field(repr=False)
+
+    @property
+    def reference(self) -> Summary:
+        """Return the summary of the predictions on the reference."""
+        return Summary.from_dict(self.profile["prediction"])
+
+    @property
+    def categories(self) -> dict[str, list[str]]:
+        """Return the categories seen at training, by column."""
+        return dict(self.profile["categories"])
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of Python and the libraries that a prediction depends on."""
+    return {"python": platform.python_version(), **{name: library_version(name) for name in LIBRARIES}}
+
+
+class Registry:
+    """The MLflow registry; MLflow is imported at the first call that needs it (2.7 s)."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Use the registry that the settings name, or the embedded one."""
+        self._settings = settings
+
+    def register(self, job: str, folder: Path, facts: Mapping[str, Any], metrics: Mapping[str, float]) -> VersionRef:
+        """Store the files of ``folder`` as a new version of ``job`` and return it."""
+        digest = _sha256((folder / ARTIFACT).read_bytes())
+        with self._client() as client:
+            run = client.create_run(self._experiment(client, job), run_name=f"{job} until {facts['until']}")
+            client.log_artifacts(run.info.run_id, str(folder), artifact_path="version")
+            for name in ("since", "until", "rows", "code_version", "features_sql_sha256", "labels_sql_sha256"):
+                client.log_param(run.info.run_id, name, facts[name])
+            for name, value in metrics.items():
+                client.log_metric(run.info.run_id, name, value)
+            client.set_terminated(run.info.run_id)
+            _ensure_model(client, job)
+            source = f"{run.info.artifact_uri}/version"
+            made = client.create_model_version(job, source, run.info.run_id, tags={"sha256": digest}, await_creation_for=0)
+            return VersionRef(job, int(made.version), digest, source)
+
+    def resolve(self, job: str, version: int) -> VersionRef:
+        """Return version ``version`` of ``job``; raises ``VersionMissing`` that lists the versions there are."""
+        known = self.versions(job)
+        for ref in known:
+            if ref.version == version:
+                return ref
+        raise VersionMissing(
+            f"model version {version} of {job}",
+            found=f"versions {[ref.version for ref in known]}",
+            next_step=f"see `python -m scoring models {job}`",
+        )
+
+    def versions(self, job: str) -> list[VersionRef]:
+        """Return all versions of a job, oldest first."""
+        with self._client() as client:
+            found = client.search_model_versions(f"name = '{job}'")
+            refs = [VersionRef(job, int(one.version), one.tags.get("sha256", ""), one.source) for one in found]
+        return sorted(refs, key=lambda ref: ref.version)
+
+    def set_alias(self, job: str, alias: str, version: int) -> None:
+        """Point an alias (``champion``, ``challenger``) at a version."""
+        with self._client() as client:
+            client.set_registered_model_alias(job, alias, str(version))
+
+    def aliases(self, job: str) -> dict[str, int]:
+        """Return the version that each alias of a job points at."""
+        with self._client() as client:
+            found = client.search_registered_models(f"name = '{job}'")
+            return {alias: int(number) for one in found for alias, number in one.aliases.items()}
+
+    def facts(self, ref: VersionRef) -> dict[str, Any]:
+        """Return the training facts stored with a version."""
+        facts: dict[str, Any] = json.loads((self._local(ref) / "facts.json").read_text(encoding="utf-8"))
+        return facts
+
+    def load(self, ref: VersionRef, job: Job) -> ModelVersion:
+        """Return the version, its sha256 verified before unpickling and its golden rows scored again.
+
+        Raises ``ArtifactMismatch``, ``GoldenRowsMismatch`` or ``RegistryUnavailable``.
+        """
+        return _load(self._local(ref), ref, job.model_dump_json())
+
+    def _local(self, ref: VersionRef) -> Path:
+        """Return a local folder with the version's files, downloading them once if they are elsewhere."""
+        parts = urlsplit(ref.uri)
+        if parts.scheme in ("", "file"):
+            return Path(unquote(parts.path))
+        cache = self._settings.data_dir / "cache" / "models" / f"{ref.job}-{ref.version}-{ref.sha256[:12]}"
+        if not (cache / ARTIFACT).exists():
+            with self._client():
+                import mlflow
+
+                mlflow.artifacts.download_artifacts(artifact_uri=ref.uri, dst_path=str(cache), tracking_uri=self._uri())
+        found = next(cache.rglob(ARTIFACT), cache / ARTIFACT)
+        return found.parent
+
+    def _uri(self) -> str:
+        if self._settings.registry_url is not None:
+            return self._settings.registry_url.get_secret_value()
+        return embedded.url(self._settings.postgres_dir, "registry")
+
+    @contextmanager
+    def _client(self) -> Iterator[Any]:
+        """Give an MLflow client; its errors become ``RegistryUnavailable``."""
+        for name in ("mlflow", "alembic"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+        from mlflow.exceptions import MlflowException
+        from mlflow.tracking import MlflowClient
+
+        try:
+            yield _client_for(MlflowClient, self._uri())
+        except MlflowException as error:
+            raise RegistryUnavailable("model registry", found=str(error)) from error
+
+    def _experiment(self, client: Any, job: str) -> str:
+        found = client.get_experiment_by_name(job)
+        if found is not None:
+            return str(found.experiment_id)
+        server = self._uri().startswith("http")
+        return str(client.create_experiment(job, None if server else f"{self._settings.artifacts_root}/{job}"))
+
+
+@lru_cache(maxsize=4)
+def _client_for(kind: Any, uri: str) -> Any:
+    return kind(tracking_uri=uri, registry_uri=uri)
+
+
+def _ensure_model(client: Any, job: str) -> None:
+    if not client.search_registered_models(f"name = '{job}'"):
+        client.create_registered_model(job)
+
+
+@lru_cache(maxsize=4)
+def _load(folder: Path, ref: VersionRef, job_json: str) -> ModelVersion:
+    content = (folder / ARTIFACT).read_bytes()
+    digest = _sha256(content)
+    if digest != ref.sha256:
+        raise ArtifactMismatch(
+            f"model version {ref.version} of {ref.job}: {ARTIFACT} was not unpickled",
+            found=f"sha256 {digest}",
+            expected=f"sha256 {ref.sha256}",
+            next_step="restore the file, or train a new version",
+        )
+    facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+    profile = json.loads((folder / "reference_profile.json").read_text(encoding="utf-8"))
+    version = ModelVersion(ref, joblib.load(io.BytesIO(content)), facts, profile)
+    _check_golden_rows(folder, version, Job.model_validate_json(job_json))
+    return version
+
+
+def _check_golden_rows(folder: Path, version: ModelVersion, job: Job) -> None:
+    """Raise ``GoldenRowsMismatch`` unless the pipeline gives what it gave at training, within 1e-9."""
+    rows = pq.read_table(folder / "golden.parquet").combine_chunks().to_batches()[0]
+    expected = pq.read_table(folder / "golden_predictions.parquet").combine_chunks().to_batches()[0]
+    difference = largest_difference(predict(version.pipeline, rows, job), expected, job)
+    if difference <= GOLDEN_TOLERANCE:
+        return
+    trained, now = version.facts["library_versions"], library_versions()
+    changed = [f"{name} {trained.get(name)} → {now[name]}" for name in now if trained.get(name) != now[name]]
+    raise GoldenRowsMismatch(
+        f"model version {version.ref.version} of {version.ref.job}: golden rows",
+        found=f"predictions up to {difference:.3g} away from those at training; changed libraries: {changed or 'none'}",
+        expected=f"at most {GOLDEN_TOLERANCE:g}",
+        next_step="install the versions the model was trained with, or train a new version",
+    )
+
+
+def largest_difference(found: pa.RecordBatch, expected: pa.RecordBatch, job: Job) -> float:
+    """Return the largest difference of any predicted number; infinity when a predicted class differs."""
+    if job.task != "regression" and not found.column("prediction").equals(expected.column("prediction")):
+        return float("inf")
+    names = job.probability_columns or ["prediction"]
+    gaps = [np.abs(np.asarray(found.column(name)) - np.asarray(expected.column(name))) for name in names]
+    return float(np.max(gaps)) if found.num_rows else 0.0
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,97 @@
+"""Everything a use-case reads from and writes to, opened once from the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from scoring import embedded
+from scoring.contract import Contract, Split, key_at, mark_duplicates
+from scoring.errors import SettingsError
+from scoring.interval import DataInterval
+from scoring.job import Job
+from scoring.lake import Lake
+from scoring.registry import Registry
+from scoring.settings import Settings
+from scoring.source import Query, stream
+from scoring.warehouse import Warehouse, open_warehouse
+
+Progress = Callable[[str, int], None]
+"""Told the stage and how many more rows it has done."""
+
+
+def silent(stage: str, rows: int) -> None:
+    """Show no progress."""
+
+
+@dataclass(frozen=True)
+class Stores:
+    """Settings, warehouse, registry and lake of one installation."""
+
+    settings: Settings
+    warehouse: Warehouse
+    registry: Registry
+    lake: Lake
+
+    def source_url(self, job: Job) -> str:
+        """Return the URL of the job's source; raises ``SettingsError`` that names the variable to set."""
+        known = self.settings.sources
+        if job.source in known:
+            return known[job.source].get_secret_value()
+        if job.source == "demo":
+            return embedded.url(self.settings.postgres_dir, "source")
+        raise SettingsError(
+            f"source {job.source!r} of job {job.name}",
+            found=f"known sources {sorted({*known, 'demo'})}",
+            next_step=f"set NIGHTSHIFT_SOURCES__{job.source.upper()} to its SQLAlchemy URL",
+        )
+
+    def features_query(self, job: Job) -> Query:
+        """Return the job's ``features.sql``."""
+        return _query(self.settings.sql_path(job.name, "features"), job, tuple(job.columns))
+
+    def labels_query(self, job: Job) -> Query:
+        """Return the job's ``labels.sql``."""
+        return _query(self.settings.sql_path(job.name, "labels"), job, (*job.key, job.label.column))
+
+
+def open_stores(settings: Settings) -> Stores:
+    """Return the stores that the settings name."""
+    return Stores(settings, open_warehouse(settings), Registry(settings), Lake(settings.lake_root))
+
+
+@contextmanager
+def contracted(
+    stores: Stores, job: Job, interval: DataInterval, known: dict[str, list[str]] | None = None
+) -> Iterator[Iterator[tuple[pa.RecordBatch, Split]]]:
+    """Give the job's feature rows of an interval, batch by batch, as found and after the contract.
+
+    A row whose key is not unique is quarantined with all its copies, also across batches: rows come in key order.
+    """
+    contract = Contract(job, interval, known)
+    query = stores.features_query(job)
+    with stream(stores.source_url(job), query, interval, job.chunk_rows) as batches:
+        yield _split(contract, list(job.key), batches)
+
+
+def _split(
+    contract: Contract, keys: list[str], batches: Iterator[pa.RecordBatch]
+) -> Iterator[tuple[pa.RecordBatch, Split]]:
+    last = None
+    batch = next(batches, None)
+    while batch is not None:
+        following = next(batches, None)
+        first_after = key_at(following, keys, 0) if following is not None and following.num_rows else None
+        duplicate = mark_duplicates(batch, keys, (last, first_after))
+        yield batch, contract.split(batch, duplicate if duplicate.any() else None)
+        last = key_at(batch, keys, batch.num_rows - 1) if batch.num_rows else None
+        batch = following
+
+
+def _query(path: Path, job: Job, columns: tuple[str, ...]) -> Query:
+    text_keys = frozenset(name for name, kind in job.key.items() if kind == "string")
+    return Query(path, columns, tuple(job.key), text_keys)

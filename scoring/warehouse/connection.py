@@ -1,0 +1,98 @@
+"""Connections to the warehouse, with the drivers' errors under our names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import adbc_driver_manager
+import psycopg
+import sqlalchemy as sa
+
+from scoring import embedded
+from scoring.errors import NightshiftError, Permanent, WarehouseUnavailable
+from scoring.settings import Settings
+
+_SQL = Path(__file__).resolve().parents[2] / "sql" / "warehouse"
+_SESSION = {"connect_timeout": "10", "options": "-c lock_timeout=60s -c timezone=UTC"}
+
+
+def statement(name: str) -> sa.TextClause:
+    """Return the statement in ``sql/warehouse/<name>.sql``."""
+    return sa.text(sql_text(name))
+
+
+def sql_text(name: str) -> str:
+    """Return the text of ``sql/warehouse/<name>.sql``."""
+    return (_SQL / f"{name}.sql").read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Warehouse:
+    """One warehouse; ``url`` holds a password perhaps, so it stays out of every repr."""
+
+    url: str = field(repr=False)
+    analyst_url: str = field(repr=False)
+    engine: sa.Engine = field(repr=False)
+
+    @contextmanager
+    def transaction(self) -> Iterator[sa.Connection]:
+        """Give a connection in one transaction: all of it is committed, or none.
+
+        Raises ``WarehouseUnavailable`` when trying again can help.
+        """
+        with translated(), self.engine.begin() as connection:
+            yield connection
+
+    def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Return column names and rows of one statement, run read-only as the analyst role."""
+        engine = sa.create_engine(self.analyst_url, poolclass=sa.pool.NullPool)
+        with translated(), engine.connect() as connection:
+            connection.exec_driver_sql("set transaction read only")
+            # A prepared statement holds one command only, so nothing can be smuggled in behind a semicolon.
+            result = connection.connection.cursor().execute(sql, prepare=True)
+            if result.description is None:
+                raise Permanent("sql", found="a statement without a result", expected="a select")
+            return [column.name for column in result.description], result.fetchall()
+
+
+def open_warehouse(settings: Settings) -> Warehouse:
+    """Return the warehouse that the settings name, or the embedded one (started if needed)."""
+    if settings.warehouse_url is not None:
+        url = settings.warehouse_url.get_secret_value()
+    else:
+        url = embedded.url(settings.postgres_dir, "warehouse")
+    analyst = settings.analyst_url.get_secret_value() if settings.analyst_url else _as_analyst(url)
+    engine = sa.create_engine(url, connect_args=_SESSION, pool_pre_ping=True, pool_size=2)
+    return Warehouse(url=url, analyst_url=analyst, engine=engine)
+
+
+def _as_analyst(url: str) -> str:
+    """Return the URL with the session's role set to the read-only analyst."""
+    role = "-c role=nightshift_analyst -c default_transaction_read_only=on"
+    return sa.make_url(url).update_query_dict({"options": role}).render_as_string(hide_password=False)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn the driver's errors into ours; what heals becomes ``WarehouseUnavailable``, our own errors pass."""
+    try:
+        yield
+    except NightshiftError:
+        raise
+    except sa.exc.DBAPIError as error:
+        raise _named(error.orig or error) from error
+    except (psycopg.Error, adbc_driver_manager.Error) as error:
+        raise _named(error) from error
+
+
+def _named(error: BaseException) -> NightshiftError:
+    reason = str(error).strip()
+    if isinstance(error, psycopg.OperationalError | adbc_driver_manager.OperationalError):
+        return WarehouseUnavailable("warehouse", found=reason, next_step="Airflow tries again by itself")
+    if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedColumn):
+        return Permanent("warehouse", found=reason, next_step="`python -m scoring migrate` if a table should be there")
+    return Permanent("warehouse", found=reason)

@@ -1,0 +1,48 @@
+"""Which model version is champion from which night on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import sqlalchemy as sa
+
+from scoring.warehouse.connection import Warehouse
+from scoring.warehouse.tables import PROMOTIONS
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """One decision that a version is champion from ``effective_from`` on."""
+
+    job: str
+    model_version: int
+    effective_from: date
+    kind: str
+    reason: str
+    promoted_by: str
+    promoted_at: datetime
+
+
+def add(warehouse: Warehouse, promotion: Promotion) -> None:
+    """Record a promotion or rollback."""
+    with warehouse.transaction() as connection:
+        connection.execute(sa.insert(PROMOTIONS).values(vars(promotion)))
+
+
+def history_of(warehouse: Warehouse, job: str) -> list[Promotion]:
+    """Return all promotions of a job in the order in which they were recorded."""
+    columns = [PROMOTIONS.c[name] for name in Promotion.__dataclass_fields__]
+    chosen = sa.select(*columns).where(PROMOTIONS.c.job == job).order_by(PROMOTIONS.c.promotion_id)
+    with warehouse.transaction() as connection:
+        return [Promotion(*row) for row in connection.execute(chosen)]
+
+
+def champion_at(promotions: list[Promotion], night: date) -> int | None:
+    """Return the version that was champion at ``night``: of the promotions effective by then, the latest.
+
+    Of several that take effect on the same night, the one recorded last counts. None if there is none.
+    """
+    effective = [promotion for promotion in promotions if promotion.effective_from <= night]
+    newest_first = reversed(effective)  # max keeps the first of equals
+    return max(newest_first, key=lambda promotion: promotion.effective_from).model_version if effective else None

@@ -1,0 +1,99 @@
+"""Creates and migrates the warehouse's schema; every function may run again at any time."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from scoring.errors import Permanent
+from scoring.job import Job
+from scoring.warehouse.connection import Warehouse, sql_text, statement
+from scoring.warehouse.tables import JOBS, as_of_view, current_view, history
+
+
+def migrate(warehouse: Warehouse) -> None:
+    """Bring the fixed tables, views and roles to the newest version; does nothing if they are there."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "alembic"))
+    with warehouse.transaction() as connection:
+        connection.execute(statement("lock_schema"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def ensure_job(warehouse: Warehouse, job: Job) -> None:
+    """Register the job and create its history table and views if they are not there.
+
+    Raises ``Permanent`` when the table exists with other columns: a changed key or task needs a new job name.
+    """
+    with warehouse.transaction() as connection:
+        if not sa.inspect(connection).has_table("jobs"):
+            raise Permanent("warehouse", found="no schema", next_step="run `python -m scoring migrate`")
+        _register(connection, job)
+        table = history(job)
+        if sa.inspect(connection).has_table(table.name):
+            _check_columns(connection, table, job)
+            return
+        connection.execute(statement("lock_schema"))
+        if not sa.inspect(connection).has_table(table.name):
+            table.create(connection)
+            _create_views(connection, job)
+
+
+def ensure_month(warehouse: Warehouse, job: Job, night: date) -> None:
+    """Create the partition of the night's month if it is not there."""
+    parent = history(job).name
+    first = night.replace(day=1)
+    until = first.replace(year=first.year + first.month // 12, month=first.month % 12 + 1)
+    child = f"{parent}_{first:%Y_%m}"
+    with warehouse.transaction() as connection:
+        if sa.inspect(connection).has_table(child):
+            return
+        connection.execute(statement("lock_schema"))
+        if not sa.inspect(connection).has_table(child):
+            connection.execute(_filled("create_month", parent=parent, child=child))
+            connection.execute(_filled("attach_partition", parent=parent, child=child, first=f"{first}", until=f"{until}"))
+
+
+def _register(connection: sa.Connection, job: Job) -> None:
+    values = {
+        "description": job.description, "owner": job.owner, "timezone": job.schedule.timezone,
+        "first_night": job.schedule.first_night, "last_night": job.schedule.last_night,
+    }  # fmt: skip
+    row = insert(JOBS).values(job=job.name, **values)
+    connection.execute(row.on_conflict_do_update(index_elements=["job"], set_=values))
+
+
+def _check_columns(connection: sa.Connection, table: sa.Table, job: Job) -> None:
+    found = [column["name"] for column in sa.inspect(connection).get_columns(table.name)]
+    expected = [column.name for column in table.columns]
+    if found != expected:
+        raise Permanent(
+            f"warehouse table {table.name}",
+            found=str(found),
+            expected=str(expected),
+            next_step=f"keys and task of a job never change; copy {job.name} to a new job name",
+        )
+
+
+def _create_views(connection: sa.Connection, job: Job) -> None:
+    views = {
+        f"{job.name}_predictions": (current_view(job), "Published predictions: one row per key and night"),
+        f"{job.name}_predictions_as_of": (as_of_view(job), "Every publication, with the time it was visible"),
+    }
+    for name, (select, sentence) in views.items():
+        connection.execute(sa.schema.CreateView(select, name))
+        connection.execute(_filled("grant_view", view=name))
+        connection.execute(_filled("comment_view", view=name, sentence=sentence))
+    connection.execute(_filled("grant_history", table=history(job).name))
+
+
+def _filled(name: str, **identifiers: str) -> sa.DDL:
+    """Return a DDL statement of ``sql/warehouse`` with validated identifiers filled in."""
+    return sa.DDL(sql_text(name).format(**identifiers))
