@@ -96,7 +96,7 @@ class Contract:
         """Return the rows that break each rule of one column."""
         feature = self._job.features.get(name)
         rules: dict[str, pa.Array] = {}
-        if feature is None or not feature.nullable:
+        if feature is None or not feature.nullable or name in self._job.key:
             rules["null"] = missing
         if pa.types.is_floating(column.type):
             rules["not_finite"] = pc.invert(pc.is_finite(column))
@@ -131,7 +131,9 @@ class Contract:
         return Split(accepted, _as_found(batch, bad, {r: broken[r] for r in reasons}), reasons, self._unknown(accepted))
 
     def _unknown(self, accepted: pa.RecordBatch) -> dict[str, int]:
-        counts = {name: pc.sum(_not_in(accepted.column(name), levels)).as_py() or 0 for name, levels in self._known.items()}
+        counts = {
+            name: pc.sum(_not_in(accepted.column(name), levels)).as_py() or 0 for name, levels in self._known.items()
+        }
         return {name: count for name, count in counts.items() if count}
 
 

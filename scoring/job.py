@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -129,9 +129,13 @@ class Job(_Strict):
 
     @model_validator(mode="after")
     def _columns_are_consistent(self) -> Self:
-        both = sorted(set(self.key) & set(self.features))
-        if both:
-            raise ValueError(f"columns are both key and feature: {both}; select the column twice under two names")
+        alike = {"category": "string"}
+        for name in set(self.key) & set(self.features):
+            kind = self.features[name].type
+            if self.key[name] != alike.get(kind, kind):
+                raise ValueError(
+                    f"{name} is a {self.key[name]} in key and a {kind} in features; one column has one type"
+                )
         reserved = sorted(RESERVED & {*self.key, *self.features})
         if reserved:
             raise ValueError(f"column names are reserved for predictions: {reserved}")
@@ -147,8 +151,8 @@ class Job(_Strict):
 
     @property
     def columns(self) -> list[str]:
-        """Return every column that ``features.sql`` must give: keys, then features."""
-        return [*self.key, *self.features]
+        """Return every column that ``features.sql`` must give: keys, then features that are no keys."""
+        return list(dict.fromkeys([*self.key, *self.features]))
 
     @property
     def probability_columns(self) -> list[str]:
@@ -157,11 +161,9 @@ class Job(_Strict):
             return []
         if self.task == "binary":
             return ["probability"]
-        return [f"probability_{re.sub(r'[^a-z0-9]+', '_', name.lower()).strip('_')}" for name in self.label.classes or []]
-
-    def next_night(self, night: date) -> date:
-        """Return the night after ``night``."""
-        return night + timedelta(days=1)
+        return [
+            f"probability_{re.sub(r'[^a-z0-9]+', '_', name.lower()).strip('_')}" for name in self.label.classes or []
+        ]
 
     def pipeline_factory(self) -> Callable[[], Any]:
         """Return the function that makes the job's unfitted pipeline.
@@ -232,4 +234,6 @@ def _explain(path: Path, error: ValidationError) -> JobFileError:
         found = "" if item["type"] == "missing" or isinstance(item["input"], dict) else f", found {item['input']!r}"
         expected = "a known key" if item["type"] == "extra_forbidden" else item["msg"].removeprefix("Value error, ")
         problems.append(f"{where}: expected: {expected}{found}")
-    return JobFileError(f"{path.name}", found="; ".join(problems) if len(problems) == 1 else "\n  - " + "\n  - ".join(problems))
+    return JobFileError(
+        f"{path.name}", found="; ".join(problems) if len(problems) == 1 else "\n  - " + "\n  - ".join(problems)
+    )

@@ -88,7 +88,9 @@ class Registry:
             client.set_terminated(run.info.run_id)
             _ensure_model(client, job)
             source = f"{run.info.artifact_uri}/version"
-            made = client.create_model_version(job, source, run.info.run_id, tags={"sha256": digest}, await_creation_for=0)
+            made = client.create_model_version(
+                job, source, run.info.run_id, tags={"sha256": digest}, await_creation_for=0
+            )
             return VersionRef(job, int(made.version), digest, source)
 
     def resolve(self, job: str, version: int) -> VersionRef:

@@ -88,7 +88,9 @@ def _numbers(pipeline: Any, frame: pd.DataFrame, job: Job) -> np.ndarray:
 def _check_classes(pipeline: Any, job: Job) -> list[Any]:
     classes = list(pipeline.classes_)
     expected = [0, 1] if job.task == "binary" else sorted(job.label.classes or [])
-    if [str(c) for c in classes] != [str(c) for c in expected] and not (job.task == "binary" and classes == [False, True]):
+    if [str(c) for c in classes] != [str(c) for c in expected] and not (
+        job.task == "binary" and classes == [False, True]
+    ):
         raise PredictionError(f"classes of the pipeline of {job.name}", found=str(classes), expected=str(expected))
     return classes
 
@@ -186,5 +188,7 @@ def gate_reasons(job: Job, scored: Summary, quarantined: int, reference: Summary
                 f"{reference.mean:.4g}, gate.max_mean_shift_sd is {gate.max_mean_shift_sd:g}"
             )
         if scored.rows >= 100 and scored.low == scored.high:
-            reasons.append(f"all {scored.rows} predictions are {scored.mean:.4g}, the reference sd is {reference.sd:.4g}")
+            reasons.append(
+                f"all {scored.rows} predictions are {scored.mean:.4g}, the reference sd is {reference.sd:.4g}"
+            )
     return reasons

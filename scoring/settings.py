@@ -14,7 +14,12 @@ from scoring import __version__
 from scoring.errors import SettingsError
 
 HOME = Path(__file__).resolve().parent.parent
-QUIET = {"DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "SCARF_ANALYTICS": "false", "GIT_PYTHON_REFRESH": "quiet"}
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "SCARF_ANALYTICS": "false",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
 PASSIVE_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
@@ -25,7 +30,11 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="NIGHTSHIFT_", env_nested_delimiter="__", env_file=HOME / "nightshift.env", frozen=True, extra="ignore"
+        env_prefix="NIGHTSHIFT_",
+        env_nested_delimiter="__",
+        env_file=HOME / "nightshift.env",
+        frozen=True,
+        extra="ignore",
     )
 
     home: Path = HOME
@@ -78,7 +87,9 @@ def load_settings() -> Settings:
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         name = "NIGHTSHIFT_" + "__".join(str(part) for part in first["loc"]).upper()
-        raise SettingsError(f"environment variable {name}", found=first["msg"], next_step="see README, Settings") from None
+        raise SettingsError(
+            f"environment variable {name}", found=first["msg"], next_step="see README, Settings"
+        ) from None
 
 
 def quiet_telemetry() -> None:

@@ -105,7 +105,9 @@ def _fetch(cursor: Any, rows: int, query: Query) -> Iterator[pa.RecordBatch]:
 def _one_batch(table: pa.Table) -> pa.RecordBatch:
     schema = pa.schema([field.remove_metadata() for field in table.schema])
     arrays = [column.combine_chunks() for column in table.columns]
-    return pa.RecordBatch.from_arrays([a.storage if isinstance(a, pa.ExtensionArray) else a for a in arrays], schema.names)
+    return pa.RecordBatch.from_arrays(
+        [a.storage if isinstance(a, pa.ExtensionArray) else a for a in arrays], schema.names
+    )
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,6 +21,7 @@ from scoring.settings import Settings
 from scoring.source import Query, stream
 from scoring.warehouse import Warehouse, open_warehouse
 
+Clock = Callable[[], datetime]
 Progress = Callable[[str, int], None]
 """Told the stage and how many more rows it has done."""
 
@@ -30,12 +32,13 @@ def silent(stage: str, rows: int) -> None:
 
 @dataclass(frozen=True)
 class Stores:
-    """Settings, warehouse, registry and lake of one installation."""
+    """Settings, warehouse, registry, lake and clock of one installation."""
 
     settings: Settings
     warehouse: Warehouse
     registry: Registry
     lake: Lake
+    clock: Clock
 
     def source_url(self, job: Job) -> str:
         """Return the URL of the job's source; raises ``SettingsError`` that names the variable to set."""
@@ -59,9 +62,9 @@ class Stores:
         return _query(self.settings.sql_path(job.name, "labels"), job, (*job.key, job.label.column))
 
 
-def open_stores(settings: Settings) -> Stores:
-    """Return the stores that the settings name."""
-    return Stores(settings, open_warehouse(settings), Registry(settings), Lake(settings.lake_root))
+def open_stores(settings: Settings, clock: Clock) -> Stores:
+    """Return the stores that the settings name; ``clock`` gives the times that are written into records."""
+    return Stores(settings, open_warehouse(settings), Registry(settings), Lake(settings.lake_root), clock)
 
 
 @contextmanager

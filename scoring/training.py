@@ -6,7 +6,7 @@ import json
 import tempfile
 from collections import Counter
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +41,7 @@ class Trained:
     metrics: dict[str, float]
 
 
-def train(
-    stores: Stores, job: Job, window: tuple[date, date], now: datetime, progress: Progress = silent
-) -> Trained:
+def train(stores: Stores, job: Job, window: tuple[date, date], progress: Progress = silent) -> Trained:
     """Fit, evaluate on the last nights, fit again on all, and register; return the new version.
 
     ``window`` is ``(since, until)``, half-open: no row at or after ``until`` is read. Raises ``TrainingDataError``
@@ -61,7 +59,7 @@ def train(
     progress("fit", rows.num_rows)
     pipeline = job.pipeline_factory()()
     pipeline.fit(to_frame(rows, job), _target(rows, job))
-    facts = _facts(stores, job, window, now, rows, scores)
+    facts = _facts(stores, job, window, rows, scores)
     progress("register", 0)
     with tempfile.TemporaryDirectory() as folder:
         _write(Path(folder), job, pipeline, rows, facts)
@@ -112,7 +110,9 @@ def _check(rows: pa.Table, job: Job, window: tuple[date, date]) -> None:
             next_step="widen the window or check features.sql and labels.sql",
         )
     if not _fits(rows, job):
-        raise TrainingDataError(f"training {job.name}", found=f"classes {_classes(rows)}", expected="every class of the job")
+        raise TrainingDataError(
+            f"training {job.name}", found=f"classes {_classes(rows)}", expected="every class of the job"
+        )
 
 
 def _fits(rows: pa.Table, job: Job) -> bool:
@@ -156,11 +156,11 @@ def _evaluate(job: Job, early: pa.Table, late: pa.Table) -> dict[str, float]:
 
 
 def _facts(
-    stores: Stores, job: Job, window: tuple[date, date], now: datetime, rows: pa.Table, scores: dict[str, float]
+    stores: Stores, job: Job, window: tuple[date, date], rows: pa.Table, scores: dict[str, float]
 ) -> dict[str, Any]:
     return {
         "job": job.name, "since": str(window[0]), "until": str(window[1]), "rows": rows.num_rows,
-        "trained_at": now.isoformat(), "metrics": scores, "code_version": code_version(stores.settings),
+        "trained_at": stores.clock().isoformat(), "metrics": scores, "code_version": code_version(stores.settings),
         "features_sql_sha256": stores.features_query(job).sha256,
         "labels_sql_sha256": stores.labels_query(job).sha256, "library_versions": library_versions(),
     }  # fmt: skip

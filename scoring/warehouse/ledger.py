@@ -37,11 +37,17 @@ def start(warehouse: Warehouse, facts: dict[str, Any]) -> Run:
     with warehouse.transaction() as connection:
         connection.execute(statement("lock_night"), {"job": facts["job"], "night": facts["night"]})
         if facts.get("airflow_run_id"):
-            unfinished = sa.and_(same_night, RUNS.c.airflow_run_id == facts["airflow_run_id"], RUNS.c.status == "running")
+            unfinished = sa.and_(
+                same_night, RUNS.c.airflow_run_id == facts["airflow_run_id"], RUNS.c.status == "running"
+            )
             connection.execute(
                 sa.update(RUNS)
                 .where(unfinished, RUNS.c.run_id != facts["run_id"])
-                .values(status="abandoned", reason="a new attempt of the same Airflow run began", finished_at=facts["started_at"])
+                .values(
+                    status="abandoned",
+                    reason="a new attempt of the same Airflow run began",
+                    finished_at=facts["started_at"],
+                )
             )
         before = connection.execute(sa.select(sa.func.max(RUNS.c.attempt)).where(same_night)).scalar() or 0
         row = {**facts, "attempt": before + 1, "status": "running", "stage": "extract"}
@@ -53,7 +59,9 @@ def get(warehouse: Warehouse, run_id: str) -> Run:
     """Return a run; raises ``RunMissing``."""
     found = find(warehouse, RUNS.c.run_id == run_id)
     if not found:
-        raise RunMissing("run", found=f"no run {run_id!r} in the ledger", next_step="see `python -m scoring explain-night`")
+        raise RunMissing(
+            "run", found=f"no run {run_id!r} in the ledger", next_step="see `python -m scoring explain-night`"
+        )
     return found[0]
 
 
@@ -65,7 +73,9 @@ def runs_of(warehouse: Warehouse, job: str, night: date) -> list[Run]:
 def find(warehouse: Warehouse, condition: sa.ColumnElement[bool]) -> list[Run]:
     """Return the runs that meet a condition, oldest first."""
     with warehouse.transaction() as connection:
-        rows = connection.execute(sa.select(sa.text("*")).select_from(RUNS).where(condition).order_by(RUNS.c.started_at))
+        rows = connection.execute(
+            sa.select(sa.text("*")).select_from(RUNS).where(condition).order_by(RUNS.c.started_at)
+        )
         return [Run(dict(row)) for row in rows.mappings()]
 
 
@@ -111,7 +121,9 @@ def _point(connection: sa.Connection, run: Run, rows: int, now: datetime) -> Non
     this_night = sa.and_(PUBLICATIONS.c.job == run.job, PUBLICATIONS.c.night == run.night)
     closing = sa.update(PUBLICATIONS).where(this_night, PUBLICATIONS.c.visible_until.is_(None))
     connection.execute(closing.values(visible_until=now))
-    connection.execute(sa.insert(PUBLICATIONS).values(job=run.job, night=run.night, run_id=run.run_id, visible_from=now))
+    connection.execute(
+        sa.insert(PUBLICATIONS).values(job=run.job, night=run.night, run_id=run.run_id, visible_from=now)
+    )
 
 
 def _shown(connection: sa.Connection, job: str, night: date) -> Any:

@@ -40,6 +40,10 @@ class Stamp:
         ]
         return pa.RecordBatch.from_arrays(arrays, order)
 
+    def schema(self, predictions: pa.Schema, order: list[str]) -> pa.Schema:
+        """Return the schema of stamped batches of ``predictions``."""
+        return self.onto(pa.RecordBatch.from_pylist([], predictions), order).schema
+
 
 def load(warehouse: Warehouse, job: Job, stamp: Stamp, batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> int:
     """Load a run's predictions unless they are there already; return how many rows of the run the table holds.
@@ -49,9 +53,10 @@ def load(warehouse: Warehouse, job: Job, stamp: Stamp, batches: Iterator[pa.Reco
     """
     table = history(job)
     order = [column.name for column in table.columns]
-    target = stamp.onto(pa.RecordBatch.from_pylist([], schema), order).schema
     ensure_month(warehouse, job, stamp.night)
-    reader = pa.RecordBatchReader.from_batches(target, (stamp.onto(batch, order) for batch in batches))
+    reader = pa.RecordBatchReader.from_batches(
+        stamp.schema(schema, order), (stamp.onto(batch, order) for batch in batches)
+    )
     with translated(), closing(adbc_driver_postgresql.dbapi.connect(libpq_url(warehouse.url))) as connection:
         with connection.cursor() as cursor:
             cursor.execute(_delete_run(table), parameters=[stamp.night, stamp.run_id])

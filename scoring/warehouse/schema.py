@@ -58,7 +58,9 @@ def ensure_month(warehouse: Warehouse, job: Job, night: date) -> None:
         connection.execute(statement("lock_schema"))
         if not sa.inspect(connection).has_table(child):
             connection.execute(_filled("create_month", parent=parent, child=child))
-            connection.execute(_filled("attach_partition", parent=parent, child=child, first=f"{first}", until=f"{until}"))
+            connection.execute(
+                _filled("attach_partition", parent=parent, child=child, first=f"{first}", until=f"{until}")
+            )
 
 
 def _register(connection: sa.Connection, job: Job) -> None:

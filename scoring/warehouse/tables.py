@@ -54,19 +54,26 @@ _PREDICTION_TYPES: dict[str, type[sa.types.TypeEngine[Any]]] = {
 def history(job: Job) -> sa.Table:
     """Return the table of every prediction ever loaded for ``job``, partitioned by month of the night."""
     name = f"{job.name}_predictions_history"
-    meaning = {"binary": "Decision at probability 0.5", "multiclass": "Most probable class", "regression": "Predicted value"}
+    meaning = {
+        "binary": "Decision at probability 0.5",
+        "multiclass": "Most probable class",
+        "regression": "Predicted value",
+    }
     columns: list[sa.Column[Any]] = [
         sa.Column("night", sa.Date, nullable=False, comment="Calendar day in the job's timezone that was scored"),
         sa.Column("run_id", sa.Text, nullable=False, comment="Run of the ledger (scoring_runs) that loaded the row"),
         *(sa.Column(key, _KEY_TYPES[kind], nullable=False, comment="Key") for key, kind in job.key.items()),
         sa.Column("prediction", _PREDICTION_TYPES[job.task], nullable=False, comment=meaning[job.task]),
-        *(sa.Column(column, sa.Double, nullable=False, comment="Probability, 0 to 1") for column in job.probability_columns),
+        *(
+            sa.Column(column, sa.Double, nullable=False, comment="Probability, 0 to 1")
+            for column in job.probability_columns
+        ),
         sa.Column("model_version", sa.Integer, nullable=False, comment="Version in the model registry"),
         sa.Column("scored_at", sa.DateTime(timezone=True), nullable=False, comment="When the run began"),
     ]
     table = sa.Table(
         name, sa.MetaData(), *columns, sa.PrimaryKeyConstraint("night", "run_id", *job.key),
-        comment=f"{job.description} Every run's rows; the views show only published ones", 
+        comment=f"{job.description} Every run's rows; the views show only published ones",
         postgresql_partition_by="range (night)",
     )  # fmt: skip
     sa.Index(f"{job.name}_key_over_time", *(table.c[key] for key in job.key), table.c.night)
@@ -76,7 +83,9 @@ def history(job: Job) -> sa.Table:
 def current_view(job: Job) -> sa.Select[Any]:
     """Return the select behind ``<job>_predictions``: one row per key and night, of the published run."""
     rows = history(job)
-    pointed = sa.and_(PUBLISHED.c.job == job.name, PUBLISHED.c.night == rows.c.night, PUBLISHED.c.run_id == rows.c.run_id)
+    pointed = sa.and_(
+        PUBLISHED.c.job == job.name, PUBLISHED.c.night == rows.c.night, PUBLISHED.c.run_id == rows.c.run_id
+    )
     return sa.select(*_outward(rows, job)).join(PUBLISHED, pointed)
 
 

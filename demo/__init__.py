@@ -1,0 +1,1 @@
+"""The demo: real flights as operational tables, and a local Airflow that scores them."""

@@ -1,0 +1,166 @@
+"""Publish: load, reconcile, gate, flip the pointer, replace the lake object; release and discard held nights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from time import monotonic
+
+import pyarrow as pa
+
+from scoring.digest import RowsDigest
+from scoring.errors import NightHeld, ReconciliationError, RunMissing
+from scoring.job import Job
+from scoring.recording import recorded
+from scoring.registry import VersionRef
+from scoring.score import Summary, gate_reasons, prediction_schema
+from scoring.stores import Progress, Stores, silent
+from scoring.warehouse import ledger
+from scoring.warehouse.load import Stamp, load, remove_rows
+
+
+@dataclass(frozen=True)
+class Published:
+    """What publish did; ``status`` is ``published``, or ``superseded`` when a later run is shown already."""
+
+    run_id: str
+    status: str
+    rows: int
+    lake_object: str
+
+
+def publish(stores: Stores, job: Job, run_id: str, progress: Progress = silent) -> Published:
+    """Load a scored run, reconcile its counts, pass the gate, flip the pointer, replace the lake object.
+
+    Doing it again gives the same state. Raises ``ReconciliationError`` when rows are missing anywhere, ``NightHeld``
+    when the gate refuses; then what was published before stays.
+    """
+    run = ledger.get(stores.warehouse, run_id)
+    if run.status in ("published", "superseded"):
+        return _after_flip(stores, job, run, str(run.status))
+    if run.status not in ("running", "failed", "held"):
+        raise RunMissing(f"run {run_id}", found=f"status {run.status}", expected="a run that was scored")
+    with recorded(stores, run_id):
+        summary = _load_and_reconcile(stores, job, run, progress)
+        _pass_gate(stores, job, run, summary)
+        status = ledger.flip(stores.warehouse, run, summary.rows, stores.clock())
+    return _after_flip(stores, job, ledger.get(stores.warehouse, run_id), status)
+
+
+def _load_and_reconcile(stores: Stores, job: Job, run: ledger.Run, progress: Progress) -> Summary:
+    """Load the run's predictions, invisible yet, and return their summary."""
+    began = monotonic()
+    folder = stores.lake.run_folder(job.name, run.night, run.run_id)
+    numbers = _chunk_numbers(stores, folder, run)
+    chunks = [stores.lake.read_json(f"{folder}/summary-{number:05d}.json") for number in numbers]
+    summary = sum((Summary.from_dict(chunk["summary"]) for chunk in chunks), Summary())
+    digest = RowsDigest()
+    stamp = Stamp(run.night, run.run_id, run.model_version, run.started_at)
+    predictions = _told(digest.through(_predictions(stores, folder, len(chunks))), progress)
+    loaded = load(stores.warehouse, job, stamp, predictions, prediction_schema(job))
+    scored = sum(chunk["rows"] for chunk in chunks)
+    _reconcile(run, scored, summary.rows, loaded)
+    total = (stores.clock() - run.started_at).total_seconds()
+    ledger.record(
+        stores.warehouse, run.run_id, stage="publish", rows_scored=scored, rows_loaded=loaded,
+        predictions_hash=digest.hexdigest(), rows_per_second=run.rows_extracted / total if total > 0 else None,
+        seconds_score=sum(chunk["seconds"] for chunk in chunks), seconds_publish=monotonic() - began,
+    )  # fmt: skip
+    return summary
+
+
+def _chunk_numbers(stores: Stores, folder: str, run: ledger.Run) -> range:
+    """Return the run's chunk numbers; raises ``ReconciliationError`` that lists the chunks without predictions."""
+    numbers = range(run.chunks or 0)
+    missing = [n for n in numbers if not stores.lake.exists(f"{folder}/summary-{n:05d}.json")]
+    if missing or not numbers:
+        raise ReconciliationError(
+            f"run {run.run_id}", found=f"chunks {missing} of {len(numbers)} not scored", expected="every chunk scored",
+            next_step="clear the score task of the run",
+        )  # fmt: skip
+    return numbers
+
+
+def _predictions(stores: Stores, folder: str, chunks: int) -> Iterator[pa.RecordBatch]:
+    for number in range(chunks):
+        yield from stores.lake.batches(stores.lake.part(folder, "predictions", number))
+
+
+def _told(batches: Iterable[pa.RecordBatch], progress: Progress) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        yield batch
+        progress("publish", batch.num_rows)
+
+
+def _reconcile(run: ledger.Run, scored: int, summarised: int, loaded: int) -> None:
+    """Raise ``ReconciliationError`` unless extracted = quarantined + scored and scored = summarised = loaded."""
+    if run.rows_extracted != run.rows_quarantined + scored or not scored == summarised == loaded:
+        raise ReconciliationError(
+            f"run {run.run_id}",
+            found=f"{run.rows_extracted} extracted, {run.rows_quarantined} quarantined, {scored} scored, {loaded} loaded",
+            expected="extracted = quarantined + scored, scored = loaded",
+            next_step="run the night again; nothing was published",
+        )
+
+
+def _pass_gate(stores: Stores, job: Job, run: ledger.Run, summary: Summary) -> None:
+    folder = stores.lake.run_folder(job.name, run.night, run.run_id)
+    uri = stores.lake.read_json(f"{folder}/run.json")["model_uri"]
+    ref = VersionRef(job.name, run.model_version, run.model_sha256, uri)
+    reasons = gate_reasons(job, summary, run.rows_quarantined, stores.registry.load(ref, job).reference)
+    if reasons:
+        ledger.record(
+            stores.warehouse, run.run_id, status="held", reason="; ".join(reasons), finished_at=stores.clock()
+        )
+        raise NightHeld(
+            f"night {run.night} of {job.name} is held", found="; ".join(reasons), expected="the publish gate to pass",
+            next_step=f"`python -m scoring release {job.name} {run.run_id}` publishes it, `discard` drops it",
+        )  # fmt: skip
+
+
+def _after_flip(stores: Stores, job: Job, run: ledger.Run, status: str) -> Published:
+    return Published(run.run_id, status, run.rows_loaded or 0, refresh_lake(stores, job, run.night))
+
+
+def refresh_lake(stores: Stores, job: Job, night: date) -> str:
+    """Make the night's lake object what the pointer says, under the night's lock; return its path."""
+    path = stores.lake.current(job.name, night)
+    with stores.warehouse.transaction() as connection:
+        ledger.hold_lock(connection, job.name, night)
+        shown = ledger.published(stores.warehouse, job.name, night).get(night)
+        if shown is None:
+            stores.lake.remove(path)
+        elif (stores.lake.facts(path) or {}).get("run_id") != shown:
+            _write_current(stores, job, ledger.get(stores.warehouse, shown), path)
+    return path
+
+
+def _write_current(stores: Stores, job: Job, run: ledger.Run, path: str) -> None:
+    stamp = Stamp(run.night, run.run_id, run.model_version, run.started_at)
+    schema = prediction_schema(job)
+    order = [*job.key, "night", *schema.names[len(job.key) :], "model_version", "run_id", "scored_at"]
+    facts = {
+        "job": job.name, "night": str(run.night), "run_id": run.run_id, "model_version": str(run.model_version),
+        "predictions_hash": run.predictions_hash,
+    }  # fmt: skip
+    parts = _predictions(stores, stores.lake.run_folder(job.name, run.night, run.run_id), run.chunks)
+    stores.lake.write(path, stamp.schema(schema, order), (stamp.onto(batch, order) for batch in parts), facts)
+
+
+def release(stores: Stores, job: Job, run_id: str) -> Published:
+    """Publish a held run, or an older one again, although the gate or a later run speaks against it."""
+    run = ledger.get(stores.warehouse, run_id)
+    if run.status not in ("held", "superseded", "published"):
+        raise RunMissing(f"run {run_id}", found=f"status {run.status}", expected="held, superseded or published")
+    status = ledger.flip(stores.warehouse, run, run.rows_loaded, stores.clock(), force=True)
+    return _after_flip(stores, job, run, status)
+
+
+def discard(stores: Stores, job: Job, run_id: str) -> int:
+    """Drop a held run's rows; return how many. What was published before stays."""
+    run = ledger.get(stores.warehouse, run_id)
+    if run.status != "held":
+        raise RunMissing(f"run {run_id}", found=f"status {run.status}", expected="held")
+    ledger.record(stores.warehouse, run_id, status="discarded", stage="done", finished_at=stores.clock())
+    return remove_rows(stores.warehouse, job, run.night, run_id)
