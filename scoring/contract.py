@@ -24,11 +24,12 @@ ARROW_TYPES: Mapping[str, pa.DataType] = {
     "date": pa.date32(),
 }
 _NUMBER = r"^\s*[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|[iI]nf(inity)?|[nN]a[nN])\s*$"
-_WHOLE = r"^\s*[+-]?\d{1,18}\s*$"
-_TIMESTAMP = r"^\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:?\d{2})?)?$"
+_WHOLE = r"^\s*[+-]?\d{1,18}(\.0*)?\s*$"
+_OFFSET = r"(Z|[+-]\d{2}(:?[0-5]\d)?)"
+_TIMESTAMP = rf"^\d{{4}}-\d{{2}}-\d{{2}}([ T]\d{{2}}:\d{{2}}(:\d{{2}}(\.\d{{1,6}})?)?{_OFFSET}?)?$"
+_CALENDAR = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
-
-Key = tuple[str, ...]
+Key = tuple[str | None, ...]
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,9 @@ def require_columns(where: str, required: Iterable[str], present: Sequence[str])
             expected=str(list(required)),
             next_step="select the missing columns, or take them out of the job file",
         )
+    repeated = [name for name in required if present.count(name) > 1]
+    if repeated:
+        raise ContractError(f"{where}: columns {repeated} come more than once", found=str(list(present)))
 
 
 class Contract:
@@ -111,9 +115,9 @@ class Contract:
     def _limits_of(self, name: str, feature: Feature, column: pa.Array) -> dict[str, pa.Array]:
         rules: dict[str, pa.Array] = {}
         if feature.min is not None:
-            rules["below_min"] = pc.less(column, feature.min)
+            rules["below_min"] = pc.less(pc.cast(column, pa.float64(), safe=False), feature.min)
         if feature.max is not None:
-            rules["above_max"] = pc.greater(column, feature.max)
+            rules["above_max"] = pc.greater(pc.cast(column, pa.float64(), safe=False), feature.max)
         if feature.allowed is not None:
             rules["not_allowed"] = _not_in(column, pa.array(feature.allowed, pa.string()))
         if feature.unknown == "quarantine" and name in self._known:
@@ -150,7 +154,10 @@ def mark_duplicates(batch: pa.RecordBatch, keys: Sequence[str], around: tuple[Ke
         return np.zeros(0, dtype=bool)
     same_as_next = np.ones(batch.num_rows - 1, dtype=bool)
     for name in keys:
-        codes = batch.column(name).dictionary_encode(null_encoding="encode").indices.to_numpy()
+        column = batch.column(name)
+        if pa.types.is_nested(column.type) or pa.types.is_dictionary(column.type):
+            column = _as_text(column)
+        codes = column.dictionary_encode(null_encoding="encode").indices.to_numpy()
         same_as_next &= codes[1:] == codes[:-1]
     duplicate = np.concatenate([[key_at(batch, keys, 0) == around[0]], same_as_next])
     duplicate[:-1] |= same_as_next
@@ -160,7 +167,7 @@ def mark_duplicates(batch: pa.RecordBatch, keys: Sequence[str], around: tuple[Ke
 
 def key_at(batch: pa.RecordBatch, keys: Sequence[str], row: int) -> Key:
     """Return the key of one row as text, for comparing rows across batches."""
-    return tuple(str(batch.column(name)[row].as_py()) for name in keys)
+    return tuple(_as_text(batch.column(name).slice(row, 1))[0].as_py() for name in keys)
 
 
 def quarantine_schema(columns: Sequence[str]) -> pa.Schema:
@@ -192,15 +199,12 @@ def _not_in(column: pa.Array, values: pa.Array) -> pa.Array:
 
 def _read_as(column: pa.Array, target: pa.DataType, name: str) -> tuple[pa.Array, pa.Array]:
     """Return the column in the declared type, unreadable values null, and a mask of the unreadable values."""
-    nothing = pa.array(np.zeros(len(column), dtype=bool))
-    if column.type == target:
-        return column, nothing
-    if pa.types.is_null(column.type):
-        return pa.nulls(len(column), target), nothing
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
     readable = _readable(column, target)
     cleaned = column if readable is None else pc.if_else(readable, column, pa.scalar(None, column.type))
     try:
-        cast = _cast(cleaned, target)
+        cast = _in_calendar(cleaned if column.type == target else _cast(cleaned, target))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise ContractError(
             f"column {name!r}: wrong type",
@@ -238,6 +242,8 @@ def _cast(column: pa.Array, target: pa.DataType) -> pa.Array:
         return pc.if_else(pc.is_valid(column), true, pa.scalar(None, pa.bool_()))
     if text and target != pa.string():
         column = pc.utf8_trim_whitespace(column)
+    if text and pa.types.is_integer(target):
+        column = pc.replace_substring_regex(column, r"^\+|\.0*$", "")
     if text and pa.types.is_temporal(target):
         return _parse_times(column, target)
     if pa.types.is_timestamp(column.type) and column.type.tz is None and pa.types.is_timestamp(target):
@@ -246,12 +252,24 @@ def _cast(column: pa.Array, target: pa.DataType) -> pa.Array:
         raise pa.ArrowInvalid("a float is not a bool")
     if pa.types.is_temporal(column.type) and not (pa.types.is_temporal(target) or pa.types.is_string(target)):
         raise pa.ArrowInvalid("a point in time is neither a number nor a bool")
-    return pc.cast(column, target, safe=not pa.types.is_decimal(column.type))
+    if pa.types.is_temporal(target) and not (pa.types.is_temporal(column.type) or pa.types.is_null(column.type)):
+        raise pa.ArrowInvalid("a number is no point in time: of which unit?")
+    rounds = pa.types.is_decimal(column.type) or (pa.types.is_integer(column.type) and pa.types.is_floating(target))
+    return pc.cast(column, target, safe=not rounds)
+
+
+def _in_calendar(column: pa.Array) -> pa.Array:
+    """Return the column with times outside the years 1 to 9999 null, such as what PostgreSQL's infinity arrives as."""
+    if not pa.types.is_temporal(column.type):
+        return column
+    first, last = (pa.scalar(end, column.type) for end in _CALENDAR)
+    inside = pc.and_(pc.greater_equal(column, first), pc.less_equal(column, last))
+    return pc.if_else(inside, column, pa.scalar(None, column.type))
 
 
 def _parse_times(column: pa.Array, target: pa.DataType) -> pa.Array:
     """Return text times as UTC; text without an offset counts as UTC."""
-    offset = pc.match_substring_regex(column, r":.*(Z|[+-]\d{2}:?\d{2})$")
+    offset = pc.match_substring_regex(column, f":.*{_OFFSET}$")
     none = pa.scalar(None, pa.string())
     try:
         zoned = pc.cast(pc.if_else(offset, column, none), pa.timestamp("us", "UTC"))

@@ -39,7 +39,7 @@ class Schedule(_Strict):
     def _known_timezone(cls, value: str) -> str:
         try:
             ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError):
+        except (ZoneInfoNotFoundError, ValueError, OSError):
             raise ValueError("not a timezone of the IANA database, for example America/New_York") from None
         return value
 
@@ -190,7 +190,7 @@ def load_job(path: Path) -> Job:
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:  # a ValueError: no UTF-8, or a day such as 2013-02-30
         raise JobFileError(f"{path.name}", found=str(error), expected="a readable YAML file") from error
     if not isinstance(content, dict):
         raise JobFileError(f"{path.name}", found=type(content).__name__, expected="a mapping of job settings")

@@ -38,7 +38,7 @@ def _column(column: pa.Array | pa.ChunkedArray, kind: str) -> Any:
     if kind == "datetime":
         return column.to_pandas()
     if kind != "category":
-        return pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False)
+        return pc.cast(column, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     encoded = column.dictionary_encode()
     values = np.array([*encoded.dictionary.to_pylist(), np.nan], dtype=object)
     codes = pc.fill_null(encoded.indices, len(values) - 1).to_numpy()
@@ -86,7 +86,7 @@ def _numbers(pipeline: Any, frame: pd.DataFrame, job: Job) -> np.ndarray:
 
 
 def _check_classes(pipeline: Any, job: Job) -> list[Any]:
-    classes = list(pipeline.classes_)
+    classes = list(getattr(pipeline, "classes_", []))
     expected = [0, 1] if job.task == "binary" else sorted(job.label.classes or [])
     if [str(c) for c in classes] != [str(c) for c in expected] and not (
         job.task == "binary" and classes == [False, True]

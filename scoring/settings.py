@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from functools import lru_cache
 from pathlib import Path
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError as UnreadableError
 
 from scoring import __version__
 from scoring.errors import SettingsError
@@ -47,8 +49,8 @@ class Settings(BaseSettings):
     analyst_url: SecretStr | None = None
     registry_url: SecretStr | None = None
     """MLflow tracking and registry URI; a server (http…) or a database."""
-    artifacts_url: str | None = None
-    lake_url: str | None = None
+    artifacts_url: str | None = Field(default=None, repr=False)
+    lake_url: str | None = Field(default=None, repr=False)
     code_version: str | None = None
     score_threads: int = Field(default=2, ge=1, le=64)
     airflow_port: int = Field(default=8080, ge=1024, le=65535)
@@ -90,6 +92,9 @@ def load_settings() -> Settings:
         raise SettingsError(
             f"environment variable {name}", found=first["msg"], next_step="see README, Settings"
         ) from None
+    except UnreadableError as error:
+        name = "NIGHTSHIFT_" + "".join(re.findall(r'field "(\w+)"', str(error))).upper()
+        raise SettingsError(f"environment variable {name}", found="no JSON", next_step="see README, Settings") from None
 
 
 def quiet_telemetry() -> None:

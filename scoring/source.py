@@ -24,6 +24,8 @@ _CURSOR = "nightshift_night"
 _SQLITE_SECONDS = "%(year)04d-%(month)02d-%(day)02d %(hour)02d:%(minute)02d:%(second)02d"
 _UNREACHABLE_STATES = ("08", "53", "57P", "40001", "40P01", "55P03")
 """PostgreSQL error classes that heal: connection, resources, shutdown, serialization, deadlock, lock."""
+_SQLITE_PERMANENT = ("SQLITE_ERROR", "SQLITE_READONLY")
+"""SQLite's operational errors that do not heal: SQL that does not run, SQL that writes."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Query:
             return self.path.read_text(encoding="utf-8").strip().rstrip(";")
         except OSError as error:
             raise SourceQueryError(self.name, found="no such file", expected="the job's SQL") from error
+        except UnicodeDecodeError as error:
+            raise SourceQueryError(self.name, found=str(error), expected="UTF-8 text") from error
 
     @property
     def sha256(self) -> str:
@@ -117,7 +121,9 @@ def _stream_any(url: str, query: Query, interval: DataInterval, rows: int) -> It
         engine = sa.create_engine(url, poolclass=sa.pool.NullPool)
     kind: sa.types.TypeEngine[Any] = sa.DateTime(timezone=True)
     values = {"interval_start": interval.start, "interval_end": interval.end}
+    collation = None
     if engine.dialect.name == "sqlite":  # which stores text: bind what datetime() prints
+        collation = "BINARY"
         kind = sqlite.DATETIME(storage_format=_SQLITE_SECONDS)
         values = {name: value.replace(tzinfo=None) for name, value in values.items()}
     with _translated(query), engine.connect() as connection:
@@ -125,7 +131,7 @@ def _stream_any(url: str, query: Query, interval: DataInterval, rows: int) -> It
         probe = connection.execute(_limited(query, kind), values)
         require_columns(query.name, query.columns, list(probe.keys()))
         streaming = connection.execution_options(stream_results=True, yield_per=rows)
-        yield _partitions(streaming.execute(_ordered(query, None, kind), values), rows, query)
+        yield _partitions(streaming.execute(_ordered(query, collation, kind), values), rows, query)
         connection.rollback()
 
 
@@ -148,7 +154,7 @@ def _array(values: tuple[Any, ...]) -> pa.Array:
     """Return the values as the type that Arrow infers; mixed types become text, for the contract to judge."""
     try:
         return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
         return pa.array([None if value is None else str(value) for value in values], pa.string())
 
 
@@ -167,7 +173,7 @@ def _limited(query: Query, kind: sa.types.TypeEngine[Any] | None = None) -> sa.S
 
 def _rows(query: Query, kind: sa.types.TypeEngine[Any] | None) -> sa.Subquery:
     """Return the statement as a subquery; raises ``SourceQueryError`` unless it binds exactly the interval's ends."""
-    clause = sa.text(query.text)
+    clause = sa.text(f"{query.text}\n")  # a comment may end it
     names = set(clause.compile().params)
     if names != set(_PARAMETERS):
         raise SourceQueryError(
@@ -204,7 +210,8 @@ def _translated(query: Query) -> Iterator[None]:
         raise _named(query, str(error), heals) from error
     except sa.exc.DBAPIError as error:
         heals = error.connection_invalidated or isinstance(error, sa.exc.OperationalError)
-        raise _named(query, str(error.orig), heals and "no such" not in str(error.orig)) from error
+        permanent = getattr(error.orig, "sqlite_errorname", "").startswith(_SQLITE_PERMANENT)
+        raise _named(query, str(error.orig), heals and not permanent) from error
     except sa.exc.SQLAlchemyError as error:
         raise _named(query, str(error), heals=False) from error
 

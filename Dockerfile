@@ -1,0 +1,36 @@
+# The image of the Airflow services and of the MLflow server: Python, the locked libraries, this project's code.
+# It holds no secret and no data; docker-compose.yml gives both at run time.
+FROM python:3.11.14-slim-bookworm AS libraries
+ENV UV_PYTHON_DOWNLOADS=never VIRTUAL_ENV=/opt/venv
+RUN pip install --no-cache-dir uv==0.13.9
+COPY requirements.txt /build/requirements.txt
+RUN uv venv --python /usr/local/bin/python3.11 /opt/venv \
+    && uv pip sync --no-cache --compile-bytecode /build/requirements.txt
+
+FROM python:3.11.14-slim-bookworm
+# A new named volume takes its owner from the folder it is mounted on, so these folders exist in the image.
+RUN useradd --uid 10001 --create-home nightshift \
+    && install --directory --owner=nightshift --group=nightshift --mode=0750 \
+        /var/lib/nightshift /var/lib/nightshift/lake /var/lib/nightshift/models \
+        /var/lib/nightshift/airflow /var/lib/nightshift/airflow/logs
+COPY --from=libraries /opt/venv /opt/venv
+WORKDIR /opt/nightshift
+COPY pyproject.toml ./
+COPY airflow_config airflow_config
+COPY sql sql
+COPY scoring scoring
+COPY drift drift
+COPY demo demo
+COPY jobs jobs
+COPY dags dags
+# What the ledger calls this code: `git describe --always --dirty`. Empty: the package's own version.
+ARG CODE_VERSION=""
+ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
+    PYTHONPATH=/opt/nightshift:/opt/nightshift/airflow_config \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    AIRFLOW_HOME=/var/lib/nightshift/airflow \
+    NIGHTSHIFT_DATA_DIR=/var/lib/nightshift \
+    NIGHTSHIFT_CODE_VERSION=${CODE_VERSION}
+USER nightshift
+CMD ["python", "-m", "scoring", "--help"]

@@ -1,0 +1,47 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready-$(shell cksum requirements.txt | cut -d' ' -f1)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up stop test lint unit bench lock clean
+
+help: ## print the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /	/' | expand -t 12
+
+$(READY): requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python {sys.version.split()[0]} found, 3.11 or newer needed: make PYTHON=python3.11")'
+	@echo "installing the pinned requirements into .venv"
+	@test -x $(BIN)/uv || { $(PYTHON) -m venv .venv && \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements.txt)"; }
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements.txt
+	@touch $@
+
+demo: $(READY) ## install, seed, train, and let Airflow score real nights
+	@$(BIN)/python -m demo all
+
+up: $(READY) ## run Airflow's UI on loopback until Ctrl-C
+	@$(BIN)/python -m demo up
+
+stop: $(READY) ## stop the embedded PostgreSQL
+	@$(BIN)/python -m demo stop
+
+test: lint unit ## lint, types, and all tests
+
+lint: $(READY) ## ruff and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+unit: $(READY) ## all tests, without lint
+	@$(BIN)/python -m pytest
+
+bench: $(READY) ## rows/s and memory, next to the bare predict and the naive loop
+	@$(BIN)/python -m bench.end_to_end
+
+lock: $(READY) ## compile requirements.txt from requirements.in
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-find-links --no-emit-index-url \
+		--custom-compile-command "make lock" requirements.in -o requirements.txt
+
+clean: stop ## remove the demo's data (data/); the environment stays
+	@rm -rf data

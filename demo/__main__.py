@@ -1,0 +1,173 @@
+"""``python -m demo``: seed, train, score real nights through Airflow, and open Airflow's UI."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import Annotated
+
+import typer
+
+from demo.local_airflow import LocalAirflow, environment, free_port, running
+from scoring import console, embedded
+from scoring.errors import NightshiftError
+from scoring.interval import nights_between, parse_night
+from scoring.job import Job, find_job
+from scoring.settings import HOME, load_settings
+from scoring.stores import Stores, open_stores
+
+JOBS = ("flight_delay", "flight_duration")
+SINCE, UNTIL = date(2013, 1, 1), date(2013, 4, 1)
+NIGHTS = nights_between(date(2013, 4, 1), date(2013, 4, 3))
+_SQL = HOME / "sql" / "demo"
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="The Nightshift demo on real flights.")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@app.command("all")
+def everything() -> None:
+    """Seed the source, train both jobs, score three nights through Airflow, and say where everything is."""
+    from demo.seed import seed
+    from scoring.warehouse.schema import migrate
+
+    began = time.monotonic()
+    settings = load_settings()
+    with console.step("starting PostgreSQL") as told:
+        stores = open_stores(settings, _now)
+        migrate(stores.warehouse)
+        seed(embedded.url(settings.postgres_dir, "source"), lambda table: told(f"seeding {table}"))
+        jobs = [find_job(settings.jobs_dir, name) for name in JOBS]
+        for job in jobs:
+            _train(stores, job, told)
+    missing = {job.name: _unpublished(stores, job) for job in jobs}
+    if any(missing.values()):
+        with console.step("starting Airflow") as told, running(settings, free_port(), told) as airflow:
+            for job in jobs:
+                if missing[job.name]:
+                    _score(airflow, job, missing[job.name], told)
+    _summary(stores, jobs, time.monotonic() - began)
+
+
+@app.command()
+def up() -> None:
+    """Run Airflow on loopback until Ctrl-C, its DAGs unpaused and ready for the backfill dialog."""
+    settings = load_settings()
+    with console.step("starting Airflow") as told:
+        entered = running(settings, settings.airflow_port, told)
+        airflow = entered.__enter__()
+    try:
+        for name in JOBS:
+            airflow.wait_for_dag(f"{name}_nightly")
+        console.OUT.print(f"Airflow is ready: {airflow.url}", highlight=False)
+        console.OUT.print(f"user admin, password {airflow.password}; Ctrl-C stops it", highlight=False)
+        while True:
+            time.sleep(1)
+    except KeyboardInterrupt:
+        console.OUT.print("stopping")
+    finally:
+        entered.__exit__(None, None, None)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def airflow(context: typer.Context) -> None:
+    """Run any Airflow command in the demo's environment: python -m demo airflow dags list."""
+    import subprocess
+
+    settings = load_settings()
+    variables = environment(settings, settings.airflow_port)
+    raise typer.Exit(subprocess.run([sys.executable, "-m", "airflow", *context.args], env=variables, check=False).returncode)
+
+
+@app.command()
+def inflate(
+    night: Annotated[str, typer.Option(help="Calendar day, YYYY-MM-DD.")],
+    rows: Annotated[int, typer.Option(help="About how many rows the night shall have; 0 takes the copies away.")],
+) -> None:
+    """Copy a night's flights under new flight numbers, to see how a large night does."""
+    from demo.seed import inflate as copy
+
+    settings = load_settings()
+    with console.step(f"inflating {night}"):
+        made = copy(embedded.url(settings.postgres_dir, "source"), parse_night(night), rows)
+    console.OUT.print(f"{night} has {made:,} flights")
+
+
+@app.command()
+def stop() -> None:
+    """Stop the embedded PostgreSQL; nothing is lost."""
+    settings = load_settings()
+    stopped = embedded.stop(settings.postgres_dir)
+    console.OUT.print("PostgreSQL stopped" if stopped else "PostgreSQL was not running")
+
+
+def _train(stores: Stores, job: Job, told: Callable[[str], None]) -> None:
+    from scoring.promoting import promote
+    from scoring.training import train
+    from scoring.warehouse import promotions
+    from scoring.warehouse.schema import ensure_job
+
+    ensure_job(stores.warehouse, job)
+    if promotions.history_of(stores.warehouse, job.name):
+        return
+    told(f"training {job.name} on {SINCE} to {UNTIL} (not included)")
+    trained = train(stores, job, (SINCE, UNTIL))
+    promote(stores, job, trained.ref.version, "first version", "demo")
+
+
+def _unpublished(stores: Stores, job: Job) -> list[date]:
+    from scoring.warehouse import ledger
+
+    shown = ledger.published(stores.warehouse, job.name)
+    return [night for night in NIGHTS if night not in shown]
+
+
+def _score(airflow: LocalAirflow, job: Job, nights: list[date], told: Callable[[str], None]) -> None:
+    dag_id = f"{job.name}_nightly"
+    told(f"waiting for the DAG {dag_id}")
+    airflow.wait_for_dag(dag_id)
+    before = {run["dag_run_id"] for run in airflow.runs(dag_id)}
+    airflow.backfill(dag_id, nights[0], nights[-1], reprocess_behavior="completed" if before else "none")
+    runs = airflow.wait(dag_id, lambda done: told(f"{dag_id}: {done - len(before)} of {len(nights)} nights scored"))
+    failed = [run["partition_key"] for run in runs if run["state"] != "success" and run["dag_run_id"] not in before]
+    if failed:
+        raise NightshiftError(dag_id, found=f"nights {failed} failed", next_step="make up, and look at the red task")
+
+
+def _summary(stores: Stores, jobs: list[Job], seconds: float) -> None:
+    console.table("nights scored by Airflow", *stores.warehouse.query(_statement("nights")))
+    example = _statement("example")
+    asked = " ".join(line for line in example.splitlines() if not line.startswith("--"))
+    console.OUT.print(f'\npython -m scoring sql "{" ".join(asked.split())}"', highlight=False, soft_wrap=True)
+    console.table("", *stores.warehouse.query(example))
+    lines = [
+        ("Parquet", f"{stores.settings.lake_root}/predictions/<job>/night=<night>/predictions.parquet"),
+        ("warehouse", stores.warehouse.engine.url.render_as_string(hide_password=True)),
+        ("Airflow's UI", "make up"),
+        ("one night's story", f"python -m scoring explain-night {jobs[0].name} {NIGHTS[-1]}"),
+    ]
+    for name, value in lines:
+        console.OUT.print(f"{name:18} {value}", highlight=False, soft_wrap=True)
+    console.OUT.print(f"\ndone in {seconds:.1f} s", highlight=False)
+
+
+def _statement(name: str) -> str:
+    return (_SQL / f"{name}.sql").read_text(encoding="utf-8")
+
+
+def main() -> None:
+    """Run the command line; a known failure prints one message and exits with 1."""
+    try:
+        app()
+    except NightshiftError as error:
+        console.ERR.print(f"{type(error).__name__}: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,251 @@
+"""A local Airflow on loopback: four processes on the embedded PostgreSQL, and the calls the demo makes of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from scoring import embedded
+from scoring.errors import NightshiftError
+from scoring.settings import HOME, Settings, child_environment
+
+COMPONENTS = {
+    "api-server": ["api-server"],
+    "scheduler": ["scheduler", "--skip-serve-logs"],
+    "dag-processor": ["dag-processor"],
+    "triggerer": ["triggerer", "--skip-serve-logs"],
+}
+STOP_SECONDS = 15
+START_SECONDS = 180
+
+
+@dataclass(frozen=True)
+class LocalAirflow:
+    """A running local Airflow."""
+
+    url: str
+    password: str
+    settings: Settings
+
+    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the JSON answer of Airflow's REST API; raises ``NightshiftError`` with the API's own words."""
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._token()}"}
+        return _json(method, f"{self.url}/api/v2{path}", body, headers)
+
+    def backfill(self, dag_id: str, first: date, last: date, **options: Any) -> int:
+        """Create a backfill of the nights from ``first`` to ``last``, both included; return its id."""
+        body = {
+            "dag_id": dag_id, "from_date": f"{first}T00:00:00Z", "to_date": f"{last}T23:59:59Z",
+            "max_active_runs": 2, "reprocess_behavior": "none", **options,
+        }  # fmt: skip
+        return int(self.call("POST", "/backfills", body)["id"])
+
+    def runs(self, dag_id: str) -> list[dict[str, Any]]:
+        """Return the DAG's runs, newest first (at most 100)."""
+        found: list[dict[str, Any]] = self.call("GET", f"/dags/{dag_id}/dagRuns?limit=100&order_by=-id")["dag_runs"]
+        return found
+
+    def wait(self, dag_id: str, told: Callable[[int], None] = lambda done: None, seconds: float = 600) -> list[dict[str, Any]]:
+        """Return the DAG's runs once none is queued or running; raises ``NightshiftError`` after ``seconds``."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            runs = self.runs(dag_id)
+            open_runs = [run for run in runs if run["state"] in ("queued", "running")]
+            told(len(runs) - len(open_runs))
+            if runs and not open_runs:
+                return runs
+            time.sleep(0.5)
+        raise NightshiftError(f"Airflow runs of {dag_id}", found=f"unfinished after {seconds:g} s", next_step="read data/airflow/*.log")
+
+    def wait_for_dag(self, dag_id: str, seconds: float = 90) -> None:
+        """Wait until Airflow has parsed the DAG."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                self.call("GET", f"/dags/{dag_id}")
+                return
+            except NightshiftError:
+                broken = self.call("GET", "/importErrors")["import_errors"]
+                if broken:
+                    raise NightshiftError(broken[0]["filename"], found=broken[0]["stack_trace"].strip()) from None
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.5)
+
+    def _token(self) -> str:
+        body = {"username": "admin", "password": self.password}
+        headers = {"Content-Type": "application/json"}
+        return str(_json("POST", f"{self.url}/auth/token", body, headers)["access_token"])
+
+
+def environment(settings: Settings, port: int) -> dict[str, str]:
+    """Return the environment in which every Airflow command of this installation runs."""
+    home = settings.airflow_home
+    kept = _secrets(home)
+    url = f"http://127.0.0.1:{port}"
+    metadata = embedded.url(settings.postgres_dir, "airflow")
+    return child_environment(
+        {
+            "AIRFLOW_HOME": str(home),
+            "PYTHONPATH": os.pathsep.join([str(HOME), str(HOME / "airflow_config")]),
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.defpath]),
+            "NIGHTSHIFT_DATA_DIR": str(settings.data_dir),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(HOME / "dags"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+            "AIRFLOW__CORE__PARALLELISM": "4",
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,viewer:viewer",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": metadata,
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": metadata,  # psycopg 3 does both; the default is asyncpg
+            "AIRFLOW__API__HOST": "127.0.0.1",
+            "AIRFLOW__API__PORT": str(port),
+            "AIRFLOW__API__BASE_URL": url,
+            "AIRFLOW__API__SECRET_KEY": kept["secret_key"],
+            "AIRFLOW__API_AUTH__JWT_SECRET": kept["jwt"],
+            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
+            "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+            "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
+            "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO",
+            "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        }
+    )
+
+
+@contextmanager
+def running(settings: Settings, port: int, told: Callable[[str], None] = lambda what: None) -> Iterator[LocalAirflow]:
+    """Give a running Airflow on ``port``; it is stopped afterwards, processes by pid."""
+    if not _free(port):
+        raise NightshiftError(f"port {port} on 127.0.0.1", found="it is in use", next_step="set NIGHTSHIFT_AIRFLOW_PORT")
+    settings.airflow_home.mkdir(parents=True, exist_ok=True)
+    variables = environment(settings, port)
+    migrate(settings, variables, told)
+    started: list[subprocess.Popen[bytes]] = []
+    try:
+        for name, command in COMPONENTS.items():
+            told(f"starting {name}")
+            started.append(_spawn(settings, name, command, variables))
+        airflow = LocalAirflow(f"http://127.0.0.1:{port}", _secrets(settings.airflow_home)["admin"], settings)
+        _wait_until_healthy(airflow, dict(zip(COMPONENTS, started, strict=True)), told)
+        yield airflow
+    finally:
+        told("stopping")
+        _stop(started)
+
+
+def migrate(settings: Settings, variables: dict[str, str], told: Callable[[str], None]) -> None:
+    """Bring Airflow's own tables up to date; skipped when this Airflow version did it before."""
+    from importlib.metadata import version
+
+    marker = settings.airflow_home / f"migrated-{version('apache-airflow')}"
+    if marker.exists():
+        return
+    told("creating Airflow's tables")
+    with (settings.airflow_home / "migrate.log").open("wb") as log:
+        subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], env=variables, stdout=log, stderr=log, check=True)
+    marker.touch()
+
+
+def free_port() -> int:
+    """Return a port on loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def _spawn(settings: Settings, name: str, command: list[str], variables: dict[str, str]) -> subprocess.Popen[bytes]:
+    with (settings.airflow_home / f"{name}.log").open("ab") as log:
+        full = [sys.executable, "-m", "airflow", *command]
+        return subprocess.Popen(full, env=variables, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+
+
+def _wait_until_healthy(
+    airflow: LocalAirflow, processes: dict[str, subprocess.Popen[bytes]], told: Callable[[str], None]
+) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    waiting = ["metadatabase", "scheduler", "dag_processor", "triggerer"]
+    while waiting:
+        for name, process in processes.items():
+            if process.poll() is not None:
+                log = airflow.settings.airflow_home / f"{name}.log"
+                raise NightshiftError(f"Airflow {name}", found=f"it ended with code {process.returncode}", next_step=f"read {log}")
+        if time.monotonic() > deadline:
+            raise NightshiftError("Airflow", found=f"not healthy: {waiting}", next_step=f"read {airflow.settings.airflow_home}/*.log")
+        try:
+            health = _json("GET", f"{airflow.url}/api/v2/monitor/health", None, {})
+            waiting = [name for name in waiting if (health.get(name) or {}).get("status") != "healthy"]
+        except NightshiftError:
+            pass  # the api-server does not listen yet
+        if waiting:
+            told(f"waiting for {', '.join(waiting)}")
+            time.sleep(0.5)
+
+
+def _stop(started: list[subprocess.Popen[bytes]]) -> None:
+    """End the processes and their children; what is still there after 15 s is killed."""
+    for process in started:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+    deadline = time.monotonic() + STOP_SECONDS
+    for process in started:
+        try:
+            process.wait(max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            pass
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        process.wait()
+
+
+def _secrets(home: Path) -> dict[str, str]:
+    """Return the passwords and keys of this installation, made once and readable by its owner only."""
+    home.mkdir(parents=True, exist_ok=True)
+    kept, passwords = home / "secrets.json", home / "passwords.json"
+    if not kept.exists():
+        made = {"jwt": secrets.token_hex(48), "secret_key": secrets.token_hex(32)}
+        made |= {user: secrets.token_urlsafe(9) for user in ("admin", "viewer")}
+        _write_private(kept, made)
+    found: dict[str, str] = json.loads(kept.read_text(encoding="utf-8"))
+    if not passwords.exists():
+        _write_private(passwords, {user: found[user] for user in ("admin", "viewer")})
+    return found
+
+
+def _write_private(path: Path, content: dict[str, str]) -> None:
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def _json(method: str, url: str, body: dict[str, Any] | None, headers: dict[str, str]) -> dict[str, Any]:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data=data, headers=headers, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            content: dict[str, Any] = json.loads(answer.read() or b"{}")
+            return content
+    except urllib.error.HTTPError as error:
+        raise NightshiftError(f"{method} {url}", found=f"{error.code} {error.read().decode(errors='replace')}") from error
+    except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
+        raise NightshiftError(f"{method} {url}", found=str(error)) from error

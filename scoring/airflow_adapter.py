@@ -1,0 +1,160 @@
+"""Airflow's context → night, request and stores; the timetable, retry policy and parameters of a nightly DAG."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from airflow.sdk import CronPartitionTimetable, Param, get_current_context
+from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryRule
+from airflow.sdk.exceptions import AirflowSkipException
+
+from scoring.errors import EmptyNight, NightError, Permanent, Retryable
+from scoring.interval import DataInterval, parse_night
+from scoring.job import Job
+from scoring.settings import load_settings
+
+MAPPED_TASKS = 1000
+"""Airflow maps over at most 1024 items; a night of more chunks gives each task several."""
+
+
+def dag_arguments(job: Job) -> dict[str, Any]:
+    """Return what the DAG of ``job`` is made with: one night is one partition, keyed by its date."""
+    end = job.schedule.last_night
+    return {
+        "schedule": CronPartitionTimetable(
+            job.schedule.cron, timezone=job.schedule.timezone, run_offset=-1, key_format="%Y-%m-%d"
+        ),
+        "start_date": _midnight_after(job.schedule.first_night, job),
+        "end_date": _midnight_after(end, job) if end is not None else None,
+        "catchup": False,
+        "max_active_runs": job.limits.parallel_nights,
+        "tags": ["nightshift", *job.tags],
+        "description": job.description,
+        "params": _params(),
+        "default_args": {
+            "owner": job.owner,
+            "retries": job.limits.retries,
+            "retry_delay": timedelta(seconds=job.limits.retry_delay_seconds),
+            "retry_policy": retry_policy(),
+            "execution_timeout": timedelta(minutes=job.limits.task_timeout_minutes),
+        },
+    }
+
+
+def retry_policy() -> ExceptionRetryPolicy:
+    """Return the policy that tries again what can heal and fails at once on what cannot."""
+    return ExceptionRetryPolicy(
+        rules=[
+            RetryRule(exception=Permanent, action=RetryAction.FAIL, reason="somebody has to change something first"),
+            RetryRule(exception=Retryable, action=RetryAction.RETRY, reason="heals by itself"),
+        ]
+    )
+
+
+def night_of(context: Mapping[str, Any]) -> date:
+    """Return the night that a DAG run answers for: its partition key, or else its parameter ``night``.
+
+    Raises ``NightError`` when it has neither: the clock never decides.
+    """
+    run = context.get("dag_run")
+    key = context.get("partition_key") or getattr(run, "partition_key", None)
+    given = key or (context.get("params") or {}).get("night")
+    if not given:
+        raise NightError(
+            "this run has no night",
+            found="neither a partition key nor the parameter night",
+            expected="a calendar day in the job's timezone, YYYY-MM-DD",
+            next_step="trigger again with the night in the form (or as partition key), or use Backfill for several",
+        )
+    return parse_night(str(given))
+
+
+def extract(job: Job) -> list[dict[str, int]]:
+    """Extract the run's night; return what the score tasks are mapped over, and push ids and counts as XComs."""
+    from scoring import nightly
+
+    context = get_current_context()
+    run = context["dag_run"]
+    request = nightly.Request(
+        night=night_of(context),
+        started_at=now(),
+        origin=str(getattr(run.run_type, "value", run.run_type)),
+        airflow_run_id=run.run_id,
+        model_version=context["params"].get("model_version"),
+    )
+    try:
+        done = nightly.extract(_stores(), job, request)
+    except EmptyNight as error:
+        if job.on_empty == "skip":
+            raise AirflowSkipException(str(error)) from error
+        raise
+    for key, value in asdict(done).items():
+        context["ti"].xcom_push(key=key, value=value)
+    return chunk_groups(done.chunks)
+
+
+def score(job: Job, run_id: str, chunk: dict[str, int]) -> int:
+    """Score the chunks of one mapped task; return how many rows."""
+    from scoring import nightly
+
+    get_current_context()["chunk_label"] = chunk_label(chunk)
+    stores = _stores()
+    return sum(nightly.score_chunk(stores, job, run_id, number) for number in range(chunk["first"], chunk["last"] + 1))
+
+
+def publish(job: Job, run_id: str) -> dict[str, Any]:
+    """Publish the run; return its id, status, rows and lake object."""
+    from scoring import publishing
+
+    return asdict(publishing.publish(_stores(), job, run_id))
+
+
+def chunk_groups(chunks: int) -> list[dict[str, int]]:
+    """Return the first and last chunk of each mapped task, at most ``MAPPED_TASKS`` of them.
+
+    >>> chunk_groups(2)
+    [{'first': 0, 'last': 0, 'of': 2}, {'first': 1, 'last': 1, 'of': 2}]
+    """
+    size = -(-chunks // MAPPED_TASKS) or 1
+    return [{"first": n, "last": min(n + size, chunks) - 1, "of": chunks} for n in range(0, chunks, size)]
+
+
+def chunk_label(chunk: Mapping[str, int]) -> str:
+    """Return the name of a mapped task in the grid.
+
+    >>> chunk_label({"first": 2, "last": 2, "of": 12})
+    'chunk 3 of 12'
+    """
+    first, last = chunk["first"] + 1, chunk["last"] + 1
+    return f"chunk {first} of {chunk['of']}" if first == last else f"chunks {first}–{last} of {chunk['of']}"
+
+
+def now() -> datetime:
+    """Return the time, for records."""
+    return datetime.now(UTC)
+
+
+def _stores() -> Any:
+    from scoring.stores import open_stores
+
+    return open_stores(load_settings(), now)
+
+
+def _midnight_after(night: date, job: Job) -> datetime:
+    return DataInterval.of_night(night, job.schedule.timezone).end
+
+
+def _params() -> dict[str, Param]:
+    return {
+        "night": Param(
+            None, type=["null", "string"], format="date", title="Night",
+            description="Calendar day in the job's timezone. Only for a run without partition key; backfills ignore it.",
+        ),
+        "model_version": Param(
+            None, type=["null", "integer"], minimum=1, title="Model version",
+            description="Default: the version that was champion at that night.",
+        ),
+    }  # fmt: skip

@@ -1,0 +1,99 @@
+"""What the command line prints: tables, progress on a terminal, errors in one line."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from threading import Lock
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from scoring.stores import Progress as Told
+
+OUT = Console()
+ERR = Console(stderr=True)
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Print rows as a table; off a terminal no column is cut."""
+    shown = Table(title=title, title_justify="left", header_style="bold")
+    for name in columns:
+        shown.add_column(name, overflow="fold")
+    for row in rows:
+        shown.add_row(*(text(value) for value in row))
+    wide = OUT if OUT.is_terminal else Console(width=240)
+    wide.print(shown)
+
+
+def facts(title: str, pairs: Iterable[tuple[str, Any]]) -> None:
+    """Print names and values, one pair a line."""
+    table(title, ("fact", "value"), pairs)
+
+
+def as_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Print rows as CSV."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([["" if value is None else text(value) for value in row] for row in rows])
+
+
+def text(value: Any) -> str:
+    """Return a value as people read it.
+
+    >>> text(0.123456789), text(None), text({"a": 1})
+    ('0.123457', '–', '{"a": 1}')
+    """
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}Z" if value.utcoffset() is not None else f"{value:%Y-%m-%d %H:%M:%S}"
+    if isinstance(value, dict | list):
+        return json.dumps(value, default=str)
+    return str(value)
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Told]:
+    """Give a function to report progress to; it shows stages, rows and seconds, on a terminal only."""
+    if not ERR.is_terminal:
+        yield lambda stage, rows: None
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.completed:,} rows"))
+    with Progress(*columns, TimeElapsedColumn(), console=ERR, transient=True) as shown:
+        tasks: dict[str, Any] = {}
+        lock = Lock()
+
+        def told(stage: str, rows: int) -> None:
+            with lock:
+                if stage not in tasks:
+                    tasks[stage] = shown.add_task(f"{what}: {stage}", total=None)
+                shown.advance(tasks[stage], rows)
+
+        yield told
+
+
+@contextmanager
+def step(what: str) -> Iterator[Callable[[str], None]]:
+    """Give a function that says what is being done; a spinner on a terminal, a line each elsewhere."""
+    if not ERR.is_terminal:
+        said: list[str] = []
+
+        def print_once(line: str) -> None:
+            if line not in said:
+                said.append(line)
+                ERR.print(line, highlight=False, soft_wrap=True)
+
+        print_once(what)
+        yield print_once
+        return
+    with ERR.status(what) as shown:
+        yield shown.update

@@ -1,0 +1,69 @@
+"""Promotion and rollback: which version is champion from which night on."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from scoring.errors import ChampionMissing
+from scoring.job import Job
+from scoring.stores import Stores
+from scoring.warehouse import ledger, promotions
+from scoring.warehouse.promotions import Promotion
+from scoring.warehouse.schema import ensure_job
+
+
+def promote(stores: Stores, job: Job, version: int, reason: str, by: str, effective_from: date | None = None) -> Promotion:
+    """Make ``version`` champion from ``effective_from`` on, record why, and point the alias at it.
+
+    ``effective_from`` is a night; by default the next one to be scored, and for a job without any promotion the
+    version's own ``until``. Raises ``VersionMissing``.
+    """
+    ref = stores.registry.resolve(job.name, version)
+    ensure_job(stores.warehouse, job)
+    if effective_from is None:
+        effective_from = _next_night(stores, job) or date.fromisoformat(stores.registry.facts(ref)["until"])
+    return _record(stores, job, Promotion(job.name, version, effective_from, "promotion", reason, by, stores.clock()))
+
+
+def rollback(stores: Stores, job: Job, reason: str, by: str, to: int | None = None) -> Promotion:
+    """Make the champion before the present one (or version ``to``) champion from the next night on.
+
+    Raises ``ChampionMissing`` when there is no earlier champion.
+    """
+    if to is None:
+        to = _previous_champion(promotions.history_of(stores.warehouse, job.name), job)
+    stores.registry.resolve(job.name, to)
+    effective = _next_night(stores, job) or max(
+        one.effective_from for one in promotions.history_of(stores.warehouse, job.name)
+    )
+    return _record(stores, job, Promotion(job.name, to, effective, "rollback", reason, by, stores.clock()))
+
+
+def _previous_champion(known: list[Promotion], job: Job) -> int:
+    """Return the version that the newest promotion displaced."""
+    if known:
+        present = promotions.champion_at(known, date.max)
+        for one in sorted(known, key=lambda promotion: promotion.effective_from, reverse=True):
+            if one.model_version != present:
+                return one.model_version
+    raise ChampionMissing(
+        f"rollback of {job.name}",
+        found=f"promotions of versions {[one.model_version for one in known]}",
+        expected="an earlier champion",
+        next_step="name a version with --to",
+    )
+
+
+def _next_night(stores: Stores, job: Job) -> date | None:
+    """Return the night after the last published one; None before the first."""
+    if not promotions.history_of(stores.warehouse, job.name):
+        return None
+    published = ledger.published(stores.warehouse, job.name)
+    return max(published) + timedelta(days=1) if published else None
+
+
+def _record(stores: Stores, job: Job, promotion: Promotion) -> Promotion:
+    promotions.add(stores.warehouse, promotion)
+    champion = promotions.champion_at(promotions.history_of(stores.warehouse, job.name), date.max)
+    stores.registry.set_alias(job.name, "champion", champion or promotion.model_version)
+    return promotion

@@ -1,0 +1,40 @@
+"""Writes the files of a new job: yaml, pipeline, SQL and a test."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from scoring.errors import JobFileError
+from scoring.settings import Settings
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def new_job(settings: Settings, name: str, source: str = "demo") -> list[Path]:
+    """Write the files of job ``name`` and return their paths; raises ``JobFileError`` rather than overwrite one."""
+    for what, value in (("job name", name), ("source name", source)):
+        if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", value):
+            raise JobFileError(what, found=repr(value), expected="lower-case letters, digits and _, at most 40, a letter first")
+    tests = settings.jobs_dir.parent / "tests" / "jobs"
+    files = {
+        settings.jobs_dir / f"{name}.yaml": "job.yaml",
+        settings.jobs_dir / f"{name}.py": "pipeline.py.txt",
+        settings.sql_path(name, "features"): "features.sql",
+        settings.sql_path(name, "labels"): "labels.sql",
+        tests / f"test_{name}.py": "test_job.py.txt",
+    }
+    taken = [str(path) for path in files if path.exists()]
+    if taken:
+        raise JobFileError(f"new job {name}", found=f"files that exist: {taken}", next_step="choose another name")
+    for path, template in files.items():
+        text = (_TEMPLATES / template).read_text(encoding="utf-8")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(_filled(text, template, name, source), encoding="utf-8")
+    return list(files)
+
+
+def _filled(text: str, template: str, name: str, source: str) -> str:
+    if template.endswith(".sql"):
+        return text
+    return text.format(name=name, source=source, SOURCE=source.upper())

@@ -1,0 +1,27 @@
+-- what:  one login role and one database each for Airflow, the model registry, the warehouse and the demo source
+-- grain: runs once, as superuser, when the postgres image of docker-compose.yml starts on an empty volume
+-- notes: a psql script; passwords come from the container's environment, and a missing one stops the start
+
+\getenv airflow_password AIRFLOW_DB_PASSWORD
+\getenv registry_password REGISTRY_DB_PASSWORD
+\getenv warehouse_password WAREHOUSE_DB_PASSWORD
+\getenv analyst_password ANALYST_DB_PASSWORD
+\getenv source_password SOURCE_DB_PASSWORD
+
+create role airflow login password :'airflow_password';
+create role registry login password :'registry_password';
+create role warehouse login password :'warehouse_password';
+create role source login password :'source_password';
+
+-- The two group roles that the warehouse's migrations grant rights to, so that its owner need not create roles.
+create role nightshift_writer nologin;
+create role nightshift_analyst nologin;
+create role analyst login password :'analyst_password' in role nightshift_analyst;
+
+create database airflow owner airflow;
+create database registry owner registry;
+create database warehouse owner warehouse;
+create database source owner source;
+
+revoke connect, temporary on database airflow, registry, warehouse, source from public;
+grant connect on database warehouse to nightshift_writer, nightshift_analyst;

@@ -1,0 +1,97 @@
+"""Nights and the hours they cover, also on the days the clocks change."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scoring.errors import NightError
+from scoring.interval import DataInterval, nights_between, parse_night
+
+NEW_YORK = "America/New_York"
+MODEST = settings(deadline=None, max_examples=50, derandomize=True)
+
+
+@pytest.mark.parametrize(
+    ("night", "hours"),
+    [("2013-03-09", 24), ("2013-03-10", 23), ("2013-03-11", 24), ("2013-11-03", 25), ("2013-11-04", 24)],
+)
+def test_of_night_covers_the_hours_of_the_local_day(night, hours):
+    assert DataInterval.of_night(parse_night(night), NEW_YORK).hours == hours
+
+
+def test_of_night_starts_at_local_midnight_in_utc_on_both_sides_of_a_clock_change():
+    spring = DataInterval.of_night(date(2013, 3, 10), NEW_YORK)
+    assert spring == DataInterval(datetime(2013, 3, 10, 5, tzinfo=UTC), datetime(2013, 3, 11, 4, tzinfo=UTC))
+    autumn = DataInterval.of_night(date(2013, 11, 3), NEW_YORK)
+    assert autumn == DataInterval(datetime(2013, 11, 3, 4, tzinfo=UTC), datetime(2013, 11, 4, 5, tzinfo=UTC))
+
+
+@MODEST
+@given(
+    night=st.dates(date(1990, 1, 1), date(2035, 12, 31)),
+    # Midnight itself does not exist on some days in Sao Paulo and Havana; Lord Howe moves by half an hour.
+    timezone=st.sampled_from(["UTC", NEW_YORK, "America/Sao_Paulo", "America/Havana", "Australia/Lord_Howe"]),
+)
+def test_of_night_follows_the_night_before_without_gap_or_overlap(night, timezone):
+    one = DataInterval.of_night(night, timezone)
+    following = DataInterval.of_night(night + timedelta(days=1), timezone)
+    assert one.start < one.end == following.start
+    assert one.start.tzinfo is UTC
+    assert 22.9 < one.hours < 25.1
+
+
+def test_of_night_misses_no_hour_when_midnight_does_not_exist():
+    skipped = DataInterval.of_night(date(2018, 11, 4), "America/Sao_Paulo")  # 00:00 became 01:00
+    assert skipped.hours == 23
+
+
+def test_of_nights_adds_up_the_nights_across_a_clock_change():
+    march = DataInterval.of_nights(date(2013, 3, 1), date(2013, 4, 1), NEW_YORK)
+    each = [DataInterval.of_night(night, NEW_YORK) for night in nights_between(date(2013, 3, 1), date(2013, 3, 31))]
+    assert march.hours == sum(one.hours for one in each) == 31 * 24 - 1
+
+
+@pytest.mark.parametrize("until", [date(2013, 4, 1), date(2013, 3, 31)])
+def test_of_nights_refuses_an_interval_without_a_night(until):
+    with pytest.raises(NightError, match=f"found first night 2013-04-01, until {until}; expected until after first"):
+        DataInterval.of_nights(date(2013, 4, 1), until, NEW_YORK)
+
+
+def test_interval_cannot_be_changed():
+    interval = DataInterval.of_night(date(2013, 4, 1), NEW_YORK)
+    with pytest.raises(AttributeError):
+        interval.start = interval.end  # type: ignore[misc]
+
+
+def test_parse_night_reads_a_day_with_spaces_around():
+    assert parse_night(" 2013-04-01\n") == date(2013, 4, 1)
+
+
+@MODEST
+@given(night=st.dates(date(1000, 1, 1)))
+def test_parse_night_reads_what_a_night_prints(night):
+    assert parse_night(str(night)) == night
+
+
+@pytest.mark.parametrize(
+    "text", ["", "yesterday", "2013-02-30", "2013-13-01", "01.04.2013", "20130401", "2013-04-01T00:00", "2013-04-01 x"]
+)
+def test_parse_night_names_what_it_found_when_it_is_no_day(text):
+    with pytest.raises(NightError) as caught:
+        parse_night(text)
+    message = str(caught.value)
+    assert f"found {text!r}" in message
+    assert "YYYY-MM-DD" in message
+    assert not caught.value.retryable
+
+
+def test_nights_between_includes_both_ends():
+    assert nights_between(date(2013, 2, 27), date(2013, 3, 1)) == [
+        date(2013, 2, 27), date(2013, 2, 28), date(2013, 3, 1),
+    ]  # fmt: skip
+    assert nights_between(date(2013, 4, 1), date(2013, 4, 1)) == [date(2013, 4, 1)]
+    assert nights_between(date(2013, 4, 2), date(2013, 4, 1)) == []
