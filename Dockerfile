@@ -9,7 +9,7 @@ RUN uv venv --python /usr/local/bin/python3.11 /opt/venv \
 
 FROM python:3.11.14-slim-bookworm
 # A new named volume takes its owner from the folder it is mounted on, so these folders exist in the image.
-RUN useradd --uid 10001 --create-home nightshift \
+RUN useradd --uid 10001 --user-group --create-home nightshift \
     && install --directory --owner=nightshift --group=nightshift --mode=0750 \
         /var/lib/nightshift /var/lib/nightshift/lake /var/lib/nightshift/models \
         /var/lib/nightshift/airflow /var/lib/nightshift/airflow/logs

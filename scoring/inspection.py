@@ -52,7 +52,7 @@ def verify(stores: Stores, job: Job, repair: bool = False) -> list[Finding]:
     findings = []
     for night, run_id in shown.items():
         run = ledger.get(stores.warehouse, run_id)
-        rows = count_rows(stores.warehouse, job, night, run_id)
+        rows = count_rows(stores.warehouse, job, run)
         if rows != run.rows_loaded:
             findings.append(Finding(night, f"the table has {rows} rows of run {run_id}, the ledger {run.rows_loaded}", False))
         problem = _lake_problem(stores, job, run)

@@ -17,7 +17,7 @@ from scoring.registry import VersionRef
 from scoring.score import Summary, gate_reasons, prediction_schema
 from scoring.stores import Progress, Stores, silent
 from scoring.warehouse import ledger
-from scoring.warehouse.load import Stamp, load, remove_rows
+from scoring.warehouse.load import load, remove_rows, stamped
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,8 @@ def _load_and_reconcile(stores: Stores, job: Job, run: ledger.Run, progress: Pro
     chunks = [stores.lake.read_json(f"{folder}/summary-{number:05d}.json") for number in numbers]
     summary = sum((Summary.from_dict(chunk["summary"]) for chunk in chunks), Summary())
     digest = RowsDigest()
-    stamp = Stamp(run.night, run.run_id, run.model_version, run.started_at)
     predictions = _told(digest.through(_predictions(stores, folder, len(chunks))), progress)
-    loaded = load(stores.warehouse, job, stamp, predictions, prediction_schema(job))
+    loaded = load(stores.warehouse, job, run, predictions, prediction_schema(job))
     scored = sum(chunk["rows"] for chunk in chunks)
     _reconcile(run, scored, summary.rows, loaded)
     total = (stores.clock() - run.started_at).total_seconds()
@@ -137,15 +136,19 @@ def refresh_lake(stores: Stores, job: Job, night: date) -> str:
 
 
 def _write_current(stores: Stores, job: Job, run: ledger.Run, path: str) -> None:
-    stamp = Stamp(run.night, run.run_id, run.model_version, run.started_at)
+    """Write a published run's predictions with the columns of the analysts' view."""
     schema = prediction_schema(job)
+    constants = {
+        "night": pa.scalar(run.night, pa.date32()),
+        "model_version": pa.scalar(run.model_version, pa.int32()),
+        "run_id": pa.scalar(run.run_id, pa.string()),
+        "scored_at": pa.scalar(run.started_at, pa.timestamp("us", "UTC")),
+    }
     order = [*job.key, "night", *schema.names[len(job.key) :], "model_version", "run_id", "scored_at"]
-    facts = {
-        "job": job.name, "night": str(run.night), "run_id": run.run_id, "model_version": str(run.model_version),
-        "predictions_hash": run.predictions_hash,
-    }  # fmt: skip
+    facts = {name: str(run.facts[name]) for name in ("job", "night", "run_id", "model_version", "predictions_hash")}
     parts = _predictions(stores, stores.lake.run_folder(job.name, run.night, run.run_id), run.chunks)
-    stores.lake.write(path, stamp.schema(schema, order), (stamp.onto(batch, order) for batch in parts), facts)
+    empty = stamped(pa.RecordBatch.from_pylist([], schema), constants, order)
+    stores.lake.write(path, empty.schema, (stamped(batch, constants, order) for batch in parts), facts)
 
 
 def release(stores: Stores, job: Job, run_id: str) -> Published:
@@ -163,4 +166,4 @@ def discard(stores: Stores, job: Job, run_id: str) -> int:
     if run.status != "held":
         raise RunMissing(f"run {run_id}", found=f"status {run.status}", expected="held")
     ledger.record(stores.warehouse, run_id, status="discarded", stage="done", finished_at=stores.clock())
-    return remove_rows(stores.warehouse, job, run.night, run_id)
+    return remove_rows(stores.warehouse, job, run)

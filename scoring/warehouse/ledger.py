@@ -115,7 +115,8 @@ def flip(warehouse: Warehouse, run: Run, rows: int, now: datetime, force: bool =
 
 
 def _point(connection: sa.Connection, run: Run, rows: int, now: datetime) -> None:
-    values = {"run_id": run.run_id, "model_version": run.model_version, "rows": rows, "published_at": now}
+    values = {name: run.facts[name] for name in ("run_id", "run_number", "model_version")}
+    values |= {"rows": rows, "scored_at": run.started_at, "published_at": now}
     row = insert(PUBLISHED).values(job=run.job, night=run.night, **values)
     connection.execute(row.on_conflict_do_update(index_elements=["job", "night"], set_=values))
     this_night = sa.and_(PUBLICATIONS.c.job == run.job, PUBLICATIONS.c.night == run.night)

@@ -13,7 +13,7 @@ with scheduled as (
         tailnum,
         hour * 60 + minute as sched_dep_minute,
         sched_arr_time / 100 * 60 + sched_arr_time % 100 as sched_arr_minute,
-        extract(isodow from time_hour at time zone 'America/New_York') as day_of_week
+        extract(isodow from time_hour at time zone 'America/New_York')::integer as day_of_week
     from flights
     where time_hour >= :interval_start
       and time_hour < :interval_end

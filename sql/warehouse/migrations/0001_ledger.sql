@@ -26,6 +26,7 @@ comment on column jobs.last_night is 'Last night the schedule covers; null for n
 
 create table scoring_runs (
     run_id text primary key,
+    run_number bigint generated always as identity unique,
     job text not null references jobs,
     night date not null,
     interval_start timestamptz not null,
@@ -62,6 +63,7 @@ create table scoring_runs (
 );
 create index scoring_runs_night on scoring_runs (job, night, started_at);
 comment on table scoring_runs is 'The run ledger: one row per attempt to score a night, forever';
+comment on column scoring_runs.run_number is 'Stands for run_id in the history tables, where it saves half the room';
 comment on column scoring_runs.attempt is 'Counts the attempts at this job and night, from 1';
 comment on column scoring_runs.origin is 'scheduled, backfill, manual (Airflow) or cli';
 comment on column scoring_runs.model_sha256 is 'sha256 of the artifact that was pinned when the run began';
@@ -74,8 +76,10 @@ create table published_nights (
     job text not null references jobs,
     night date not null,
     run_id text not null references scoring_runs,
+    run_number bigint not null,
     model_version integer not null,
     rows bigint not null,
+    scored_at timestamptz not null,
     published_at timestamptz not null,
     primary key (job, night)
 );

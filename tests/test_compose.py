@@ -1,0 +1,307 @@
+"""Checks the files of the container set-up against what they name: programs, options, settings, files, variables."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import shlex
+import stat
+import subprocess
+import sys
+import tomllib
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import jsonschema
+import pytest
+import yaml
+from cryptography.fernet import Fernet
+
+from scoring.settings import HOME, Settings
+
+TEXT = (HOME / "docker-compose.yml").read_text(encoding="utf-8")
+COMPOSE = yaml.safe_load(TEXT)
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+ONE_SHOT = {name for name, service in SERVICES.items() if service["restart"] == "no"}
+OURS = {name for name, service in SERVICES.items() if "build" in service}
+DOCKERFILE = (HOME / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+EXAMPLE = (HOME / ".env.example").read_text(encoding="utf-8")
+DATABASES = (HOME / "sql/compose/create_databases.sql").read_text(encoding="utf-8")
+CODE, STATE = "/opt/nightshift", "/var/lib/nightshift"
+SECRET_NAME = re.compile(r"(PASSWORD|SECRET|KEY|REDISCLI_AUTH)$")
+SHELL_WORDS = {"umask", "unset", "printf"}
+PROBE = """
+import json, sys
+asked = json.load(sys.stdin)
+from airflow.cli.cli_parser import get_parser
+from airflow.configuration import conf
+from airflow.providers_manager import ProvidersManager
+ProvidersManager().initialize_providers_configuration()
+known = {f"{section}.{option}" for section, about in conf.configuration_description.items() for option in about["options"]}
+problems = [f"no Airflow option {option}" for option in asked["options"] if option not in known]
+for words in asked["airflow"]:
+    try:
+        get_parser().parse_args(words)
+    except SystemExit as stopped:
+        problems.append(f"airflow {words}: exit code {stopped.code}")
+import click
+from celery.bin.celery import celery
+from mlflow.cli import cli as mlflow
+for root, lines in ((celery, asked["celery"]), (mlflow, asked["mlflow"])):
+    for words in lines:
+        path = [root]
+        for word in words:
+            if word.startswith("-"):
+                flags = {flag for command in path for option in command.params for flag in option.opts}
+                problems += [] if word.split("=")[0] in flags else [f"{path[-1].name}: no option {word}"]
+            elif isinstance(path[-1], click.Group):
+                found = path[-1].get_command(click.Context(path[-1]), word)
+                problems += [] if found else [f"{path[-1].name}: no command {word}"]
+                path += [found] if found else []
+print(json.dumps(problems))
+"""
+
+
+def example_values() -> dict[str, str]:
+    """Return the variables of ``.env.example``."""
+    lines = [line for line in EXAMPLE.splitlines() if line and not line.startswith("#")]
+    return dict(line.split("=", 1) for line in lines)
+
+
+def environment(name: str) -> dict[str, str]:
+    """Return the environment of a service, as written."""
+    return {key: str(value) for key, value in SERVICES[name].get("environment", {}).items()}
+
+
+def filled(text: str, values: dict[str, str]) -> str:
+    """Return the text with every ``${NAME…}`` replaced."""
+    return re.sub(r"\$\{(\w+)[^}]*\}", lambda found: values[found[1]] or "x", text)
+
+
+def invocations(command: list[str]) -> list[list[str]]:
+    """Return the words of every program that a ``command`` or a health check's ``test`` starts."""
+    if command[0] == "CMD":
+        return [command[1:]]
+    if command[0] in ("sh", "bash", "CMD-SHELL"):
+        lines = command[-1].replace("$$", "$").strip().splitlines()
+        words = [re.split(r" [|>] ", line)[0] for line in lines]
+        started = [shlex.split(line.removeprefix("exec ")) for line in words]
+        return [line for line in started if line[0] not in SHELL_WORDS]
+    return [command]
+
+
+def started_by(names: set[str], program: str) -> list[list[str]]:
+    """Return the arguments of each start of ``program`` in the services ``names``."""
+    commands = [SERVICES[name]["command"] for name in sorted(names)]
+    commands += [SERVICES[name]["healthcheck"]["test"] for name in sorted(names - ONE_SHOT)]
+    return [words[1:] for command in commands for words in invocations(command) if words[0] == program]
+
+
+def copied() -> dict[str, str]:
+    """Return source → target of every copy from the repository into the image."""
+    found = re.findall(r"^COPY (?!--from)(\S+) (\S+)$", DOCKERFILE, flags=re.MULTILINE)
+    return dict(found)
+
+
+def test_compose_file_follows_the_specification():
+    schema = json.loads((Path(__file__).parent / "data/compose-spec.json").read_text(encoding="utf-8"))
+    found = {key: value for key, value in COMPOSE.items() if not key.startswith("x-")}
+    jsonschema.Draft201909Validator(schema).validate(found)
+
+
+def test_example_file_names_the_variables_of_the_compose_file():
+    assert set(re.findall(r"\$\{(\w+)", TEXT)) == set(example_values())
+    assert not re.findall(r"\$(?!\{\w+:[-?])\w*", TEXT.replace("$$", "")), "a variable without braces, or a bare one"
+
+
+def test_variables_are_required_when_they_are_secrets():
+    required = set(re.findall(r"\$\{(\w+):\?", TEXT))
+    optional = set(re.findall(r"\$\{(\w+):-", TEXT))
+    secrets = {name for name in example_values() if SECRET_NAME.search(name)}
+    assert required == secrets
+    assert not required & optional
+    assert all(example_values()[name] == "" for name in secrets), "a secret in .env.example"
+
+
+def test_documented_command_makes_secrets_that_are_accepted(tmp_path):
+    (tmp_path / ".env.example").write_text(EXAMPLE, encoding="utf-8")
+    (command,) = [line.removeprefix("#   ") for line in EXAMPLE.splitlines() if "awk" in line]
+    subprocess.run(["sh", "-euc", command], cwd=tmp_path, check=True, timeout=60)
+    made = tmp_path / ".env"
+    values = dict(line.split("=", 1) for line in made.read_text().splitlines() if line and not line.startswith("#"))
+    secrets = {name: value for name, value in values.items() if SECRET_NAME.search(name)}
+    assert stat.S_IMODE(made.stat().st_mode) == 0o600
+    assert {**values, **dict.fromkeys(secrets, "")} == example_values()
+    assert len(set(secrets.values())) == len(secrets)
+    assert len(values["AIRFLOW_JWT_SECRET"]) >= 64
+    Fernet(secrets.pop("AIRFLOW_FERNET_KEY"))
+    assert all(re.fullmatch("[0-9a-f]{96}", value) for value in secrets.values())
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_secrets_come_from_variables_only(name):
+    for key, value in environment(name).items():
+        if SECRET_NAME.search(key):
+            assert re.fullmatch(r"\$\{\w+:\?[^}]*\}", value), key
+        password = re.search(r"://[^/@:]*:(.*)@", value)
+        assert password is None or re.fullmatch(r"\$\{\w+:\?[^}]*\}", password[1]), key
+
+
+def test_image_holds_no_secret():
+    variables = re.findall(r"\b(\w+)=", " ".join(re.findall(r"^(?:ENV|ARG) .*$", DOCKERFILE, flags=re.MULTILINE)))
+    assert variables and not [name for name in variables if SECRET_NAME.search(name)]
+
+
+def test_images_are_pinned():
+    images = {service["image"] for service in SERVICES.values()} | set(re.findall(r"^FROM (\S+)", DOCKERFILE, re.M))
+    assert not [image for image in images if not re.search(r":\d+\.\d+(\.\d+)?(-\w+)*$", image)]
+    version = tomllib.loads((HOME / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert {SERVICES[name]["image"] for name in OURS} == {f"nightshift:{version}"}
+
+
+def test_ports_are_published_on_loopback_only():
+    ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
+    assert ports and not [port for port in ports if not re.fullmatch(r"127\.0\.0\.1:\$\{\w+:-\d+\}:\d+", port)]
+    assert all(service.get("network_mode") is None for service in SERVICES.values())
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_service_is_watched_and_restarted_or_ends_by_itself(name):
+    service = SERVICES[name]
+    if name in ONE_SHOT:
+        waiting = [other for other in SERVICES.values() if name in other.get("depends_on", {})]
+        assert waiting or service["profiles"], "nobody waits for it"
+        return
+    assert service["healthcheck"]["test"][0] in ("CMD", "CMD-SHELL")
+    assert service["restart"] == "unless-stopped"
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_dependencies_exist_and_their_condition_can_come_true(name):
+    for other, wanted in SERVICES[name].get("depends_on", {}).items():
+        expected = "service_completed_successfully" if other in ONE_SHOT else "service_healthy"
+        assert wanted["condition"] == expected, other
+        assert not SERVICES[other].get("profiles"), other
+
+
+def test_there_are_two_workers_with_names_of_their_own():
+    workers = {
+        name: service for name, service in SERVICES.items() if service.get("command", [])[1:] == ["celery", "worker"]
+    }
+    assert [service["hostname"] for service in workers.values()] == list(workers) == ["worker-1", "worker-2"]
+    assert all("lake:/var/lib/nightshift/lake" in service["volumes"] for service in workers.values())
+    assert all(environment(name)["OMP_WAIT_POLICY"] == "PASSIVE" for name in workers)
+
+
+def test_programs_know_their_commands_and_options(tmp_path):
+    variables = {key for name in OURS for key in environment(name) if key.startswith("AIRFLOW__")}
+    asked = {program: started_by(OURS, program) for program in ("airflow", "celery", "mlflow")}
+    assert all(asked.values())
+    options = sorted(".".join(variable.lower().split("__")[1:]) for variable in variables)
+    quiet = {"AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor"}
+    answer = subprocess.run(
+        [sys.executable, "-c", PROBE],
+        input=json.dumps({**asked, "options": options}), env={**os.environ, **quiet},
+        capture_output=True, text=True, check=True, timeout=120,
+    )  # fmt: skip
+    assert json.loads(answer.stdout.splitlines()[-1]) == []
+
+
+def test_our_image_starts_only_programs_that_it_has():
+    installed = {"airflow", "celery", "mlflow"}
+    commands = [SERVICES[name]["command"] for name in OURS]
+    commands += [SERVICES[name]["healthcheck"]["test"] for name in OURS - ONE_SHOT]
+    assert {words[0] for command in commands for words in invocations(command)} == {*installed, "python"}
+    assert all((Path(sys.executable).parent / program).exists() for program in installed)
+
+
+def test_python_modules_of_commands_exist():
+    for words in started_by(OURS, "python"):
+        if words[0] == "-m":
+            assert (HOME / words[1] / "__main__.py").exists()
+            subprocess.run([sys.executable, *words, "--help"], cwd=HOME, check=True, capture_output=True, timeout=60)
+            continue
+        assert words[0] == "-c"
+        for node in ast.walk(ast.parse(words[1])):
+            names = [one.name for one in node.names] if isinstance(node, ast.Import) else []
+            for name in [node.module or ""] if isinstance(node, ast.ImportFrom) else names:
+                assert find_spec(name), name
+
+
+def test_nightshift_variables_are_settings():
+    variables = {key for name in OURS for key in environment(name)} | set(re.findall(r"\b(\w+)=", DOCKERFILE))
+    ours = {key.removeprefix("NIGHTSHIFT_").lower() for key in variables if key.startswith("NIGHTSHIFT_")}
+    assert ours and {name.split("__")[0] for name in ours} <= set(Settings.model_fields)
+
+
+def test_settings_hold_what_the_compose_file_gives(monkeypatch):
+    values = {name: value or "secret" for name, value in example_values().items()}
+    for key, value in environment("worker-1").items():
+        monkeypatch.setenv(key, filled(value, values))
+    settings = Settings()
+    assert settings.sources["demo"].get_secret_value() == "postgresql+psycopg://source:secret@postgres:5432/source"
+    assert settings.registry_url and settings.registry_url.get_secret_value() == "http://mlflow:5000"
+    assert settings.lake_root == f"file://{STATE}/lake"
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_urls_name_services_roles_and_databases_of_this_set_up(name):
+    roles = dict(re.findall(r"create role (\w+) login password :'(\w+)'", DATABASES))
+    databases = set(re.findall(r"create database (\w+) owner", DATABASES))
+    for key, value in environment(name).items():
+        url = urlsplit(re.sub(r"\$\{(\w+)[^}]*\}", r"\1", value).removeprefix("db+"))
+        if not url.netloc or key == "AIRFLOW__API__BASE_URL":
+            continue
+        assert url.hostname in SERVICES, key
+        if url.scheme.startswith("postgresql"):
+            assert url.scheme == "postgresql+psycopg", "the only locked driver"
+            assert url.username in roles
+            assert url.password == f"{url.username.upper()}_DB_PASSWORD"
+            assert url.path.removeprefix("/") in databases
+
+
+def test_databases_script_reads_the_passwords_that_the_server_gets():
+    read = dict(re.findall(r"^\\getenv (\w+) (\w+)$", DATABASES, flags=re.MULTILINE))
+    assert set(read.values()) == set(environment("postgres")) - {"POSTGRES_PASSWORD"}
+    assert set(re.findall(r":'(\w+)'", DATABASES)) == set(read)
+
+
+def test_volumes_are_declared_and_bound_files_exist():
+    mounts = [mount for service in SERVICES.values() for mount in service.get("volumes", [])]
+    sources = {mount.split(":")[0] for mount in mounts}
+    assert {source for source in sources if not source.startswith(".")} == set(COMPOSE["volumes"])
+    assert all((HOME / source).is_file() for source in sources if source.startswith("."))
+
+
+def test_image_has_the_folders_that_are_mounted_and_named():
+    owned = re.findall(rf"{STATE}\S*", next(line for line in DOCKERFILE.splitlines() if "install --directory" in line))
+    for name in OURS:
+        targets = {mount.split(":")[1] for mount in SERVICES[name].get("volumes", [])}
+        assert targets <= set(owned), name
+        for value in environment(name).values():
+            if value.startswith(CODE):
+                assert value.removeprefix(f"{CODE}/") in copied(), value
+
+
+def test_image_copies_what_exists_and_runs_as_a_user():
+    ignored = (HOME / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    rules = [line for line in ignored if line and not line.startswith("#")]
+    assert rules[0] == "*", "the image takes named files only"
+    assert set(rules[1:]) - {"**/__pycache__", "**/.env"} == {f"!{source}" for source in copied()}
+    assert not [source for source in copied() if not (HOME / source).exists()]
+    (search_path,) = re.findall(r"PYTHONPATH=(\S+)", DOCKERFILE)
+    assert all((HOME / Path(folder).relative_to(CODE)).is_dir() for folder in search_path.split(":"))
+    assert re.findall(r"^USER (\S+)", DOCKERFILE, flags=re.MULTILINE) == ["nightshift"]
+
+
+def test_ci_runs_the_tests_with_pinned_actions():
+    workflow = yaml.safe_load((HOME / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
+    assert set(workflow[True]) == {"push", "pull_request"}, "YAML 1.1 reads the key on as True"
+    steps = workflow["jobs"]["test"]["steps"]
+    assert "make test" in [step.get("run") for step in steps]
+    assert {step["with"]["python-version"] for step in steps if "with" in step} == {"3.11"}
+    assert all(re.fullmatch(r"[\w/-]+@v\d+\.\d+\.\d+", step["uses"]) for step in steps if "uses" in step)
