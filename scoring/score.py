@@ -74,7 +74,8 @@ def _numbers(pipeline: Any, frame: pd.DataFrame, job: Job) -> np.ndarray:
     if job.task != "regression":
         shape = (len(frame), len(_check_classes(pipeline, job)))
     try:
-        values = np.asarray(pipeline.predict(frame) if job.task == "regression" else pipeline.predict_proba(frame))
+        output = pipeline.predict(frame) if job.task == "regression" else pipeline.predict_proba(frame)
+        values = np.asarray(output, dtype=np.float64)
     except Exception as error:  # whatever a pipeline raises is its own: named and raised again
         raise PredictionError(f"pipeline of {job.name}", found=f"{type(error).__name__}: {error}") from error
     if values.shape != shape:
@@ -82,7 +83,7 @@ def _numbers(pipeline: Any, frame: pd.DataFrame, job: Job) -> np.ndarray:
     bad = int((~np.isfinite(values)).reshape(len(frame), -1).any(axis=1).sum())
     if bad:
         raise PredictionError(f"predictions of {job.name}", found=f"{bad} rows not finite", expected="finite numbers")
-    return values.astype(np.float64, copy=False)
+    return values
 
 
 def _check_classes(pipeline: Any, job: Job) -> list[Any]:

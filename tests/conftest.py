@@ -6,8 +6,10 @@ import itertools
 import os
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -15,10 +17,12 @@ from psycopg import sql
 from pydantic import SecretStr
 
 from scoring import embedded
-from scoring.settings import HOME, Settings, quiet_telemetry
+from scoring.job import Job
+from scoring.settings import Settings, quiet_telemetry
 from scoring.stores import Stores, open_stores
 from scoring.warehouse import open_warehouse
 from scoring.warehouse.schema import migrate
+from tests.toy import create_source, train_champion, write_job
 
 quiet_telemetry()
 _numbers = itertools.count()
@@ -65,16 +69,31 @@ def new_database(data_dir: Path, template: str | None = None) -> str:
     return embedded.url(data_dir / "postgres", name)
 
 
+@dataclass
+class Toy:
+    """A small job with its source, trained, ready to score ``toy.NIGHT``."""
+
+    stores: Stores
+    job: Job
+    source: str
+    folder: Path
+
+    def change(self, **changes: Any) -> Job:
+        """Return the job with other settings, its file written anew."""
+        self.job = write_job(self.folder, self.job.name, **changes)
+        return self.job
+
+
 @pytest.fixture
 def settings(data_dir: Path, template: str, tmp_path: Path) -> Settings:
-    """Settings of an installation of its own: fresh warehouse, registry, lake, jobs and SQL folders."""
-    jobs, sql_dir = tmp_path / "jobs", tmp_path / "sql"
-    jobs.mkdir()
-    sql_dir.mkdir()
+    """Settings of an installation of its own: fresh source, warehouse, lake, jobs and SQL; the registry is shared."""
+    for name in ("jobs", "sql"):
+        (tmp_path / name).mkdir()
     return Settings(
         data_dir=tmp_path,
-        jobs_dir=jobs,
-        sql_dir=sql_dir,
+        jobs_dir=tmp_path / "jobs",
+        sql_dir=tmp_path / "sql",
+        sources={"toy": SecretStr(new_database(data_dir))},
         warehouse_url=SecretStr(new_database(data_dir, template)),
         registry_url=SecretStr(embedded.url(data_dir / "postgres", "registry")),
         code_version="test",
@@ -90,6 +109,34 @@ def stores(settings: Settings) -> Iterator[Stores]:
 
 
 @pytest.fixture
-def home() -> Path:
-    """The project's folder."""
-    return HOME
+def untrained(stores: Stores, tmp_path: Path) -> Toy:
+    """A toy job whose source is filled and which has no model version."""
+    source = stores.settings.sources["toy"].get_secret_value()
+    create_source(source)
+    return Toy(stores, write_job(tmp_path, f"toy_{next(_numbers)}"), source, tmp_path)
+
+
+@pytest.fixture
+def toy(untrained: Toy) -> Toy:
+    """A toy job with a champion."""
+    train_champion(untrained.stores, untrained.job)
+    return untrained
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Return the variables that give a child process the same settings."""
+    return {
+        "NIGHTSHIFT_DATA_DIR": str(settings.data_dir),
+        "NIGHTSHIFT_JOBS_DIR": str(settings.jobs_dir),
+        "NIGHTSHIFT_SQL_DIR": str(settings.sql_dir),
+        "NIGHTSHIFT_WAREHOUSE_URL": secret(settings.warehouse_url),
+        "NIGHTSHIFT_REGISTRY_URL": secret(settings.registry_url),
+        "NIGHTSHIFT_CODE_VERSION": "test",
+        **{f"NIGHTSHIFT_SOURCES__{name.upper()}": url.get_secret_value() for name, url in settings.sources.items()},
+    }
+
+
+def secret(value: SecretStr | None) -> str:
+    """Return a secret setting that is set."""
+    assert value is not None
+    return value.get_secret_value()

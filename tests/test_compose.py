@@ -94,11 +94,11 @@ def invocations(command: list[str]) -> list[list[str]]:
     return [command]
 
 
-def started_by(names: set[str], program: str) -> list[list[str]]:
-    """Return the arguments of each start of ``program`` in the services ``names``."""
-    commands = [SERVICES[name]["command"] for name in sorted(names)]
-    commands += [SERVICES[name]["healthcheck"]["test"] for name in sorted(names - ONE_SHOT)]
-    return [words[1:] for command in commands for words in invocations(command) if words[0] == program]
+def started(name: str) -> list[list[str]]:
+    """Return the words of every program that a service starts, for its work and for its health check."""
+    service = SERVICES[name]
+    commands = [service["command"], *([service["healthcheck"]["test"]] if "healthcheck" in service else [])]
+    return [words for command in commands for words in invocations(command)]
 
 
 def copied() -> dict[str, str]:
@@ -199,8 +199,9 @@ def test_there_are_two_workers_with_names_of_their_own():
 
 def test_programs_know_their_commands_and_options(tmp_path):
     variables = {key for name in OURS for key in environment(name) if key.startswith("AIRFLOW__")}
-    asked = {program: started_by(OURS, program) for program in ("airflow", "celery", "mlflow")}
-    assert all(asked.values())
+    asked: dict[str, list[Any]] = {"airflow": [], "celery": [], "mlflow": [], "python": []}
+    for program, *words in (line for name in sorted(OURS) for line in started(name)):
+        asked[program].append(words)
     options = sorted(".".join(variable.lower().split("__")[1:]) for variable in variables)
     quiet = {"AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor"}
     answer = subprocess.run(
@@ -212,24 +213,22 @@ def test_programs_know_their_commands_and_options(tmp_path):
 
 
 def test_our_image_starts_only_programs_that_it_has():
-    installed = {"airflow", "celery", "mlflow"}
-    commands = [SERVICES[name]["command"] for name in OURS]
-    commands += [SERVICES[name]["healthcheck"]["test"] for name in OURS - ONE_SHOT]
-    assert {words[0] for command in commands for words in invocations(command)} == {*installed, "python"}
-    assert all((Path(sys.executable).parent / program).exists() for program in installed)
+    programs = {program for name in OURS for program, *_ in started(name)}
+    assert programs == {"airflow", "celery", "mlflow", "python"}
+    assert all((Path(sys.executable).parent / program).exists() for program in programs)
 
 
 def test_python_modules_of_commands_exist():
-    for words in started_by(OURS, "python"):
+    starts = [words for name in sorted(OURS) for program, *words in started(name) if program == "python"]
+    for words in starts:
         if words[0] == "-m":
             assert (HOME / words[1] / "__main__.py").exists()
             subprocess.run([sys.executable, *words, "--help"], cwd=HOME, check=True, capture_output=True, timeout=60)
             continue
-        assert words[0] == "-c"
-        for node in ast.walk(ast.parse(words[1])):
-            names = [one.name for one in node.names] if isinstance(node, ast.Import) else []
-            for name in [node.module or ""] if isinstance(node, ast.ImportFrom) else names:
-                assert find_spec(name), name
+        nodes = list(ast.walk(ast.parse(words[1])))
+        names = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+        names |= {one.name for node in nodes if isinstance(node, ast.Import) for one in node.names}
+        assert names and all(find_spec(name) for name in names), names
 
 
 def test_nightshift_variables_are_settings():
