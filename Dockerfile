@@ -2,9 +2,9 @@
 # It holds no secret and no data; docker-compose.yml gives both at run time.
 FROM python:3.11.14-slim-bookworm AS libraries
 ENV UV_PYTHON_DOWNLOADS=never VIRTUAL_ENV=/opt/venv
-RUN pip install --no-cache-dir uv==0.13.9
 COPY requirements.txt /build/requirements.txt
-RUN uv venv --python /usr/local/bin/python3.11 /opt/venv \
+RUN pip install --no-cache-dir "$(grep '^uv==' /build/requirements.txt)" \
+    && uv venv --python /usr/local/bin/python3.11 /opt/venv \
     && uv pip sync --no-cache --compile-bytecode /build/requirements.txt
 
 FROM python:3.11.14-slim-bookworm

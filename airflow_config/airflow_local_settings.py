@@ -12,5 +12,5 @@ if {"scheduler", "worker"} & set(sys.argv):
     import mlflow.tracking  # noqa: F401
     import pandas  # noqa: F401
     import pyarrow.parquet  # noqa: F401
-    import sklearn.ensemble  # noqa: F401
+    import sklearn.ensemble
     import sklearn.pipeline  # noqa: F401

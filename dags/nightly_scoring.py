@@ -50,7 +50,9 @@ def nightly_dag(job: Job) -> DAG:
 
 def broken_dag(name: str, error: JobFileError) -> DAG:
     """Return a DAG that fails with the job file's error, so that the other jobs keep running."""
-    with DAG(f"{name}_nightly", doc_md=f"`jobs/{name}.yaml` is not valid: {error}", tags=["nightshift", "invalid"]) as dag:
+    with DAG(
+        f"{name}_nightly", doc_md=f"`jobs/{name}.yaml` is not valid: {error}", tags=["nightshift", "invalid"]
+    ) as dag:
 
         @task(task_id="invalid_job_file", retries=0)
         def fail(message: str) -> None:

@@ -81,7 +81,9 @@ def airflow(context: typer.Context) -> None:
 
     settings = load_settings()
     variables = environment(settings, settings.airflow_port)
-    raise typer.Exit(subprocess.run([sys.executable, "-m", "airflow", *context.args], env=variables, check=False).returncode)
+    raise typer.Exit(
+        subprocess.run([sys.executable, "-m", "airflow", *context.args], env=variables, check=False).returncode
+    )
 
 
 @app.command()
@@ -165,7 +167,9 @@ def main() -> None:
     try:
         app()
     except NightshiftError as error:
-        console.ERR.print(f"{type(error).__name__}: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        console.ERR.print(
+            f"{type(error).__name__}: {error}", style="red", markup=False, highlight=False, soft_wrap=True
+        )
         sys.exit(1)
 
 

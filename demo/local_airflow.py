@@ -14,7 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ class LocalAirflow:
     """A running local Airflow."""
 
     url: str
-    password: str
+    password: str = field(repr=False)
     settings: Settings
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -59,7 +59,9 @@ class LocalAirflow:
         found: list[dict[str, Any]] = self.call("GET", f"/dags/{dag_id}/dagRuns?limit=100&order_by=-id")["dag_runs"]
         return found
 
-    def wait(self, dag_id: str, told: Callable[[int], None] = lambda done: None, seconds: float = 600) -> list[dict[str, Any]]:
+    def wait(
+        self, dag_id: str, told: Callable[[int], None] = lambda done: None, seconds: float = 600
+    ) -> list[dict[str, Any]]:
         """Return the DAG's runs once none is queued or running; raises ``NightshiftError`` after ``seconds``."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -69,7 +71,9 @@ class LocalAirflow:
             if runs and not open_runs:
                 return runs
             time.sleep(0.5)
-        raise NightshiftError(f"Airflow runs of {dag_id}", found=f"unfinished after {seconds:g} s", next_step="read data/airflow/*.log")
+        raise NightshiftError(
+            f"Airflow runs of {dag_id}", found=f"unfinished after {seconds:g} s", next_step="read data/airflow/*.log"
+        )
 
     def wait_for_dag(self, dag_id: str, seconds: float = 90) -> None:
         """Wait until Airflow has parsed the DAG."""
@@ -103,7 +107,7 @@ def environment(settings: Settings, port: int) -> dict[str, str]:
             "AIRFLOW_HOME": str(home),
             "PYTHONPATH": os.pathsep.join([str(HOME), str(HOME / "airflow_config")]),
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.defpath]),
-            "NIGHTSHIFT_DATA_DIR": str(settings.data_dir),
+            **settings.environment(),
             "AIRFLOW__CORE__DAGS_FOLDER": str(HOME / "dags"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
@@ -122,7 +126,6 @@ def environment(settings: Settings, port: int) -> dict[str, str]:
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
             "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO",
-            "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         }
     )
 
@@ -131,7 +134,9 @@ def environment(settings: Settings, port: int) -> dict[str, str]:
 def running(settings: Settings, port: int, told: Callable[[str], None] = lambda what: None) -> Iterator[LocalAirflow]:
     """Give a running Airflow on ``port``; it is stopped afterwards, processes by pid."""
     if not _free(port):
-        raise NightshiftError(f"port {port} on 127.0.0.1", found="it is in use", next_step="set NIGHTSHIFT_AIRFLOW_PORT")
+        raise NightshiftError(
+            f"port {port} on 127.0.0.1", found="it is in use", next_step="set NIGHTSHIFT_AIRFLOW_PORT"
+        )
     settings.airflow_home.mkdir(parents=True, exist_ok=True)
     variables = environment(settings, port)
     migrate(settings, variables, told)
@@ -157,7 +162,9 @@ def migrate(settings: Settings, variables: dict[str, str], told: Callable[[str],
         return
     told("creating Airflow's tables")
     with (settings.airflow_home / "migrate.log").open("wb") as log:
-        subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], env=variables, stdout=log, stderr=log, check=True)
+        subprocess.run(
+            [sys.executable, "-m", "airflow", "db", "migrate"], env=variables, stdout=log, stderr=log, check=True
+        )
     marker.touch()
 
 
@@ -176,7 +183,9 @@ def _free(port: int) -> bool:
 def _spawn(settings: Settings, name: str, command: list[str], variables: dict[str, str]) -> subprocess.Popen[bytes]:
     with (settings.airflow_home / f"{name}.log").open("ab") as log:
         full = [sys.executable, "-m", "airflow", *command]
-        return subprocess.Popen(full, env=variables, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+        return subprocess.Popen(
+            full, env=variables, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+        )
 
 
 def _wait_until_healthy(
@@ -188,9 +197,13 @@ def _wait_until_healthy(
         for name, process in processes.items():
             if process.poll() is not None:
                 log = airflow.settings.airflow_home / f"{name}.log"
-                raise NightshiftError(f"Airflow {name}", found=f"it ended with code {process.returncode}", next_step=f"read {log}")
+                raise NightshiftError(
+                    f"Airflow {name}", found=f"it ended with code {process.returncode}", next_step=f"read {log}"
+                )
         if time.monotonic() > deadline:
-            raise NightshiftError("Airflow", found=f"not healthy: {waiting}", next_step=f"read {airflow.settings.airflow_home}/*.log")
+            raise NightshiftError(
+                "Airflow", found=f"not healthy: {waiting}", next_step=f"read {airflow.settings.airflow_home}/*.log"
+            )
         try:
             health = _json("GET", f"{airflow.url}/api/v2/monitor/health", None, {})
             waiting = [name for name in waiting if (health.get(name) or {}).get("status") != "healthy"]
@@ -246,6 +259,8 @@ def _json(method: str, url: str, body: dict[str, Any] | None, headers: dict[str,
             content: dict[str, Any] = json.loads(answer.read() or b"{}")
             return content
     except urllib.error.HTTPError as error:
-        raise NightshiftError(f"{method} {url}", found=f"{error.code} {error.read().decode(errors='replace')}") from error
+        raise NightshiftError(
+            f"{method} {url}", found=f"{error.code} {error.read().decode(errors='replace')}"
+        ) from error
     except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
         raise NightshiftError(f"{method} {url}", found=str(error)) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import sys
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
@@ -86,7 +86,9 @@ def new_job(
 def train(
     name: JobName,
     until: Annotated[str, typer.Option(help="First night that is not read, YYYY-MM-DD.")],
-    since: Annotated[str | None, typer.Option(help="First night that is read; default: training.window_days before.")] = None,
+    since: Annotated[
+        str | None, typer.Option(help="First night that is read; default: training.window_days before.")
+    ] = None,
     promote: Annotated[bool | None, typer.Option(help="Make it champion; default: only if there is none yet.")] = None,
 ) -> None:
     """Fit a new model version on the nights from --since up to, not including, --until."""
@@ -102,13 +104,17 @@ def train(
     with console.progress(f"train {name}") as told:
         trained = fit(stores, job, (first, last), told)
     scores = ", ".join(f"{metric} {value:.4f}" for metric, value in trained.metrics.items())
-    console.OUT.print(f"{name} version {trained.ref.version}: {trained.rows:,} rows, {first} to {last} (not included); {scores}")
+    console.OUT.print(
+        f"{name} version {trained.ref.version}: {trained.rows:,} rows, {first} to {last} (not included); {scores}"
+    )
     if promote or (promote is None and not promotions.history_of(stores.warehouse, name)):
         made = make_champion(stores, job, trained.ref.version, "promoted at training", getpass.getuser())
         console.OUT.print(f"{name} version {trained.ref.version} is champion from night {made.effective_from} on")
     else:
         stores.registry.set_alias(name, "challenger", trained.ref.version)
-        console.OUT.print(f"it is the challenger; python -m scoring promote {name} {trained.ref.version} makes it champion")
+        console.OUT.print(
+            f"it is the challenger; python -m scoring promote {name} {trained.ref.version} makes it champion"
+        )
 
 
 @app.command()
@@ -124,7 +130,9 @@ def models(name: JobName) -> None:
         scores = ", ".join(f"{metric} {value:.4f}" for metric, value in known["metrics"].items())
         window = f"{known['since']} to {known['until']} (not included)"
         rows.append((ref.version, aliases.get(ref.version, ""), window, known["rows"], scores, ref.sha256[:12]))
-    console.table(f"model versions of {name}", ("version", "alias", "trained on nights", "rows", "metrics", "sha256"), rows)
+    console.table(
+        f"model versions of {name}", ("version", "alias", "trained on nights", "rows", "metrics", "sha256"), rows
+    )
     columns = ("version", "effective from", "kind", "reason", "by", "at")
     made = [
         (p.model_version, p.effective_from, p.kind, p.reason, p.promoted_by, p.promoted_at)
@@ -217,7 +225,9 @@ def verify(
     stores, job = _open(name)
     findings = compare(stores, job, repair)
     for finding in findings:
-        console.OUT.print(f"{finding.night}: {finding.problem}{' (repaired)' if finding.repaired else ''}", soft_wrap=True)
+        console.OUT.print(
+            f"{finding.night}: {finding.problem}{' (repaired)' if finding.repaired else ''}", soft_wrap=True
+        )
     console.OUT.print(f"{name}: {len(findings)} problems")
     if any(not finding.repaired for finding in findings):
         raise typer.Exit(1)
@@ -257,7 +267,11 @@ def explain_night(name: JobName, night: Night) -> None:
     console.OUT.print(f"{name} {night}: {interval.start} to {interval.end}, {interval.hours:g} hours", highlight=False)
     console.OUT.print(f"published: run {shown}" if shown else "published: nothing", soft_wrap=True)
     if not runs:
-        raise RunMissing(f"{name} {night}", found="no attempt in the ledger", next_step=f"python -m scoring run {name} --night {night}")
+        raise RunMissing(
+            f"{name} {night}",
+            found="no attempt in the ledger",
+            next_step=f"python -m scoring run {name} --night {night}",
+        )
     names = list(runs[0].facts)
     console.table(f"attempts at {night}", ("fact", *(f"attempt {run.attempt}" for run in runs)), _columns(names, runs))
 
@@ -297,7 +311,9 @@ def main() -> None:
     try:
         app()
     except NightshiftError as error:
-        console.ERR.print(f"{type(error).__name__}: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        console.ERR.print(
+            f"{type(error).__name__}: {error}", style="red", markup=False, highlight=False, soft_wrap=True
+        )
         sys.exit(1)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from scoring.errors import JobFileError
 from scoring.interval import DataInterval
 from scoring.job import Job
-from scoring.stores import Stores, contracted
 from scoring.source import stream
+from scoring.stores import Stores, contracted
 
 
 def check_job(stores: Stores, job: Job) -> None:

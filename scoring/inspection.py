@@ -54,12 +54,16 @@ def verify(stores: Stores, job: Job, repair: bool = False) -> list[Finding]:
         run = ledger.get(stores.warehouse, run_id)
         rows = count_rows(stores.warehouse, job, run)
         if rows != run.rows_loaded:
-            findings.append(Finding(night, f"the table has {rows} rows of run {run_id}, the ledger {run.rows_loaded}", False))
+            findings.append(
+                Finding(night, f"the table has {rows} rows of run {run_id}, the ledger {run.rows_loaded}", False)
+            )
         problem = _lake_problem(stores, job, run)
         if problem:
             findings.append(Finding(night, problem, repair and _rewrite(stores, job, night)))
     for night in sorted(set(stores.lake.nights(job.name)) - set(shown)):
-        findings.append(Finding(night, "a lake object of a night that is not published", repair and _rewrite(stores, job, night)))
+        findings.append(
+            Finding(night, "a lake object of a night that is not published", repair and _rewrite(stores, job, night))
+        )
     return sorted(findings, key=lambda finding: finding.night)
 
 
@@ -88,7 +92,9 @@ def _rewrite(stores: Stores, job: Job, night: date) -> bool:
     return True
 
 
-def two_runs(stores: Stores, job: Job, night: date, chosen: tuple[str, str] | None = None) -> tuple[ledger.Run, ledger.Run]:
+def two_runs(
+    stores: Stores, job: Job, night: date, chosen: tuple[str, str] | None = None
+) -> tuple[ledger.Run, ledger.Run]:
     """Return the chosen runs of a night, or its last two that were scored; raises ``RunMissing``."""
     runs = [run for run in ledger.runs_of(stores.warehouse, job.name, night) if run.predictions_hash]
     if chosen is not None:
@@ -135,6 +141,8 @@ def _gaps(both: pa.Table, job: Job) -> np.ndarray:
 def _predictions(stores: Stores, job: Job, run: ledger.Run) -> pa.Table:
     folder = stores.lake.run_folder(job.name, run.night, run.run_id)
     batches = [
-        batch for number in range(run.chunks) for batch in stores.lake.batches(stores.lake.part(folder, "predictions", number))
+        batch
+        for number in range(run.chunks)
+        for batch in stores.lake.batches(stores.lake.part(folder, "predictions", number))
     ]
     return pa.Table.from_batches(batches, schema=prediction_schema(job))

@@ -12,7 +12,9 @@ from scoring.warehouse.promotions import Promotion
 from scoring.warehouse.schema import ensure_job
 
 
-def promote(stores: Stores, job: Job, version: int, reason: str, by: str, effective_from: date | None = None) -> Promotion:
+def promote(
+    stores: Stores, job: Job, version: int, reason: str, by: str, effective_from: date | None = None
+) -> Promotion:
     """Make ``version`` champion from ``effective_from`` on, record why, and point the alias at it.
 
     ``effective_from`` is a night; by default the next one to be scored, and for a job without any promotion the

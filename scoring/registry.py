@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
 import logging
 import platform
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -140,14 +142,22 @@ class Registry:
         parts = urlsplit(ref.uri)
         if parts.scheme in ("", "file"):
             return Path(unquote(parts.path))
-        cache = self._settings.data_dir / "cache" / "models" / f"{ref.job}-{ref.version}-{ref.sha256[:12]}"
-        if not (cache / ARTIFACT).exists():
-            with self._client():
-                import mlflow
+        cached = self._settings.data_dir / "cache" / "models" / f"{ref.job}-{ref.version}-{ref.sha256[:12]}"
+        if not cached.exists():
+            self._download(ref, cached)
+        return cached
 
-                mlflow.artifacts.download_artifacts(artifact_uri=ref.uri, dst_path=str(cache), tracking_uri=self._uri())
-        found = next(cache.rglob(ARTIFACT), cache / ARTIFACT)
-        return found.parent
+    def _download(self, ref: VersionRef, target: Path) -> None:
+        """Download a version's files; they appear together, so that tasks side by side never see half of them."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as folder, self._client():
+            import mlflow
+
+            found = mlflow.artifacts.download_artifacts(artifact_uri=ref.uri, dst_path=folder, tracking_uri=self._uri())
+            with contextlib.suppress(OSError):  # another task was first
+                Path(found).rename(target)
+        if not target.exists():
+            raise RegistryUnavailable(f"files of version {ref.version} of {ref.job}", found=f"none at {ref.uri}")
 
     def _uri(self) -> str:
         if self._settings.registry_url is not None:

@@ -15,7 +15,9 @@ def new_job(settings: Settings, name: str, source: str = "demo") -> list[Path]:
     """Write the files of job ``name`` and return their paths; raises ``JobFileError`` rather than overwrite one."""
     for what, value in (("job name", name), ("source name", source)):
         if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", value):
-            raise JobFileError(what, found=repr(value), expected="lower-case letters, digits and _, at most 40, a letter first")
+            raise JobFileError(
+                what, found=repr(value), expected="lower-case letters, digits and _, at most 40, a letter first"
+            )
     tests = settings.jobs_dir.parent / "tests" / "jobs"
     files = {
         settings.jobs_dir / f"{name}.yaml": "job.yaml",

@@ -19,6 +19,7 @@ HOME = Path(__file__).resolve().parent.parent
 QUIET = {
     "DO_NOT_TRACK": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "SCARF_ANALYTICS": "false",
     "GIT_PYTHON_REFRESH": "quiet",
 }
@@ -74,6 +75,17 @@ class Settings(BaseSettings):
     def airflow_home(self) -> Path:
         """Return the folder of the local Airflow."""
         return self.data_dir / "airflow"
+
+    def environment(self) -> dict[str, str]:
+        """Return the ``NIGHTSHIFT_*`` variables that give a child process these settings; secrets are in the clear."""
+        variables = {}
+        for name in self.model_fields_set - {"sources"}:
+            value = getattr(self, name)
+            if value is not None:
+                plain = value.get_secret_value() if isinstance(value, SecretStr) else value
+                variables[f"NIGHTSHIFT_{name.upper()}"] = str(plain)
+        named = {f"NIGHTSHIFT_SOURCES__{name.upper()}": url.get_secret_value() for name, url in self.sources.items()}
+        return {**variables, **named}
 
     def sql_path(self, job: str, statement: str) -> Path:
         """Return the path of one statement of a job, ``sql/<job>/<statement>.sql``."""

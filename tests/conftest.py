@@ -123,19 +123,6 @@ def toy(untrained: Toy) -> Toy:
     return untrained
 
 
-def environment(settings: Settings) -> dict[str, str]:
-    """Return the variables that give a child process the same settings."""
-    return {
-        "NIGHTSHIFT_DATA_DIR": str(settings.data_dir),
-        "NIGHTSHIFT_JOBS_DIR": str(settings.jobs_dir),
-        "NIGHTSHIFT_SQL_DIR": str(settings.sql_dir),
-        "NIGHTSHIFT_WAREHOUSE_URL": secret(settings.warehouse_url),
-        "NIGHTSHIFT_REGISTRY_URL": secret(settings.registry_url),
-        "NIGHTSHIFT_CODE_VERSION": "test",
-        **{f"NIGHTSHIFT_SOURCES__{name.upper()}": url.get_secret_value() for name, url in settings.sources.items()},
-    }
-
-
 def secret(value: SecretStr | None) -> str:
     """Return a secret setting that is set."""
     assert value is not None

@@ -91,7 +91,7 @@ def write_job(folder: Path, name: str, **changes: Any) -> Job:
         "name": name,
         "description": "Events that end well.",
         "owner": "tests",
-        "schedule": {"timezone": "UTC", "first_night": FIRST},
+        "schedule": {"timezone": "UTC", "first_night": FIRST, "last_night": date(2024, 12, 31)},
         "source": "toy",
         "time_column": "at",
         "key": {"at": "datetime", "id": "int"},

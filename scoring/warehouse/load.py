@@ -17,9 +17,7 @@ from scoring.warehouse.schema import ensure_month
 from scoring.warehouse.tables import history
 
 
-def load(
-    warehouse: Warehouse, job: Job, run: Run, batches: Iterable[pa.RecordBatch], schema: pa.Schema
-) -> int:
+def load(warehouse: Warehouse, job: Job, run: Run, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> int:
     """Load a run's predictions, invisible until it is published; return how many rows of the run the table holds.
 
     All rows become part of the table in one transaction or none do; a run's rows from an interrupted try are
@@ -67,5 +65,7 @@ def _of_run(table: sa.Table, run: Run) -> sa.ColumnElement[bool]:
 
 def _delete_run(table: sa.Table) -> str:
     dialect = sa.dialects.postgresql.dialect(paramstyle="numeric_dollar")
-    gone = sa.delete(table).where(table.c.night == sa.bindparam("night"), table.c.run_number == sa.bindparam("run_number"))
+    gone = sa.delete(table).where(
+        table.c.night == sa.bindparam("night"), table.c.run_number == sa.bindparam("run_number")
+    )
     return str(gone.compile(dialect=dialect))

@@ -28,9 +28,7 @@ RUNS = sa.table(
 JOBS = sa.table("jobs", *map(sa.column, ("job", "description", "owner", "timezone", "first_night", "last_night")))
 PUBLISHED = sa.table(
     "published_nights",
-    *map(
-        sa.column, ("job", "night", "run_id", "run_number", "model_version", "rows", "scored_at", "published_at")
-    ),
+    *map(sa.column, ("job", "night", "run_id", "run_number", "model_version", "rows", "scored_at", "published_at")),
 )
 PUBLICATIONS = sa.table("publications", *map(sa.column, ("job", "night", "run_id", "visible_from", "visible_until")))
 PROMOTIONS = sa.table(
@@ -59,13 +57,22 @@ def history(job: Job) -> sa.Table:
 
     The primary key serves one key over time; the block range index serves one night, whose rows lie together.
     """
-    meaning = {"binary": "Decision at probability 0.5", "multiclass": "Most probable class", "regression": "Predicted value"}
+    meaning = {
+        "binary": "Decision at probability 0.5",
+        "multiclass": "Most probable class",
+        "regression": "Predicted value",
+    }
     columns: list[sa.Column[Any]] = [
         *(sa.Column(key, _KEY_TYPES[kind], nullable=False, comment="Key") for key, kind in job.key.items()),
         sa.Column("night", sa.Date, nullable=False, comment="Calendar day in the job's timezone that was scored"),
-        sa.Column("run_number", sa.BigInteger, nullable=False, comment="Run of the ledger (scoring_runs) that loaded the row"),
+        sa.Column(
+            "run_number", sa.BigInteger, nullable=False, comment="Run of the ledger (scoring_runs) that loaded the row"
+        ),
         sa.Column("prediction", _PREDICTION_TYPES[job.task], nullable=False, comment=meaning[job.task]),
-        *(sa.Column(name, sa.Double, nullable=False, comment="Probability, 0 to 1") for name in job.probability_columns),
+        *(
+            sa.Column(name, sa.Double, nullable=False, comment="Probability, 0 to 1")
+            for name in job.probability_columns
+        ),
     ]
     name = f"{job.name}_predictions_history"
     comment = f"Every run's rows, published or not. {job.description}"
@@ -90,7 +97,9 @@ def as_of_view(job: Job) -> sa.Select[Any]:
     loaded = sa.and_(RUNS.c.night == rows.c.night, RUNS.c.run_number == rows.c.run_number)
     stamp = [RUNS.c.model_version, RUNS.c.run_id, RUNS.c.started_at.label("scored_at")]
     visible = [PUBLICATIONS.c.visible_from, PUBLICATIONS.c.visible_until]
-    joined = rows.join(RUNS, sa.and_(RUNS.c.job == job.name, loaded)).join(PUBLICATIONS, PUBLICATIONS.c.run_id == RUNS.c.run_id)
+    joined = rows.join(RUNS, sa.and_(RUNS.c.job == job.name, loaded)).join(
+        PUBLICATIONS, PUBLICATIONS.c.run_id == RUNS.c.run_id
+    )
     return sa.select(*_outward(rows, job), *stamp, *visible).select_from(joined)
 
 

@@ -11,7 +11,7 @@ import pytest
 from scoring.inspection import verify
 from scoring.settings import HOME, child_environment
 from scoring.warehouse import ledger
-from tests.conftest import Toy, environment
+from tests.conftest import Toy
 from tests.scoring.test_nightly import expected, run, shown
 from tests.toy import NIGHT, ROWS
 
@@ -46,7 +46,7 @@ def die_at(toy: Toy, point: str) -> None:
     command = [sys.executable, "-c", CHILD, module, name, str(turn), toy.job.name, str(NIGHT)]
     child = subprocess.run(
         command,
-        env=child_environment(environment(toy.stores.settings)),
+        env=child_environment(toy.stores.settings.environment()),
         cwd=HOME,
         capture_output=True,
         timeout=120,

@@ -1,0 +1,66 @@
+"""One real Airflow (scheduler, dag-processor, api-server, triggerer) for all tests of the DAGs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from demo.local_airflow import LocalAirflow, free_port, running
+from scoring import embedded
+from scoring.job import Job
+from scoring.settings import Settings
+from scoring.stores import Stores, open_stores
+from tests.conftest import new_database
+from tests.toy import create_source, train_champion, write_job
+
+NIGHTS = 12
+
+
+@dataclass
+class AirflowUnderTest:
+    """A running Airflow, the jobs it has, and the stores it writes to."""
+
+    api: LocalAirflow
+    stores: Stores
+    jobs: dict[str, Job]
+
+
+@pytest.fixture(scope="session")
+def airflow(data_dir: Path, template: str) -> Iterator[AirflowUnderTest]:
+    """A running Airflow with four toy jobs and one whose file is broken."""
+    folder = data_dir / "airflow-tests"
+    for name in ("jobs", "sql"):
+        (folder / name).mkdir(parents=True)
+    source = new_database(data_dir)
+    create_source(source, nights=NIGHTS)
+    settings = Settings(
+        data_dir=data_dir,
+        jobs_dir=folder / "jobs",
+        sql_dir=folder / "sql",
+        sources={"toy": SecretStr(source), "gone": SecretStr("postgresql+psycopg://nobody@127.0.0.1:1/nothing")},
+        warehouse_url=SecretStr(new_database(data_dir, template)),
+        registry_url=SecretStr(embedded.url(data_dir / "postgres", "registry")),
+        code_version="test",
+    )
+    quick = {"retries": 2, "retry_delay_seconds": 1}
+    jobs = {
+        "chunks": write_job(folder, "air_chunks", limits=quick, tags=["toys"]),
+        "skip": write_job(folder, "air_skip", on_empty="skip", limits=quick),
+        "gate": write_job(folder, "air_gate", gate={"min_rows": 1000}, limits=quick),
+        "gone": write_job(folder, "air_gone", limits=quick),
+    }
+    stores = open_stores(settings, lambda: datetime.now(UTC))
+    for job in jobs.values():
+        train_champion(stores, job)
+    jobs["gone"] = write_job(folder, "air_gone", source="gone", limits=quick)
+    (folder / "jobs" / "air_broken.yaml").write_text("name: air_broken\nfeatures: 3\n")
+    with running(settings, free_port()) as api:
+        for name in [*(job.name for job in jobs.values()), "air_broken"]:
+            api.wait_for_dag(f"{name}_nightly")
+        yield AirflowUnderTest(api, stores, jobs)
+    stores.warehouse.engine.dispose()
