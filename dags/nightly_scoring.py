@@ -19,10 +19,13 @@ What happened to a night: `python -m scoring explain-night <job> <night>`.
 
 from __future__ import annotations
 
+from typing import Any
+
 from airflow.sdk import DAG, task
 
 from scoring import airflow_adapter as adapter
-from scoring.job import Job, JobFileError, load_jobs
+from scoring.errors import JobFileError
+from scoring.job import Job, load_jobs
 from scoring.settings import load_settings
 
 
@@ -31,18 +34,18 @@ def nightly_dag(job: Job) -> DAG:
     with DAG(f"{job.name}_nightly", doc_md=__doc__, **adapter.dag_arguments(job)) as dag:
 
         @task
-        def extract() -> list[dict]:
+        def extract() -> list[dict[str, int]]:
             return adapter.extract(job)
 
         @task(map_index_template="{{ chunk_label }}", max_active_tis_per_dagrun=job.limits.parallel_chunks)
-        def score(scoring_run: str, chunk: dict) -> int:
+        def score(scoring_run: str, chunk: dict[str, int]) -> int:
             return adapter.score(job, scoring_run, chunk)
 
         @task
-        def publish(scoring_run: str) -> dict:
+        def publish(scoring_run: str) -> dict[str, Any]:
             return adapter.publish(job, scoring_run)
 
-        chunks = extract()
+        chunks: Any = extract()
         score.partial(scoring_run=chunks["run_id"]).expand(chunk=chunks) >> publish(chunks["run_id"])
         # Here drift, performance and decide join, after publish; their failure never touches the publication.
     return dag

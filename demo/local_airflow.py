@@ -13,7 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -72,7 +72,7 @@ class LocalAirflow:
                 return runs
             time.sleep(0.5)
         raise NightshiftError(
-            f"Airflow runs of {dag_id}", found=f"unfinished after {seconds:g} s", next_step="read data/airflow/*.log"
+            f"runs of {dag_id}", found=f"unfinished after {seconds:g} s", next_step="make up, and look"
         )
 
     def wait_for_dag(self, dag_id: str, seconds: float = 90) -> None:
@@ -198,12 +198,11 @@ def _wait_until_healthy(
             if process.poll() is not None:
                 log = airflow.settings.airflow_home / f"{name}.log"
                 raise NightshiftError(
-                    f"Airflow {name}", found=f"it ended with code {process.returncode}", next_step=f"read {log}"
+                    f"Airflow {name}", found=f"ended, code {process.returncode}", next_step=f"read {log}"
                 )
         if time.monotonic() > deadline:
-            raise NightshiftError(
-                "Airflow", found=f"not healthy: {waiting}", next_step=f"read {airflow.settings.airflow_home}/*.log"
-            )
+            logs = airflow.settings.airflow_home / "*.log"
+            raise NightshiftError("Airflow", found=f"not healthy: {waiting}", next_step=f"read {logs}")
         try:
             health = _json("GET", f"{airflow.url}/api/v2/monitor/health", None, {})
             waiting = [name for name in waiting if (health.get(name) or {}).get("status") != "healthy"]
@@ -221,14 +220,10 @@ def _stop(started: list[subprocess.Popen[bytes]]) -> None:
             process.send_signal(signal.SIGTERM)
     deadline = time.monotonic() + STOP_SECONDS
     for process in started:
-        try:
+        with suppress(subprocess.TimeoutExpired):
             process.wait(max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            pass
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         process.wait()
 
 

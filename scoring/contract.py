@@ -218,20 +218,25 @@ def _read_as(column: pa.Array, target: pa.DataType, name: str) -> tuple[pa.Array
 def _readable(column: pa.Array, target: pa.DataType) -> pa.Array | None:
     """Return which values can be read as ``target``, or None when Arrow's cast decides for the whole column."""
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        if pa.types.is_floating(target):
-            return pc.match_substring_regex(column, _NUMBER)
-        if pa.types.is_integer(target):
-            return pc.match_substring_regex(column, _WHOLE)
-        if pa.types.is_boolean(target):
-            return pc.is_in(pc.utf8_lower(column), value_set=pa.array(["true", "false", "1", "0", "t", "f"]))
-        if pa.types.is_temporal(target):
-            return pc.match_substring_regex(column, _TIMESTAMP)
-        return None
+        return _readable_text(column, target)
     if pa.types.is_integer(target) and (pa.types.is_floating(column.type) or pa.types.is_decimal(column.type)):
         number = pc.cast(column, pa.float64())
         return pc.and_(pc.equal(pc.floor(number), number), pc.less(pc.abs(number), 2.0**53))
     if pa.types.is_boolean(target) and pa.types.is_integer(column.type):
         return pc.is_in(column, value_set=pa.array([0, 1], column.type))
+    return None
+
+
+def _readable_text(column: pa.Array, target: pa.DataType) -> pa.Array | None:
+    if pa.types.is_boolean(target):
+        return pc.is_in(pc.utf8_lower(column), value_set=pa.array(["true", "false", "1", "0", "t", "f"]))
+    for matches, pattern in (
+        (pa.types.is_floating, _NUMBER),
+        (pa.types.is_integer, _WHOLE),
+        (pa.types.is_temporal, _TIMESTAMP),
+    ):
+        if matches(target):
+            return pc.match_substring_regex(column, pattern)
     return None
 
 

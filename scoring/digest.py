@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+Bits = np.ndarray[tuple[int], np.dtype[np.uint64]]
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FIRST = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND = np.uint64(0x94D049BB133111EB)
@@ -59,13 +60,14 @@ class RowsDigest:
         return hashlib.sha256(repr((self._names, self._rows, sums)).encode()).hexdigest()
 
 
-def _bits(column: pa.Array) -> np.ndarray:
+def _bits(column: pa.Array) -> Bits:
     """Return 64 bits for each value; equal values give equal bits, a null its own."""
     if pa.types.is_string(column.type):
         encoded = column.dictionary_encode()
         levels = [int.from_bytes(hashlib.sha256(v.encode()).digest()[:8]) for v in encoded.dictionary.to_pylist()]
         codes = pc.fill_null(encoded.indices, len(levels)).to_numpy()
-        return np.array([*levels, int(_NULL)], dtype=np.uint64)[codes]
+        found: Bits = np.array([*levels, int(_NULL)], dtype=np.uint64)[codes]
+        return found
     if pa.types.is_floating(column.type):
         numbers = pc.fill_null(column, 0.0).to_numpy().astype(np.float64) + 0.0  # -0.0 is 0.0
     else:
@@ -75,9 +77,10 @@ def _bits(column: pa.Array) -> np.ndarray:
     return np.where(column.is_null().to_numpy(zero_copy_only=False), _NULL, bits) if column.null_count else bits
 
 
-def _mix(values: np.ndarray) -> np.ndarray:
+def _mix(values: Bits) -> Bits:
     """Return splitmix64's finaliser of each value (Steele, Lea, Flood: Fast splittable generators, 2014)."""
     values = values + _GOLDEN
     values = (values ^ (values >> np.uint64(30))) * _FIRST
     values = (values ^ (values >> np.uint64(27))) * _SECOND
-    return values ^ (values >> np.uint64(31))
+    mixed: Bits = values ^ (values >> np.uint64(31))
+    return mixed

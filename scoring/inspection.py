@@ -135,7 +135,8 @@ def _gaps(both: pa.Table, job: Job) -> np.ndarray:
     """Return the largest absolute difference of each row's predicted numbers, shape (rows,)."""
     names = job.probability_columns or ["prediction"]
     pairs = [(both.column(name).to_numpy(), both.column(f"{name}_second").to_numpy()) for name in names]
-    return np.max([np.abs(one - two) for one, two in pairs], axis=0)
+    gaps: np.ndarray = np.max([np.abs(one - two) for one, two in pairs], axis=0)
+    return gaps
 
 
 def _predictions(stores: Stores, job: Job, run: ledger.Run) -> pa.Table:

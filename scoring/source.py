@@ -77,7 +77,7 @@ def stream(url: str, query: Query, interval: DataInterval, rows: int) -> Iterato
 @contextmanager
 def _stream_postgresql(url: str, query: Query, interval: DataInterval, rows: int) -> Iterator[Iterator[pa.RecordBatch]]:
     """Fetch Arrow batches through ADBC from a server-side cursor: COPY, its faster way, takes no bound parameters."""
-    dialect = postgresql.dialect(paramstyle="numeric_dollar")
+    dialect = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
     with _translated(query), closing(adbc_driver_postgresql.dbapi.connect(libpq_url(url))) as connection:
         cursor = connection.cursor()
         cursor.execute("set transaction isolation level repeatable read, read only")
@@ -124,7 +124,7 @@ def _stream_any(url: str, query: Query, interval: DataInterval, rows: int) -> It
     collation = None
     if engine.dialect.name == "sqlite":  # which stores text: bind what datetime() prints
         collation = "BINARY"
-        kind = sqlite.DATETIME(storage_format=_SQLITE_SECONDS)
+        kind = sqlite.DATETIME(storage_format=_SQLITE_SECONDS)  # type: ignore[no-untyped-call]
         values = {name: value.replace(tzinfo=None) for name, value in values.items()}
     with _translated(query), engine.connect() as connection:
         _make_read_only(connection)

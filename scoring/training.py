@@ -130,7 +130,8 @@ def _classes(rows: pa.Table) -> list[Any]:
 def _target(rows: pa.Table, job: Job) -> np.ndarray:
     column = rows.column(_LABEL)
     if job.task == "binary":
-        return pc.cast(column, pa.int8()).to_numpy()
+        zeros_and_ones: np.ndarray = pc.cast(column, pa.int8()).to_numpy()
+        return zeros_and_ones
     return np.array(column.to_pylist(), dtype=object if job.task == "multiclass" else np.float64)
 
 

@@ -53,7 +53,8 @@ class Warehouse:
         with translated(), engine.connect() as connection:
             connection.exec_driver_sql("set transaction read only")
             # A prepared statement holds one command only, so nothing can be smuggled in behind a semicolon.
-            result = connection.connection.cursor().execute(sql, prepare=True)
+            cursor: Any = connection.connection.cursor()
+            result = cursor.execute(sql, prepare=True)
             if result.description is None:
                 raise Permanent("sql", found="a statement without a result", expected="a select")
             return [column.name for column in result.description], result.fetchall()

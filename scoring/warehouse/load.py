@@ -64,7 +64,7 @@ def _of_run(table: sa.Table, run: Run) -> sa.ColumnElement[bool]:
 
 
 def _delete_run(table: sa.Table) -> str:
-    dialect = sa.dialects.postgresql.dialect(paramstyle="numeric_dollar")
+    dialect = sa.dialects.postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
     gone = sa.delete(table).where(
         table.c.night == sa.bindparam("night"), table.c.run_number == sa.bindparam("run_number")
     )

@@ -96,6 +96,6 @@ def _create_views(connection: sa.Connection, job: Job) -> None:
     connection.execute(_filled("grant_history", table=history(job).name))
 
 
-def _filled(name: str, **identifiers: str) -> sa.DDL:
+def _filled(name: str, **identifiers: str) -> sa.ExecutableDDLElement:
     """Return a DDL statement of ``sql/warehouse`` with validated identifiers filled in."""
-    return sa.DDL(sql_text(name).format(**identifiers))
+    return sa.DDL(sql_text(name).format(**identifiers))  # type: ignore[no-untyped-call]

@@ -77,8 +77,8 @@ def history(job: Job) -> sa.Table:
     name = f"{job.name}_predictions_history"
     comment = f"Every run's rows, published or not. {job.description}"
     key = sa.PrimaryKeyConstraint(*job.key, "night", "run_number")
-    by_month = {"comment": comment, "postgresql_partition_by": "range (night)"}
-    table = sa.Table(name, sa.MetaData(), *columns, key, **by_month)
+    by_month = "range (night)"
+    table: sa.Table = sa.Table(name, sa.MetaData(), *columns, key, comment=comment, postgresql_partition_by=by_month)
     sa.Index(f"{job.name}_one_night", table.c.night, table.c.run_number, postgresql_using="brin")
     return table
 

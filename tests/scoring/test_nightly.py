@@ -160,7 +160,7 @@ def test_unknown_categories_are_scored_and_counted(toy: Toy) -> None:
 def test_gate_holds_a_night_and_what_was_published_stays(toy: Toy) -> None:
     first = run(toy)
     make.execute(toy.source, f"update events set kind = null where id < 100 and at >= '{NIGHT}'")
-    with pytest.raises(NightHeld, match="50.0% of rows quarantined"):
+    with pytest.raises(NightHeld, match=r"50\.0% of rows quarantined"):
         run(toy)
     assert {row[0] for row in shown(toy, "run_id")} == {first.run_id} and len(shown(toy)) == ROWS
     held = ledger.runs_of(toy.stores.warehouse, toy.job.name, NIGHT)[-1]
