@@ -12,7 +12,7 @@ the job's timezone. Running a night again is always safe: it makes a new attempt
 | `score` red, *ArtifactMismatch*, *GoldenRowsMismatch* | the model's file or a library changed | restore it, or train again |
 | `publish` red, *NightHeld* | the gate refused; what was published before stays | `python -m scoring release` or `discard` |
 | a night is missing | it was never run | Trigger → Backfill, from and to that night |
-| a night is wrong | its source was corrected later | Backfill with *reprocess completed* |
+| a night is wrong | its source was corrected later | Backfill with *All Runs* |
 
 What happened to a night: `python -m scoring explain-night <job> <night>`.
 """

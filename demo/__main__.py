@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from datetime import UTC, date, datetime
 from typing import Annotated
 
@@ -58,20 +60,16 @@ def everything() -> None:
 def up() -> None:
     """Run Airflow on loopback until Ctrl-C, its DAGs unpaused and ready for the backfill dialog."""
     settings = load_settings()
-    with console.step("starting Airflow") as told:
-        entered = running(settings, settings.airflow_port, told)
-        airflow = entered.__enter__()
-    try:
-        for name in JOBS:
-            airflow.wait_for_dag(f"{name}_nightly")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop like Ctrl-C: the processes we started end too
+    with ExitStack() as stack:
+        with console.step("starting Airflow") as told:
+            airflow = stack.enter_context(running(settings, settings.airflow_port, told))
+            for name in JOBS:
+                airflow.wait_for_dag(f"{name}_nightly")
         console.OUT.print(f"Airflow is ready: {airflow.url}", highlight=False)
         console.OUT.print(f"user admin, password {airflow.password}; Ctrl-C stops it", highlight=False)
-        while True:
-            time.sleep(1)
-    except KeyboardInterrupt:
-        console.OUT.print("stopping")
-    finally:
-        entered.__exit__(None, None, None)
+        stack.enter_context(suppress(KeyboardInterrupt))
+        signal.pause()
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

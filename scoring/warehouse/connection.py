@@ -18,6 +18,8 @@ from scoring.settings import Settings
 
 _SQL = Path(__file__).resolve().parents[2] / "sql" / "warehouse"
 _SESSION = {"connect_timeout": "10", "options": "-c lock_timeout=60s -c timezone=UTC"}
+_HEALS = ("08", "40001", "40P01", "53", "55P03", "57")
+"""Error classes that heal: connection, serialization, deadlock, resources, a lock not granted in time, shutdown."""
 
 
 def statement(name: str) -> sa.TextClause:
@@ -52,11 +54,9 @@ class Warehouse:
         engine = sa.create_engine(self.analyst_url, poolclass=sa.pool.NullPool)
         with translated(), engine.connect() as connection:
             connection.exec_driver_sql("set transaction read only")
-            # A prepared statement holds one command only, so nothing can be smuggled in behind a semicolon.
             cursor: Any = connection.connection.cursor()
+            _refuse_unless_it_gives_rows(cursor, sql)
             result = cursor.execute(sql, prepare=True)
-            if result.description is None:
-                raise Permanent("sql", found="a statement without a result", expected="a select")
             return [column.name for column in result.description], result.fetchall()
 
 
@@ -69,6 +69,19 @@ def open_warehouse(settings: Settings) -> Warehouse:
     analyst = settings.analyst_url.get_secret_value() if settings.analyst_url else _as_analyst(url)
     engine = sa.create_engine(url, connect_args=_SESSION, pool_pre_ping=True, pool_size=2)
     return Warehouse(url=url, analyst_url=analyst, engine=engine)
+
+
+def _refuse_unless_it_gives_rows(cursor: Any, sql: str) -> None:
+    """Raise before anything runs unless ``sql`` is one statement with a result: a ``do`` or ``set`` could leave the role.
+
+    A prepared statement holds one command only, so nothing can be smuggled in behind a semicolon.
+    """
+    server = cursor.connection.pgconn
+    prepared = server.prepare(b"", sql.encode())
+    if prepared.status != psycopg.pq.ExecStatus.COMMAND_OK:
+        raise psycopg.errors.error_from_result(prepared)
+    if server.describe_prepared(b"").nfields == 0:
+        raise Permanent("sql", found="a statement without a result", expected="a select")
 
 
 def _as_analyst(url: str) -> str:
@@ -92,7 +105,9 @@ def translated() -> Iterator[None]:
 
 def _named(error: BaseException) -> NightshiftError:
     reason = str(error).strip()
-    if isinstance(error, psycopg.OperationalError | adbc_driver_manager.OperationalError):
+    state = getattr(error, "sqlstate", None) or ""
+    unanswered = isinstance(error, psycopg.OperationalError | adbc_driver_manager.OperationalError) and not state
+    if unanswered or state.startswith(_HEALS):
         return WarehouseUnavailable("warehouse", found=reason, next_step="Airflow tries again by itself")
     if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedColumn):
         return Permanent("warehouse", found=reason, next_step="`python -m scoring migrate` if a table should be there")

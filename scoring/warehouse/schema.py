@@ -73,8 +73,9 @@ def _register(connection: sa.Connection, job: Job) -> None:
 
 
 def _check_columns(connection: sa.Connection, table: sa.Table, job: Job) -> None:
-    found = [column["name"] for column in sa.inspect(connection).get_columns(table.name)]
-    expected = [column.name for column in table.columns]
+    there = sa.inspect(connection).get_columns(table.name)
+    found = [f"{column['name']} {column['type'].compile(connection.dialect)}" for column in there]
+    expected = [f"{column.name} {column.type.compile(connection.dialect)}" for column in table.columns]
     if found != expected:
         raise Permanent(
             f"warehouse table {table.name}",

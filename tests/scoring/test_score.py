@@ -382,7 +382,7 @@ def night(values: list[float | None]) -> Summary:
     ("scored", "quarantined", "said"),
     [
         (night([0.0, 2.0] * 50), 0, None),
-        (night([0.0, 2.0] * 50), 5, None),
+        (night([0.0, 2.0] * 95), 10, None),
         (night([1.0, 3.9] * 50), 0, None),
         (night([0.0, 2.0] * 49), 0, "98 rows scored, gate.min_rows is 100"),
         (night([0.0, 2.0] * 50), 6, "5.7% of rows quarantined, gate.max_quarantine_share is 5.0%"),
