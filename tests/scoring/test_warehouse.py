@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import random
 import socket
 from collections.abc import Iterator
@@ -402,7 +401,7 @@ FORBIDDEN = {
 
 @pytest.mark.parametrize("what", FORBIDDEN)
 def test_analyst_cannot(kept: Warehouse, shown: Job, data_dir: Path, what: str) -> None:
-    file = data_dir / "escaped"  # where the server may write
+    file = data_dir / "postgres" / "escaped"  # where the server may write
     tables = (*TABLES, f"{shown.name}_predictions_history")
     before = structure(kept), [asked(kept, f"table {name}") for name in tables]
     with pytest.raises(Permanent) as caught:
@@ -608,7 +607,8 @@ def test_status_expects_yesterday_in_the_jobs_timezone(warehouse: Warehouse, tmp
     for zone in ("Pacific/Kiritimati", "Pacific/Pago_Pago"):  # 25 hours apart: never the same day
         ensure_job(warehouse, written(tmp_path, schedule={"timezone": zone, "first_night": date(2024, 1, 1)}))
     rows = warehouse.query(
-        "select expected_night = (now() at time zone timezone)::date - 1, expected_night from scoring_status join jobs using (job)"
+        """select expected_night = (now() at time zone timezone)::date - 1, expected_night
+        from scoring_status join jobs using (job)"""
     )[1]
     assert [right for right, _ in rows] == [True, True]
     assert rows[0][1] != rows[1][1]
