@@ -161,14 +161,8 @@ def _statement(name: str) -> str:
 
 
 def main() -> None:
-    """Run the command line; a known failure prints one message and exits with 1."""
-    try:
-        app()
-    except NightshiftError as error:
-        console.ERR.print(
-            f"{type(error).__name__}: {error}", style="red", markup=False, highlight=False, soft_wrap=True
-        )
-        sys.exit(1)
+    """Run the command line."""
+    console.run(app)
 
 
 if __name__ == "__main__":

@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
-from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingRegressor
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import OrdinalEncoder
+from sklearn.pipeline import Pipeline
 
-CATEGORIES = ["carrier", "origin", "dest"]
+from jobs.flights import BOOSTING, coded
 
 
 def build_pipeline() -> Pipeline:
-    """Return an unfitted pipeline: categories as codes, then gradient boosting that takes nulls as they are."""
-    codes = OrdinalEncoder(
-        handle_unknown="use_encoded_value", unknown_value=np.nan, encoded_missing_value=np.nan, min_frequency=20
-    )
-    return make_pipeline(
-        make_column_transformer((codes, CATEGORIES), remainder="passthrough"),
-        HistGradientBoostingRegressor(
-            max_iter=100, categorical_features=list(range(len(CATEGORIES))), early_stopping=False, random_state=0
-        ),
-    )
+    """Return an unfitted pipeline of category codes and gradient boosting."""
+    return coded(HistGradientBoostingRegressor(**BOOSTING))

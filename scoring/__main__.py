@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import getpass
-import sys
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from scoring import console
-from scoring.errors import NightshiftError, RunMissing
+from scoring.errors import RunMissing
 from scoring.interval import DataInterval, parse_night
 from scoring.job import Job, find_job, load_jobs
 from scoring.settings import load_settings
@@ -267,17 +266,11 @@ def explain_night(name: JobName, night: Night) -> None:
     console.OUT.print(f"{name} {night}: {interval.start} to {interval.end}, {interval.hours:g} hours", highlight=False)
     console.OUT.print(f"published: run {shown}" if shown else "published: nothing", soft_wrap=True)
     if not runs:
-        raise RunMissing(
-            f"{name} {night}",
-            found="no attempt in the ledger",
-            next_step=f"python -m scoring run {name} --night {night}",
-        )
-    names = list(runs[0].facts)
-    console.table(f"attempts at {night}", ("fact", *(f"attempt {run.attempt}" for run in runs)), _columns(names, runs))
-
-
-def _columns(names: list[str], runs: list[Any]) -> list[tuple[Any, ...]]:
-    return [(name, *(run.facts[name] for run in runs)) for name in names if name not in ("job", "night", "attempt")]
+        next_step = f"python -m scoring run {name} --night {night}"
+        raise RunMissing(f"{name} {night}", found="no attempt in the ledger", next_step=next_step)
+    told = [fact for fact in runs[0].facts if fact not in ("job", "night", "attempt")]
+    rows = [(fact, *(run.facts[fact] for run in runs)) for fact in told]
+    console.table(f"attempts at {night}", ("fact", *(f"attempt {run.attempt}" for run in runs)), rows)
 
 
 @app.command("diff-nights")
@@ -296,25 +289,21 @@ def diff_nights(
     facts = ("run_id", "status", "model_version", "sql_sha256", "snapshot_hash", "predictions_hash", "code_version")
     pairs = [(fact, getattr(found.first, fact), getattr(found.second, fact)) for fact in facts]
     console.table(f"{name} {night}", ("", "first", "second"), pairs)
-    console.facts(
-        "predictions",
-        [
-            ("rows compared", found.rows_compared), ("rows changed", found.rows_changed),
-            ("rows only in first", found.only_first), ("rows only in second", found.only_second),
-            ("largest difference", found.largest), ("mean difference", found.mean),
-        ],
-    )  # fmt: skip
+    counts = ("rows_compared", "rows_changed", "only_first", "only_second", "largest", "mean")
+    words = (
+        "rows compared",
+        "rows changed",
+        "rows only in first",
+        "rows only in second",
+        "largest difference",
+        "mean difference",
+    )
+    console.facts("predictions", zip(words, (getattr(found, count) for count in counts), strict=True))
 
 
 def main() -> None:
-    """Run the command line; a known failure prints one message and exits with 1."""
-    try:
-        app()
-    except NightshiftError as error:
-        console.ERR.print(
-            f"{type(error).__name__}: {error}", style="red", markup=False, highlight=False, soft_wrap=True
-        )
-        sys.exit(1)
+    """Run the command line."""
+    console.run(app)
 
 
 if __name__ == "__main__":

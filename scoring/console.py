@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from scoring.errors import NightshiftError
 from scoring.stores import Progress as Told
 
 OUT = Console()
@@ -97,3 +98,12 @@ def step(what: str) -> Iterator[Callable[[str], None]]:
         return
     with ERR.status(what) as shown:
         yield shown.update
+
+
+def run(app: Callable[[], None]) -> None:
+    """Run a command line; a known failure prints one message and ends with exit code 1, without a traceback."""
+    try:
+        app()
+    except NightshiftError as error:
+        ERR.print(f"{type(error).__name__}: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(1)

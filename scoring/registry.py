@@ -24,12 +24,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scoring import embedded
-from scoring.errors import ArtifactMismatch, GoldenRowsMismatch, RegistryUnavailable, VersionMissing
+from scoring.errors import ArtifactMismatch, GoldenRowsMismatch, NightshiftError, RegistryUnavailable, VersionMissing
 from scoring.job import Job
 from scoring.score import Summary, predict
 from scoring.settings import Settings
 
 ARTIFACT = "pipeline.joblib"
+FILES = (ARTIFACT, "facts.json", "reference_profile.json", "golden.parquet", "golden_predictions.parquet")
 GOLDEN_TOLERANCE = 1e-9
 LIBRARIES = ("scikit-learn", "numpy", "pandas", "pyarrow", "joblib", "scipy")
 
@@ -176,6 +177,10 @@ class Registry:
             yield _client_for(MlflowClient, self._uri())
         except MlflowException as error:
             raise RegistryUnavailable("model registry", found=str(error)) from error
+        except NightshiftError:
+            raise
+        except Exception as error:  # MLflow lets its database driver's errors through: named and raised again
+            raise RegistryUnavailable("model registry", found=f"{type(error).__name__}: {error}") from error
 
     def _experiment(self, client: Any, job: str) -> str:
         found = client.get_experiment_by_name(job)
@@ -197,6 +202,13 @@ def _ensure_model(client: Any, job: str) -> None:
 
 @lru_cache(maxsize=4)
 def _load(folder: Path, ref: VersionRef, job_json: str) -> ModelVersion:
+    missing = [name for name in FILES if not (folder / name).is_file()]
+    if missing:
+        raise ArtifactMismatch(
+            f"model version {ref.version} of {ref.job}",
+            found=f"no {missing} in {folder}",
+            next_step="restore the files, or train a new version",
+        )
     content = (folder / ARTIFACT).read_bytes()
     digest = _sha256(content)
     if digest != ref.sha256:
@@ -216,6 +228,14 @@ def _load(folder: Path, ref: VersionRef, job_json: str) -> ModelVersion:
 def _check_golden_rows(folder: Path, version: ModelVersion, job: Job) -> None:
     """Raise ``GoldenRowsMismatch`` unless the pipeline gives what it gave at training, within 1e-9."""
     rows = pq.read_table(folder / "golden.parquet").combine_chunks().to_batches()[0]
+    unseen = [name for name in job.columns if name not in rows.schema.names]
+    if unseen:
+        raise GoldenRowsMismatch(
+            f"model version {version.ref.version} of {version.ref.job}",
+            found=f"it was trained on columns {rows.schema.names}",
+            expected=f"also {unseen}, as the job file has now",
+            next_step="train a new version, or take the columns out of the job file",
+        )
     expected = pq.read_table(folder / "golden_predictions.parquet").combine_chunks().to_batches()[0]
     difference = largest_difference(predict(version.pipeline, rows, job), expected, job)
     if difference <= GOLDEN_TOLERANCE:
