@@ -27,7 +27,7 @@ _SQL = HOME / "sql" / "demo"
 
 def seed(url: str, told: Callable[[str], None]) -> dict[str, int]:
     """Fill the source unless it is filled; return the rows of each table. ``told`` hears each table's name."""
-    engine = sa.create_engine(url)
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
     for table in TABLES:
         told(table)
         if not sa.inspect(engine).has_table(table):
@@ -47,7 +47,7 @@ def inflate(url: str, night: date, rows: int) -> int:
     ends = {"interval_start": interval.start, "interval_end": interval.end}
     flights = sa.table("flights", sa.column("time_hour"))
     within = sa.and_(flights.c.time_hour >= interval.start, flights.c.time_hour < interval.end)
-    with sa.create_engine(url).begin() as connection:
+    with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
         connection.execute(sa.text(_statement("deflate")), ends)
         if rows:
             connection.execute(sa.text(_statement("inflate")), {**ends, "rows": rows})

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from scoring import console
-from scoring.errors import RunMissing
+from scoring.errors import EmptyNight, RunMissing
 from scoring.interval import DataInterval, parse_night
 from scoring.job import Job, find_job, load_jobs
 from scoring.settings import load_settings
@@ -38,8 +38,7 @@ def migrate() -> None:
     from scoring.warehouse.schema import ensure_job
     from scoring.warehouse.schema import migrate as bring_up_to_date
 
-    settings = load_settings()
-    stores = open_stores(settings, _now)
+    stores = open_stores(settings := load_settings(), _now)
     bring_up_to_date(stores.warehouse)
     jobs, broken = load_jobs(settings.jobs_dir)
     for job in jobs:
@@ -64,8 +63,7 @@ def check(name: Annotated[str | None, typer.Argument(metavar="[JOB]", help="One 
         console.OUT.print(f"{job.name}: job file, pipeline, features.sql and labels.sql are valid")
     for error in broken.values():
         console.ERR.print(str(error), style="red", markup=False)
-    if broken:
-        raise typer.Exit(1)
+    raise typer.Exit(1 if broken else 0)
 
 
 @app.command("new-job")
@@ -122,22 +120,18 @@ def models(name: JobName) -> None:
     from scoring.warehouse import promotions
 
     stores, job = _open(name)
-    aliases = {number: alias for alias, number in stores.registry.aliases(job.name).items()}
+    aliases = stores.registry.aliases(job.name)
     rows = []
     for ref in stores.registry.versions(job.name):
         known = stores.registry.facts(ref)
+        called = ", ".join(alias for alias, number in aliases.items() if number == ref.version)
         scores = ", ".join(f"{metric} {value:.4f}" for metric, value in known["metrics"].items())
         window = f"{known['since']} to {known['until']} (not included)"
-        rows.append((ref.version, aliases.get(ref.version, ""), window, known["rows"], scores, ref.sha256[:12]))
-    console.table(
-        f"model versions of {name}", ("version", "alias", "trained on nights", "rows", "metrics", "sha256"), rows
-    )
-    columns = ("version", "effective from", "kind", "reason", "by", "at")
-    made = [
-        (p.model_version, p.effective_from, p.kind, p.reason, p.promoted_by, p.promoted_at)
-        for p in promotions.history_of(stores.warehouse, name)
-    ]
-    console.table(f"promotions of {name}", columns, made)
+        rows.append((ref.version, called, window, known["rows"], scores, ref.sha256[:12]))
+    columns = ("version", "alias", "trained on nights", "rows", "metrics", "sha256")
+    console.table(f"model versions of {name}", columns, rows)
+    made = [list(vars(one).values())[1:] for one in promotions.history_of(stores.warehouse, name)]
+    console.table(f"promotions of {name}", ("version", "effective from", "kind", "reason", "by", "at"), made)
 
 
 @app.command()
@@ -177,7 +171,6 @@ def run(
     model_version: Annotated[int | None, typer.Option(help="Default: the champion at that night.")] = None,
 ) -> None:
     """Score and publish one night, without Airflow, through the functions that the DAG calls."""
-    from scoring.errors import EmptyNight
     from scoring.nightly import Request, run_night
 
     stores, job = _open(name)
@@ -247,10 +240,7 @@ def sql(
 ) -> None:
     """Ask the warehouse, as an analyst may."""
     columns, rows = open_stores(load_settings(), _now).warehouse.query(query)
-    if csv:
-        console.as_csv(columns, rows)
-    else:
-        console.table(f"{len(rows)} rows", columns, rows)
+    console.as_csv(columns, rows) if csv else console.table(f"{len(rows)} rows", columns, rows)
 
 
 @app.command("explain-night")
@@ -263,7 +253,7 @@ def explain_night(name: JobName, night: Night) -> None:
     runs = ledger.runs_of(stores.warehouse, name, day)
     interval = DataInterval.of_night(day, job.schedule.timezone)
     shown = ledger.published(stores.warehouse, name, day).get(day)
-    console.OUT.print(f"{name} {night}: {interval.start} to {interval.end}, {interval.hours:g} hours", highlight=False)
+    console.OUT.print(f"{name} {night}: {interval.start} to {interval.end}, {interval.hours:g} hours", soft_wrap=True)
     console.OUT.print(f"published: run {shown}" if shown else "published: nothing", soft_wrap=True)
     if not runs:
         next_step = f"python -m scoring run {name} --night {night}"

@@ -88,7 +88,7 @@ class Contract:
         broken: dict[str, pa.Array] = {}
         columns: dict[str, pa.Array] = {}
         for name, target in self.types.items():
-            columns[name], unreadable = _read_as(batch.column(name), target, name)
+            columns[name], unreadable = read_as(batch.column(name), target, name)
             broken[f"{name}:type"] = unreadable
             missing = pc.and_not(pc.is_null(columns[name]), unreadable)
             broken |= {f"{name}:{rule}": rows for rule, rows in self._rules_of(name, columns[name], missing).items()}
@@ -197,7 +197,7 @@ def _not_in(column: pa.Array, values: pa.Array) -> pa.Array:
     return pc.and_(pc.is_valid(column), pc.invert(pc.is_in(column, value_set=values)))
 
 
-def _read_as(column: pa.Array, target: pa.DataType, name: str) -> tuple[pa.Array, pa.Array]:
+def read_as(column: pa.Array, target: pa.DataType, name: str) -> tuple[pa.Array, pa.Array]:
     """Return the column in the declared type, unreadable values null, and a mask of the unreadable values."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()

@@ -23,7 +23,7 @@ RESERVED = {"night", "run_id", "prediction", "probability", "model_version", "sc
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Schedule(_Strict):
@@ -42,6 +42,12 @@ class Schedule(_Strict):
         except (ZoneInfoNotFoundError, ValueError, OSError):
             raise ValueError("not a timezone of the IANA database, for example America/New_York") from None
         return value
+
+    @model_validator(mode="after")
+    def _nights_are_in_order(self) -> Self:
+        if self.last_night is not None and self.last_night < self.first_night:
+            raise ValueError(f"last_night {self.last_night} is before first_night {self.first_night}")
+        return self
 
 
 class Feature(_Strict):
@@ -139,6 +145,8 @@ class Job(_Strict):
         reserved = sorted(RESERVED & {*self.key, *self.features})
         if reserved:
             raise ValueError(f"column names are reserved for predictions: {reserved}")
+        if self.label.column in self.columns:
+            raise ValueError(f"label.column {self.label.column!r} is a key or feature: the model would see the outcome")
         if self.time_column is not None and self.key.get(self.time_column) != "datetime":
             raise ValueError(f"time_column {self.time_column!r} must be a key column of type datetime")
         if self.task == "multiclass" and len(self.label.classes or []) < 3:

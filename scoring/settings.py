@@ -38,6 +38,7 @@ class Settings(BaseSettings):
         env_file=HOME / "nightshift.env",
         frozen=True,
         extra="ignore",
+        env_ignore_empty=True,
     )
 
     home: Path = HOME

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from scoring.contract import require_columns
-from scoring.errors import SourceQueryError, SourceUnavailable
+from scoring.errors import SettingsError, SourceQueryError, SourceUnavailable
 from scoring.interval import DataInterval
 
 _PARAMETERS = ("interval_start", "interval_end")
@@ -67,8 +67,10 @@ def stream(url: str, query: Query, interval: DataInterval, rows: int) -> Iterato
     transaction is read-only; memory is bounded by ``rows``. Raises ``SourceUnavailable`` (trying again helps),
     ``SourceQueryError`` or ``ContractError`` (a column is missing).
     """
-    with _translated(query):
+    try:
         kind = sa.make_url(url).get_backend_name()
+    except sa.exc.ArgumentError:
+        raise SettingsError(f"source of {query.name}", found="a malformed URL", expected="a SQLAlchemy URL") from None
     opened = _stream_postgresql if kind == "postgresql" else _stream_any
     with opened(url, query, interval, rows) as batches:
         yield batches
@@ -117,8 +119,10 @@ def _one_batch(table: pa.Table) -> pa.RecordBatch:
 @contextmanager
 def _stream_any(url: str, query: Query, interval: DataInterval, rows: int) -> Iterator[Iterator[pa.RecordBatch]]:
     """Fetch rows through SQLAlchemy, with a server-side cursor where the driver has one."""
-    with _translated(query):
+    try:
         engine = sa.create_engine(url, poolclass=sa.pool.NullPool)
+    except (ImportError, sa.exc.NoSuchModuleError) as error:
+        raise SettingsError(f"source of {query.name}", found=str(error), next_step="install the driver") from error
     kind: sa.types.TypeEngine[Any] = sa.DateTime(timezone=True)
     values = {"interval_start": interval.start, "interval_end": interval.end}
     collation = None

@@ -18,14 +18,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from sklearn import metrics
 
-from scoring.contract import ARROW_TYPES, Contract, require_columns
+from scoring.contract import ARROW_TYPES, Contract, read_as, require_columns
 from scoring.errors import TrainingDataError
-from scoring.interval import DataInterval
+from scoring.interval import DataInterval, nights_between
 from scoring.job import Job
 from scoring.registry import ARTIFACT, VersionRef, library_versions
 from scoring.score import Summary, predict, to_frame
 from scoring.settings import code_version
-from scoring.source import stream
+from scoring.source import Query, stream
 from scoring.stores import Progress, Stores, contracted, silent
 
 GOLDEN_ROWS = 32
@@ -68,8 +68,20 @@ def train(stores: Stores, job: Job, window: tuple[date, date], progress: Progres
 
 
 def labelled_rows(stores: Stores, job: Job, window: tuple[date, date], progress: Progress = silent) -> pa.Table:
-    """Return the window's rows that passed the contract and have a label, in key order, label last."""
-    interval = DataInterval.of_nights(*window, job.schedule.timezone)
+    """Return the window's rows that passed the contract and have a label, in key order, label last.
+
+    Keys are unique within a night. Without a time column nothing in them says which, so such a job is read night by
+    night, each exactly as it would be scored, and the nights follow one another.
+    """
+    spans = [window]
+    if job.time_column is None:
+        nights = nights_between(window[0], window[1] - timedelta(days=1))
+        spans = [(night, night + timedelta(days=1)) for night in nights] or [window]
+    intervals = [DataInterval.of_nights(*span, job.schedule.timezone) for span in spans]
+    return pa.concat_tables([_labelled(stores, job, interval, progress) for interval in intervals])
+
+
+def _labelled(stores: Stores, job: Job, interval: DataInterval, progress: Progress) -> pa.Table:
     accepted = [Contract(job, interval).schema.empty_table()]
     with contracted(stores, job, interval) as batches:
         for _, part in batches:
@@ -81,7 +93,10 @@ def labelled_rows(stores: Stores, job: Job, window: tuple[date, date], progress:
 
 
 def _labels(stores: Stores, job: Job, interval: DataInterval) -> pa.Table:
-    """Return key and label of every row whose outcome is known; raises ``TrainingDataError`` on duplicate keys."""
+    """Return key and label of every row whose outcome is known.
+
+    Raises ``TrainingDataError`` on duplicate keys and on values that are not of the declared type.
+    """
     query = stores.labels_query(job)
     kind = {"binary": pa.bool_(), "multiclass": pa.string(), "regression": pa.float64()}[job.task]
     schema = pa.schema([*((name, ARROW_TYPES[key]) for name, key in job.key.items()), (_LABEL, kind)])
@@ -89,8 +104,8 @@ def _labels(stores: Stores, job: Job, interval: DataInterval) -> pa.Table:
     with stream(stores.source_url(job), query, interval, job.chunk_rows) as batches:
         for batch in batches:
             require_columns(query.name, query.columns, batch.schema.names)
-            columns = [pc.cast(batch.column(name), schema.field(name).type) for name in job.key]
-            columns.append(pc.cast(batch.column(job.label.column), kind))
+            columns = [_declared(batch.column(name), schema.field(name).type, query, name) for name in job.key]
+            columns.append(_declared(batch.column(job.label.column), kind, query, job.label.column))
             parts.append(pa.Table.from_arrays(columns, schema=schema))
     table = pa.concat_tables(parts)
     unique = table.group_by(list(job.key)).aggregate([]).num_rows
@@ -98,7 +113,20 @@ def _labels(stores: Stores, job: Job, interval: DataInterval) -> pa.Table:
         raise TrainingDataError(
             query.name, found=f"{table.num_rows - unique} rows with a key that is there already", expected="unique keys"
         )
-    return table.filter(pc.is_valid(table.column(_LABEL)))
+    known = pc.is_finite(table.column(_LABEL)) if job.task == "regression" else pc.is_valid(table.column(_LABEL))
+    return table.filter(known)
+
+
+def _declared(column: pa.Array, kind: pa.DataType, query: Query, name: str) -> pa.Array:
+    """Return the column as the contract reads it; no value may be unreadable."""
+    values, unreadable = read_as(column, kind, name)
+    bad = pc.sum(unreadable).as_py() or 0
+    if bad:
+        first = column.filter(unreadable)[0].as_py()
+        raise TrainingDataError(
+            f"{query.name}: column {name}", found=f"{bad} values such as {first!r}", expected=f"values of type {kind}"
+        )
+    return values
 
 
 def _check(rows: pa.Table, job: Job, window: tuple[date, date]) -> None:
@@ -111,7 +139,10 @@ def _check(rows: pa.Table, job: Job, window: tuple[date, date]) -> None:
         )
     if not _fits(rows, job):
         raise TrainingDataError(
-            f"training {job.name}", found=f"classes {_classes(rows)}", expected="every class of the job"
+            f"training {job.name}",
+            found=f"classes {_classes(rows)}",
+            expected=f"each of {_expected_classes(job)}, and no other",
+            next_step="widen the window or check labels.sql",
         )
 
 
@@ -119,8 +150,11 @@ def _fits(rows: pa.Table, job: Job) -> bool:
     """Return whether the rows hold every class, so that the pipeline gives the columns the job declares."""
     if job.task == "regression":
         return bool(rows.num_rows)
-    expected = {False, True} if job.task == "binary" else set(job.label.classes or [])
-    return set(_classes(rows)) == expected
+    return _classes(rows) == _expected_classes(job)
+
+
+def _expected_classes(job: Job) -> list[Any]:
+    return [False, True] if job.task == "binary" else sorted(job.label.classes or [])
 
 
 def _classes(rows: pa.Table) -> list[Any]:
