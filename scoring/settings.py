@@ -120,6 +120,20 @@ def quiet_telemetry() -> None:
         os.environ.setdefault(name, value)
 
 
+def use_private_runtime_folder() -> None:
+    """Point ``XDG_RUNTIME_DIR`` at a folder of this user, unless it names one that can be written.
+
+    Without it the embedded PostgreSQL's lock file lies in the temporary folder, where the first user shuts out all
+    others. Sockets need a short path, so the folder lies there too, readable by its owner only.
+    """
+    named = os.environ.get("XDG_RUNTIME_DIR")
+    if named and os.access(named, os.W_OK | os.X_OK):
+        return
+    folder = Path(tempfile.gettempdir()) / f"nightshift-{getpass.getuser()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    os.environ["XDG_RUNTIME_DIR"] = str(folder)
+
+
 def child_environment(extra: dict[str, str]) -> dict[str, str]:
     """Return the environment for a child process: this one's, quiet, with ``extra`` on top."""
     quiet_telemetry()

@@ -43,6 +43,12 @@ def build_regressor() -> Pipeline:
     return make_pipeline(StandardScaler(), Ridge())
 
 
+def build_linear() -> Pipeline:
+    """Return a regressor of the toy job's columns."""
+    columns = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["kind"]), (SimpleImputer(), ["x"]))
+    return make_pipeline(columns, Ridge())
+
+
 def hours(frame: pd.DataFrame) -> np.ndarray:
     """Return the hour of the day of each datetime column, shape (rows, columns)."""
     return np.column_stack([frame[name].dt.hour.to_numpy(dtype=np.float64) for name in frame])
