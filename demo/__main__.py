@@ -25,7 +25,12 @@ SINCE, UNTIL = date(2013, 1, 1), date(2013, 4, 1)
 NIGHTS = nights_between(date(2013, 4, 1), date(2013, 4, 3))
 _SQL = HOME / "sql" / "demo"
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="The Nightshift demo on real flights.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="The Nightshift demo on real flights.",
+)
 
 
 def _now() -> datetime:
