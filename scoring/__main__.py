@@ -15,12 +15,7 @@ from scoring.job import Job, find_job, load_jobs
 from scoring.settings import load_settings
 from scoring.stores import Stores, open_stores
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help="Nightly batch scoring, exactly once per night.",
-)
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 JobName = Annotated[str, typer.Argument(metavar="JOB", help="A job of the jobs/ folder.")]
 Night = Annotated[str, typer.Argument(metavar="NIGHT", help="A calendar day in the job's timezone, YYYY-MM-DD.")]
 RunId = Annotated[str, typer.Argument(metavar="RUN_ID", help="A run of the ledger; see explain-night.")]

@@ -17,13 +17,15 @@ def promote(
 ) -> Promotion:
     """Make ``version`` champion from ``effective_from`` on, record why, and point the alias at it.
 
-    ``effective_from`` is a night; by default the next one to be scored, and for a job without any promotion the
-    version's own ``until``. Raises ``VersionMissing``.
+    ``effective_from`` is a night; by default the next one to be scored (see ``_next_night``), and for a job without any
+    promotion the version's own ``until``. Raises ``VersionMissing``.
     """
     ref = stores.registry.resolve(job.name, version)
     ensure_job(stores.warehouse, job)
     if effective_from is None:
-        effective_from = _next_night(stores, job) or date.fromisoformat(stores.registry.facts(ref)["until"])
+        known = promotions.history_of(stores.warehouse, job.name)
+        until = date.fromisoformat(stores.registry.facts(ref)["until"])
+        effective_from = _next_night(stores, job, known, until) if known else until
     return _record(stores, job, Promotion(job.name, version, effective_from, "promotion", reason, by, stores.clock()))
 
 
@@ -32,12 +34,11 @@ def rollback(stores: Stores, job: Job, reason: str, by: str, to: int | None = No
 
     Raises ``ChampionMissing`` when there is no earlier champion.
     """
-    if to is None:
-        to = _previous_champion(promotions.history_of(stores.warehouse, job.name), job)
+    known = promotions.history_of(stores.warehouse, job.name)
+    if to is None or not known:
+        to = _previous_champion(known, job)
     stores.registry.resolve(job.name, to)
-    effective = _next_night(stores, job) or max(
-        one.effective_from for one in promotions.history_of(stores.warehouse, job.name)
-    )
+    effective = _next_night(stores, job, known, known[-1].effective_from)
     return _record(stores, job, Promotion(job.name, to, effective, "rollback", reason, by, stores.clock()))
 
 
@@ -45,7 +46,7 @@ def _previous_champion(known: list[Promotion], job: Job) -> int:
     """Return the version that the newest promotion displaced."""
     if known:
         present = promotions.champion_at(known, date.max)
-        for one in sorted(known, key=lambda promotion: promotion.effective_from, reverse=True):
+        for one in reversed(sorted(known, key=lambda promotion: promotion.effective_from)):  # of equals the last first
             if one.model_version != present:
                 return one.model_version
     raise ChampionMissing(
@@ -56,12 +57,14 @@ def _previous_champion(known: list[Promotion], job: Job) -> int:
     )
 
 
-def _next_night(stores: Stores, job: Job) -> date | None:
-    """Return the night after the last published one; None before the first."""
-    if not promotions.history_of(stores.warehouse, job.name):
-        return None
+def _next_night(stores: Stores, job: Job, known: list[Promotion], otherwise: date) -> date:
+    """Return the night after the last published one, or ``otherwise`` before the first.
+
+    It is never before a promotion on record: that one would take the crown again on its own night.
+    """
     published = ledger.published(stores.warehouse, job.name)
-    return max(published) + timedelta(days=1) if published else None
+    night = max(published) + timedelta(days=1) if published else otherwise
+    return max(night, *(one.effective_from for one in known))
 
 
 def _record(stores: Stores, job: Job, promotion: Promotion) -> Promotion:

@@ -129,11 +129,11 @@ def use_private_runtime_folder() -> None:
     others. Sockets need a short path, so the folder lies there too, readable by its owner only.
     """
     named = os.environ.get("XDG_RUNTIME_DIR")
-    if named and os.access(named, os.W_OK | os.X_OK):
-        return
-    folder = Path(tempfile.gettempdir()) / f"nightshift-{getpass.getuser()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    os.environ["XDG_RUNTIME_DIR"] = str(folder)
+    if not (named and os.access(named, os.W_OK | os.X_OK)):
+        named = str(Path(tempfile.gettempdir()) / f"nightshift-{getpass.getuser()}")
+        Path(named).mkdir(mode=0o700, exist_ok=True)
+        os.environ["XDG_RUNTIME_DIR"] = named
+    (Path(named) / "python_PostgresServer").mkdir(mode=0o700, exist_ok=True)  # else the wheel ignores it
 
 
 def child_environment(extra: dict[str, str]) -> dict[str, str]:

@@ -1,0 +1,190 @@
+"""Promotion and rollback: who is champion at which night, and where the alias points."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from scoring.errors import ChampionMissing, VersionMissing
+from scoring.nightly import Request, champion_version, run_night
+from scoring.promoting import promote, rollback
+from scoring.training import train
+from scoring.warehouse import promotions
+from scoring.warehouse.promotions import Promotion, champion_at
+from tests.conftest import Toy
+from tests.toy import FIRST, NIGHT, UNTIL
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def versions(untrained: Toy) -> Toy:
+    """A toy job with versions 1 to 3, none of them promoted: the artifact of one, registered three times."""
+    registry = untrained.stores.registry
+    first = train(untrained.stores, untrained.job, (FIRST, UNTIL)).ref
+    for _ in (2, 3):
+        from pathlib import Path
+
+        registry.register(untrained.job.name, Path(first.uri.removeprefix("file://")), registry.facts(first), {})
+    return untrained
+
+
+def crown(toy: Toy, version: int, effective_from: date | None = None) -> Promotion:
+    return promote(toy.stores, toy.job, version, f"why {version}", "somebody", effective_from)
+
+
+def back(toy: Toy, to: int | None = None) -> Promotion:
+    return rollback(toy.stores, toy.job, "it was worse", "somebody", to)
+
+
+def publish(toy: Toy, night: date, model_version: int | None = None) -> None:
+    run_night(toy.stores, toy.job, Request(night, datetime.now(UTC), "test", model_version=model_version))
+
+
+def champions(toy: Toy, *nights: date) -> list[int | None]:
+    known = promotions.history_of(toy.stores.warehouse, toy.job.name)
+    return [champion_at(known, night) for night in nights]
+
+
+def alias(toy: Toy) -> int:
+    return toy.stores.registry.aliases(toy.job.name)["champion"]
+
+
+def test_first_promotion_takes_effect_at_the_versions_until(versions: Toy) -> None:
+    made = crown(versions, 1)
+    assert (made.effective_from, made.kind, made.reason, made.promoted_by) == (UNTIL, "promotion", "why 1", "somebody")
+    assert promotions.history_of(versions.stores.warehouse, versions.job.name) == [made]
+    assert champions(versions, UNTIL - DAY, UNTIL, date.max) == [None, 1, 1]
+    assert alias(versions) == 1
+
+
+def test_first_promotion_takes_effect_at_until_also_when_nights_were_published_without(versions: Toy) -> None:
+    publish(versions, NIGHT + DAY, model_version=1)
+    assert crown(versions, 1).effective_from == UNTIL
+
+
+def test_promotion_takes_effect_the_night_after_the_last_published(versions: Toy) -> None:
+    crown(versions, 1)
+    publish(versions, NIGHT + DAY)
+    publish(versions, NIGHT)
+    assert crown(versions, 2).effective_from == NIGHT + 2 * DAY
+    assert champions(versions, NIGHT + DAY, NIGHT + 2 * DAY) == [1, 2]
+    assert alias(versions) == 2
+
+
+def test_promotion_before_anything_was_published_replaces_the_first(versions: Toy) -> None:
+    crown(versions, 1)
+    assert crown(versions, 2).effective_from == UNTIL
+    assert champions(versions, UNTIL) == [2]
+
+
+def test_promotion_of_an_older_version_does_not_lose_to_one_on_record(versions: Toy) -> None:
+    """Version 4 ends before version 1 does: from its own ``until`` it would be champion for one night only."""
+    crown(versions, 1)
+    older = train(versions.stores, versions.job, (FIRST, UNTIL - DAY)).ref
+    assert crown(versions, older.version).effective_from == UNTIL
+    assert champions(versions, date.max) == [older.version]
+    assert alias(versions) == older.version
+
+
+def test_promotion_with_only_early_nights_published_does_not_lose_to_one_on_record(versions: Toy) -> None:
+    crown(versions, 1)
+    publish(versions, FIRST, model_version=1)  # a backfill of the past
+    assert crown(versions, 2).effective_from == UNTIL
+    assert champions(versions, date.max) == [2]
+
+
+def test_promotion_takes_effect_at_the_night_it_names(versions: Toy) -> None:
+    crown(versions, 1)
+    crown(versions, 2, date(2024, 3, 1))
+    assert champions(versions, date(2024, 2, 29), date(2024, 3, 1)) == [1, 2]
+    assert alias(versions) == 2
+
+
+def test_promotion_for_past_nights_leaves_the_present_champion_and_the_alias(versions: Toy) -> None:
+    crown(versions, 1)
+    crown(versions, 2, FIRST)
+    assert champions(versions, FIRST - DAY, FIRST, UNTIL - DAY, UNTIL) == [None, 2, 2, 1]
+    assert alias(versions) == 1
+
+
+def test_promotion_of_a_version_that_is_not_there_changes_nothing(versions: Toy) -> None:
+    crown(versions, 1)
+    with pytest.raises(VersionMissing, match=r"found versions \[1, 2, 3\]"):
+        crown(versions, 7)
+    assert champions(versions, date.max) == [1] and alias(versions) == 1
+
+
+def test_rollback_gives_the_crown_to_the_champion_before(versions: Toy) -> None:
+    crown(versions, 1)
+    publish(versions, NIGHT)
+    crown(versions, 2)
+    publish(versions, NIGHT + DAY)
+    made = back(versions)
+    assert (made.model_version, made.kind, made.reason) == (1, "rollback", "it was worse")
+    assert made.effective_from == NIGHT + 2 * DAY
+    assert champions(versions, NIGHT, NIGHT + DAY, NIGHT + 2 * DAY) == [1, 2, 1]
+    assert alias(versions) == 1
+
+
+def test_rollback_before_the_new_champion_scored_anything_undoes_it(versions: Toy) -> None:
+    crown(versions, 1)
+    publish(versions, NIGHT)
+    crown(versions, 2)
+    assert back(versions).effective_from == NIGHT + DAY
+    assert champions(versions, NIGHT, NIGHT + DAY) == [1, 1]
+
+
+def test_rollback_among_promotions_of_one_night_takes_the_last_displaced(versions: Toy) -> None:
+    for version in (1, 2, 3):
+        crown(versions, version)  # nothing published: all take effect at UNTIL
+    assert back(versions).model_version == 2
+    assert champions(versions, UNTIL) == [2] and alias(versions) == 2
+
+
+def test_rollback_undoes_a_promotion_that_was_to_come(versions: Toy) -> None:
+    crown(versions, 1)
+    publish(versions, NIGHT)
+    crown(versions, 2, date(2024, 3, 1))
+    assert back(versions).model_version == 1
+    assert champions(versions, NIGHT, date(2024, 2, 29), date(2024, 3, 1), date.max) == [1, 1, 1, 1]
+    assert alias(versions) == 1
+
+
+def test_rollback_takes_the_version_it_names(versions: Toy) -> None:
+    for version in (1, 2):
+        crown(versions, version)
+    made = back(versions, to=3)  # never promoted before
+    assert (made.model_version, made.kind, alias(versions)) == (3, "rollback", 3)
+    with pytest.raises(VersionMissing, match="version 7"):
+        back(versions, to=7)
+
+
+def test_rollback_twice_returns_to_where_it_began(versions: Toy) -> None:
+    for version in (1, 2):
+        crown(versions, version)
+    assert [back(versions).model_version, back(versions).model_version] == [1, 2]
+
+
+@pytest.mark.parametrize("to", [None, 1])
+def test_rollback_without_any_promotion_is_refused(versions: Toy, to: int | None) -> None:
+    with pytest.raises(ChampionMissing, match=r"found promotions of versions \[\]; expected an earlier champion"):
+        back(versions, to)
+
+
+def test_rollback_without_an_earlier_champion_is_refused(versions: Toy) -> None:
+    for _ in range(2):
+        crown(versions, 1)
+    with pytest.raises(ChampionMissing, match=r"promotions of versions \[1, 1\].*--to"):
+        back(versions)
+    assert alias(versions) == 1
+
+
+def test_champion_version_says_from_when_there_is_one(versions: Toy) -> None:
+    with pytest.raises(ChampionMissing, match=f"found promotions effective from no night.* train .* --until {NIGHT}"):
+        champion_version(versions.stores, versions.job, NIGHT)
+    crown(versions, 1)
+    assert champion_version(versions.stores, versions.job, NIGHT) == 1
+    with pytest.raises(ChampionMissing, match=str(UNTIL)):
+        champion_version(versions.stores, versions.job, UNTIL - DAY)
