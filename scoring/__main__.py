@@ -274,7 +274,7 @@ def diff_nights(
     from scoring.inspection import diff_runs, two_runs
 
     stores, job = _open(name)
-    chosen = (first, second) if first and second else None
+    chosen = (first, second or "a second run") if first else None
     found = diff_runs(stores, job, *two_runs(stores, job, parse_night(night), chosen))
     facts = ("run_id", "status", "model_version", "sql_sha256", "snapshot_hash", "predictions_hash", "code_version")
     pairs = [(fact, getattr(found.first, fact), getattr(found.second, fact)) for fact in facts]

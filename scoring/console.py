@@ -18,8 +18,9 @@ from rich.table import Table
 from scoring.errors import NightshiftError
 from scoring.stores import Progress as Told
 
-OUT = Console()
-ERR = Console(stderr=True)
+# Data are printed as they are, whatever brackets and colons they hold; a line stays one line, for grep and for copying.
+OUT = Console(soft_wrap=True, markup=False, emoji=False)
+ERR = Console(stderr=True, soft_wrap=True, markup=False, emoji=False)
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -29,8 +30,8 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
         shown.add_column(name, overflow="fold")
     for row in rows:
         shown.add_row(*(text(value) for value in row))
-    wide = OUT if OUT.is_terminal else Console(width=240)
-    wide.print(shown)
+    wide = OUT if OUT.is_terminal else Console(width=240, markup=False, emoji=False)
+    wide.print(shown, soft_wrap=False)
 
 
 def facts(title: str, pairs: Iterable[tuple[str, Any]]) -> None:
@@ -39,10 +40,18 @@ def facts(title: str, pairs: Iterable[tuple[str, Any]]) -> None:
 
 
 def as_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Print rows as CSV."""
+    """Print rows as CSV, every value in full: numbers with all their digits, times as ISO 8601, null as nothing."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows([["" if value is None else text(value) for value in row] for row in rows])
+    writer.writerows([[_in_full(value) for value in row] for row in rows])
+
+
+def _in_full(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, dict | list):
+        return json.dumps(value, default=str)
+    return value
 
 
 def text(value: Any) -> str:

@@ -87,8 +87,11 @@ def _lake_problem(stores: Stores, job: Job, run: ledger.Run) -> str | None:
 
 
 def _rewrite(stores: Stores, job: Job, night: date) -> bool:
-    stores.lake.remove(stores.lake.current(job.name, night))
-    refresh_lake(stores, job, night)
+    """Write the night's lake object anew, or remove it; return False, and leave it, when the run's files are gone."""
+    try:
+        refresh_lake(stores, job, night, anew=True)
+    except FileNotFoundError:
+        return False
     return True
 
 

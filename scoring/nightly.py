@@ -174,7 +174,7 @@ def score_chunk(stores: Stores, job: Job, run_id: str, number: int, progress: Pr
 
     Writes the chunk's predictions and their summary; writing them again gives the same files.
     """
-    run = ledger.get(stores.warehouse, run_id)
+    run = ledger.get(stores.warehouse, run_id, job.name)
     lake, folder = stores.lake, stores.lake.run_folder(job.name, run.night, run_id)
     with recorded(stores, run_id):
         began = monotonic()

@@ -46,7 +46,8 @@ def _previous_champion(known: list[Promotion], job: Job) -> int:
     """Return the version that the newest promotion displaced."""
     if known:
         present = promotions.champion_at(known, date.max)
-        for one in reversed(sorted(known, key=lambda promotion: promotion.effective_from)):  # of equals the last first
+        by_night = sorted(known, key=lambda promotion: promotion.effective_from)
+        for one in by_night[::-1]:  # of equals, the last recorded first
             if one.model_version != present:
                 return one.model_version
     raise ChampionMissing(

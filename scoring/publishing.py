@@ -36,7 +36,7 @@ def publish(stores: Stores, job: Job, run_id: str, progress: Progress = silent) 
     Doing it again gives the same state. Raises ``ReconciliationError`` when rows are missing anywhere, ``NightHeld``
     when the gate refuses; then what was published before stays.
     """
-    run = ledger.get(stores.warehouse, run_id)
+    run = ledger.get(stores.warehouse, run_id, job.name)
     if run.status in ("published", "superseded"):
         return _after_flip(stores, job, run, str(run.status))
     if run.status not in ("running", "failed", "held"):
@@ -122,17 +122,28 @@ def _after_flip(stores: Stores, job: Job, run: ledger.Run, status: str) -> Publi
     return Published(run.run_id, status, run.rows_loaded or 0, refresh_lake(stores, job, run.night))
 
 
-def refresh_lake(stores: Stores, job: Job, night: date) -> str:
-    """Make the night's lake object what the pointer says, under the night's lock; return its path."""
+def refresh_lake(stores: Stores, job: Job, night: date, anew: bool = False) -> str:
+    """Make the night's lake object what the pointer says, under the night's lock; return its path.
+
+    An object of the published run stays as it is, unless ``anew`` asks for it to be written once more.
+    """
     path = stores.lake.current(job.name, night)
     with stores.warehouse.transaction() as connection:
         ledger.hold_lock(connection, job.name, night)
         shown = ledger.published(stores.warehouse, job.name, night).get(night)
         if shown is None:
             stores.lake.remove(path)
-        elif (stores.lake.facts(path) or {}).get("run_id") != shown:
+        elif anew or _run_of(stores, path) != shown:
             _write_current(stores, job, ledger.get(stores.warehouse, shown), path)
     return path
+
+
+def _run_of(stores: Stores, path: str) -> str | None:
+    """Return the run that a lake object says it is of; None if there is none, or one that cannot be read."""
+    try:
+        return (stores.lake.facts(path) or {}).get("run_id")
+    except (pa.ArrowException, OSError):
+        return None
 
 
 def _write_current(stores: Stores, job: Job, run: ledger.Run, path: str) -> None:
@@ -153,7 +164,7 @@ def _write_current(stores: Stores, job: Job, run: ledger.Run, path: str) -> None
 
 def release(stores: Stores, job: Job, run_id: str) -> Published:
     """Publish a held run, or an older one again, although the gate or a later run speaks against it."""
-    run = ledger.get(stores.warehouse, run_id)
+    run = ledger.get(stores.warehouse, run_id, job.name)
     if run.status not in ("held", "superseded", "published"):
         raise RunMissing(f"run {run_id}", found=f"status {run.status}", expected="held, superseded or published")
     status = ledger.flip(stores.warehouse, run, run.rows_loaded, stores.clock(), force=True)
@@ -162,7 +173,7 @@ def release(stores: Stores, job: Job, run_id: str) -> Published:
 
 def discard(stores: Stores, job: Job, run_id: str) -> int:
     """Drop a held run's rows; return how many. What was published before stays."""
-    run = ledger.get(stores.warehouse, run_id)
+    run = ledger.get(stores.warehouse, run_id, job.name)
     if run.status != "held":
         raise RunMissing(f"run {run_id}", found=f"status {run.status}", expected="held")
     ledger.record(stores.warehouse, run_id, status="discarded", stage="done", finished_at=stores.clock())

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -77,8 +78,20 @@ def contracted(
     """
     contract = Contract(job, interval, known)
     query = stores.features_query(job)
-    with stream(stores.source_url(job), query, interval, job.chunk_rows) as batches:
-        yield _split(contract, list(job.key), batches)
+    with (
+        stream(stores.source_url(job), query, interval, job.chunk_rows) as batches,
+        closing(_ahead(batches)) as fetched,  # so that no fetch is under way when the connection closes
+    ):
+        yield _split(contract, list(job.key), fetched)
+
+
+def _ahead(batches: Iterator[pa.RecordBatch]) -> Generator[pa.RecordBatch, None, None]:
+    """Yield the batches while a thread fetches the one after: the source works while we do."""
+    with ThreadPoolExecutor(1, thread_name_prefix="fetch") as pool:
+        coming = pool.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = pool.submit(next, batches, None)
+            yield batch
 
 
 def _split(

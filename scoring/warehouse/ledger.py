@@ -55,12 +55,14 @@ def start(warehouse: Warehouse, facts: dict[str, Any]) -> Run:
     return get(warehouse, facts["run_id"])
 
 
-def get(warehouse: Warehouse, run_id: str) -> Run:
-    """Return a run; raises ``RunMissing``."""
-    found = find(warehouse, RUNS.c.run_id == run_id)
+def get(warehouse: Warehouse, run_id: str, job: str | None = None) -> Run:
+    """Return a run, of ``job`` if that is given; raises ``RunMissing``."""
+    found = [run for run in find(warehouse, RUNS.c.run_id == run_id) if job in (None, run.job)]
     if not found:
         raise RunMissing(
-            "run", found=f"no run {run_id!r} in the ledger", next_step="see `python -m scoring explain-night`"
+            "run",
+            found=f"no run {run_id!r}{f' of {job}' if job else ''} in the ledger",
+            next_step="see `python -m scoring explain-night`",
         )
     return found[0]
 

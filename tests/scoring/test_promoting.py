@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -24,8 +25,6 @@ def versions(untrained: Toy) -> Toy:
     registry = untrained.stores.registry
     first = train(untrained.stores, untrained.job, (FIRST, UNTIL)).ref
     for _ in (2, 3):
-        from pathlib import Path
-
         registry.register(untrained.job.name, Path(first.uri.removeprefix("file://")), registry.facts(first), {})
     return untrained
 

@@ -196,7 +196,9 @@ def test_holdout_metrics_of_a_regression_job(untrained: Toy) -> None:
 
 
 def test_regression_labels_that_are_no_number_are_no_labels(untrained: Toy) -> None:
-    label_type(untrained, "double precision", "case id when 5 then 'NaN' when 6 then 'Infinity' else 1.5 end::double precision")
+    label_type(
+        untrained, "double precision", "case id when 5 then 'NaN' when 6 then 'Infinity' else 1.5 end::double precision"
+    )
     done = trained(untrained, task="regression", pipeline="tests.pipelines:build_linear")
     assert done.rows == TRAIN_NIGHTS * (ROWS - 2)
 
