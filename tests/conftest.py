@@ -25,6 +25,7 @@ from scoring.warehouse.schema import migrate
 from tests.toy import create_source, train_champion, write_job
 
 quiet_telemetry()
+os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="nightshift-airflow-"))  # else it is made in $HOME
 _numbers = itertools.count()
 
 
@@ -34,7 +35,10 @@ def data_dir() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="nightshift-tests-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         folder.chmod(0o755)
-        embedded.url(folder / "postgres", "warehouse")
+        with administration(folder) as connection:  # a test run survives no power cut
+            for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+                connection.execute(sql.SQL("alter system set {} = off").format(sql.Identifier(setting)))
+            connection.execute("select pg_reload_conf()")
         yield folder
         embedded.stop(folder / "postgres")
 
@@ -58,12 +62,16 @@ def flights(data_dir: Path) -> str:
     return "source"
 
 
+def administration(data_dir: Path) -> psycopg.Connection:
+    """Return a connection to the cluster of the test run, to be closed by the caller."""
+    folder = embedded.socket_folder(data_dir / "postgres")
+    return psycopg.connect(f"postgresql://postgres@/postgres?host={folder}", autocommit=True)
+
+
 def new_database(data_dir: Path, template: str | None = None) -> str:
     """Return the SQLAlchemy URL of a fresh database, a copy of ``template`` if given."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
-    with psycopg.connect(
-        f"postgresql://postgres@/postgres?host={embedded.socket_folder(data_dir / 'postgres')}", autocommit=True
-    ) as connection:
+    with administration(data_dir) as connection:
         copied = sql.SQL(" template {}").format(sql.Identifier(template)) if template else sql.SQL("")
         connection.execute(sql.SQL("create database {}{}").format(sql.Identifier(name), copied))
     return embedded.url(data_dir / "postgres", name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from scoring.warehouse.ledger import Run
 from tests import toy as make
 from tests.conftest import Toy
 from tests.scoring.test_nightly import shown
+from tests.scoring.test_registry import installation
 from tests.toy import FIRST, NIGHT, ROWS, UNTIL
 
 DAY = timedelta(days=1)
@@ -92,30 +93,35 @@ DAMAGE: dict[str, tuple[Callable[[Toy], object], str]] = {
 }  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def kept(data_dir: Path, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
+    """A toy job with one published night, for all tests that leave it as it is."""
+    with installation(data_dir, template, tmp_path_factory.mktemp("inspection_toy")) as toy:
+        run(toy)
+        yield toy
+
+
 @pytest.mark.parametrize("what", DAMAGE)
-def test_verify_finds_a_lake_object_that_is(toy: Toy, what: str) -> None:
+def test_verify_finds_a_lake_object_that_is(kept: Toy, what: str) -> None:
     damage, problem = DAMAGE[what]
-    done = run(toy)
-    good = current(toy).read_bytes()
-    rows, seen = table_rows(toy), shown(toy)
-    damage(toy)
-    (found,) = verify(toy.stores, toy.job)
+    good = current(kept).read_bytes()
+    rows, seen, pointer = table_rows(kept), shown(kept), ledger.published(kept.stores.warehouse, kept.job.name)
+    damage(kept)
+    (found,) = verify(kept.stores, kept.job)
     assert (found.night, found.repaired) == (NIGHT, False)
     assert re.search(problem, found.problem), found.problem
-    assert verify(toy.stores, toy.job, repair=True) == [Finding(NIGHT, found.problem, True)]
-    assert verify(toy.stores, toy.job) == []
-    assert current(toy).read_bytes() == good
-    assert (table_rows(toy), shown(toy)) == (rows, seen)
-    assert ledger.published(toy.stores.warehouse, toy.job.name) == {NIGHT: done.run_id}
+    assert verify(kept.stores, kept.job, repair=True) == [Finding(NIGHT, found.problem, True)]
+    assert verify(kept.stores, kept.job) == []
+    assert current(kept).read_bytes() == good
+    assert (table_rows(kept), shown(kept)) == (rows, seen)
+    assert ledger.published(kept.stores.warehouse, kept.job.name) == pointer
 
 
 @pytest.mark.parametrize("what", ["truncated", "no Parquet", "missing"])
-def test_running_a_night_again_replaces_a_lake_object_that_is(toy: Toy, what: str) -> None:
-    run(toy)
-    DAMAGE[what][0](toy)
-    done = run(toy)
-    assert done.status == "published"
-    assert verify(toy.stores, toy.job) == []
+def test_running_a_night_again_replaces_a_lake_object_that_is(kept: Toy, what: str) -> None:
+    DAMAGE[what][0](kept)
+    assert run(kept).status == "published"
+    assert verify(kept.stores, kept.job) == []
 
 
 def test_verify_finds_a_lake_object_of_another_run(toy: Toy) -> None:

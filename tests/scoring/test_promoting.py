@@ -2,31 +2,54 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from scoring.errors import ChampionMissing, VersionMissing
 from scoring.nightly import Request, champion_version, run_night
 from scoring.promoting import promote, rollback
+from scoring.stores import open_stores
 from scoring.training import train
 from scoring.warehouse import promotions
 from scoring.warehouse.promotions import Promotion, champion_at
-from tests.conftest import Toy
-from tests.toy import FIRST, NIGHT, UNTIL
+from scoring.warehouse.schema import ensure_job
+from tests.conftest import Toy, new_database
+from tests.scoring.test_registry import folder_of, installation
+from tests.toy import FIRST, NIGHT, UNTIL, write_job
 
 DAY = timedelta(days=1)
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def kept(data_dir: Path, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
+    """A trained toy job: its source and the files of its version serve all tests."""
+    with installation(data_dir, template, tmp_path_factory.mktemp("promoting_toy")) as toy:
+        yield toy
 
 
 @pytest.fixture
-def versions(untrained: Toy) -> Toy:
-    """A toy job with versions 1 to 3, none of them promoted: the artifact of one, registered three times."""
-    registry = untrained.stores.registry
-    first = train(untrained.stores, untrained.job, (FIRST, UNTIL)).ref
-    for _ in (2, 3):
-        registry.register(untrained.job.name, Path(first.uri.removeprefix("file://")), registry.facts(first), {})
-    return untrained
+def versions(kept: Toy, data_dir: Path, template: str, tmp_path: Path) -> Iterator[Toy]:
+    """A job with a warehouse of its own and versions 1 to 3, the same artifact each, none of them promoted."""
+    for name in ("jobs", "sql"):
+        (tmp_path / name).mkdir()
+    places = {"data_dir": tmp_path, "jobs_dir": tmp_path / "jobs", "sql_dir": tmp_path / "sql"}
+    url = SecretStr(new_database(data_dir, template))
+    settings = kept.stores.settings.model_copy(update={**places, "warehouse_url": url})
+    toy = Toy(
+        open_stores(settings, kept.stores.clock), write_job(tmp_path, f"crown_{next(_numbers)}"), kept.source, tmp_path
+    )
+    ensure_job(toy.stores.warehouse, toy.job)
+    (first,) = kept.stores.registry.versions(kept.job.name)
+    for _ in range(3):
+        toy.stores.registry.register(toy.job.name, folder_of(first), kept.stores.registry.facts(first), {})
+    yield toy
+    toy.stores.warehouse.engine.dispose()
 
 
 def crown(toy: Toy, version: int, effective_from: date | None = None) -> Promotion:

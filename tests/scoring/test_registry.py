@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import re
 import shutil
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,14 +22,17 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import SecretStr
 
+from scoring import embedded
 from scoring import registry as module
 from scoring.errors import ArtifactMismatch, GoldenRowsMismatch, RegistryUnavailable, VersionMissing
+from scoring.job import Job
 from scoring.registry import ARTIFACT, Registry, VersionRef, largest_difference, library_versions
 from scoring.score import predict, prediction_schema
 from scoring.settings import Settings
+from scoring.stores import open_stores
 from scoring.training import GOLDEN_ROWS, train
-from tests.conftest import Toy
-from tests.toy import FIRST, ROWS, TRAIN_NIGHTS, UNTIL, train_champion
+from tests.conftest import Toy, new_database
+from tests.toy import FIRST, ROWS, TRAIN_NIGHTS, UNTIL, create_source, train_champion, write_job
 
 SECRET = "s3cr3t-pa55"
 
@@ -44,6 +50,43 @@ def content(ref: VersionRef, name: str) -> Any:
     return json.loads((folder_of(ref) / name).read_text())
 
 
+@contextmanager
+def installation(data_dir: Path, template: str, folder: Path) -> Iterator[Toy]:
+    """Give a toy job with a champion that several tests share; unlike the fixture ``toy`` it outlives a test."""
+    for name in ("jobs", "sql"):
+        (folder / name).mkdir()
+    settings = Settings(
+        data_dir=folder,
+        jobs_dir=folder / "jobs",
+        sql_dir=folder / "sql",
+        sources={"toy": SecretStr(new_database(data_dir))},
+        warehouse_url=SecretStr(new_database(data_dir, template)),
+        registry_url=SecretStr(embedded.url(data_dir / "postgres", "registry")),
+        code_version="test",
+    )
+    stores = open_stores(settings, lambda: datetime.now(UTC))
+    source = settings.sources["toy"].get_secret_value()
+    create_source(source)
+    toy = Toy(stores, write_job(folder, re.sub(r"\W", "_", folder.name.lower())), source, folder)
+    train_champion(stores, toy.job)
+    yield toy
+    stores.warehouse.engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def kept(data_dir: Path, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
+    """A toy job with a champion, for all tests that leave it as it is."""
+    with installation(data_dir, template, tmp_path_factory.mktemp("registry_toy")) as toy:
+        yield toy
+
+
+@pytest.fixture
+def copied(kept: Toy, tmp_path: Path) -> VersionRef:
+    """The kept version with a copy of its files that a test may change."""
+    shutil.copytree(folder_of(only_version(kept)), tmp_path / "version")
+    return replace(only_version(kept), uri=str(tmp_path / "version"))
+
+
 class Evil:
     """Makes a file when it is unpickled."""
 
@@ -57,36 +100,36 @@ class Evil:
 # ---------------------------------------------------------------- what a version is
 
 
-def test_version_has_its_files_and_the_sha256_of_its_artifact(toy: Toy) -> None:
-    ref = only_version(toy)
+def test_version_has_its_files_and_the_sha256_of_its_artifact(kept: Toy) -> None:
+    ref = only_version(kept)
     assert sorted(path.name for path in folder_of(ref).iterdir()) == [
         "facts.json", "golden.parquet", "golden_predictions.parquet", ARTIFACT, "reference.parquet",
         "reference_profile.json",
     ]  # fmt: skip
     assert ref.sha256 == hashlib.sha256((folder_of(ref) / ARTIFACT).read_bytes()).hexdigest()
-    assert folder_of(ref).is_relative_to(toy.stores.settings.artifacts_root)
+    assert folder_of(ref).is_relative_to(kept.stores.settings.artifacts_root)
 
 
-def test_facts_say_what_the_version_was_trained_on(toy: Toy) -> None:
-    facts = toy.stores.registry.facts(only_version(toy))
-    assert (facts["job"], facts["since"], facts["until"]) == (toy.job.name, str(FIRST), str(UNTIL))
+def test_facts_say_what_the_version_was_trained_on(kept: Toy) -> None:
+    facts = kept.stores.registry.facts(only_version(kept))
+    assert (facts["job"], facts["since"], facts["until"]) == (kept.job.name, str(FIRST), str(UNTIL))
     assert (facts["rows"], facts["code_version"]) == (TRAIN_NIGHTS * ROWS, "test")
     assert facts["library_versions"] == library_versions()
-    assert facts["features_sql_sha256"] == toy.stores.features_query(toy.job).sha256
-    assert facts["labels_sql_sha256"] == toy.stores.labels_query(toy.job).sha256
+    assert facts["features_sql_sha256"] == kept.stores.features_query(kept.job).sha256
+    assert facts["labels_sql_sha256"] == kept.stores.labels_query(kept.job).sha256
     assert sorted(facts["metrics"]) == ["holdout_auc", "holdout_log_loss"]
     assert 0.6 < facts["metrics"]["holdout_auc"] < 1
 
 
-def test_registry_holds_facts_and_metrics_where_mlflow_shows_them(toy: Toy) -> None:
+def test_registry_holds_facts_and_metrics_where_mlflow_shows_them(kept: Toy) -> None:
     from mlflow.tracking import MlflowClient
 
-    uri = toy.stores.settings.registry_url.get_secret_value()
+    uri = kept.stores.settings.registry_url.get_secret_value()
     client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-    found = client.get_model_version(toy.job.name, "1")
+    found = client.get_model_version(kept.job.name, "1")
     run = client.get_run(found.run_id)
-    assert found.tags["sha256"] == only_version(toy).sha256
-    assert (run.info.status, run.info.run_name) == ("FINISHED", f"{toy.job.name} until {UNTIL}")
+    assert found.tags["sha256"] == only_version(kept).sha256
+    assert (run.info.status, run.info.run_name) == ("FINISHED", f"{kept.job.name} until {UNTIL}")
     assert (run.data.params["until"], run.data.params["rows"]) == (str(UNTIL), str(TRAIN_NIGHTS * ROWS))
     assert sorted(run.data.metrics) == ["holdout_auc", "holdout_log_loss"]
 
@@ -108,34 +151,34 @@ def test_reference_is_a_bounded_sample_of_the_training_rows_and_the_same_every_t
     )
 
 
-def test_reference_is_all_rows_when_there_are_few(toy: Toy) -> None:
-    assert pq.read_metadata(folder_of(only_version(toy)) / "reference.parquet").num_rows == TRAIN_NIGHTS * ROWS
+def test_reference_is_all_rows_when_there_are_few(kept: Toy) -> None:
+    assert pq.read_metadata(folder_of(only_version(kept)) / "reference.parquet").num_rows == TRAIN_NIGHTS * ROWS
 
 
-def test_profile_describes_every_training_row(toy: Toy) -> None:
-    reference = pq.read_table(folder_of(only_version(toy)) / "reference.parquet")  # here: all training rows
+def test_profile_describes_every_training_row(kept: Toy) -> None:
+    reference = pq.read_table(folder_of(only_version(kept)) / "reference.parquet")  # here: all training rows
     x, chances = reference.column("x"), reference.column("probability").to_numpy()
-    profile = content(only_version(toy), "reference_profile.json")
+    profile = content(only_version(kept), "reference_profile.json")
     assert profile["categories"] == {"kind": ["a", "b", "c"]}
     assert profile["features"]["x"]["null_share"] == pytest.approx(x.null_count / len(x))
     assert profile["features"]["x"]["mean"] == pytest.approx(pc.mean(x).as_py())
     assert len(profile["features"]["x"]["quantiles"]) == 21
     assert sum(profile["features"]["kind"]["levels"].values()) == TRAIN_NIGHTS * ROWS
-    loaded = toy.stores.registry.load(only_version(toy), toy.job)
+    loaded = kept.stores.registry.load(only_version(kept), kept.job)
     assert (loaded.reference.rows, loaded.categories) == (len(x), {"kind": ["a", "b", "c"]})
     assert (loaded.reference.mean, loaded.reference.sd) == pytest.approx((chances.mean(), chances.std()))
 
 
-def test_golden_rows_hold_a_null_and_an_unseen_category(toy: Toy) -> None:
-    rows = pq.read_table(folder_of(only_version(toy)) / "golden.parquet")
-    assert rows.num_rows == GOLDEN_ROWS + 1 and rows.schema.names == toy.job.columns
+def test_golden_rows_hold_a_null_and_an_unseen_category(kept: Toy) -> None:
+    rows = pq.read_table(folder_of(only_version(kept)) / "golden.parquet")
+    assert rows.num_rows == GOLDEN_ROWS + 1 and rows.schema.names == kept.job.columns
     assert rows.to_pylist()[-1]["x"] is None and rows.to_pylist()[-1]["kind"] == "never seen at training"
-    made = pq.read_table(folder_of(only_version(toy)) / "golden_predictions.parquet")
-    assert made.schema.names == prediction_schema(toy.job).names and made.num_rows == rows.num_rows
+    made = pq.read_table(folder_of(only_version(kept)) / "golden_predictions.parquet")
+    assert made.schema.names == prediction_schema(kept.job).names and made.num_rows == rows.num_rows
 
 
-def test_load_gives_the_fitted_pipeline_once(toy: Toy) -> None:
-    first, second = (toy.stores.registry.load(only_version(toy), toy.job) for _ in range(2))
+def test_load_gives_the_fitted_pipeline_once(kept: Toy) -> None:
+    first, second = (kept.stores.registry.load(only_version(kept), kept.job) for _ in range(2))
     assert first is second
     assert list(first.pipeline.classes_) == [0, 1]
     assert "pipeline" not in repr(first)
@@ -154,11 +197,12 @@ def test_register_again_gives_the_next_number_and_keeps_the_first(toy: Toy) -> N
     assert toy.stores.registry.aliases(toy.job.name) == {"champion": 1}
 
 
-def test_versions_are_counted_by_job(toy: Toy, stores: Any) -> None:
-    other = f"{toy.job.name}_other"
-    assert stores.registry.versions(other) == []
-    ref = stores.registry.register(other, folder_of(only_version(toy)), content(only_version(toy), "facts.json"), {})
-    assert (ref.version, ref.sha256) == (1, only_version(toy).sha256)
+def test_versions_are_counted_by_job(kept: Toy) -> None:
+    ref, other = only_version(kept), f"{kept.job.name}_other"
+    assert kept.stores.registry.versions(other) == []
+    made = kept.stores.registry.register(other, folder_of(ref), content(ref, "facts.json"), {})
+    assert (made.version, made.sha256) == (1, ref.sha256)
+    assert only_version(kept) == ref
 
 
 def test_more_than_ten_versions_are_in_the_order_of_their_numbers(toy: Toy) -> None:
@@ -189,39 +233,31 @@ def test_aliases_move(toy: Toy) -> None:
 # ---------------------------------------------------------------- what is refused
 
 
-@pytest.fixture
-def tampered(toy: Toy) -> Iterator[Toy]:
-    """A toy job whose version's files a test may change; nothing of it stays in memory."""
-    module._load.cache_clear()
-    yield toy
-    module._load.cache_clear()
-
-
-def test_tampered_artifact_is_refused_and_not_unpickled(tampered: Toy, tmp_path: Path) -> None:
-    ref, made = only_version(tampered), tmp_path / "unpickled"
+def test_tampered_artifact_is_refused_and_not_unpickled(kept: Toy, copied: VersionRef, tmp_path: Path) -> None:
+    made = tmp_path / "unpickled"
     payload = pickle.dumps(Evil(made))
-    (folder_of(ref) / ARTIFACT).write_bytes(payload)
+    (folder_of(copied) / ARTIFACT).write_bytes(payload)
     with pytest.raises(ArtifactMismatch, match="was not unpickled") as caught:
-        tampered.stores.registry.load(ref, tampered.job)
-    for digest in (hashlib.sha256(payload).hexdigest(), ref.sha256):
+        kept.stores.registry.load(copied, kept.job)
+    for digest in (hashlib.sha256(payload).hexdigest(), copied.sha256):
         assert digest in str(caught.value)
     assert not made.exists()
     pickle.loads(payload)  # the payload does what the test says it would
     assert made.exists()
 
 
-def test_artifact_with_one_more_byte_is_refused(tampered: Toy) -> None:
-    path = folder_of(only_version(tampered)) / ARTIFACT
+def test_artifact_with_one_more_byte_is_refused(kept: Toy, copied: VersionRef) -> None:
+    path = folder_of(copied) / ARTIFACT
     path.write_bytes(path.read_bytes() + b"\0")
     with pytest.raises(ArtifactMismatch):
-        tampered.stores.registry.load(only_version(tampered), tampered.job)
+        kept.stores.registry.load(copied, kept.job)
 
 
 @pytest.mark.parametrize("name", [ARTIFACT, "facts.json", "golden.parquet", "reference_profile.json"])
-def test_missing_file_of_a_version_is_named(tampered: Toy, name: str) -> None:
-    (folder_of(only_version(tampered)) / name).unlink()
-    with pytest.raises(ArtifactMismatch, match=f"model version 1 of {tampered.job.name}.*{name}"):
-        tampered.stores.registry.load(only_version(tampered), tampered.job)
+def test_missing_file_of_a_version_is_named(kept: Toy, copied: VersionRef, name: str) -> None:
+    (folder_of(copied) / name).unlink()
+    with pytest.raises(ArtifactMismatch, match=f"model version 1 of {kept.job.name}.*{name}"):
+        kept.stores.registry.load(copied, kept.job)
 
 
 def change_golden(ref: VersionRef, column: str, values: Any) -> None:
@@ -231,79 +267,76 @@ def change_golden(ref: VersionRef, column: str, values: Any) -> None:
     pq.write_table(table.set_column(index, table.schema.field(index), pa.array(values(table.column(index)))), path)
 
 
-def test_golden_mismatch_names_the_difference_and_the_libraries_that_changed(tampered: Toy) -> None:
-    ref = only_version(tampered)
-    change_golden(ref, "probability", lambda column: np.asarray(column) + 1e-6)
-    facts = content(ref, "facts.json")
+def test_golden_mismatch_names_the_difference_and_the_libraries_that_changed(kept: Toy, copied: VersionRef) -> None:
+    change_golden(copied, "probability", lambda column: np.asarray(column) + 1e-6)
+    facts = content(copied, "facts.json")
     facts["library_versions"] |= {"scikit-learn": "0.0.1", "numpy": "0.0.2"}
-    (folder_of(ref) / "facts.json").write_text(json.dumps(facts))
+    (folder_of(copied) / "facts.json").write_text(json.dumps(facts))
     with pytest.raises(GoldenRowsMismatch) as caught:
-        tampered.stores.registry.load(ref, tampered.job)
+        kept.stores.registry.load(copied, kept.job)
     now, message = library_versions(), str(caught.value)
     assert f"['scikit-learn 0.0.1 → {now['scikit-learn']}', 'numpy 0.0.2 → {now['numpy']}']" in message
     assert "up to 1e-06 away" in message and "pandas" not in message
 
 
-def test_golden_mismatch_says_so_when_no_library_changed(tampered: Toy) -> None:
-    change_golden(only_version(tampered), "prediction", lambda column: pc.invert(column).combine_chunks())
+def test_golden_mismatch_says_so_when_no_library_changed(kept: Toy, copied: VersionRef) -> None:
+    change_golden(copied, "prediction", lambda column: pc.invert(column).combine_chunks())
     with pytest.raises(GoldenRowsMismatch, match=r"up to inf away.*changed libraries: none"):
-        tampered.stores.registry.load(only_version(tampered), tampered.job)
+        kept.stores.registry.load(copied, kept.job)
 
 
-def test_golden_difference_below_the_tolerance_passes(tampered: Toy) -> None:
-    change_golden(only_version(tampered), "probability", lambda column: np.asarray(column) + 1e-12)
-    assert tampered.stores.registry.load(only_version(tampered), tampered.job).pipeline is not None
+def test_golden_difference_below_the_tolerance_passes(kept: Toy, copied: VersionRef) -> None:
+    change_golden(copied, "probability", lambda column: np.asarray(column) + 1e-12)
+    assert kept.stores.registry.load(copied, kept.job).pipeline is not None
 
 
-def test_job_with_a_feature_that_the_version_never_saw_is_refused_with_its_name(tampered: Toy) -> None:
-    features = {**tampered.job.model_dump()["features"], "weight": {"type": "float"}}
+def test_job_with_a_feature_that_the_version_never_saw_is_refused_with_its_name(kept: Toy, copied: VersionRef) -> None:
+    features = {**kept.job.model_dump()["features"], "weight": {"type": "float"}}
+    changed = Job.model_validate({**kept.job.model_dump(), "features": features})
     with pytest.raises(GoldenRowsMismatch, match=r"\['weight'\].*train a new version"):
-        tampered.stores.registry.load(only_version(tampered), tampered.change(features=features))
+        kept.stores.registry.load(copied, changed)
 
 
-def test_largest_difference_is_over_all_numbers_and_infinite_for_another_class(toy: Toy) -> None:
+def test_largest_difference_is_over_all_numbers_and_infinite_for_another_class(kept: Toy) -> None:
     rows = {"at": [None] * 2, "id": [1, 2], "prediction": [True, False], "probability": [0.75, 0.25]}
-    schema = prediction_schema(toy.job)
+    schema = prediction_schema(kept.job)
     one = pa.RecordBatch.from_pydict(rows, schema)
     two = pa.RecordBatch.from_pydict({**rows, "probability": [0.75, 0.375]}, schema)
     other = pa.RecordBatch.from_pydict({**rows, "prediction": [True, True]}, schema)
-    assert [largest_difference(one, found, toy.job) for found in (one, two, other)] == [0, 0.125, np.inf]
+    assert [largest_difference(one, found, kept.job) for found in (one, two, other)] == [0, 0.125, np.inf]
 
 
 # ---------------------------------------------------------------- elsewhere, and away
 
 
-def test_artifacts_lie_in_a_folder_with_blanks_too(untrained: Toy, tmp_path: Path) -> None:
-    settings = untrained.stores.settings.model_copy(update={"artifacts_url": str(tmp_path / "my models, 100%")})
-    (tmp_path / "version").mkdir()
-    joblib.dump(1, tmp_path / "version" / ARTIFACT)
-    facts = dict.fromkeys(("since", "until", "rows", "code_version", "features_sql_sha256", "labels_sql_sha256"), "x")
-    (tmp_path / "version" / "facts.json").write_text(json.dumps(facts))
-    registry = Registry(settings)
-    ref = registry.register(untrained.job.name, tmp_path / "version", facts, {})
-    assert registry.facts(ref) == facts
-    assert (tmp_path / "my models, 100%" / untrained.job.name).is_dir()
+def test_artifacts_lie_in_a_folder_with_blanks_too(kept: Toy, copied: VersionRef, tmp_path: Path) -> None:
+    settings = kept.stores.settings.model_copy(update={"artifacts_url": str(tmp_path / "my models, 100%")})
+    registry, name = Registry(settings), f"{kept.job.name}_with_blanks"
+    ref = registry.register(name, folder_of(copied), content(copied, "facts.json"), {})
+    assert registry.facts(ref) == content(copied, "facts.json")
+    assert registry.load(ref, kept.job).ref == ref
+    assert (tmp_path / "my models, 100%" / name).is_dir()
 
 
-def test_artifacts_elsewhere_are_downloaded_once_and_verified(tampered: Toy, tmp_path: Path) -> None:
-    ref, settings = only_version(tampered), tampered.stores.settings
+def test_artifacts_elsewhere_are_downloaded_once_and_verified(toy: Toy, tmp_path: Path) -> None:
+    ref, settings = only_version(toy), toy.stores.settings
     from mlflow.tracking import MlflowClient
 
     uri = settings.registry_url.get_secret_value()
-    (made,) = MlflowClient(tracking_uri=uri, registry_uri=uri).search_model_versions(f"name = '{tampered.job.name}'")
+    (made,) = MlflowClient(tracking_uri=uri, registry_uri=uri).search_model_versions(f"name = '{toy.job.name}'")
     remote = VersionRef(ref.job, ref.version, ref.sha256, f"runs:/{made.run_id}/version")
     registry = Registry(settings)
-    first = registry.load(remote, tampered.job)
+    first = registry.load(remote, toy.job)
     assert registry.facts(remote) == content(ref, "facts.json")
     shutil.rmtree(folder_of(ref))
     module._load.cache_clear()
-    second = registry.load(remote, tampered.job)
+    second = registry.load(remote, toy.job)
     assert np.array_equal(first.pipeline[-1].coef_, second.pipeline[-1].coef_)
     (cached,) = (settings.data_dir / "cache" / "models").rglob(ARTIFACT)
     cached.write_bytes(b"broken")
     module._load.cache_clear()
     with pytest.raises(ArtifactMismatch):
-        registry.load(remote, tampered.job)
+        registry.load(remote, toy.job)
 
 
 def test_registry_that_does_not_answer_is_unavailable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from tests.toy import FIRST, NIGHT, TRAIN_NIGHTS, train_champion, write_job
 
 DAY = timedelta(days=1)
 _numbers = itertools.count()
-CLASSES = ["grignolino", "barolo", "barbera"]  # as the job file says; sorted they are the other way round
+CLASSES = ["barolo", "grignolino", "barbera"]  # as the job file says; sorted, each of them stands elsewhere
 TEXT = "%Y-%m-%d %H:%M:%S"
 
 

@@ -2,26 +2,53 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import SecretStr
 from sklearn import metrics
 
+from scoring import embedded
 from scoring.errors import ContractError, NightError, PredictionError, TrainingDataError
 from scoring.interval import DataInterval
 from scoring.score import to_frame
+from scoring.settings import Settings
+from scoring.stores import open_stores
 from scoring.training import Trained, labelled_rows, train
-from scoring.warehouse.schema import ensure_job
 from tests import toy as make
-from tests.conftest import Toy
+from tests.conftest import Toy, new_database
 from tests.toy import FIRST, ROWS, TRAIN_NIGHTS, UNTIL
 
 DAY = timedelta(days=1)
+_numbers = itertools.count()
 WINDOW = (FIRST, UNTIL)
 CLEAN = {"x": {"type": "float", "nullable": True, "min": -50}, "kind": {"type": "category"}}
+
+
+@pytest.fixture
+def untrained(data_dir: Path, tmp_path: Path) -> Iterator[Toy]:
+    """A toy job with a source of its own; training reads no warehouse."""
+    for name in ("jobs", "sql"):
+        (tmp_path / name).mkdir()
+    source = new_database(data_dir)
+    settings = Settings(
+        data_dir=tmp_path,
+        sql_dir=tmp_path / "sql",
+        sources={"toy": SecretStr(source)},
+        warehouse_url=SecretStr("postgresql+psycopg://nobody@127.0.0.1:1/nowhere"),
+        registry_url=SecretStr(embedded.url(data_dir / "postgres", "registry")),
+        code_version="test",
+    )
+    stores = open_stores(settings, lambda: datetime.now(UTC))
+    make.create_source(source)
+    yield Toy(stores, make.write_job(tmp_path, f"trained_{next(_numbers)}"), source, tmp_path)
+    stores.warehouse.engine.dispose()
 
 
 def trained(toy: Toy, window: tuple[date, date] = WINDOW, **changes: Any) -> Trained:
@@ -293,7 +320,6 @@ def test_train_registers_nothing_that_cannot_score_what_the_contract_lets_throug
 
 def test_progress_is_told_stages_and_rows(untrained: Toy) -> None:
     told: list[tuple[str, int]] = []
-    ensure_job(untrained.stores.warehouse, untrained.job)
     train(untrained.stores, untrained.job, WINDOW, lambda stage, rows: told.append((stage, rows)))
     assert list(dict.fromkeys(stage for stage, _ in told)) == ["read", "evaluate", "fit", "register"]
     assert sum(rows for stage, rows in told if stage == "read") == TRAIN_NIGHTS * ROWS

@@ -70,7 +70,8 @@ comment on column scoring_runs.model_sha256 is 'sha256 of the artifact that was 
 comment on column scoring_runs.snapshot_hash is 'Hash of the feature snapshot in any row order; equal means the model saw the same rows';
 comment on column scoring_runs.predictions_hash is 'Hash of keys and predictions in any row order; equal means the same result';
 comment on column scoring_runs.seconds_score is 'Seconds spent scoring, summed over chunks (several may run side by side)';
-comment on column scoring_runs.rows_per_second is 'Rows extracted per second of extract, score and publish together';
+comment on column scoring_runs.seconds_publish is 'Seconds spent loading and comparing counts';
+comment on column scoring_runs.rows_per_second is 'Rows extracted per second from the start of the run to the end of loading, waiting between tasks included';
 
 create table published_nights (
     job text not null references jobs,
