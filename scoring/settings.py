@@ -123,18 +123,17 @@ def quiet_telemetry() -> None:
         os.environ.setdefault(name, value)
 
 
-def use_private_runtime_folder() -> None:
-    """Point ``XDG_RUNTIME_DIR`` at a folder of this user, unless it names one that can be written.
+def private_runtime_folder() -> Path:
+    """Return this user's runtime folder, and point ``XDG_RUNTIME_DIR`` at it unless that names a writable one.
 
     Without it the embedded PostgreSQL's lock file lies in the temporary folder, where the first user shuts out all
-    others. Sockets need a short path, so the folder lies there too, readable by its owner only.
+    others. Sockets need a short path, so this folder lies there too, one per user.
     """
     named = os.environ.get("XDG_RUNTIME_DIR")
     if not (named and os.access(named, os.W_OK | os.X_OK)):
         named = str(Path(tempfile.gettempdir()) / f"nightshift-{getpass.getuser()}")
-        Path(named).mkdir(mode=0o700, exist_ok=True)
         os.environ["XDG_RUNTIME_DIR"] = named
-    (Path(named) / "python_PostgresServer").mkdir(mode=0o700, exist_ok=True)  # else the wheel ignores it
+    return Path(named)
 
 
 def child_environment(extra: dict[str, str]) -> dict[str, str]:
