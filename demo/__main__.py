@@ -23,6 +23,7 @@ from scoring.stores import Stores, open_stores
 JOBS = ("flight_delay", "flight_duration")
 SINCE, UNTIL = date(2013, 1, 1), date(2013, 4, 1)
 NIGHTS = nights_between(date(2013, 4, 1), date(2013, 4, 3))
+PYTHON = ".venv/bin/python"
 _SQL = HOME / "sql" / "demo"
 
 app = typer.Typer(
@@ -148,13 +149,13 @@ def _summary(stores: Stores, jobs: list[Job], seconds: float) -> None:
     console.table("nights scored by Airflow", *stores.warehouse.query(_statement("nights")))
     example = _statement("example")
     asked = " ".join(line for line in example.splitlines() if not line.startswith("--"))
-    console.OUT.print(f'\npython -m scoring sql "{" ".join(asked.split())}"', highlight=False, soft_wrap=True)
+    console.OUT.print(f'\n{PYTHON} -m scoring sql "{" ".join(asked.split())}"', highlight=False, soft_wrap=True)
     console.table("", *stores.warehouse.query(example))
     lines = [
         ("Parquet", f"{stores.settings.lake_root}/predictions/<job>/night=<night>/predictions.parquet"),
         ("warehouse", stores.warehouse.engine.url.render_as_string(hide_password=True)),
         ("Airflow's UI", "make up"),
-        ("one night's story", f"python -m scoring explain-night {jobs[0].name} {NIGHTS[-1]}"),
+        ("one night's story", f"{PYTHON} -m scoring explain-night {jobs[0].name} {NIGHTS[-1]}"),
     ]
     for name, value in lines:
         console.OUT.print(f"{name:18} {value}", highlight=False, soft_wrap=True)
