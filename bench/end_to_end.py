@@ -25,7 +25,7 @@ from typing import Any
 
 # A child's peak RSS counts from its parent's, so this process imports little before its end.
 from scoring import embedded
-from scoring.settings import HOME, Settings, child_environment
+from scoring.settings import HOME, Settings, child_environment, code_version
 
 JOB = "flight_delay"
 NIGHTS, LARGE_NIGHT = ("2013-04-01", "2013-04-02", "2013-04-03"), "2013-04-04"
@@ -73,8 +73,9 @@ def _step(data: Path, *arguments: str) -> Facts:
     return measure([sys.executable, "-m", "bench.ways", *arguments], data)
 
 
-def benchmark(data: Path, rows: int, large: int) -> Facts:
-    """Measure everything in ``data`` and return it, every repetition."""
+def benchmark(settings: Settings, rows: int, large: int) -> Facts:
+    """Measure everything in the settings' data folder and return it, every repetition."""
+    data = settings.data_dir
     _say(f"preparing {len(NIGHTS)} nights of {rows:,} rows and one of {large:,} in {data}")
     prepared = _step(data, "prepare", *(f"{night}={rows}" for night in NIGHTS), f"{LARGE_NIGHT}={large}")
     model = json.dumps(prepared["model"])
@@ -89,8 +90,8 @@ def benchmark(data: Path, rows: int, large: int) -> Facts:
     _check_same(found)
     big = with_rates(score(LARGE_NIGHT, data))
     _say(f"run of {big['rows_extracted']:,} rows: {big['wall_seconds']:.1f} s")
-    about = {"date": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "machine": _machine(), "rows": rows}
-    return {**about, "model": prepared["model"], **found, "large_run": big}
+    about = {"date": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "code_version": code_version(settings), "rows": rows}
+    return {**about, "machine": _machine(), "model": prepared["model"], **found, "large_run": big}
 
 
 def with_rates(one: Facts) -> Facts:
@@ -214,7 +215,7 @@ def main() -> int:
     folder = asked.data.resolve() if asked.data else Path(tempfile.mkdtemp(prefix="bench-", dir=HOME / "data"))
     settings = _own_settings(folder)
     try:
-        found = benchmark(settings.data_dir, asked.rows, asked.large)
+        found = benchmark(settings, asked.rows, asked.large)
     finally:
         embedded.stop(settings.postgres_dir)
         if asked.data is None:
@@ -234,8 +235,10 @@ def _print(found: Facts, middle: Facts, compared: Facts) -> None:
     from scoring import console
 
     counts = ", ".join(f"{count} × {way}" for way, count in REPETITIONS.items())
+    loads = [one["load_average_before"] for way in REPETITIONS for one in found[way]]
+    busy = f"load average before each process {min(loads):.1f} to {max(loads):.1f}"
     machine = f"{found['machine']['cpu']}, {found['machine']['cores']} cores"
-    title = f"{found['rows']:,} rows of {JOB} on {machine}; medians of {counts}, interleaved"
+    title = f"{found['rows']:,} rows of {JOB} on {machine}; medians of {counts}, interleaved; {busy}"
     columns = ("", "wall s", "CPU s of Python", "rows/s with start-up", "rows/s without it", "peak RSS MiB of Python")
     console.table(title, columns, table_rows(found, middle, compared))
 

@@ -54,6 +54,7 @@ def shell(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     """Run a command with the environment of ``settings``; no output holds a password, no failure a traceback."""
     for name in [name for name in os.environ if name.startswith("NIGHTSHIFT_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setitem(Settings.model_config, "env_file", None)
     for name, value in settings.environment().items():
         monkeypatch.setenv(name, with_password(value))
     monkeypatch.syspath_prepend(str(settings.jobs_dir.parent))  # where `jobs` is, as in the project's folder
