@@ -66,7 +66,7 @@ def measure(command: Sequence[str], data: Path) -> Facts:
 def score(night: str, data: Path) -> Facts:
     """Run ``python -m scoring run`` for a night; return what the process used and what the ledger says."""
     facts = measure([sys.executable, "-m", "scoring", "run", JOB, "--night", night], data)
-    return facts | _step(data, "runs", night)["runs"][-1]
+    return {**facts, **_step(data, "runs", night)["runs"][-1]}
 
 
 def _step(data: Path, *arguments: str) -> Facts:
@@ -79,13 +79,12 @@ def benchmark(settings: Settings, rows: int, large: int) -> Facts:
     _say(f"preparing {len(NIGHTS)} nights of {rows:,} rows and one of {large:,} in {data}")
     prepared = _step(data, "prepare", *(f"{night}={rows}" for night in NIGHTS), f"{LARGE_NIGHT}={large}")
     model = json.dumps(prepared["model"])
-    ways = {"run": lambda night: score(night, data)}
-    ways |= {way: lambda night, way=way: _step(data, way, night, model) for way in ("bare", "naive")}
-    found: dict[str, list[Facts]] = {way: [] for way in ways}
+    found: dict[str, list[Facts]] = {way: [] for way in REPETITIONS}
     for repetition, night in enumerate(NIGHTS):
-        for way, go in ways.items():
-            if repetition < REPETITIONS[way]:
-                found[way].append(with_rates({"night": night, **go(night)}))
+        for way, repetitions in REPETITIONS.items():
+            if repetition < repetitions:
+                facts = score(night, data) if way == "run" else _step(data, way, night, model)
+                found[way].append(with_rates({"night": night, **facts}))
                 _say(f"{way} of {night}: {found[way][-1]['wall_seconds']:.1f} s")
     _check_same(found)
     big = with_rates(score(LARGE_NIGHT, data))
