@@ -20,6 +20,7 @@ from scoring.errors import ChampionMissing, EmptyNight
 from scoring.interval import DataInterval
 from scoring.job import Job
 from scoring.lake import Lake
+from scoring.profile import Profile, profiled
 from scoring.publishing import Published, publish
 from scoring.recording import recorded
 from scoring.registry import VersionRef, library_versions
@@ -172,7 +173,7 @@ def _write_chunk(lake: Lake, folder: str, number: int, part: Split) -> None:
 def score_chunk(stores: Stores, job: Job, run_id: str, number: int, progress: Progress = silent) -> int:
     """Score one chunk of a run's feature snapshot with the pinned version; return how many rows.
 
-    Writes the chunk's predictions and their summary; writing them again gives the same files.
+    Writes the chunk's predictions, their summary and the profile of its columns; writing them again gives the same files.
     """
     run = ledger.get(stores.warehouse, run_id, job.name)
     lake, folder = stores.lake, stores.lake.run_folder(job.name, run.night, run_id)
@@ -180,13 +181,15 @@ def score_chunk(stores: Stores, job: Job, run_id: str, number: int, progress: Pr
         began = monotonic()
         uri = lake.read_json(f"{folder}/run.json")["model_uri"]
         model = stores.registry.load(VersionRef(job.name, run.model_version, run.model_sha256, uri), job)
-        summary = Summary()
+        summary, profile, bins = Summary(), Profile(), model.bins
         parts = []
         for batch in lake.batches(lake.part(folder, "features", number), rows=50_000):
             parts.append(predict(model.pipeline, batch, job))
             summary += Summary.of(parts[-1], job)
+            profile += Profile.of(bins, profiled(batch, parts[-1], job), batch.num_rows)
             progress("score", batch.num_rows)
         rows = lake.write(lake.part(folder, "predictions", number), prediction_schema(job), parts, {})
+        lake.write_json(f"{folder}/profile-{number:05d}.json", profile.as_dict())
         facts = {"rows": rows, "summary": summary.as_dict(), "seconds": monotonic() - began}
         lake.write_json(f"{folder}/summary-{number:05d}.json", facts)
     return rows

@@ -26,11 +26,14 @@ import pyarrow.parquet as pq
 from scoring import embedded
 from scoring.errors import ArtifactMismatch, GoldenRowsMismatch, NightshiftError, RegistryUnavailable, VersionMissing
 from scoring.job import Job
+from scoring.profile import Bins, bins_from
 from scoring.score import Summary, predict
 from scoring.settings import Settings
 
 ARTIFACT = "pipeline.joblib"
 FILES = (ARTIFACT, "facts.json", "reference_profile.json", "golden.parquet", "golden_predictions.parquet")
+NIGHTS_FILE = "reference_nights.json"
+HOLDOUT_FILE = "holdout.parquet"
 GOLDEN_TOLERANCE = 1e-9
 LIBRARIES = ("scikit-learn", "numpy", "pandas", "pyarrow", "joblib", "scipy")
 
@@ -54,6 +57,13 @@ class ModelVersion:
     pipeline: Any = field(repr=False)
     facts: dict[str, Any] = field(repr=False)
     profile: dict[str, Any] = field(repr=False)
+    nights: dict[str, Any] = field(repr=False, default_factory=dict)
+    """Bins and the profile of every training night; empty for a version made before there were any."""
+
+    @property
+    def bins(self) -> dict[str, Bins]:
+        """Return the bins that the version's nights are counted on."""
+        return bins_from(self.nights.get("bins", {}))
 
     @property
     def reference(self) -> Summary:
@@ -130,6 +140,11 @@ class Registry:
         """Return the training facts stored with a version."""
         facts: dict[str, Any] = json.loads((self._local(ref) / "facts.json").read_text(encoding="utf-8"))
         return facts
+
+    def table(self, ref: VersionRef, name: str) -> pa.Table | None:
+        """Return a Parquet file stored with a version; None if it has no such file."""
+        path = self._local(ref) / name
+        return pq.read_table(path) if path.exists() else None
 
     def load(self, ref: VersionRef, job: Job) -> ModelVersion:
         """Return the version, its sha256 verified before unpickling and its golden rows scored again.
@@ -219,7 +234,9 @@ def _load(folder: Path, ref: VersionRef, job_json: str) -> ModelVersion:
         )
     facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
     profile = json.loads((folder / "reference_profile.json").read_text(encoding="utf-8"))
-    version = ModelVersion(ref, joblib.load(io.BytesIO(content)), facts, profile)
+    kept = folder / NIGHTS_FILE
+    nights = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+    version = ModelVersion(ref, joblib.load(io.BytesIO(content)), facts, profile, nights)
     _check_golden_rows(folder, version, Job.model_validate_json(job_json))
     return version
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections import Counter
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -18,18 +17,19 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from sklearn import metrics
 
-from scoring.contract import ARROW_TYPES, Contract, read_as, require_columns
 from scoring.errors import TrainingDataError
-from scoring.interval import DataInterval, nights_between
 from scoring.job import Job
-from scoring.registry import ARTIFACT, VersionRef, library_versions
+from scoring.reference import fold_of, importance, reference_nights, sample_places
+from scoring.registry import ARTIFACT, HOLDOUT_FILE, NIGHTS_FILE, VersionRef, library_versions
 from scoring.score import Summary, predict, to_frame
 from scoring.settings import code_version
-from scoring.source import Query, stream
-from scoring.stores import Progress, Stores, contracted, silent
+from scoring.stores import Progress, Stores, silent
+from scoring.training_rows import LABEL, NIGHT, Rows, read_rows
 
 GOLDEN_ROWS = 32
-_LABEL = "nightshift_label"
+FOLDS = 3
+"""Stretches of nights, each predicted by a pipeline fitted on the others, that the reference predictions come from."""
+_LOSS = {"binary": "holdout_log_loss", "multiclass": "holdout_log_loss", "regression": "holdout_mae"}
 
 
 @dataclass(frozen=True)
@@ -41,92 +41,55 @@ class Trained:
     metrics: dict[str, float]
 
 
+@dataclass(frozen=True)
+class _Fitted:
+    """A pipeline and everything that is stored about it."""
+
+    pipeline: Any
+    scores: dict[str, float]
+    weights: dict[str, float]
+    holdout: pa.Table | None
+    """Night, outcome and prediction of the last nights, by a pipeline that never saw them."""
+    predictions: pa.Table
+    """One per row of the window, out of fold: a model is surer of the rows it was fitted on than of any it meets later."""
+
+
 def train(stores: Stores, job: Job, window: tuple[date, date], progress: Progress = silent) -> Trained:
     """Fit, evaluate on the last nights, fit again on all, and register; return the new version.
 
     ``window`` is ``(since, until)``, half-open: no row at or after ``until`` is read. Raises ``TrainingDataError``
     when the window has too few labelled rows or one class only.
     """
-    since, until = window
-    split = max(since, until - timedelta(days=job.training.holdout_nights))
     progress("read", 0)
-    early = labelled_rows(stores, job, (since, split), progress) if split > since else None
-    late = labelled_rows(stores, job, (split, until), progress)
-    rows = pa.concat_tables([early, late]) if early is not None else late
-    _check(rows, job, window)
+    rows = read_rows(stores, job, window, progress)
+    labelled = rows.labelled
+    _check(labelled, job, window)
     progress("evaluate", 0)
-    scores = _evaluate(job, early, late) if early is not None and _fits(early, job) and late.num_rows else {}
-    progress("fit", rows.num_rows)
-    pipeline = job.pipeline_factory()()
-    pipeline.fit(to_frame(rows, job), _target(rows, job))
-    facts = _facts(stores, job, window, rows, scores)
-    progress("register", 0)
+    split = max(window[0], window[1] - timedelta(days=job.training.holdout_nights))
+    scores, weights, holdout = _evaluate(job, *_parted(labelled, split))
+    progress("fit", labelled.num_rows)
+    pipeline = _fit(labelled, job)
+    progress("reference", rows.table.num_rows)
+    fitted = _Fitted(pipeline, scores, weights, holdout, _out_of_fold(job, pipeline, rows.table))
+    facts = _facts(stores, job, window, labelled, scores)
     with tempfile.TemporaryDirectory() as folder:
-        _write(Path(folder), job, pipeline, rows, facts)
+        _write_version(Path(folder), job, fitted, labelled, facts)
+        _write_reference(Path(folder), job, fitted, rows)
+        progress("register", 0)
         ref = stores.registry.register(job.name, Path(folder), facts, scores)
-    return Trained(ref, rows.num_rows, scores)
+    return Trained(ref, labelled.num_rows, scores)
 
 
-def labelled_rows(stores: Stores, job: Job, window: tuple[date, date], progress: Progress = silent) -> pa.Table:
-    """Return the window's rows that passed the contract and have a label, in key order, label last.
-
-    Keys are unique within a night. Without a time column nothing in them says which, so such a job is read night by
-    night, each exactly as it would be scored, and the nights follow one another.
-    """
-    spans = [window]
-    if job.time_column is None:
-        nights = nights_between(window[0], window[1] - timedelta(days=1))
-        spans = [(night, night + timedelta(days=1)) for night in nights] or [window]
-    intervals = [DataInterval.of_nights(*span, job.schedule.timezone) for span in spans]
-    return pa.concat_tables([_labelled(stores, job, interval, progress) for interval in intervals])
+def _parted(labelled: pa.Table, split: date) -> tuple[pa.Table, pa.Table]:
+    """Return the rows of the nights before ``split`` and of those from it on."""
+    before = pc.less(labelled.column(NIGHT), pa.scalar(split, pa.date32()))
+    return labelled.filter(before), labelled.filter(pc.invert(before))
 
 
-def _labelled(stores: Stores, job: Job, interval: DataInterval, progress: Progress) -> pa.Table:
-    accepted = [Contract(job, interval).schema.empty_table()]
-    with contracted(stores, job, interval) as batches:
-        for _, part in batches:
-            progress("read", part.accepted.num_rows)
-            accepted.append(pa.Table.from_batches([part.accepted]))
-    labels = _labels(stores, job, interval)
-    joined = pa.concat_tables(accepted).join(labels, keys=list(job.key), join_type="inner")
-    return joined.sort_by([(name, "ascending") for name in job.key])
-
-
-def _labels(stores: Stores, job: Job, interval: DataInterval) -> pa.Table:
-    """Return key and label of every row whose outcome is known.
-
-    Raises ``TrainingDataError`` on duplicate keys and on values that are not of the declared type.
-    """
-    query = stores.labels_query(job)
-    kind = {"binary": pa.bool_(), "multiclass": pa.string(), "regression": pa.float64()}[job.task]
-    schema = pa.schema([*((name, ARROW_TYPES[key]) for name, key in job.key.items()), (_LABEL, kind)])
-    parts = [schema.empty_table()]
-    with stream(stores.source_url(job), query, interval, job.chunk_rows) as batches:
-        for batch in batches:
-            require_columns(query.name, query.columns, batch.schema.names)
-            columns = [_declared(batch.column(name), schema.field(name).type, query, name) for name in job.key]
-            columns.append(_declared(batch.column(job.label.column), kind, query, job.label.column))
-            parts.append(pa.Table.from_arrays(columns, schema=schema))
-    table = pa.concat_tables(parts)
-    unique = table.group_by(list(job.key)).aggregate([]).num_rows
-    if unique != table.num_rows:
-        raise TrainingDataError(
-            query.name, found=f"{table.num_rows - unique} rows with a key that is there already", expected="unique keys"
-        )
-    known = pc.is_finite(table.column(_LABEL)) if job.task == "regression" else pc.is_valid(table.column(_LABEL))
-    return table.filter(known)
-
-
-def _declared(column: pa.Array, kind: pa.DataType, query: Query, name: str) -> pa.Array:
-    """Return the column as the contract reads it; no value may be unreadable."""
-    values, unreadable = read_as(column, kind, name)
-    bad = pc.sum(unreadable).as_py() or 0
-    if bad:
-        first = column.filter(unreadable)[0].as_py()
-        raise TrainingDataError(
-            f"{query.name}: column {name}", found=f"{bad} values such as {first!r}", expected=f"values of type {kind}"
-        )
-    return values
+def _fit(labelled: pa.Table, job: Job) -> Any:
+    pipeline = job.pipeline_factory()()
+    pipeline.fit(to_frame(labelled, job), _target(labelled, job))
+    return pipeline
 
 
 def _check(rows: pa.Table, job: Job, window: tuple[date, date]) -> None:
@@ -158,29 +121,45 @@ def _expected_classes(job: Job) -> list[Any]:
 
 
 def _classes(rows: pa.Table) -> list[Any]:
-    return sorted(pc.unique(rows.column(_LABEL)).to_pylist())
+    return sorted(pc.unique(rows.column(LABEL)).to_pylist())
 
 
 def _target(rows: pa.Table, job: Job) -> np.ndarray:
-    column = rows.column(_LABEL)
+    column = rows.column(LABEL)
     if job.task == "binary":
         zeros_and_ones: np.ndarray = pc.cast(column, pa.int8()).to_numpy()
         return zeros_and_ones
     return np.array(column.to_pylist(), dtype=object if job.task == "multiclass" else np.float64)
 
 
-def _evaluate(job: Job, early: pa.Table, late: pa.Table) -> dict[str, float]:
-    """Return metrics on the late nights of a pipeline fitted on the early ones."""
-    pipeline = job.pipeline_factory()()
-    pipeline.fit(to_frame(early, job), _target(early, job))
+def _evaluate(job: Job, early: pa.Table, late: pa.Table) -> tuple[dict[str, float], dict[str, float], pa.Table | None]:
+    """Return metrics on the late nights of a pipeline fitted on the early ones, the columns' weights, its predictions.
+
+    Without enough early or late rows there are no metrics, and every feature weighs the same.
+    """
+    if not (early.num_rows and late.num_rows and _fits(early, job)):
+        return {}, dict.fromkeys(job.features, 1 / len(job.features)), None
+    pipeline = _fit(early, job)
     truth = _target(late, job)
+    found = predict(pipeline, _batch(late), job)
+    outcome = [late.column(NIGHT).combine_chunks(), late.column(LABEL).combine_chunks()]
+    names = ["prediction", *job.probability_columns]
+    holdout = pa.table([*outcome, *(found.column(name) for name in names)], ["night", "outcome", *names])
+    chosen = sample_places(late.num_rows)
+    frame, some = to_frame(late, job).iloc[chosen].reset_index(drop=True), truth[chosen]
+    weights = importance(lambda shuffled: _scores(job, pipeline, shuffled, some)[_LOSS[job.task]], frame)
+    return _scores(job, pipeline, to_frame(late, job), truth), weights, holdout
+
+
+def _scores(job: Job, pipeline: Any, frame: pd.DataFrame, truth: np.ndarray) -> dict[str, float]:
+    """Return the holdout metrics of a fitted pipeline."""
     if job.task == "regression":
-        found = pipeline.predict(to_frame(late, job))
+        found = pipeline.predict(frame)
         return {
             "holdout_mae": float(metrics.mean_absolute_error(truth, found)),
             "holdout_rmse": float(metrics.root_mean_squared_error(truth, found)),
         }
-    chances = pipeline.predict_proba(to_frame(late, job))
+    chances = pipeline.predict_proba(frame)
     scores = {"holdout_log_loss": float(metrics.log_loss(truth, chances, labels=list(pipeline.classes_)))}
     if job.task == "binary" and len(set(truth)) == 2:
         scores["holdout_auc"] = float(metrics.roc_auc_score(truth, chances[:, 1]))
@@ -201,22 +180,63 @@ def _facts(
     }  # fmt: skip
 
 
-def _write(folder: Path, job: Job, pipeline: Any, rows: pa.Table, facts: dict[str, Any]) -> None:
-    """Write the version's files: artifact, facts, reference sample and profile, golden rows."""
-    joblib.dump(pipeline, folder / ARTIFACT)
-    batch = rows.combine_chunks().to_batches()[0]
-    predictions = predict(pipeline, batch, job)
-    chosen = np.sort(np.random.default_rng(0).permutation(len(batch))[: job.training.reference_rows])
-    outcome = [predictions.column(name) for name in ("prediction", *job.probability_columns)]
-    names = [*batch.schema.names, "prediction", *job.probability_columns]
-    reference = pa.RecordBatch.from_arrays([*batch.columns, *outcome], names).take(pa.array(chosen))
-    pq.write_table(pa.Table.from_batches([reference]), folder / "reference.parquet")
+def _write_version(folder: Path, job: Job, fitted: _Fitted, labelled: pa.Table, facts: dict[str, Any]) -> None:
+    """Write artifact, facts, the profile that the publish gate and the contract need, and golden rows."""
+    joblib.dump(fitted.pipeline, folder / ARTIFACT)
+    batch = _batch(labelled)
+    profile = {
+        "prediction": Summary.of(fitted.predictions, job).as_dict(),
+        "categories": _categories(batch, job),
+        "weights": fitted.weights,
+    }
+    (folder / "reference_profile.json").write_text(json.dumps(profile))
     golden = _golden(batch, job)
     pq.write_table(pa.Table.from_batches([golden]), folder / "golden.parquet")
-    pq.write_table(pa.Table.from_batches([predict(pipeline, golden, job)]), folder / "golden_predictions.parquet")
-    profile = {"prediction": Summary.of(predictions, job).as_dict(), "categories": _categories(batch, job)}
-    (folder / "reference_profile.json").write_text(json.dumps({**profile, "features": _profile(batch, job)}))
+    pq.write_table(
+        pa.Table.from_batches([predict(fitted.pipeline, golden, job)]), folder / "golden_predictions.parquet"
+    )
     (folder / "facts.json").write_text(json.dumps(facts, indent=1))
+
+
+def _write_reference(folder: Path, job: Job, fitted: _Fitted, rows: Rows) -> None:
+    """Write what drift and performance are compared with: a sample, every night's profile, the holdout's outcomes."""
+    table, predictions = rows.table, fitted.predictions
+    nights = table.column(NIGHT).combine_chunks()
+    reference = reference_nights(table, predictions, nights, job)
+    reference["quarantined"] = {"extracted": rows.extracted, "reasons": rows.reasons}
+    (folder / NIGHTS_FILE).write_text(json.dumps(reference))
+    chosen = pa.array(np.sort(np.random.default_rng(0).permutation(len(table))[: job.training.reference_rows]))
+    names = ["prediction", *job.probability_columns]
+    outcome = {"outcome": table.column(LABEL), **{name: predictions.column(name) for name in names}}
+    sample = pa.table({NIGHT: nights, **{name: table.column(name) for name in job.columns}, **outcome})
+    pq.write_table(sample.take(chosen), folder / "reference.parquet")
+    if fitted.holdout is not None:
+        pq.write_table(fitted.holdout, folder / HOLDOUT_FILE)
+
+
+def _out_of_fold(job: Job, pipeline: Any, table: pa.Table) -> pa.Table:
+    """Return a prediction per row by a pipeline that was fitted without the row's stretch of nights, where that can be."""
+    nights = table.column(NIGHT).to_pylist()
+    fold = np.array([(folds := fold_of(sorted(set(nights)), FOLDS))[night] for night in nights])
+    parts, places = [], []
+    for number in sorted(set(folds.values())):
+        place = np.flatnonzero(fold == number)
+        others = table.filter(pa.array(fold != number))
+        others = others.filter(pc.is_valid(others.column(LABEL)))
+        honest = _fit(others, job) if others.num_rows and _fits(others, job) else pipeline
+        parts.append(predict(honest, _batch(table.take(pa.array(place))), job))
+        places.append(place)
+    together = pa.Table.from_batches(parts)
+    return together.take(pa.array(np.argsort(np.concatenate(places))))
+
+
+def _batch(table: pa.Table) -> pa.RecordBatch:
+    return table.combine_chunks().to_batches()[0]
+
+
+def _categories(batch: pa.RecordBatch, job: Job) -> dict[str, list[str]]:
+    kinds = [name for name, feature in job.features.items() if feature.type == "category"]
+    return {name: sorted(pc.unique(pc.drop_null(batch.column(name))).to_pylist()) for name in kinds}
 
 
 def _golden(batch: pa.RecordBatch, job: Job) -> pa.RecordBatch:
@@ -233,25 +253,3 @@ def _golden(batch: pa.RecordBatch, job: Job) -> pa.RecordBatch:
         else:
             strange.append(rows.column(name).slice(0, 1))
     return pa.concat_batches([rows, pa.RecordBatch.from_arrays(strange, schema=rows.schema)])
-
-
-def _categories(batch: pa.RecordBatch, job: Job) -> dict[str, list[str]]:
-    kinds = [name for name, feature in job.features.items() if feature.type == "category"]
-    return {name: sorted(pc.unique(pc.drop_null(batch.column(name))).to_pylist()) for name in kinds}
-
-
-def _profile(batch: pa.RecordBatch, job: Job) -> dict[str, dict[str, Any]]:
-    """Return, by feature, the null share and what describes its values: quantiles, or the most frequent levels."""
-    frame = to_frame(batch, job)
-    profile: dict[str, dict[str, Any]] = {}
-    for name, feature in job.features.items():
-        column: pd.Series[Any] = frame[name]
-        facts: dict[str, Any] = {"null_share": float(column.isna().mean())}
-        present = column.dropna()
-        if feature.type == "category":
-            facts["levels"] = dict(Counter(present).most_common(200))
-        elif feature.type != "datetime" and len(present):
-            facts["quantiles"] = [float(q) for q in np.quantile(present, np.linspace(0, 1, 21))]
-            facts |= {"mean": float(present.mean()), "sd": float(present.std(ddof=0))}
-        profile[name] = facts
-    return profile

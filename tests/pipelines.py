@@ -12,6 +12,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 
 
 class Spy(ClassifierMixin, BaseEstimator):
@@ -63,6 +64,12 @@ def build_of_every_type() -> Pipeline:
         (make_pipeline(FunctionTransformer(hours), SimpleImputer(strategy="constant", fill_value=-1)), ["seen_at"]),
     )
     return make_pipeline(columns, StandardScaler(), LogisticRegression())
+
+
+def build_memory() -> Pipeline:
+    """Return a classifier of the toy job's columns that remembers every row it saw."""
+    columns = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["kind"]), (SimpleImputer(), ["x"]))
+    return make_pipeline(columns, DecisionTreeClassifier(random_state=0))
 
 
 def build_constant() -> Any:

@@ -26,6 +26,7 @@ from scoring import embedded
 from scoring import registry as module
 from scoring.errors import ArtifactMismatch, GoldenRowsMismatch, RegistryUnavailable, VersionMissing
 from scoring.job import Job
+from scoring.profile import Profile, merged
 from scoring.registry import ARTIFACT, Registry, VersionRef, largest_difference, library_versions
 from scoring.score import predict, prediction_schema
 from scoring.settings import Settings
@@ -103,8 +104,8 @@ class Evil:
 def test_version_has_its_files_and_the_sha256_of_its_artifact(kept: Toy) -> None:
     ref = only_version(kept)
     assert sorted(path.name for path in folder_of(ref).iterdir()) == [
-        "facts.json", "golden.parquet", "golden_predictions.parquet", ARTIFACT, "reference.parquet",
-        "reference_profile.json",
+        "facts.json", "golden.parquet", "golden_predictions.parquet", "holdout.parquet", ARTIFACT, "reference.parquet",
+        "reference_nights.json", "reference_profile.json",
     ]  # fmt: skip
     assert ref.sha256 == hashlib.sha256((folder_of(ref) / ARTIFACT).read_bytes()).hexdigest()
     assert folder_of(ref).is_relative_to(kept.stores.settings.artifacts_root)
@@ -139,16 +140,24 @@ def test_reference_is_a_bounded_sample_of_the_training_rows_and_the_same_every_t
     first, second = (train_champion(untrained.stores, untrained.job).ref for _ in range(2))
     tables = [pq.read_table(folder_of(ref) / "reference.parquet") for ref in (first, second)]
     assert tables[0].num_rows == 150 and tables[0].equals(tables[1])
-    assert tables[0].schema.names == [*untrained.job.columns, "nightshift_label", "prediction", "probability"]
+    made = ["outcome", "prediction", "probability"]
+    assert tables[0].schema.names == ["nightshift_night", *untrained.job.columns, *made]
     nights = {moment.date() for moment in tables[0].column("at").to_pylist()}
     assert len(nights) == TRAIN_NIGHTS  # a sample of all nights, not the first rows
-    version = untrained.stores.registry.load(first, untrained.job)
-    batch = tables[0].select(untrained.job.columns).combine_chunks().to_batches()[0]
-    assert (
-        predict(version.pipeline, batch, untrained.job)
-        .column("probability")
-        .equals(tables[0].column("probability").combine_chunks())
-    )
+    assert tables[0].column("nightshift_night").to_pylist() == [at.date() for at in tables[0].column("at").to_pylist()]
+
+
+def test_reference_predictions_are_out_of_fold(untrained: Toy) -> None:
+    """A tree that remembers its rows is right about all of them, but not about those of the nights it did not see."""
+    untrained.change(pipeline="tests.pipelines:build_memory")
+    ref = train_champion(untrained.stores, untrained.job).ref
+    table = pq.read_table(folder_of(ref) / "reference.parquet")
+    version = untrained.stores.registry.load(ref, untrained.job)
+    batch = table.select(untrained.job.columns).combine_chunks().to_batches()[0]
+    known = predict(version.pipeline, batch, untrained.job).column("prediction").to_pylist()
+    outcome, honest = table.column("outcome").to_pylist(), table.column("prediction").to_pylist()
+    right = [sum(a == b for a, b in zip(outcome, given, strict=True)) / len(outcome) for given in (known, honest)]
+    assert right[0] > 0.9 > 0.8 > right[1] > 0.5
 
 
 def test_reference_is_all_rows_when_there_are_few(kept: Toy) -> None:
@@ -160,10 +169,14 @@ def test_profile_describes_every_training_row(kept: Toy) -> None:
     x, chances = reference.column("x"), reference.column("probability").to_numpy()
     profile = content(only_version(kept), "reference_profile.json")
     assert profile["categories"] == {"kind": ["a", "b", "c"]}
-    assert profile["features"]["x"]["null_share"] == pytest.approx(x.null_count / len(x))
-    assert profile["features"]["x"]["mean"] == pytest.approx(pc.mean(x).as_py())
-    assert len(profile["features"]["x"]["quantiles"]) == 21
-    assert sum(profile["features"]["kind"]["levels"].values()) == TRAIN_NIGHTS * ROWS
+    assert set(profile["weights"]) == {"x", "kind"} and sum(profile["weights"].values()) == pytest.approx(1)
+    assert profile["weights"]["x"] > 0.9  # the outcome depends on x alone
+    nights = content(only_version(kept), "reference_nights.json")
+    whole = merged(Profile.from_dict(night) for night in nights["nights"].values())
+    assert (len(nights["nights"]), whole.rows) == (TRAIN_NIGHTS, TRAIN_NIGHTS * ROWS)
+    assert whole.columns["x"].nulls == x.null_count and sum(whole.columns["kind"].bins) == whole.rows
+    assert whole.columns["x"].mean == pytest.approx(pc.mean(x).as_py())
+    assert nights["quarantined"] == {"extracted": TRAIN_NIGHTS * ROWS, "reasons": {}}
     loaded = kept.stores.registry.load(only_version(kept), kept.job)
     assert (loaded.reference.rows, loaded.categories) == (len(x), {"kind": ["a", "b", "c"]})
     assert (loaded.reference.mean, loaded.reference.sd) == pytest.approx((chances.mean(), chances.std()))

@@ -20,7 +20,8 @@ from scoring.interval import DataInterval
 from scoring.score import to_frame
 from scoring.settings import Settings
 from scoring.stores import open_stores
-from scoring.training import Trained, labelled_rows, train
+from scoring.training import Trained, train
+from scoring.training_rows import labelled_rows
 from tests import toy as make
 from tests.conftest import Toy, new_database
 from tests.toy import FIRST, ROWS, TRAIN_NIGHTS, UNTIL
@@ -289,7 +290,7 @@ def test_train_refuses_labels_with_a_key_twice(untrained: Toy) -> None:
         TrainingDataError, match=rf"sql/{untrained.job.name}/labels\.sql: found \d+ rows with a key"
     ) as caught:
         trained(untrained)
-    assert f"found {(TRAIN_NIGHTS - 2) * 2} rows" in str(caught.value)
+    assert f"found {TRAIN_NIGHTS * 2} rows" in str(caught.value)
 
 
 def test_train_refuses_labels_of_another_type_with_an_example(untrained: Toy) -> None:
@@ -321,7 +322,7 @@ def test_train_registers_nothing_that_cannot_score_what_the_contract_lets_throug
 def test_progress_is_told_stages_and_rows(untrained: Toy) -> None:
     told: list[tuple[str, int]] = []
     train(untrained.stores, untrained.job, WINDOW, lambda stage, rows: told.append((stage, rows)))
-    assert list(dict.fromkeys(stage for stage, _ in told)) == ["read", "evaluate", "fit", "register"]
+    assert list(dict.fromkeys(stage for stage, _ in told)) == ["read", "evaluate", "fit", "reference", "register"]
     assert sum(rows for stage, rows in told if stage == "read") == TRAIN_NIGHTS * ROWS
 
 
