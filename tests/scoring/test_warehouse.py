@@ -7,6 +7,7 @@ import random
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -172,16 +173,23 @@ def analyst_may_log_in(warehouse: Warehouse) -> bool:
     return asked(warehouse, "select rolcanlogin from pg_roles where rolname = 'nightshift_analyst'") == [(True,)]
 
 
-def test_migrate_lets_the_analyst_of_an_old_cluster_log_in(data_dir: Path, template: str) -> None:
+def test_migrate_keeps_an_old_clusters_promotions_and_lets_its_analyst_log_in(data_dir: Path, template: str) -> None:
     url = new_database(data_dir)
     analyst = SecretStr(url.replace("postgres@", "nightshift_analyst@"))
     old = open_warehouse(Settings(data_dir=data_dir, warehouse_url=SecretStr(url), analyst_url=analyst))
     try:
         migrated_to_the_first(old)
+        with old.transaction() as connection:
+            connection.exec_driver_sql("insert into jobs values ('shop', '', '', 'UTC', '2024-01-01')")
+            connection.exec_driver_sql(
+                "insert into model_promotions (job, model_version, effective_from, kind, reason, promoted_by, promoted_at) "
+                "values ('shop', 1, '2024-01-01', 'promotion', '', '', '2024-06-01 04:00Z')"
+            )
         with pytest.raises(Permanent, match="python -m scoring migrate"):
             old.query("select 1")
     finally:
         migrate(old)
+    assert promotions.history_of(old, "shop") == [promotion(1, 1)]
     assert analyst_may_log_in(old) and old.query("select session_user")[1] == [("nightshift_analyst",)]
     old.engine.dispose()
 
@@ -719,6 +727,7 @@ def test_champion_at_is_the_latest_effective_then_the_last_recorded(
 
 def test_promotions_come_back_in_the_order_of_their_record(warehouse: Warehouse, job: Job) -> None:
     made = [Promotion(job.name, n, date(2024, 1, 10 - n), "promotion", f"it's {n}", "me", MOMENT) for n in (1, 2, 3)]
+    made.append(replace(made[0], model_sha256="a" * 64, model_uri="/models/1"))
     for one in made:
         promotions.add(warehouse, one)
     assert promotions.history_of(warehouse, job.name) == made

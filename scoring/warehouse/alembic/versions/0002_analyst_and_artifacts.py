@@ -1,4 +1,4 @@
-"""The analyst's own login."""
+"""The analyst's own login, and the artifact of each promoted version."""
 
 from alembic import op
 
