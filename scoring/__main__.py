@@ -130,7 +130,7 @@ def models(name: JobName) -> None:
         rows.append((ref.version, called, window, known["rows"], scores, ref.sha256[:12]))
     columns = ("version", "alias", "trained on nights", "rows", "metrics", "sha256")
     console.table(f"model versions of {name}", columns, rows)
-    made = [list(vars(one).values())[1:] for one in promotions.history_of(stores.warehouse, name)]
+    made = [list(vars(one).values())[1:7] for one in promotions.history_of(stores.warehouse, name)]
     console.table(f"promotions of {name}", ("version", "effective from", "kind", "reason", "by", "at"), made)
 
 

@@ -28,6 +28,7 @@ from scoring.score import Summary, predict, prediction_schema
 from scoring.settings import code_version
 from scoring.stores import Progress, Stores, contracted, silent
 from scoring.warehouse import ledger, promotions
+from scoring.warehouse.promotions import Promotion
 from scoring.warehouse.schema import ensure_job
 
 
@@ -67,16 +68,33 @@ class Extracted:
 
 def champion_version(stores: Stores, job: Job, night: date) -> int:
     """Return the version that was champion at ``night``; raises ``ChampionMissing``."""
+    return _promotion(stores, job, night).model_version
+
+
+def _promotion(stores: Stores, job: Job, night: date) -> Promotion:
     known = promotions.history_of(stores.warehouse, job.name)
-    version = promotions.champion_at(known, night)
-    if version is None:
+    promotion = promotions.in_effect(known, night)
+    if promotion is None:
         effective = sorted(str(one.effective_from) for one in known)
         raise ChampionMissing(
             f"champion of {job.name} at {night}",
             found=f"promotions effective from {effective or 'no night'}",
             next_step=f"`python -m scoring train {job.name} --until {night}`, or give a model version",
         )
-    return version
+    return promotion
+
+
+def _pinned(stores: Stores, job: Job, request: Request) -> VersionRef:
+    """Return the version that scores the night: the one asked for, or the champion.
+
+    The champion's artifact stands in its promotion, so the registry is asked only for rows from before that was kept.
+    """
+    if request.model_version is not None:
+        return stores.registry.resolve(job.name, request.model_version)
+    champion = _promotion(stores, job, request.night)
+    if champion.model_sha256 and champion.model_uri:
+        return VersionRef(job.name, champion.model_version, champion.model_sha256, champion.model_uri)
+    return stores.registry.resolve(job.name, champion.model_version)
 
 
 def extract(
@@ -88,8 +106,7 @@ def extract(
     ``on_chunk`` is told each chunk's number once it is on disk. Raises ``EmptyNight`` when there are no rows.
     """
     ensure_job(stores.warehouse, job)
-    version = request.model_version or champion_version(stores, job, request.night)
-    ref = stores.registry.resolve(job.name, version)
+    ref = _pinned(stores, job, request)
     interval = DataInterval.of_night(request.night, job.schedule.timezone)
     run = ledger.start(stores.warehouse, _first_facts(stores, job, request, ref, interval))
     folder = stores.lake.run_folder(job.name, request.night, run.run_id)
@@ -108,7 +125,7 @@ def extract(
         facts = counts.facts()
         ledger.record(stores.warehouse, run.run_id, **facts, stage="score", seconds_extract=monotonic() - began)
         _refuse_empty(stores, job, run, counts.rows)
-    return Extracted(run.run_id, version, counts.chunks, counts.rows, counts.rows - counts.accepted)
+    return Extracted(run.run_id, ref.version, counts.chunks, counts.rows, counts.rows - counts.accepted)
 
 
 def _refuse_empty(stores: Stores, job: Job, run: ledger.Run, rows: int) -> None:

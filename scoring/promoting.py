@@ -6,6 +6,7 @@ from datetime import date, timedelta
 
 from scoring.errors import ChampionMissing
 from scoring.job import Job
+from scoring.registry import VersionRef
 from scoring.stores import Stores
 from scoring.warehouse import ledger, promotions
 from scoring.warehouse.promotions import Promotion
@@ -26,7 +27,7 @@ def promote(
         known = promotions.history_of(stores.warehouse, job.name)
         until = date.fromisoformat(stores.registry.facts(ref)["until"])
         effective_from = _next_night(stores, job, known, until) if known else until
-    return _record(stores, job, Promotion(job.name, version, effective_from, "promotion", reason, by, stores.clock()))
+    return _record(stores, ref, effective_from, "promotion", (reason, by))
 
 
 def rollback(stores: Stores, job: Job, reason: str, by: str, to: int | None = None) -> Promotion:
@@ -37,9 +38,9 @@ def rollback(stores: Stores, job: Job, reason: str, by: str, to: int | None = No
     known = promotions.history_of(stores.warehouse, job.name)
     if to is None or not known:
         to = _previous_champion(known, job)
-    stores.registry.resolve(job.name, to)
+    ref = stores.registry.resolve(job.name, to)
     effective = _next_night(stores, job, known, known[-1].effective_from)
-    return _record(stores, job, Promotion(job.name, to, effective, "rollback", reason, by, stores.clock()))
+    return _record(stores, ref, effective, "rollback", (reason, by))
 
 
 def _previous_champion(known: list[Promotion], job: Job) -> int:
@@ -68,8 +69,12 @@ def _next_night(stores: Stores, job: Job, known: list[Promotion], otherwise: dat
     return max(night, *(one.effective_from for one in known))
 
 
-def _record(stores: Stores, job: Job, promotion: Promotion) -> Promotion:
+def _record(stores: Stores, ref: VersionRef, effective_from: date, kind: str, why: tuple[str, str]) -> Promotion:
+    """Write the promotion, with its artifact, and point the alias at the champion; ``why`` is the reason and by whom."""
+    promotion = Promotion(
+        ref.job, ref.version, effective_from, kind, *why, stores.clock(), model_sha256=ref.sha256, model_uri=ref.uri
+    )
     promotions.add(stores.warehouse, promotion)
-    champion = promotions.champion_at(promotions.history_of(stores.warehouse, job.name), date.max)
-    stores.registry.set_alias(job.name, "champion", champion or promotion.model_version)
+    champion = promotions.champion_at(promotions.history_of(stores.warehouse, ref.job), date.max)
+    stores.registry.set_alias(ref.job, "champion", champion or ref.version)
     return promotion

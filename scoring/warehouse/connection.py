@@ -17,6 +17,8 @@ from scoring.errors import NightshiftError, Permanent, WarehouseUnavailable
 from scoring.settings import Settings
 
 _SQL = Path(__file__).resolve().parents[2] / "sql" / "warehouse"
+_ANALYST = "nightshift_analyst"
+_READ_ONLY = "-c default_transaction_read_only=on"
 _SESSION = {"connect_timeout": "10", "options": "-c lock_timeout=60s -c timezone=UTC"}
 _HEALS = ("08", "40001", "40P01", "53", "55P03", "57")
 """Error classes that heal: connection, serialization, deadlock, resources, a lock not granted in time, shutdown."""
@@ -61,12 +63,19 @@ class Warehouse:
 
 
 def open_warehouse(settings: Settings) -> Warehouse:
-    """Return the warehouse that the settings name, or the embedded one (started if needed)."""
+    """Return the warehouse that the settings name, or the embedded one (started if needed).
+
+    Analysts log in to the embedded one as themselves. On a server without an ``analyst_url`` their role is only set, and
+    a set role can be left.
+    """
     if settings.warehouse_url is not None:
         url = settings.warehouse_url.get_secret_value()
+        analyst = _with_options(url, f"-c role={_ANALYST} {_READ_ONLY}")
     else:
         url = embedded.url(settings.postgres_dir, "warehouse")
-    analyst = settings.analyst_url.get_secret_value() if settings.analyst_url else _as_analyst(url)
+        analyst = _with_options(embedded.url(settings.postgres_dir, "warehouse", user=_ANALYST), _READ_ONLY)
+    if settings.analyst_url is not None:
+        analyst = settings.analyst_url.get_secret_value()
     engine = sa.create_engine(url, connect_args=_SESSION, pool_pre_ping=True, pool_size=2)
     return Warehouse(url=url, analyst_url=analyst, engine=engine)
 
@@ -84,10 +93,9 @@ def _refuse_unless_it_gives_rows(cursor: Any, sql: str) -> None:
         raise Permanent("sql", found="a statement without a result", expected="a select")
 
 
-def _as_analyst(url: str) -> str:
-    """Return the URL with the session's role set to the read-only analyst."""
-    role = "-c role=nightshift_analyst -c default_transaction_read_only=on"
-    return sa.make_url(url).update_query_dict({"options": role}).render_as_string(hide_password=False)
+def _with_options(url: str, options: str) -> str:
+    """Return the URL with settings that the session begins with."""
+    return sa.make_url(url).update_query_dict({"options": options}).render_as_string(hide_password=False)
 
 
 @contextmanager
@@ -107,6 +115,8 @@ def _named(error: BaseException) -> NightshiftError:
     reason = str(error).strip()
     state = getattr(error, "sqlstate", None) or ""
     unanswered = isinstance(error, psycopg.OperationalError | adbc_driver_manager.OperationalError) and not state
+    if unanswered and f'role "{_ANALYST}"' in reason:
+        return Permanent("warehouse", found=reason, next_step="`python -m scoring migrate` makes the analyst's login")
     if unanswered or state.startswith(_HEALS):
         return WarehouseUnavailable("warehouse", found=reason, next_step="Airflow tries again by itself")
     if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedColumn):

@@ -22,6 +22,9 @@ class Promotion:
     reason: str
     promoted_by: str
     promoted_at: datetime
+    model_sha256: str | None = None
+    model_uri: str | None = None
+    """Where the version's files are, and the sha256 of the artifact; None in rows that are older than these columns."""
 
 
 def add(warehouse: Warehouse, promotion: Promotion) -> None:
@@ -39,10 +42,16 @@ def history_of(warehouse: Warehouse, job: str) -> list[Promotion]:
 
 
 def champion_at(promotions: list[Promotion], night: date) -> int | None:
-    """Return the version that was champion at ``night``: of the promotions effective by then, the latest.
+    """Return the version that was champion at ``night``; None if there was none."""
+    promotion = in_effect(promotions, night)
+    return promotion.model_version if promotion else None
+
+
+def in_effect(promotions: list[Promotion], night: date) -> Promotion | None:
+    """Return the promotion that made the champion of ``night``: of those effective by then, the latest.
 
     Of several that take effect on the same night, the one recorded last counts. None if there is none.
     """
     effective = [promotion for promotion in promotions if promotion.effective_from <= night]
     newest_first = reversed(effective)  # max keeps the first of equals
-    return max(newest_first, key=lambda promotion: promotion.effective_from).model_version if effective else None
+    return max(newest_first, key=lambda promotion: promotion.effective_from, default=None)

@@ -35,9 +35,12 @@ PROMOTIONS = sa.table(
     "model_promotions",
     *map(
         sa.column,
-        ("promotion_id", "job", "model_version", "effective_from", "kind", "reason", "promoted_by", "promoted_at"),
+        (
+            "promotion_id", "job", "model_version", "effective_from", "kind", "reason", "promoted_by", "promoted_at",
+            "model_sha256", "model_uri",
+        ),
     ),
-)
+)  # fmt: skip
 
 _KEY_TYPES: dict[str, type[sa.types.TypeEngine[Any]] | sa.types.TypeEngine[Any]] = {
     "int": sa.BigInteger,

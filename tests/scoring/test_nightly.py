@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from pydantic import SecretStr
 
-from scoring.errors import ChampionMissing, EmptyNight, NightHeld, ReconciliationError, RunMissing, VersionMissing
+from scoring.errors import (
+    ChampionMissing,
+    EmptyNight,
+    NightHeld,
+    ReconciliationError,
+    RegistryUnavailable,
+    RunMissing,
+    VersionMissing,
+)
 from scoring.nightly import Request, extract, run_night, score_chunk
 from scoring.publishing import Published, discard, publish, release
 from scoring.score import to_frame
-from scoring.stores import contracted
+from scoring.settings import HOME, child_environment
+from scoring.stores import contracted, open_stores
 from scoring.warehouse import ledger
 from scoring.warehouse.load import count_rows
 from tests import toy as make
@@ -247,6 +260,64 @@ def test_model_version_can_be_chosen(toy: Toy) -> None:
     )
     with pytest.raises(VersionMissing, match="version 999"):
         run(toy, model_version=999)
+
+
+@pytest.fixture
+def cut_off(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> Iterator[Toy]:
+    """The toy job with its champion, in an installation whose registry does not answer."""
+    from mlflow.store.db import utils
+
+    monkeypatch.setattr(utils, "MAX_RETRY_COUNT", 1)  # MLflow's own: ten tries, 101 seconds
+    gone = SecretStr("postgresql+psycopg://registry@127.0.0.1:1/registry")
+    stores = open_stores(toy.stores.settings.model_copy(update={"registry_url": gone}), toy.stores.clock)
+    yield Toy(stores, toy.job, toy.source, toy.folder)
+    stores.warehouse.engine.dispose()
+
+
+def test_night_needs_no_registry(toy: Toy, cut_off: Toy) -> None:
+    (ref,) = toy.stores.registry.versions(toy.job.name)
+    begun = extract(cut_off.stores, cut_off.job, request())
+    for chunk in range(begun.chunks):
+        score_chunk(cut_off.stores, cut_off.job, begun.run_id, chunk)
+    assert publish(cut_off.stores, cut_off.job, begun.run_id).status == "published"
+    assert shown(cut_off) == expected(toy)
+    found = ledger.get(cut_off.stores.warehouse, begun.run_id)
+    assert (found.model_version, found.model_sha256) == (ref.version, ref.sha256)
+
+
+def test_registry_is_asked_for_a_promotion_older_than_its_artifact_columns(toy: Toy, cut_off: Toy) -> None:
+    for column in ("model_sha256", "model_uri"):
+        with toy.stores.warehouse.transaction() as connection:
+            connection.exec_driver_sql(f"update model_promotions set {column} = null")
+        with pytest.raises(RegistryUnavailable):
+            run(cut_off)
+        assert run(toy).status == "published"
+
+
+def test_registry_is_asked_for_a_version_that_is_named(cut_off: Toy) -> None:
+    with pytest.raises(RegistryUnavailable):
+        run(cut_off, model_version=1)
+
+
+CHILD = """
+import sys
+from scoring.__main__ import main
+sys.argv = ["scoring", "run", *sys.argv[1:]]
+try:
+    main()
+finally:
+    print("mlflow" in sys.modules)
+"""
+
+
+def test_run_does_not_import_mlflow(toy: Toy) -> None:
+    child = subprocess.run(
+        [sys.executable, "-c", CHILD, toy.job.name, "--night", str(NIGHT)],
+        env=child_environment(toy.stores.settings.environment()),
+        cwd=HOME, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert (child.returncode, child.stdout.splitlines()[-1:]) == (0, ["False"]), child.stderr
+    assert shown(toy) == expected(toy)
 
 
 def test_night_before_the_first_champion_fails(toy: Toy) -> None:

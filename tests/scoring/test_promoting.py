@@ -150,6 +150,15 @@ def test_rollback_gives_the_crown_to_the_champion_before(versions: Toy) -> None:
     assert alias(versions) == 1
 
 
+def test_promotion_and_rollback_keep_the_artifact(versions: Toy) -> None:
+    crown(versions, 1)
+    crown(versions, 2)
+    back(versions)
+    known = promotions.history_of(versions.stores.warehouse, versions.job.name)
+    refs = [versions.stores.registry.resolve(versions.job.name, version) for version in (1, 2, 1)]
+    assert [(one.model_sha256, one.model_uri) for one in known] == [(ref.sha256, ref.uri) for ref in refs]
+
+
 def test_rollback_before_the_new_champion_scored_anything_undoes_it(versions: Toy) -> None:
     crown(versions, 1)
     publish(versions, NIGHT)

@@ -7,6 +7,7 @@ import random
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
 from pydantic import SecretStr
 
 from scoring.errors import ContractError, NightHeld, Permanent, PredictionError, RunMissing, WarehouseUnavailable
@@ -21,7 +24,7 @@ from scoring.interval import DataInterval
 from scoring.job import Job
 from scoring.nightly import Request, run_night
 from scoring.score import prediction_schema
-from scoring.settings import Settings
+from scoring.settings import HOME, Settings
 from scoring.stores import Stores
 from scoring.warehouse import Warehouse, ledger, open_warehouse, promotions
 from scoring.warehouse.ledger import Run
@@ -38,9 +41,11 @@ _numbers = itertools.count()
 
 
 def opened(data_dir: Path, template: str) -> Iterator[Warehouse]:
-    """Give a fresh warehouse without sources, registry and lake."""
-    url = SecretStr(new_database(data_dir, template))
-    warehouse = open_warehouse(Settings(data_dir=data_dir, warehouse_url=url))
+    """Give a fresh warehouse without sources, registry and lake; analysts log in to it as to the embedded default."""
+    url = new_database(data_dir, template)
+    analyst = url.replace("postgres@", "nightshift_analyst@")
+    settings = Settings(data_dir=data_dir, warehouse_url=SecretStr(url), analyst_url=SecretStr(analyst))
+    warehouse = open_warehouse(settings)
     yield warehouse
     warehouse.engine.dispose()
 
@@ -152,6 +157,62 @@ def test_migrate_makes_the_schema_once_when_two_begin_at_the_same_time(data_dir:
     assert {row[0] for row in structure(both[0])} >= {*TABLES, "scoring_status"}
     for one in both:
         one.engine.dispose()
+
+
+def migrated_to_the_first(warehouse: Warehouse) -> None:
+    """Bring an empty database to the schema of the first version, whose analyst had no login."""
+    config = Config()
+    config.set_main_option("script_location", str(HOME / "scoring" / "warehouse" / "alembic"))
+    with warehouse.transaction() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.exec_driver_sql("alter role nightshift_analyst nologin")
+
+
+def analyst_may_log_in(warehouse: Warehouse) -> bool:
+    return asked(warehouse, "select rolcanlogin from pg_roles where rolname = 'nightshift_analyst'") == [(True,)]
+
+
+def test_migrate_keeps_an_old_clusters_promotions_and_lets_its_analyst_log_in(data_dir: Path, template: str) -> None:
+    url = new_database(data_dir)
+    analyst = SecretStr(url.replace("postgres@", "nightshift_analyst@"))
+    old = open_warehouse(Settings(data_dir=data_dir, warehouse_url=SecretStr(url), analyst_url=analyst))
+    try:
+        migrated_to_the_first(old)
+        with old.transaction() as connection:
+            connection.exec_driver_sql("insert into jobs values ('shop', '', '', 'UTC', '2024-01-01')")
+            connection.exec_driver_sql(
+                "insert into model_promotions (job, model_version, effective_from, kind, reason, promoted_by, promoted_at) "
+                "values ('shop', 1, '2024-01-01', 'promotion', '', '', '2024-06-01 04:00Z')"
+            )
+        with pytest.raises(Permanent, match="python -m scoring migrate"):
+            old.query("select 1")
+    finally:
+        migrate(old)
+    assert promotions.history_of(old, "shop") == [promotion(1, 1)]
+    assert analyst_may_log_in(old) and old.query("select session_user")[1] == [("nightshift_analyst",)]
+    old.engine.dispose()
+
+
+def test_migrate_leaves_roles_alone_when_its_user_may_not_change_them(data_dir: Path, template: str) -> None:
+    url = new_database(data_dir)
+    admin, plain = (
+        open_warehouse(Settings(data_dir=data_dir, warehouse_url=SecretStr(one)))
+        for one in (url, url.replace("postgres@", "plain_owner@"))
+    )
+    with admin.transaction() as connection:
+        connection.exec_driver_sql("create role plain_owner login")
+        connection.exec_driver_sql("alter schema public owner to plain_owner")
+        connection.exec_driver_sql("alter role nightshift_analyst nologin")
+    try:
+        migrate(plain)
+        assert not analyst_may_log_in(admin)
+        assert asked(plain, "select count(*) from model_promotions") == [(0,)]
+    finally:
+        with admin.transaction() as connection:
+            connection.exec_driver_sql("alter role nightshift_analyst login")
+        for one in (admin, plain):
+            one.engine.dispose()
 
 
 def test_fixed_tables_and_views_say_what_they_are(warehouse: Warehouse) -> None:
@@ -393,6 +454,15 @@ FORBIDDEN = {
     "two statements, role first": "set role none; select * from {job}_predictions_history",
     "end and go on": "commit; set role none; drop table published_nights",
     "writing after the role": "select set_config('role', 'none', false); delete from published_nights",
+    "file, out of the role": """
+        select set_config('role', 'none', false),
+            (select string_agg(word, ' ') from ts_stat('select to_tsvector(pg_read_file(''/etc/passwd''))'))
+    """,
+    "folder, out of the role": "select set_config('role', 'none', false), (select count(*) from pg_ls_dir('/'))",
+    "table, out of the role": """
+        select set_config('role', 'none', false),
+            (select count(*) from ts_stat('select to_tsvector(version_num) from alembic_version'))
+    """,
     "nothing": "",
     "a comment": "-- nothing",
     "nonsense": "selekt 1",
@@ -409,6 +479,19 @@ def test_analyst_cannot(kept: Warehouse, shown: Job, data_dir: Path, what: str) 
     assert "found" in str(caught.value)
     assert (structure(kept), [asked(kept, f"table {name}") for name in tables]) == before
     assert not file.exists()
+
+
+def test_analyst_logs_in_to_the_embedded_warehouse_as_nobody_else(data_dir: Path, template: str) -> None:
+    embedded_one = open_warehouse(Settings(data_dir=data_dir))
+    for what in ("file, out of the role", "folder, out of the role", "table, out of the role"):
+        with pytest.raises(Permanent, match="permission denied"):
+            embedded_one.query(FORBIDDEN[what])
+    asked_of_it = """
+        select session_user, current_user, current_setting('transaction_read_only'),
+            current_setting('default_transaction_read_only'), has_database_privilege(current_database(), 'temporary')
+    """
+    assert embedded_one.query(asked_of_it)[1] == [("nightshift_analyst", "nightshift_analyst", "on", "on", False)]
+    embedded_one.engine.dispose()
 
 
 def test_query_names_the_command_when_a_table_is_missing(kept: Warehouse) -> None:
@@ -644,6 +727,7 @@ def test_champion_at_is_the_latest_effective_then_the_last_recorded(
 
 def test_promotions_come_back_in_the_order_of_their_record(warehouse: Warehouse, job: Job) -> None:
     made = [Promotion(job.name, n, date(2024, 1, 10 - n), "promotion", f"it's {n}", "me", MOMENT) for n in (1, 2, 3)]
+    made.append(replace(made[0], model_sha256="a" * 64, model_uri="/models/1"))
     for one in made:
         promotions.add(warehouse, one)
     assert promotions.history_of(warehouse, job.name) == made
