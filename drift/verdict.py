@@ -41,6 +41,8 @@ class ColumnResult:
     ratio: float = 0.0
     beyond: float = 0.0
     fault: str | None = None
+    signals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Every signal's distance, and above which it is unusual."""
     sustained: float = 0.0
     """Ratio of the last 7 nights together next to the training nights: above 1 the column has left the training data."""
 
@@ -48,6 +50,11 @@ class ColumnResult:
     def unusual(self) -> bool:
         """Return whether the night is unusual in this column."""
         return self.status in ("unusual", "gross", "fault")
+
+    @property
+    def drifted(self) -> bool:
+        """Return whether a monitored column has left the training data for a week."""
+        return self.sustained > 1 and self.role == "monitored"
 
     @property
     def sentence(self) -> str:
@@ -81,7 +88,13 @@ class Verdict:
     @property
     def drifted_weight(self) -> float:
         """Return the share of the model's importance whose columns have left the training data for a week."""
-        return sum(one.weight for one in self.columns if one.sustained > 1 and one.role != "ignored")
+        return sum(one.weight for one in self.columns if one.drifted)
+
+    @property
+    def drifted_columns(self) -> list[str]:
+        """Return the columns behind ``drifted_weight``, the weightiest first."""
+        drifted = [one for one in self.columns if one.drifted and one.weight > 0]
+        return [one.column for one in sorted(drifted, key=lambda one: -one.weight)]
 
 
 @dataclass(frozen=True)
@@ -144,8 +157,8 @@ def _column(name: str, role: Role, night: Night, measured: list[Measured], basel
     """Return the column's most unusual signal."""
     share = night.quarantined.get(name, 0) / max(night.extracted, 1)
     usual = baseline.quarantined.get(name, 0.0)
-    ratio = max(share - usual, 0.0) / _QUARANTINE_UNUSUAL
-    signals = [*measured, Measured(name, QUARANTINED, share, usual + _QUARANTINE_UNUSUAL, ratio, 0.0)]
+    beyond = max(share - usual, 0.0) / _QUARANTINE_UNUSUAL
+    signals = [*measured, Measured(name, QUARANTINED, share, usual + _QUARANTINE_UNUSUAL, beyond, 0.0)]
     worst = max(signals, key=lambda one: one.ratio)
     value, threshold = worst.value, worst.threshold
     if worst.signal == SHAPE:
@@ -207,6 +220,8 @@ def _verdict(
             alerts.append(f"{one.sentence}, on {times} of the last {len(recent) + 1} nights")
         elif one.unusual:
             warnings.append(one.sentence)
+    if not nights:
+        warnings.append("nothing to compare with: the model version keeps no training nights; train a new version")
     warnings += [one.sentence for one in results if one.role == "seasonal" and one.fault is not None]
     level: Level = "alert" if alerts else "warn" if warnings else "ok"
     score = max((one.ratio for one in monitored), default=0.0)

@@ -185,13 +185,36 @@ def load_job(path: Path) -> Job:
         raise JobFileError(f"{path.name}", found=str(error), expected="a readable YAML file") from error
     if not isinstance(content, dict):
         raise JobFileError(f"{path.name}", found=type(content).__name__, expected="a mapping of job settings")
-    try:
-        job = Job.model_validate(content)
-    except ValidationError as error:
-        raise _explain(path, error) from None
+    job = _validated(content, path.name)
     if job.name != path.stem:
         raise JobFileError(f"{path.name}: name", found=repr(job.name), expected=f"{path.stem!r}, as the file is called")
     return job
+
+
+def changed_job(job: Job, changes: list[str]) -> Job:
+    """Return the job with settings such as ``retraining.cooldown_nights=7`` in place of its own, validated.
+
+    Only what monitoring decides with can be changed; raises ``JobFileError``.
+    """
+    content = job.model_dump(mode="json", exclude_unset=True)
+    for change in changes:
+        path, found, value = change.partition("=")
+        *folders, name = path.split(".")
+        if not found or folders[:1] not in (["monitor"], ["retraining"], ["features"]):
+            expected = "monitor.…=…, retraining.…=… or features.<column>.drift=…"
+            raise JobFileError("a changed setting", found=repr(change), expected=expected)
+        place = content
+        for folder in folders:
+            place = place.setdefault(folder, {})
+        place[name] = yaml.safe_load(value)
+    return _validated(content, f"{job.name} with {changes}")
+
+
+def _validated(content: dict[str, Any], name: str) -> Job:
+    try:
+        return Job.model_validate(content)
+    except ValidationError as error:
+        raise _explain(name, error) from None
 
 
 def load_jobs(folder: Path) -> tuple[list[Job], dict[str, JobFileError]]:
@@ -217,7 +240,7 @@ def find_job(folder: Path, name: str) -> Job:
     return load_job(path)
 
 
-def _explain(path: Path, error: ValidationError) -> JobFileError:
+def _explain(name: str, error: ValidationError) -> JobFileError:
     """Return all problems of one file in one error, a line each when there are several."""
     problems = []
     for item in error.errors():
@@ -226,5 +249,5 @@ def _explain(path: Path, error: ValidationError) -> JobFileError:
         expected = "a known key" if item["type"] == "extra_forbidden" else item["msg"].removeprefix("Value error, ")
         problems.append(f"{where}: expected: {expected}{found}")
     return JobFileError(
-        f"{path.name}", found="; ".join(problems) if len(problems) == 1 else "\n  - " + "\n  - ".join(problems)
+        f"{name}", found="; ".join(problems) if len(problems) == 1 else "\n  - " + "\n  - ".join(problems)
     )

@@ -38,6 +38,17 @@ class Lake:
         """Return the path of the one object that holds a night's published predictions."""
         return str(PurePosixPath(self._root, "predictions", job, f"night={night}", "predictions.parquet"))
 
+    def report(self, job: str, night: date) -> str:
+        """Return the path, below the root, of the drift page of a night."""
+        return str(PurePosixPath("reports", job, f"night={night}", "drift.html"))
+
+    def below(self, relative: str) -> str:
+        """Return the full path of a file named by its path below the root; raises ``ValueError`` if it leads out."""
+        parts = PurePosixPath(relative).parts
+        if not parts or ".." in parts or PurePosixPath(relative).is_absolute():
+            raise ValueError(f"not a path below the lake's root: {relative!r}")
+        return str(PurePosixPath(self._root, *parts))
+
     def write(self, path: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch], facts: dict[str, str]) -> int:
         """Write batches as one Parquet file that appears whole or not at all; return how many rows it has.
 
@@ -55,6 +66,15 @@ class Lake:
         """Write a JSON file that appears whole or not at all."""
         with self._appearing(path) as local:
             local.write_text(json.dumps(content, sort_keys=True), encoding="utf-8")
+
+    def write_text(self, path: str, content: str) -> None:
+        """Write a text file that appears whole or not at all."""
+        with self._appearing(path) as local:
+            local.write_text(content, encoding="utf-8")
+
+    def read_text(self, path: str) -> str:
+        """Return the content of a text file; raises ``FileNotFoundError``."""
+        return bytes(self._fs.cat_file(path)).decode("utf-8")
 
     def read_json(self, path: str) -> dict[str, Any]:
         """Return the content of a JSON file."""
@@ -81,7 +101,12 @@ class Lake:
     def nights(self, job: str) -> list[date]:
         """Return the nights of a job that have a current object."""
         found = self._fs.glob(str(PurePosixPath(self._root, "predictions", job, "night=*", "predictions.parquet")))
-        return sorted(date.fromisoformat(PurePosixPath(path).parent.name.removeprefix("night=")) for path in found)
+        return sorted(_night_of(path) for path in found)
+
+    def reports(self, job: str) -> dict[date, str]:
+        """Return the folders of a job's drift pages, by night."""
+        found = self._fs.glob(str(PurePosixPath(self._root, "reports", job, "night=*", "drift.html")))
+        return {_night_of(path): str(PurePosixPath(path).parent) for path in sorted(found)}
 
     def remove(self, path: str) -> None:
         """Remove a file or folder, if it is there."""
@@ -105,6 +130,10 @@ class Lake:
                 self._fs.put_file(str(local), path)
         finally:
             local.unlink(missing_ok=True)
+
+
+def _night_of(path: str) -> date:
+    return date.fromisoformat(PurePosixPath(path).parent.name.removeprefix("night="))
 
 
 def _flush(path: Path) -> None:

@@ -138,8 +138,13 @@ class Registry:
 
     def facts(self, ref: VersionRef) -> dict[str, Any]:
         """Return the training facts stored with a version."""
-        facts: dict[str, Any] = json.loads((self._local(ref) / "facts.json").read_text(encoding="utf-8"))
-        return facts
+        return self.content(ref, "facts.json")
+
+    def content(self, ref: VersionRef, name: str) -> dict[str, Any]:
+        """Return a JSON file stored with a version; empty if it has no such file. Nothing is unpickled."""
+        path = self._local(ref) / name
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        return content
 
     def table(self, ref: VersionRef, name: str) -> pa.Table | None:
         """Return a Parquet file stored with a version; None if it has no such file."""

@@ -22,7 +22,7 @@ LEVELS: dict[str, float] = {
     "scoring.policies": 0,
     "scoring.contract": 1, "scoring.score": 1, "scoring.digest": 1, "scoring.profile": 1,
     "scoring.reference": 1,
-    "drift": 1, "drift.distance": 1, "drift.calibration": 1, "drift.scores": 1, "drift.verdict": 1, "drift.performance": 1,
+    "drift": 1, "drift.distance": 1, "drift.calibration": 1, "drift.timeline": 1, "drift.verdict": 1, "drift.performance": 1,
     "drift.governor": 1,
     "scoring.source": 2, "scoring.lake": 2, "scoring.embedded": 2, "scoring.registry": 2, "scoring.warehouse": 2,
     "drift.report": 2,
@@ -30,6 +30,7 @@ LEVELS: dict[str, float] = {
     "scoring.recording": 3, "scoring.nightly": 3, "scoring.publishing": 3, "scoring.training": 3,
     "scoring.training_rows": 3,
     "scoring.promoting": 3, "scoring.checking": 3, "scoring.inspection": 3, "scoring.scaffold": 3, "drift.monitor": 3,
+    "drift.outcomes": 3, "drift.reporting": 3, "drift.replay": 3,
     "scoring.airflow_adapter": 4, "scoring.console": 4, "scoring.__main__": 4, "drift.__main__": 4, "jobs": 4, "demo": 4,
     "dags": 5,
 }  # fmt: skip

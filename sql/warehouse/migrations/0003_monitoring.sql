@@ -24,6 +24,7 @@ create table drift_results (
     score double precision not null,
     score_limit double precision not null,
     drifted_weight double precision not null,
+    drifted_columns jsonb not null,
     baseline_nights integer not null,
     baseline_first date,
     rows bigint not null,
@@ -54,6 +55,7 @@ create table drift_columns (
     ratio double precision not null,
     beyond double precision not null,
     fault text,
+    signals jsonb not null,
     sustained double precision not null,
     primary key (run_id, column_name)
 );
@@ -62,6 +64,7 @@ comment on column drift_columns.weight is 'Share of the model''s importance, 0 t
 comment on column drift_columns.value is 'Distance: shape 0 to 1, shift in standard deviations, nulls, unseen and quarantined as shares';
 comment on column drift_columns.threshold is 'Distance that is unusual for a night of so many rows';
 comment on column drift_columns.ratio is 'How far beyond chance, by what the farthest night of the baseline was';
+comment on column drift_columns.signals is 'Per signal: distance, and the distance that is unusual';
 comment on column drift_columns.beyond is 'Share of the baseline''s nights that lay nearer';
 comment on column drift_columns.sustained is 'Ratio of the last 7 nights together to the training nights';
 

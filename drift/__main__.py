@@ -1,0 +1,155 @@
+"""``python -m drift``: verdict, report, performance and decision of a night, and nights replayed with other settings."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from drift import monitor
+from scoring import console
+from scoring.interval import parse_night
+from scoring.job import Job, changed_job, find_job
+from scoring.settings import load_settings
+from scoring.stores import Stores, open_stores
+from scoring.warehouse import monitoring
+from scoring.warehouse.monitoring import Span
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+JobName = Annotated[str, typer.Argument(metavar="JOB", help="A job of the jobs/ folder.")]
+Night = Annotated[str, typer.Argument(metavar="NIGHT", help="A calendar day in the job's timezone, YYYY-MM-DD.")]
+
+
+def _open(name: str) -> tuple[Stores, Job]:
+    settings = load_settings()
+    return open_stores(settings, _now), find_job(settings.jobs_dir, name)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@app.command()
+def verdict(name: JobName, night: Night) -> None:
+    """Judge a scored night (again), keep the verdict and print it column by column."""
+    stores, job = _open(name)
+    run = monitor.published_run(stores, job, parse_night(night))
+    with console.step(f"comparing {night} with its baseline"):
+        monitor.watch(stores, job, run.run_id)
+    _print_drift(stores, run)
+
+
+@app.command()
+def report(name: JobName, night: Night) -> None:
+    """Judge a scored night (again) and make its Evidently page anew."""
+    from drift.reporting import write_report
+
+    stores, job = _open(name)
+    run = monitor.published_run(stores, job, parse_night(night))
+    with console.step(f"making the report of {night}"):
+        watched = monitor.watch(stores, job, run.run_id, write_report)
+    _print_drift(stores, run)
+    if watched.report is None:
+        console.ERR.print(f"no page: {watched.report_error}", style="red")
+        raise typer.Exit(1)
+    console.OUT.print(f"page {stores.lake.below(watched.report)}", highlight=False)
+    if watched.report_error:
+        console.OUT.print(f"not on the page: {watched.report_error}", highlight=False)
+
+
+def _print_drift(stores: Stores, run: Any) -> None:
+    found = monitoring.drift_of(stores.warehouse, run.run_id) or {}
+    console.OUT.print(
+        f"{run.job} {run.night}, model version {run.model_version}, run {run.run_id}: {found['verdict']}, "
+        f"{found['rows']:,} rows against {found['baseline_nights']} nights; unusual above ratio {found['score_limit']:.2f}",
+        highlight=False,
+    )
+    for reason in found["reasons"]:
+        console.OUT.print(f"  - {reason}", highlight=False)
+    names = ("column_name", "role", "weight", "status", "signal", "value", "threshold", "ratio", "beyond", "sustained")
+    rows = [[row[name] for name in names] for row in monitoring.columns_of(stores.warehouse, [run.run_id])]
+    titles = ("column", "role", "weight", "status", "signal", "distance", "unusual above", "ratio",
+              "nearer nights (share)", "7 nights to training (ratio)")  # fmt: skip
+    console.table("columns, the most unusual first", titles, rows)
+
+
+@app.command()
+def performance(
+    name: JobName,
+    night: Annotated[str, typer.Option(help="Labels known at the end of this night count.")],
+    since: Annotated[str | None, typer.Option(help="First night to measure; default: the last 28.")] = None,
+) -> None:
+    """Measure published nights whose labels have matured, and print what is known of the last nights."""
+    stores, job = _open(name)
+    known_at = parse_night(night)
+    with console.step(f"measuring nights whose labels were known on {night}"):
+        measured = monitor.measure(stores, job, known_at, parse_night(since) if since else None)
+    rows = monitoring.performance(stores.warehouse, Span(name, parse_night(since) if since else None), known_at)[-28:]
+    metrics = list(rows[-1]["metrics"]) if rows else []
+    lines = [
+        [row["night"], row["model_version"], f"{row['share_labelled']:.1%}", row["rows_labelled"]]
+        + [_with_interval(row["metrics"].get(metric)) for metric in metrics]
+        for row in rows
+    ]
+    columns = ("night", "version", "labelled", "rows", *metrics)
+    console.table(f"{name}: performance known on {night} (95 % interval); {len(measured)} nights new", columns, lines)
+
+
+def _with_interval(found: dict[str, float | None] | None) -> str:
+    if not found or found["value"] is None:
+        return "–"
+    return f"{found['value']:.4f} ({console.text(found['low'])} to {console.text(found['high'])})"
+
+
+@app.command()
+def decide(name: JobName, night: Night) -> None:
+    """Decide after a night, on what was known at its end; the first decision on a run stands."""
+    stores, job = _open(name)
+    run = monitor.published_run(stores, job, parse_night(night))
+    row = monitor.conclude(stores, job, run.run_id)
+    console.OUT.print(f"{name} {night}: {row['decision']}: {row['reason']}", highlight=False)
+    console.facts(f"known at the end of {night}", row["inputs"].items())
+
+
+@app.command()
+def replay(
+    name: JobName,
+    first: Annotated[str, typer.Option("--from", help="First night.")],
+    last: Annotated[str, typer.Option("--to", help="Last night.")],
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Another setting, e.g. retraining.cooldown_nights=7.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Print nights without anything to tell too.")] = False,
+) -> None:
+    """Run verdict and governor again over past nights, perhaps with other settings; nothing is written."""
+    from drift.replay import replay as run_again
+
+    stores, job = _open(name)
+    job = changed_job(job, settings or [])
+    verdicts: Counter[str] = Counter()
+    decisions: Counter[str] = Counter()
+    lines = []
+    with console.step(f"replaying {name}") as told:
+        for one in run_again(stores, job, parse_night(first), parse_night(last)):
+            told(f"replaying {name}: {one.night}")
+            verdicts[one.verdict.verdict] += 1
+            decisions[one.decision.decision] += 1
+            if every or one.verdict.verdict != "ok" or one.decision.decision != "none":
+                reasons = "; ".join(one.verdict.reasons) or "–"
+                decided = one.decision.decision
+                lines.append([one.night, one.model_version, one.rows, one.verdict.verdict, reasons, decided,
+                              one.recorded, one.decision.reason])  # fmt: skip
+    titles = ("night", "version", "rows", "verdict", "because", "decision", "on record", "reason")
+    console.table(f"{name}, {first} to {last}, as each night would be seen", titles, lines)
+    console.OUT.print(f"verdicts {dict(verdicts)}, decisions {dict(decisions)}", highlight=False)
+
+
+def main() -> None:
+    """Run the command line."""
+    console.run(app)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""Verdict and governor run again over past nights, with these or other settings, writing nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from drift.governor import LASTING, Decision, decide
+from drift.monitor import facts_of, night_of_run, past_of, reference_of, result_of, version_of
+from drift.timeline import Past, Reference, verdict_on
+from drift.verdict import Verdict
+from scoring.job import Job
+from scoring.stores import Stores
+from scoring.warehouse import ledger, monitoring
+from scoring.warehouse.monitoring import Span
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """One past night, judged and decided again, beside the decision on record."""
+
+    night: date
+    model_version: int
+    rows: int
+    verdict: Verdict
+    decision: Decision
+    recorded: str | None
+
+
+def replay(stores: Stores, job: Job, first: date, last: date) -> Iterator[Replayed]:
+    """Yield every published night from ``first`` to ``last`` as it would be judged and decided with ``job``'s settings.
+
+    Every night sees only the nights before it, as when it was lived through; decisions made here count for the cooldown
+    and budget of those after. Nights before ``first`` are taken as recorded.
+    """
+    shown = ledger.published(stores.warehouse, job.name)
+    before = Span(job.name, first - timedelta(days=2 * job.monitor.baseline_nights), first)
+    decided = monitoring.decisions(stores.warehouse, Span(job.name, None, last + timedelta(days=1)))
+    recorded = {row["run_id"]: row["decision"] for row in decided}
+    retrained = [row["night"] for row in decided if row["night"] < first and row["decision"] == "retrain"]
+    seen: list[dict[str, Any]] = monitoring.drift(stores.warehouse, before)
+    past: dict[int, list[Past]] = {}
+    known: dict[int, Reference] = {}
+    for night in (night for night in shown if first <= night <= last):
+        run = ledger.get(stores.warehouse, shown[night])
+        version = run.model_version
+        if version not in known:
+            known[version] = reference_of(stores, job, version_of(stores, job, run))
+            past[version] = past_of(stores, before, version)
+        found = night_of_run(stores, job, run)
+        verdict = verdict_on(known[version], past[version], night, found)
+        past[version].append(Past.of(night, found.profile, verdict))
+        seen.append({"night": night, "model_version": version, **result_of(verdict)})
+        lately = [one for one in seen if one["night"] > night - timedelta(days=LASTING[1])]
+        decision = decide(facts_of(stores, job, run, lately, retrained), job.retraining)
+        if decision.decision == "retrain":
+            retrained.append(night)
+        yield Replayed(night, version, found.profile.rows, verdict, decision, recorded.get(run.run_id))
