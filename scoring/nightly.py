@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import chain
+from queue import Queue
 from time import monotonic
 from typing import Any
 
@@ -21,7 +24,7 @@ from scoring.interval import DataInterval
 from scoring.job import Job
 from scoring.lake import Lake
 from scoring.profile import Profile, profiled
-from scoring.publishing import Published, publish
+from scoring.publishing import Loaded, Published, load_run, publish
 from scoring.recording import recorded
 from scoring.registry import VersionRef, library_versions
 from scoring.score import Summary, predict, prediction_schema
@@ -30,6 +33,9 @@ from scoring.stores import Progress, Stores, contracted, silent
 from scoring.warehouse import ledger, promotions
 from scoring.warehouse.promotions import Promotion
 from scoring.warehouse.schema import ensure_job
+
+_Coming = Queue[tuple[int, Future[int]] | None]
+"""The chunks of a run in order, each with its scoring; None is the end."""
 
 
 @dataclass(frozen=True)
@@ -213,15 +219,50 @@ def score_chunk(stores: Stores, job: Job, run_id: str, number: int, progress: Pr
 
 
 def run_night(stores: Stores, job: Job, request: Request, progress: Progress = silent) -> Published:
-    """Extract, score and publish one night without Airflow, scoring chunks while later ones are extracted."""
+    """Extract, score, load and publish one night without Airflow; chunks are scored and loaded while later ones come.
+
+    The rows are loaded in one transaction, which a failure of any chunk rolls back; that failure is raised, not loading's.
+    """
     scoring: list[Future[int]] = []
-    run_id = request.run_id
-    with ThreadPoolExecutor(stores.settings.score_threads, thread_name_prefix="score") as pool:
+    coming: _Coming = Queue()
+    with ThreadPoolExecutor(1, "load") as loader, ThreadPoolExecutor(stores.settings.score_threads, "score") as scorers:
 
         def submit(number: int) -> None:
-            scoring.append(pool.submit(score_chunk, stores, job, run_id, number, progress))
+            scoring.append(scorers.submit(score_chunk, stores, job, request.run_id, number, progress))
+            coming.put((number, scoring[-1]))
 
-        extract(stores, job, request, submit, progress)
+        with _ended(coming):
+            loading = loader.submit(_load_scored, stores, job, request.run_id, coming, progress)
+            extract(stores, job, request, submit, progress)
         for future in scoring:
             future.result()
-    return publish(stores, job, run_id, progress)
+        with recorded(stores, request.run_id):
+            loaded = loading.result()
+    return publish(stores, job, request.run_id, progress, loaded)
+
+
+@contextmanager
+def _ended(coming: _Coming) -> Iterator[None]:
+    """Tell the loading thread that no more chunks come; after an error, by one that was cancelled, so that it rolls back."""
+    try:
+        yield
+    except BaseException:
+        cancelled: Future[int] = Future()
+        cancelled.cancel()
+        coming.put((-1, cancelled))
+        raise
+    coming.put(None)
+
+
+def _load_scored(stores: Stores, job: Job, run_id: str, coming: _Coming, progress: Progress) -> Loaded:
+    numbers = _scored(coming)
+    first = next(numbers)  # from here on the run is in the ledger
+    return load_run(stores, job, ledger.get(stores.warehouse, run_id), chain([first], numbers), progress)
+
+
+def _scored(coming: _Coming) -> Iterator[int]:
+    """Yield the number of each chunk once it is scored; raises what its scoring raised."""
+    while (chunk := coming.get()) is not None:
+        number, scoring = chunk
+        scoring.result()
+        yield number

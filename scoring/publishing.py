@@ -30,8 +30,19 @@ class Published:
     lake_object: str
 
 
-def publish(stores: Stores, job: Job, run_id: str, progress: Progress = silent) -> Published:
-    """Load a scored run, reconcile its counts, pass the gate, flip the pointer, replace the lake object.
+@dataclass(frozen=True)
+class Loaded:
+    """What loading did: rows of the run in the table, hash of the rows sent, seconds without waiting for chunks."""
+
+    rows: int
+    predictions_hash: str
+    seconds: float
+
+
+def publish(
+    stores: Stores, job: Job, run_id: str, progress: Progress = silent, loaded: Loaded | None = None
+) -> Published:
+    """Load a scored run unless that is done, reconcile its counts, pass the gate, flip the pointer, replace the lake object.
 
     Doing it again gives the same state. Raises ``ReconciliationError`` when rows are missing anywhere, ``NightHeld``
     when the gate refuses; then what was published before stays.
@@ -42,35 +53,60 @@ def publish(stores: Stores, job: Job, run_id: str, progress: Progress = silent) 
     if run.status not in ("running", "failed", "held"):
         raise RunMissing(f"run {run_id}", found=f"status {run.status}", expected="a run that was scored")
     with recorded(stores, run_id):
-        summary = _load_and_reconcile(stores, job, run, progress)
+        _require_chunks(stores, run)
+        numbers = range(run.chunks)
+        summary = _reconciled(stores, run, loaded or load_run(stores, job, run, numbers, progress))
         _pass_gate(stores, job, run, summary)
         status = ledger.flip(stores.warehouse, run, summary.rows, stores.clock())
     return _after_flip(stores, job, ledger.get(stores.warehouse, run_id), status)
 
 
-def _load_and_reconcile(stores: Stores, job: Job, run: ledger.Run, progress: Progress) -> Summary:
-    """Load the run's predictions, invisible yet, and return their summary."""
+def load_run(stores: Stores, job: Job, run: ledger.Run, numbers: Iterable[int], progress: Progress = silent) -> Loaded:
+    """Load the predictions of a run's chunks, in the order of ``numbers``, in one transaction; they are invisible yet."""
+    began, digest, waits = monotonic(), RowsDigest(), _Waits(numbers)
+    predictions = _told(digest.through(_predictions(stores, run, waits)), progress)
+    rows = load(stores.warehouse, job, run, predictions, prediction_schema(job))
+    return Loaded(rows, digest.hexdigest(), monotonic() - began - waits.seconds)
+
+
+class _Waits:
+    """Gives chunk numbers on, and adds up the seconds that each was waited for."""
+
+    def __init__(self, numbers: Iterable[int]) -> None:
+        self._numbers = iter(numbers)
+        self.seconds = 0.0
+
+    def __iter__(self) -> Iterator[int]:
+        return self
+
+    def __next__(self) -> int:
+        began = monotonic()
+        try:
+            return next(self._numbers)
+        finally:
+            self.seconds += monotonic() - began
+
+
+def _reconciled(stores: Stores, run: ledger.Run, loaded: Loaded) -> Summary:
+    """Return the summary of the run's predictions, all of which are loaded; record what was counted."""
     began = monotonic()
-    folder = stores.lake.run_folder(job.name, run.night, run.run_id)
-    numbers = _chunk_numbers(stores, folder, run)
-    chunks = [stores.lake.read_json(f"{folder}/summary-{number:05d}.json") for number in numbers]
+    folder = stores.lake.run_folder(run.job, run.night, run.run_id)
+    chunks = [stores.lake.read_json(f"{folder}/summary-{number:05d}.json") for number in range(run.chunks)]
     summary = sum((Summary.from_dict(chunk["summary"]) for chunk in chunks), Summary())
-    digest = RowsDigest()
-    predictions = _told(digest.through(_predictions(stores, folder, len(chunks))), progress)
-    loaded = load(stores.warehouse, job, run, predictions, prediction_schema(job))
     scored = sum(chunk["rows"] for chunk in chunks)
-    _reconcile(run, scored, summary.rows, loaded)
+    _reconcile(run, scored, summary.rows, loaded.rows)
     total = (stores.clock() - run.started_at).total_seconds()
     ledger.record(
-        stores.warehouse, run.run_id, stage="publish", rows_scored=scored, rows_loaded=loaded,
-        predictions_hash=digest.hexdigest(), rows_per_second=run.rows_extracted / total if total > 0 else None,
-        seconds_score=sum(chunk["seconds"] for chunk in chunks), seconds_publish=monotonic() - began,
+        stores.warehouse, run.run_id, stage="publish", rows_scored=scored, rows_loaded=loaded.rows,
+        predictions_hash=loaded.predictions_hash, rows_per_second=run.rows_extracted / total if total > 0 else None,
+        seconds_score=sum(chunk["seconds"] for chunk in chunks), seconds_publish=loaded.seconds + monotonic() - began,
     )  # fmt: skip
     return summary
 
 
-def _chunk_numbers(stores: Stores, folder: str, run: ledger.Run) -> range:
-    """Return the run's chunk numbers; raises ``ReconciliationError`` that lists the chunks without predictions."""
+def _require_chunks(stores: Stores, run: ledger.Run) -> None:
+    """Raise ``ReconciliationError`` that lists the run's chunks without predictions, if there are any."""
+    folder = stores.lake.run_folder(run.job, run.night, run.run_id)
     numbers = range(run.chunks or 0)
     missing = [n for n in numbers if not stores.lake.exists(f"{folder}/summary-{n:05d}.json")]
     if missing or not numbers:
@@ -78,11 +114,11 @@ def _chunk_numbers(stores: Stores, folder: str, run: ledger.Run) -> range:
             f"run {run.run_id}", found=f"chunks {missing} of {len(numbers)} not scored", expected="every chunk scored",
             next_step="clear the score task of the run",
         )  # fmt: skip
-    return numbers
 
 
-def _predictions(stores: Stores, folder: str, chunks: int) -> Iterator[pa.RecordBatch]:
-    for number in range(chunks):
+def _predictions(stores: Stores, run: ledger.Run, numbers: Iterable[int]) -> Iterator[pa.RecordBatch]:
+    folder = stores.lake.run_folder(run.job, run.night, run.run_id)
+    for number in numbers:
         yield from stores.lake.batches(stores.lake.part(folder, "predictions", number))
 
 
@@ -157,7 +193,7 @@ def _write_current(stores: Stores, job: Job, run: ledger.Run, path: str) -> None
     }
     order = [*job.key, "night", *schema.names[len(job.key) :], "model_version", "run_id", "scored_at"]
     facts = {name: str(run.facts[name]) for name in ("job", "night", "run_id", "model_version", "predictions_hash")}
-    parts = _predictions(stores, stores.lake.run_folder(job.name, run.night, run.run_id), run.chunks)
+    parts = _predictions(stores, run, range(run.chunks))
     empty = stamped(pa.RecordBatch.from_pylist([], schema), constants, order)
     stores.lake.write(path, empty.schema, (stamped(batch, constants, order) for batch in parts), facts)
 

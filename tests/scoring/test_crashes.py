@@ -18,6 +18,7 @@ from tests.toy import NIGHT, ROWS
 # Where the child dies: the function it is about to call for the n-th time.
 POINTS = {
     "extract, first chunk written": ("scoring.nightly", "_write_chunk", 2),
+    "extract, last chunk, while the first are loaded": ("scoring.nightly", "_write_chunk", 4),
     "score, second chunk": ("scoring.nightly", "predict", 2),
     "load, rows sent and not committed": ("scoring.warehouse.load", "stamped", 3),
     "loaded, before the flip": ("scoring.publishing", "_pass_gate", 1),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -18,18 +21,21 @@ from scoring.errors import (
     ChampionMissing,
     EmptyNight,
     NightHeld,
+    Permanent,
     ReconciliationError,
     RegistryUnavailable,
     RunMissing,
     VersionMissing,
 )
+from scoring.lake import Part
 from scoring.nightly import Request, extract, run_night, score_chunk
-from scoring.publishing import Published, discard, publish, release
+from scoring.publishing import Published, discard, load_run, publish, release
 from scoring.score import to_frame
 from scoring.settings import HOME, child_environment
 from scoring.stores import contracted, open_stores
 from scoring.warehouse import ledger
 from scoring.warehouse.load import count_rows
+from scoring.warehouse.schema import ensure_month
 from tests import toy as make
 from tests.conftest import Toy
 from tests.toy import NIGHT, ROWS
@@ -221,6 +227,87 @@ def test_a_run_that_hung_does_not_replace_a_later_one(toy: Toy) -> None:
     assert release(toy.stores, toy.job, hung.run_id).status == "published"
     assert {row[0] for row in shown(toy, "run_id")} == {hung.run_id}
     assert toy.stores.lake.facts(later.lake_object)["run_id"] == hung.run_id
+
+
+def blocked(toy: Toy, asked: Request, part: Part, chunk: int) -> str:
+    """Put a folder where one of the run's files is to appear, so that writing it fails."""
+    lake = toy.stores.lake
+    path = lake.part(lake.run_folder(toy.job.name, asked.night, asked.run_id), part, chunk)
+    (Path(path) / "in the way").mkdir(parents=True)
+    return path
+
+
+@pytest.mark.parametrize("chunk", [0, 2, 3])
+@pytest.mark.parametrize("part", ["features", "predictions"])
+@pytest.mark.timeout(60)
+def test_chunk_that_fails_ends_the_run_with_its_own_error_and_loads_nothing(toy: Toy, part: Part, chunk: int) -> None:
+    asked = request()
+    path = blocked(toy, asked, part, chunk)
+    with pytest.raises(OSError, match=re.escape(path)):
+        run_night(toy.stores, toy.job, asked)
+    found = ledger.get(toy.stores.warehouse, asked.run_id)
+    assert found.status == "failed" and path in found.reason and found.rows_loaded is None
+    assert count_rows(toy.stores.warehouse, toy.job, found) == 0 and shown(toy) == []
+    assert run(toy).status == "published"
+
+
+@pytest.mark.timeout(60)
+def test_load_that_fails_midway_ends_the_run_with_its_error_and_loads_nothing(toy: Toy) -> None:
+    table = f"{toy.job.name}_predictions_history"
+    ensure_month(toy.stores.warehouse, toy.job, NIGHT)
+    warehouse = toy.stores.warehouse.url
+    make.execute(warehouse, f"alter table {table} add constraint low check (id <> 150)")
+    asked = request()
+    with pytest.raises(Permanent, match='violates check constraint "low"'):
+        run_night(toy.stores, toy.job, asked)
+    found = ledger.get(toy.stores.warehouse, asked.run_id)
+    assert found.status == "failed" and 'check constraint "low"' in found.reason
+    assert count_rows(toy.stores.warehouse, toy.job, found) == 0 and shown(toy) == []
+    make.execute(warehouse, f"alter table {table} drop constraint low")
+    assert publish(toy.stores, toy.job, asked.run_id).status == "published"
+    assert shown(toy) == expected(toy)
+
+
+def test_chunks_are_loaded_while_later_ones_are_extracted(toy: Toy) -> None:
+    """The last chunk is extracted only once rows of the first were sent, which a publish after all of them could not do."""
+    sent = threading.Event()
+    extracted: list[bool] = []
+
+    def told(stage: str, rows: int) -> None:
+        if stage == "publish":
+            sent.set()
+        if stage == "extract":
+            extracted.append(len(extracted) < 2 or sent.wait(30))
+
+    done = run_night(toy.stores, toy.job, request(), told)
+    assert (done.status, extracted) == ("published", [True] * 4)
+    assert shown(toy) == expected(toy)
+
+
+def test_run_and_tasks_give_the_same_rows_and_facts(toy: Toy) -> None:
+    begun = extract(toy.stores, toy.job, request())
+    for chunk in range(begun.chunks):
+        score_chunk(toy.stores, toy.job, begun.run_id, chunk)
+    publish(toy.stores, toy.job, begun.run_id)
+    one, two = (ledger.get(toy.stores.warehouse, run_id) for run_id in (begun.run_id, run(toy).run_id))
+    for fact in ("rows_scored", "rows_loaded", "predictions_hash", "snapshot_hash", "chunks", "stage"):
+        assert one.facts[fact] == two.facts[fact], fact
+
+
+def test_seconds_of_publishing_do_not_count_waiting_for_chunks(toy: Toy) -> None:
+    begun = extract(toy.stores, toy.job, request())
+    for chunk in range(begun.chunks):
+        score_chunk(toy.stores, toy.job, begun.run_id, chunk)
+    found = ledger.get(toy.stores.warehouse, begun.run_id)
+
+    def slowly() -> Iterator[int]:
+        for number in range(found.chunks):
+            time.sleep(0.5)
+            yield number
+
+    began = time.monotonic()
+    done = load_run(toy.stores, toy.job, found, slowly())
+    assert done.rows == ROWS and 0 < done.seconds <= time.monotonic() - began - 2
 
 
 def test_missing_chunk_stops_publishing(toy: Toy) -> None:

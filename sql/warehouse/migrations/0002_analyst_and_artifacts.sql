@@ -26,3 +26,5 @@ $$;
 alter table model_promotions add column model_sha256 text, add column model_uri text;
 comment on column model_promotions.model_sha256 is 'sha256 of the promoted artifact; null in rows older than the column';
 comment on column model_promotions.model_uri is 'Folder of the version''s files; null in rows older than the column';
+
+comment on column scoring_runs.seconds_publish is 'Seconds spent loading and comparing counts, waiting for chunks not included';

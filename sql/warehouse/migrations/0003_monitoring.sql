@@ -86,7 +86,7 @@ create table performance_results (
 );
 comment on table performance_results is 'Performance of a published night, as far as its labels were known at the end of another';
 comment on column performance_results.known_at is 'Night at whose end these labels were known; a new row only when they changed';
-comment on column performance_results.metrics is 'Per metric: value, low, high (95 % bootstrap interval over rows)';
+comment on column performance_results.metrics is 'Per metric: value, low, high (95 percent bootstrap interval over rows)';
 comment on column performance_results.rolling is 'The same over the last 7 and 28 measured nights (interval over nights)';
 comment on column performance_results.sums is 'Sums that add up over nights';
 
