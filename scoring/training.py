@@ -217,7 +217,8 @@ def _write_reference(folder: Path, job: Job, fitted: _Fitted, rows: Rows) -> Non
 def _out_of_fold(job: Job, pipeline: Any, table: pa.Table) -> pa.Table:
     """Return a prediction per row by a pipeline that was fitted without the row's stretch of nights, where that can be."""
     nights = table.column(NIGHT).to_pylist()
-    fold = np.array([(folds := fold_of(sorted(set(nights)), FOLDS))[night] for night in nights])
+    folds = fold_of(sorted(set(nights)), FOLDS)
+    fold = np.array([folds[night] for night in nights])
     parts, places = [], []
     for number in sorted(set(folds.values())):
         place = np.flatnonzero(fold == number)
