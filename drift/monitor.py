@@ -76,10 +76,20 @@ def published_run(stores: Stores, job: Job, night: date) -> Run:
 
 
 def night_of_run(stores: Stores, job: Job, run: Run) -> Night:
-    """Return what is compared of a run: the merged profiles of its chunks, and its quarantine by column."""
+    """Return what is compared of a run: the merged profiles of its chunks, and its quarantine by column.
+
+    Raises ``RunMissing`` for a run without profiles.
+    """
     folder = stores.lake.run_folder(job.name, run.night, run.run_id)
-    chunks = [stores.lake.read_json(f"{folder}/profile-{number:05d}.json") for number in range(run.chunks or 0)]
-    return Night(merged(Profile.from_dict(chunk) for chunk in chunks), by_column(run.quarantine_reasons or {}))
+    paths = [f"{folder}/profile-{number:05d}.json" for number in range(run.chunks or 0)]
+    missing = sum(not stores.lake.exists(path) for path in paths)
+    if missing:
+        raise RunMissing(
+            f"profiles of run {run.run_id}", found=f"{missing} of {len(paths)} chunks have none", expected="one per chunk",
+            next_step=f"score the night again: python -m scoring run {job.name} --night {run.night}",
+        )  # fmt: skip
+    chunks = (Profile.from_dict(stores.lake.read_json(path)) for path in paths)
+    return Night(merged(chunks), by_column(run.quarantine_reasons or {}))
 
 
 def past_of(stores: Stores, span: Span, version: int) -> list[Past]:
