@@ -24,6 +24,8 @@ from scoring.warehouse import ledger, monitoring
 from scoring.warehouse.ledger import Run
 from scoring.warehouse.monitoring import Span
 
+REVISITED = 7
+"""Nights after maturity in which late and corrected labels are looked for; later ones are measured on demand."""
 SCORED = ("published", "held", "superseded")
 Reporter = Callable[[Stores, Job, Run], tuple[str | None, str | None]]
 """Makes the page of a judged run; returns its path below the lake and what it lacks, or None and why there is none."""
@@ -166,14 +168,18 @@ def measure(
 ) -> list[date]:
     """Measure published nights whose labels have matured by the end of night ``known_at``; return those measured.
 
-    Nights of the last 28 are looked at, or those from ``first`` on. A night whose labels and run are the ones that
-    were measured before keeps its row; late or corrected labels give it a new one.
+    Looked at are the nights that matured in the last week and those of the last 28 that have no measurement yet, or
+    all from ``first`` on. A night whose labels and run are the ones that were measured before keeps its row; late or
+    corrected labels give it a new one.
     """
     last = known_at - timedelta(days=job.label.delay_days)
     earliest = first or last - timedelta(days=job.retraining.performance_nights - 1)
+    span = Span(job.name, earliest, known_at)
+    known = {row["night"] for row in monitoring.performance(stores.warehouse, span, known_at)}
+    settled = {night for night in known if night <= last - timedelta(days=REVISITED)} if first is None else set()
     shown = ledger.published(stores.warehouse, job.name)
     measured = []
-    for night in (night for night in shown if earliest <= night <= last):
+    for night in (night for night in shown if earliest <= night <= last and night not in settled):
         run = ledger.get(stores.warehouse, shown[night])
         if _measure_night(stores, job, run, known_at):
             measured.append(night)
