@@ -77,5 +77,7 @@ class Limits(Strict):
     retries: int = Field(default=3, ge=0, le=20)
     retry_delay_seconds: int = Field(default=60, ge=0)
     task_timeout_minutes: int = Field(default=60, ge=1)
+    late_after_minutes: int | None = Field(default=180, ge=1)
+    """Minutes after which a scheduled night that is not finished is late; null for never."""
     parallel_nights: int = Field(default=2, ge=1)
     parallel_chunks: int = Field(default=2, ge=1)
