@@ -62,14 +62,9 @@ def nightly_dag(job: Job) -> DAG:
         chunks: Any = extract()
         published = publish(chunks["run_id"])
         # Held nights are judged too; without a publication performance and decide do not run, and the run stays red.
-        drift = monitoring.DriftOperator(
-            task_id="drift", job=job, scoring_run=chunks["run_id"], trigger_rule=TriggerRule.ALL_DONE
-        )
-        (
-            score.partial(scoring_run=chunks["run_id"]).expand(chunk=chunks)
-            >> published
-            >> [drift, measured := performance()]
-        )
+        drift = monitoring.DriftOperator(task_id="drift", job=job, trigger_rule=TriggerRule.ALL_DONE)
+        measured = performance()
+        score.partial(scoring_run=chunks["run_id"]).expand(chunk=chunks) >> published >> [drift, measured]
         retrain = TriggerDagRunOperator(task_id="retrain", **monitoring.trigger_arguments(job))
         [drift, measured] >> decide(chunks["run_id"]) >> retrain
     return dag

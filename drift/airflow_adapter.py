@@ -26,14 +26,12 @@ class DriftReportLink(BaseOperatorLink):
 class DriftOperator(BaseOperator):
     """Judges a scored night and makes its page; runs for held nights too, and is skipped when nothing was scored."""
 
-    template_fields = ("scoring_run",)
     operator_extra_links = (DriftReportLink(),)
 
-    def __init__(self, *, job: Job, scoring_run: Any, **kwargs: Any) -> None:
-        """Judge the ledger's run ``scoring_run`` of ``job``."""
+    def __init__(self, *, job: Job, **kwargs: Any) -> None:
+        """Judge the run of ``job`` that the task ``extract`` began."""
         super().__init__(**kwargs)
         self.job = job
-        self.scoring_run = scoring_run
 
     def execute(self, context: Any) -> dict[str, Any]:
         """Return verdict, reasons and page."""
@@ -42,7 +40,10 @@ class DriftOperator(BaseOperator):
         from scoring.warehouse import ledger
 
         stores = adapter.current_stores()
-        run = ledger.get(stores.warehouse, self.scoring_run, self.job.name) if self.scoring_run else None
+        run_id = context["ti"].xcom_pull(
+            task_ids="extract", key="run_id"
+        )  # none when the extract failed or was skipped
+        run = ledger.get(stores.warehouse, run_id, self.job.name) if run_id else None
         if run is None or run.status not in monitor.SCORED:
             raise AirflowSkipException("the night was not scored, so there is nothing to compare")
         watched = monitor.watch(stores, self.job, run.run_id, write_report)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
-from types import SimpleNamespace
 from typing import Any
 
 from airflow.configuration import conf
 from airflow.sdk import BaseNotifier, CronPartitionTimetable, Param, get_current_context
-from airflow.sdk.definitions.callback import SyncCallback
-from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryRule
 from airflow.sdk.exceptions import AirflowSkipException
 
@@ -40,7 +37,6 @@ def dag_arguments(job: Job) -> dict[str, Any]:
         "description": job.description,
         "params": _params(),
         "default_args": {**task_arguments(job), "on_failure_callback": FailureAlert(job.name)},
-        "deadline": _deadline(job),
     }
 
 
@@ -99,21 +95,26 @@ class FailureAlert(BaseNotifier):
         alert(self.job, context, kind, f"{task}: {type(error).__name__}: {error}")
 
 
-def alert_late(context: Mapping[str, Any]) -> None:
-    """Tell the receivers of alerts that a night is not finished in time; Airflow calls this at the DAG's deadline."""
-    run = SimpleNamespace(**context["dag_run"])
-    job = str(run.dag_id).removesuffix("_nightly")
-    params = getattr(run, "conf", None) or {}
-    alert(job, {"dag_run": run, "params": params}, "late", "the night is not finished in time")
+def late_nights(jobs: Sequence[Job]) -> list[str]:
+    """Alert about every job whose last night is not published in time; return them, a line each."""
+    from scoring.alerts import late
+
+    stores = current_stores()
+    found = [(job, night) for job in jobs if (night := late(stores, job)) is not None]
+    for job, night in found:
+        _send(job.name, night, "late", f"not published {job.limits.late_after_minutes} minutes after its end")
+    return [f"{job.name}: night {night}" for job, night in found]
 
 
 def alert(job: str, context: Mapping[str, Any], kind: Any, message: str) -> None:
     """Send an alert about a run's night; nothing in a backfill, and a receiver that fails is only logged."""
+    if run_type(context) != "backfill":
+        _send(job, night_of(context), kind, message)
+
+
+def _send(job: str, night: date, kind: Any, message: str) -> None:
     from scoring.alerts import Alert, send
 
-    if run_type(context) == "backfill":
-        return
-    night = night_of(context)
     link = f"{conf.get('api', 'base_url').rstrip('/')}/nightshift/jobs/{job}/nights/{night}"
     try:
         send(current_stores(), Alert(job, night, kind, message, link))
@@ -125,17 +126,6 @@ def run_type(context: Mapping[str, Any]) -> str:
     """Return how a run came about: scheduled, manual, backfill …"""
     kind = context["dag_run"].run_type
     return str(getattr(kind, "value", kind))
-
-
-def _deadline(job: Job) -> DeadlineAlert | None:
-    minutes = job.limits.late_after_minutes
-    if minutes is None:
-        return None
-    return DeadlineAlert(
-        reference=DeadlineReference.DAGRUN_QUEUED_AT,
-        interval=timedelta(minutes=minutes),
-        callback=SyncCallback("scoring.airflow_adapter.alert_late"),
-    )
 
 
 def extract(job: Job) -> list[dict[str, int]]:

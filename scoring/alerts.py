@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 import apprise
 
 from scoring.errors import AlertNotSent
+from scoring.job import Job
 from scoring.stores import Stores
-from scoring.warehouse import monitoring
+from scoring.warehouse import ledger, monitoring
 
 Kind = Literal["drift", "held", "failed", "late"]
 
@@ -33,6 +35,22 @@ class Alert:
         'flights, night 2013-04-01, held: 10 rows scored http://127.0.0.1:8080/x'
         """
         return f"{self.job}, night {self.night}, {self.kind}: {' '.join(self.message.split())} {self.link}"
+
+
+def late(stores: Stores, job: Job) -> date | None:
+    """Return the job's last night if it is not published although its time is up; None if all is well.
+
+    Nights that ended more than a week ago are history: nobody is alarmed about them.
+    """
+    minutes, zone = job.limits.late_after_minutes, ZoneInfo(job.schedule.timezone)
+    if minutes is None:
+        return None
+    night = (stores.clock() - timedelta(minutes=minutes)).astimezone(zone).date() - timedelta(days=1)
+    last = job.schedule.last_night
+    if night < job.schedule.first_night or (last is not None and last < night - timedelta(days=7)):
+        return None
+    night = min(night, last or night)
+    return None if night in ledger.published(stores.warehouse, job.name, night) else night
 
 
 def send(stores: Stores, alert: Alert) -> bool:
