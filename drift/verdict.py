@@ -186,20 +186,26 @@ def _with_fault(
         return replace(result, fault="no rows tonight")
     if counts is None:
         return replace(result, fault="the column is missing")
-    fault = _fault_of(counts, usual, any(past.columns[name].constant for past in baseline.nights))
+    fault = _fault_of(counts, usual)
+    if fault is None and result.role != "seasonal":  # one night of weather may be the hottest, or the same all day
+        fault = _degenerate(counts, usual, any(past.columns[name].constant for past in baseline.nights))
     return replace(result, fault=fault)
 
 
-def _fault_of(counts: Counts, usual: Counts, ever_constant: bool) -> str | None:
+def _fault_of(counts: Counts, usual: Counts) -> str | None:
     if usual.present and counts.nulls == counts.rows:
         return f"all {counts.rows:,} values are null; {usual.nulls / max(usual.rows, 1):.1%} are in the baseline"
     if counts.wrong > 0.01 * counts.rows:
         return f"{counts.wrong:,} of {counts.rows:,} values are not finite or of another type than at training"
+    return None
+
+
+def _degenerate(counts: Counts, usual: Counts, ever_constant: bool) -> str | None:
     if counts.constant and not ever_constant and counts.present >= _CONSTANT_ROWS:
         return f"all {counts.present:,} values are the same one; no night of the baseline was so"
     if None in (counts.low, counts.high, usual.low, usual.high):
         return None
-    if counts.low > usual.high or counts.high < usual.low:  # type: ignore[operator]
+    if counts.low > usual.high + usual.sd or counts.high < usual.low - usual.sd:  # type: ignore[operator]
         return "every value lies outside the range of the baseline"
     return None
 
