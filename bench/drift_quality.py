@@ -22,8 +22,9 @@ import pyarrow as pa
 
 from bench import drift_runs
 from bench.default_rules import RULES, difference_from_evidently, side_of
+from bench.drift_faults import faults_of
 from bench.drift_runs import HORIZON, Found, Judged, World, counted, lasting
-from bench.drift_streams import REFERENCE_NIGHTS, Stream, faults_of, flights, made_up
+from bench.drift_streams import REFERENCE_NIGHTS, Stream, flights, made_up
 from bench.end_to_end import own_settings
 from drift import calibration, timeline
 from scoring import embedded
@@ -261,7 +262,7 @@ def _measured(settings: Any, asked: argparse.Namespace, began: float) -> Line:
     _say("flights read and predicted", began)
     made_up_streams = [made_up("quiet", 0.0), made_up("seasonal", 0.2)]
     if not asked.quick:
-        made_up_streams.append(made_up("strongly seasonal", 0.5))
+        made_up_streams.append(made_up("strongly_seasonal", 0.5))
     benchmark = Benchmark([stream, *made_up_streams], asked.quick, began)
     agreement = _agreement(stream)
     sizes = [1_000, 100_000] if asked.quick or asked.skip_large else [1_000, 100_000, 1_000_000]

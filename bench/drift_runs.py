@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from bench import default_rules
 from bench.default_rules import RULES, Scores, Side
-from bench.drift_streams import REFERENCE_NIGHTS, Fault, Stream, resampled
+from bench.drift_faults import Fault
+from bench.drift_streams import REFERENCE_NIGHTS, Stream, resampled
 from drift.timeline import Past, Reference, verdict_on
 from drift.verdict import Baseline, Night, Verdict, judge, roles_of
 from scoring.profile import PREDICTION, Profile
