@@ -34,6 +34,8 @@ from scoring.settings import HOME
 FAR = 6
 """Every sixth start of a fault is followed for 14 nights, the others for three."""
 SIZES = (300, 1_000, 10_000, 100_000)
+STARTS = {300: 60, 10_000: 40}
+"""Nights on which a fault begins, by rows of a night; 20 for other sizes."""
 BLIZZARD = {date(2013, 2, 8), date(2013, 2, 9)}
 NATURAL = "own"
 Line = dict[str, Any]
@@ -96,7 +98,7 @@ class Benchmark:
 
     def _detect(self, world: World) -> None:
         last = len(world.days) - HORIZON
-        wanted = 5 if self.quick else 30 if world.size == SIZES[-1] else 60
+        wanted = 5 if self.quick else STARTS.get(world.size or 0, 20)
         if world.size is None:
             starts = world.days[REFERENCE_NIGHTS + 1 : last : max((last - REFERENCE_NIGHTS) // 12, 1)]
             some = [one for one in faults_of(world.stream) if "× 1.1" in one.what or one.aim != "mild"]

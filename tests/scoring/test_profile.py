@@ -135,3 +135,9 @@ def test_mean_and_sd():
     assert counts.mean == pytest.approx(2)
     assert counts.sd == pytest.approx(np.std([1, 2, 3]))
     assert (Counts((0,)).mean, Counts((0,)).sd, Counts((0,)).constant) == (0, 0, False)
+
+
+def test_a_value_on_an_edge_belongs_to_the_bin_above_it():
+    for name in ("few", "many"):
+        for place, edge in enumerate(BINS[name].edges):
+            assert Counts.of(pa.array([edge]), BINS[name]).bins[place + 1] == 1
