@@ -192,7 +192,7 @@ def constants() -> list[tuple[str, Any, str]]:
         ("monitor.persistence", "2 of 3", first), ("drift.timeline.BROKEN_SCORE", timeline.BROKEN_SCORE, first),
         ("share quarantined that is unusual", calibration.FLOORS["nulls"], "that of nulls; faults in the made-up streams"),
         ("chance of shape", "Poisson counts per bin", "theory; multinomial draws and Q1 nights of 300 rows"),
-        ("an unusual night is no example", "while persistence counts it", "made-up streams; 7 nights were seen to alarm in April"),
+        ("an unusual night is no example", "while persistence counts it", "made-up streams; 7 nights seen to alarm in April"),
         ("all others", "", "not chosen on April to December"),
     ]  # fmt: skip
 
