@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from drift.calibration import Measured, calibrate
+import numpy as np
+
+from drift.calibration import FLOORS, NOISE, Measured, calibrate
 from drift.distance import MEANING, NULLS, SHAPE, SHIFT, UNSEEN
 from scoring.job import Job, Role
 from scoring.policies import Monitor
@@ -23,7 +25,8 @@ WORDS = {
     QUARANTINED: "rows were quarantined because of it",
 }
 MEANINGS = {**MEANING, QUARANTINED: "share of rows that were quarantined because of the column"}
-_QUARANTINE_UNUSUAL = 0.02
+_QUARANTINE_UNUSUAL = FLOORS[NULLS]
+"""A null in a column that may have none is quarantined: it weighs what a null weighs elsewhere."""
 _CONSTANT_ROWS = 30
 
 
@@ -155,10 +158,12 @@ def judge(
 
 def _column(name: str, role: Role, night: Night, measured: list[Measured], baseline: Baseline) -> ColumnResult:
     """Return the column's most unusual signal."""
-    share = night.quarantined.get(name, 0) / max(night.extracted, 1)
-    usual = baseline.quarantined.get(name, 0.0)
-    beyond = max(share - usual, 0.0) / _QUARANTINE_UNUSUAL
-    signals = [*measured, Measured(name, QUARANTINED, share, usual + _QUARANTINE_UNUSUAL, beyond, 0.0)]
+    rows = max(night.extracted, 1)
+    share, usual = night.quarantined.get(name, 0) / rows, baseline.quarantined.get(name, 0.0)
+    chance = max(usual, 1 / rows) / rows
+    tolerance = float(np.sqrt(_QUARANTINE_UNUSUAL**2 + NOISE**2 * chance))
+    beyond = max(share - usual, 0.0) / tolerance
+    signals = [*measured, Measured(name, QUARANTINED, share, usual + tolerance, beyond, 0.0)]
     worst = max(signals, key=lambda one: one.ratio)
     shown = {one.signal: _as_shown(one) for one in signals}
     weight = baseline.weights.get(name, 0.0)
