@@ -17,6 +17,8 @@ from scoring.profile import Bins, Profile
 
 FLOORS = {SHAPE: 0.002, SHIFT: 0.05, NULLS: 0.01, UNSEEN: 0.005}
 """The least excess that can be unusual, whatever the nights were like; ``shape`` in bits."""
+NEW_VALUES = 0.05
+"""That of ``unseen`` in a number column: numbers go on to take values they never had; a new unit gives them in bulk."""
 NOISE = 3.0
 """How many standard deviations of chance a small night may add."""
 
@@ -80,7 +82,9 @@ class Calibration:
     def thresholds(self) -> dict[tuple[str, str], Threshold]:
         """Return the threshold of every column and signal: the largest excess of any baseline night, with a floor."""
         return {
-            (name, signal): Threshold(_reach(one.excess, self._few, FLOORS[signal]), float(np.median(one.spread)))
+            (name, signal): Threshold(
+                _reach(one.excess, self._few, self._floor(name, signal)), float(np.median(one.spread))
+            )
             for (name, signal), one in self._past.items()
         }
 
@@ -94,9 +98,12 @@ class Calibration:
         largest = np.zeros(1)
         for (name, signal), one in self._past.items():
             if name in self.watched:
-                allowed = np.maximum(_largest_of_others(one.excess) * self._few, FLOORS[signal])
+                allowed = np.maximum(_largest_of_others(one.excess) * self._few, self._floor(name, signal))
                 largest = np.maximum(largest, one.excess / allowed)
         return float(np.clip(np.quantile(largest, 0.97, method="higher"), 1.0, 1.5))
+
+    def _floor(self, name: str, signal: str) -> float:
+        return NEW_VALUES if signal == UNSEEN and self.bins[name].kind == "number" else FLOORS[signal]
 
     @property
     def _few(self) -> float:

@@ -16,7 +16,7 @@ PREDICTION = "prediction"
 """Profiled like a feature: the probability (binary), the class (multiclass) or the value (regression)."""
 GRID = "probability_grid"
 """The probability on a hundred equal bins: what the estimate of performance without labels is made of."""
-FEW = 1024
+FEW = 256
 """A number column with at most this many distinct values in the reference remembers each of them."""
 LEVELS = 500
 """A category column remembers this many levels, the most frequent ones; others it knew share one bin."""
