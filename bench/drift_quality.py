@@ -27,7 +27,7 @@ from bench.drift_runs import HORIZON, Found, Judged, World, counted, lasting
 from bench.drift_streams import REFERENCE_NIGHTS, Stream, flights, made_up
 from bench.end_to_end import own_settings
 from drift import calibration, timeline
-from scoring import embedded
+from scoring import embedded, profile
 from scoring.console import table
 from scoring.settings import HOME
 
@@ -192,6 +192,10 @@ def constants() -> list[tuple[str, Any, str]]:
         ("monitor.persistence", "2 of 3", first), ("drift.timeline.BROKEN_SCORE", timeline.BROKEN_SCORE, first),
         ("share quarantined that is unusual", calibration.FLOORS["nulls"], "that of nulls; faults in the made-up streams"),
         ("chance of shape", "Poisson counts per bin", "theory; multinomial draws and Q1 nights of 300 rows"),
+        (
+            "never-seen values of numbers", f"{calibration.NEW_VALUES:g} of rows, columns of at most {profile.FEW} values",
+            "argued, after April's new departure minutes had alarmed with 0.005 and 1024: not untouched by April to December",
+        ),
         ("an unusual night is no example", "while persistence counts it", "made-up streams; 7 nights seen to alarm in April"),
         ("all others", "", "not chosen on April to December"),
     ]  # fmt: skip
