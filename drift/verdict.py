@@ -160,11 +160,18 @@ def _column(name: str, role: Role, night: Night, measured: list[Measured], basel
     beyond = max(share - usual, 0.0) / _QUARANTINE_UNUSUAL
     signals = [*measured, Measured(name, QUARANTINED, share, usual + _QUARANTINE_UNUSUAL, beyond, 0.0)]
     worst = max(signals, key=lambda one: one.ratio)
-    value, threshold = worst.value, worst.threshold
-    if worst.signal == SHAPE:
-        value, threshold = value**0.5, threshold**0.5
+    shown = {one.signal: _as_shown(one) for one in signals}
+    value, threshold = shown[worst.signal]
     weight = baseline.weights.get(name, 0.0)
-    return ColumnResult(name, role, weight, "ok", worst.signal, value, threshold, min(worst.ratio, 999.0), worst.beyond)
+    ratio = min(worst.ratio, 999.0)
+    return ColumnResult(name, role, weight, "ok", worst.signal, value, threshold, ratio, worst.beyond, signals=shown)
+
+
+def _as_shown(one: Measured) -> tuple[float, float]:
+    """Return a signal's distance, and above which it is unusual; of a divergence the root, which is the distance."""
+    if one.signal == SHAPE:
+        return one.value**0.5, one.threshold**0.5
+    return one.value, one.threshold
 
 
 def _with_fault(
