@@ -57,8 +57,9 @@ class Metric:
 
     @property
     def unit(self) -> str:
-        """Return the unit."""
-        return UNITS.get(self.name, "")
+        """Return the unit, as it stands after the number."""
+        unit = UNITS.get(self.name, "")
+        return {"0 to 1": "on a scale from 0 to 1", "share": "as a share"}.get(unit, unit)
 
     @property
     def better(self) -> str:

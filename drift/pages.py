@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -12,7 +13,6 @@ from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from drift.distance import SHAPE, SHIFT
 from drift.night_grid import STATES
@@ -23,11 +23,14 @@ _ASSET = re.compile(r"assets/evidently-[0-9a-f]{16}\.(?P<kind>js|css)", re.ASCII
 _TYPES = {"js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8"}
 _OUTWARD = "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 REPORT_POLICY = (
-    "sandbox allow-scripts allow-downloads; default-src 'none'; script-src 'self' 'unsafe-inline'; "
-    "style-src 'self' 'unsafe-inline'; font-src data:; img-src data: blob:; " + _OUTWARD
+    "sandbox allow-scripts allow-downloads; default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+    "font-src data:; img-src data: blob:; " + _OUTWARD
 )
 """Evidently's page has scripts and styles in it. It holds what the data said, so it gets an origin of its own: even a
 script that came in through a category's name can neither ask anything outside nor act as the person who looks."""
+_REFERENCE = re.compile(
+    r'<script src="\.\./\.\./(?P<script>assets/[^"]+)"></script>|<link rel="stylesheet" href="\.\./\.\./(?P<style>assets/[^"]+)">'
+)
 HTML = "text/html; charset=utf-8"
 
 
@@ -102,7 +105,7 @@ def _environment() -> Environment:
         "segment": segment,
     }  # fmt: skip
     made.globals["states"] = STATES
-    made.globals["style"] = Markup(_style())
+    made.globals["style"] = _style()
     return made
 
 
@@ -122,6 +125,22 @@ def render(template: str, home: str, view: dict[str, Any]) -> str:
     """Return a page; ``home`` is the URL path of the pages, such as ``/nightshift``."""
     places = {"home": home, "airflow": home.removesuffix("/nightshift"), "framed": False}
     return _environment().get_template(f"{template}.html").render({**places, **view})
+
+
+def whole_report(content: str, read: Callable[[str], str]) -> str:
+    """Return an Evidently page with the files that it shares with others in it; ``read`` gives their content.
+
+    A page with an origin of its own sends no login with what it asks for, so it must not have to ask.
+    """
+
+    def filled(part: re.Match[str]) -> str:
+        path = part["script"] or part["style"]
+        if report_file(path) is None:
+            return part[0]
+        kind = "script" if part["script"] else "style"
+        return f"<{kind}>{read(path)}</{kind}>"
+
+    return _REFERENCE.sub(filled, content)
 
 
 def report_file(path: str) -> tuple[str | None, str] | None:

@@ -100,14 +100,15 @@ def report(path: str, readable: Readable, read: PlacesDep) -> Response:
     known = pages.report_file(path)
     if known is None or known[0] not in (None, *readable):
         raise HTTPException(404, "There is no such report.")
+
+    def content(below: str) -> str:
+        return read.lake.read_text(read.lake.below(f"reports/{below}"))
+
     try:
-        content = read.lake.read_text(read.lake.below(f"reports/{path}"))
+        whole = content(path) if known[0] is None else pages.whole_report(content(path), content)
     except FileNotFoundError:
         raise HTTPException(404, "There is no such report, or it is too old and was removed.") from None
-    headers = _headers(pages.REPORT_POLICY)
-    if known[0] is None:  # named by its content
-        headers["Cache-Control"] = "private, max-age=31536000, immutable"
-    return Response(content, headers={**headers, "Content-Type": known[1]})
+    return Response(whole, headers={**_headers(pages.REPORT_POLICY), "Content-Type": known[1]})
 
 
 @app.exception_handler(HTTPException)
