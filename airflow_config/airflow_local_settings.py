@@ -9,6 +9,7 @@ if {"scheduler", "worker"} & set(sys.argv):
 
     quiet_telemetry()
 
+    import evidently.presets  # noqa: F401
     import mlflow.tracking  # noqa: F401
     import pandas  # noqa: F401
     import pyarrow.parquet  # noqa: F401

@@ -1,8 +1,9 @@
 """
 ### One night, scored exactly once
 
-`extract → score (one task per chunk) → publish`. One run is one night: its **partition key** is the calendar day in
-the job's timezone. Running a night again is always safe: it makes a new attempt, and the views switch to it in one step.
+`extract → score (one task per chunk) → publish → drift, performance → decide → retrain`. One run is one night: its
+**partition key** is the calendar day in the job's timezone. Running a night again is always safe: it makes a new
+attempt, and the views switch to it in one step. In a backfill nothing alarms and nothing is retrained.
 
 | you see | it means | do |
 |---|---|---|
@@ -11,6 +12,9 @@ the job's timezone. Running a night again is always safe: it makes a new attempt
 | `extract` retrying, *SourceUnavailable* | the source does not answer | wait |
 | `score` red, *ArtifactMismatch*, *GoldenRowsMismatch* | the model's file or a library changed | restore it, or train again |
 | `publish` red, *NightHeld* | the gate refused; what was published before stays | `python -m scoring release` or `discard` |
+| `drift` or `performance` red | monitoring failed; the publication stands | read the message, clear the task |
+| `drift` green, verdict *alert* | the night is unusual, or broken | the Nightshift page of the night says what and how much |
+| `retrain` ran | the governor decided so; its reason is on the page | look at the challenger, promote it or not |
 | a night is missing | it was never run | Trigger → Backfill, from and to that night |
 | a night is wrong | its source was corrected later | Backfill with *All Runs* |
 
@@ -21,8 +25,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.sdk import DAG, task
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.sdk import DAG, TriggerRule, task
 
+from drift import airflow_adapter as monitoring
 from scoring import airflow_adapter as adapter
 from scoring.errors import JobFileError
 from scoring.job import Job, load_jobs
@@ -45,9 +51,22 @@ def nightly_dag(job: Job) -> DAG:
         def publish(scoring_run: str) -> dict[str, Any]:
             return adapter.publish(job, scoring_run)
 
+        @task
+        def performance() -> list[str]:
+            return monitoring.performance(job)
+
+        @task.short_circuit
+        def decide(scoring_run: str) -> bool:
+            return monitoring.decide(job, scoring_run)
+
         chunks: Any = extract()
-        score.partial(scoring_run=chunks["run_id"]).expand(chunk=chunks) >> publish(chunks["run_id"])
-        # Here drift, performance and decide join, after publish; their failure never touches the publication.
+        published = publish(chunks["run_id"])
+        # Held nights are judged too; without a publication performance and decide do not run, and the run stays red.
+        drift = monitoring.DriftOperator(task_id="drift", job=job, trigger_rule=TriggerRule.ALL_DONE)
+        measured = performance()
+        score.partial(scoring_run=chunks["run_id"]).expand(chunk=chunks) >> published >> [drift, measured]
+        retrain = TriggerDagRunOperator(task_id="retrain", **monitoring.trigger_arguments(job))
+        [drift, measured] >> decide(chunks["run_id"]) >> retrain
     return dag
 
 

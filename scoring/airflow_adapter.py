@@ -1,17 +1,19 @@
-"""Airflow's context → night, request and stores; the timetable, retry policy and parameters of a nightly DAG."""
+"""Airflow's context → night, request and stores; the timetable, retry policy, alerts and parameters of a nightly DAG."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from airflow.sdk import CronPartitionTimetable, Param, get_current_context
+from airflow.configuration import conf
+from airflow.sdk import BaseNotifier, CronPartitionTimetable, Param, get_current_context
 from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryRule
 from airflow.sdk.exceptions import AirflowSkipException
 
-from scoring.errors import EmptyNight, NightError, Permanent, Retryable
+from scoring.errors import AlertNotSent, EmptyNight, NightError, NightHeld, Permanent, Retryable
 from scoring.interval import DataInterval, parse_night
 from scoring.job import Job
 from scoring.settings import load_settings
@@ -34,13 +36,18 @@ def dag_arguments(job: Job) -> dict[str, Any]:
         "tags": ["nightshift", *job.tags],
         "description": job.description,
         "params": _params(),
-        "default_args": {
-            "owner": job.owner,
-            "retries": job.limits.retries,
-            "retry_delay": timedelta(seconds=job.limits.retry_delay_seconds),
-            "retry_policy": retry_policy(),
-            "execution_timeout": timedelta(minutes=job.limits.task_timeout_minutes),
-        },
+        "default_args": {**task_arguments(job), "on_failure_callback": FailureAlert(job.name)},
+    }
+
+
+def task_arguments(job: Job) -> dict[str, Any]:
+    """Return what every task of ``job`` is made with."""
+    return {
+        "owner": job.owner,
+        "retries": job.limits.retries,
+        "retry_delay": timedelta(seconds=job.limits.retry_delay_seconds),
+        "retry_policy": retry_policy(),
+        "execution_timeout": timedelta(minutes=job.limits.task_timeout_minutes),
     }
 
 
@@ -72,6 +79,55 @@ def night_of(context: Mapping[str, Any]) -> date:
     return parse_night(str(given))
 
 
+class FailureAlert(BaseNotifier):
+    """Tells the receivers of alerts that a task failed for good, or that a night is held; never in a backfill."""
+
+    def __init__(self, job: str) -> None:
+        """Tell it of ``job``."""
+        super().__init__()
+        self.job = job
+
+    def notify(self, context: Any) -> None:
+        """Send the alert of a task's failure."""
+        error = context.get("exception")
+        kind = "held" if isinstance(error, NightHeld) else "failed"
+        task = getattr(context.get("task"), "task_id", "a task")
+        alert(self.job, context, kind, f"{task}: {type(error).__name__}: {error}")
+
+
+def late_nights(jobs: Sequence[Job]) -> list[str]:
+    """Alert about every job whose last night is not published in time; return them, a line each."""
+    from scoring.alerts import late
+
+    stores = current_stores()
+    found = [(job, night) for job in jobs if (night := late(stores, job)) is not None]
+    for job, night in found:
+        _send(job.name, night, "late", f"not published {job.limits.late_after_minutes} minutes after its end")
+    return [f"{job.name}: night {night}" for job, night in found]
+
+
+def alert(job: str, context: Mapping[str, Any], kind: Any, message: str) -> None:
+    """Send an alert about a run's night; nothing in a backfill, and a receiver that fails is only logged."""
+    if run_type(context) != "backfill":
+        _send(job, night_of(context), kind, message)
+
+
+def _send(job: str, night: date, kind: Any, message: str) -> None:
+    from scoring.alerts import Alert, send
+
+    link = f"{conf.get('api', 'base_url').rstrip('/')}/nightshift/jobs/{job}/nights/{night}"
+    try:
+        send(current_stores(), Alert(job, night, kind, message, link))
+    except AlertNotSent as error:
+        logging.getLogger(__name__).error("%s", error)
+
+
+def run_type(context: Mapping[str, Any]) -> str:
+    """Return how a run came about: scheduled, manual, backfill …"""
+    kind = context["dag_run"].run_type
+    return str(getattr(kind, "value", kind))
+
+
 def extract(job: Job) -> list[dict[str, int]]:
     """Extract the run's night; return what the score tasks are mapped over, and push ids and counts as XComs."""
     from scoring import nightly
@@ -81,12 +137,12 @@ def extract(job: Job) -> list[dict[str, int]]:
     request = nightly.Request(
         night=night_of(context),
         started_at=now(),
-        origin=str(getattr(run.run_type, "value", run.run_type)),
+        origin=run_type(context),
         airflow_run_id=run.run_id,
         model_version=context["params"].get("model_version"),
     )
     try:
-        done = nightly.extract(_stores(), job, request)
+        done = nightly.extract(current_stores(), job, request)
     except EmptyNight as error:
         if job.on_empty == "skip":
             raise AirflowSkipException(str(error)) from error
@@ -101,7 +157,7 @@ def score(job: Job, run_id: str, chunk: dict[str, int]) -> int:
     from scoring import nightly
 
     get_current_context()["chunk_label"] = chunk_label(chunk)  # type: ignore[typeddict-unknown-key]
-    stores = _stores()
+    stores = current_stores()
     return sum(nightly.score_chunk(stores, job, run_id, number) for number in range(chunk["first"], chunk["last"] + 1))
 
 
@@ -109,7 +165,7 @@ def publish(job: Job, run_id: str) -> dict[str, Any]:
     """Publish the run; return its id, status, rows and lake object."""
     from scoring import publishing
 
-    return asdict(publishing.publish(_stores(), job, run_id))
+    return asdict(publishing.publish(current_stores(), job, run_id))
 
 
 def chunk_groups(chunks: int) -> list[dict[str, int]]:
@@ -137,7 +193,8 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def _stores() -> Any:
+def current_stores() -> Any:
+    """Return the stores of this process."""
     from scoring.stores import open_stores
 
     return open_stores(load_settings(), now)

@@ -22,7 +22,8 @@ Each message says what was found, what was expected and what to do next::
         ├── ReconciliationError   counts of extracted, scored, quarantined, loaded rows disagree
         ├── NightHeld             the publish gate refused the night; nothing was published
         ├── RunMissing            the ledger has no such run, or it is in the wrong state
-        └── TrainingDataError     the training window cannot give a model
+        ├── TrainingDataError     the training window cannot give a model
+        └── AlertNotSent          a receiver of alerts refused one
 """
 
 from __future__ import annotations
@@ -128,3 +129,7 @@ class RunMissing(Permanent):
 
 class TrainingDataError(Permanent):
     """The training window cannot give a model."""
+
+
+class AlertNotSent(Permanent):
+    """A receiver of alerts refused one, or its URL is not understood."""

@@ -26,7 +26,7 @@ class Gate(Strict):
 
     min_rows: int = Field(default=1, ge=0)
     max_quarantine_share: float = Field(default=0.05, ge=0, le=1)
-    max_mean_shift_sd: float = Field(default=1.5, gt=0)
+    max_mean_shift_sd: float = Field(default=3.0, gt=0)
     """How far the night's mean prediction may lie from the reference mean, in reference standard deviations."""
 
 
@@ -77,5 +77,7 @@ class Limits(Strict):
     retries: int = Field(default=3, ge=0, le=20)
     retry_delay_seconds: int = Field(default=60, ge=0)
     task_timeout_minutes: int = Field(default=60, ge=1)
+    late_after_minutes: int | None = Field(default=180, ge=1)
+    """Minutes after which a scheduled night that is not finished is late; null for never."""
     parallel_nights: int = Field(default=2, ge=1)
     parallel_chunks: int = Field(default=2, ge=1)

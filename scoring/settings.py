@@ -55,6 +55,8 @@ class Settings(BaseSettings):
     """MLflow tracking and registry URI; a server (http…) or a database."""
     artifacts_url: str | None = Field(default=None, repr=False)
     lake_url: str | None = Field(default=None, repr=False)
+    alert_urls: SecretStr | None = None
+    """Where alerts go, as Apprise URLs with commas between them; unset for nowhere."""
     code_version: str | None = None
     score_threads: int = Field(default=2, ge=1, le=64)
     airflow_port: int = Field(default=8080, ge=1024, le=65535)

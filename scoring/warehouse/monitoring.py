@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.dialects.postgresql import JSONB, distinct_on, insert
 
 from scoring.warehouse.connection import Warehouse
 from scoring.warehouse.tables import PUBLISHED
@@ -127,7 +127,7 @@ def performance(warehouse: Warehouse, span: Span, known_at: date) -> list[Row]:
     """Return the performance of the span's nights as it was known at the end of night ``known_at``, oldest first."""
     chosen = (
         sa.select(PERFORMANCE)
-        .distinct(PERFORMANCE.c.night)
+        .ext(distinct_on(PERFORMANCE.c.night))
         .where(span.of(PERFORMANCE), PERFORMANCE.c.known_at <= known_at)
         .order_by(PERFORMANCE.c.night, PERFORMANCE.c.known_at.desc())
     )

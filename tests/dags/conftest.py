@@ -32,7 +32,7 @@ class AirflowUnderTest:
 
 @pytest.fixture(scope="session")
 def airflow(data_dir: Path, template: str) -> Iterator[AirflowUnderTest]:
-    """A running Airflow with four toy jobs and one whose file is broken."""
+    """A running Airflow with five toy jobs and one whose file is broken."""
     folder = data_dir / "airflow-tests"
     for name in ("jobs", "sql"):
         (folder / name).mkdir(parents=True)
@@ -52,6 +52,12 @@ def airflow(data_dir: Path, template: str) -> Iterator[AirflowUnderTest]:
         "chunks": write_job(folder, "air_chunks", limits=quick, tags=["toys"]),
         "skip": write_job(folder, "air_skip", on_empty="skip", limits=quick),
         "gate": write_job(folder, "air_gate", gate={"min_rows": 1000}, limits=quick),
+        "retrain": write_job(
+            folder,
+            "air_retrain",
+            limits=quick,
+            retraining={"max_age_nights": 1, "min_new_labelled_nights": 1, "drift_weight": 1.0, "max_loss": 9.0},
+        ),
         "gone": write_job(folder, "air_gone", limits=quick),
     }
     stores = open_stores(settings, lambda: datetime.now(UTC))

@@ -13,7 +13,8 @@ import pytest
 from demo.local_airflow import environment
 from scoring.publishing import release
 from scoring.settings import HOME
-from scoring.warehouse import ledger
+from scoring.warehouse import ledger, monitoring
+from scoring.warehouse.monitoring import Span
 from tests.dags.conftest import AirflowUnderTest
 from tests.toy import NIGHT, ROWS
 
@@ -77,6 +78,14 @@ def test_backfill_scores_parallel_nights_once_each(airflow: AirflowUnderTest) ->
     assert published(airflow, days) == [(day, ROWS, ROWS) for day in days]
     found = [ledger.runs_of(airflow.stores.warehouse, "air_chunks", day) for day in days]
     assert [(len(runs), runs[0].origin, runs[0].status) for runs in found] == [(1, "backfill", "published")] * 3
+    span = Span("air_chunks", days[0], days[-1] + timedelta(days=1))
+    judged = monitoring.drift(airflow.stores.warehouse, span)
+    assert [(row["night"], row["verdict"] in ("ok", "warn"), row["report_error"]) for row in judged] == [
+        (day, True, None) for day in days
+    ]
+    decided = monitoring.decisions(airflow.stores.warehouse, span)
+    assert {(row["decision"], row["reason"]) for row in decided} == {("none", "not evaluated: backfill")}
+    assert states(airflow, DAG, runs[0]["dag_run_id"])["retrain"] == "skipped"
     scored = [task for task in tasks(airflow, DAG, runs[0]["dag_run_id"]) if task["task_id"] == "score"]
     assert sorted(task["rendered_map_index"] for task in scored) == [f"chunk {n} of 4" for n in (1, 2, 3, 4)]
 
@@ -155,8 +164,17 @@ def test_held_night_is_red_and_green_after_release(airflow: AirflowUnderTest) ->
     assert (run["state"], publish["state"], publish["try_number"]) == ("failed", "failed", 1)
     (held,) = ledger.runs_of(airflow.stores.warehouse, "air_gate", NIGHT)
     assert held.status == "held"
+    judged = monitoring.drift_of(airflow.stores.warehouse, held.run_id)  # a held night is judged too
+    assert states(airflow, dag_id, run["dag_run_id"])["drift"] == "success" and judged["rows"] == held.rows_scored
+    assert states(airflow, dag_id, run["dag_run_id"])["decide"] == "upstream_failed"
     release(airflow.stores, airflow.jobs["gate"], held.run_id)
-    body = {"dry_run": False, "dag_run_id": run["dag_run_id"], "task_ids": ["publish"], "only_failed": False}
+    body = {
+        "dry_run": False,
+        "dag_run_id": run["dag_run_id"],
+        "task_ids": ["publish"],
+        "only_failed": False,
+        "include_downstream": True,
+    }
     airflow.api.call("POST", f"/dags/{dag_id}/clearTaskInstances", body)
     airflow.api.wait(dag_id, seconds=60)
     assert airflow.api.call("GET", f"/dags/{dag_id}/dagRuns/{run['dag_run_id']}")["state"] == "success"
@@ -174,3 +192,48 @@ def test_broken_job_file_fails_its_own_dag_only(airflow: AirflowUnderTest) -> No
     run = trigger(airflow, "air_broken_nightly")
     assert run["state"] == "failed"
     assert "features" in log_of(airflow, "air_broken_nightly", run["dag_run_id"], "invalid_job_file")
+
+
+def test_decision_to_retrain_trains_a_challenger_once(airflow: AirflowUnderTest) -> None:
+    """The job's policy makes every version too old after one night; the third night has labels of two since training."""
+    days = [NIGHT + timedelta(days=n) for n in range(3)]
+    for day in days:
+        assert trigger(airflow, "air_retrain_nightly", partition_key=str(day))["state"] == "success"
+    airflow.api.wait("air_retrain_retraining", seconds=120)
+    (run,) = airflow.api.runs("air_retrain_retraining")
+    decided = {row["night"]: row for row in monitoring.decisions(airflow.stores.warehouse, Span("air_retrain"))}
+    assert [decided[day]["decision"] for day in days] == ["none", "none", "retrain"]
+    made = decided[days[2]]
+    assert "age" in made["reason"] and (run["state"], run["dag_run_id"]) == (
+        "success",
+        f"decision-{made['decision_id']}",
+    )
+    versions = [ref.version for ref in airflow.stores.registry.versions("air_retrain")]
+    assert (made["retraining"], made["trained_version"]) == ("done", versions[-1])
+    assert airflow.stores.registry.aliases("air_retrain") == {"champion": versions[0], "challenger": versions[-1]}
+    nightly = airflow.api.runs("air_retrain_nightly")[0]["dag_run_id"]
+    body = {
+        "dry_run": False,
+        "dag_run_id": nightly,
+        "task_ids": ["decide"],
+        "only_failed": False,
+        "include_downstream": True,
+    }
+    airflow.api.call("POST", "/dags/air_retrain_nightly/clearTaskInstances", body)
+    airflow.api.wait("air_retrain_nightly", seconds=60)
+    assert len(airflow.api.runs("air_retrain_retraining")) == 1  # deciding again trains nothing again
+
+
+def test_monitor_that_fails_is_red_and_leaves_the_publication(airflow: AirflowUnderTest) -> None:
+    labels = airflow.stores.labels_query(airflow.jobs["retrain"]).path
+    before = labels.read_text()
+    day = NIGHT + timedelta(days=3)
+    try:
+        labels.write_text("select nonsense from nowhere")
+        run = trigger(airflow, "air_retrain_nightly", partition_key=str(day))
+    finally:
+        labels.write_text(before)
+    found = states(airflow, "air_retrain_nightly", run["dag_run_id"])
+    assert (run["state"], found["publish"], found["drift"]) == ("failed", "success", "success")
+    assert (found["performance"], found["decide"]) == ("failed", "upstream_failed")
+    assert day in ledger.published(airflow.stores.warehouse, "air_retrain")

@@ -1,0 +1,123 @@
+"""The monitoring tasks of a nightly DAG and the retraining task: Airflow's context → the use-cases of ``drift``."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from airflow.sdk import BaseOperator, BaseOperatorLink, Param, get_current_context
+from airflow.sdk.exceptions import AirflowSkipException
+
+from scoring import airflow_adapter as adapter
+from scoring.interval import parse_night
+from scoring.job import Job
+
+
+class DriftReportLink(BaseOperatorLink):
+    """A link from the drift task to the page of its night."""
+
+    name = "Drift report"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        """Return the page of the run's night."""
+        return f"/nightshift/run?dag_id={quote(ti_key.dag_id)}&run_id={quote(ti_key.run_id)}"
+
+
+class DriftOperator(BaseOperator):
+    """Judges a scored night and makes its page; runs for held nights too, and is skipped when nothing was scored."""
+
+    operator_extra_links = (DriftReportLink(),)
+
+    def __init__(self, *, job: Job, **kwargs: Any) -> None:
+        """Judge the run of ``job`` that the task ``extract`` began."""
+        super().__init__(**kwargs)
+        self.job = job
+
+    def execute(self, context: Any) -> dict[str, Any]:
+        """Return verdict, reasons and page."""
+        from drift import monitor
+        from drift.reporting import prune_reports, write_report
+        from scoring.warehouse import ledger
+
+        stores = adapter.current_stores()
+        run_id = context["ti"].xcom_pull(
+            task_ids="extract", key="run_id"
+        )  # none when the extract failed or was skipped
+        run = ledger.get(stores.warehouse, run_id, self.job.name) if run_id else None
+        if run is None or run.status not in monitor.SCORED:
+            raise AirflowSkipException("the night was not scored, so there is nothing to compare")
+        watched = monitor.watch(stores, self.job, run.run_id, write_report)
+        prune_reports(stores, self.job, run.night)
+        for reason in watched.reasons:
+            self.log.warning("%s", reason)
+        if watched.report_error:
+            self.log.warning("page: %s", watched.report_error)
+        if watched.verdict == "alert":
+            adapter.alert(self.job.name, context, "drift", "; ".join(watched.reasons))
+        found = {"verdict": watched.verdict, "reasons": list(watched.reasons), "report": watched.report}
+        return {**found, "report_error": watched.report_error}
+
+
+def performance(job: Job) -> list[str]:
+    """Measure the nights whose labels have matured by the end of the run's night; return them."""
+    from drift import monitor
+    from drift.reporting import write_report
+
+    night = adapter.night_of(get_current_context())
+    return [str(measured) for measured in monitor.measure(adapter.current_stores(), job, night, reporter=write_report)]
+
+
+def decide(job: Job, run_id: str) -> bool:
+    """Decide after the night; return whether to retrain, and push the decision's id, night and reason as XComs."""
+    from drift import monitor
+
+    row = monitor.conclude(adapter.current_stores(), job, run_id)
+    for name in ("decision_id", "decision", "reason"):
+        get_current_context()["ti"].xcom_push(key=name, value=row[name])
+    get_current_context()["ti"].xcom_push(key="night", value=str(row["night"]))
+    return bool(row["decision"] == "retrain")
+
+
+def trigger_arguments(job: Job) -> dict[str, Any]:
+    """Return what triggers the retraining DAG: one run per decision, however often the task runs."""
+    pulled = {
+        name: f"{{{{ ti.xcom_pull(task_ids='decide', key='{name}') }}}}" for name in ("decision_id", "night", "reason")
+    }
+    return {
+        "trigger_dag_id": f"{job.name}_retraining",
+        "trigger_run_id": f"decision-{pulled['decision_id']}",
+        "conf": pulled,
+        "logical_date": None,
+        "skip_when_already_exists": True,
+    }
+
+
+def retraining_arguments(job: Job) -> dict[str, Any]:
+    """Return what the retraining DAG of ``job`` is made with: never two runs at once, started by decision or by hand."""
+    return {
+        "schedule": None,
+        "catchup": False,
+        "max_active_runs": 1,
+        "tags": ["nightshift", "retraining", *job.tags],
+        "description": f"Trains a challenger of {job.name}",
+        "default_args": adapter.task_arguments(job),
+        "params": {
+            "night": Param(
+                None, type=["null", "string"], format="date", title="Night",
+                description="Train on what was known at the end of this calendar day in the job's timezone.",
+            ),
+            "reason": Param("by hand", type="string", title="Reason", description="Why; it is recorded."),
+            "decision_id": Param(None, type=["null", "integer", "string"], title="Decision", description="Leave empty."),
+        },
+    }  # fmt: skip
+
+
+def retrain(job: Job) -> dict[str, Any]:
+    """Train a challenger; return its version, rows and holdout metrics."""
+    from drift.retraining import retrain as train_challenger
+
+    context = get_current_context()
+    decision = context["params"].get("decision_id")
+    night = parse_night(str(context["params"].get("night")))
+    trained = train_challenger(adapter.current_stores(), job, night, int(decision) if decision else None)
+    return {"version": trained.ref.version, "rows": trained.rows, "metrics": trained.metrics}
