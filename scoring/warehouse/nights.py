@@ -6,6 +6,7 @@ from collections.abc import Collection
 from datetime import date
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from scoring.warehouse.connection import Warehouse
 from scoring.warehouse.ledger import Run
@@ -52,7 +53,7 @@ def nights(warehouse: Warehouse, span: Span) -> list[Row]:
             DRIFT.c.verdict, DRIFT.c.score, DRIFT.c.score_limit,
         )
         .select_from(joined.outerjoin(DRIFT, DRIFT.c.run_id == RUNS.c.run_id))
-        .distinct(RUNS.c.night)
+        .ext(distinct_on(RUNS.c.night))
         .where(span.of(RUNS))
         .order_by(RUNS.c.night, shown.desc(), RUNS.c.started_at.desc())
     )  # fmt: skip
@@ -73,7 +74,7 @@ def measured(warehouse: Warehouse, span: Span, newest: int | None = None) -> lis
     """Return the performance of nights by the newest labels, oldest first; only the ``newest`` nights if given."""
     chosen = (
         sa.select(*_MEASURED)
-        .distinct(PERFORMANCE.c.night)
+        .ext(distinct_on(PERFORMANCE.c.night))
         .where(span.of(PERFORMANCE))
         .order_by(PERFORMANCE.c.night.desc(), PERFORMANCE.c.known_at.desc())
     )
