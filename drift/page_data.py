@@ -110,7 +110,8 @@ def job_page(places: Places, job: str, until: date | None) -> View | None:
     status = next(iter(nights.statuses(places.warehouse, [job])), None)
     if status is None:
         return None
-    last = until or max(filter(None, (status["latest_night"], status["last_run_night"])), default=None)
+    newest = nights.neighbours(places.warehouse, job, date.max)[0]
+    last = until or newest
     span = Span(job, last - timedelta(days=YEAR - 1) if last else None, last + timedelta(days=1) if last else None)
     rows = nights.nights(places.warehouse, span)
     measured = nights.measured(places.warehouse, span)
@@ -121,7 +122,8 @@ def job_page(places: Places, job: str, until: date | None) -> View | None:
     later = nights.neighbours(places.warehouse, job, last)[1] if last else None
     return {
         **_card(places, status), "rows": rows, "months": grid, "missing": sum(one.missing for one in grid),
-        "later_missing": _later_missing(status, later), "until": until, "last": last, "earlier": earlier, "later": later,
+        "later_missing": (status["expected_night"] - newest).days if newest and not later else 0,
+        "until": until, "last": last, "earlier": earlier, "later": later,
         "quality": performance_plot(measured, decided), "score": score_plot(rows), "measured": measured[::-1],
         "metrics_of": metrics_of, "decisions": decided[::-1][:DECISIONS_SHOWN], "decided": len(decided),
         "promotions": history[::-1], "file": places.job(job),
@@ -131,12 +133,6 @@ def job_page(places: Places, job: str, until: date | None) -> View | None:
 def _counted_from(rows: list[Row], history: list[Promotion]) -> date | None:
     """Return the first night that counts as missing when it is not there: one with a champion, or ever tried."""
     return min([*(row["night"] for row in rows[:1]), *(one.effective_from for one in history)], default=None)
-
-
-def _later_missing(status: Row, later: date | None) -> int:
-    """Return how many nights after the newest one are expected and not there."""
-    newest = max(filter(None, (status["latest_night"], status["last_run_night"])), default=None)
-    return (status["expected_night"] - newest).days if newest and later is None else 0
 
 
 def night_page(places: Places, job: str, night: date, run_id: str | None = None) -> View | None:
