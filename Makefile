@@ -4,10 +4,10 @@ BIN := .venv/bin
 READY := .venv/ready-$(shell cksum requirements.txt | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up stop test lint unit bench lock clean
+.PHONY: help demo up stop test lint unit bench bench-drift lock clean
 
 help: ## print the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /	/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /	/' | expand -t 12
 
 $(READY): requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python {sys.version.split()[0]} found, 3.11 or newer needed: make PYTHON=python3.11")'
@@ -38,6 +38,9 @@ unit: $(READY) ## all tests, without lint
 
 bench: $(READY) ## rows/s and memory, next to the bare predict and the naive loop
 	@$(BIN)/python -m bench.end_to_end
+
+bench-drift: $(READY) ## false alarms and detections of the drift verdict, next to default rules
+	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -W ignore -m bench.drift_quality
 
 lock: $(READY) ## compile requirements.txt from requirements.in
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-find-links --no-emit-index-url \

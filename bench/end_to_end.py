@@ -190,7 +190,7 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _own_settings(folder: Path) -> Settings:
+def own_settings(folder: Path) -> Settings:
     """Return settings for the folder; raises ``StepFailed`` if others point at databases that are not the benchmark's."""
     settings = Settings(data_dir=folder)
     urls = ("sources", "warehouse_url", "registry_url", "artifacts_url", "lake_url")
@@ -212,7 +212,7 @@ def main() -> int:
     asked = parser.parse_args()
     (HOME / "data").mkdir(exist_ok=True)
     folder = asked.data.resolve() if asked.data else Path(tempfile.mkdtemp(prefix="bench-", dir=HOME / "data"))
-    settings = _own_settings(folder)
+    settings = own_settings(folder)
     try:
         found = benchmark(settings, asked.rows, asked.large)
     finally:

@@ -95,15 +95,45 @@ def distances(some: Column, base: Column, bins: Bins) -> dict[str, Distance]:
 
 
 def _shape(some: Column, base: Column) -> Distance:
-    """Jensen-Shannon divergence; its mean under chance is (bins - 1) / 8 · (1/n + 1/m), in nats."""
+    """Jensen-Shannon divergence; its mean under chance is (bins - 1) / 8 · (1/n + 1/m), in nats, and more in rare bins."""
     n, m = some.bins.sum(axis=1), base.bins.sum(axis=1)
     p, q = _shares(some.bins), _shares(base.bins)
     middle = (p + q) / 2
     value = (_divergence(p, middle) + _divergence(q, middle)) / 2
     value = np.where((n == 0) != (m == 0), 1.0, value)
-    reached = np.maximum((1 - np.exp(-q * n[:, None])).sum(axis=1) - 1, 0)
-    chance = (1 / np.maximum(n, 1) + 1 / np.maximum(m, 1)) / (8 * _LOG2)
-    return Distance(value, reached * chance, np.sqrt(2 * reached) * chance)
+    noise, spread = _shape_by_chance(q, 1 / (1 / np.maximum(n, 1) + 1 / np.maximum(m, 1)))
+    return Distance(value, noise, spread)
+
+
+def _shape_by_chance(shares: Floats, rows: Floats) -> tuple[Floats, Floats]:
+    """Return mean and standard deviation of the divergence of so many rows from the shares they are drawn from, in bits.
+
+    A bin of share q and expected count λ adds q · g(K / λ), with K about Poisson; that the counts add up to the rows
+    takes away a degree of freedom, and from the variance what goes linearly with the counts (Morris 1975).
+    """
+    expected = np.maximum(shares * rows[:, None], _EXPECTED[0])
+    mean, variance, covariance = (np.interp(np.log(expected), np.log(_EXPECTED), one) for one in _BY_CHANCE)
+    total = (shares * mean / expected).sum(axis=1) - 1 / (8 * rows)
+    free = (shares**2 * variance / expected**2).sum(axis=1)
+    rest = free - (shares * covariance / expected).sum(axis=1) ** 2 / rows - 1 / (32 * rows**2)
+    return np.maximum(total, 0.0) / _LOG2, np.sqrt(np.maximum(rest, 0.0)) / _LOG2
+
+
+def _chance_by_expected(expected: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return λ · mean and λ² · variance of g(K / λ), and λ · its covariance with K, for K ~ Poisson(λ).
+
+    They are constant when λ is large. With x = K / λ, a bin's part of the divergence by its share is
+    g(x) = (x ln x - (1 + x) ln((1 + x) / 2)) / 2: near 1, (x - 1)² / 8.
+    """
+    counts = np.arange(int(expected[-1] + 12 * np.sqrt(expected[-1])) + 12, dtype=np.float64)
+    logs = np.concatenate([[0.0], np.cumsum(np.log(counts[1:]))])
+    chance = np.exp(counts * np.log(expected)[:, None] - expected[:, None] - logs)
+    x = counts / expected[:, None]
+    part = (x * np.log(np.maximum(x, 1e-300)) - (1 + x) * np.log((1 + x) / 2)) / 2
+    mean = (chance * part).sum(axis=1)
+    centred = part - mean[:, None]
+    covariance = (chance * centred * (counts - expected[:, None])).sum(axis=1)
+    return mean * expected, (chance * centred**2).sum(axis=1) * expected**2, covariance * expected
 
 
 def _shares(counts: Floats) -> Floats:
@@ -143,3 +173,8 @@ def _share(some: Floats, of: Floats, base: Floats, base_of: Floats, both: bool) 
 def _running(values: Floats, nights: int) -> Floats:
     total = np.cumsum(np.concatenate([np.zeros_like(values[:1]), values]), axis=0)
     return np.asarray(total[nights:] - total[:-nights])
+
+
+_EXPECTED = np.geomspace(1e-3, 1e3, 121)
+"""Expected counts of a bin for which chance is tabulated; below, g hardly changes, above, it is a square."""
+_BY_CHANCE = _chance_by_expected(_EXPECTED)

@@ -40,6 +40,11 @@ class Past:
         return cls(night, profile, verdict.verdict, verdict.score, verdict.faults, unusual)
 
     @property
+    def suspect(self) -> bool:
+        """Return whether the night may be the first of something that lasts."""
+        return self.broken or self.verdict in ("warn", "alert")
+
+    @property
     def broken(self) -> bool:
         """Return whether the night is no example of what is normal."""
         return bool(self.faults) or self.score > BROKEN_SCORE
@@ -86,14 +91,19 @@ def by_column(reasons: Mapping[str, int]) -> dict[str, int]:
 
 
 def baseline_of(reference: Reference, past: Sequence[Past], night: date) -> Baseline:
-    """Return the last nights before ``night``, of training or scored since, that are examples of what is normal."""
+    """Return the last nights before ``night``, of training or scored since, that are examples of what is normal.
+
+    A night that was unusual is no example while persistence still counts it: a fault learnt at once would be seen once.
+    """
     earlier = [one for one in past if one.night < night]
     recent = earlier[-LEARNT_AFTER:]
+    of = reference.job.monitor.persistence[1]
+    waiting = {one.night for one in earlier if one.suspect and night - timedelta(days=of) < one.night}
     changed = len(recent) == LEARNT_AFTER and all(one.broken for one in recent)
     known = {day: profile for day, profile in reference.nights.items() if day < night}
     for one in earlier:
         known.pop(one.night, None)
-        if changed or not one.broken:
+        if changed or not (one.broken or one.night in waiting):
             known[one.night] = one.profile
     chosen = sorted(known)[-reference.job.monitor.baseline_nights :]
     return Baseline(reference.bins, [known[day] for day in chosen], reference.weights, reference.quarantined)

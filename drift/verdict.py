@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from drift.calibration import Measured, calibrate
+import numpy as np
+
+from drift.calibration import FLOORS, NOISE, Measured, calibrate
 from drift.distance import MEANING, NULLS, SHAPE, SHIFT, UNSEEN
 from scoring.job import Job, Role
 from scoring.policies import Monitor
@@ -23,7 +25,8 @@ WORDS = {
     QUARANTINED: "rows were quarantined because of it",
 }
 MEANINGS = {**MEANING, QUARANTINED: "share of rows that were quarantined because of the column"}
-_QUARANTINE_UNUSUAL = 0.02
+_QUARANTINE_UNUSUAL = FLOORS[NULLS]
+"""A null in a column that may have none is quarantined: it weighs what a null weighs elsewhere."""
 _CONSTANT_ROWS = 30
 
 
@@ -155,22 +158,25 @@ def judge(
 
 def _column(name: str, role: Role, night: Night, measured: list[Measured], baseline: Baseline) -> ColumnResult:
     """Return the column's most unusual signal."""
-    share = night.quarantined.get(name, 0) / max(night.extracted, 1)
-    usual = baseline.quarantined.get(name, 0.0)
-    beyond = max(share - usual, 0.0) / _QUARANTINE_UNUSUAL
-    signals = [*measured, Measured(name, QUARANTINED, share, usual + _QUARANTINE_UNUSUAL, beyond, 0.0)]
+    rows = max(night.extracted, 1)
+    share, usual = night.quarantined.get(name, 0) / rows, baseline.quarantined.get(name, 0.0)
+    chance = max(usual, 1 / rows) / rows
+    tolerance = float(np.sqrt(_QUARANTINE_UNUSUAL**2 + NOISE**2 * chance))
+    beyond = max(share - usual, 0.0) / tolerance
+    signals = [*measured, Measured(name, QUARANTINED, share, usual + tolerance, beyond, 0.0)]
     worst = max(signals, key=lambda one: one.ratio)
     shown = {one.signal: _as_shown(one) for one in signals}
-    value, threshold = shown[worst.signal]
     weight = baseline.weights.get(name, 0.0)
     ratio = min(worst.ratio, 999.0)
-    return ColumnResult(name, role, weight, "ok", worst.signal, value, threshold, ratio, worst.beyond, signals=shown)
+    return ColumnResult(
+        name, role, weight, "ok", worst.signal, *shown[worst.signal], ratio, worst.beyond, signals=shown
+    )
 
 
 def _as_shown(one: Measured) -> tuple[float, float]:
-    """Return a signal's distance, and above which it is unusual; of a divergence the root, which is the distance."""
+    """Return value and threshold; the divergence that ``shape`` is measured by becomes a distance, its square root."""
     if one.signal == SHAPE:
-        return one.value**0.5, one.threshold**0.5
+        return float(max(one.value, 0.0)) ** 0.5, float(one.threshold) ** 0.5
     return one.value, one.threshold
 
 
@@ -185,20 +191,26 @@ def _with_fault(
         return replace(result, fault="no rows tonight")
     if counts is None:
         return replace(result, fault="the column is missing")
-    fault = _fault_of(counts, usual, any(past.columns[name].constant for past in baseline.nights))
+    fault = _fault_of(counts, usual)
+    if fault is None and result.role != "seasonal":  # one night of weather may be the hottest, or the same all day
+        fault = _degenerate(counts, usual, any(past.columns[name].constant for past in baseline.nights))
     return replace(result, fault=fault)
 
 
-def _fault_of(counts: Counts, usual: Counts, ever_constant: bool) -> str | None:
+def _fault_of(counts: Counts, usual: Counts) -> str | None:
     if usual.present and counts.nulls == counts.rows:
         return f"all {counts.rows:,} values are null; {usual.nulls / max(usual.rows, 1):.1%} are in the baseline"
     if counts.wrong > 0.01 * counts.rows:
         return f"{counts.wrong:,} of {counts.rows:,} values are not finite or of another type than at training"
+    return None
+
+
+def _degenerate(counts: Counts, usual: Counts, ever_constant: bool) -> str | None:
     if counts.constant and not ever_constant and counts.present >= _CONSTANT_ROWS:
         return f"all {counts.present:,} values are the same one; no night of the baseline was so"
     if None in (counts.low, counts.high, usual.low, usual.high):
         return None
-    if counts.low > usual.high or counts.high < usual.low:  # type: ignore[operator]
+    if counts.low > usual.high + usual.sd or counts.high < usual.low - usual.sd:  # type: ignore[operator]
         return "every value lies outside the range of the baseline"
     return None
 

@@ -70,7 +70,7 @@ def train(stores: Stores, job: Job, window: tuple[date, date], progress: Progres
     progress("fit", labelled.num_rows)
     pipeline = _fit(labelled, job)
     progress("reference", rows.table.num_rows)
-    fitted = _Fitted(pipeline, scores, weights, holdout, _out_of_fold(job, pipeline, rows.table))
+    fitted = _Fitted(pipeline, scores, weights, holdout, out_of_fold(job, pipeline, rows.table))
     facts = _facts(stores, job, window, labelled, scores)
     with tempfile.TemporaryDirectory() as folder:
         _write_version(Path(folder), job, fitted, labelled, facts)
@@ -214,7 +214,7 @@ def _write_reference(folder: Path, job: Job, fitted: _Fitted, rows: Rows) -> Non
         pq.write_table(fitted.holdout, folder / HOLDOUT_FILE)
 
 
-def _out_of_fold(job: Job, pipeline: Any, table: pa.Table) -> pa.Table:
+def out_of_fold(job: Job, pipeline: Any, table: pa.Table) -> pa.Table:
     """Return a prediction per row by a pipeline that was fitted without the row's stretch of nights, where that can be."""
     nights = table.column(NIGHT).to_pylist()
     folds = fold_of(sorted(set(nights)), FOLDS)

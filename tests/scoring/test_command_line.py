@@ -10,10 +10,11 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -52,6 +53,15 @@ def with_password(url: str) -> str:
 @pytest.fixture
 def shell(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Shell]:
     """Run a command with the environment of ``settings``; no output holds a password, no failure a traceback."""
+    with shell_of(module, settings, monkeypatch, capsys) as run:
+        yield run
+
+
+@contextmanager
+def shell_of(
+    module: ModuleType, settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Shell]:
+    """Give what runs the commands of ``module`` with the environment of ``settings``."""
     for name in [name for name in os.environ if name.startswith("NIGHTSHIFT_")]:
         monkeypatch.delenv(name)
     monkeypatch.setitem(Settings.model_config, "env_file", None)

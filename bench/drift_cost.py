@@ -1,0 +1,95 @@
+"""What drift costs per night, next to scoring the night and to Evidently alone on all its rows."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from bench.default_rules import Side, side_of
+from bench.drift_streams import PROBABILITY, Stream
+from drift.monitor import night_of_run, past_of, reference_of, scored_run, version_of
+from drift.report import evidently_page
+from drift.reporting import sample_sides
+from drift.timeline import verdict_on
+from scoring.job import Job
+from scoring.nightly import Request, run_night, score_chunk
+from scoring.profile import Profile, profiled
+from scoring.registry import VersionRef
+from scoring.stores import Stores
+from scoring.warehouse.monitoring import Span
+
+FIRST = date(2013, 4, 1)
+
+
+def costs(stores: Stores, job: Job, ref: VersionRef, stream: Stream, sizes: list[int]) -> list[dict[str, Any]]:
+    """Return the seconds of every part, for a night of each size."""
+    from demo.seed import inflate
+
+    found = []
+    for number, size in enumerate(sizes):
+        night = FIRST + timedelta(days=number)
+        rows = inflate(stores.source_url(job), night, size)
+        request = Request(night, datetime.now(UTC), "bench")
+        run_night(stores, job, request)
+        found.append({"rows": rows, **_parts(stores, job, ref, request.run_id, stream)})
+    return found
+
+
+def _parts(stores: Stores, job: Job, ref: VersionRef, run_id: str, stream: Stream) -> dict[str, float]:
+    run = scored_run(stores, job, run_id)
+    chunks = range(run.chunks or 0)
+    scoring, _ = _timed(lambda: [score_chunk(stores, job, run_id, number) for number in chunks])
+    bins = stores.registry.load(ref, job).bins
+    folder = stores.lake.run_folder(job.name, run.night, run_id)
+
+    def batches(kind: Any, number: int) -> list[pa.RecordBatch]:
+        return list(stores.lake.batches(stores.lake.part(folder, kind, number), rows=50_000))
+
+    pairs = [pair for one in chunks for pair in zip(batches("features", one), batches("predictions", one), strict=True)]
+    profile, _ = _timed(lambda: [Profile.of(bins, profiled(a, b, job), a.num_rows) for a, b in pairs])
+    reference = reference_of(stores, job, version_of(stores, job, run))
+    past = past_of(stores, Span(job.name, run.night - timedelta(days=90), run.night), run.model_version)
+    verdict, _ = _timed(lambda: verdict_on(reference, past, run.night, night_of_run(stores, job, run)))
+    sampling, (sides, _) = _timed(lambda: sample_sides(stores, job, run))
+    title = {"job": job.name, "night": str(run.night)}
+    page, _ = _timed(lambda: evidently_page(sides, job, datetime.now(UTC), title, "assets"))
+    tables = [pa.Table.from_batches([one]) for one, _ in pairs]
+    night = pa.concat_tables(tables).append_column(
+        PROBABILITY, pa.concat_arrays([b.column(PROBABILITY) for _, b in pairs])
+    )
+    whole = pa.concat_tables([stream.make(day, None) for day in stream.reference_days])
+    alone, _ = _timed(lambda: _evidently(_whole_side(night, job), side_of(whole, job)))
+    report = sampling + page
+    return {
+        "score_chunk": scoring, "profile": profile, "profile_share": profile / scoring, "verdict": verdict,
+        "report": report, "evidently_on_all_rows": alone, "ours_without_report": profile + verdict,
+        "evidently_to_ours": alone / (profile + verdict), "evidently_to_all": alone / (profile + verdict + report),
+    }  # fmt: skip
+
+
+def _whole_side(rows: pa.Table, job: Job) -> Side:
+    parts = [side_of(rows.slice(start, 10_000), job) for start in range(0, rows.num_rows, 10_000)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _evidently(current: Side, reference: Side) -> None:
+    import pandas as pd
+    from evidently import DataDefinition, Dataset, Report
+    from evidently.presets import DataDriftPreset
+
+    text = [name for name, values in reference.items() if values.dtype == object]
+    definition = DataDefinition(numerical_columns=[n for n in reference if n not in text], categorical_columns=text)
+    frames = [pd.DataFrame({name: pd.Series(values) for name, values in side.items()}) for side in (current, reference)]
+    Report([DataDriftPreset(columns=list(reference))]).run(
+        *(Dataset.from_pandas(one, definition) for one in frames)
+    ).dict()
+
+
+def _timed(work: Any) -> tuple[float, Any]:
+    began = time.perf_counter()
+    made = work()
+    return time.perf_counter() - began, made

@@ -1,0 +1,100 @@
+"""Decisions from facts alone: what is a reason, what forbids, and in which order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, timedelta
+
+import pytest
+
+from drift.governor import Facts, Loss, decide
+from scoring.policies import Retraining
+
+NIGHT = date(2013, 6, 1)
+POLICY = Retraining()
+WELL = Facts(
+    night=NIGHT, origin="scheduled", model_version=1, trained_until=NIGHT - timedelta(days=60),
+    new_labelled_nights=60, verdict="ok", drifted_weights=[0.0] * 5,
+    loss=Loss("excess_log_loss", 28, 0.001, -0.004, 0.006, -0.03, 0.0095),
+)  # fmt: skip
+WORSE = Loss("excess_log_loss", 28, 0.03, 0.02, 0.04, -0.03, 0.0095)
+UNSURE = Loss("excess_log_loss", 28, 0.012, -0.01, 0.03, -0.03, 0.0095)
+DRIFTED = {"drifted_weights": [0.0, 0.3, 0.3, 0.0, 0.3], "drifted_columns": ["dest"], "loss": None}
+
+
+def test_nothing_is_a_reason_when_all_is_well() -> None:
+    found = decide(WELL, POLICY)
+    assert (found.decision, found.evidence) == ("none", [])
+    assert found.reason == (
+        "no reason: excess_log_loss +0.0010 against training, 0.0095 is allowed; 0% of the model's importance has drifted"
+    )
+    assert "not measured yet" in decide(replace(WELL, loss=None), POLICY).reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"loss": WORSE}, "measured loss of performance"),
+        (DRIFTED, "lasting drift: columns with 30% of the model's importance (dest)"),
+        ({**DRIFTED, "loss": UNSURE}, "lasting drift"),
+        ({"trained_until": NIGHT - timedelta(days=121)}, "age: version 1 was trained 121 nights ago"),
+    ],
+    ids=["loss", "drift without labels", "drift, performance unsure", "age"],
+)
+def test_reasons_to_retrain(changes: dict, words: str) -> None:
+    found = decide(replace(WELL, **changes), POLICY)
+    assert found.decision == "retrain" and words in found.reason
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {**DRIFTED, "loss": WELL.loss},  # measured: it does no harm
+        {**DRIFTED, "drifted_weights": [0.3, 0.3, 0.3, 0.3, 0.1]},  # not on this night
+        {**DRIFTED, "drifted_weights": [0.0, 0.0, 0.0, 0.3, 0.3]},  # not lasting
+        {**DRIFTED, "drifted_weights": [0.19] * 5},  # columns without weight
+        {"loss": UNSURE},  # not established
+    ],
+    ids=["harmless", "gone", "short", "light", "unsure"],
+)
+def test_no_reason_to_retrain(changes: dict) -> None:
+    assert decide(replace(WELL, **changes), POLICY).decision == "none"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"faults": ["dest: all 900 values are null"]}, "never retrain on broken data"),
+        ({"verdict": None}, "no verdict"),
+        ({"retrained": [NIGHT - timedelta(days=13)]}, "cooldown is 14 nights"),
+        ({"retrained": [NIGHT - timedelta(days=n) for n in (29, 20, 15)]}, "budget of 3 retrainings"),
+        ({"running": True}, "a retraining is running"),
+        ({"new_labelled_nights": 6}, "only 6 nights with labels"),
+    ],
+    ids=["broken", "unjudged", "cooldown", "budget", "running", "labels"],
+)
+def test_what_forbids_a_retraining(changes: dict, words: str) -> None:
+    found = decide(replace(WELL, loss=WORSE, **changes), POLICY)
+    assert found.decision == "hold" and words in found.reason and found.reason.startswith("measured loss")
+
+
+def test_limits_are_exact() -> None:
+    needed = replace(WELL, loss=WORSE)
+    assert decide(replace(needed, retrained=[NIGHT - timedelta(days=14)]), POLICY).decision == "retrain"
+    assert (
+        decide(replace(needed, retrained=[NIGHT - timedelta(days=n) for n in (30, 20, 15)]), POLICY).decision
+        == "retrain"
+    )
+    assert decide(replace(needed, new_labelled_nights=7), POLICY).decision == "retrain"
+    assert decide(replace(WELL, trained_until=NIGHT - timedelta(days=120)), POLICY).decision == "none"
+
+
+def test_backfill_and_switched_off_decide_nothing() -> None:
+    assert decide(replace(WELL, loss=WORSE, origin="backfill"), POLICY).reason == "not evaluated: backfill"
+    found = decide(replace(WELL, loss=WORSE), Retraining(enabled=False))
+    assert (found.decision, "switched off" in found.reason) == ("none", True)
+
+
+def test_loss_outweighs_drift_in_the_reason() -> None:
+    found = decide(replace(WELL, **{**DRIFTED, "loss": WORSE}), POLICY)
+    assert found.reason.startswith("measured loss") and len(found.evidence) == 2
