@@ -17,6 +17,7 @@ COPY --from=libraries /opt/venv /opt/venv
 WORKDIR /opt/nightshift
 COPY pyproject.toml ./
 COPY airflow_config airflow_config
+COPY airflow_plugins airflow_plugins
 COPY sql sql
 COPY scoring scoring
 COPY drift drift

@@ -109,6 +109,7 @@ def environment(settings: Settings, port: int) -> dict[str, str]:
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.defpath]),
             **settings.environment(),
             "AIRFLOW__CORE__DAGS_FOLDER": str(HOME / "dags"),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(HOME / "airflow_plugins"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
             "AIRFLOW__CORE__PARALLELISM": "4",

@@ -21,7 +21,9 @@ from scoring.settings import quiet_telemetry
 _LEVELS = 100
 """Categories beyond the most frequent of these are one level on the page."""
 _OTHERS = "(all others)"
-_SHARED = re.compile(r"<(script|style)>(.{20000,}?)</\1>", re.DOTALL)
+_PARTS = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
+_LARGE = 20_000
+"""Scripts and styles of more characters are shared by all pages."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def evidently_page(sides: Sides, job: Job, when: datetime, title: Mapping[str, s
         html = _render(sides, job, good, when, title)
     left_out |= absent
     found: dict[str, str] = {}
-    return Page(_SHARED.sub(lambda part: _share(part, assets, found), html), found, left_out)
+    return Page(_PARTS.sub(lambda part: _share(part, assets, found), html), found, left_out)
 
 
 def _with_outcomes(sides: Sides, job: Job) -> tuple[Sides, dict[str, str]]:
@@ -196,7 +198,7 @@ def _metrics(sides: Sides, columns: Mapping[str, str], job: Job, current: pd.Dat
 def _share(part: re.Match[str], assets: str, found: dict[str, str]) -> str:
     """Put a large script or style into a file of its own, named by its content; return the reference to it."""
     kind, content = part.group(1), part.group(2)
-    if "var metric_" in content[:200]:  # the night's own data
+    if len(content) < _LARGE or "var metric_" in content[:200]:  # the latter are the night's own data
         return part.group(0)
     digest = hashlib.sha256(content.encode()).hexdigest()[:16]
     name = f"evidently-{digest}.{'js' if kind == 'script' else 'css'}"

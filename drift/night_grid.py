@@ -1,0 +1,94 @@
+"""Nights → months as grids of weeks, each night with its state as a word, a letter and a style."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "December",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class State:
+    """What became of a night: its style, the sign that stands for it, and what it means."""
+
+    name: str
+    sign: str
+    words: str
+
+
+STATES = {
+    one.name: one
+    for one in (
+        State("ok", "✓", "published, drift verdict ok"),
+        State("warn", "!", "published, drift verdict warn: something is unusual"),
+        State("alert", "A", "published, drift verdict alert: a fault, a gross change, or one that lasts"),
+        State("unjudged", "?", "published, no drift verdict yet"),
+        State("held", "H", "held: the publish gate refused the night, nothing of it is shown to analysts"),
+        State("failed", "F", "failed: no attempt was published"),
+        State("running", "…", "running"),
+        State("skipped", "S", "skipped: the source had no rows, as the job allows"),
+        State("discarded", "D", "discarded by an operator"),
+        State("missing", "–", "missing: never run"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One night in the grid."""
+
+    night: date
+    state: State
+    version: int | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Month:
+    """One month: weeks from Monday to Sunday, None for days outside it or outside the schedule."""
+
+    name: str
+    weeks: list[list[Cell | date | None]]
+    missing: int
+
+
+def state_of(row: Mapping[str, Any]) -> State:
+    """Return the state of a night's run: its verdict once it is published."""
+    status = row["status"]
+    if status in ("published", "superseded"):
+        return STATES[row.get("verdict") or "unjudged"]
+    return STATES.get("failed" if status == "abandoned" else status, STATES["failed"])
+
+
+def months(rows: Sequence[Mapping[str, Any]], first: date | None, last: date) -> list[Month]:
+    """Return the months that hold a night of ``rows``; other nights from ``first`` to ``last`` are missing there."""
+    found = {row["night"]: row for row in rows}
+    names = sorted({(night.year, night.month) for night in found})
+    return [_month(year, month, found, (first or last, last)) for year, month in names]
+
+
+def _month(year: int, month: int, found: Mapping[date, Mapping[str, Any]], span: tuple[date, date]) -> Month:
+    begin = date(year, month, 1)
+    day = begin - timedelta(days=begin.weekday())
+    weeks: list[list[Cell | date | None]] = []
+    while (day.year, day.month) <= (year, month):
+        week = [day + timedelta(days=number) for number in range(7)]
+        weeks.append([_cell(one, found, span) if one.month == month else None for one in week])
+        day += timedelta(days=7)
+    missing = sum(isinstance(cell, Cell) and cell.state.name == "missing" for week in weeks for cell in week)
+    return Month(f"{_MONTHS[month - 1]} {year}", weeks, missing)
+
+
+def _cell(night: date, found: Mapping[date, Mapping[str, Any]], span: tuple[date, date]) -> Cell | date:
+    row = found.get(night)
+    if row is None:
+        return Cell(night, STATES["missing"]) if span[0] <= night <= span[1] else night
+    newest = row["newest_status"]
+    note = f"newest attempt: {newest}" if newest not in (row["status"], "published", "superseded") else ""
+    return Cell(night, state_of(row), row["model_version"], note)
