@@ -115,10 +115,12 @@ def _drift(facts: Facts, policy: Retraining) -> str | None:
 
 
 def _age(facts: Facts, policy: Retraining) -> str | None:
-    age = (facts.night - facts.trained_until).days
+    """Return that nothing was trained for too long; a challenger that was not promoted counts as trained."""
+    newest = max([facts.trained_until, *facts.retrained])
+    age = (facts.night - newest).days
     if policy.max_age_nights is None or age <= policy.max_age_nights:
         return None
-    return f"age: version {facts.model_version} was trained {age} nights ago, {policy.max_age_nights} are allowed"
+    return f"age: nothing was trained since {newest}, {age} nights ago, {policy.max_age_nights} are allowed"
 
 
 def _forbidden(facts: Facts, policy: Retraining) -> str | None:

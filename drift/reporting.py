@@ -22,7 +22,8 @@ ASSETS = "reports/assets"
 _BAR = (
     '<div style="font:14px/1.5 system-ui,sans-serif;padding:.7em 1.2em;background:#1c2733;color:#fff">'
     "<b>{job}</b>, night {night}, model version {version}, run {run}: verdict <b>{verdict}</b>. {rows} of {of} rows "
-    "beside {reference} of training. {notes}</div>"
+    "beside {reference} of training. {notes} What Evidently calls dataset drift is half of the columns, not the verdict."
+    "</div>"
 )
 
 

@@ -176,7 +176,7 @@ def _column(name: str, role: Role, night: Night, measured: list[Measured], basel
 def _as_shown(one: Measured) -> tuple[float, float]:
     """Return value and threshold; the divergence that ``shape`` is measured by becomes a distance, its square root."""
     if one.signal == SHAPE:
-        return float(max(one.value, 0.0)) ** 0.5, float(one.threshold) ** 0.5
+        return float(max(one.value, 0.0)) ** 0.5, min(float(one.threshold), 1.0) ** 0.5
     return one.value, one.threshold
 
 

@@ -62,7 +62,7 @@ class Retraining(Strict):
     min_new_labelled_nights: int = Field(default=7, ge=1)
     """Nights with matured labels since the champion's training window ended."""
     max_age_nights: int | None = Field(default=120, ge=1)
-    """A version older than this is trained anew; null for never."""
+    """When nothing was trained for longer than this, a version is trained anew; null for never."""
     performance_nights: int = Field(default=28, ge=3)
     """The last measured nights that are compared with the holdout of training."""
     max_loss: float = Field(default=0.02, ge=0)

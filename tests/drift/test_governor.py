@@ -37,7 +37,7 @@ def test_nothing_is_a_reason_when_all_is_well() -> None:
         ({"loss": WORSE}, "measured loss of performance"),
         (DRIFTED, "lasting drift: columns with 30% of the model's importance (dest)"),
         ({**DRIFTED, "loss": UNSURE}, "lasting drift"),
-        ({"trained_until": NIGHT - timedelta(days=121)}, "age: version 1 was trained 121 nights ago"),
+        ({"trained_until": NIGHT - timedelta(days=121)}, "age: nothing was trained since 2013-01-31, 121 nights ago"),
     ],
     ids=["loss", "drift without labels", "drift, performance unsure", "age"],
 )
@@ -87,6 +87,8 @@ def test_limits_are_exact() -> None:
     )
     assert decide(replace(needed, new_labelled_nights=7), POLICY).decision == "retrain"
     assert decide(replace(WELL, trained_until=NIGHT - timedelta(days=120)), POLICY).decision == "none"
+    lately = replace(WELL, trained_until=NIGHT - timedelta(days=300), retrained=[NIGHT - timedelta(days=20)])
+    assert decide(lately, POLICY).decision == "none"  # a challenger was trained, although none was promoted
 
 
 def test_backfill_and_switched_off_decide_nothing() -> None:

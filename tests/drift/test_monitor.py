@@ -213,7 +213,14 @@ def test_regression_is_measured(untrained: Toy) -> None:
 
 # ---------------------------------------------------------------- decision and replay
 
-EAGER = {"cooldown_nights": 3, "min_new_labelled_nights": 1, "max_age_nights": 2, "budget": 2}
+EAGER = {
+    "drift_weight": 1.0,
+    "max_loss": 9.0,
+    "cooldown_nights": 4,
+    "min_new_labelled_nights": 1,
+    "max_age_nights": 2,
+    "budget": 2,
+}
 
 
 def test_backfill_decides_nothing_and_the_first_decision_stands(toy: Toy) -> None:
@@ -227,15 +234,26 @@ def test_backfill_decides_nothing_and_the_first_decision_stands(toy: Toy) -> Non
 
 
 def test_replaying_gives_the_decisions_of_living_through_it(toy: Toy) -> None:
-    """Ten nights with an old model, a cooldown, a budget and a broken night; later data and labels change nothing."""
+    """Thirteen nights with an old model, a cooldown, a budget and a broken night; later labels change nothing."""
     toy.change(retraining=EAGER, gate={"max_mean_shift_sd": 99})
-    days = nights(10)
+    days = nights(13)
     add_nights(toy, days)
-    add_nights(toy, days[5:6], lambda rows: rows.assign(x=np.nan))
+    add_nights(toy, days[7:8], lambda rows: rows.assign(x=np.nan))
     lived = live(toy, days)
     decisions = [row["decision"] for row in lived]
-    assert decisions == ["none", "none", "none", "retrain", "hold", "hold", "retrain", "hold", "hold", "hold"]
-    assert "broken" in lived[5]["reason"] and "cooldown" in lived[4]["reason"] and "budget" in lived[9]["reason"]
+    assert decisions == ["none"] * 3 + [
+        "retrain",
+        "none",
+        "none",
+        "hold",
+        "hold",
+        "retrain",
+        "none",
+        "none",
+        "hold",
+        "hold",
+    ]
+    assert "cooldown" in lived[6]["reason"] and "broken" in lived[7]["reason"] and "budget" in lived[12]["reason"]
     make.execute(toy.source, f"update events set y = not y where at >= '{NIGHT}'")
     monitor.measure(toy.stores, toy.job, days[-1] + 20 * DAY, first=NIGHT)  # labels are corrected much later
     again = list(replay(toy.stores, toy.job, days[0], days[-1]))
