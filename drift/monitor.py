@@ -13,7 +13,7 @@ from drift import performance
 from drift.governor import LASTING, Facts, Loss, decide
 from drift.outcomes import outcomes_of, sums_by_night
 from drift.performance import Floats
-from drift.timeline import Past, Reference, by_column, verdict_on
+from drift.timeline import Past, Reference, by_column, earliest, verdict_on
 from drift.verdict import Night, Verdict
 from scoring.errors import RunMissing
 from scoring.job import Job
@@ -145,8 +145,7 @@ def _report(stores: Stores, job: Job, run: Run, reporter: Reporter) -> tuple[str
 
 
 def _before(job: Job, night: date) -> Span:
-    """Return the nights that may be the baseline of ``night``, with room for some that are missing or broken."""
-    return Span(job.name, night - timedelta(days=2 * job.monitor.baseline_nights), night)
+    return Span(job.name, earliest(job, night), night)
 
 
 def result_of(verdict: Verdict) -> dict[str, Any]:
@@ -173,13 +172,13 @@ def measure(
     corrected labels give it a new one.
     """
     last = known_at - timedelta(days=job.label.delay_days)
-    earliest = first or last - timedelta(days=job.retraining.performance_nights - 1)
-    span = Span(job.name, earliest, known_at)
+    begin = first or last - timedelta(days=job.retraining.performance_nights - 1)
+    span = Span(job.name, begin, known_at)
     known = {row["night"] for row in monitoring.performance(stores.warehouse, span, known_at)}
     settled = {night for night in known if night <= last - timedelta(days=REVISITED)} if first is None else set()
     shown = ledger.published(stores.warehouse, job.name)
     measured = []
-    for night in (night for night in shown if earliest <= night <= last and night not in settled):
+    for night in (night for night in shown if begin <= night <= last and night not in settled):
         run = ledger.get(stores.warehouse, shown[night])
         if _measure_night(stores, job, run, known_at):
             measured.append(night)
@@ -189,7 +188,6 @@ def measure(
 
 
 def _measure_night(stores: Stores, job: Job, run: Run, known_at: date) -> bool:
-
     found = outcomes_of(stores, job, run)
     before = monitoring.performance(
         stores.warehouse, Span(job.name, run.night, run.night + timedelta(days=1)), known_at

@@ -9,7 +9,7 @@ from typing import Any
 
 from drift.governor import LASTING, Decision, decide
 from drift.monitor import facts_of, night_of_run, past_of, reference_of, result_of, version_of
-from drift.timeline import Past, Reference, verdict_on
+from drift.timeline import Past, Reference, earliest, verdict_on
 from drift.verdict import Verdict
 from scoring.job import Job
 from scoring.stores import Stores
@@ -36,7 +36,7 @@ def replay(stores: Stores, job: Job, first: date, last: date) -> Iterator[Replay
     and budget of those after. Nights before ``first`` are taken as recorded.
     """
     shown = ledger.published(stores.warehouse, job.name)
-    before = Span(job.name, first - timedelta(days=2 * job.monitor.baseline_nights), first)
+    before = Span(job.name, earliest(job, first), first)
     decided = monitoring.decisions(stores.warehouse, Span(job.name, None, last + timedelta(days=1)))
     recorded = {row["run_id"]: row["decision"] for row in decided}
     retrained = [row["night"] for row in decided if row["night"] < first and row["decision"] == "retrain"]

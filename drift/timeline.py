@@ -90,12 +90,17 @@ def by_column(reasons: Mapping[str, int]) -> dict[str, int]:
     return found
 
 
+def earliest(job: Job, night: date) -> date:
+    """Return the first night that may be in the baseline of ``night``: there is room for some that are missing or broken."""
+    return night - timedelta(days=2 * job.monitor.baseline_nights)
+
+
 def baseline_of(reference: Reference, past: Sequence[Past], night: date) -> Baseline:
     """Return the last nights before ``night``, of training or scored since, that are examples of what is normal.
 
     A night that was unusual is no example while persistence still counts it: a fault learnt at once would be seen once.
     """
-    earlier = [one for one in past if one.night < night]
+    earlier = [one for one in past if earliest(reference.job, night) <= one.night < night]
     recent = earlier[-LEARNT_AFTER:]
     of = reference.job.monitor.persistence[1]
     waiting = {one.night for one in earlier if one.suspect and night - timedelta(days=of) < one.night}

@@ -44,13 +44,15 @@ def rollback(stores: Stores, job: Job, reason: str, by: str, to: int | None = No
 
 
 def _previous_champion(known: list[Promotion], job: Job) -> int:
-    """Return the version that the newest promotion displaced."""
-    if known:
-        present = promotions.champion_at(known, date.max)
-        by_night = sorted(known, key=lambda promotion: promotion.effective_from)
-        for one in by_night[::-1]:  # of equals, the last recorded first
-            if one.model_version != present:
-                return one.model_version
+    """Return the version that the present champion displaced; one that was rolled back is never gone back to."""
+    crowned: list[int] = []
+    for one in sorted(known, key=lambda promotion: promotion.effective_from):  # of equals, in the order of record
+        if one.kind == "rollback" and one.model_version in crowned:
+            del crowned[crowned.index(one.model_version) + 1 :]
+        elif crowned[-1:] != [one.model_version]:
+            crowned.append(one.model_version)
+    if len(crowned) > 1:
+        return crowned[-2]
     raise ChampionMissing(
         f"rollback of {job.name}",
         found=f"promotions of versions {[one.model_version for one in known]}",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -28,10 +31,32 @@ class AirflowUnderTest:
     api: LocalAirflow
     stores: Stores
     jobs: dict[str, Job]
+    heard: list[str]
+    """The alerts that a receiver on loopback was sent."""
 
 
 @pytest.fixture(scope="session")
-def airflow(data_dir: Path, template: str) -> Iterator[AirflowUnderTest]:
+def receiver() -> Iterator[tuple[str, list[str]]]:
+    """The URL of a webhook on loopback, and what it was sent."""
+    heard: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["message"])
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"json://127.0.0.1:{server.server_port}", heard
+        server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def airflow(data_dir: Path, template: str, receiver: tuple[str, list[str]]) -> Iterator[AirflowUnderTest]:
     """A running Airflow with five toy jobs and one whose file is broken."""
     folder = data_dir / "airflow-tests"
     for name in ("jobs", "sql"):
@@ -46,6 +71,7 @@ def airflow(data_dir: Path, template: str) -> Iterator[AirflowUnderTest]:
         warehouse_url=SecretStr(new_database(data_dir, template)),
         registry_url=SecretStr(embedded.url(data_dir / "postgres", "registry")),
         code_version="test",
+        alert_urls=SecretStr(receiver[0]),
     )
     quick = {"retries": 2, "retry_delay_seconds": 1}
     jobs = {
@@ -68,5 +94,5 @@ def airflow(data_dir: Path, template: str) -> Iterator[AirflowUnderTest]:
     with running(settings, free_port()) as api:
         for name in [*(job.name for job in jobs.values()), "air_broken"]:
             api.wait_for_dag(f"{name}_nightly")
-        yield AirflowUnderTest(api, stores, jobs)
+        yield AirflowUnderTest(api, stores, jobs, receiver[1])
     stores.warehouse.engine.dispose()

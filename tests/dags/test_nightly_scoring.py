@@ -15,6 +15,7 @@ from scoring.publishing import release
 from scoring.settings import HOME
 from scoring.warehouse import ledger, monitoring
 from scoring.warehouse.monitoring import Span
+from tests import toy as make
 from tests.dags.conftest import AirflowUnderTest
 from tests.toy import NIGHT, ROWS
 
@@ -86,6 +87,7 @@ def test_backfill_scores_parallel_nights_once_each(airflow: AirflowUnderTest) ->
     decided = monitoring.decisions(airflow.stores.warehouse, span)
     assert {(row["decision"], row["reason"]) for row in decided} == {("none", "not evaluated: backfill")}
     assert states(airflow, DAG, runs[0]["dag_run_id"])["retrain"] == "skipped"
+    assert [line for line in airflow.heard if line.startswith("air_chunks,")] == []
     scored = [task for task in tasks(airflow, DAG, runs[0]["dag_run_id"]) if task["task_id"] == "score"]
     assert sorted(task["rendered_map_index"] for task in scored) == [f"chunk {n} of 4" for n in (1, 2, 3, 4)]
 
@@ -167,6 +169,8 @@ def test_held_night_is_red_and_green_after_release(airflow: AirflowUnderTest) ->
     judged = monitoring.drift_of(airflow.stores.warehouse, held.run_id)  # a held night is judged too
     assert states(airflow, dag_id, run["dag_run_id"])["drift"] == "success" and judged["rows"] == held.rows_scored
     assert states(airflow, dag_id, run["dag_run_id"])["decide"] == "upstream_failed"
+    (line,) = (line for line in airflow.heard if line.startswith(f"air_gate, night {NIGHT}, held: publish: NightHeld"))
+    assert line.endswith(f"{airflow.api.url}/nightshift/jobs/air_gate/nights/{NIGHT}") and "\n" not in line
     release(airflow.stores, airflow.jobs["gate"], held.run_id)
     body = {
         "dry_run": False,
@@ -236,4 +240,21 @@ def test_monitor_that_fails_is_red_and_leaves_the_publication(airflow: AirflowUn
     found = states(airflow, "air_retrain_nightly", run["dag_run_id"])
     assert (run["state"], found["publish"], found["drift"]) == ("failed", "success", "success")
     assert (found["performance"], found["decide"]) == ("failed", "upstream_failed")
+    assert sum(f"air_retrain, night {day}, failed: performance: " in line for line in airflow.heard) == 1
     assert day in ledger.published(airflow.stores.warehouse, "air_retrain")
+
+
+def test_drift_alert_is_sent_once_and_never_in_a_backfill(airflow: AirflowUnderTest) -> None:
+    day = NIGHT + timedelta(days=5)
+    source = airflow.stores.settings.sources["toy"].get_secret_value()
+    make.execute(
+        source, f"update events set kind = upper(kind) where at >= '{day}' and at < '{day + timedelta(days=1)}'"
+    )
+    assert trigger(airflow, "air_skip_nightly", partition_key=str(day))["state"] == "success"
+    assert trigger(airflow, "air_skip_nightly", partition_key=str(day))["state"] == "success"
+    (line,) = (line for line in airflow.heard if line.startswith(f"air_skip, night {day}, drift: kind: "))
+    assert line.endswith(f"/nightshift/jobs/air_skip/nights/{day}")
+    (again,) = backfill(airflow, day, day, reprocess_behavior="completed")
+    assert again["state"] == "success"
+    assert monitoring.drift(airflow.stores.warehouse, Span("air_chunks", day))[0]["verdict"] == "alert"
+    assert [line for line in airflow.heard if line.startswith(f"air_chunks, night {day}")] == []

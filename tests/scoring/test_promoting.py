@@ -192,10 +192,14 @@ def test_rollback_takes_the_version_it_names(versions: Toy) -> None:
         back(versions, to=7)
 
 
-def test_rollback_twice_returns_to_where_it_began(versions: Toy) -> None:
-    for version in (1, 2):
+def test_rollback_twice_goes_further_back_and_never_to_what_was_rolled_back(versions: Toy) -> None:
+    for version in (1, 2, 3):
         crown(versions, version)
-    assert [back(versions).model_version, back(versions).model_version] == [1, 2]
+    assert [back(versions).model_version, back(versions).model_version] == [2, 1]
+    with pytest.raises(ChampionMissing, match="expected an earlier champion"):
+        back(versions)
+    crown(versions, 3)
+    assert back(versions).model_version == 1
 
 
 @pytest.mark.parametrize("to", [None, 1])
