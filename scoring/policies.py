@@ -26,7 +26,7 @@ class Gate(Strict):
 
     min_rows: int = Field(default=1, ge=0)
     max_quarantine_share: float = Field(default=0.05, ge=0, le=1)
-    max_mean_shift_sd: float = Field(default=1.75, gt=0)
+    max_mean_shift_sd: float = Field(default=1.5, gt=0)
     """How far the night's mean prediction may lie from the reference mean, in reference standard deviations."""
 
 
