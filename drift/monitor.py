@@ -26,6 +26,8 @@ from scoring.warehouse.monitoring import Span
 
 REVISITED = 7
 """Nights after maturity in which late and corrected labels are looked for; later ones are measured on demand."""
+STALE_NIGHTS = 30
+"""A retraining that says for so long that it runs was killed, and forbids no other."""
 SCORED = ("published", "held", "superseded")
 Reporter = Callable[[Stores, Job, Run], tuple[str | None, str | None]]
 """Makes the page of a judged run; returns its path below the lake and what it lacks, or None and why there is none."""
@@ -228,7 +230,8 @@ def conclude(stores: Stores, job: Job, run_id: str) -> dict[str, Any]:
     past = monitoring.decisions(stores.warehouse, Span(job.name, None, run.night))
     retrained = [row["night"] for row in past if row["decision"] == "retrain"]
     facts = facts_of(stores, job, run, seen, retrained)
-    facts = replace(facts, running=any(row["retraining"] == "running" for row in past))
+    lately = (row for row in past if row["night"] > run.night - timedelta(days=STALE_NIGHTS))
+    facts = replace(facts, running=any(row["retraining"] == "running" for row in lately))
     decision = decide(facts, job.retraining)
     row = {name: run.facts[name] for name in ("job", "night", "run_id", "model_version", "origin")}
     inputs = {**facts.as_dict(), "evidence": decision.evidence}

@@ -270,6 +270,20 @@ def test_replaying_gives_the_decisions_of_living_through_it(toy: Toy) -> None:
     ]
 
 
+def test_retraining_that_runs_forbids_another_until_it_must_have_been_killed(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy.change(retraining={**EAGER, "cooldown_nights": 1, "max_age_nights": 1, "budget": 9})
+    days = nights(6)
+    add_nights(toy, days)
+    asked = live(toy, days[:3])[-1]
+    assert asked["decision"] == "retrain"
+    monitoring.record_retraining(toy.stores.warehouse, asked["decision_id"], "running")
+    assert "a retraining is running" in live(toy, days[3:5])[-1]["reason"]
+    monkeypatch.setattr(monitor, "STALE_NIGHTS", 3)
+    assert live(toy, days[5:])[-1]["decision"] == "retrain"
+
+
 def test_replay_with_other_settings_writes_nothing(toy: Toy) -> None:
     toy.change(retraining=EAGER)
     add_nights(toy, nights(4))
