@@ -38,9 +38,8 @@ class Outcomes:
 def predictions_of(stores: Stores, job: Job, run: Run) -> pa.Table:
     """Return a run's predictions: keys, prediction, probabilities."""
     folder = stores.lake.run_folder(job.name, run.night, run.run_id)
-    parts = [pa.Table.from_batches(list(stores.lake.batches(stores.lake.part(folder, "predictions", number))))
-             for number in range(run.chunks or 0)]  # fmt: skip
-    return pa.concat_tables(parts)
+    numbers = range(run.chunks or 0)
+    return pa.concat_tables(stores.lake.table(stores.lake.part(folder, "predictions", number)) for number in numbers)
 
 
 def outcomes_of(stores: Stores, job: Job, run: Run) -> Outcomes:

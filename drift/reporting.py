@@ -95,8 +95,7 @@ def _sampled(stores: Stores, job: Job, run: Run, share: float) -> Iterator[pa.Ta
     folder = stores.lake.run_folder(job.name, run.night, run.run_id)
     for number in range(run.chunks or 0):
         features, predictions = (
-            pa.Table.from_batches(list(stores.lake.batches(stores.lake.part(folder, kind, number))))
-            for kind in ("features", "predictions")
+            stores.lake.table(stores.lake.part(folder, kind, number)) for kind in ("features", "predictions")
         )
         random = np.random.default_rng([run.night.toordinal(), number])
         place = pa.array(np.flatnonzero(random.random(features.num_rows) < share))

@@ -86,6 +86,11 @@ class Lake:
         with self._fs.open(path, "rb") as opened, pq.ParquetFile(opened) as file:
             yield from file.iter_batches(batch_size=rows)
 
+    def table(self, path: str) -> pa.Table:
+        """Return a Parquet file's rows, none of them too."""
+        with self._fs.open(path, "rb") as opened:
+            return pq.read_table(opened)
+
     def facts(self, path: str) -> dict[str, str] | None:
         """Return the metadata of a Parquet file, with its row count under ``rows``; None if there is no file."""
         if not self._fs.exists(path):

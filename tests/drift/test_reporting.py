@@ -112,6 +112,15 @@ def test_odd_nights_keep_their_page(toy: Toy, change, left_out: str | None) -> N
     assert "kind" in page(toy)
 
 
+def test_chunk_without_an_accepted_row_loses_neither_page_nor_performance(toy: Toy) -> None:
+    """The first 64 rows, one chunk, all go to quarantine."""
+    toy.change(gate={"max_quarantine_share": 1, "max_mean_shift_sd": 99})
+    add_nights(toy, [NIGHT], lambda rows: rows.assign(kind=rows["kind"].where(np.arange(len(rows)) >= 64)))
+    assert reported(toy).report is not None
+    assert monitor.measure(toy.stores, toy.job, NIGHT + DAY, reporter=write_report) == [NIGHT]
+    assert f"{ROWS - 64} of {ROWS - 64} rows" in page(toy)
+
+
 def test_column_that_evidently_refuses_is_left_out_and_named(toy: Toy) -> None:
     """Strings in a number column make Evidently raise; the other column's result stays."""
     sides, _ = sample_sides(toy.stores, toy.job, scored(toy))
