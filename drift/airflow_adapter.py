@@ -72,9 +72,9 @@ def decide(job: Job, run_id: str) -> bool:
     from drift import monitor
 
     row = monitor.conclude(adapter.current_stores(), job, run_id)
-    for name in ("decision_id", "decision", "reason"):
-        get_current_context()["ti"].xcom_push(key=name, value=row[name])
-    get_current_context()["ti"].xcom_push(key="night", value=str(row["night"]))
+    pushed = {name: row[name] for name in ("decision_id", "decision", "reason")}
+    for name, value in {**pushed, "night": str(row["night"])}.items():
+        get_current_context()["ti"].xcom_push(key=name, value=value)
     return bool(row["decision"] == "retrain")
 
 

@@ -14,7 +14,7 @@ from drift.governor import LASTING, Facts, Loss, decide
 from drift.outcomes import outcomes_of, sums_by_night
 from drift.performance import Floats
 from drift.timeline import Past, Reference, by_column, earliest, verdict_on
-from drift.verdict import Night, Verdict
+from drift.verdict import UNUSUAL, Night, Verdict
 from scoring.errors import RunMissing
 from scoring.job import Job
 from scoring.profile import Profile, merged
@@ -112,7 +112,7 @@ def past_of(stores: Stores, span: Span, version: int) -> list[Past]:
 def _unusual(stores: Stores, run_ids: list[str]) -> dict[str, dict[str, bool]]:
     found: dict[str, dict[str, bool]] = {}
     for row in monitoring.columns_of(stores.warehouse, run_ids):
-        found.setdefault(row["run_id"], {})[row["column_name"]] = row["status"] in ("unusual", "gross", "fault")
+        found.setdefault(row["run_id"], {})[row["column_name"]] = row["status"] in UNUSUAL
     return found
 
 
@@ -264,12 +264,10 @@ def loss_of(stores: Stores, job: Job, ref: VersionRef, known: list[dict[str, Any
     mine = [row for row in known if row["model_version"] == ref.version][-job.retraining.performance_nights :]
     if held_out is None or len(mine) < 3:
         return None
-
     before = sums_by_night(held_out, job)
     recent = np.stack([performance.expanded(row["sums"]) for row in mine])
     name = performance.PRIMARY[job.task]
     gap = performance.difference(recent, before, job, name)
-    loss = "mae" if job.task == "regression" else "log_loss"
-    usual = float(performance.metrics_of(before.sum(axis=0), job)[loss])
-    at_training = float(performance.metrics_of(before.sum(axis=0), job)[name])
-    return Loss(name, len(mine), gap["value"], gap["low"], gap["high"], at_training, job.retraining.max_loss * usual)
+    at_training = performance.metrics_of(before.sum(axis=0), job)
+    allowed = job.retraining.max_loss * float(at_training["mae" if job.task == "regression" else "log_loss"])
+    return Loss(name, len(mine), gap["value"], gap["low"], gap["high"], float(at_training[name]), allowed)

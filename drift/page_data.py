@@ -10,7 +10,7 @@ from typing import Any
 from drift.night_grid import months, state_of
 from drift.page_plots import column_plots, performance_plot, score_plot
 from drift.performance import SMALLER_IS_BETTER, UNITS
-from drift.verdict import MEANINGS, WORDS
+from drift.verdict import MEANINGS, UNUSUAL, WORDS
 from scoring.errors import JobFileError
 from scoring.job import Job
 from scoring.lake import Lake
@@ -205,7 +205,7 @@ def column_page(places: Places, job: str, column: str) -> View | None:
     return {
         "job": job, "column": column, "rows": rows[::-1], "plots": column_plots(rows), "words": WORDS,
         "meanings": MEANINGS, "feature": feature, "description": _description(places, job),
-        "unusual": sum(row["status"] in ("unusual", "gross", "fault") for row in rows),
+        "unusual": sum(row["status"] in UNUSUAL for row in rows),
     }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from drift.calibration import Calibration, calibrate
-from drift.verdict import Baseline, Night, Verdict, judge, roles_of
+from drift.verdict import Baseline, Night, Verdict, judge, watched_of
 from scoring.job import Job
 from scoring.profile import Bins, Profile, bins_from, merged
 
@@ -71,9 +71,8 @@ class Reference:
     @cached_property
     def weeks(self) -> Calibration:
         """Return what a week is like next to the training nights."""
-        watched = {name for name, role in roles_of(self.job).items() if role == "monitored"}
         ordered = [self.nights[night] for night in sorted(self.nights)]
-        return calibrate(ordered, self.bins, watched, window=min(WINDOW, max(len(ordered) - 1, 1)))
+        return calibrate(ordered, self.bins, watched_of(self.job), window=min(WINDOW, max(len(ordered) - 1, 1)))
 
 
 def by_column(reasons: Mapping[str, int]) -> dict[str, int]:

@@ -16,6 +16,7 @@ from scoring.profile import GRID, PREDICTION, Bins, Counts, Profile, merged
 
 Level = Literal["ok", "warn", "alert"]
 Status = Literal["ok", "unusual", "gross", "fault", "not compared"]
+UNUSUAL: tuple[Status, ...] = ("unusual", "gross", "fault")
 QUARANTINED = "quarantined"
 WORDS = {
     SHAPE: "values are spread differently",
@@ -52,7 +53,7 @@ class ColumnResult:
     @property
     def unusual(self) -> bool:
         """Return whether the night is unusual in this column."""
-        return self.status in ("unusual", "gross", "fault")
+        return self.status in UNUSUAL
 
     @property
     def drifted(self) -> bool:
@@ -129,6 +130,11 @@ def roles_of(job: Job) -> dict[str, Role]:
     return {**{name: feature.role for name, feature in job.features.items()}, PREDICTION: "monitored", GRID: "ignored"}
 
 
+def watched_of(job: Job) -> set[str]:
+    """Return the columns that may alarm."""
+    return {name for name, role in roles_of(job).items() if role == "monitored"}
+
+
 def judge(
     night: Night, baseline: Baseline, job: Job, before: Sequence[Mapping[str, bool]] = (),
     sustained: Mapping[str, float] | None = None,
@@ -140,8 +146,7 @@ def judge(
     get theirs.
     """
     roles = roles_of(job)
-    watched = {name for name, role in roles.items() if role == "monitored"}
-    calibration = calibrate(baseline.nights, baseline.bins, watched)
+    calibration = calibrate(baseline.nights, baseline.bins, watched_of(job))
     limit = calibration.family if baseline.nights else 1.0
     measured: dict[str, list[Measured]] = {}
     for one in calibration.measure(night.profile):

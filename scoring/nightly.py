@@ -246,7 +246,7 @@ def _ended(coming: _Coming) -> Iterator[None]:
     """Tell the loading thread that no more chunks come; after an error, by one that was cancelled, so that it rolls back."""
     try:
         yield
-    except BaseException:
+    except BaseException:  # the loading thread is told, then it is raised again
         cancelled: Future[int] = Future()
         cancelled.cancel()
         coming.put((-1, cancelled))

@@ -45,9 +45,14 @@ def _column(column: pa.Array | pa.ChunkedArray, kind: str) -> Any:
     return values[codes]
 
 
+def outcome_type(job: Job) -> pa.DataType:
+    """Return the type that outcomes and predictions of the job's task have."""
+    return {"binary": pa.bool_(), "multiclass": pa.string(), "regression": pa.float64()}[job.task]
+
+
 def prediction_schema(job: Job) -> pa.Schema:
     """Return the schema of a predictions file: keys, ``prediction``, and the probability columns of the task."""
-    kind = {"binary": pa.bool_(), "multiclass": pa.string(), "regression": pa.float64()}[job.task]
+    kind = outcome_type(job)
     keys = [(name, ARROW_TYPES[key]) for name, key in job.key.items()]
     return pa.schema([*keys, ("prediction", kind), *((name, pa.float64()) for name in job.probability_columns)])
 

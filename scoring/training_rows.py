@@ -13,6 +13,7 @@ from scoring.contract import ARROW_TYPES, Contract, read_as, require_columns
 from scoring.errors import TrainingDataError
 from scoring.interval import DataInterval, nights_between
 from scoring.job import Job
+from scoring.score import outcome_type
 from scoring.source import Query, stream
 from scoring.stores import Progress, Stores, contracted, silent
 
@@ -79,11 +80,6 @@ def _nights(rows: pa.Table, job: Job, first: date) -> pa.ChunkedArray | pa.Array
     return pc.cast(local, pa.date32())
 
 
-def label_type(job: Job) -> pa.DataType:
-    """Return the type that an outcome of the job's task has."""
-    return {"binary": pa.bool_(), "multiclass": pa.string(), "regression": pa.float64()}[job.task]
-
-
 def read_labels(stores: Stores, job: Job, span: tuple[date, date]) -> pa.Table:
     """Return key and label of every row of the nights in ``span`` (half-open) whose outcome is known.
 
@@ -91,7 +87,7 @@ def read_labels(stores: Stores, job: Job, span: tuple[date, date]) -> pa.Table:
     """
     query = stores.labels_query(job)
     interval = DataInterval.of_nights(*span, job.schedule.timezone)
-    kind = label_type(job)
+    kind = outcome_type(job)
     schema = pa.schema([*((name, ARROW_TYPES[key]) for name, key in job.key.items()), (LABEL, kind)])
     parts = [schema.empty_table()]
     with stream(stores.source_url(job), query, interval, job.chunk_rows) as batches:

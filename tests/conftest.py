@@ -92,20 +92,25 @@ class Toy:
         return self.job
 
 
-@pytest.fixture
-def settings(data_dir: Path, template: str, tmp_path: Path) -> Settings:
-    """Settings of an installation of its own: fresh source, warehouse, lake, jobs and SQL; the registry is shared."""
+def installed(data_dir: Path, template: str, folder: Path) -> Settings:
+    """Return the settings of an installation in ``folder``: fresh source, warehouse, lake, jobs, SQL; a shared registry."""
     for name in ("jobs", "sql"):
-        (tmp_path / name).mkdir()
+        (folder / name).mkdir()
     return Settings(
-        data_dir=tmp_path,
-        jobs_dir=tmp_path / "jobs",
-        sql_dir=tmp_path / "sql",
+        data_dir=folder,
+        jobs_dir=folder / "jobs",
+        sql_dir=folder / "sql",
         sources={"toy": SecretStr(new_database(data_dir))},
         warehouse_url=SecretStr(new_database(data_dir, template)),
         registry_url=SecretStr(embedded.url(data_dir / "postgres", "registry")),
         code_version="test",
     )
+
+
+@pytest.fixture
+def settings(data_dir: Path, template: str, tmp_path: Path) -> Settings:
+    """Settings of an installation of its own."""
+    return installed(data_dir, template, tmp_path)
 
 
 @pytest.fixture

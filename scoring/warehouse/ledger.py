@@ -74,11 +74,8 @@ def runs_of(warehouse: Warehouse, job: str, night: date) -> list[Run]:
 
 def find(warehouse: Warehouse, condition: sa.ColumnElement[bool]) -> list[Run]:
     """Return the runs that meet a condition, oldest first."""
-    with warehouse.transaction() as connection:
-        rows = connection.execute(
-            sa.select(sa.text("*")).select_from(RUNS).where(condition).order_by(RUNS.c.started_at)
-        )
-        return [Run(dict(row)) for row in rows.mappings()]
+    chosen = sa.select(sa.text("*")).select_from(RUNS).where(condition).order_by(RUNS.c.started_at)
+    return [Run(row) for row in warehouse.rows(chosen)]
 
 
 def record(warehouse: Warehouse, run_id: str, **facts: Any) -> None:

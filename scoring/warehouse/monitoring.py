@@ -80,7 +80,7 @@ def profiles(warehouse: Warehouse, span: Span, version: int) -> list[Row]:
         .where(span.of(PROFILES), PROFILES.c.model_version == version)
         .order_by(PROFILES.c.night)
     )
-    return _rows(warehouse, chosen)
+    return warehouse.rows(chosen)
 
 
 def save_drift(warehouse: Warehouse, facts: Row, columns: Sequence[Row]) -> None:
@@ -103,19 +103,19 @@ def save_report(warehouse: Warehouse, run_id: str, report: str | None, problem: 
 def drift(warehouse: Warehouse, span: Span) -> list[Row]:
     """Return the verdicts on the published nights of a span, oldest first."""
     joined = sa.join(DRIFT, PUBLISHED, PUBLISHED.c.run_id == DRIFT.c.run_id)
-    return _rows(warehouse, sa.select(DRIFT).select_from(joined).where(span.of(DRIFT)).order_by(DRIFT.c.night))
+    return warehouse.rows(sa.select(DRIFT).select_from(joined).where(span.of(DRIFT)).order_by(DRIFT.c.night))
 
 
 def drift_of(warehouse: Warehouse, run_id: str) -> Row | None:
     """Return the verdict on a run; None if there is none."""
-    found = _rows(warehouse, sa.select(DRIFT).where(DRIFT.c.run_id == run_id))
+    found = warehouse.rows(sa.select(DRIFT).where(DRIFT.c.run_id == run_id))
     return found[0] if found else None
 
 
 def columns_of(warehouse: Warehouse, run_ids: Sequence[str]) -> list[Row]:
     """Return the column results of runs, the most unusual first."""
     chosen = sa.select(COLUMNS).where(COLUMNS.c.run_id.in_(run_ids))
-    return _rows(warehouse, chosen.order_by(COLUMNS.c.run_id, COLUMNS.c.ratio.desc(), COLUMNS.c.column_name))
+    return warehouse.rows(chosen.order_by(COLUMNS.c.run_id, COLUMNS.c.ratio.desc(), COLUMNS.c.column_name))
 
 
 def save_performance(warehouse: Warehouse, facts: Row) -> None:
@@ -131,12 +131,12 @@ def performance(warehouse: Warehouse, span: Span, known_at: date) -> list[Row]:
         .where(span.of(PERFORMANCE), PERFORMANCE.c.known_at <= known_at)
         .order_by(PERFORMANCE.c.night, PERFORMANCE.c.known_at.desc())
     )
-    return _rows(warehouse, chosen)
+    return warehouse.rows(chosen)
 
 
 def is_measured(warehouse: Warehouse, run_id: str) -> bool:
     """Return whether outcomes of a run were measured."""
-    return bool(_rows(warehouse, sa.select(PERFORMANCE.c.night).where(PERFORMANCE.c.run_id == run_id).limit(1)))
+    return bool(warehouse.rows(sa.select(PERFORMANCE.c.night).where(PERFORMANCE.c.run_id == run_id).limit(1)))
 
 
 def save_decision(warehouse: Warehouse, facts: Row) -> Row:
@@ -151,7 +151,7 @@ def save_decision(warehouse: Warehouse, facts: Row) -> Row:
 def decisions(warehouse: Warehouse, span: Span) -> list[Row]:
     """Return the decisions of a span, oldest night first."""
     chosen = sa.select(DECISIONS).where(span.of(DECISIONS))
-    return _rows(warehouse, chosen.order_by(DECISIONS.c.night, DECISIONS.c.decision_id))
+    return warehouse.rows(chosen.order_by(DECISIONS.c.night, DECISIONS.c.decision_id))
 
 
 def record_retraining(warehouse: Warehouse, decision_id: int, state: str, version: int | None = None) -> None:
@@ -179,8 +179,3 @@ def _upsert(warehouse: Warehouse, table: sa.TableClause, facts: Row, key: list[s
     row = insert(table).values(facts)
     with warehouse.transaction() as connection:
         connection.execute(row.on_conflict_do_update(index_elements=key, set_=facts))
-
-
-def _rows(warehouse: Warehouse, chosen: sa.Select[Any]) -> list[Row]:
-    with warehouse.transaction() as connection:
-        return [dict(row) for row in connection.execute(chosen).mappings()]

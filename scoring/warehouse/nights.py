@@ -36,7 +36,7 @@ def statuses(warehouse: Warehouse, jobs: Collection[str]) -> list[Row]:
     joined = sa.join(STATUS, JOBS, JOBS.c.job == STATUS.c.job)
     about = [JOBS.c[name] for name in ("description", "owner", "timezone", "first_night", "last_night")]
     chosen = sa.select(*STATUS.c, *about).select_from(joined).where(STATUS.c.job.in_(list(jobs)))
-    return _rows(warehouse, chosen.order_by(STATUS.c.job))
+    return warehouse.rows(chosen.order_by(STATUS.c.job))
 
 
 def nights(warehouse: Warehouse, span: Span) -> list[Row]:
@@ -57,7 +57,7 @@ def nights(warehouse: Warehouse, span: Span) -> list[Row]:
         .where(span.of(RUNS))
         .order_by(RUNS.c.night, shown.desc(), RUNS.c.started_at.desc())
     )  # fmt: skip
-    return _rows(warehouse, chosen)
+    return warehouse.rows(chosen)
 
 
 def neighbours(warehouse: Warehouse, job: str, night: date) -> tuple[date | None, date | None]:
@@ -78,19 +78,19 @@ def measured(warehouse: Warehouse, span: Span, newest: int | None = None) -> lis
         .where(span.of(PERFORMANCE))
         .order_by(PERFORMANCE.c.night.desc(), PERFORMANCE.c.known_at.desc())
     )
-    return _rows(warehouse, chosen.limit(newest))[::-1]
+    return warehouse.rows(chosen.limit(newest))[::-1]
 
 
 def newest_decision(warehouse: Warehouse, job: str) -> Row | None:
     """Return the decision on the last night that has one; None if there is none."""
     order = (DECISIONS.c.night.desc(), DECISIONS.c.decision_id.desc())
-    found = _rows(warehouse, sa.select(DECISIONS).where(DECISIONS.c.job == job).order_by(*order).limit(1))
+    found = warehouse.rows(sa.select(DECISIONS).where(DECISIONS.c.job == job).order_by(*order).limit(1))
     return found[0] if found else None
 
 
 def decision_of(warehouse: Warehouse, run_id: str) -> Row | None:
     """Return the decision after a run; None if there is none."""
-    found = _rows(warehouse, sa.select(DECISIONS).where(DECISIONS.c.run_id == run_id))
+    found = warehouse.rows(sa.select(DECISIONS).where(DECISIONS.c.run_id == run_id))
     return found[0] if found else None
 
 
@@ -101,16 +101,11 @@ def column_history(warehouse: Warehouse, span: Span, column: str, newest: int | 
     about = [DRIFT.c[name] for name in ("night", "model_version", "score_limit", "baseline_nights")]
     chosen = sa.select(*COLUMNS.c, *about).select_from(joined)
     found = chosen.where(span.of(DRIFT), COLUMNS.c.column_name == column).order_by(DRIFT.c.night.desc())
-    return _rows(warehouse, found.limit(newest))[::-1]
+    return warehouse.rows(found.limit(newest))[::-1]
 
 
 def run_of_airflow(warehouse: Warehouse, job: str, airflow_run_id: str) -> Run | None:
     """Return the newest attempt that a DAG run made for a job; None if it made none."""
     mine = sa.and_(RUNS.c.job == job, RUNS.c.airflow_run_id == airflow_run_id)
-    found = _rows(warehouse, sa.select(*RUNS.c).where(mine).order_by(RUNS.c.started_at.desc()).limit(1))
+    found = warehouse.rows(sa.select(*RUNS.c).where(mine).order_by(RUNS.c.started_at.desc()).limit(1))
     return Run(found[0]) if found else None
-
-
-def _rows(warehouse: Warehouse, chosen: sa.Select[tuple[object, ...]]) -> list[Row]:
-    with warehouse.transaction() as connection:
-        return [dict(row) for row in connection.execute(chosen).mappings()]

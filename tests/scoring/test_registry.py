@@ -22,7 +22,6 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import SecretStr
 
-from scoring import embedded
 from scoring import registry as module
 from scoring.errors import ArtifactMismatch, GoldenRowsMismatch, RegistryUnavailable, VersionMissing
 from scoring.job import Job
@@ -32,7 +31,7 @@ from scoring.score import predict, prediction_schema
 from scoring.settings import Settings
 from scoring.stores import open_stores
 from scoring.training import GOLDEN_ROWS, train
-from tests.conftest import Toy, new_database
+from tests.conftest import Toy, installed
 from tests.toy import FIRST, ROWS, TRAIN_NIGHTS, UNTIL, create_source, train_champion, write_job
 
 SECRET = "s3cr3t-pa55"
@@ -54,17 +53,7 @@ def content(ref: VersionRef, name: str) -> Any:
 @contextmanager
 def installation(data_dir: Path, template: str, folder: Path) -> Iterator[Toy]:
     """Give a toy job with a champion that several tests share; unlike the fixture ``toy`` it outlives a test."""
-    for name in ("jobs", "sql"):
-        (folder / name).mkdir()
-    settings = Settings(
-        data_dir=folder,
-        jobs_dir=folder / "jobs",
-        sql_dir=folder / "sql",
-        sources={"toy": SecretStr(new_database(data_dir))},
-        warehouse_url=SecretStr(new_database(data_dir, template)),
-        registry_url=SecretStr(embedded.url(data_dir / "postgres", "registry")),
-        code_version="test",
-    )
+    settings = installed(data_dir, template, folder)
     stores = open_stores(settings, lambda: datetime.now(UTC))
     source = settings.sources["toy"].get_secret_value()
     create_source(source)
