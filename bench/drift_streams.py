@@ -69,9 +69,10 @@ def flights(settings: Settings) -> tuple[Stream, Stores, VersionRef]:
     """Seed, train on the first quarter, and return the year, every night predicted by a model that had not seen it."""
     from demo.seed import seed
     from drift.monitor import reference_of
+    from scoring.fitting import out_of_fold
     from scoring.promoting import promote
     from scoring.score import predict
-    from scoring.training import out_of_fold, train
+    from scoring.training import train
     from scoring.training_rows import read_rows
     from scoring.warehouse.schema import ensure_job, migrate
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
@@ -57,7 +57,12 @@ def sums_by_night(holdout: pa.Table, job: Job) -> Floats:
     """Return the sums of each holdout night, shape (nights, sums); the table has night, outcome and predictions."""
     nights = holdout.column("night")
     found: list[Any] = []
-    for night in sorted(pc.unique(nights).to_pylist()):
+    for night in nights_of(nights):
         of_night = holdout.filter(pc.equal(nights, pa.scalar(night, pa.date32())))
         found.append(outcome_sums(of_night, of_night.column("outcome"), job).sum(axis=0))
     return np.stack(found)
+
+
+def nights_of(nights: pa.ChunkedArray) -> list[date]:
+    """Return the nights in a column of them, each once, oldest first."""
+    return sorted(pc.unique(nights).to_pylist())

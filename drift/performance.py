@@ -142,6 +142,24 @@ def difference(recent: Floats, before: Floats, job: Job, name: str) -> Interval:
     return {"value": _finite(float(value)), "low": _quantile(drawn, 0.025), "high": _quantile(drawn, 0.975)}
 
 
+def losses_of(sums: Floats, job: Job) -> tuple[Floats, Floats]:
+    """Return rows and summed loss of sums of shape (…, sums): log loss in nats, or absolute error in the label's unit."""
+    return sums[..., 0], sums[..., 3 if job.task == "binary" else 1]
+
+
+def reliability(sums: Floats) -> list[dict[str, float]]:
+    """Return the calibration plot of a binary classifier: per tenth of the probability rows, mean of it, share that was true."""
+    positive, negative, chance = (
+        sums[5 + i * _ROC : 5 + (i + 1) * _ROC].reshape(_RELIABILITY, -1).sum(axis=1) for i in range(3)
+    )
+    found = []
+    for yes, no, total in zip(positive, negative, chance, strict=True):
+        rows = float(yes + no)
+        if rows:
+            found.append({"rows": rows, "predicted": float(total) / rows, "observed": float(yes) / rows})
+    return found
+
+
 def _replicates(blocks: Floats, seed: int = 0) -> Floats:
     drawn = np.random.default_rng(seed).multinomial(len(blocks), np.full(len(blocks), 1 / len(blocks)), REPLICATES)
     return np.asarray(drawn @ blocks)

@@ -23,6 +23,8 @@ Each message says what was found, what was expected and what to do next::
         ├── NightHeld             the publish gate refused the night; nothing was published
         ├── RunMissing            the ledger has no such run, or it is in the wrong state
         ├── TrainingDataError     the training window cannot give a model
+        ├── RetrainingRunning     another retraining of the job is not finished
+        ├── RetrainingFailed      a task of the retraining failed; nothing was promoted
         └── AlertNotSent          a receiver of alerts refused one
 """
 
@@ -129,6 +131,14 @@ class RunMissing(Permanent):
 
 class TrainingDataError(Permanent):
     """The training window cannot give a model."""
+
+
+class RetrainingRunning(Permanent):
+    """Another retraining of the job is not finished."""
+
+
+class RetrainingFailed(Permanent):
+    """A task of the retraining failed; nothing was promoted."""
 
 
 class AlertNotSent(Permanent):

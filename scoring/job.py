@@ -14,7 +14,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from scoring.errors import JobFileError
-from scoring.policies import Gate, Limits, Monitor, Retraining, Strict, Training
+from scoring.policies import Gate, Limits, Monitor, Promotion, Retraining, Strict, Training
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 ColumnType = Literal["float", "int", "bool", "category", "datetime"]
@@ -114,6 +114,7 @@ class Job(Strict):
     gate: Gate = Gate()
     monitor: Monitor = Monitor()
     retraining: Retraining = Retraining()
+    promotion: Promotion = Promotion()
     limits: Limits = Limits()
 
     @model_validator(mode="after")
@@ -136,9 +137,17 @@ class Job(Strict):
             raise ValueError("task multiclass needs label.classes with at least 3 classes")
         if self.task != "multiclass" and self.label.classes is not None:
             raise ValueError(f"label.classes belongs to task multiclass, not {self.task}")
+        if self.training.calibration != "none" and self.task == "regression":
+            raise ValueError("training.calibration is of probabilities; task regression has none")
+        plain = [name for name in self.promotion.segments if not self._is_category(name)]
+        if plain:
+            raise ValueError(f"promotion.segments: {plain} are no features of type category")
         if self.probability_columns and len(set(self.probability_columns)) < len(self.probability_columns):
             raise ValueError("label.classes: two classes give the same column name")
         return self
+
+    def _is_category(self, name: str) -> bool:
+        return name in self.features and self.features[name].type == "category"
 
     @property
     def columns(self) -> list[str]:

@@ -30,9 +30,17 @@ class Lake:
         """Return the folder of one run's artifacts."""
         return str(PurePosixPath(self._root, "runs", job, f"night={night}", run_id))
 
+    def snapshot_folder(self, job: str, digest: str) -> str:
+        """Return the folder of a training snapshot."""
+        return str(PurePosixPath(self._root, "snapshots", job, digest))
+
     def part(self, folder: str, part: Part, chunk: int) -> str:
         """Return the path of one chunk's file in a run folder."""
         return str(PurePosixPath(folder, f"{part}-{chunk:05d}.parquet"))
+
+    def shadow_part(self, folder: str, version: int, chunk: int) -> str:
+        """Return the path of what a version in the shadow said about one chunk of a run."""
+        return str(PurePosixPath(folder, f"shadow-{version}-{chunk:05d}.parquet"))
 
     def current(self, job: str, night: date) -> str:
         """Return the path of the one object that holds a night's published predictions."""

@@ -20,13 +20,14 @@ from typing import Any
 from scoring.contract import Split
 from scoring.digest import RowsDigest
 from scoring.errors import ChampionMissing, EmptyNight
+from scoring.golden import library_versions
 from scoring.interval import DataInterval
 from scoring.job import Job
 from scoring.lake import Lake
 from scoring.profile import Profile, profiled
 from scoring.publishing import Loaded, Published, load_run, publish
 from scoring.recording import recorded
-from scoring.registry import VersionRef, library_versions
+from scoring.registry import VersionRef
 from scoring.score import Summary, predict, prediction_schema
 from scoring.settings import code_version
 from scoring.stores import Progress, Stores, contracted, silent

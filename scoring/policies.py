@@ -1,6 +1,8 @@
-"""The policies in a job file: training, publish gate, monitoring, retraining and limits, each with defaults."""
+"""The policies in a job file: training, publish gate, monitoring, retraining, promotion and limits, each with defaults."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -14,10 +16,19 @@ class Strict(BaseModel):
 class Training(Strict):
     """How a model version is fitted."""
 
+    window: Literal["sliding", "expanding"] = "sliding"
+    """The last ``window_days`` nights, or all since ``schedule.first_night``."""
     window_days: int = Field(default=90, ge=1)
     min_rows: int = Field(default=100, ge=1)
     holdout_nights: int = Field(default=14, ge=1)
     """The last nights of the window: scored by a model fitted on the rest, for honest metrics."""
+    calibration: Literal["none", "isotonic", "sigmoid"] = "none"
+    """How probabilities are calibrated, on nights that the pipeline was not fitted on."""
+    calibration_nights: int = Field(default=14, ge=1)
+    refit: bool = True
+    """The version is fitted on the holdout nights too, after a fit without them gave the evidence."""
+    max_quarantine_share: float = Field(default=0.05, ge=0, le=1)
+    """Share of the window's rows in quarantine above which nothing is trained."""
     reference_rows: int = Field(default=10_000, ge=100)
 
 
@@ -69,6 +80,37 @@ class Retraining(Strict):
     """Loss of performance that is accepted, as a share of the loss at training."""
     drift_weight: float = Field(default=0.2, gt=0, le=1)
     """Share of the model's importance that must have drifted for a retraining without labels."""
+    schedule: str | None = Field(default=None, pattern=r"^\S+ \S+ \S+ \S+ \S+$")
+    """Cron expression of retrainings that nobody has to ask for, in the job's timezone; null for none."""
+
+
+class Promotion(Strict):
+    """When a challenger takes the crown, and what happens around it."""
+
+    promote: Literal["gate", "shadow", "human"] = "gate"
+    """Once the gate was passed: at once, after nights in the shadow, or when a person says so."""
+    min_gain: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the champion's loss that the challenger must gain; the whole interval has to lie above it."""
+    min_nights: int = Field(default=7, ge=2)
+    """Holdout nights that neither version has seen, for any comparison to count."""
+    max_calibration_loss: float = Field(default=0.02, ge=0)
+    """How much larger the challenger's calibration error may be, as a probability."""
+    segments: list[str] = Field(default_factory=list)
+    """Category features whose every value is compared by itself, from 200 rows on."""
+    max_segment_loss: float = Field(default=0.05, ge=0)
+    """How much larger the loss of a segment may be, as a share of the champion's."""
+    max_latency_ratio: float = Field(default=2.0, gt=0)
+    """How many times as long as the champion the challenger may take to predict."""
+    max_size_ratio: float = Field(default=5.0, gt=0)
+    """How many times as large as the champion's the challenger's artifact may be."""
+    floors: dict[str, float] = Field(default_factory=dict)
+    """Metrics that the first version must reach on the holdout: at least, or at most where smaller is better."""
+    shadow_nights: int = Field(default=7, ge=1, le=90)
+    """Nights that a challenger scores in the shadow under ``promote: shadow``."""
+    predecessor_nights: int = Field(default=14, ge=0, le=90)
+    """Nights that a dethroned champion goes on scoring in the shadow; if it does better it takes the crown back."""
+    approval_hours: float = Field(default=48, gt=0)
+    """How long ``promote: human`` waits; no answer is a no."""
 
 
 class Limits(Strict):

@@ -7,35 +7,31 @@ import hashlib
 import io
 import json
 import logging
-import platform
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib.metadata import version as library_version
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import joblib
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scoring import embedded
-from scoring.errors import ArtifactMismatch, GoldenRowsMismatch, NightshiftError, RegistryUnavailable, VersionMissing
+from scoring.errors import ArtifactMismatch, NightshiftError, RegistryUnavailable, VersionMissing
+from scoring.golden import check_golden_rows
 from scoring.job import Job
 from scoring.profile import Bins, bins_from
-from scoring.score import Summary, predict
+from scoring.score import Summary
 from scoring.settings import Settings
 
 ARTIFACT = "pipeline.joblib"
 FILES = (ARTIFACT, "facts.json", "reference_profile.json", "golden.parquet", "golden_predictions.parquet")
 NIGHTS_FILE = "reference_nights.json"
 HOLDOUT_FILE = "holdout.parquet"
-GOLDEN_TOLERANCE = 1e-9
-LIBRARIES = ("scikit-learn", "numpy", "pandas", "pyarrow", "joblib", "scipy")
 
 
 @dataclass(frozen=True)
@@ -74,11 +70,6 @@ class ModelVersion:
     def categories(self) -> dict[str, list[str]]:
         """Return the categories seen at training, by column."""
         return dict(self.profile["categories"])
-
-
-def library_versions() -> dict[str, str]:
-    """Return the versions of Python and the libraries that a prediction depends on."""
-    return {"python": platform.python_version(), **{name: library_version(name) for name in LIBRARIES}}
 
 
 class Registry:
@@ -129,6 +120,26 @@ class Registry:
         """Point an alias (``champion``, ``challenger``) at a version."""
         with self._client() as client:
             client.set_registered_model_alias(job, alias, str(version))
+
+    def drop_alias(self, job: str, alias: str, version: int) -> None:
+        """Take an alias away from a version; nothing happens when it points elsewhere."""
+        if self.aliases(job).get(alias) == version:
+            with self._client() as client:
+                client.delete_registered_model_alias(job, alias)
+
+    def attach(self, ref: VersionRef, name: str, content: str) -> None:
+        """Add a text file to a version's files, in place of one of that name; what was registered stays as it is."""
+        with self._client() as client:
+            run_id = client.get_model_version(ref.job, str(ref.version)).run_id
+            client.log_text(run_id, content, f"version/{name}")
+            client.set_model_version_tag(ref.job, str(ref.version), name.partition(".")[0], f"version/{name}")
+        folder = self._local(ref)
+        if not (folder / name).exists():  # files that were downloaded before
+            (folder / name).write_text(content, encoding="utf-8")
+
+    def artifact_bytes(self, ref: VersionRef) -> int:
+        """Return the size of a version's pickled pipeline."""
+        return (self._local(ref) / ARTIFACT).stat().st_size
 
     def aliases(self, job: str) -> dict[str, int]:
         """Return the version that each alias of a job points at."""
@@ -242,42 +253,9 @@ def _load(folder: Path, ref: VersionRef, job_json: str) -> ModelVersion:
     kept = folder / NIGHTS_FILE
     nights = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
     version = ModelVersion(ref, joblib.load(io.BytesIO(content)), facts, profile, nights)
-    _check_golden_rows(folder, version, Job.model_validate_json(job_json))
+    what = f"model version {ref.version} of {ref.job}"
+    check_golden_rows(folder, version.pipeline, facts, Job.model_validate_json(job_json), what)
     return version
-
-
-def _check_golden_rows(folder: Path, version: ModelVersion, job: Job) -> None:
-    """Raise ``GoldenRowsMismatch`` unless the pipeline gives what it gave at training, within 1e-9."""
-    rows = pq.read_table(folder / "golden.parquet").combine_chunks().to_batches()[0]
-    unseen = [name for name in job.columns if name not in rows.schema.names]
-    if unseen:
-        raise GoldenRowsMismatch(
-            f"model version {version.ref.version} of {version.ref.job}",
-            found=f"it was trained on columns {rows.schema.names}",
-            expected=f"also {unseen}, as the job file has now",
-            next_step="train a new version, or take the columns out of the job file",
-        )
-    expected = pq.read_table(folder / "golden_predictions.parquet").combine_chunks().to_batches()[0]
-    difference = largest_difference(predict(version.pipeline, rows, job), expected, job)
-    if difference <= GOLDEN_TOLERANCE:
-        return
-    trained, now = version.facts["library_versions"], library_versions()
-    changed = [f"{name} {trained.get(name)} → {now[name]}" for name in now if trained.get(name) != now[name]]
-    raise GoldenRowsMismatch(
-        f"model version {version.ref.version} of {version.ref.job}: golden rows",
-        found=f"predictions up to {difference:.3g} away from those at training; changed libraries: {changed or 'none'}",
-        expected=f"at most {GOLDEN_TOLERANCE:g}",
-        next_step="install the versions the model was trained with, or train a new version",
-    )
-
-
-def largest_difference(found: pa.RecordBatch, expected: pa.RecordBatch, job: Job) -> float:
-    """Return the largest difference of any predicted number; infinity when a predicted class differs."""
-    if job.task != "regression" and not found.column("prediction").equals(expected.column("prediction")):
-        return float("inf")
-    names = job.probability_columns or ["prediction"]
-    gaps = [np.abs(np.asarray(found.column(name)) - np.asarray(expected.column(name))) for name in names]
-    return float(np.max(gaps)) if found.num_rows else 0.0
 
 
 def _sha256(content: bytes) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import tempfile
 from dataclasses import dataclass
@@ -11,25 +13,23 @@ from typing import Any
 
 import joblib
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from sklearn import metrics
 
 from scoring.errors import TrainingDataError
+from scoring.fitting import batch_of, classes, evaluate, expected_classes, fit, fits, out_of_fold, parted
+from scoring.golden import library_versions
 from scoring.job import Job
-from scoring.reference import fold_of, importance, reference_nights, sample_places
-from scoring.registry import ARTIFACT, HOLDOUT_FILE, NIGHTS_FILE, VersionRef, library_versions
-from scoring.score import Summary, predict, to_frame
+from scoring.reference import reference_nights
+from scoring.registry import ARTIFACT, HOLDOUT_FILE, NIGHTS_FILE, VersionRef
+from scoring.score import Summary, predict
 from scoring.settings import code_version
+from scoring.snapshots import Snapshot, take
 from scoring.stores import Progress, Stores, silent
-from scoring.training_rows import LABEL, NIGHT, Rows, read_rows
+from scoring.training_rows import LABEL, NIGHT, Rows
 
 GOLDEN_ROWS = 32
-FOLDS = 3
-"""Stretches of nights, each predicted by a pipeline fitted on the others, that the reference predictions come from."""
-_LOSS = {"binary": "holdout_log_loss", "multiclass": "holdout_log_loss", "regression": "holdout_mae"}
 
 
 @dataclass(frozen=True)
@@ -55,23 +55,39 @@ class _Fitted:
 
 
 def train(stores: Stores, job: Job, window: tuple[date, date], progress: Progress = silent) -> Trained:
-    """Fit, evaluate on the last nights, fit again on all, and register; return the new version.
+    """Keep the window's rows as a snapshot, train on it, register, and return the new version.
 
     ``window`` is ``(since, until)``, half-open: no row at or after ``until`` is read. Raises ``TrainingDataError``
-    when the window has too few labelled rows or one class only.
+    when the window has too few labelled rows, one class only, or too many rows in quarantine.
     """
-    progress("read", 0)
-    rows = read_rows(stores, job, window, progress)
+    return train_on(stores, job, take(stores, job, window, progress), progress)
+
+
+def train_on(stores: Stores, job: Job, snapshot: Snapshot, progress: Progress = silent) -> Trained:
+    """Fit on a snapshot without its last nights, evaluate on these, fit again on all, and register the version.
+
+    The same snapshot gives the same artifact, as far as the pipeline's own seeds are fixed. Without ``training.refit``
+    the version is the one that was evaluated. Raises ``TrainingDataError``.
+    """
+    rows, window = snapshot.rows, snapshot.window
     labelled = rows.labelled
     _check(labelled, job, window)
     progress("evaluate", 0)
     split = max(window[0], window[1] - timedelta(days=job.training.holdout_nights))
-    scores, weights, holdout = _evaluate(job, *_parted(labelled, split))
+    evaluated = evaluate(job, *parted(labelled, split))
     progress("fit", labelled.num_rows)
-    pipeline = _fit(labelled, job)
+    again = job.training.refit or evaluated.pipeline is None
+    pipeline = fit(labelled, job) if again else evaluated.pipeline
     progress("reference", rows.table.num_rows)
-    fitted = _Fitted(pipeline, scores, weights, holdout, out_of_fold(job, pipeline, rows.table))
-    facts = _facts(stores, job, window, labelled, scores)
+    fitted = _Fitted(
+        pipeline, evaluated.scores, evaluated.weights, evaluated.holdout, out_of_fold(job, pipeline, rows.table)
+    )
+    facts = {
+        **_facts(stores, job, window, labelled, evaluated.scores), "snapshot": snapshot.hash,
+        "extracted": rows.extracted, "quarantined": rows.reasons, "recipe_sha256": recipe_of(job),
+        "fitted_until": str(window[1] if again else split), "evaluated_until": str(split), "refit": again,
+    }  # fmt: skip
+    scores = evaluated.scores
     with tempfile.TemporaryDirectory() as folder:
         _write_version(Path(folder), job, fitted, labelled, facts)
         _write_reference(Path(folder), job, fitted, rows)
@@ -80,16 +96,12 @@ def train(stores: Stores, job: Job, window: tuple[date, date], progress: Progres
     return Trained(ref, labelled.num_rows, scores)
 
 
-def _parted(labelled: pa.Table, split: date) -> tuple[pa.Table, pa.Table]:
-    """Return the rows of the nights before ``split`` and of those from it on."""
-    before = pc.less(labelled.column(NIGHT), pa.scalar(split, pa.date32()))
-    return labelled.filter(before), labelled.filter(pc.invert(before))
-
-
-def _fit(labelled: pa.Table, job: Job) -> Any:
-    pipeline = job.pipeline_factory()()
-    pipeline.fit(to_frame(labelled, job), _target(labelled, job))
-    return pipeline
+def recipe_of(job: Job) -> str:
+    """Return the sha256 of what makes a version out of rows: the unfitted pipeline, the columns, how it is trained."""
+    file = io.BytesIO()
+    joblib.dump(job.pipeline_factory()(), file)
+    told = job.model_dump_json(include={"features", "key", "label", "task", "training"})
+    return hashlib.sha256(told.encode() + file.getvalue()).hexdigest()
 
 
 def _check(rows: pa.Table, job: Job, window: tuple[date, date]) -> None:
@@ -100,73 +112,13 @@ def _check(rows: pa.Table, job: Job, window: tuple[date, date]) -> None:
             expected=f"at least training.min_rows, {job.training.min_rows}",
             next_step="widen the window or check features.sql and labels.sql",
         )
-    if not _fits(rows, job):
+    if not fits(rows, job):
         raise TrainingDataError(
             f"training {job.name}",
-            found=f"classes {_classes(rows)}",
-            expected=f"each of {_expected_classes(job)}, and no other",
+            found=f"classes {classes(rows)}",
+            expected=f"each of {expected_classes(job)}, and no other",
             next_step="widen the window or check labels.sql",
         )
-
-
-def _fits(rows: pa.Table, job: Job) -> bool:
-    """Return whether the rows hold every class, so that the pipeline gives the columns the job declares."""
-    if job.task == "regression":
-        return bool(rows.num_rows)
-    return _classes(rows) == _expected_classes(job)
-
-
-def _expected_classes(job: Job) -> list[Any]:
-    return [False, True] if job.task == "binary" else sorted(job.label.classes or [])
-
-
-def _classes(rows: pa.Table) -> list[Any]:
-    return sorted(pc.unique(rows.column(LABEL)).to_pylist())
-
-
-def _target(rows: pa.Table, job: Job) -> np.ndarray:
-    column = rows.column(LABEL)
-    if job.task == "binary":
-        zeros_and_ones: np.ndarray = pc.cast(column, pa.int8()).to_numpy()
-        return zeros_and_ones
-    return np.array(column.to_pylist(), dtype=object if job.task == "multiclass" else np.float64)
-
-
-def _evaluate(job: Job, early: pa.Table, late: pa.Table) -> tuple[dict[str, float], dict[str, float], pa.Table | None]:
-    """Return metrics on the late nights of a pipeline fitted on the early ones, the columns' weights, its predictions.
-
-    Without enough early or late rows there are no metrics, and every feature weighs the same.
-    """
-    if not (early.num_rows and late.num_rows and _fits(early, job)):
-        return {}, dict.fromkeys(job.features, 1 / len(job.features)), None
-    pipeline = _fit(early, job)
-    truth = _target(late, job)
-    found = predict(pipeline, _batch(late), job)
-    outcome = [late.column(NIGHT).combine_chunks(), late.column(LABEL).combine_chunks()]
-    names = ["prediction", *job.probability_columns]
-    holdout = pa.table([*outcome, *(found.column(name) for name in names)], ["night", "outcome", *names])
-    chosen = sample_places(late.num_rows)
-    frame, some = to_frame(late, job).iloc[chosen].reset_index(drop=True), truth[chosen]
-    weights = importance(lambda shuffled: _scores(job, pipeline, shuffled, some)[_LOSS[job.task]], frame)
-    return _scores(job, pipeline, to_frame(late, job), truth), weights, holdout
-
-
-def _scores(job: Job, pipeline: Any, frame: pd.DataFrame, truth: np.ndarray) -> dict[str, float]:
-    """Return the holdout metrics of a fitted pipeline."""
-    if job.task == "regression":
-        found = pipeline.predict(frame)
-        return {
-            "holdout_mae": float(metrics.mean_absolute_error(truth, found)),
-            "holdout_rmse": float(metrics.root_mean_squared_error(truth, found)),
-        }
-    chances = pipeline.predict_proba(frame)
-    scores = {"holdout_log_loss": float(metrics.log_loss(truth, chances, labels=list(pipeline.classes_)))}
-    if job.task == "binary" and len(set(truth)) == 2:
-        scores["holdout_auc"] = float(metrics.roc_auc_score(truth, chances[:, 1]))
-    if job.task == "multiclass":
-        best = np.asarray(pipeline.classes_)[chances.argmax(axis=1)]
-        scores["holdout_accuracy"] = float(metrics.accuracy_score(list(truth), list(best)))
-    return scores
 
 
 def _facts(
@@ -183,7 +135,7 @@ def _facts(
 def _write_version(folder: Path, job: Job, fitted: _Fitted, labelled: pa.Table, facts: dict[str, Any]) -> None:
     """Write artifact, facts, the profile that the publish gate and the contract need, and golden rows."""
     joblib.dump(fitted.pipeline, folder / ARTIFACT)
-    batch = _batch(labelled)
+    batch = batch_of(labelled)
     profile = {
         "prediction": Summary.of(fitted.predictions, job).as_dict(),
         "categories": _categories(batch, job),
@@ -212,27 +164,6 @@ def _write_reference(folder: Path, job: Job, fitted: _Fitted, rows: Rows) -> Non
     pq.write_table(sample.take(chosen), folder / "reference.parquet")
     if fitted.holdout is not None:
         pq.write_table(fitted.holdout, folder / HOLDOUT_FILE)
-
-
-def out_of_fold(job: Job, pipeline: Any, table: pa.Table) -> pa.Table:
-    """Return a prediction per row by a pipeline that was fitted without the row's stretch of nights, where that can be."""
-    nights = table.column(NIGHT).to_pylist()
-    folds = fold_of(sorted(set(nights)), FOLDS)
-    fold = np.array([folds[night] for night in nights])
-    parts, places = [], []
-    for number in sorted(set(folds.values())):
-        place = np.flatnonzero(fold == number)
-        others = table.filter(pa.array(fold != number))
-        others = others.filter(pc.is_valid(others.column(LABEL)))
-        honest = _fit(others, job) if others.num_rows and _fits(others, job) else pipeline
-        parts.append(predict(honest, _batch(table.take(pa.array(place))), job))
-        places.append(place)
-    together = pa.Table.from_batches(parts)
-    return together.take(pa.array(np.argsort(np.concatenate(places))))
-
-
-def _batch(table: pa.Table) -> pa.RecordBatch:
-    return table.combine_chunks().to_batches()[0]
 
 
 def _categories(batch: pa.RecordBatch, job: Job) -> dict[str, list[str]]:

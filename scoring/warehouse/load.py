@@ -1,4 +1,4 @@
-"""Bulk load of one run's predictions by binary COPY, invisible until the pointer is flipped."""
+"""Bulk load of one run's predictions by binary COPY: invisible until the pointer is flipped, or beside it for good."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scoring.source import libpq_url
 from scoring.warehouse.connection import Warehouse, translated
 from scoring.warehouse.ledger import Run
 from scoring.warehouse.schema import ensure_month
-from scoring.warehouse.tables import history
+from scoring.warehouse.tables import history, shadow
 
 
 def load(warehouse: Warehouse, job: Job, run: Run, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> int:
@@ -23,20 +23,39 @@ def load(warehouse: Warehouse, job: Job, run: Run, batches: Iterable[pa.RecordBa
     All rows become part of the table in one transaction or none do; a run's rows from an interrupted try are
     replaced. ``schema`` is the one of ``batches``. Raises ``WarehouseUnavailable`` when trying again can help.
     """
-    table = history(job)
     constants = {"night": pa.scalar(run.night, pa.date32()), "run_number": pa.scalar(run.run_number, pa.int64())}
-    order = [column.name for column in table.columns]
     ensure_month(warehouse, job, run.night)
+    _replace(warehouse, history(job), constants, batches, schema)
+    return count_rows(warehouse, job, run)
+
+
+def load_shadow(
+    warehouse: Warehouse, job: Job, run: Run, version: int, batches: Iterable[pa.RecordBatch], schema: pa.Schema
+) -> None:  # fmt: skip
+    """Load what a version in the shadow said about a run's rows, in place of an earlier try; all of it or nothing."""
+    constants = {
+        "night": pa.scalar(run.night, pa.date32()),
+        "run_number": pa.scalar(run.run_number, pa.int64()),
+        "model_version": pa.scalar(version, pa.int32()),
+    }
+    _replace(warehouse, shadow(job), constants, batches, schema)
+
+
+def _replace(
+    warehouse: Warehouse, table: sa.Table, constants: dict[str, pa.Scalar], batches: Iterable[pa.RecordBatch],
+    schema: pa.Schema,
+) -> None:  # fmt: skip
+    """Put the batches, stamped with the constants, in place of the rows that have these constants."""
+    order = [column.name for column in table.columns]
     reader = pa.RecordBatchReader.from_batches(
         stamped(pa.RecordBatch.from_pylist([], schema), constants, order).schema,
         (stamped(batch, constants, order) for batch in batches),
     )
     with translated(), closing(adbc_driver_postgresql.dbapi.connect(libpq_url(warehouse.url))) as connection:
         with connection.cursor() as cursor:
-            cursor.execute(_delete_run(table), parameters=[run.night, run.run_number])
+            cursor.execute(_delete(table, constants), parameters=[one.as_py() for one in constants.values()])
             cursor.adbc_ingest(table.name, reader, mode="append")
         connection.commit()
-    return count_rows(warehouse, job, run)
 
 
 def stamped(batch: pa.RecordBatch, constants: dict[str, pa.Scalar], order: list[str]) -> pa.RecordBatch:
@@ -63,9 +82,7 @@ def _of_run(table: sa.Table, run: Run) -> sa.ColumnElement[bool]:
     return sa.and_(table.c.night == run.night, table.c.run_number == run.run_number)
 
 
-def _delete_run(table: sa.Table) -> str:
+def _delete(table: sa.Table, constants: dict[str, pa.Scalar]) -> str:
     dialect = sa.dialects.postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
-    gone = sa.delete(table).where(
-        table.c.night == sa.bindparam("night"), table.c.run_number == sa.bindparam("run_number")
-    )
+    gone = sa.delete(table).where(*(table.c[name] == sa.bindparam(name) for name in constants))
     return str(gone.compile(dialect=dialect))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
 
 from scoring.warehouse.connection import Warehouse
 from scoring.warehouse.tables import PROMOTIONS
@@ -25,12 +26,19 @@ class Promotion:
     model_sha256: str | None = None
     model_uri: str | None = None
     """Where the version's files are, and the sha256 of the artifact; None in rows that are older than these columns."""
+    retraining_id: int | None = None
+    """The retraining that the version came from; None when a person promoted it, and for rollbacks."""
 
 
-def add(warehouse: Warehouse, promotion: Promotion) -> None:
-    """Record a promotion or rollback."""
+def add(warehouse: Warehouse, promotion: Promotion) -> Promotion:
+    """Record a promotion or rollback and return what stands: a retraining promotes once, however often it is asked to."""
+    row = insert(PROMOTIONS).values(vars(promotion))
     with warehouse.transaction() as connection:
-        connection.execute(sa.insert(PROMOTIONS).values(vars(promotion)))
+        added = connection.execute(row.on_conflict_do_nothing(index_elements=["retraining_id"]))
+        if added.rowcount:
+            return promotion
+    known = history_of(warehouse, promotion.job)
+    return next(one for one in known if one.retraining_id == promotion.retraining_id)
 
 
 def history_of(warehouse: Warehouse, job: str) -> list[Promotion]:

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from scoring.errors import Permanent
 from scoring.job import Job
 from scoring.warehouse.connection import Warehouse, sql_text, statement
-from scoring.warehouse.tables import JOBS, as_of_view, current_view, history
+from scoring.warehouse.tables import JOBS, as_of_view, current_view, history, shadow
 
 
 def migrate(warehouse: Warehouse) -> None:
@@ -28,7 +28,7 @@ def migrate(warehouse: Warehouse) -> None:
 
 
 def ensure_job(warehouse: Warehouse, job: Job) -> None:
-    """Register the job and create its history table and views if they are not there.
+    """Register the job and create its tables and views if they are not there.
 
     Raises ``Permanent`` when the table exists with other columns: a changed key or task needs a new job name.
     """
@@ -36,14 +36,24 @@ def ensure_job(warehouse: Warehouse, job: Job) -> None:
         if not sa.inspect(connection).has_table("jobs"):
             raise Permanent("warehouse", found="no schema", next_step="run `python -m scoring migrate`")
         _register(connection, job)
-        table = history(job)
-        if sa.inspect(connection).has_table(table.name):
-            _check_columns(connection, table, job)
-            return
-        connection.execute(statement("lock_schema"))
-        if not sa.inspect(connection).has_table(table.name):
-            table.create(connection)
-            _create_views(connection, job)
+        for table in (history(job), shadow(job)):
+            if sa.inspect(connection).has_table(table.name):
+                _check_columns(connection, table, job)
+            else:
+                _create(connection, job, table)
+
+
+def _create(connection: sa.Connection, job: Job, table: sa.Table) -> None:
+    """Create a table of the job, unless somebody else just did."""
+    connection.execute(statement("lock_schema"))
+    if sa.inspect(connection).has_table(table.name):
+        return
+    table.create(connection)
+    connection.execute(_filled("grant_history", table=table.name))
+    if table.name == history(job).name:
+        _create_views(connection, job)
+    else:
+        connection.execute(_filled("grant_view", view=table.name))
 
 
 def ensure_month(warehouse: Warehouse, job: Job, night: date) -> None:
@@ -94,7 +104,6 @@ def _create_views(connection: sa.Connection, job: Job) -> None:
         connection.execute(sa.schema.CreateView(select, name))
         connection.execute(_filled("grant_view", view=name))
         connection.execute(_filled("comment_view", view=name, sentence=sentence))
-    connection.execute(_filled("grant_history", table=history(job).name))
 
 
 def _filled(name: str, **identifiers: str) -> sa.ExecutableDDLElement:

@@ -18,7 +18,7 @@ RUNS = sa.table(
             "status", "stage", "reason", "model_version", "model_sha256", "job_sha256", "sql_sha256",
             "snapshot_hash", "predictions_hash", "code_version", "chunks", "rows_extracted", "rows_quarantined",
             "rows_scored", "rows_loaded", "seconds_extract", "seconds_score", "seconds_publish", "rows_per_second",
-            "started_at", "finished_at",
+            "started_at", "finished_at", "pruned_at",
         )
     ),
     sa.column("library_versions", JSONB),
@@ -37,7 +37,7 @@ PROMOTIONS = sa.table(
         sa.column,
         (
             "promotion_id", "job", "model_version", "effective_from", "kind", "reason", "promoted_by", "promoted_at",
-            "model_sha256", "model_uri",
+            "model_sha256", "model_uri", "retraining_id",
         ),
     ),
 )  # fmt: skip
@@ -60,23 +60,7 @@ def history(job: Job) -> sa.Table:
 
     The primary key serves one key over time; the block range index serves one night, whose rows lie together.
     """
-    meaning = {
-        "binary": "Decision at probability 0.5",
-        "multiclass": "Most probable class",
-        "regression": "Predicted value",
-    }
-    columns: list[sa.Column[Any]] = [
-        *(sa.Column(key, _KEY_TYPES[kind], nullable=False, comment="Key") for key, kind in job.key.items()),
-        sa.Column("night", sa.Date, nullable=False, comment="Calendar day in the job's timezone that was scored"),
-        sa.Column(
-            "run_number", sa.BigInteger, nullable=False, comment="Run of the ledger (scoring_runs) that loaded the row"
-        ),
-        sa.Column("prediction", _PREDICTION_TYPES[job.task], nullable=False, comment=meaning[job.task]),
-        *(
-            sa.Column(name, sa.Double, nullable=False, comment="Probability, 0 to 1")
-            for name in job.probability_columns
-        ),
-    ]
+    columns = [*_identity(job), *_predicted(job)]
     name = f"{job.name}_predictions_history"
     comment = f"Every run's rows, published or not. {job.description}"
     key = sa.PrimaryKeyConstraint(*job.key, "night", "run_number")
@@ -84,6 +68,37 @@ def history(job: Job) -> sa.Table:
     table: sa.Table = sa.Table(name, sa.MetaData(), *columns, key, comment=comment, postgresql_partition_by=by_month)
     sa.Index(f"{job.name}_one_night", table.c.night, table.c.run_number, postgresql_using="brin")
     return table
+
+
+def shadow(job: Job) -> sa.Table:
+    """Return the table of what versions in the shadow said about the rows of ``job``; none of it was ever published."""
+    version = sa.Column("model_version", sa.Integer, nullable=False, comment="Version in the shadow")
+    columns = [*_identity(job), version, *_predicted(job)]
+    key = sa.PrimaryKeyConstraint("night", "run_number", "model_version", *job.key)
+    comment = f"Predictions of versions in the shadow, never published. {job.description}"
+    return sa.Table(f"{job.name}_shadow_predictions", sa.MetaData(), *columns, key, comment=comment)
+
+
+def _identity(job: Job) -> list[sa.Column[Any]]:
+    return [
+        *(sa.Column(key, _KEY_TYPES[kind], nullable=False, comment="Key") for key, kind in job.key.items()),
+        sa.Column("night", sa.Date, nullable=False, comment="Calendar day in the job's timezone that was scored"),
+        sa.Column(
+            "run_number", sa.BigInteger, nullable=False, comment="Run of the ledger (scoring_runs) that loaded the row"
+        ),
+    ]
+
+
+def _predicted(job: Job) -> list[sa.Column[Any]]:
+    meaning = {
+        "binary": "Decision at probability 0.5",
+        "multiclass": "Most probable class",
+        "regression": "Predicted value",
+    }
+    chances = (
+        sa.Column(name, sa.Double, nullable=False, comment="Probability, 0 to 1") for name in job.probability_columns
+    )
+    return [sa.Column("prediction", _PREDICTION_TYPES[job.task], nullable=False, comment=meaning[job.task]), *chances]
 
 
 def current_view(job: Job) -> sa.Select[Any]:

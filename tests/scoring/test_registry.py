@@ -24,9 +24,10 @@ from pydantic import SecretStr
 
 from scoring import registry as module
 from scoring.errors import ArtifactMismatch, GoldenRowsMismatch, RegistryUnavailable, VersionMissing
+from scoring.golden import largest_difference, library_versions
 from scoring.job import Job
 from scoring.profile import Profile, merged
-from scoring.registry import ARTIFACT, Registry, VersionRef, largest_difference, library_versions
+from scoring.registry import ARTIFACT, Registry, VersionRef
 from scoring.score import predict, prediction_schema
 from scoring.settings import Settings
 from scoring.stores import open_stores
