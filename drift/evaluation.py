@@ -59,7 +59,7 @@ def evaluate(stores: Stores, job: Job, ref: VersionRef, snapshot: Snapshot, cham
     return {
         "challenger": _about(model), "champion": _about(crowned) if crowned else None, "holdout": holdout, "loss": LOSS[job.task],
         "metrics": {side: performance.with_intervals(found, job) for side, found in sums.items()},
-        "gain": asdict(gain_of(losses)) if losses else None, "by_night": _by_night(nights, losses),
+        "gain": asdict(gain_of(losses, job.promotion.confidence)) if losses else None, "by_night": _by_night(nights, losses),
         "segments": _segments(held, sides, job), "calibration": _calibration(sums, job),
         "latency": _latency(loaded, snapshot.rows.table, job),
         "size": {side: stores.registry.artifact_bytes(one.ref) / 1e6 for side, one in loaded.items()},

@@ -16,7 +16,6 @@ from drift.performance import SMALLER_IS_BETTER, Floats
 from scoring.policies import Promotion
 
 REPLICATES = 4_000
-CONFIDENCE = 0.95
 SEQUENTIAL = 0.99
 """For a comparison that is looked at again every night: more looks give chance more chances."""
 SEGMENT_ROWS = 200
@@ -85,7 +84,7 @@ class Judged:
         return {"passed": self.passed, "reason": self.reason, "checks": [asdict(one) for one in self.checks]}
 
 
-def gain_of(losses: Losses, confidence: float = CONFIDENCE) -> Gain:
+def gain_of(losses: Losses, confidence: float) -> Gain:
     """Return the challenger's gain with a paired bootstrap interval over nights; an equal version gains exactly 0.
 
     The quantiles are those of the expanded percentile interval (Hesterberg, What teachers should know about the
@@ -104,6 +103,15 @@ def gain_of(losses: Losses, confidence: float = CONFIDENCE) -> Gain:
     tail = stats.norm.cdf(np.sqrt(n / (n - 1)) * stats.t.ppf((1 - confidence) / 2, n - 1))
     low, high = np.quantile(gains, [tail, 1 - tail])
     return Gain(*known, float(low), float(high), confidence)
+
+
+def holdout_nights(new_nights: int, most: int, least: int) -> int:
+    """Return how many of the nights since the champion's training judge, so that at least as many are learnt from.
+
+    >>> [holdout_nights(new, most=14, least=7) for new in (10, 14, 20, 60)]
+    [7, 7, 10, 14]
+    """
+    return min(most, max(least, new_nights // 2))
 
 
 def judge(evaluation: Mapping[str, Any], policy: Promotion, primary: str) -> Judged:
@@ -203,7 +211,7 @@ def judge_shadow(shadow: Losses, holdout: Losses, policy: Promotion, primary: st
 
     ``holdout`` are the nights of the gate's comparison. On the shadow nights alone it must not be worse with evidence.
     """
-    alone, together = gain_of(shadow), gain_of(shadow + holdout)
+    alone, together = (gain_of(losses, policy.confidence) for losses in (shadow, shadow + holdout))
     worse = alone.high is not None and alone.high < 0
     value = "unknown" if alone.value is None else f"{alone.value:+.5f}"
     sentence = f"gain in {primary} on {alone.nights} shadow nights alone: {value}"

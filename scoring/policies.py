@@ -21,7 +21,10 @@ class Training(Strict):
     window_days: int = Field(default=90, ge=1)
     min_rows: int = Field(default=100, ge=1)
     holdout_nights: int = Field(default=14, ge=1)
-    """The last nights of the window: scored by a model fitted on the rest, for honest metrics."""
+    """The last nights of the window: scored by a model fitted on the rest, for honest metrics.
+
+    A retraining takes at most half of the nights since the champion's training, so that there is something new to learn.
+    """
     calibration: Literal["none", "isotonic", "sigmoid"] = "none"
     """How probabilities are calibrated, on nights that the pipeline was not fitted on."""
     calibration_nights: int = Field(default=14, ge=1)
@@ -91,6 +94,8 @@ class Promotion(Strict):
     """Once the gate was passed: at once, after nights in the shadow, or when a person says so."""
     min_gain: float = Field(default=0.0, ge=0, lt=1)
     """Share of the champion's loss that the challenger must gain; the whole interval has to lie above it."""
+    confidence: float = Field(default=0.95, ge=0.5, lt=1)
+    """Of the gain's interval, both ends counted."""
     min_nights: int = Field(default=7, ge=2)
     """Holdout nights that neither version has seen, for any comparison to count."""
     max_calibration_loss: float = Field(default=0.02, ge=0)

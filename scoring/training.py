@@ -63,17 +63,19 @@ def train(stores: Stores, job: Job, window: tuple[date, date], progress: Progres
     return train_on(stores, job, take(stores, job, window, progress), progress)
 
 
-def train_on(stores: Stores, job: Job, snapshot: Snapshot, progress: Progress = silent) -> Trained:
+def train_on(
+    stores: Stores, job: Job, snapshot: Snapshot, progress: Progress = silent, holdout_nights: int | None = None
+) -> Trained:
     """Fit on a snapshot without its last nights, evaluate on these, fit again on all, and register the version.
 
-    The same snapshot gives the same artifact, as far as the pipeline's own seeds are fixed. Without ``training.refit``
+    ``holdout_nights`` are the last nights that judge; default: the job's. The same snapshot gives the same artifact, as far as the pipeline's own seeds are fixed. Without ``training.refit``
     the version is the one that was evaluated. Raises ``TrainingDataError``.
     """
     rows, window = snapshot.rows, snapshot.window
     labelled = rows.labelled
     _check(labelled, job, window)
     progress("evaluate", 0)
-    split = max(window[0], window[1] - timedelta(days=job.training.holdout_nights))
+    split = max(window[0], window[1] - timedelta(days=holdout_nights or job.training.holdout_nights))
     evaluated = evaluate(job, *parted(labelled, split))
     progress("fit", labelled.num_rows)
     again = job.training.refit or evaluated.pipeline is None
