@@ -1,7 +1,8 @@
 """
 ### One night, scored exactly once
 
-`extract → score (one task per chunk) → publish → drift, performance → decide → retrain`. One run is one night: its
+`extract → score (one task per chunk) → publish → drift, performance, shadow → review → decide → retrain`. One run is one
+night: its
 **partition key** is the calendar day in the job's timezone. Running a night again is always safe: it makes a new
 attempt, and the views switch to it in one step. In a backfill nothing alarms and nothing is retrained.
 
@@ -14,7 +15,9 @@ attempt, and the views switch to it in one step. In a backfill nothing alarms an
 | `publish` red, *NightHeld* | the gate refused; what was published before stays | `python -m scoring release` or `discard` |
 | `drift` or `performance` red | monitoring failed; the publication stands | read the message, clear the task |
 | `drift` green, verdict *alert* | the night is unusual, or broken | the Nightshift page of the night says what and how much |
-| `retrain` ran | the governor decided so; its reason is on the page | look at the challenger, promote it or not |
+| `shadow` red | a version in the shadow failed; the publication stands | read the message; `python -m drift shadows <job>` |
+| `review` took the crown back | the champion did worse than its predecessor, with evidence | read it on the job's page |
+| `retrain` ran | the governor decided so; its reason is on the page | see `<job>_retraining` |
 | a night is missing | it was never run | Trigger → Backfill, from and to that night |
 | a night is wrong | its source was corrected later | Backfill with *All Runs* |
 
@@ -55,6 +58,14 @@ def nightly_dag(job: Job) -> DAG:
         def performance() -> list[str]:
             return monitoring.performance(job)
 
+        @task
+        def shadow(scoring_run: str) -> list[int]:
+            return monitoring.shadow(job, scoring_run)
+
+        @task
+        def review() -> list[str]:
+            return monitoring.review(job)
+
         @task.short_circuit
         def decide(scoring_run: str) -> bool:
             return monitoring.decide(job, scoring_run)
@@ -63,10 +74,15 @@ def nightly_dag(job: Job) -> DAG:
         published = publish(chunks["run_id"])
         # Held nights are judged too; without a publication performance and decide do not run, and the run stays red.
         drift = monitoring.DriftOperator(task_id="drift", job=job, trigger_rule=TriggerRule.ALL_DONE)
-        measured = performance()
-        score.partial(scoring_run=chunks["run_id"]).expand(chunk=chunks) >> published >> [drift, measured]
+        measured, reviewed = performance(), review()
+        (
+            score.partial(scoring_run=chunks["run_id"]).expand(chunk=chunks)
+            >> published
+            >> [drift, measured, shadow(chunks["run_id"])]
+        )
         retrain = TriggerDagRunOperator(task_id="retrain", **monitoring.trigger_arguments(job))
-        [drift, measured] >> decide(chunks["run_id"]) >> retrain
+        measured >> reviewed
+        [drift, reviewed] >> decide(chunks["run_id"]) >> retrain
     return dag
 
 

@@ -1,37 +1,94 @@
 """
-### A challenger is trained
+### A better model, or none
 
-Triggered by the nightly DAG when the governor decides `retrain`, with the decision's id, night and reason, or by hand
-from the form: give the **night** up to whose end the data count. One run at a time per job. The new version becomes the
-*challenger*; nothing is published with it until somebody promotes it: `python -m scoring promote <job> <version>`.
+`snapshot → train → evaluate → gate → (approve, or shadow) → promote → announce`. Started by the nightly DAG when the governor
+says so, by the job's schedule, or by hand with the form. One at a time per job; what each came to stays in `retrainings`.
+The champion stays unless a challenger is better on nights that neither has seen, with evidence; a tie keeps it.
 
 | you see | it means | do |
 |---|---|---|
-| `train` red, *TrainingDataError* | too few labelled rows, or one class only | check `labels.sql`, widen `training.window_days` |
-| `train` red, *NightError* | no night was given | trigger again with the night in the form |
-| `train` retrying | source or registry do not answer | wait |
+| all skipped after `snapshot` | same rows and recipe as a version that is there | nothing; or *Train anyway* in the form |
+| `snapshot` red, *TrainingDataError* | too many rows break the contract: broken data are never trained on | repair the source |
+| `snapshot` red, *RetrainingRunning* | another retraining of the job is open | wait; `python -m drift abandon` if its process is gone |
+| `train` red, *TrainingDataError* | too few labelled rows, or one class only | check `labels.sql`, widen the window |
+| all skipped after `gate` | the challenger is not better, or worse in a guarded respect | read the model card |
+| `approve` waits | a person is asked (Browse → Required Actions) | read the card, then approve or reject; no answer is a no |
+| `shadow` waits | the challenger scores the next nights beside the champion | look at the job's page |
+| `promote` green | it is champion from the next night on; its predecessor stays in the shadow for a while | nothing |
+| `promote` red, *RetrainingFailed* | another version became champion meanwhile | clear `evaluate` |
+| a task retrying | source, warehouse or registry do not answer | wait |
+| `announce` red | a task before it failed; the champion stays as it is | read the message, clear that task |
+
+Undo a promotion: `python -m scoring rollback <job> --reason "…"`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from airflow.sdk import DAG, task
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import DAG, TriggerRule, task
 
-from drift import airflow_adapter as adapter
+from drift import retraining_adapter as adapter
 from scoring.job import Job, load_jobs
 from scoring.settings import load_settings
 
 
+def between(job: Job) -> list[Any]:
+    """Return what stands between the gate and the promotion: nothing, a person, or nights in the shadow."""
+    if job.promotion.promote == "human":
+        return [ApprovalOperator(task_id="approve", params={}, **adapter.approval_arguments(job))]
+    if job.promotion.promote == "gate":
+        return []
+
+    @task
+    def begin_shadow() -> None:
+        adapter.begin_shadow(job)
+
+    @task.sensor(**adapter.shadow_arguments(job))
+    def shadow() -> bool:
+        return adapter.shadow_over(job)
+
+    @task.short_circuit(ignore_downstream_trigger_rules=False)
+    def shadow_passed() -> bool:
+        return adapter.shadow_passed(job)
+
+    return [begin_shadow(), shadow(), shadow_passed()]
+
+
 def retraining_dag(job: Job) -> DAG:
     """Return the retraining DAG of one job."""
-    with DAG(f"{job.name}_retraining", doc_md=__doc__, **adapter.retraining_arguments(job)) as dag:
+    with DAG(f"{job.name}_retraining", doc_md=__doc__, **adapter.dag_arguments(job)) as dag:
+
+        @task.short_circuit(ignore_downstream_trigger_rules=False)
+        def snapshot() -> bool:
+            return adapter.snapshot(job)
 
         @task
-        def train() -> dict[str, Any]:
-            return adapter.retrain(job)
+        def train() -> int:
+            return adapter.train(job)
 
-        train()
+        @task
+        def evaluate() -> str:
+            return adapter.evaluate(job)
+
+        @task.short_circuit(ignore_downstream_trigger_rules=False)
+        def gate() -> bool:
+            return adapter.gate(job)
+
+        @task
+        def promote() -> str:
+            return adapter.promote(job)
+
+        @task(trigger_rule=TriggerRule.ALL_DONE)
+        def announce() -> dict[str, Any]:
+            return adapter.announce(job)
+
+        passed, crowned = gate(), promote()
+        snapshot() >> train() >> evaluate() >> passed
+        for step in between(job):
+            passed = passed >> step
+        passed >> crowned >> announce()
     return dag
 
 

@@ -1,15 +1,14 @@
-"""The monitoring tasks of a nightly DAG and the retraining task: Airflow's context → the use-cases of ``drift``."""
+"""The monitoring tasks of a nightly DAG: Airflow's context → the use-cases of ``drift``."""
 
 from __future__ import annotations
 
 from typing import Any
 from urllib.parse import quote
 
-from airflow.sdk import BaseOperator, BaseOperatorLink, Param, get_current_context
+from airflow.sdk import BaseOperator, BaseOperatorLink, get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
 
 from scoring import airflow_adapter as adapter
-from scoring.interval import parse_night
 from scoring.job import Job
 
 
@@ -92,32 +91,24 @@ def trigger_arguments(job: Job) -> dict[str, Any]:
     }
 
 
-def retraining_arguments(job: Job) -> dict[str, Any]:
-    """Return what the retraining DAG of ``job`` is made with: never two runs at once, started by decision or by hand."""
-    return {
-        "schedule": None,
-        "catchup": False,
-        "max_active_runs": 1,
-        "tags": ["nightshift", "retraining", *job.tags],
-        "description": f"Trains a challenger of {job.name}",
-        "default_args": adapter.task_arguments(job),
-        "params": {
-            "night": Param(
-                None, type=["null", "string"], format="date", title="Night",
-                description="Train on what was known at the end of this calendar day in the job's timezone.",
-            ),
-            "reason": Param("by hand", type="string", title="Reason", description="Why; it is recorded."),
-            "decision_id": Param(None, type=["null", "integer", "string"], title="Decision", description="Leave empty."),
-        },
-    }  # fmt: skip
+def shadow(job: Job, run_id: str) -> list[int]:
+    """Score the published run with the versions in the shadow; return them, or skip when there are none."""
+    from scoring.shadowing import shadow_run
+
+    done = shadow_run(adapter.current_stores(), job, run_id)
+    if not done:
+        raise AirflowSkipException("no version is in the shadow")
+    return done
 
 
-def retrain(job: Job) -> dict[str, Any]:
-    """Train a challenger; return its version, rows and holdout metrics."""
-    from drift.retraining import retrain as train_challenger
+def review(job: Job) -> list[str]:
+    """Judge the versions in the shadow on labels that came; return what that ended. A backfill takes no crown away."""
+    from drift.shadow import review as look
 
     context = get_current_context()
-    decision = context["params"].get("decision_id")
-    night = parse_night(str(context["params"].get("night")))
-    trained = train_challenger(adapter.current_stores(), job, night, int(decision) if decision else None)
-    return {"version": trained.ref.version, "rows": trained.rows, "metrics": trained.metrics}
+    may = adapter.run_type(context) != "backfill"
+    found = look(adapter.current_stores(), job, adapter.night_of(context), may_roll_back=may)
+    for one in found:
+        if one.rolled_back:
+            adapter.alert(job.name, context, "rollback", f"version {one.model_version} is champion again: {one.detail}")
+    return [f"version {one.model_version} ({one.role}): {one.state}; {one.detail}" for one in found]

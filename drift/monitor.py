@@ -20,7 +20,7 @@ from scoring.job import Job
 from scoring.profile import Profile, merged
 from scoring.registry import HOLDOUT_FILE, NIGHTS_FILE, VersionRef
 from scoring.stores import Stores
-from scoring.warehouse import ledger, monitoring
+from scoring.warehouse import ledger, monitoring, retrainings
 from scoring.warehouse.ledger import Run
 from scoring.warehouse.monitoring import Span
 
@@ -230,8 +230,10 @@ def conclude(stores: Stores, job: Job, run_id: str) -> dict[str, Any]:
     past = monitoring.decisions(stores.warehouse, Span(job.name, None, run.night))
     retrained = [row["night"] for row in past if row["decision"] == "retrain"]
     facts = facts_of(stores, job, run, seen, retrained)
-    lately = (row for row in past if row["night"] > run.night - timedelta(days=STALE_NIGHTS))
-    facts = replace(facts, running=any(row["retraining"] == "running" for row in lately))
+    lately = run.night - timedelta(days=STALE_NIGHTS)
+    open_ones = [row["night"] for row in past if row["retraining"] == "running"]
+    open_ones += [row["night"] for row in retrainings.of_job(stores.warehouse, job.name) if row["finished_at"] is None]
+    facts = replace(facts, running=any(lately < night <= run.night for night in open_ones))
     decision = decide(facts, job.retraining)
     row = {name: run.facts[name] for name in ("job", "night", "run_id", "model_version", "origin")}
     inputs = {**facts.as_dict(), "evidence": decision.evidence}

@@ -42,9 +42,9 @@ def predictions_of(stores: Stores, job: Job, run: Run) -> pa.Table:
     return pa.concat_tables(stores.lake.table(stores.lake.part(folder, "predictions", number)) for number in numbers)
 
 
-def outcomes_of(stores: Stores, job: Job, run: Run) -> Outcomes:
-    """Return a run's predictions with the outcomes that ``labels.sql`` gives now."""
-    predictions = predictions_of(stores, job, run)
+def outcomes_of(stores: Stores, job: Job, run: Run, predictions: pa.Table | None = None) -> Outcomes:
+    """Return a run's predictions, or others of its rows, with the outcomes that ``labels.sql`` gives now."""
+    predictions = predictions_of(stores, job, run) if predictions is None else predictions
     labels = read_labels(stores, job, (run.night, run.night + timedelta(days=1)))
     joined = predictions.join(labels, keys=list(job.key), join_type="inner").combine_chunks()
     digest = RowsDigest()

@@ -29,8 +29,8 @@ def dag_arguments(job: Job) -> dict[str, Any]:
         "schedule": CronPartitionTimetable(
             job.schedule.cron, timezone=job.schedule.timezone, run_offset=-1, key_format="%Y-%m-%d"
         ),
-        "start_date": _midnight_after(job.schedule.first_night, job),
-        "end_date": _midnight_after(end, job) if end is not None else None,
+        "start_date": midnight_after(job.schedule.first_night, job),
+        "end_date": midnight_after(end, job) if end is not None else None,
         "catchup": False,
         "max_active_runs": job.limits.parallel_nights,
         "tags": ["nightshift", *job.tags],
@@ -102,17 +102,18 @@ def late_nights(jobs: Sequence[Job]) -> list[str]:
     stores = current_stores()
     found = [(job, night) for job in jobs if (night := late(stores, job)) is not None]
     for job, night in found:
-        _send(job.name, night, "late", f"not published {job.limits.late_after_minutes} minutes after its end")
+        tell(job.name, night, "late", f"not published {job.limits.late_after_minutes} minutes after its end")
     return [f"{job.name}: night {night}" for job, night in found]
 
 
 def alert(job: str, context: Mapping[str, Any], kind: Any, message: str) -> None:
     """Send an alert about a run's night; nothing in a backfill, and a receiver that fails is only logged."""
     if run_type(context) != "backfill":
-        _send(job, night_of(context), kind, message)
+        tell(job, night_of(context), kind, message)
 
 
-def _send(job: str, night: date, kind: Any, message: str) -> None:
+def tell(job: str, night: date, kind: Any, message: str) -> None:
+    """Send an alert about a night; a receiver that fails is only logged."""
     from scoring.alerts import Alert, send
 
     link = f"{conf.get('api', 'base_url').rstrip('/')}/nightshift/jobs/{job}/nights/{night}"
@@ -200,7 +201,8 @@ def current_stores() -> Any:
     return open_stores(load_settings(), now)
 
 
-def _midnight_after(night: date, job: Job) -> datetime:
+def midnight_after(night: date, job: Job) -> datetime:
+    """Return when a night of the job ends, in UTC."""
     return DataInterval.of_night(night, job.schedule.timezone).end
 
 

@@ -14,7 +14,7 @@ from scoring.job import Job
 from scoring.stores import Stores
 from scoring.warehouse import ledger, monitoring
 
-Kind = Literal["drift", "held", "failed", "late"]
+Kind = Literal["drift", "held", "failed", "late", "retraining", "rollback"]
 
 
 @dataclass(frozen=True)

@@ -8,26 +8,35 @@ from scoring.errors import ChampionMissing
 from scoring.job import Job
 from scoring.registry import VersionRef
 from scoring.stores import Stores
-from scoring.warehouse import ledger, promotions
+from scoring.warehouse import ledger, promotions, shadows
 from scoring.warehouse.promotions import Promotion
 from scoring.warehouse.schema import ensure_job
 
+Why = tuple[str, str, int | None]
+"""The reason, who said so, and the retraining that the version came from."""
+
 
 def promote(
-    stores: Stores, job: Job, version: int, reason: str, by: str, effective_from: date | None = None
-) -> Promotion:
+    stores: Stores, job: Job, version: int, reason: str, by: str, effective_from: date | None = None, *,
+    retraining_id: int | None = None,
+) -> Promotion:  # fmt: skip
     """Make ``version`` champion from ``effective_from`` on, record why, and point the alias at it.
 
     ``effective_from`` is a night; by default the next one to be scored (see ``_next_night``), and for a job without any
-    promotion the version's own ``until``. Raises ``VersionMissing``.
+    promotion the version's own ``until``. The champion it displaces scores the next ``promotion.predecessor_nights`` in
+    the shadow. A retraining promotes once: asked again, what it did stands. Raises ``VersionMissing``.
     """
     ref = stores.registry.resolve(job.name, version)
     ensure_job(stores.warehouse, job)
+    known = promotions.history_of(stores.warehouse, job.name)
     if effective_from is None:
-        known = promotions.history_of(stores.warehouse, job.name)
         until = date.fromisoformat(stores.registry.facts(ref)["until"])
         effective_from = _next_night(stores, job, known, until) if known else until
-    return _record(stores, ref, effective_from, "promotion", (reason, by))
+    made = _record(stores, ref, effective_from, "promotion", (reason, by, retraining_id))
+    before = promotions.in_effect([one for one in known if one != made], made.effective_from)
+    if before is not None and before.model_version != version:
+        _watch_predecessor(stores, job, before, made)
+    return made
 
 
 def rollback(stores: Stores, job: Job, reason: str, by: str, to: int | None = None) -> Promotion:
@@ -37,13 +46,28 @@ def rollback(stores: Stores, job: Job, reason: str, by: str, to: int | None = No
     """
     known = promotions.history_of(stores.warehouse, job.name)
     if to is None or not known:
-        to = _previous_champion(known, job)
+        to = previous_champion(known, job)
     ref = stores.registry.resolve(job.name, to)
     effective = _next_night(stores, job, known, known[-1].effective_from)
-    return _record(stores, ref, effective, "rollback", (reason, by))
+    return _record(stores, ref, effective, "rollback", (reason, by, None))
 
 
-def _previous_champion(known: list[Promotion], job: Job) -> int:
+def _watch_predecessor(stores: Stores, job: Job, before: Promotion, made: Promotion) -> None:
+    """Let a dethroned champion score its successor's first nights in the shadow, so that it can take the crown back."""
+    if job.promotion.predecessor_nights == 0 or before.model_sha256 is None:
+        return
+    shadows.start(
+        stores.warehouse,
+        {
+            "job": job.name, "model_version": before.model_version, "model_sha256": before.model_sha256,
+            "model_uri": before.model_uri, "role": "predecessor", "champion_version": made.model_version,
+            "first_night": made.effective_from, "nights": job.promotion.predecessor_nights,
+            "retraining_id": made.retraining_id, "started_at": stores.clock(),
+        },
+    )  # fmt: skip
+
+
+def previous_champion(known: list[Promotion], job: Job) -> int:
     """Return the version that the present champion displaced; one that was rolled back is never gone back to."""
     crowned: list[int] = []
     for one in sorted(known, key=lambda promotion: promotion.effective_from):  # of equals, in the order of record
@@ -71,12 +95,28 @@ def _next_night(stores: Stores, job: Job, known: list[Promotion], otherwise: dat
     return max(night, *(one.effective_from for one in known))
 
 
-def _record(stores: Stores, ref: VersionRef, effective_from: date, kind: str, why: tuple[str, str]) -> Promotion:
-    """Write the promotion, with its artifact, and point the alias at the champion; ``why`` is the reason and by whom."""
-    promotion = Promotion(
-        ref.job, ref.version, effective_from, kind, *why, stores.clock(), model_sha256=ref.sha256, model_uri=ref.uri
-    )
-    promotions.add(stores.warehouse, promotion)
+def _record(stores: Stores, ref: VersionRef, effective_from: date, kind: str, why: Why) -> Promotion:
+    """Write the promotion, with its artifact, point the aliases, and end what was in the shadow for the crown."""
+    reason, by, retraining_id = why
+    promotion = promotions.add(
+        stores.warehouse,
+        Promotion(
+            ref.job, ref.version, effective_from, kind, reason, by, stores.clock(), model_sha256=ref.sha256,
+            model_uri=ref.uri, retraining_id=retraining_id,
+        ),
+    )  # fmt: skip
+    for one in shadows.running(stores.warehouse, ref.job):
+        crowned = one["model_version"] == ref.version
+        if crowned or one["role"] == "predecessor":
+            detail = f"version {ref.version} became champion"
+            shadows.end(
+                stores.warehouse,
+                one["shadow_id"],
+                state="passed" if crowned else "ended",
+                detail=detail,
+                ended_at=stores.clock(),
+            )
     champion = promotions.champion_at(promotions.history_of(stores.warehouse, ref.job), date.max)
     stores.registry.set_alias(ref.job, "champion", champion or ref.version)
+    stores.registry.drop_alias(ref.job, "challenger", ref.version)
     return promotion

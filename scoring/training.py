@@ -42,6 +42,18 @@ class Trained:
 
 
 @dataclass(frozen=True)
+class Order:
+    """What a retraining asks of its training."""
+
+    holdout_nights: int | None = None
+    """The last nights, that judge; default: the job's."""
+    retraining_id: int | None = None
+
+
+NO_ORDER = Order()
+
+
+@dataclass(frozen=True)
 class _Fitted:
     """A pipeline and everything that is stored about it."""
 
@@ -64,18 +76,18 @@ def train(stores: Stores, job: Job, window: tuple[date, date], progress: Progres
 
 
 def train_on(
-    stores: Stores, job: Job, snapshot: Snapshot, progress: Progress = silent, holdout_nights: int | None = None
+    stores: Stores, job: Job, snapshot: Snapshot, progress: Progress = silent, order: Order = NO_ORDER
 ) -> Trained:
     """Fit on a snapshot without its last nights, evaluate on these, fit again on all, and register the version.
 
-    ``holdout_nights`` are the last nights that judge; default: the job's. The same snapshot gives the same artifact, as far as the pipeline's own seeds are fixed. Without ``training.refit``
+    The same snapshot gives the same artifact, as far as the pipeline's own seeds are fixed. Without ``training.refit``
     the version is the one that was evaluated. Raises ``TrainingDataError``.
     """
     rows, window = snapshot.rows, snapshot.window
     labelled = rows.labelled
     _check(labelled, job, window)
     progress("evaluate", 0)
-    split = max(window[0], window[1] - timedelta(days=holdout_nights or job.training.holdout_nights))
+    split = max(window[0], window[1] - timedelta(days=order.holdout_nights or job.training.holdout_nights))
     evaluated = evaluate(job, *parted(labelled, split))
     progress("fit", labelled.num_rows)
     again = job.training.refit or evaluated.pipeline is None
@@ -88,6 +100,7 @@ def train_on(
         **_facts(stores, job, window, labelled, evaluated.scores), "snapshot": snapshot.hash,
         "extracted": rows.extracted, "quarantined": rows.reasons, "recipe_sha256": recipe_of(job),
         "fitted_until": str(window[1] if again else split), "evaluated_until": str(split), "refit": again,
+        "retraining_id": order.retraining_id,
     }  # fmt: skip
     scores = evaluated.scores
     with tempfile.TemporaryDirectory() as folder:

@@ -26,7 +26,7 @@ CARDS = sa.table("model_cards", *map(sa.column, ("job", "model_version", "made_a
 
 
 def begin(warehouse: Warehouse, facts: Row) -> Row:
-    """Record a retraining and return it; the one that the same Airflow run began is returned as it is, opened again.
+    """Record a retraining and return it; the one that the same Airflow run began is opened again, unless it promoted.
 
     Raises ``RetrainingRunning`` while another one of the job is not finished.
     """
@@ -41,7 +41,7 @@ def begin(warehouse: Warehouse, facts: Row) -> Row:
         if known is not None:
             again = sa.update(RETRAININGS).where(RETRAININGS.c.retraining_id == known["retraining_id"])
             opened = again.values(state="running", finished_at=None, detail=None)
-            if known["state"] == "failed":
+            if known["state"] in ("failed", "refused", "unchanged"):
                 return dict(connection.execute(opened.returning(*RETRAININGS.c)).mappings().one())
             return dict(known)
         row = insert(RETRAININGS).values({**facts, "stage": "snapshot", "state": "running"})

@@ -79,10 +79,9 @@ def of_retraining(warehouse: Warehouse, retraining_id: int) -> Row | None:
 
 
 def end(warehouse: Warehouse, shadow_id: int, **facts: Any) -> None:
-    """Write how a version in the shadow ended, unless it ended before."""
-    open_one = sa.and_(SHADOWS.c.shadow_id == shadow_id, SHADOWS.c.ended_at.is_(None))
+    """Write how a version in the shadow ended."""
     with warehouse.transaction() as connection:
-        connection.execute(sa.update(SHADOWS).where(open_one).values(facts))
+        connection.execute(sa.update(SHADOWS).where(SHADOWS.c.shadow_id == shadow_id).values(facts))
 
 
 def save_night(warehouse: Warehouse, facts: Row) -> None:
