@@ -9,7 +9,7 @@ The champion stays unless a challenger is better on nights that neither has seen
 |---|---|---|
 | all skipped after `snapshot` | same rows and recipe as a version that is there | nothing; or *Train anyway* in the form |
 | `snapshot` red, *TrainingDataError* | too many rows break the contract: broken data are never trained on | repair the source |
-| `snapshot` red, *RetrainingRunning* | another retraining of the job is open | wait; `python -m drift abandon` if its process is gone |
+| `snapshot` red, *RetrainingRunning* | another retraining of the job is open | wait, or `python -m drift abandon` |
 | `train` red, *TrainingDataError* | too few labelled rows, or one class only | check `labels.sql`, widen the window |
 | all skipped after `gate` | the challenger is not better, or worse in a guarded respect | read the model card |
 | `approve` waits | a person is asked (Browse → Required Actions) | read the card, then approve or reject; no answer is a no |
@@ -27,6 +27,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.providers.standard.sensors.python import PythonSensor
 from airflow.sdk import DAG, TriggerRule, task
 
 from drift import retraining_adapter as adapter
@@ -45,15 +46,14 @@ def between(job: Job) -> list[Any]:
     def begin_shadow() -> None:
         adapter.begin_shadow(job)
 
-    @task.sensor(**adapter.shadow_arguments(job))
-    def shadow() -> bool:
-        return adapter.shadow_over(job)
-
     @task.short_circuit(ignore_downstream_trigger_rules=False)
     def shadow_passed() -> bool:
         return adapter.shadow_passed(job)
 
-    return [begin_shadow(), shadow(), shadow_passed()]
+    over = PythonSensor(
+        task_id="shadow", python_callable=adapter.shadow_over, op_args=[job], **adapter.shadow_arguments(job)
+    )
+    return [begin_shadow(), over, shadow_passed()]
 
 
 def retraining_dag(job: Job) -> DAG:
