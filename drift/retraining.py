@@ -31,7 +31,7 @@ def snapshot(stores: Stores, job: Job, retraining_id: int, progress: Progress = 
     with recorded(stores, retraining_id, "snapshot") as row:
         taken = snapshots.take(stores, job, (row["since"], row["until"]), progress)
         retrainings.record(stores.warehouse, retraining_id, snapshot=taken.hash)
-        same = None if row["forced"] or row["model_version"] else _same_version(stores, job, taken.hash)
+        same = None if row["forced"] or row["model_version"] else _same_version(stores, job, taken.hash, retraining_id)
         if same is None:
             return True
         words = f"version {same} was trained on the same rows (snapshot {taken.hash}) with the same recipe"
@@ -39,11 +39,13 @@ def snapshot(stores: Stores, job: Job, retraining_id: int, progress: Progress = 
     return False
 
 
-def _same_version(stores: Stores, job: Job, digest: str) -> int | None:
-    recipe = recipe_of(job)
+def _same_version(stores: Stores, job: Job, digest: str, retraining_id: int) -> int | None:
+    """Return the newest version of the same rows and recipe that another retraining, or a person, trained."""
+    wanted = (digest, recipe_of(job))
     for ref in reversed(stores.registry.versions(job.name)):
         facts = stores.registry.facts(ref)
-        if (facts.get("snapshot"), facts.get("recipe_sha256")) == (digest, recipe):
+        same = (facts.get("snapshot"), facts.get("recipe_sha256")) == wanted
+        if same and facts.get("retraining_id") != retraining_id:
             return ref.version
     return None
 

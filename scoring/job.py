@@ -139,6 +139,11 @@ class Job(Strict):
             raise ValueError(f"label.classes belongs to task multiclass, not {self.task}")
         if self.training.calibration != "none" and self.task == "regression":
             raise ValueError("training.calibration is of probabilities; task regression has none")
+        if self.training.holdout_nights < self.promotion.min_nights:
+            raise ValueError(
+                f"training.holdout_nights {self.training.holdout_nights} is below promotion.min_nights "
+                f"{self.promotion.min_nights}: no challenger could ever be promoted"
+            )
         plain = [name for name in self.promotion.segments if not self._is_category(name)]
         if plain:
             raise ValueError(f"promotion.segments: {plain} are no features of type category")

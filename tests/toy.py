@@ -100,6 +100,7 @@ def write_job(folder: Path, name: str, **changes: Any) -> Job:
         "label": {"column": "y"},
         "pipeline": "tests.toy:build_pipeline",
         "training": {"holdout_nights": 2},
+        "promotion": {"min_nights": 2},
         "chunk_rows": 64,
         "gate": {"max_quarantine_share": 0.2},
         **changes,

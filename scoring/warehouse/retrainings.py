@@ -34,7 +34,8 @@ def begin(warehouse: Warehouse, facts: Row) -> Row:
     others = sa.and_(RETRAININGS.c.job == facts["job"], RETRAININGS.c.finished_at.is_(None))
     with warehouse.transaction() as connection:
         connection.execute(statement("lock_job"), {"job": facts["job"]})
-        known = connection.execute(sa.select(RETRAININGS).where(mine)).mappings().first()
+        by_airflow = facts["airflow_run_id"] is not None
+        known = connection.execute(sa.select(RETRAININGS).where(mine)).mappings().first() if by_airflow else None
         running = connection.execute(sa.select(RETRAININGS).where(others)).mappings().first()
         if running is not None and (known is None or running["retraining_id"] != known["retraining_id"]):
             raise _running(dict(running))
