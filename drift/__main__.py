@@ -1,40 +1,29 @@
-"""``python -m drift``: verdict, report, performance and decision of a night, and nights replayed with other settings."""
+"""``python -m drift``: verdict, report, performance and decision of a night, replays; retrainings and shadows."""
 
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
-from drift import monitor
+from drift import (
+    monitor,
+    retraining_commands,  # noqa: F401 - importing it adds its commands
+)
+from drift.command_line import JobName, Night, app, opened
 from scoring import console
 from scoring.interval import parse_night
-from scoring.job import Job, changed_job, find_job
-from scoring.settings import load_settings
-from scoring.stores import Stores, open_stores
+from scoring.job import changed_job
+from scoring.stores import Stores
 from scoring.warehouse import monitoring
 from scoring.warehouse.monitoring import Span
-
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-JobName = Annotated[str, typer.Argument(metavar="JOB", help="A job of the jobs/ folder.")]
-Night = Annotated[str, typer.Argument(metavar="NIGHT", help="A calendar day in the job's timezone, YYYY-MM-DD.")]
-
-
-def _open(name: str) -> tuple[Stores, Job]:
-    settings = load_settings()
-    return open_stores(settings, _now), find_job(settings.jobs_dir, name)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 @app.command()
 def verdict(name: JobName, night: Night) -> None:
     """Judge a scored night (again), keep the verdict and print it column by column."""
-    stores, job = _open(name)
+    stores, job = opened(name)
     run = monitor.published_run(stores, job, parse_night(night))
     with console.step(f"comparing {night} with its baseline"):
         monitor.watch(stores, job, run.run_id)
@@ -46,7 +35,7 @@ def report(name: JobName, night: Night) -> None:
     """Judge a scored night (again) and make its Evidently page anew."""
     from drift.reporting import write_report
 
-    stores, job = _open(name)
+    stores, job = opened(name)
     run = monitor.published_run(stores, job, parse_night(night))
     with console.step(f"making the report of {night}"):
         watched = monitor.watch(stores, job, run.run_id, write_report)
@@ -82,7 +71,7 @@ def performance(
     since: Annotated[str | None, typer.Option(help="First night to measure; default: the last 28.")] = None,
 ) -> None:
     """Measure published nights whose labels have matured, and print what is known of the last nights."""
-    stores, job = _open(name)
+    stores, job = opened(name)
     known_at = parse_night(night)
     with console.step(f"measuring nights whose labels were known on {night}"):
         measured = monitor.measure(stores, job, known_at, parse_night(since) if since else None)
@@ -106,7 +95,7 @@ def _with_interval(found: dict[str, float | None] | None) -> str:
 @app.command()
 def decide(name: JobName, night: Night) -> None:
     """Decide after a night, on what was known at its end; the first decision on a run stands."""
-    stores, job = _open(name)
+    stores, job = opened(name)
     run = monitor.published_run(stores, job, parse_night(night))
     row = monitor.conclude(stores, job, run.run_id)
     console.OUT.print(f"{name} {night}: {row['decision']}: {row['reason']}", highlight=False)
@@ -126,7 +115,7 @@ def replay(
     """Run verdict and governor again over past nights, perhaps with other settings; nothing is written."""
     from drift.replay import replay as run_again
 
-    stores, job = _open(name)
+    stores, job = opened(name)
     job = changed_job(job, settings or [])
     verdicts: Counter[str] = Counter()
     decisions: Counter[str] = Counter()

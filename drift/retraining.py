@@ -26,8 +26,8 @@ Json = dict[str, Any]
 
 def snapshot(stores: Stores, job: Job, retraining_id: int, progress: Progress = silent) -> bool:
     """Keep the rows of the window; return whether there is anything to train: other rows, or another recipe, than before."""
-    if _promoted(stores, retraining_id):
-        return False
+    if _promoted(stores, job, retraining_id):
+        return True
     with recorded(stores, retraining_id, "snapshot") as row:
         taken = snapshots.take(stores, job, (row["since"], row["until"]), progress)
         retrainings.record(stores.warehouse, retraining_id, snapshot=taken.hash)
@@ -59,6 +59,8 @@ def _known_version(stores: Stores, job: Job, retraining_id: int) -> int | None:
 
 def train(stores: Stores, job: Job, retraining_id: int, progress: Progress = silent) -> int:
     """Train on the snapshot, make the version the challenger, and return its number; done again it stays the same one."""
+    if _promoted(stores, job, retraining_id):
+        return int(retrainings.get(stores.warehouse, retraining_id)["model_version"])
     with recorded(stores, retraining_id, "train") as row:
         if row["model_version"] is None:
             taken = snapshots.load(stores, job, row["snapshot"])
@@ -79,7 +81,7 @@ def train(stores: Stores, job: Job, retraining_id: int, progress: Progress = sil
 
 def assess(stores: Stores, job: Job, retraining_id: int) -> None:
     """Compare the challenger with the champion and keep what was found as the version's model card."""
-    if _promoted(stores, retraining_id):
+    if _promoted(stores, job, retraining_id):
         return
     with recorded(stores, retraining_id, "evaluate") as row:
         ref = stores.registry.resolve(job.name, row["model_version"])
@@ -93,7 +95,7 @@ def assess(stores: Stores, job: Job, retraining_id: int) -> None:
 
 def gate(stores: Stores, job: Job, retraining_id: int) -> bool:
     """Return whether the challenger passes the gate; what it said goes into the record and the model card."""
-    if _promoted(stores, retraining_id):
+    if _promoted(stores, job, retraining_id):
         return True
     with recorded(stores, retraining_id, "gate") as row:
         ref = stores.registry.resolve(job.name, row["model_version"])
@@ -193,9 +195,10 @@ def resume(stores: Stores, job: Job, retraining_id: int, by: str) -> Json:
     return retrainings.get(stores.warehouse, retraining_id)
 
 
-def _promoted(stores: Stores, retraining_id: int) -> bool:
-    """Return whether the retraining took the crown already: then its tasks have nothing left to do."""
-    return bool(retrainings.get(stores.warehouse, retraining_id)["state"] == "promoted")
+def _promoted(stores: Stores, job: Job, retraining_id: int) -> bool:
+    """Return whether the retraining's promotion is on record: then the tasks before it have nothing left to do."""
+    known = promotions.history_of(stores.warehouse, job.name)
+    return any(one.retraining_id == retraining_id for one in known)
 
 
 def _champion(stores: Stores, job: Job) -> Promotion | None:

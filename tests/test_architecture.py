@@ -34,7 +34,8 @@ LEVELS: dict[str, float] = {
     "drift.card": 3, "scoring.golden": 2, "drift.reporting": 3, "drift.retraining": 3,
     "drift.retraining_record": 3, "scoring.alerts": 3, "drift.replay": 3,
     "drift.page_data": 3, "drift.pages": 3, "drift.web": 4, "drift.airflow_adapter": 4, "drift.retraining_adapter": 4,
-    "scoring.airflow_adapter": 4, "scoring.console": 4, "scoring.__main__": 4, "drift.__main__": 4, "jobs": 4, "demo": 4,
+    "scoring.airflow_adapter": 4, "scoring.console": 4, "scoring.__main__": 4, "drift.__main__": 4, "drift.command_line": 4,
+    "drift.retraining_commands": 4, "jobs": 4, "demo": 4,
     "dags": 5, "airflow_plugins": 5,
 }  # fmt: skip
 """A module has the level of the longest name here that it starts with."""
@@ -62,7 +63,7 @@ OWNERS: dict[str, set[str]] = {
     },
     "fastapi": {"drift.web"},
     "jinja2": {"drift.pages"},
-    "typer": {"scoring.__main__", "drift.__main__"},
+    "typer": {"scoring.__main__", "drift.__main__", "drift.command_line", "drift.retraining_commands"},
     "rich": {"scoring.console", "drift.console"},
     "apprise": {"scoring.alerts"},
     "evidently": {"drift.report"},
@@ -89,7 +90,7 @@ IO_MODULES = {
     "pyarrow.parquet", "pyarrow.fs", "pyarrow.csv", "time", "random",
 }  # fmt: skip
 CLOCK = {"now", "utcnow", "today", "time", "monotonic", "perf_counter", "localtime", "gmtime"}
-CLOCK_ALLOWED = re.compile(r"^(scoring\.airflow_adapter|\w+\.__main__)$")
+CLOCK_ALLOWED = re.compile(r"^(scoring\.airflow_adapter|\w+\.__main__|drift\.command_line)$")
 SQL = re.compile(
     r"^\s*(select\s.+\sfrom\s|insert\s+into\s|update\s+\w+\s+set\s|delete\s+from\s|with\s+\w+\s+as\s|"
     r"(create|drop|alter)\s+(table|view|index|role|schema)\s|truncate\s)",
