@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from scoring import __main__ as module
+from scoring import command_line
 from scoring.settings import HOME, Settings, child_environment, load_settings
 from scoring.warehouse import ledger
 from tests.conftest import Toy, new_database
@@ -68,13 +69,14 @@ def shell_of(
     for name, value in settings.environment().items():
         monkeypatch.setenv(name, with_password(value))
     monkeypatch.syspath_prepend(str(settings.jobs_dir.parent))  # where `jobs` is, as in the project's folder
-    opened, real = [], module.open_stores
+    opener = module if hasattr(module, "open_stores") else command_line
+    opened, real = [], opener.open_stores
 
     def remembered(*arguments):
         opened.append(real(*arguments))
         return opened[-1]
 
-    monkeypatch.setattr(module, "open_stores", remembered)  # to close what a process closes at its end
+    monkeypatch.setattr(opener, "open_stores", remembered)  # to close what a process closes at its end
     load_settings.cache_clear()
 
     def run(*arguments: object) -> Said:
