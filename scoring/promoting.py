@@ -37,13 +37,13 @@ def rollback(stores: Stores, job: Job, reason: str, by: str, to: int | None = No
     """
     known = promotions.history_of(stores.warehouse, job.name)
     if to is None or not known:
-        to = _previous_champion(known, job)
+        to = previous_champion(known, job)
     ref = stores.registry.resolve(job.name, to)
     effective = _next_night(stores, job, known, known[-1].effective_from)
     return _record(stores, ref, effective, "rollback", (reason, by))
 
 
-def _previous_champion(known: list[Promotion], job: Job) -> int:
+def previous_champion(known: list[Promotion], job: Job) -> int:
     """Return the version that the present champion displaced; one that was rolled back is never gone back to."""
     crowned: list[int] = []
     for one in sorted(known, key=lambda promotion: promotion.effective_from):  # of equals, in the order of record
@@ -76,7 +76,9 @@ def _record(stores: Stores, ref: VersionRef, effective_from: date, kind: str, wh
     promotion = Promotion(
         ref.job, ref.version, effective_from, kind, *why, stores.clock(), model_sha256=ref.sha256, model_uri=ref.uri
     )
-    promotions.add(stores.warehouse, promotion)
+    with promotions.locked(stores.warehouse, ref.job):
+        stores.registry.resolve(ref.job, ref.version)  # which retention may have removed meanwhile
+        promotions.add(stores.warehouse, promotion)
     champion = promotions.champion_at(promotions.history_of(stores.warehouse, ref.job), date.max)
     stores.registry.set_alias(ref.job, "champion", champion or ref.version)
     return promotion

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 
 import sqlalchemy as sa
 
-from scoring.warehouse.connection import Warehouse
+from scoring.warehouse.connection import Warehouse, statement
 from scoring.warehouse.tables import PROMOTIONS
 
 
@@ -25,6 +27,14 @@ class Promotion:
     model_sha256: str | None = None
     model_uri: str | None = None
     """Where the version's files are, and the sha256 of the artifact; None in rows that are older than these columns."""
+
+
+@contextmanager
+def locked(warehouse: Warehouse, job: str) -> Iterator[None]:
+    """Hold the lock of a job's versions: while one is promoted none is removed, and the other way round."""
+    with warehouse.transaction() as connection:
+        connection.execute(statement("lock_versions"), {"job": job})
+        yield
 
 
 def add(warehouse: Warehouse, promotion: Promotion) -> None:
