@@ -134,7 +134,10 @@ def _old_versions(stores: Stores, job: Job, policy: Retention, used: set[int]) -
 
 
 def _old_snapshots(stores: Stores, job: Job, policy: Retention, leaving: set[int]) -> list[Removal]:
-    """Return the snapshots made long ago that no version that stays names; those that do not say when are left."""
+    """Return the snapshots made long ago that no version that stays names; those that do not say when are left.
+
+    A training under way is not seen here: who takes up an old snapshot again has to write its ``created_at`` anew.
+    """
     old = {}
     for name, folder in stores.lake.snapshots(job.name).items():
         made_at = stores.lake.read_json(f"{folder}/{SNAPSHOT_FACTS}").get("created_at")
