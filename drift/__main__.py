@@ -11,8 +11,9 @@ from drift import (
     monitor,
     retraining_commands,  # noqa: F401 - importing it adds its commands
 )
-from drift.command_line import JobName, Night, app, opened
+from drift.command_line import app
 from scoring import console
+from scoring.command_line import JobName, Night, open_job
 from scoring.interval import parse_night
 from scoring.job import changed_job
 from scoring.stores import Stores
@@ -23,7 +24,7 @@ from scoring.warehouse.monitoring import Span
 @app.command()
 def verdict(name: JobName, night: Night) -> None:
     """Judge a scored night (again), keep the verdict and print it column by column."""
-    stores, job = opened(name)
+    stores, job = open_job(name)
     run = monitor.published_run(stores, job, parse_night(night))
     with console.step(f"comparing {night} with its baseline"):
         monitor.watch(stores, job, run.run_id)
@@ -35,7 +36,7 @@ def report(name: JobName, night: Night) -> None:
     """Judge a scored night (again) and make its Evidently page anew."""
     from drift.reporting import write_report
 
-    stores, job = opened(name)
+    stores, job = open_job(name)
     run = monitor.published_run(stores, job, parse_night(night))
     with console.step(f"making the report of {night}"):
         watched = monitor.watch(stores, job, run.run_id, write_report)
@@ -71,7 +72,7 @@ def performance(
     since: Annotated[str | None, typer.Option(help="First night to measure; default: the last 28.")] = None,
 ) -> None:
     """Measure published nights whose labels have matured, and print what is known of the last nights."""
-    stores, job = opened(name)
+    stores, job = open_job(name)
     known_at = parse_night(night)
     with console.step(f"measuring nights whose labels were known on {night}"):
         measured = monitor.measure(stores, job, known_at, parse_night(since) if since else None)
@@ -95,7 +96,7 @@ def _with_interval(found: dict[str, float | None] | None) -> str:
 @app.command()
 def decide(name: JobName, night: Night) -> None:
     """Decide after a night, on what was known at its end; the first decision on a run stands."""
-    stores, job = opened(name)
+    stores, job = open_job(name)
     run = monitor.published_run(stores, job, parse_night(night))
     row = monitor.conclude(stores, job, run.run_id)
     console.OUT.print(f"{name} {night}: {row['decision']}: {row['reason']}", highlight=False)
@@ -115,7 +116,7 @@ def replay(
     """Run verdict and governor again over past nights, perhaps with other settings; nothing is written."""
     from drift.replay import replay as run_again
 
-    stores, job = opened(name)
+    stores, job = open_job(name)
     job = changed_job(job, settings or [])
     verdicts: Counter[str] = Counter()
     decisions: Counter[str] = Counter()

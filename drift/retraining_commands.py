@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from drift.command_line import JobName, Night, app, opened
+from drift.command_line import app
 from scoring import console
+from scoring.command_line import JobName, Night, open_job
 from scoring.interval import parse_night
 from scoring.warehouse import retrainings as records
 from scoring.warehouse import shadows as kept
@@ -31,13 +32,10 @@ def retrain(
     from drift.retraining import retrain as train
     from drift.retraining_record import Request
 
-    stores, job = opened(name)
-    given = {
-        key: parse_night(value) if value else None
-        for key, value in (("night", night), ("since", since), ("until", until))
-    }
+    stores, job = open_job(name)
+    at, first, last = (parse_night(given) if given else None for given in (night, since, until))
     with console.progress(f"retrain {name}") as told:
-        row = train(stores, job, Request(reason, force=force, **given), told)
+        row = train(stores, job, Request(reason, night=at, since=first, until=last, force=force), told)
     _say(row)
 
 
@@ -62,7 +60,7 @@ def _say(row: dict[str, Any]) -> None:
 @app.command()
 def retrainings(name: JobName) -> None:
     """List a job's retrainings: what asked for each, how far it came, how it ended."""
-    stores, job = opened(name)
+    stores, job = open_job(name)
     names = ("retraining_id", "night", "trigger", "reason", "since", "until", "snapshot", "model_version", "stage", "state",
              "detail", "started_at", "finished_at")  # fmt: skip
     rows = [[row[one] for one in names] for row in records.of_job(stores.warehouse, job.name)]
@@ -76,7 +74,7 @@ def resume(name: JobName, retraining: RetrainingId) -> None:
     """Go on with a retraining made by hand: after its nights in the shadow, or because you say yes."""
     from drift.retraining import resume as go_on
 
-    stores, job = opened(name)
+    stores, job = open_job(name)
     _say(go_on(stores, job, retraining, getpass.getuser()))
 
 
@@ -85,7 +83,7 @@ def abandon(name: JobName, retraining: RetrainingId) -> None:
     """End a retraining whose process is gone, so that another can begin. The champion stays."""
     from drift.retraining_record import abandon as give_up
 
-    stores, _ = opened(name)
+    stores, _ = open_job(name)
     give_up(stores, retraining, getpass.getuser())
     _say(records.get(stores.warehouse, retraining))
 
@@ -99,7 +97,7 @@ def pin(
     """Let a version score the next nights in the shadow of the champion; it is never published."""
     from scoring.shadowing import pin as begin
 
-    stores, job = opened(name)
+    stores, job = open_job(name)
     row = begin(stores, job, version, nights or job.promotion.shadow_nights)
     console.OUT.print(
         f"{name} version {version} scores {row['nights']} nights from {row['first_night']} on in the shadow of version "
@@ -110,7 +108,7 @@ def pin(
 @app.command()
 def shadows(name: JobName) -> None:
     """Show the versions in the shadow, and night by night how they differ from the champion and who did better."""
-    stores, job = opened(name)
+    stores, job = open_job(name)
     names = ("model_version", "role", "champion_version", "first_night", "nights", "state", "detail")
     rows = [[row[one] for one in names] for row in kept.of_job(stores.warehouse, job.name)]
     titles = ("version", "role", "beside champion", "from night", "nights", "state", "detail")
@@ -145,7 +143,7 @@ def shadow(name: JobName, night: Night) -> None:
     from drift.monitor import published_run
     from scoring.shadowing import shadow_run
 
-    stores, job = opened(name)
+    stores, job = open_job(name)
     done = shadow_run(stores, job, published_run(stores, job, parse_night(night)).run_id)
     console.OUT.print(f"{name} {night}: scored in the shadow by versions {done}", highlight=False)
 
@@ -155,7 +153,7 @@ def review(name: JobName, night: Night) -> None:
     """Judge the versions in the shadow on what was known at the end of a night; a better predecessor gets the crown back."""
     from drift.shadow import review as look
 
-    stores, job = opened(name)
+    stores, job = open_job(name)
     found = look(stores, job, parse_night(night))
     for one in found:
         console.OUT.print(f"version {one.model_version} ({one.role}): {one.state}; {one.detail}", highlight=False)

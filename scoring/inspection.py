@@ -40,6 +40,8 @@ class Difference:
     only_second: int
     largest: float
     mean: float
+    decisions_changed: int | None = None
+    """Rows with another predicted class; None for a regression, which decides nothing."""
 
 
 def verify(stores: Stores, job: Job, repair: bool = False) -> list[Finding]:
@@ -115,7 +117,12 @@ def two_runs(
 
 
 def diff_runs(stores: Stores, job: Job, first: ledger.Run, second: ledger.Run) -> Difference:
-    """Return how the predictions of two runs of a night differ, matched by key."""
+    """Return how the predictions of two runs of a night differ, matched by key.
+
+    Raises ``RunMissing`` when retention has removed the files of one.
+    """
+    for run in (first, second):
+        ledger.require_files(run)
     one, two = (_predictions(stores, job, run) for run in (first, second))
     joined = one.join(two, keys=list(job.key), join_type="full outer", right_suffix="_second")
     known = joined.column("prediction")
@@ -131,7 +138,13 @@ def diff_runs(stores: Stores, job: Job, first: ledger.Run, second: ledger.Run) -
         only_second=int(pc.sum(pc.is_null(known)).as_py() or 0),
         largest=float(gaps.max()) if gaps.size else 0.0,
         mean=float(gaps.mean()) if gaps.size else 0.0,
+        decisions_changed=None if job.task == "regression" else _decisions(both),
     )
+
+
+def _decisions(both: pa.Table) -> int:
+    """Return how many rows have another predicted class."""
+    return int(pc.sum(pc.not_equal(both.column("prediction"), both.column("prediction_second"))).as_py() or 0)
 
 
 def _gaps(both: pa.Table, job: Job) -> np.ndarray:

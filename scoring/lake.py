@@ -15,6 +15,8 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+SNAPSHOT_FACTS = "snapshot.json"
+"""Says of a training snapshot when it was made."""
 Part = Literal["features", "quarantine", "predictions"]
 
 
@@ -120,6 +122,28 @@ class Lake:
         """Return the folders of a job's drift pages, by night."""
         found = self._fs.glob(str(PurePosixPath(self._root, "reports", job, "night=*", "drift.html")))
         return {_night_of(path): str(PurePosixPath(path).parent) for path in sorted(found)}
+
+    def run_folders(self, job: str) -> dict[str, str]:
+        """Return the folders of a job's runs, by run id."""
+        found = self._fs.glob(str(PurePosixPath(self._root, "runs", job, "night=*", "*")))
+        return {PurePosixPath(path).name: path for path in found}
+
+    def snapshots(self, job: str) -> dict[str, str]:
+        """Return the folders of a job's training snapshots that have a ``snapshot.json``, by hash."""
+        found = self._fs.glob(str(PurePosixPath(self._root, "snapshots", job, "*", SNAPSHOT_FACTS)))
+        return {PurePosixPath(path).parent.name: str(PurePosixPath(path).parent) for path in found}
+
+    def size(self, folder: str) -> int:
+        """Return the bytes of all files below a folder; 0 if there is none."""
+        return int(self._fs.du(folder)) if self._fs.exists(folder) else 0
+
+    def remove_folder(self, folder: str, last: str) -> None:
+        """Remove a folder, the file ``last`` in it at the end: while that is there, what is left can be found."""
+        kept = str(PurePosixPath(folder, last))
+        for path in self._fs.find(folder):
+            if path != kept:
+                self._fs.rm(path)
+        self.remove(folder)
 
     def remove(self, path: str) -> None:
         """Remove a file or folder, if it is there."""

@@ -200,6 +200,7 @@ def score_chunk(stores: Stores, job: Job, run_id: str, number: int, progress: Pr
     Writes the chunk's predictions, their summary and the profile of its columns; writing them again gives the same files.
     """
     run = ledger.get(stores.warehouse, run_id, job.name)
+    ledger.require_files(run)
     lake, folder = stores.lake, stores.lake.run_folder(job.name, run.night, run_id)
     with recorded(stores, run_id):
         began = monotonic()

@@ -98,24 +98,18 @@ def _next_night(stores: Stores, job: Job, known: list[Promotion], otherwise: dat
 def _record(stores: Stores, ref: VersionRef, effective_from: date, kind: str, why: Why) -> Promotion:
     """Write the promotion, with its artifact, point the aliases, and end what was in the shadow for the crown."""
     reason, by, retraining_id = why
-    promotion = promotions.add(
-        stores.warehouse,
-        Promotion(
-            ref.job, ref.version, effective_from, kind, reason, by, stores.clock(), model_sha256=ref.sha256,
-            model_uri=ref.uri, retraining_id=retraining_id,
-        ),
+    promotion = Promotion(
+        ref.job, ref.version, effective_from, kind, reason, by, stores.clock(), model_sha256=ref.sha256, model_uri=ref.uri,
+        retraining_id=retraining_id,
     )  # fmt: skip
+    with promotions.locked(stores.warehouse, ref.job):
+        stores.registry.resolve(ref.job, ref.version)  # which retention may have removed meanwhile
+        promotion = promotions.add(stores.warehouse, promotion)
     for one in shadows.running(stores.warehouse, ref.job):
         crowned = one["model_version"] == ref.version
         if crowned or one["role"] == "predecessor":
-            detail = f"version {ref.version} became champion"
-            shadows.end(
-                stores.warehouse,
-                one["shadow_id"],
-                state="passed" if crowned else "ended",
-                detail=detail,
-                ended_at=stores.clock(),
-            )
+            facts = {"state": "passed" if crowned else "ended", "detail": f"version {ref.version} became champion"}
+            shadows.end(stores.warehouse, one["shadow_id"], **facts, ended_at=stores.clock())
     champion = promotions.champion_at(promotions.history_of(stores.warehouse, ref.job), date.max)
     stores.registry.set_alias(ref.job, "champion", champion or ref.version)
     stores.registry.drop_alias(ref.job, "challenger", ref.version)

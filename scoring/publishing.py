@@ -52,6 +52,7 @@ def publish(
         return _after_flip(stores, job, run, str(run.status))
     if run.status not in ("running", "failed", "held"):
         raise RunMissing(f"run {run_id}", found=f"status {run.status}", expected="a run that was scored")
+    ledger.require_files(run)
     with recorded(stores, run_id):
         _require_chunks(stores, run)
         numbers = range(run.chunks)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import json
 import logging
-import tempfile
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ import joblib
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from scoring import embedded
+from scoring import embedded, version_files
 from scoring.errors import ArtifactMismatch, NightshiftError, RegistryUnavailable, VersionMissing
 from scoring.golden import check_golden_rows
 from scoring.job import Job
@@ -29,7 +28,8 @@ from scoring.score import Summary
 from scoring.settings import Settings
 
 ARTIFACT = "pipeline.joblib"
-FILES = (ARTIFACT, "facts.json", "reference_profile.json", "golden.parquet", "golden_predictions.parquet")
+FACTS = "facts.json"
+FILES = (ARTIFACT, FACTS, "reference_profile.json", "golden.parquet", "golden_predictions.parquet")
 NIGHTS_FILE = "reference_nights.json"
 HOLDOUT_FILE = "holdout.parquet"
 
@@ -147,9 +147,27 @@ class Registry:
             found = client.search_registered_models(f"name = '{job}'")
             return {alias: int(number) for one in found for alias, number in one.aliases.items()}
 
+    def size(self, ref: VersionRef) -> int:
+        """Return the bytes of a version's files."""
+        with self._client():
+            return sum(version_files.sizes(ref.uri, self._uri()).values())
+
+    def remove(self, ref: VersionRef) -> None:
+        """Remove a version: its files but the facts, then its entry in the registry, then the facts; its metrics stay.
+
+        After a crash before the entry is gone the version is listed with its facts as before, and may be removed again
+        (loading it is refused, by ``ArtifactMismatch``); after one later a small file is left that nothing names.
+        """
+        with self._client() as client:
+            names = set(version_files.sizes(ref.uri, self._uri())) - {FACTS}
+            version_files.delete(ref.uri, self._uri(), sorted(names))
+            client.delete_model_version(ref.job, str(ref.version))
+            version_files.delete(ref.uri, self._uri(), [FACTS])
+        shutil.rmtree(self._cached(ref), ignore_errors=True)
+
     def facts(self, ref: VersionRef) -> dict[str, Any]:
         """Return the training facts stored with a version."""
-        return self.content(ref, "facts.json")
+        return self.content(ref, FACTS)
 
     def content(self, ref: VersionRef, name: str) -> dict[str, Any]:
         """Return a JSON file stored with a version; empty if it has no such file. Nothing is unpickled."""
@@ -174,22 +192,16 @@ class Registry:
         parts = urlsplit(ref.uri)
         if parts.scheme in ("", "file"):
             return Path(unquote(parts.path))
-        cached = self._settings.data_dir / "cache" / "models" / f"{ref.job}-{ref.version}-{ref.sha256[:12]}"
+        cached = self._cached(ref)
         if not cached.exists():
-            self._download(ref, cached)
+            with self._client():
+                version_files.download(ref.uri, self._uri(), cached)
+            if not cached.exists():
+                raise RegistryUnavailable(f"files of version {ref.version} of {ref.job}", found=f"none at {ref.uri}")
         return cached
 
-    def _download(self, ref: VersionRef, target: Path) -> None:
-        """Download a version's files; they appear together, so that tasks side by side never see half of them."""
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent) as folder, self._client():
-            import mlflow
-
-            found = mlflow.artifacts.download_artifacts(artifact_uri=ref.uri, dst_path=folder, tracking_uri=self._uri())
-            with contextlib.suppress(OSError):  # another task was first
-                Path(found).rename(target)
-        if not target.exists():
-            raise RegistryUnavailable(f"files of version {ref.version} of {ref.job}", found=f"none at {ref.uri}")
+    def _cached(self, ref: VersionRef) -> Path:
+        return self._settings.data_dir / "cache" / "models" / f"{ref.job}-{ref.version}-{ref.sha256[:12]}"
 
     def _uri(self) -> str:
         if self._settings.registry_url is not None:

@@ -15,6 +15,7 @@ from pydantic_settings.exceptions import SettingsError as UnreadableError
 
 from scoring import __version__
 from scoring.errors import SettingsError
+from scoring.policies import Retention
 
 HOME = Path(__file__).resolve().parent.parent
 QUIET = {
@@ -60,6 +61,8 @@ class Settings(BaseSettings):
     code_version: str | None = None
     score_threads: int = Field(default=2, ge=1, le=64)
     airflow_port: int = Field(default=8080, ge=1024, le=65535)
+    retention: Retention = Retention()
+    """What is kept, and for how long: ``NIGHTSHIFT_RETENTION__<NAME>``."""
 
     @property
     def lake_root(self) -> str:
@@ -84,13 +87,15 @@ class Settings(BaseSettings):
     def environment(self) -> dict[str, str]:
         """Return the ``NIGHTSHIFT_*`` variables that give a child process these settings; secrets are in the clear."""
         variables = {}
-        for name in self.model_fields_set - {"sources"}:
+        for name in self.model_fields_set - {"sources", "retention"}:
             value = getattr(self, name)
             if value is not None:
                 plain = value.get_secret_value() if isinstance(value, SecretStr) else value
                 variables[f"NIGHTSHIFT_{name.upper()}"] = str(plain)
         named = {f"NIGHTSHIFT_SOURCES__{name.upper()}": url.get_secret_value() for name, url in self.sources.items()}
-        return {**variables, **named}
+        policy = self.retention
+        kept = {f"NIGHTSHIFT_RETENTION__{name.upper()}": str(getattr(policy, name)) for name in policy.model_fields_set}
+        return {**variables, **named, **kept}
 
     def sql_path(self, job: str, statement: str) -> Path:
         """Return the path of one statement of a job, ``sql/<job>/<statement>.sql``."""

@@ -24,24 +24,27 @@ LEVELS: dict[str, float] = {
     "scoring.reference": 1,
     "drift": 1, "drift.distance": 1, "drift.calibration": 1, "drift.timeline": 1, "drift.verdict": 1, "drift.performance": 1,
     "drift.governor": 1, "drift.gate": 1, "drift.plots": 1, "drift.page_plots": 1, "drift.night_grid": 1,
-    "scoring.source": 2, "scoring.lake": 2, "scoring.embedded": 2, "scoring.registry": 2, "scoring.warehouse": 2,
+    "scoring.source": 2, "scoring.lake": 2, "scoring.embedded": 2, "scoring.registry": 2, "scoring.version_files": 2,
+    "scoring.warehouse": 2,
     "drift.report": 2,
     "scoring.stores": 2.5,
     "scoring.recording": 3, "scoring.nightly": 3, "scoring.publishing": 3, "scoring.training": 3,
     "scoring.training_rows": 3, "scoring.fitting": 3, "scoring.snapshots": 3, "scoring.shadowing": 3,
-    "scoring.promoting": 3, "scoring.checking": 3, "scoring.inspection": 3, "scoring.scaffold": 3, "drift.monitor": 3,
+    "scoring.promoting": 3, "scoring.checking": 3, "scoring.inspection": 3, "scoring.scaffold": 3,
+    "scoring.rescoring": 3, "scoring.retention": 3, "drift.monitor": 3,
     "drift.outcomes": 3, "drift.evaluation": 3, "drift.shadow": 3,
     "drift.card": 3, "scoring.golden": 2, "drift.reporting": 3, "drift.retraining": 3,
     "drift.retraining_record": 3, "scoring.alerts": 3, "drift.replay": 3,
     "drift.page_data": 3, "drift.pages": 3, "drift.web": 4, "drift.airflow_adapter": 4, "drift.retraining_adapter": 4,
-    "scoring.airflow_adapter": 4, "scoring.console": 4, "scoring.__main__": 4, "drift.__main__": 4, "drift.command_line": 4,
+    "scoring.airflow_adapter": 4, "scoring.console": 4, "scoring.command_line": 4, "scoring.model_commands": 4,
+    "scoring.upkeep_commands": 4, "scoring.__main__": 4, "drift.__main__": 4, "drift.command_line": 4,
     "drift.retraining_commands": 4, "jobs": 4, "demo": 4,
     "dags": 5, "airflow_plugins": 5,
 }  # fmt: skip
 """A module has the level of the longest name here that it starts with."""
 
 OWNERS: dict[str, set[str]] = {
-    "mlflow": {"scoring.registry"},
+    "mlflow": {"scoring.registry", "scoring.version_files"},
     "joblib": {"scoring.registry", "scoring.training"},
     "adbc_driver_postgresql": {"scoring.source", "scoring.warehouse.load"},
     "adbc_driver_manager": {"scoring.source", "scoring.warehouse.connection"},
@@ -63,7 +66,15 @@ OWNERS: dict[str, set[str]] = {
     },
     "fastapi": {"drift.web"},
     "jinja2": {"drift.pages"},
-    "typer": {"scoring.__main__", "drift.__main__", "drift.command_line", "drift.retraining_commands"},
+    "typer": {
+        "scoring.command_line",
+        "scoring.model_commands",
+        "scoring.upkeep_commands",
+        "scoring.__main__",
+        "drift.__main__",
+        "drift.command_line",
+        "drift.retraining_commands",
+    },
     "rich": {"scoring.console", "drift.console"},
     "apprise": {"scoring.alerts"},
     "evidently": {"drift.report"},
@@ -90,7 +101,7 @@ IO_MODULES = {
     "pyarrow.parquet", "pyarrow.fs", "pyarrow.csv", "time", "random",
 }  # fmt: skip
 CLOCK = {"now", "utcnow", "today", "time", "monotonic", "perf_counter", "localtime", "gmtime"}
-CLOCK_ALLOWED = re.compile(r"^(scoring\.airflow_adapter|\w+\.__main__|drift\.command_line)$")
+CLOCK_ALLOWED = re.compile(r"^(scoring\.airflow_adapter|scoring\.command_line|\w+\.__main__)$")
 SQL = re.compile(
     r"^\s*(select\s.+\sfrom\s|insert\s+into\s|update\s+\w+\s+set\s|delete\s+from\s|with\s+\w+\s+as\s|"
     r"(create|drop|alter)\s+(table|view|index|role|schema)\s|truncate\s)",

@@ -13,6 +13,9 @@ from scoring.errors import RunMissing
 from scoring.warehouse.connection import Warehouse, statement
 from scoring.warehouse.tables import PUBLICATIONS, PUBLISHED, RUNS
 
+PRUNED = "its files were removed by retention"
+"""How the reason of a run ends once retention has removed its rows and files."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -26,6 +29,11 @@ class Run:
             return self.facts[name]
         except KeyError:
             raise AttributeError(name) from None
+
+    @property
+    def pruned(self) -> bool:
+        """Return whether retention has removed the run's rows and files; its ledger row stays."""
+        return self.facts["status"] != "published" and self.facts["pruned_at"] is not None
 
 
 def start(warehouse: Warehouse, facts: dict[str, Any]) -> Run:
@@ -91,11 +99,19 @@ def record_failure(warehouse: Warehouse, run_id: str, reason: str, now: datetime
         connection.execute(failed.values(status="failed", reason=reason, finished_at=now))
 
 
+def require_files(run: Run) -> None:
+    """Raise ``RunMissing`` when retention has removed the run's rows and files."""
+    if run.pruned:
+        again = f"python -m scoring run {run.job} --night {run.night} --model-version {run.model_version}"
+        raise RunMissing(f"run {run.run_id}", found=PRUNED, next_step=f"score the night again: `{again}`")
+
+
 def flip(warehouse: Warehouse, run: Run, rows: int, now: datetime, force: bool = False) -> str:
     """Make a run the one its night shows, in one transaction; return the run's status.
 
     The status is ``published``; or ``superseded`` when a run that began later is shown already, so that a run that
-    hung cannot put older data over newer (``force`` does). Flipping to the run that is shown changes nothing.
+    hung cannot put older data over newer (``force`` does). Flipping to the run that is shown changes nothing. Raises
+    ``RunMissing`` when retention has removed the run's rows, which it does under the same lock.
     """
     job, night, run_id = run.job, run.night, run.run_id
     with warehouse.transaction() as connection:
@@ -103,6 +119,8 @@ def flip(warehouse: Warehouse, run: Run, rows: int, now: datetime, force: bool =
         shown = _shown(connection, job, night)
         if shown is not None and shown.run_id == run_id:
             return "published"
+        pruned_at = connection.execute(sa.select(RUNS.c.pruned_at).where(RUNS.c.run_id == run_id)).scalar()
+        require_files(Run({**run.facts, "pruned_at": pruned_at}))
         if shown is not None and shown.started_at > run.started_at and not force:
             _end(connection, run_id, "superseded", f"run {shown.run_id} began later and is published", now)
             return "superseded"

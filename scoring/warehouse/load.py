@@ -68,17 +68,18 @@ def count_rows(warehouse: Warehouse, job: Job, run: Run) -> int:
     """Return how many rows of a run the history table holds."""
     table = history(job)
     with warehouse.transaction() as connection:
-        return connection.execute(sa.select(sa.func.count()).select_from(table).where(_of_run(table, run))).scalar_one()
+        return connection.execute(sa.select(sa.func.count()).select_from(table).where(of_run(table, run))).scalar_one()
 
 
 def remove_rows(warehouse: Warehouse, job: Job, run: Run) -> int:
     """Remove a run's rows from the history table; return how many there were."""
     table = history(job)
     with warehouse.transaction() as connection:
-        return connection.execute(sa.delete(table).where(_of_run(table, run))).rowcount
+        return connection.execute(sa.delete(table).where(of_run(table, run))).rowcount
 
 
-def _of_run(table: sa.Table, run: Run) -> sa.ColumnElement[bool]:
+def of_run(table: sa.Table, run: Run) -> sa.ColumnElement[bool]:
+    """Return the condition that a history row is of a run."""
     return sa.and_(table.c.night == run.night, table.c.run_number == run.run_number)
 
 

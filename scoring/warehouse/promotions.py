@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from scoring.warehouse.connection import Warehouse
+from scoring.warehouse.connection import Warehouse, statement
 from scoring.warehouse.tables import PROMOTIONS
 
 
@@ -28,6 +30,14 @@ class Promotion:
     """Where the version's files are, and the sha256 of the artifact; None in rows that are older than these columns."""
     retraining_id: int | None = None
     """The retraining that the version came from; None when a person promoted it, and for rollbacks."""
+
+
+@contextmanager
+def locked(warehouse: Warehouse, job: str) -> Iterator[None]:
+    """Hold the lock of a job's versions: while one is promoted none is removed, and the other way round."""
+    with warehouse.transaction() as connection:
+        connection.execute(statement("lock_job"), {"job": job})
+        yield
 
 
 def add(warehouse: Warehouse, promotion: Promotion) -> Promotion:

@@ -21,15 +21,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from scoring import __main__ as module
+from scoring import command_line
 from scoring.settings import HOME, Settings, child_environment, load_settings
 from scoring.warehouse import ledger
 from tests.conftest import Toy, new_database
-from tests.toy import FIRST, NIGHT, ROWS, UNTIL
+from tests.toy import FIRST, NIGHT, ROWS, UNTIL, execute
 
 SECRET = "s3cr3t-pa55"
 COMMANDS = (
     "migrate", "check", "new-job", "train", "models", "promote", "rollback", "run", "release", "discard", "verify",
-    "status", "sql", "explain-night", "diff-nights",
+    "status", "sql", "explain-night", "diff-nights", "rescore", "retention",
 )  # fmt: skip
 
 
@@ -68,13 +69,14 @@ def shell_of(
     for name, value in settings.environment().items():
         monkeypatch.setenv(name, with_password(value))
     monkeypatch.syspath_prepend(str(settings.jobs_dir.parent))  # where `jobs` is, as in the project's folder
-    opened, real = [], module.open_stores
+    opener = module if hasattr(module, "open_stores") else command_line
+    opened, real = [], opener.open_stores
 
     def remembered(*arguments):
         opened.append(real(*arguments))
         return opened[-1]
 
-    monkeypatch.setattr(module, "open_stores", remembered)  # to close what a process closes at its end
+    monkeypatch.setattr(opener, "open_stores", remembered)  # to close what a process closes at its end
     load_settings.cache_clear()
 
     def run(*arguments: object) -> Said:
@@ -354,6 +356,103 @@ def test_discard_drops_a_held_night(toy: Toy, shell: Shell) -> None:
     assert "found status discarded; expected held" in refused(shell("discard", toy.job.name, run_id), "RunMissing")
     assert "found status discarded" in refused(shell("release", toy.job.name, run_id), "RunMissing")
     assert "no run 'nothing'" in refused(shell("release", toy.job.name, "nothing"), "RunMissing")
+
+
+# ---------------------------------------------------------------- rescore, retention
+
+
+def test_rescore_publishes_anew_and_prints_what_changed(toy: Toy, shell: Shell) -> None:
+    name, later = toy.job.name, NIGHT + timedelta(days=1)
+    done(shell("train", name, "--since", FIRST, "--until", FIRST + timedelta(days=3)))
+    done(shell("run", name, "--night", NIGHT))
+    command = (
+        "rescore",
+        name,
+        "--from",
+        NIGHT,
+        "--to",
+        later,
+        "--model-version",
+        2,
+        "--reason",
+        "[red] calibrated :bug:",
+    )
+    output = done(shell(*command))
+    head, first, second, together = cells(output)
+    assert output.splitlines()[0].strip() == f"{name} rescored with version 2"
+    assert head[-2:] == ["mean difference (probability)", "largest difference (probability)"]
+    assert first[:5] == [str(NIGHT), "published", "1", "True", str(ROWS)]
+    assert 0 < int(first[6]) < int(first[5]) <= ROWS and 0 < float(first[7]) < float(first[8]) < 1
+    assert second == [str(later), "not published", *["–"] * 7]
+    assert together == ["all", "1 nights", "–", *first[3:]]
+    _, new = ledger.runs_of(toy.stores.warehouse, name, NIGHT)
+    assert shown(toy) == [(new.run_id, ROWS)]
+    assert new.reason == "rescored with version 2: [red] calibrated :bug:"
+
+
+def test_rescore_ends_with_1_when_a_night_fails_and_does_the_others(toy: Toy, shell: Shell) -> None:
+    name, later = toy.job.name, NIGHT + timedelta(days=1)
+    for night in (NIGHT, later):
+        done(shell("run", name, "--night", night))
+    execute(toy.source, f"delete from events where at >= '{NIGHT}' and at < '{later}'")
+    said = shell("rescore", name, "--from", NIGHT, "--to", later, "--model-version", 1)
+    assert said.code == 1 and said.err.startswith(f"{NIGHT}: failed: EmptyNight: night {NIGHT} of {name}: found 0 rows")
+    assert [row[:2] for row in cells(said.out)[1:]] == [
+        [str(NIGHT), "failed"],
+        [str(later), "published"],
+        ["all", "1 nights"],
+    ]
+
+
+def test_rescore_says_why_it_cannot(toy: Toy, shell: Shell) -> None:
+    days = ("--from", NIGHT, "--to", NIGHT)
+    message = refused(shell("rescore", toy.job.name, *days, "--model-version", 9), "VersionMissing")
+    assert "model version 9" in message and "found versions [1]" in message
+    backwards = ("--from", NIGHT, "--to", NIGHT - timedelta(days=1))
+    message = refused(shell("rescore", toy.job.name, *backwards, "--model-version", 1), "NightError")
+    assert f"found from {NIGHT} to {NIGHT - timedelta(days=1)}" in message
+    assert shell("rescore", toy.job.name, *days).code == 2  # a version is needed
+
+
+def test_retention_shows_and_then_removes(toy: Toy, shell: Shell) -> None:
+    name = toy.job.name
+    for _ in range(2):
+        done(shell("run", name, "--night", NIGHT))
+    assert done(shell("retention")) == f"{name}: would be removed: 0 of 0.00 MiB and 0 rows\n"
+    old, new = run_ids(toy)
+    long_ago = datetime.now(UTC) - timedelta(days=31)
+    ledger.record(toy.stores.warehouse, old, finished_at=long_ago, started_at=long_ago)
+    with toy.stores.warehouse.transaction() as connection:
+        connection.exec_driver_sql(
+            "update publications set visible_until = now() - interval '31 days' where run_id = %s", (old,)
+        )
+    output = done(shell("retention", name))
+    assert cells(output)[0] == ["kind", "what", "night", "size (MiB)", "rows", "reason"]
+    (row,) = cells(output)[1:]
+    reason = f"superseded since {long_ago:%Y-%m-%d}, kept for 30 days"
+    assert row[:3] == ["run", old, str(NIGHT)] and float(row[3]) > 0 and row[4:] == [str(ROWS), reason]
+    assert output.splitlines()[-1] == f"{name}: would be removed: 1 of {row[3]} MiB and {ROWS} rows"
+    assert pruned(done(shell("explain-night", name, NIGHT)))[0] == "–"
+    assert f"{name}: removed: 1 of {row[3]} MiB and {ROWS} rows" in done(shell("retention", name, "--apply"))
+    assert done(shell("retention", "--apply")) == f"{name}: removed: 0 of 0.00 MiB and 0 rows\n"
+    assert shown(toy) == [(new, ROWS)]
+    assert pruned(done(shell("explain-night", name, NIGHT)))[0].startswith("20")
+    for command in (("release", name, old), ("diff-nights", name, NIGHT, old, new)):
+        assert f"run {old}: found its files were removed by retention" in refused(shell(*command), "RunMissing")
+    assert done(shell("verify", name)) == f"{name}: 0 problems\n"
+
+
+def pruned(output: str) -> list[str]:
+    """Return what explain-night says of when retention removed each attempt."""
+    (row,) = (row for row in cells(output) if row[0] == "pruned_at")
+    return row[1:]
+
+
+def test_retention_of_a_broken_job_file_does_not_stop_the_others(toy: Toy, shell: Shell) -> None:
+    (toy.folder / "jobs" / "broken.yaml").write_text("name: broken\n")
+    said = shell("retention")
+    assert said.code == 1 and f"{toy.job.name}: would be removed" in said.out and "broken.yaml" in said.err
+    assert "'nothing'" in refused(shell("retention", "nothing"), "JobFileError")
 
 
 # ---------------------------------------------------------------- what is asked of finished nights

@@ -200,6 +200,41 @@ def test_remove_takes_a_file_or_a_folder_and_does_not_mind_its_absence(lake, roo
     assert files_below(root) == []
 
 
+def test_run_folders_lists_the_runs_of_one_job(lake, root):
+    assert lake.run_folders("churn") == {}
+    for job, run_id in (("churn", "r1"), ("churn", "r2"), ("churn_two", "r3")):
+        lake.write_json(f"{lake.run_folder(job, NIGHT, run_id)}/run.json", {})
+    found = lake.run_folders("churn")
+    assert sorted(found) == ["r1", "r2"]
+    lake.remove(found["r1"])
+    assert sorted(lake.run_folders("churn")) == ["r2"]
+
+
+def test_snapshots_are_those_that_say_what_they_are(lake):
+    assert lake.snapshots("churn") == {}
+    for path in ("churn/aa/snapshot.json", "churn/aa/rows.parquet", "churn/bb/rows.parquet", "other/cc/snapshot.json"):
+        lake.write_text(lake.below(f"snapshots/{path}"), "{}")
+    assert list(lake.snapshots("churn")) == ["aa"]
+    assert lake.exists(f"{lake.snapshots('churn')['aa']}/rows.parquet")
+
+
+def test_size_is_that_of_all_files_of_a_folder(lake):
+    folder = lake.run_folder("churn", NIGHT, "r1")
+    assert lake.size(folder) == 0
+    lake.write_text(f"{folder}/a.json", "12345")
+    lake.write_text(f"{folder}/deep/b.json", "123")
+    assert lake.size(folder) == 8
+
+
+def test_remove_folder_takes_all_of_it(lake, root):
+    folder = lake.below("snapshots/churn/aa")
+    for name in ("snapshot.json", "a.parquet", "z.parquet", "deep/snapshot.json"):
+        lake.write_text(f"{folder}/{name}", "x")
+    lake.write_text(lake.below("snapshots/churn/aab/snapshot.json"), "x")
+    lake.remove_folder(folder, last="snapshot.json")
+    assert len(files_below(root)) == 1 and not lake.exists(folder)
+
+
 def test_lake_takes_a_relative_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     lake = Lake("data/lake")

@@ -342,6 +342,44 @@ def test_artifacts_elsewhere_are_downloaded_once_and_verified(toy: Toy, tmp_path
         registry.load(remote, toy.job)
 
 
+def test_remove_takes_entry_and_files_and_no_other_version(toy: Toy) -> None:
+    registry, first = toy.stores.registry, only_version(toy)
+    second = registry.register(toy.job.name, folder_of(first), registry.facts(first), {})
+    assert registry.size(second) == sum(path.stat().st_size for path in folder_of(second).iterdir()) > 1000
+    registry.remove(second)
+    assert registry.versions(toy.job.name) == [first]
+    assert not folder_of(second).parents[1].exists() and folder_of(first).exists()
+    assert registry.load(first, toy.job).ref == first
+    with pytest.raises(VersionMissing):
+        registry.resolve(toy.job.name, second.version)
+    third = registry.register(toy.job.name, folder_of(first), registry.facts(first), {})
+    assert third.version > second.version, "a number is never given twice"
+
+
+def test_remove_leaves_folders_alone_that_are_not_of_the_version(toy: Toy) -> None:
+    registry, first = toy.stores.registry, only_version(toy)
+    (folder_of(first) / "mine").mkdir()
+    (folder_of(first) / "mine" / "note.txt").write_text("x")
+    registry.remove(first)
+    assert [path.name for path in folder_of(first).iterdir()] == ["mine"]
+
+
+def test_remove_forgets_the_copy_of_files_that_are_elsewhere(toy: Toy) -> None:
+    from mlflow.tracking import MlflowClient
+
+    ref, settings = only_version(toy), toy.stores.settings
+    uri = settings.registry_url.get_secret_value()
+    (made,) = MlflowClient(tracking_uri=uri, registry_uri=uri).search_model_versions(f"name = '{toy.job.name}'")
+    remote = replace(ref, uri=f"runs:/{made.run_id}/version")
+    registry = Registry(settings)
+    registry.load(remote, toy.job)
+    assert registry.size(remote) == registry.size(ref)
+    registry.remove(remote)
+    assert registry.versions(toy.job.name) == []
+    assert list((settings.data_dir / "cache" / "models").iterdir()) == []
+    assert not folder_of(ref).exists() or list(folder_of(ref).iterdir()) == []
+
+
 def test_registry_that_does_not_answer_is_unavailable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from mlflow.store.db import utils
 

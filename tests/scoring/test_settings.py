@@ -59,6 +59,17 @@ def test_load_settings_reads_every_kind_of_value(monkeypatch, tmp_path):
     assert found.warehouse_url == SecretStr("postgresql://w/x")
 
 
+def test_retention_is_read_and_passed_on_to_child_processes(monkeypatch):
+    assert (load_settings().retention.apply, load_settings().environment()) == (False, {})
+    load_settings.cache_clear()
+    given = {"NIGHTSHIFT_RETENTION__SUPERSEDED_DAYS": "7", "NIGHTSHIFT_RETENTION__APPLY": "True"}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    found = load_settings()
+    assert (found.retention.superseded_days, found.retention.failed_days, found.retention.apply) == (7, 30, True)
+    assert found.environment() == given
+
+
 def test_load_settings_puts_the_environment_above_the_file(monkeypatch, tmp_path):
     (tmp_path / "nightshift.env").write_text("NIGHTSHIFT_CODE_VERSION=file\nNIGHTSHIFT_SCORE_THREADS=3\nOTHER=1\n")
     monkeypatch.setenv("NIGHTSHIFT_CODE_VERSION", "environment")
@@ -93,6 +104,8 @@ def test_settings_show_no_secret(monkeypatch, name):
         ("NIGHTSHIFT_SCORE_THREADS", "many", "valid integer"),
         ("NIGHTSHIFT_SCORE_THREADS", "0", "greater than or equal to 1"),
         ("NIGHTSHIFT_AIRFLOW_PORT", "80", "greater than or equal to 1024"),
+        ("NIGHTSHIFT_RETENTION__VERSIONS_KEPT", "0", "greater than or equal to 1"),
+        ("NIGHTSHIFT_RETENTION__VERSION_KEPT", "5", "not permitted"),
         ("NIGHTSHIFT_SOURCES", f'["{SECRET}"]', "valid dictionary"),
         ("NIGHTSHIFT_SOURCES", f"postgresql://u:{SECRET}@h/x", "JSON"),
         ("NIGHTSHIFT_SOURCES__CRM__MAIN", SECRET, "valid string"),

@@ -1,0 +1,34 @@
+"""What every command of ``python -m scoring`` begins with: its arguments, and the job and stores that they name."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from scoring.job import Job, find_job
+from scoring.settings import load_settings
+from scoring.stores import Stores, open_stores
+
+JobName = Annotated[str, typer.Argument(metavar="JOB", help="A job of the jobs/ folder.")]
+Night = Annotated[str, typer.Argument(metavar="NIGHT", help="A calendar day in the job's timezone, YYYY-MM-DD.")]
+RunId = Annotated[str, typer.Argument(metavar="RUN_ID", help="A run of the ledger; see explain-night.")]
+Reason = Annotated[str, typer.Option(help="Why; it is recorded.")]
+
+
+def open_job(name: str) -> tuple[Stores, Job]:
+    """Return the stores and the job ``name``; raises ``JobFileError`` when there is no such job."""
+    settings = load_settings()
+    job = find_job(settings.jobs_dir, name)
+    return open_stores(settings, now), job
+
+
+def open_installation() -> Stores:
+    """Return the stores that the settings name, for a command that is not about one job."""
+    return open_stores(load_settings(), now)
+
+
+def now() -> datetime:
+    """Return the time, for records."""
+    return datetime.now(UTC)

@@ -1,0 +1,46 @@
+"""The files of a model version where they are: a local folder, an object store or an MLflow server."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+
+def download(uri: str, tracking_uri: str, target: Path) -> None:
+    """Download a version's files; they appear together, so that tasks side by side never see half of them."""
+    import mlflow
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        found = mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder, tracking_uri=tracking_uri)
+        with suppress(OSError):  # another task was first
+            Path(found).rename(target)
+
+
+def sizes(uri: str, tracking_uri: str) -> dict[str, int]:
+    """Return the bytes of each of a version's files, by name; empty if there are none."""
+    found = _repository(uri, tracking_uri).list_artifacts()
+    return {one.path: int(one.file_size or 0) for one in found if not one.is_dir}
+
+
+def delete(uri: str, tracking_uri: str, names: Iterable[str]) -> None:
+    """Delete files of a version by name, never a folder that holds anything; local folders that are empty then go too."""
+    repository = _repository(uri, tracking_uri)
+    for name in names:
+        repository.delete_artifacts(name)
+    parts = urlsplit(uri)
+    if parts.scheme in ("", "file"):
+        folder = Path(unquote(parts.path))
+        with suppress(OSError):  # the first that is not empty
+            for empty in (folder, *folder.parents[:2]):  # <run>/artifacts/version
+                empty.rmdir()
+
+
+def _repository(uri: str, tracking_uri: str) -> Any:
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    return get_artifact_repository(uri, tracking_uri=tracking_uri)
