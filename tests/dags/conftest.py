@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -19,9 +19,11 @@ from scoring.job import Job
 from scoring.settings import Settings
 from scoring.stores import Stores, open_stores
 from tests.conftest import new_database
-from tests.toy import create_source, train_champion, write_job
+from tests.toy import FIRST, TRAIN_NIGHTS, add, create_source, events, train_champion, write_job
 
 NIGHTS = 12
+GUARDS = {"max_latency_ratio": 1000}
+"""Predicting takes toy models no time, so the ratio of two of them is noise."""
 
 
 @dataclass
@@ -57,17 +59,26 @@ def receiver() -> Iterator[tuple[str, list[str]]]:
 
 @pytest.fixture(scope="session")
 def airflow(data_dir: Path, template: str, receiver: tuple[str, list[str]]) -> Iterator[AirflowUnderTest]:
-    """A running Airflow with five toy jobs and one whose file is broken."""
+    """A running Airflow with seven toy jobs and one whose file is broken."""
     folder = data_dir / "airflow-tests"
     for name in ("jobs", "sql"):
         (folder / name).mkdir(parents=True)
-    source = new_database(data_dir)
+    source, story = new_database(data_dir), new_database(data_dir)
     create_source(source, nights=NIGHTS)
+    create_source(story, nights=TRAIN_NIGHTS)
+    for first, count, change in ((TRAIN_NIGHTS, 10, True), (TRAIN_NIGHTS + 10, 5, False)):
+        nights = [events(FIRST + timedelta(days=n)) for n in range(first, first + count)]
+        for rows in nights:  # the world changes, and changes back
+            add(story, rows.assign(y=~rows["y"]) if change else rows)
     settings = Settings(
         data_dir=data_dir,
         jobs_dir=folder / "jobs",
         sql_dir=folder / "sql",
-        sources={"toy": SecretStr(source), "gone": SecretStr("postgresql+psycopg://nobody@127.0.0.1:1/nothing")},
+        sources={
+            "toy": SecretStr(source),
+            "story": SecretStr(story),
+            "gone": SecretStr("postgresql+psycopg://nobody@127.0.0.1:1/nothing"),
+        },
         warehouse_url=SecretStr(new_database(data_dir, template)),
         registry_url=SecretStr(embedded.url(data_dir / "postgres", "registry")),
         code_version="test",
@@ -85,6 +96,24 @@ def airflow(data_dir: Path, template: str, receiver: tuple[str, list[str]]) -> I
             retraining={"max_age_nights": 1, "min_new_labelled_nights": 1, "drift_weight": 1.0, "max_loss": 9.0},
         ),
         "gone": write_job(folder, "air_gone", limits=quick),
+        "story": write_job(
+            folder,
+            "air_story",
+            source="story",
+            limits={**quick, "poke_seconds": 1},
+            chunk_rows=1000,
+            training={"window_days": 6, "holdout_nights": 2},
+            retraining={"min_new_labelled_nights": 6, "drift_weight": 1.0, "max_age_nights": None},
+            promotion={"promote": "shadow", "shadow_nights": 2, "min_nights": 2, **GUARDS},
+        ),
+        "human": write_job(
+            folder,
+            "air_human",
+            source="story",
+            limits=quick,
+            training={"window_days": 6, "holdout_nights": 2},
+            promotion={"promote": "human", "min_nights": 2, "approval_hours": 0.005, **GUARDS},
+        ),
     }
     stores = open_stores(settings, lambda: datetime.now(UTC))
     for job in jobs.values():

@@ -13,7 +13,7 @@ import pytest
 from demo.local_airflow import environment
 from scoring.publishing import release
 from scoring.settings import HOME
-from scoring.warehouse import ledger, monitoring
+from scoring.warehouse import ledger, monitoring, retrainings
 from scoring.warehouse.monitoring import Span
 from tests import toy as make
 from tests.dags.conftest import AirflowUnderTest
@@ -215,6 +215,9 @@ def test_decision_to_retrain_trains_a_challenger_once(airflow: AirflowUnderTest)
     versions = [ref.version for ref in airflow.stores.registry.versions("air_retrain")]
     assert (made["retraining"], made["trained_version"]) == ("done", versions[-1])
     assert airflow.stores.registry.aliases("air_retrain") == {"champion": versions[0], "challenger": versions[-1]}
+    (row,) = retrainings.of_job(airflow.stores.warehouse, "air_retrain")  # nothing changed in two nights
+    assert (row["state"], row["trigger"], row["decision_id"]) == ("refused", "decision", made["decision_id"])
+    assert row["reason"] == made["reason"] and row["night"] == days[2]
     nightly = airflow.api.runs("air_retrain_nightly")[0]["dag_run_id"]
     body = {
         "dry_run": False,

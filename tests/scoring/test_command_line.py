@@ -69,14 +69,13 @@ def shell_of(
     for name, value in settings.environment().items():
         monkeypatch.setenv(name, with_password(value))
     monkeypatch.syspath_prepend(str(settings.jobs_dir.parent))  # where `jobs` is, as in the project's folder
-    opener = module if hasattr(module, "open_stores") else command_line
-    opened, real = [], opener.open_stores
+    opened, real = [], command_line.open_stores
 
     def remembered(*arguments):
         opened.append(real(*arguments))
         return opened[-1]
 
-    monkeypatch.setattr(opener, "open_stores", remembered)  # to close what a process closes at its end
+    monkeypatch.setattr(command_line, "open_stores", remembered)  # to close what a process closes at its end
     load_settings.cache_clear()
 
     def run(*arguments: object) -> Said:

@@ -16,11 +16,11 @@ from scoring.errors import ArtifactMismatch, EmptyNight, NightHeld, RunMissing, 
 from scoring.inspection import diff_runs, verify
 from scoring.nightly import Request, run_night
 from scoring.policies import Retention
-from scoring.promoting import promote
+from scoring.promoting import promote, rollback
 from scoring.publishing import discard, publish, release
 from scoring.registry import FACTS
 from scoring.retention import Removal, apply, plan
-from scoring.shadowing import pin, rollback, shadow_run
+from scoring.shadowing import pin, shadow_run
 from scoring.stores import Stores
 from scoring.warehouse import ledger, pruning, shadows
 from tests import toy as make
