@@ -113,8 +113,8 @@ def stop() -> None:
 
 
 def _train(stores: Stores, job: Job, told: Callable[[str], None]) -> None:
-    from scoring.promoting import promote
-    from scoring.training import train
+    from drift.retraining import retrain
+    from drift.retraining_record import Request
     from scoring.warehouse import promotions
     from scoring.warehouse.schema import ensure_job
 
@@ -122,8 +122,11 @@ def _train(stores: Stores, job: Job, told: Callable[[str], None]) -> None:
     if promotions.history_of(stores.warehouse, job.name):
         return
     told(f"training {job.name} on {SINCE} to {UNTIL} (not included)")
-    trained = train(stores, job, (SINCE, UNTIL))
-    promote(stores, job, trained.ref.version, "first version", "demo")
+    row = retrain(stores, job, Request("first version", night=UNTIL, since=SINCE))
+    if row["state"] != "promoted":
+        raise NightshiftError(
+            f"first version of {job.name}", found=f"{row['state']}: {row['detail']}", next_step="make clean demo"
+        )
 
 
 def _unpublished(stores: Stores, job: Job) -> list[date]:

@@ -57,14 +57,14 @@ def prune(warehouse: Warehouse, job: Job, run: ledger.Run, now: datetime) -> int
 
     None, and nothing is changed, when the run may not be removed any more. From here on it cannot be published.
     """
-    this_run, table = RUNS.c.run_id == run.run_id, history(job)
+    this_run, table, said = RUNS.c.run_id == run.run_id, history(job), shadow(job)
     with warehouse.transaction() as connection:
         ledger.hold_lock(connection, job.name, run.night)
         shown = connection.execute(sa.select(PUBLISHED.c.run_id).where(PUBLISHED.c.run_id == run.run_id)).first()
         status = connection.execute(sa.select(RUNS.c.status).where(this_run)).scalar_one()
         if shown is not None or status not in ENDED:
             return None
-        connection.execute(sa.delete(shadow(job)).where(of_run(shadow(job), run)))
+        connection.execute(sa.delete(said).where(of_run(said, run)))
         rows = connection.execute(sa.delete(table).where(of_run(table, run))).rowcount
         connection.execute(sa.update(RUNS).where(this_run, RUNS.c.pruned_at.is_(None)).values(pruned_at=now))
     return rows
@@ -72,6 +72,9 @@ def prune(warehouse: Warehouse, job: Job, run: ledger.Run, now: datetime) -> int
 
 def old_shadow_rows(warehouse: Warehouse, job: Job, before: datetime) -> list[tuple[date, int, int]]:
     """Return night, version and rows of what versions in the shadow said before a moment, oldest night first."""
+    old = sa.select(SHADOW_NIGHTS.c.run_id).where(SHADOW_NIGHTS.c.job == job.name, SHADOW_NIGHTS.c.scored_at < before)
+    if not warehouse.rows(old.limit(1)):  # a job that never ran has no table
+        return []
     table = shadow(job)
     chosen = sa.select(table.c.night, table.c.model_version, sa.func.count().label("rows")).where(
         _said_before(table, before)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -262,18 +263,18 @@ def test_job_that_never_ran_has_nothing_to_remove(untrained: Toy) -> None:
 
 @pytest.fixture
 def crowned(toy: Toy, tmp_path: Path) -> Toy:
-    """Eight versions: 3 is champion after 2 and 1, two nights are published with 4, 5 has an alias, 7 a shadow, 6 nothing."""
+    """Eight versions: 3 is champion after 2 and 1, two nights are published with 4, 5 has an alias, 6 and 7 nothing."""
     assert registered(toy, tmp_path / "version", 7) == [2, 3, 4, 5, 6, 7, 8]
     for version, night in ((2, NIGHT + DAY), (3, NIGHT + 2 * DAY)):
         promote(toy.stores, toy.job, version, "better", "tests", night)
     for night in (NIGHT, NIGHT + 2 * DAY):
         run(toy, night, 4)
-    pin(toy.stores, toy.job, 7, nights=3)
     toy.stores.registry.set_alias(toy.job.name, "champion", 5)  # so that no alias holds what else must stay
     return toy
 
 
 def test_versions_that_nothing_points_at_go_and_all_others_stay(crowned: Toy) -> None:
+    pin(crowned.stores, crowned.job, 7, nights=3)
     gone = everything_goes(crowned)
     assert [(one.kind, one.what, one.night, one.rows) for one in gone] == [
         ("model version", "1", None, 0), ("model version", "6", None, 0),
@@ -289,6 +290,7 @@ def test_versions_that_nothing_points_at_go_and_all_others_stay(crowned: Toy) ->
     [(2, "the predecessor"), (3, "the champion"), (4, "published nights"), (5, "an alias"), (7, "the shadow")],
 )
 def test_version_is_held_when_it_is_removed_by(crowned: Toy, version: int, why: str) -> None:
+    pin(crowned.stores, crowned.job, 7, nights=3)
     asked = Removal("model version", str(version), None, 0, 0, f"held by {why}")
     assert apply(at(crowned), crowned.job, [asked]) == []
     assert version in versions(crowned)
@@ -418,13 +420,34 @@ def test_removal_of_a_snapshot_that_was_interrupted_is_completed(toy: Toy) -> No
     assert not folder.exists()
 
 
+def shadow_of(toy: Toy, version: int) -> dict[str, Any]:
+    """Return the facts of a version in the shadow of version 3."""
+    ref = toy.stores.registry.resolve(toy.job.name, version)
+    about = {
+        "job": toy.job.name,
+        "model_version": version,
+        "model_sha256": ref.sha256,
+        "model_uri": ref.uri,
+        "nights": 3,
+    }
+    return {
+        **about,
+        "role": "challenger",
+        "champion_version": 3,
+        "retraining_id": None,
+        "started_at": toy.stores.clock(),
+    }
+
+
 def test_predictions_in_the_shadow_go_after_their_days_and_what_they_came_to_stays(crowned: Toy) -> None:
-    night = NIGHT + 3 * DAY
+    night = NIGHT + DAY
+    shadows.start(crowned.stores.warehouse, {**shadow_of(crowned, 7), "first_night": night})
+    shadows.start(crowned.stores.warehouse, {**shadow_of(crowned, 6), "first_night": night})
     shadow_run(crowned.stores, crowned.job, run(crowned, night))
     kept = POLICY.model_copy(update={"shadow_days": 10})
     soon, late = (datetime.now(UTC) + timedelta(days=days) for days in (9, 11))
     assert planned(crowned, "shadow predictions", soon, kept) == []
-    assert planned(crowned, "shadow predictions", late, kept) == ["2", "7"]
+    assert planned(crowned, "shadow predictions", late, kept) == ["6", "7"]
     found = [one for one in plan(at(crowned, late), crowned.job, kept) if one.kind == "shadow predictions"]
     assert [one.rows for one in apply(at(crowned, late), crowned.job, found)] == [ROWS, ROWS]
     counted = f"select count(*) from {crowned.job.name}_shadow_predictions"

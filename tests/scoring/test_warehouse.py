@@ -37,6 +37,7 @@ from tests.toy import NIGHT, ROWS, write_job
 MOMENT = datetime(2024, 6, 1, 4, tzinfo=UTC)
 SECRET = "s3cr3t-pa55"
 TABLES = ("jobs", "scoring_runs", "published_nights", "publications", "model_promotions")
+RETRAINING = {"retrainings", "model_cards", "shadows", "shadow_nights"}
 MONITORING = ("drift_results", "drift_columns", "performance_results", "retraining_decisions", "alerts")
 VIEWS = ("scoring_status", "drift_by_night", "performance_by_night")
 _numbers = itertools.count()
@@ -219,7 +220,7 @@ def test_migrate_leaves_roles_alone_when_its_user_may_not_change_them(data_dir: 
 
 def test_fixed_tables_and_views_say_what_they_are(warehouse: Warehouse) -> None:
     comments = {row[0]: row[3] for row in structure(warehouse) if row[1] in "rvp"}
-    assert set(comments) == {*TABLES, *MONITORING, *VIEWS, "night_profiles", "alembic_version"}
+    assert set(comments) == {*TABLES, *MONITORING, *RETRAINING, *VIEWS, "night_profiles", "alembic_version"}
     assert [name for name, comment in comments.items() if not comment] == ["alembic_version"]
     columns = {row[4]: row[7] for row in structure(warehouse) if row[0] == "scoring_runs"}
     for name in (
@@ -244,7 +245,7 @@ def test_history_and_views_say_what_they_are_column_by_column(warehouse: Warehou
     kinds = {row[0]: row[1] for row in rows}
     history = f"{job.name}_predictions_history"
     tables = {name for name, kind in kinds.items() if kind in "rp"}
-    assert tables == {history, f"{history}_2024_01"}
+    assert tables == {history, f"{history}_2024_01", f"{job.name}_shadow_predictions"}
     assert [(row[0], row[4]) for row in rows if row[0] in tables and not row[7]] == []
     comments = {row[0]: row[3] for row in rows}
     assert comments[history] == "Every run's rows, published or not. Events that end well."
