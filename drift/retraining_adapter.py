@@ -112,13 +112,17 @@ def begin_shadow(job: Job) -> None:
 
 
 def shadow_arguments(job: Job) -> dict[str, Any]:
-    """Return how the shadow is waited for: looked at now and then, holding no worker in between."""
+    """Return how the shadow is waited for: looked at now and then, holding no worker in between.
+
+    A look that is put off for too short a time can be taken for a lost task, which costs a try.
+    """
     nights = job.promotion.shadow_nights + job.label.delay_days
     return {
         "mode": "reschedule",
         "poke_interval": job.limits.poke_seconds,
         "timeout": (3 * nights + 30) * 86_400,
         "execution_timeout": None,
+        "retries": 20,
     }
 
 
@@ -149,11 +153,12 @@ def announce(job: Job) -> dict[str, Any]:
     from scoring.errors import RetrainingFailed
     from scoring.warehouse import retrainings
 
-    stores, number = adapter.current_stores(), _id()
+    stores, number, context = adapter.current_stores(), _id(), get_current_context()
     if number is None:
         raise RetrainingFailed("retraining", found="it was never recorded", next_step="see the log of snapshot")
-    if _answer().get("chosen_options") == ["Reject"]:
-        retraining_record.end(stores, number, "refused", f"approval: {_approver()} said no, or nobody answered in time")
+    row = retrainings.get(stores.warehouse, number)
+    if row["state"] == "running" and row["stage"] == "approve" and _state_of(context, "approve") == "success":
+        retraining_record.end(stores, number, "refused", "approval: somebody said no, or nobody answered in time")
     try:
         row = retraining_record.announce(stores, number)
     finally:
@@ -162,15 +167,17 @@ def announce(job: Job) -> dict[str, Any]:
     return {name: row[name] for name in ("retraining_id", "state", "detail", "model_version")}
 
 
-def _answer() -> dict[str, Any]:
-    """Return what a person answered, or the timeout for them; nothing when nobody was asked."""
-    found = get_current_context()["ti"].xcom_pull(task_ids="approve")
-    return dict(found) if found else {}
+def _state_of(context: Any, task_id: str) -> str | None:
+    """Return the state of a task of this run; None if there is no such task."""
+    found = context["ti"].get_task_states(dag_id=context["dag"].dag_id, task_ids=[task_id], run_ids=[context["run_id"]])
+    state = found.get(context["run_id"], {}).get(task_id)
+    return str(getattr(state, "value", state)) if state else None
 
 
 def _approver() -> str:
-    """Return who answered, if somebody was asked and did."""
-    user = _answer().get("responded_by_user") or {}
+    """Return who said yes, if somebody was asked; a no leaves no XCom."""
+    answer = get_current_context()["ti"].xcom_pull(task_ids="approve") or {}
+    user = answer.get("responded_by_user") or {}
     return str(user.get("name") or user.get("id") or "nightshift")
 
 

@@ -126,7 +126,7 @@ class Limits(Strict):
     task_timeout_minutes: int = Field(default=60, ge=1)
     late_after_minutes: int | None = Field(default=180, ge=1)
     """Minutes after which a scheduled night that is not finished is late; null for never."""
-    poke_seconds: int = Field(default=300, ge=1)
+    poke_seconds: int = Field(default=300, ge=3)
     """How often a retraining looks whether its challenger's nights in the shadow are over."""
     parallel_nights: int = Field(default=2, ge=1)
     parallel_chunks: int = Field(default=2, ge=1)

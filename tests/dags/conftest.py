@@ -100,7 +100,7 @@ def airflow(data_dir: Path, template: str, receiver: tuple[str, list[str]]) -> I
             folder,
             "air_story",
             source="story",
-            limits={**quick, "poke_seconds": 1},
+            limits={**quick, "poke_seconds": 5},
             chunk_rows=1000,
             training={"window_days": 6, "holdout_nights": 2},
             retraining={"min_new_labelled_nights": 6, "drift_weight": 1.0, "max_age_nights": None},

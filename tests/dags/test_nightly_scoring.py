@@ -65,6 +65,13 @@ def log_of(airflow: AirflowUnderTest, dag_id: str, run_id: str, task_id: str, at
     return str(airflow.api.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{attempt}"))
 
 
+def why(airflow: AirflowUnderTest, dag_id: str, run_id: str) -> str:
+    """Return the end of the log of every failed task of a run."""
+    failed = [task for task in tasks(airflow, dag_id, run_id) if task["state"] == "failed"]
+    logs = (log_of(airflow, dag_id, run_id, task["task_id"], task["try_number"])[-3000:] for task in failed)
+    return "\n".join(f"{task['task_id']}: {log}" for task, log in zip(failed, logs, strict=True))
+
+
 def published(airflow: AirflowUnderTest, days: list[date]) -> list[tuple[date, int, int]]:
     view = "select night, count(*), count(distinct id) from air_chunks_predictions group by night order by night"
     return [row for row in airflow.stores.warehouse.query(view)[1] if row[0] in days]
