@@ -23,7 +23,7 @@ LEVELS: dict[str, float] = {
     "scoring.contract": 1, "scoring.score": 1, "scoring.digest": 1, "scoring.profile": 1,
     "scoring.reference": 1,
     "drift": 1, "drift.distance": 1, "drift.calibration": 1, "drift.timeline": 1, "drift.verdict": 1, "drift.performance": 1,
-    "drift.governor": 1, "drift.gate": 1, "drift.plots": 1, "drift.page_plots": 1, "drift.night_grid": 1,
+    "drift.governor": 1, "drift.gate": 1, "drift.plots": 1, "drift.page_plots": 1, "drift.version_plots": 1, "drift.night_grid": 1,
     "scoring.source": 2, "scoring.lake": 2, "scoring.embedded": 2, "scoring.registry": 2, "scoring.warehouse": 2,
     "drift.report": 2,
     "scoring.stores": 2.5,
@@ -33,7 +33,7 @@ LEVELS: dict[str, float] = {
     "drift.outcomes": 3, "drift.evaluation": 3, "drift.shadow": 3,
     "drift.card": 3, "scoring.golden": 2, "drift.reporting": 3, "drift.retraining": 3,
     "drift.retraining_record": 3, "scoring.alerts": 3, "drift.replay": 3,
-    "drift.page_data": 3, "drift.pages": 3, "drift.web": 4, "drift.airflow_adapter": 4, "drift.retraining_adapter": 4,
+    "drift.page_data": 3, "drift.retraining_data": 3, "drift.version_data": 3, "drift.pages": 3, "drift.web": 4, "drift.airflow_adapter": 4, "drift.retraining_adapter": 4,
     "scoring.airflow_adapter": 4, "scoring.console": 4, "scoring.__main__": 4, "drift.__main__": 4, "jobs": 4, "demo": 4,
     "dags": 5, "airflow_plugins": 5,
 }  # fmt: skip
