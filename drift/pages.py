@@ -114,6 +114,15 @@ def moment(value: datetime) -> str:
     return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
 
 
+def instant(value: str) -> str:
+    """Return a point in time, written as JSON has it, to the minute, in UTC.
+
+    >>> instant("2024-01-07T02:03:04+02:00")
+    '2024-01-07 00:03'
+    """
+    return moment(datetime.fromisoformat(value))
+
+
 def segment(value: str) -> str:
     """Return a text as one part of a URL's path.
 
@@ -130,7 +139,7 @@ def _environment() -> Environment:
     )
     made.filters |= {
         "decimal": number, "percent": share, "count": whole, "rows": rows, "distance": distance, "moment": moment,
-        "segment": segment, "signed": signed, "duration": duration,
+        "segment": segment, "instant": instant, "signed": signed, "duration": duration,
     }  # fmt: skip
     made.globals["states"] = STATES
     made.globals |= {"style": _style(), "file_policy": file_policy()}

@@ -45,8 +45,9 @@ def card_view(card: Json) -> View:
     found = card["evaluation"]
     unit = LOSS_UNITS.get(found["loss"], "")
     gain = found["gain"]
+    since, until = (date.fromisoformat(card["data"][name]) for name in ("since", "until"))
     return {
-        "card": card, "evaluation": found, "unit": unit, "decision": _decision(card["gate"]),
+        "card": card, "evaluation": found, "unit": unit, "nights": (until - since).days, "decision": _decision(card["gate"]),
         "asked": ASKED.get(card["asked"]["trigger"], card["asked"]["trigger"]), "rival": found["champion"],
         "metrics": _pairs(found["metrics"]), "gain": gain, "sure": f"{100 * gain['confidence']:g} %" if gain else "",
         "gains": [_gain(one) for one in found["by_night"]], "segments": [_segment(one) for one in found["segments"]],
