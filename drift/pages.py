@@ -101,7 +101,8 @@ def duration(seconds: float | None) -> str:
     """
     if seconds is None:
         return "–"
-    left, parts = round(seconds), []
+    left = round(seconds)
+    parts: list[str] = []
     for name, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
         count, left = divmod(left, size)
         if count or (name == "s" and not parts):

@@ -97,7 +97,9 @@ def run_page(request: Request, readable: Readable, read: PlacesDep, dag_id: str 
     place = _place_of_run(read, readable, dag_id, run_id)
     if place is not None:
         return RedirectResponse(f"{_home(request)}{place}", status_code=303)
-    words = f"No report for this run: {dag_id or 'it'} {run_id} scored no night and trained no version that you may see."
+    words = (
+        f"No report for this run: {dag_id or 'it'} {run_id} scored no night and trained no version that you may see."
+    )
     view = {"heading": "No report for this run", "message": words, "link": f"{_home(request)}/"}
     return _page(request, "message", {**view, "link_words": "All jobs"})
 
