@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -93,6 +94,18 @@ def signed(value: float | None, digits: int = 4) -> str:
     return f"{rounded:+,.{digits}f}" if rounded else f"{0:.{digits}f}"
 
 
+def figures(value: float | None) -> str:
+    """Return a number with three figures that count.
+
+    >>> figures(0.00304), figures(1.5), figures(12345.6), figures(None)
+    ('0.00304', '1.50', '12,346', '–')
+    """
+    if value is None:
+        return "–"
+    digits = 2 - math.floor(math.log10(abs(value))) if value else 0
+    return f"{value:,.{max(digits, 0)}f}"
+
+
 def duration(seconds: float | None) -> str:
     """Return how long something took, in its two largest units.
 
@@ -140,7 +153,7 @@ def _environment() -> Environment:
     )
     made.filters |= {
         "decimal": number, "percent": share, "count": whole, "rows": rows, "distance": distance, "moment": moment,
-        "segment": segment, "instant": instant, "signed": signed, "duration": duration,
+        "segment": segment, "instant": instant, "signed": signed, "figures": figures, "duration": duration,
     }  # fmt: skip
     made.globals["states"] = STATES
     made.globals |= {"style": _style(), "file_policy": file_policy()}

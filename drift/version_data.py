@@ -44,16 +44,17 @@ def card_view(card: Json) -> View:
     """Return a model card for the template; ``card`` is what ``drift.card`` wrote."""
     found = card["evaluation"]
     unit = LOSS_UNITS.get(found["loss"], "")
-    gain = found["gain"]
+    gain, rival = found["gain"], found["champion"]
+    labels = {"challenger": f"version {card['version']}", "champion": f"champion {rival['version']}" if rival else ""}
     since, until = (date.fromisoformat(card["data"][name]) for name in ("since", "until"))
     return {
         "card": card, "evaluation": found, "unit": unit, "nights": (until - since).days, "decision": _decision(card["gate"]),
-        "asked": ASKED.get(card["asked"]["trigger"], card["asked"]["trigger"]), "rival": found["champion"],
+        "asked": ASKED.get(card["asked"]["trigger"], card["asked"]["trigger"]), "rival": rival,
         "metrics": _pairs(found["metrics"]), "gain": gain, "sure": f"{100 * gain['confidence']:g} %" if gain else "",
         "gains": [_gain(one) for one in found["by_night"]], "segments": [_segment(one) for one in found["segments"]],
         "gain_plot": gain_plot(found["by_night"], gain, found["loss"], unit),
-        "calibration_plot": calibration_plot(found["calibration"]),
-        "calibration": [(side, found["calibration"][side]) for side in SIDES if side in found["calibration"]],
+        "calibration_plot": calibration_plot(found["calibration"], labels),
+        "calibration": [(labels[side], found["calibration"][side]) for side in SIDES if side in found["calibration"]],
         "importance_plot": importance_plot(found["importance"], card.get("sensitive", [])),
         "importance": sorted(found["importance"].items(), key=lambda item: (-item[1], item[0])),
     }  # fmt: skip

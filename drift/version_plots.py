@@ -71,6 +71,7 @@ class Side:
     """One version's calibration."""
 
     name: str
+    label: str
     points: str
     dots: list[Dot]
 
@@ -152,9 +153,11 @@ def _day(night: str) -> str:
     return f"{day.day} {_MONTHS[day.month]}"
 
 
-def calibration_plot(calibration: Mapping[str, Rows]) -> CalibrationPlot | None:
-    """Return the reliability diagram of both versions; None without one."""
-    sides = [_side(name, calibration[name]) for name in ("champion", "challenger") if calibration.get(name)]
+def calibration_plot(calibration: Mapping[str, Rows], labels: Mapping[str, str]) -> CalibrationPlot | None:
+    """Return the reliability diagram of both versions, labelled by side; None without one."""
+    sides = [
+        _side(name, labels[name], calibration[name]) for name in ("champion", "challenger") if calibration.get(name)
+    ]
     if not sides:
         return None
     steps = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
@@ -174,16 +177,16 @@ def _y(share: float) -> float:
     return round(SQUARE - BOTTOM - share * (SQUARE - BOTTOM - TOP), 1)
 
 
-def _side(name: str, rows: Rows) -> Side:
+def _side(name: str, label: str, rows: Rows) -> Side:
     most = max(one["rows"] for one in rows)
     dots = [
         Dot(
             _x(one["predicted"]), _y(one["observed"]), round(3 + 6 * math.sqrt(one["rows"] / most), 1),
-            f"{name}: {one['predicted']:.1%} predicted, {one['observed']:.1%} came true, {one['rows']:,.0f} rows",
+            f"{label}: {one['predicted']:.1%} predicted, {one['observed']:.1%} came true, {one['rows']:,.0f} rows",
         )
         for one in rows
     ]  # fmt: skip
-    return Side(name, " ".join(f"{one.x},{one.y}" for one in dots), dots)
+    return Side(name, label, " ".join(f"{one.x},{one.y}" for one in dots), dots)
 
 
 def importance_plot(weights: Mapping[str, float], sensitive: Sequence[str]) -> ImportancePlot | None:
