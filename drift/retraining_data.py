@@ -74,8 +74,13 @@ def _shadow(one: Row, rows: Sequence[Row], file: Job | None) -> View:
         "failed": len(rows) - len(scored), "measured": sum(row["sums"] is not None for row in rows),
         "rows": [_night(row) for row in rows[::-1]], "newest": scored[-1]["night"] if scored else None,
         "segments": sorted(shown, key=lambda part: (part["column"], -part["rows"])), "loss": loss,
-        "loss_unit": LOSS_UNITS.get(loss, ""), "gap_unit": _gap_unit(file), "sure": f"{100 * one['evidence']['gain']['confidence']:g} %" if one["evidence"] else "", "decides": file is None or _decides(file),
+        "loss_unit": LOSS_UNITS.get(loss, ""), "gap_unit": _gap_unit(file),
+        "sure": _sure(one["evidence"]), "decides": file is None or _decides(file),
     }  # fmt: skip
+
+
+def _sure(evidence: Row | None) -> str:
+    return f"{100 * evidence['gain']['confidence']:g} %" if evidence else ""
 
 
 def _decides(file: Job) -> bool:

@@ -198,6 +198,6 @@ def importance_plot(weights: Mapping[str, float], sensitive: Sequence[str]) -> I
     shown = []
     for place, (name, share) in enumerate(ranked[:IMPORTANCES_SHOWN]):
         short = name if len(name) <= NAME_SHOWN else f"{name[: NAME_SHOWN - 1]}…"
-        width = round(max(share, 0.0) / most * (WIDTH - NAMES - 90), 1)
+        width = round(max(share, 0.0) / most * (WIDTH - NAMES - 150), 1)
         shown.append(Weight(name, short, share, name in sensitive, 8 + place * ROW, width))
     return ImportancePlot(shown, len(ranked) - len(shown), 16 + len(shown) * ROW)
