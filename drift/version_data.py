@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import zip_longest
 from typing import Any
 
 from drift.page_data import Metric, Places, View, metrics_of
@@ -113,8 +114,7 @@ def version_page(places: Places, job: str, version: int) -> View | None:
 def reigns_of(history: Sequence[Promotion]) -> list[Reign]:
     """Return the nights that every promotion was in effect, in the order of the nights; of one night the last counts."""
     ordered = sorted(history, key=lambda one: one.effective_from)
-    following = [*ordered[1:], None]
-    return [Reign(one, after.effective_from if after else None) for one, after in zip(ordered, following, strict=True)]
+    return [Reign(one, after.effective_from if after else None) for one, after in zip_longest(ordered, ordered[1:])]
 
 
 def _standing(version: int, history: Sequence[Promotion], stays: Sequence[View], retraining: View | None) -> View:

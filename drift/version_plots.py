@@ -160,13 +160,9 @@ def calibration_plot(calibration: Mapping[str, Rows], labels: Mapping[str, str])
     ]
     if not sides:
         return None
-    steps = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
-    labels = [f"{step:.1f}" for step in steps]
-    diagonal = f"{_x(0)},{_y(0)} {_x(1)},{_y(1)}"
-    return CalibrationPlot(
-        sides, [(_x(step), label) for step, label in zip(steps, labels, strict=True)],
-        [(_y(step), label) for step, label in zip(steps, labels, strict=True)], diagonal,
-    )  # fmt: skip
+    marks = [(step, f"{step:.1f}") for step in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)]
+    x_ticks, y_ticks = [(_x(step), name) for step, name in marks], [(_y(step), name) for step, name in marks]
+    return CalibrationPlot(sides, x_ticks, y_ticks, f"{_x(0)},{_y(0)} {_x(1)},{_y(1)}")
 
 
 def _x(share: float) -> float:

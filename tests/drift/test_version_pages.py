@@ -8,6 +8,7 @@ import json
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pandas as pd
 import pytest
@@ -129,10 +130,10 @@ def test_card_of_a_version_that_took_the_crown(client: TestClient, toy: Toy) -> 
 
 def test_files_of_a_card_are_kept_with_the_version(toy: Toy) -> None:
     retrained(toy)
-    ref = toy.stores.registry.resolve(toy.job.name, 2)
-    folder = Path(ref.uri.removeprefix("file://")).parent
-    kept = [path for path in folder.parent.rglob("model_card.html") if path.parent.name in str(path)]
-    assert kept and all(path.read_text(encoding="utf-8").startswith("<!doctype html>") for path in kept)
+    ref, card = toy.stores.registry.resolve(toy.job.name, 2), card_of(toy, 2)
+    assert card["gate"]["passed"] and toy.stores.registry.content(ref, "model_card.json") == card
+    kept = Path(urlsplit(ref.uri).path) / "model_card.html"
+    assert kept.read_text(encoding="utf-8") == page_of(card)["model_card.html"]
 
 
 def test_card_of_a_version_that_was_refused(client: TestClient, toy: Toy) -> None:  # noqa: F811
