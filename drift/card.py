@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 from drift.pages import render
-from scoring.job import Job
+from drift.version_data import card_view
+from scoring.job import HIDDEN, Job
 from scoring.registry import VersionRef
 from scoring.stores import Stores
 
@@ -18,18 +19,27 @@ _FACTS = (
 
 
 def card_of(stores: Stores, job: Job, ref: VersionRef, evaluation: Json, retraining: Json) -> Json:
-    """Return the card of a version that was compared, before the gate spoke, for JSON."""
+    """Return the card of a version that was compared, before the gate spoke, for JSON.
+
+    Values of sensitive columns are hidden here, so that the gate, which judges by the card, names none either.
+    """
     facts = stores.registry.facts(ref)
     asked = {name: retraining[name] for name in ("retraining_id", "trigger", "reason", "decision_id")}
     return {
         "job": job.name, "description": job.description, "owner": job.owner, "task": job.task,
         "version": ref.version, "sha256": ref.sha256, "made_at": stores.clock().isoformat(),
         "data": {name: facts.get(name) for name in _FACTS}, "training": job.training.model_dump(mode="json"),
-        "asked": {**asked, "night": str(retraining["night"])}, "evaluation": evaluation, "gate": None,
+        "asked": {**asked, "night": str(retraining["night"])}, "gate": None,
+        "evaluation": {**evaluation, "segments": [_shown(one, job) for one in evaluation["segments"]]},
+        "sensitive": sorted(job.sensitive),
     }  # fmt: skip
+
+
+def _shown(segment: Json, job: Job) -> Json:
+    return {**segment, "value": HIDDEN} if segment["column"] in job.sensitive else segment
 
 
 def page_of(card: Json) -> dict[str, str]:
     """Return the files of a card by name: the JSON, and a page that stands by itself."""
-    page = render("card_file", "", {"card": card})
+    page = render("card_file", "", {"view": card_view(card)})
     return {"model_card.json": json.dumps(card, indent=1), "model_card.html": page}

@@ -26,7 +26,7 @@ from scoring.training_rows import LABEL, NIGHT
 
 TIMED_ROWS = 20_000
 TIMED = 5
-LOSS = {"binary": "log loss", "multiclass": "log loss", "regression": "mean absolute error"}
+LOSS = performance.LOSS
 Json = dict[str, Any]
 
 

@@ -10,11 +10,12 @@ from typing import Any
 from drift.night_grid import months, state_of
 from drift.page_plots import column_plots, performance_plot, score_plot
 from drift.performance import SMALLER_IS_BETTER, UNITS
+from drift.retraining_data import SHADOWS_SHOWN, job_retrainings, open_retraining, shadow_views
 from drift.verdict import MEANINGS, UNUSUAL, WORDS
 from scoring.errors import JobFileError
 from scoring.job import Job
 from scoring.lake import Lake
-from scoring.warehouse import Warehouse, ledger, monitoring, nights, promotions
+from scoring.warehouse import Warehouse, ledger, monitoring, nights, promotions, retrainings
 from scoring.warehouse.monitoring import Row, Span
 from scoring.warehouse.promotions import Promotion
 
@@ -93,7 +94,7 @@ def _card(places: Places, status: Row) -> View:
         "state": state_of({"status": "published", **(verdict or {})}) if latest else None,
         "performance": newest[0] if newest else None,
         "metric": next(iter(metrics_of(newest[0]["metrics"])), None) if newest else None,
-        "decision": nights.newest_decision(places.warehouse, name),
+        "decision": nights.newest_decision(places.warehouse, name), "open": open_retraining(places.warehouse, name),
     }  # fmt: skip
 
 
@@ -120,13 +121,16 @@ def job_page(places: Places, job: str, until: date | None) -> View | None:
     grid = months(rows, _counted_from(rows, history), last) if last else []
     earlier = nights.neighbours(places.warehouse, job, span.first)[0] if span.first else None
     later = nights.neighbours(places.warehouse, job, last)[1] if last else None
+    file = places.job(job)
+    stays = shadow_views(places.warehouse, job, file)
     return {
         **_card(places, status), "rows": rows, "months": grid, "missing": sum(one.missing for one in grid),
         "later_missing": (status["expected_night"] - newest).days if newest and not later else 0,
         "until": until, "last": last, "earlier": earlier, "later": later,
         "quality": performance_plot(measured, decided), "score": score_plot(rows), "measured": measured[::-1],
         "metrics_of": metrics_of, "decisions": decided[::-1][:DECISIONS_SHOWN], "decided": len(decided),
-        "promotions": history[::-1], "file": places.job(job),
+        "promotions": history[::-1], "file": file, **job_retrainings(places.warehouse, job),
+        "shadows": stays[:SHADOWS_SHOWN], "shadowed": len(stays),
     }  # fmt: skip
 
 
@@ -154,7 +158,8 @@ def night_page(places: Places, job: str, night: date, run_id: str | None = None)
         "drift": verdict, "columns": _columns(places, job, run.run_id), "words": WORDS, "meanings": MEANINGS,
         "decision": nights.decision_of(places.warehouse, run.run_id), "before": before, "after": after,
         "report": _report(places, verdict), "quarantine": run.quarantine_reasons or {},
-        "description": _description(places, job), **_performance(places, job, night, verdict),
+        "description": _description(places, job),
+        "carded": retrainings.versions_with_card(places.warehouse, job), **_performance(places, job, night, verdict),
     }  # fmt: skip
 
 
@@ -175,7 +180,7 @@ def _columns(places: Places, job: str, run_id: str) -> list[Row]:
     order = {"monitored": 0, "seasonal": 1, "ignored": 2}
     file = places.job(job)
     rows = monitoring.columns_of(places.warehouse, [run_id])
-    hidden = {name for name, feature in file.features.items() if feature.sensitive} if file else set()
+    hidden = file.sensitive if file else set()
     for row in rows:
         row["sensitive"] = row["column_name"] in hidden
     return sorted(rows, key=lambda row: (row["fault"] is None, order.get(row["role"], 3), -row["ratio"]))

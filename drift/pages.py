@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -81,9 +82,59 @@ def distance(value: float, signal: str) -> str:
     return f"{value:.2f} sd" if signal == SHIFT else f"{100 * value:.2f} %"
 
 
+def signed(value: float | None, digits: int = 4) -> str:
+    """Return a number with its sign and so many decimals.
+
+    >>> signed(0.5, 2), signed(-0.00001), signed(None)
+    ('+0.50', '0.0000', '–')
+    """
+    if value is None:
+        return "–"
+    rounded = round(value, digits) + 0.0
+    return f"{rounded:+,.{digits}f}" if rounded else f"{0:.{digits}f}"
+
+
+def figures(value: float | None) -> str:
+    """Return a number with three figures that count.
+
+    >>> figures(0.00304), figures(1.5), figures(12345.6), figures(None)
+    ('0.00304', '1.50', '12,346', '–')
+    """
+    if value is None:
+        return "–"
+    digits = 2 - math.floor(math.log10(abs(value))) if value else 0
+    return f"{value:,.{max(digits, 0)}f}"
+
+
+def duration(seconds: float | None) -> str:
+    """Return how long something took, in its two largest units.
+
+    >>> duration(7.4), duration(75), duration(3 * 3600 + 60), duration(90_000), duration(None)
+    ('7 s', '1 min 15 s', '3 h 1 min', '1 d 1 h', '–')
+    """
+    if seconds is None:
+        return "–"
+    left = round(seconds)
+    parts: list[str] = []
+    for name, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
+        count, left = divmod(left, size)
+        if count or (name == "s" and not parts):
+            parts.append(f"{count} {name}")
+    return " ".join(parts[:2])
+
+
 def moment(value: datetime) -> str:
     """Return a point in time to the minute, in UTC."""
     return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def instant(value: str) -> str:
+    """Return a point in time, written as JSON has it, to the minute, in UTC.
+
+    >>> instant("2024-01-07T02:03:04+02:00")
+    '2024-01-07 00:03'
+    """
+    return moment(datetime.fromisoformat(value))
 
 
 def segment(value: str) -> str:
@@ -102,10 +153,10 @@ def _environment() -> Environment:
     )
     made.filters |= {
         "decimal": number, "percent": share, "count": whole, "rows": rows, "distance": distance, "moment": moment,
-        "segment": segment,
+        "segment": segment, "instant": instant, "signed": signed, "figures": figures, "duration": duration,
     }  # fmt: skip
     made.globals["states"] = STATES
-    made.globals["style"] = _style()
+    made.globals |= {"style": _style(), "file_policy": file_policy()}
     return made
 
 
@@ -117,8 +168,14 @@ def _style() -> str:
 @cache
 def page_policy() -> str:
     """Return the Content-Security-Policy of our own pages: their one style sheet and nothing else, no script at all."""
+    return f"{file_policy()}; {_OUTWARD}"
+
+
+@cache
+def file_policy() -> str:
+    """Return what of the policy a page can say of itself, for one that is opened as a file."""
     digest = base64.b64encode(hashlib.sha256(_style().encode()).digest()).decode()
-    return f"default-src 'none'; style-src 'sha256-{digest}'; {_OUTWARD}"
+    return f"default-src 'none'; style-src 'sha256-{digest}'"
 
 
 def render(template: str, home: str, view: dict[str, Any]) -> str:

@@ -100,7 +100,7 @@ def plot(title: str, unit: str, lines: Sequence[Line], marks: Sequence[Mark], to
     frame = _Frame(min(nights), max(nights), min(low, steps[0]), max(high, steps[-1]))
     drawn = [(line, _segments(line, frame)) for line in lines]
     placed = [_placed(mark, frame) for mark in marks if math.isfinite(mark.value)]
-    y_ticks = [(frame.y(step), _number(step, steps)) for step in steps]
+    y_ticks = [(frame.y(step), tick_label(step, steps)) for step in steps]
     clipped = sum(one.over for one in placed)
     return Plot(title, unit, _night_ticks(frame), y_ticks, drawn, placed, clipped)
 
@@ -118,7 +118,12 @@ def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
     return [round(number * step, 12) for number in range(first, max(last, first + 1) + 1)]
 
 
-def _number(value: float, steps: Sequence[float]) -> str:
+def tick_label(value: float, steps: Sequence[float]) -> str:
+    """Return a tick's value with as many decimals as the steps need.
+
+    >>> tick_label(0.5, [0.0, 0.05, 0.1])
+    '0.50'
+    """
     digits = max(0, -math.floor(math.log10(steps[1] - steps[0]) + 1e-9))
     return f"{value:,.{digits}f}"
 

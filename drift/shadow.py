@@ -95,11 +95,7 @@ def _said(stores: Stores, job: Job, run: ledger.Run, version: int) -> pa.Table:
 
 def nights_of_shadow(stores: Stores, one: Json) -> list[Json]:
     """Return the published nights of the champion that a version scored in the shadow, from its first night on."""
-    rows = shadows.nights(stores.warehouse, one["job"], one["model_version"])
-    mine = [
-        row for row in rows if row["night"] >= one["first_night"] and row["champion_version"] == one["champion_version"]
-    ]
-    return mine[: one["nights"]]
+    return shadows.beside(shadows.nights(stores.warehouse, one["job"], one["model_version"]), one)
 
 
 def losses_of_nights(rows: Sequence[Json]) -> Losses:

@@ -13,8 +13,9 @@ from airflow.api_fastapi.core_api.security import GetUserDep, get_user
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 
-from drift import page_data, pages
+from drift import page_data, pages, version_data
 from drift.page_data import Places, View
+from drift.retraining_data import version_of_run
 from scoring.errors import NightError, NightshiftError
 from scoring.interval import parse_night
 from scoring.job import find_job
@@ -23,6 +24,7 @@ from scoring.settings import load_settings
 from scoring.warehouse import open_warehouse
 
 DAG_SUFFIX = "_nightly"
+RETRAINING_SUFFIX = "_retraining"
 HEADINGS = {401: "Log in to Airflow first", 403: "Not for this user", 404: "Not found", 405: "Not this way",
             503: "The warehouse does not answer"}  # fmt: skip
 app = FastAPI(title="Nightshift", docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(get_user)])
@@ -80,18 +82,41 @@ def column_page(request: Request, job: str, column: str, readable: Readable, rea
     return _page(request, "column", _found(view, f"No night of {job} was judged in a column {column}."))
 
 
+@app.get("/jobs/{job}/versions/{version}")
+def version_page(request: Request, job: str, version: str, readable: Readable, read: PlacesDep) -> Response:
+    """Return the model card of a version, and what became of it since."""
+    _check(job, readable)
+    number = int(version) if version.isascii() and version.isdigit() and len(version) < 10 else 0
+    view = version_data.version_page(read, job, number)
+    return _page(request, "version", _found(view, f"There is no model card of a version {version} of {job}."))
+
+
 @app.get("/run")
 def run_page(request: Request, readable: Readable, read: PlacesDep, dag_id: str = "", run_id: str = "") -> Response:
-    """Lead to the night of a DAG run; say so when it has none, for the tab appears on every DAG's runs."""
-    job = dag_id.removesuffix(DAG_SUFFIX)
-    nightly = dag_id.endswith(DAG_SUFFIX) and job in readable
-    found = page_data.place_of_run(read, job, run_id) if nightly else None
-    if found is None:
-        words = f"No report for this run: {dag_id or 'it'} {run_id} scored no night that you may see."
-        view = {"heading": "No report for this run", "message": words, "link": f"{_home(request)}/"}
-        return _page(request, "message", {**view, "link_words": "All jobs"})
-    night, run = found
-    return RedirectResponse(f"{_home(request)}/jobs/{quote(job)}/nights/{night}?run={quote(run)}", status_code=303)
+    """Lead to what a DAG run made; say so when it made nothing to show, for the tab appears on every DAG's runs."""
+    place = _place_of_run(read, readable, dag_id, run_id)
+    if place is not None:
+        return RedirectResponse(f"{_home(request)}{place}", status_code=303)
+    words = (
+        f"No report for this run: {dag_id or 'it'} {run_id} scored no night and trained no version that you may see."
+    )
+    view = {"heading": "No report for this run", "message": words, "link": f"{_home(request)}/"}
+    return _page(request, "message", {**view, "link_words": "All jobs"})
+
+
+def _place_of_run(read: Places, readable: frozenset[str], dag_id: str, run_id: str) -> str | None:
+    """Return the page of the night that a run scored, or of the version that it trained; None for any other run."""
+    for suffix in (DAG_SUFFIX, RETRAINING_SUFFIX):
+        job = dag_id.removesuffix(suffix)
+        if not dag_id.endswith(suffix) or job not in readable:
+            continue
+        if suffix == DAG_SUFFIX:
+            found = page_data.place_of_run(read, job, run_id)
+            return f"/jobs/{quote(job)}/nights/{found[0]}?run={quote(found[1])}" if found else None
+        known, version = version_of_run(read.warehouse, job, run_id)
+        page = f"/jobs/{quote(job)}"
+        return (f"{page}/versions/{version}" if version else f"{page}#retrainings") if known else None
+    return None
 
 
 @app.get("/reports/{path:path}")

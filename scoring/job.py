@@ -21,6 +21,8 @@ ColumnType = Literal["float", "int", "bool", "category", "datetime"]
 KeyType = Literal["int", "string", "datetime", "date"]
 Task = Literal["binary", "multiclass", "regression"]
 Role = Literal["monitored", "seasonal", "ignored"]
+HIDDEN = "hidden"
+"""Stands for the values of a sensitive column wherever a value would be named."""
 RESERVED = {"night", "run_id", "prediction", "probability", "model_version", "scored_at"}
 
 
@@ -153,6 +155,11 @@ class Job(Strict):
 
     def _is_category(self, name: str) -> bool:
         return name in self.features and self.features[name].type == "category"
+
+    @property
+    def sensitive(self) -> set[str]:
+        """Return the features whose values appear in no report and on no page."""
+        return {name for name, feature in self.features.items() if feature.sensitive}
 
     @property
     def columns(self) -> list[str]:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from scoring.errors import NightshiftError, RunMissing
-from scoring.job import Job
+from scoring.job import HIDDEN, Job
 from scoring.registry import VersionRef
 from scoring.score import predict, prediction_schema
 from scoring.stores import Stores
@@ -137,7 +137,7 @@ class _Differences:
             "segments": [
                 {
                     "column": name,
-                    "value": value,
+                    "value": HIDDEN if name in self.job.sensitive else value,
                     "rows": int(rows),
                     "decisions_changed": changed / rows,
                     "mean": gap / rows,

@@ -30,12 +30,13 @@ def begin(warehouse: Warehouse, facts: Row) -> Row:
 
     Raises ``RetrainingRunning`` while another one of the job is not finished.
     """
-    mine = sa.and_(RETRAININGS.c.job == facts["job"], RETRAININGS.c.airflow_run_id == facts["airflow_run_id"])
+    run = facts["airflow_run_id"]
+    same = RETRAININGS.c.airflow_run_id == run if run is not None else sa.false()  # without Airflow each is a new one
+    mine = sa.and_(RETRAININGS.c.job == facts["job"], same)
     others = sa.and_(RETRAININGS.c.job == facts["job"], RETRAININGS.c.finished_at.is_(None))
     with warehouse.transaction() as connection:
         connection.execute(statement("lock_job"), {"job": facts["job"]})
-        by_airflow = facts["airflow_run_id"] is not None
-        known = connection.execute(sa.select(RETRAININGS).where(mine)).mappings().first() if by_airflow else None
+        known = connection.execute(sa.select(RETRAININGS).where(mine)).mappings().first()
         running = connection.execute(sa.select(RETRAININGS).where(others)).mappings().first()
         if running is not None and (known is None or running["retraining_id"] != known["retraining_id"]):
             raise _running(dict(running))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
@@ -107,3 +108,15 @@ def nights(warehouse: Warehouse, job: str, version: int | None = None) -> list[R
     if version is not None:
         chosen = chosen.where(NIGHTS.c.model_version == version)
     return warehouse.rows(chosen.order_by(NIGHTS.c.night, NIGHTS.c.model_version))
+
+
+def beside(rows: Sequence[Row], shadow: Row) -> list[Row]:
+    """Return those of ``rows`` (see ``nights``) that count for a shadow: its champion's nights, from its first one on."""
+    mine = [
+        row
+        for row in rows
+        if row["model_version"] == shadow["model_version"]
+        and row["champion_version"] == shadow["champion_version"]
+        and row["night"] >= shadow["first_night"]
+    ]
+    return mine[: shadow["nights"]]
