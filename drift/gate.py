@@ -130,7 +130,7 @@ def judge(evaluation: Mapping[str, Any], policy: Promotion, primary: str) -> Jud
     )
     checks += _segments(evaluation["segments"], policy)
     for name, limit, unit in (
-        ("latency", policy.max_latency_ratio, "s per million rows"),
+        ("latency", policy.max_latency_ratio, "CPU s per million rows"),
         ("size", policy.max_size_ratio, "MB"),
     ):
         checks.append(_ratio(name, evaluation[name], limit, unit))

@@ -133,9 +133,7 @@ class Registry:
             run_id = client.get_model_version(ref.job, str(ref.version)).run_id
             client.log_text(run_id, content, f"version/{name}")
             client.set_model_version_tag(ref.job, str(ref.version), name.partition(".")[0], f"version/{name}")
-        folder = self._local(ref)
-        if not (folder / name).exists():  # files that were downloaded before
-            (folder / name).write_text(content, encoding="utf-8")
+        (self._local(ref) / name).write_text(content, encoding="utf-8")  # files that were downloaded before
 
     def artifact_bytes(self, ref: VersionRef) -> int:
         """Return the size of a version's pickled pipeline."""
