@@ -41,20 +41,15 @@ def snapshot(stores: Stores, job: Job, retraining_id: int, progress: Progress = 
 
 def _same_version(stores: Stores, job: Job, digest: str, retraining_id: int) -> int | None:
     """Return the newest version of the same rows and recipe that another retraining, or a person, trained."""
-    wanted = (digest, recipe_of(job))
-    for ref in reversed(stores.registry.versions(job.name)):
-        facts = stores.registry.facts(ref)
-        same = (facts.get("snapshot"), facts.get("recipe_sha256")) == wanted
-        if same and facts.get("retraining_id") != retraining_id:
-            return ref.version
-    return None
+    mine = _known_version(stores, job, retraining_id, digest)
+    same = stores.registry.tagged(job.name, snapshot=digest, recipe_sha256=recipe_of(job))
+    return max((ref.version for ref in same if ref.version != mine), default=None)
 
 
-def _known_version(stores: Stores, job: Job, retraining_id: int) -> int | None:
+def _known_version(stores: Stores, job: Job, retraining_id: int, digest: str) -> int | None:
     """Return the version that an interrupted try of this retraining registered; None if it came to none."""
-    known = stores.registry.versions(job.name)
-    mine = (ref.version for ref in known if stores.registry.facts(ref).get("retraining_id") == retraining_id)
-    return next(mine, None)
+    found = stores.registry.tagged(job.name, retraining_id=retraining_id, snapshot=digest)
+    return found[0].version if found else None
 
 
 def train(stores: Stores, job: Job, retraining_id: int, progress: Progress = silent) -> int:
@@ -69,7 +64,7 @@ def train(stores: Stores, job: Job, retraining_id: int, progress: Progress = sil
             if champion is not None:
                 new = (row["until"] - seen_by(stores.registry.facts(_ref(champion)))[1]).days
                 most = holdout_nights(new, most, job.promotion.min_nights)
-            version = _known_version(stores, job, retraining_id)
+            version = _known_version(stores, job, retraining_id, row["snapshot"])
             if version is None:
                 version = train_on(stores, job, taken, progress, Order(most, retraining_id)).ref.version
             number = champion.model_version if champion else None

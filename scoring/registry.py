@@ -30,6 +30,7 @@ from scoring.settings import Settings
 ARTIFACT = "pipeline.joblib"
 FACTS = "facts.json"
 FILES = (ARTIFACT, FACTS, "reference_profile.json", "golden.parquet", "golden_predictions.parquet")
+TAGS = ("snapshot", "recipe_sha256", "retraining_id")
 NIGHTS_FILE = "reference_nights.json"
 HOLDOUT_FILE = "holdout.parquet"
 
@@ -93,7 +94,7 @@ class Registry:
             _ensure_model(client, job)
             source = f"{run.info.artifact_uri}/version"
             made = client.create_model_version(
-                job, source, run.info.run_id, tags={"sha256": digest}, await_creation_for=0
+                job, source, run.info.run_id, tags={"sha256": digest, **_tags(facts)}, await_creation_for=0
             )
             return VersionRef(job, int(made.version), digest, source)
 
@@ -111,9 +112,18 @@ class Registry:
 
     def versions(self, job: str) -> list[VersionRef]:
         """Return all versions of a job, oldest first."""
+        return self.tagged(job)
+
+    def tagged(self, job: str, **facts: Any) -> list[VersionRef]:
+        """Return the versions with these facts among ``TAGS``, oldest first; no file of theirs is looked at."""
+        wanted = _tags(facts).items()
         with self._client() as client:
             found = client.search_model_versions(f"name = '{job}'")
-            refs = [VersionRef(job, int(one.version), one.tags.get("sha256", ""), one.source) for one in found]
+            refs = [
+                VersionRef(job, int(one.version), one.tags.get("sha256", ""), one.source)
+                for one in found
+                if wanted <= one.tags.items()
+            ]
         return sorted(refs, key=lambda ref: ref.version)
 
     def set_alias(self, job: str, alias: str, version: int) -> None:
@@ -233,6 +243,11 @@ class Registry:
 @lru_cache(maxsize=4)
 def _client_for(kind: Any, uri: str) -> Any:
     return kind(tracking_uri=uri, registry_uri=uri)
+
+
+def _tags(facts: Mapping[str, Any]) -> dict[str, str]:
+    """Return the facts that versions are found by, as tags; those that are not known are left out."""
+    return {name: str(facts[name]) for name in TAGS if facts.get(name) is not None}
 
 
 def _ensure_model(client: Any, job: str) -> None:
