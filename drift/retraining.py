@@ -13,6 +13,7 @@ from scoring import snapshots
 from scoring.errors import RetrainingFailed
 from scoring.job import Job
 from scoring.promoting import promote as make_champion
+from scoring.promoting import promoted_ref
 from scoring.registry import VersionRef
 from scoring.shadowing import pin
 from scoring.stores import Progress, Stores, silent
@@ -62,7 +63,7 @@ def train(stores: Stores, job: Job, retraining_id: int, progress: Progress = sil
             champion = _champion(stores, job)
             most = job.training.holdout_nights
             if champion is not None:
-                new = (row["until"] - seen_by(stores.registry.facts(_ref(champion)))[1]).days
+                new = (row["until"] - seen_by(stores.registry.facts(promoted_ref(stores, champion)))[1]).days
                 most = holdout_nights(new, most, job.promotion.min_nights)
             version = _known_version(stores, job, retraining_id, row["snapshot"])
             if version is None:
@@ -82,7 +83,7 @@ def assess(stores: Stores, job: Job, retraining_id: int) -> None:
         ref = stores.registry.resolve(job.name, row["model_version"])
         champion = _champion(stores, job)
         taken = snapshots.load(stores, job, row["snapshot"])
-        found = evaluate(stores, job, ref, taken, _ref(champion) if champion else None)
+        found = evaluate(stores, job, ref, taken, promoted_ref(stores, champion) if champion else None)
         number = champion.model_version if champion else None
         retrainings.record(stores.warehouse, retraining_id, champion_version=number)
         _keep_card(stores, ref, card_of(stores, job, ref, found, row))
@@ -199,11 +200,6 @@ def _promoted(stores: Stores, job: Job, retraining_id: int) -> bool:
 
 def _champion(stores: Stores, job: Job) -> Promotion | None:
     return in_effect(promotions.history_of(stores.warehouse, job.name), date.max)
-
-
-def _ref(champion: Promotion) -> VersionRef:
-    """Return the version of a promotion, which names its artifact."""
-    return VersionRef(champion.job, champion.model_version, champion.model_sha256 or "", champion.model_uri or "")
 
 
 def _keep_card(stores: Stores, ref: VersionRef, card: Json) -> None:

@@ -25,6 +25,7 @@ from scoring.interval import DataInterval
 from scoring.job import Job
 from scoring.lake import Lake
 from scoring.profile import Profile, profiled
+from scoring.promoting import promoted_ref
 from scoring.publishing import Loaded, Published, load_run, publish
 from scoring.recording import recorded
 from scoring.registry import VersionRef
@@ -92,16 +93,10 @@ def _promotion(stores: Stores, job: Job, night: date) -> Promotion:
 
 
 def _pinned(stores: Stores, job: Job, request: Request) -> VersionRef:
-    """Return the version that scores the night: the one asked for, or the champion.
-
-    The champion's artifact stands in its promotion, so the registry is asked only for rows from before that was kept.
-    """
+    """Return the version that scores the night: the one asked for, or the champion."""
     if request.model_version is not None:
         return stores.registry.resolve(job.name, request.model_version)
-    champion = _promotion(stores, job, request.night)
-    if champion.model_sha256 and champion.model_uri:
-        return VersionRef(job.name, champion.model_version, champion.model_sha256, champion.model_uri)
-    return stores.registry.resolve(job.name, champion.model_version)
+    return promoted_ref(stores, _promotion(stores, job, request.night))
 
 
 def extract(

@@ -39,6 +39,13 @@ def promote(
     return made
 
 
+def promoted_ref(stores: Stores, promotion: Promotion) -> VersionRef:
+    """Return the version of a promotion, whose artifact stands in it; the registry is asked for rows from before that."""
+    if promotion.model_sha256 and promotion.model_uri:
+        return VersionRef(promotion.job, promotion.model_version, promotion.model_sha256, promotion.model_uri)
+    return stores.registry.resolve(promotion.job, promotion.model_version)
+
+
 def rollback(stores: Stores, job: Job, reason: str, by: str, to: int | None = None) -> Promotion:
     """Make the champion before the present one (or version ``to``) champion from the next night on.
 
