@@ -7,7 +7,7 @@ and scores from night N+1 on.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -17,12 +17,12 @@ import pyarrow as pa
 from bench import default_rules
 from bench.policy_world import FIRST, Floats, Version, World, as_measured, nightly
 from drift import performance
-from drift.gate import Losses, gain_of, holdout_nights, judge, judge_predecessor
+from drift.evaluation import LOSS
+from drift.gate import gain_of, holdout_nights, judge, judge_predecessor
 from drift.governor import LASTING, Facts, Loss, decide
 from drift.timeline import Past, verdict_on
 from drift.verdict import Night, Verdict
 from scoring.policies import Promotion, Retraining, Training
-from scoring.training_rows import NIGHT
 
 AFTERWARDS = 14
 LEAST_AFTERWARDS = 7
@@ -46,7 +46,6 @@ class Life:
     rolled_back: list[int] = field(default_factory=list)
     refused: list[int] = field(default_factory=list)
     reasons: list[tuple[int, str]] = field(default_factory=list)
-    evaluations: dict[Version, Losses] = field(default_factory=dict)
     judged: dict[tuple[Version, int], Verdict] = field(default_factory=dict)
     past: dict[Version, list[Past]] = field(default_factory=dict)
     sides: dict[Version, Any] = field(default_factory=dict)
@@ -144,10 +143,10 @@ def _passes(life: Life, challenger: Version, gate: Promotion) -> bool:
     ]
     same = {"champion": 1.0, "challenger": 1.0}
     evaluation = {
-        "champion": {}, "gain": asdict(gain_of(losses, gate.confidence)), "holdout": {"of_nights": challenger.holdout},
+        "champion": {}, "gain": asdict(gain_of(losses, gate.confidence)), "holdout": {"of_nights": losses.nights},
         "metrics": dict(zip(same, errors, strict=True)), "segments": [], "latency": same, "size": same,
     }  # fmt: skip
-    return judge(evaluation, gate, performance.PRIMARY[world.job.task]).passed
+    return judge(evaluation, gate, LOSS[world.job.task]).passed
 
 
 def _calibration_error(world: World, sums: Floats) -> float:
@@ -164,7 +163,7 @@ def _rolled_back(life: Life, gate: Promotion) -> bool:
     world = life.world
     nights = np.arange(promoted + 1, min(life.night, promoted + 1 + gate.predecessor_nights))
     losses = world.losses(nights, world.sums(successor), world.sums(predecessor))
-    if not judge_predecessor(losses, gate, performance.PRIMARY[world.job.task]).passed:
+    if not judge_predecessor(losses, gate, LOSS[world.job.task]).passed:
         return False
     life.champion = predecessor
     life.rolled_back.append(life.night)
@@ -184,7 +183,7 @@ def every(nights: int, later: int = 0) -> Callable[[], Trigger]:
 
     def due(life: Life) -> str | None:
         since = life.night - FIRST - later
-        return "due" if since > 0 and since % nights == 0 or (nights > 1 and since == 0 and later > 0) else None
+        return "due" if since >= 0 and since % nights == 0 and life.night > FIRST else None
 
     return lambda: due
 
@@ -244,13 +243,17 @@ def facts_of(life: Life, retraining: Retraining) -> Facts:
 
 
 def _judge(life: Life, version: Version, night: int) -> None:
+    """Add the verdict on a night; lives in which the version has scored the same nights share it."""
     if (version, night) in life.judged:
         return
-    kept, past = life.world.keep(version), life.past.setdefault(version, [])
-    profile = life.world.profile(version, night)
-    verdict = verdict_on(kept.reference, past, life.world.days[night], Night(profile))
-    past.append(Past.of(life.world.days[night], profile, verdict))
-    life.judged[version, night] = verdict
+    world, past = life.world, life.past.setdefault(version, [])
+    key = (version, tuple(place for one, place in life.judged if one == version), night)
+    if key not in world.verdicts:
+        profile = world.profile(version, night)
+        verdict = verdict_on(world.keep(version).reference, past, world.days[night], Night(profile))
+        world.verdicts[key] = verdict, Past.of(world.days[night], profile, verdict)
+    life.judged[version, night], one = world.verdicts[key]
+    past.append(one)
 
 
 def _loss(life: Life, version: Version, retraining: Retraining) -> Loss | None:
@@ -265,11 +268,6 @@ def _loss(life: Life, version: Version, retraining: Retraining) -> Loss | None:
     at_training = performance.metrics_of(before.sum(axis=0), world.job)
     allowed = retraining.max_loss * float(at_training["log_loss"])
     return Loss(name, len(nights), gap["value"], gap["low"], gap["high"], float(at_training[name]), allowed)
-
-
-def later_by(policy: Policy, nights: int) -> Policy:
-    """Return an evenly spaced policy of every 15 nights, started some nights later."""
-    return replace(policy, name=f"{policy.name}, {nights} later", trigger=every(15, nights))
 
 
 def weeks_of(nights: int, random: np.random.Generator, draws: int) -> Iterator[np.ndarray]:

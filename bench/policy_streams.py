@@ -28,12 +28,14 @@ from scoring.training_rows import LABEL, NIGHT, read_rows
 
 DAYS = nights_between(YEAR[0], YEAR[1] - timedelta(days=1))
 CHANGE = 180
+LATER = 3
+"""So many nights later with each seed: a change may come at any time since the last retraining."""
 GRADUAL_NIGHTS = 120
 KINDS = {
-    "abrupt": "coefficients change on night 180, inputs do not",
-    "gradual": "the same change, spread over nights 180 to 300",
+    "abrupt": "coefficients change on night 180 to 192, by seed; inputs do not",
+    "gradual": "the same change, spread over 120 nights from then on",
     "none": "nothing changes: right is no promotion",
-    "inputs": "inputs move by half a standard deviation from night 180 on, coefficients do not",
+    "inputs": "inputs move by half a standard deviation from then on, coefficients do not",
 }
 NIGHT_EFFECT = 0.3
 """Standard deviation of what a night adds to every row's log odds; no model can know it."""
@@ -94,22 +96,22 @@ def made_up(kind: str, seed: int) -> World:
         "label": {"column": "y", "delay_days": 1}, "pipeline": "bench.policy_streams:build_pipeline",
         "features": {name: {"type": "float"} for name in names},
     })  # fmt: skip
-    random = np.random.default_rng([seed, list(KINDS).index(kind)])
+    random, change = np.random.default_rng([seed, list(KINDS).index(kind)]), CHANGE + LATER * seed
     parts = []
     for place, day in enumerate(DAYS):
         rows = int(random.poisson(1_000))
-        moved = 0.5 * (kind == "inputs" and place >= CHANGE)
+        moved = 0.5 * (kind == "inputs" and place >= change)
         x = random.normal(size=(rows, 6)) + 0.05 * random.normal(size=6) + moved
-        odds = x @ coefficients(kind, place) - 1.2 + NIGHT_EFFECT * random.normal()
+        odds = x @ coefficients(kind, place - change) - 1.2 + NIGHT_EFFECT * random.normal()
         late = random.random(rows) < 1 / (1 + np.exp(-odds))
         columns = {"id": place * 10_000 + np.arange(rows), **dict(zip(names, x.T, strict=True))}
         night = pa.repeat(pa.scalar(day, pa.date32()), rows)
         parts.append(pa.table({**columns, NIGHT: night, LABEL: late}))
-    changed = CHANGE if kind in ("abrupt", "gradual") else None
+    changed = change if kind in ("abrupt", "gradual") else None
     return World(f"{kind} {seed}", job, DAYS, pa.concat_tables(parts).combine_chunks(), changed)
 
 
-def coefficients(kind: str, night: int) -> np.ndarray:
-    """Return what the log odds depend on the features by, on a night."""
-    share = {"abrupt": float(night >= CHANGE), "gradual": np.clip((night - CHANGE) / GRADUAL_NIGHTS, 0, 1)}
+def coefficients(kind: str, since: int) -> np.ndarray:
+    """Return what the log odds depend on the features by, so many nights after the change."""
+    share = {"abrupt": float(since >= 0), "gradual": float(np.clip(since / GRADUAL_NIGHTS, 0, 1))}
     return _COEFFICIENTS + share.get(kind, 0.0) * (_CHANGED - _COEFFICIENTS)

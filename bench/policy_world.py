@@ -74,6 +74,7 @@ class World:
     fits: dict[tuple[int, int, int], Floats] = field(default_factory=dict)
     seconds: dict[tuple[int, int, int], float] = field(default_factory=dict)
     kept: dict[Version, Kept] = field(default_factory=dict)
+    verdicts: dict[Any, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.labelled = self.rows.filter(pc.is_valid(self.rows.column(LABEL))).combine_chunks()
@@ -201,7 +202,9 @@ class World:
 def _by_night(p: Floats, y: Floats, night: np.ndarray, nights: int) -> Floats:
     safe = np.clip(p, 1e-15, 1 - 1e-15)
     loss = -(y * np.log(safe) + (1 - y) * np.log1p(-safe))
-    sums = [np.bincount(night, weights=one, minlength=nights) for one in (np.ones(len(p)), y, p, loss, np.square(p - y))]
+    sums = [
+        np.bincount(night, weights=one, minlength=nights) for one in (np.ones(len(p)), y, p, loss, np.square(p - y))
+    ]
     place = night * BINS + np.minimum((p * BINS).astype(np.int64), BINS - 1)
     cells = [np.bincount(place, weights=one, minlength=nights * BINS).reshape(nights, BINS) for one in (y, p)]
     return np.concatenate([np.stack(sums, axis=1), *cells], axis=1)
