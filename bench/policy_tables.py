@@ -90,7 +90,6 @@ def over_seeds(lines: Sequence[Line]) -> list[Line]:
     for (kind, window, policy), some in groups.items():
         most, gains = sum(one["most"] for one in some), [one["gain"] for one in some]
         real = kind in ("abrupt", "gradual")
-        delays = [one["delay"] for one in some if one["delay"] is not None]
         found.append({
             "stream": kind, "window": window, "policy": policy, "seeds": len(some),
             "log loss": f"{np.mean([one['log_loss'][0] for one in some]):.4f}",
@@ -99,8 +98,7 @@ def over_seeds(lines: Sequence[Line]) -> list[Line]:
             "retrainings": _average(one["retrainings"] for one in some),
             "promotions": _average(one["promotions"] for one in some),
             "before the change": _average(one["before_change"] for one in some) if real else "",
-            "delay": ", ".join(map(str, delays)) + (f", {len(some) - len(delays)} never" if len(delays) < len(some) else "")
-            if real else "",
+            "delay": ", ".join(str(one["delay"] or "never") if one["delay"] != 0 else "0" for one in some) if real else "",
             "rollbacks": _average(one["rollbacks"] for one in some),
             "worse": f"{sum(one['worse'] for one in some)} of {sum(one['followed'] for one in some)}",
         })  # fmt: skip

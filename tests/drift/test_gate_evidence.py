@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from drift.gate import Losses, gain_of, judge
+from drift.gate import Losses, gain_of, judge, judge_shadow
 from scoring.policies import Promotion
 
 NIGHTS = 14
@@ -54,3 +54,13 @@ def test_not_worse_still_needs_nights_and_calibration() -> None:
 def test_not_worse_says_what_was_enough() -> None:
     found = judge(_evaluation(UNSURE), WANTED, "log loss")
     assert "an interval that is not all below 0 is enough" in found.reason
+
+
+def test_nights_in_the_shadow_may_not_be_worse_either() -> None:
+    rows = np.full(NIGHTS, 1_000.0)
+    shadow, holdout = (Losses(rows, 0.5 * rows, (0.5 - gains) * rows) for gains in (UNSURE, UNSURE))
+    assert not judge_shadow(shadow, holdout, Promotion(), "log loss").passed
+    assert judge_shadow(shadow, holdout, WANTED, "log loss").passed
+    worse = Losses(rows, 0.5 * rows, (0.5 - WORSE) * rows)
+    much_better = Losses(rows, 0.5 * rows, 0.4 * rows)
+    assert not judge_shadow(worse, much_better, WANTED, "log loss").passed
