@@ -34,10 +34,11 @@ CHOSEN = [
     (
         "retraining.max_age_nights",
         Retraining().max_age_nights,
-        "made-up streams; 18 retrainings in nine months are allowed",
+        "made-up streams, limit of 18; the year with 120 had been seen",
     ),
     ("promotion.evidence, confidence", f"{GATE.evidence}, {GATE.confidence:.0%}", "as before; made-up streams agree"),
-    ("all others", "", "as before; nothing was chosen on April to December"),
+    ("not_worse", "not the default", "made after the gate was seen on the year"),
+    ("all others", "", "as before"),
 ]
 
 
