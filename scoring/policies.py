@@ -76,10 +76,7 @@ class Retraining(Strict):
     min_new_labelled_nights: int = Field(default=7, ge=1)
     """Nights with matured labels since the champion's training window ended."""
     max_age_nights: int | None = Field(default=14, ge=1)
-    """When nothing was trained for longer than this, a version is trained anew; null for never.
-
-    With one fit in 15 nights, ``bench.retraining_policies`` keeps most of what one fit a night gains.
-    """
+    """When nothing was trained for longer than this, a version is trained anew; null for never."""
     performance_nights: int = Field(default=28, ge=3)
     """The last measured nights that are compared with the holdout of training."""
     max_loss: float = Field(default=0.02, ge=0)
