@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/ready-$(shell cksum requirements.txt | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up stop test lint unit bench bench-drift lock clean
+.PHONY: help demo up stop test lint unit bench bench-drift bench-retraining lock clean
 
 help: ## print the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /	/' | expand -t 13
@@ -41,6 +41,9 @@ bench: $(READY) ## rows/s and memory, next to the bare predict and the naive loo
 
 bench-drift: $(READY) ## false alarms and detections of the drift verdict, next to default rules
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -W ignore -m bench.drift_quality
+
+bench-retraining: $(READY) ## what retraining policies gain and cost, on the flights year and made-up streams
+	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -W ignore -m bench.retraining_policies
 
 lock: $(READY) ## compile requirements.txt from requirements.in
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-find-links --no-emit-index-url \

@@ -165,6 +165,8 @@ def _enough(gain: Gain, holdout: Mapping[str, Any], policy: Promotion) -> Check:
 def _better(gain: Gain, primary: str, policy: Promotion) -> Check:
     if gain.low is None or gain.share is None:
         return Check("gain", False, f"no interval of the gain in {primary} from {gain.nights} nights")
+    if policy.evidence == "not_worse":
+        return _not_worse(gain, primary)
     needed = policy.min_gain * (gain.champion or 0.0)
     passed = gain.low > needed
     sentence = (
@@ -173,6 +175,14 @@ def _better(gain: Gain, primary: str, policy: Promotion) -> Check:
     )
     tie = " (a tie keeps the champion)" if not passed and gain.low <= 0 <= (gain.high or 0.0) else ""
     return Check("gain", passed, sentence + tie)
+
+
+def _not_worse(gain: Gain, primary: str) -> Check:
+    sentence = (
+        f"gain in {primary} over {gain.nights} nights: {gain.value:+.5f} ({gain.confidence:.0%} interval {gain.low:+.5f} to "
+        f"{gain.high:+.5f}), an interval that is not all below 0 is enough"
+    )
+    return Check("gain", gain.high is not None and gain.high >= 0, sentence)
 
 
 def _calibration(metrics: Mapping[str, Any], policy: Promotion) -> Check:

@@ -75,7 +75,7 @@ class Retraining(Strict):
     """Retrainings in any 30 nights."""
     min_new_labelled_nights: int = Field(default=7, ge=1)
     """Nights with matured labels since the champion's training window ended."""
-    max_age_nights: int | None = Field(default=120, ge=1)
+    max_age_nights: int | None = Field(default=14, ge=1)
     """When nothing was trained for longer than this, a version is trained anew; null for never."""
     performance_nights: int = Field(default=28, ge=3)
     """The last measured nights that are compared with the holdout of training."""
@@ -92,6 +92,8 @@ class Promotion(Strict):
 
     promote: Literal["gate", "shadow", "human"] = "gate"
     """Once the gate was passed: at once, after nights in the shadow, or when a person says so."""
+    evidence: Literal["better", "not_worse"] = "better"
+    """What the holdout must show of a challenger: that it is better than the champion, or only nothing to the contrary."""
     min_gain: float = Field(default=0.0, ge=0, lt=1)
     """Share of the champion's loss that the challenger must gain; the whole interval has to lie above it."""
     confidence: float = Field(default=0.95, ge=0.5, lt=1)

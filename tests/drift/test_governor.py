@@ -11,7 +11,7 @@ from drift.governor import Facts, Loss, decide
 from scoring.policies import Retraining
 
 NIGHT = date(2013, 6, 1)
-POLICY = Retraining()
+POLICY = Retraining(max_age_nights=120)
 WELL = Facts(
     night=NIGHT, origin="scheduled", model_version=1, trained_until=NIGHT - timedelta(days=60),
     new_labelled_nights=60, verdict="ok", drifted_weights=[0.0] * 5,
@@ -89,6 +89,20 @@ def test_limits_are_exact() -> None:
     assert decide(replace(WELL, trained_until=NIGHT - timedelta(days=120)), POLICY).decision == "none"
     lately = replace(WELL, trained_until=NIGHT - timedelta(days=300), retrained=[NIGHT - timedelta(days=20)])
     assert decide(lately, POLICY).decision == "none"  # a challenger was trained, although none was promoted
+
+
+def test_default_age_makes_eighteen_retrainings_in_nine_months() -> None:
+    first = date(2013, 4, 1)
+    retrained: list[date] = []
+    for number in range(275):
+        night = first + timedelta(days=number)
+        facts = replace(
+            WELL, night=night, trained_until=first, new_labelled_nights=number, retrained=tuple(retrained)
+        )  # fmt: skip
+        if decide(facts, Retraining()).decision == "retrain":
+            retrained.append(night)
+    assert len(retrained) == 18
+    assert retrained[0] == first + timedelta(days=15)
 
 
 def test_backfill_and_switched_off_decide_nothing() -> None:
