@@ -158,7 +158,7 @@ def _summary(stores: Stores, jobs: list[Job], seconds: float) -> None:
         ("Parquet", f"{stores.settings.lake_root}/predictions/<job>/night=<night>/predictions.parquet"),
         ("warehouse", stores.warehouse.engine.url.render_as_string(hide_password=True)),
         ("drift reports", f"{stores.settings.lake_root}/reports/<job>/night=<night>/drift.html"),
-        ("Airflow's UI", "make up; drift, performance and decisions are under Nightshift"),
+        ("Airflow's UI", "make up; drift, performance, decisions and model cards are under Nightshift"),
         ("one night's story", f"{PYTHON} -m scoring explain-night {jobs[0].name} {NIGHTS[-1]}"),
     ]
     for name, value in lines:

@@ -180,9 +180,9 @@ def _better(gain: Gain, primary: str, policy: Promotion) -> Check:
 def _not_worse(gain: Gain, primary: str) -> Check:
     sentence = (
         f"gain in {primary} over {gain.nights} nights: {gain.value:+.5f} ({gain.confidence:.0%} interval {gain.low:+.5f} to "
-        f"{gain.high:+.5f}), an interval that is not all below 0 is enough"
+        f"{gain.high:+.5f}), an interval that reaches above 0 is enough"
     )
-    return Check("gain", gain.high is not None and gain.high >= 0, sentence)
+    return Check("gain", gain.high is not None and gain.high > 0, sentence)
 
 
 def _calibration(metrics: Mapping[str, Any], policy: Promotion) -> Check:
