@@ -153,7 +153,7 @@ def test_card_before_the_gate_spoke(toy: Toy) -> None:
 
 
 def test_card_of_a_first_version_has_no_champion(untrained: Toy) -> None:
-    untrained.change(promotion=POLICY, training={"holdout_nights": 2})
+    untrained.change(promotion=POLICY, training={"holdout_nights": 3})
     retraining.retrain(untrained.stores, untrained.job, Request("first", night=NIGHT))
     for page in (standing_alone(card_of(untrained, 1)), version_of(untrained, 1)):
         assert "none: the first version" in page.words and "No check was made: a first version needs none" in page.words
