@@ -106,8 +106,8 @@ def test_person_is_asked_and_no_answer_is_a_no(airflow: AirflowUnderTest, answer
         until(airflow, dag_id, "approve", "awaiting_input")
         (task,) = (one for one in tasks(airflow, dag_id, run_id) if one["task_id"] == "approve")
         asked = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/approve/{task['map_index']}/hitlDetails"
-        body = airflow.api.call("GET", asked)["body"]
-        assert "/nightshift/jobs/air_human/versions/" in body
+        detail = airflow.api.call("GET", asked)
+        assert "/nightshift/jobs/air_human/versions/" in detail["body"] and not detail["params"]  # a plain yes or no
         airflow.api.call("PATCH", asked, {"chosen_options": [answer], "params_input": {}})
     airflow.api.wait(dag_id, seconds=120)
     found = states(airflow, dag_id, run_id)

@@ -28,9 +28,10 @@ def add_nights(
     toy: Toy, days: Iterable[date], change: Callable[[pd.DataFrame], pd.DataFrame] = lambda rows: rows
 ) -> None:
     """Put events of nights into the source in place of those that are there, changed."""
-    for day in days:
-        make.execute(toy.source, f"delete from events where at >= '{day}' and at < '{day + DAY}'")
-        make.add(toy.source, change(make.events(day)))
+    listed = list(days)
+    gone = " or ".join(f"(at >= '{day}' and at < '{day + DAY}')" for day in listed)
+    make.execute(toy.source, f"delete from events where {gone}")
+    make.add(toy.source, pd.concat([change(make.events(day)) for day in listed]))
 
 
 def score(toy: Toy, night: date, origin: str = "cli") -> str:

@@ -429,38 +429,40 @@ def test_shadow_that_fails_is_on_record_and_touches_no_publication(lived: Toy) -
 
 
 def test_predecessor_that_does_better_takes_the_crown_back(lived: Toy) -> None:
+    change(lived, promotion={"min_nights": 3})
     add_nights(lived, nights(NEW), turned)
     score(lived, LAST)
     assert asked(lived)["state"] == "promoted"
-    add_nights(lived, nights(12, LAST + DAY))  # the world turned back
-    (back,) = shadowed(lived, nights(9, LAST + DAY))
+    add_nights(lived, nights(7, LAST + DAY))  # the world turned back
+    (back,) = shadowed(lived, nights(4, LAST + DAY))
     assert (back.rolled_back, back.model_version, back.role) == (True, 1, "predecessor")
     made = promotions.history_of(lived.stores.warehouse, lived.job.name)[-1]
     assert (made.kind, made.model_version, made.promoted_by) == ("rollback", 1, "nightshift")
-    assert "over 7 nights" in made.reason and made.effective_from == LAST + 9 * DAY
-    assert (champion(lived, LAST + 8 * DAY), champion(lived)) == (2, 1)
+    assert "over 3 nights" in made.reason and made.effective_from == LAST + 5 * DAY
+    assert (champion(lived, LAST + 4 * DAY), champion(lived)) == (2, 1)
     (one,) = shadows.of_job(lived.stores.warehouse, lived.job.name)
-    assert (one["state"], one["evidence"]["gain"]["nights"]) == ("passed", 7)
-    assert shadowed(lived, nights(2, LAST + 10 * DAY)) == []
+    assert (one["state"], one["evidence"]["gain"]["nights"]) == ("passed", 3)
+    assert shadowed(lived, nights(2, LAST + 5 * DAY)) == []
 
 
 def test_backfill_takes_no_crown_away(lived: Toy) -> None:
+    change(lived, promotion={"min_nights": 3})
     add_nights(lived, nights(NEW), turned)
     score(lived, LAST)
     asked(lived)
-    add_nights(lived, nights(12, LAST + DAY))
-    for day in nights(9, LAST + DAY):
+    add_nights(lived, nights(5, LAST + DAY))
+    for day in nights(4, LAST + DAY):
         shadow_run(lived.stores, lived.job, score(lived, day, "backfill"))
         assert shadow.review(lived.stores, lived.job, day, may_roll_back=False) == []
     assert champion(lived) == 2
 
 
 def test_predecessor_that_is_not_better_ends_after_its_nights(lived: Toy) -> None:
-    change(lived, promotion={"predecessor_nights": 7})
-    add_nights(lived, nights(NEW + 12), turned)
+    change(lived, promotion={"predecessor_nights": 3, "min_nights": 3})
+    add_nights(lived, nights(NEW + 5), turned)
     score(lived, LAST)
     asked(lived)
-    (ended,) = shadowed(lived, nights(8, LAST + DAY))
+    (ended,) = shadowed(lived, nights(4, LAST + DAY))
     assert (ended.state, ended.rolled_back) == ("ended", False) and "no reason to go back" in ended.detail
     assert champion(lived) == 2 and shadows.running(lived.stores.warehouse, lived.job.name) == []
 

@@ -109,7 +109,7 @@ def test_card_of_a_version_that_took_the_crown(client: TestClient, toy: Toy) -> 
         assert "4 of 4 nights" in words and "800 rows" in words
         assert "Version 2 Champion 1 Better" in words and "larger is better" in words and "nats" in words
         assert "95 % interval" in words and "Calibration" in words and "version 2, circles" in words
-        assert "champion 1, squares" in words and "(better)" in words and "MB of artifact" in words
+        assert "champion 1, squares" in words and "(better)" in words and "Artifact, MB" in words
     assert ("class", "bar better") in page.attributes and ("class", "bar worse") in page.attributes  # of the legend
     assert page.attributes.count(("class", "bar better")) == 5
     assert f"/nightshift{home(toy)}/nights/{LAST}" in page.links
