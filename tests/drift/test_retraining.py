@@ -190,6 +190,38 @@ def test_guards_refuse_a_better_challenger(lived: Toy) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("task", "label", "outcome", "pipeline"),
+    [
+        (
+            "multiclass", {"classes": ["no", "perhaps", "yes"]},
+            "case when id % 5 = 0 then 'perhaps' when y then 'yes' else 'no' end", "tests.toy:build_pipeline",
+        ),
+        ("regression", {}, "case when y then 1.5 else 0.5 end", "tests.pipelines:build_linear"),
+    ],
+)  # fmt: skip
+def test_other_tasks_are_compared_and_shadowed_too(
+    untrained: Toy, task: str, label: Any, outcome: str, pipeline: str
+) -> None:
+    usual = {"training": {"holdout_nights": 14}, "promotion": {"max_latency_ratio": 1000, "segments": ["kind"]}}
+    untrained.change(
+        task=task, label={"column": "y", **label}, pipeline=pipeline, gate={"max_mean_shift_sd": 99}, **usual
+    )
+    labels = untrained.stores.labels_query(untrained.job).path
+    labels.write_text(f"""select at, id, {outcome} as y from events
+        where at >= :interval_start and at < :interval_end and y is not null""")
+    assert asked(untrained, UNTIL)["state"] == "promoted"
+    add_nights(untrained, nights(NEW + 3), turned)
+    score(untrained, LAST)
+    row = asked(untrained)
+    assert (row["state"], champion(untrained)) == ("promoted", 2), row["detail"]
+    shadowed(untrained, nights(2, LAST + DAY))
+    (first, _) = shadows.nights(untrained.stores.warehouse, untrained.job.name, 1)
+    assert first["sums"]["champion"] < first["sums"]["shadow"] and first["disagreement"]["mean_absolute"] > 0.05
+    assert (first["disagreement"]["decisions_changed"] is None) == (task == "regression")
+    assert len(first["disagreement"]["segments"]) == 3
+
+
 # ---------------------------------------------------------------- first version, snapshot, window
 
 
