@@ -92,14 +92,17 @@ def gate(job: Job) -> bool:
 
 
 def approval_arguments(job: Job) -> dict[str, Any]:
-    """Return what asks a person, with the card linked; no answer in time is a no. It waits without a worker."""
+    """Return what asks a person, with the card linked; no answer in time is a no. It waits without a worker.
+
+    An answer within the second in which the question appears can be taken for a lost task: then it is asked again.
+    """
     card = CARD.format(job=job.name)
     return {
         "subject": f"Promote version {{{{ ti.xcom_pull(task_ids='train') }}}} of {job.name}?",
         "body": f"The gate was passed. [Model card]({card}): data, metrics, comparison with the champion.",
         "defaults": "Reject",
         "response_timeout": timedelta(hours=job.promotion.approval_hours),
-        "retries": 0,
+        "retries": 2,
         "execution_timeout": None,
     }
 
