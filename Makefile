@@ -28,7 +28,8 @@ stop: $(READY) ## stop the embedded PostgreSQL
 
 test: lint unit ## lint, types, and all tests
 
-lint: $(READY) ## ruff and mypy
+lint: $(READY) ## ruff, mypy, and no merge-conflict markers
+	@! git grep -nE '^(<{7}|[|]{7}|>{7})( |$$)' || { echo 'merge-conflict markers in tracked files'; exit 1; }
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
