@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from scoring.errors import JobFileError
 from scoring.policies import Gate, Limits, Monitor, Promotion, Retraining, Strict, Training
@@ -26,22 +26,24 @@ HIDDEN = "hidden"
 RESERVED = {"night", "run_id", "prediction", "probability", "model_version", "scored_at"}
 
 
+def _known_timezone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("not a timezone of the IANA database, for example America/New_York") from None
+    return value
+
+
+Timezone = Annotated[str, AfterValidator(_known_timezone)]
+
+
 class Schedule(Strict):
     """When the DAG runs: once a day, in the job's timezone, for the calendar day that just ended."""
 
-    timezone: str
+    timezone: Timezone
     cron: str = Field(default="0 0 * * *", pattern=r"^[0-5]?\d ([01]?\d|2[0-3]) \* \* \*$")
     first_night: date
     last_night: date | None = None
-
-    @field_validator("timezone")
-    @classmethod
-    def _known_timezone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError("not a timezone of the IANA database, for example America/New_York") from None
-        return value
 
     @model_validator(mode="after")
     def _nights_are_in_order(self) -> Self:
@@ -103,6 +105,8 @@ class Job(Strict):
     tags: list[str] = Field(default_factory=list)
     schedule: Schedule
     source: Identifier
+    source_timezone: Timezone = "UTC"
+    """The zone of times that the source keeps without one."""
     time_column: Identifier | None = None
     """A key column of type datetime: rows outside the night's interval are quarantined."""
     key: dict[Identifier, KeyType] = Field(min_length=1)
