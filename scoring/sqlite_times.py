@@ -20,6 +20,7 @@ SAMPLE = 10_000
 _STEPS = 5_000_000
 """Instructions of SQLite's machine after which looking ends, about a second: a sample must not read a large table."""
 _SEEN = "nightshift_seen"
+_SIDES = ("<left", "<right")
 _TIME = re.compile(
     r"(?P<day>\d{4}-\d{2}-\d{2})"
     r"(?:(?P<mark>[ T])(?P<clock>\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)(?P<zone>Z|[+-]\d{2}(?::?\d{2})?)?)?"
@@ -63,6 +64,7 @@ def as_stored(
     whole = {p.name: values[p.name.rpartition("_")[0]] for p in pieces if isinstance(p, Parameter)}
     plain = {name: _bound(value, _Form("text"), zone, where) for name, value in whole.items()}
     seen = _sampled(connection, pieces, plain)
+    _require_alike(seen, where)
     bound = {
         name: _night(value, seen.get(name, []), where)
         if name.startswith(NIGHT)
@@ -124,6 +126,11 @@ def _taken_down(text: str) -> str | None:
             elif isinstance(comparison, exp.Between) and side is not comparison.this:
                 names = [end.name for end in (comparison.args["low"], comparison.args["high"]) if _is_parameter(end)]
                 comparison.replace(exp.and_(*(_call(name, comparison.this) for name in names)))
+            elif within := parameter.find_ancestor(exp.GTE, exp.GT, exp.LT, exp.LTE, exp.EQ, exp.NEQ, exp.Select):
+                if not isinstance(within, exp.Select):  # a function of the parameter is compared
+                    sides = (_call(f"{parameter.name}{_SIDES[0]}", within.this),
+                             _call(f"{parameter.name}{_SIDES[1]}", within.expression))  # fmt: skip
+                    within.replace(exp.and_(*sides))
         return tree.sql("sqlite")
     except SqlglotError:
         return None
@@ -139,6 +146,15 @@ def _is_parameter(node: Any) -> bool:
     from sqlglot import exp
 
     return isinstance(node, exp.Placeholder)
+
+
+def _require_alike(seen: Mapping[str, list[Any]], where: str) -> None:
+    """Raise ``SourceQueryError`` when a function of a parameter is compared with text of another form than its own."""
+    for name in [name for name in seen if name.endswith(_SIDES[0])]:
+        sides = seen[name], seen.get(name.removesuffix(_SIDES[0]) + _SIDES[1], [])
+        times = [value for side in sides for value in side if isinstance(value, str) and _TIME.fullmatch(value)]
+        if len(times) == sum(map(len, sides)):
+            _form([time for time in times if len(time) > len("2024-01-31")], where)
 
 
 def _form(values: Iterable[Any], where: str) -> _Form:
