@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from scoring.contract import ARROW_TYPES
+from scoring.casting import ARROW_TYPES
 from scoring.errors import PredictionError
 from scoring.job import Job
 

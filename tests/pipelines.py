@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.compose import make_column_transformer
+from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -75,3 +75,13 @@ def build_memory() -> Pipeline:
 def build_constant() -> Any:
     """Return what is no pipeline."""
     return 7
+
+
+def build_of_any_type() -> Pipeline:
+    """Return a classifier of any numbers, bools and categories."""
+    numbers = make_column_selector(dtype_exclude=[object, "datetimetz"])
+    columns = make_column_transformer(
+        (OneHotEncoder(handle_unknown="ignore"), make_column_selector(dtype_include=object)),
+        (make_pipeline(SimpleImputer(), StandardScaler()), numbers),
+    )
+    return make_pipeline(columns, LogisticRegression(max_iter=10_000))
