@@ -94,6 +94,8 @@ class Label(Strict):
     """Days after the night's end until a label counts as matured."""
     classes: list[str] | None = None
     """For multiclass jobs: every class, in the order of the probability columns."""
+    positive: bool | int | float | str | None = None
+    """For binary jobs: the value that counts as positive; default: true, 1, t."""
 
 
 class Job(Strict):
@@ -143,6 +145,8 @@ class Job(Strict):
             raise ValueError("task multiclass needs label.classes with at least 3 classes")
         if self.task != "multiclass" and self.label.classes is not None:
             raise ValueError(f"label.classes belongs to task multiclass, not {self.task}")
+        if self.task != "binary" and self.label.positive is not None:
+            raise ValueError(f"label.positive belongs to task binary, not {self.task}")
         if self.training.calibration != "none" and self.task == "regression":
             raise ValueError("training.calibration is of probabilities; task regression has none")
         if self.training.holdout_nights < self.promotion.min_nights:

@@ -16,6 +16,7 @@ from scoring.job import Job
 if TYPE_CHECKING:
     from scoring.inspection import Difference
     from scoring.rescoring import Rescored
+    from scoring.training import Trained
 
 app = typer.Typer()
 
@@ -45,6 +46,8 @@ def train(
     console.OUT.print(
         f"{name} version {trained.ref.version}: {trained.rows:,} rows, {first} to {last} (not included); {scores}"
     )
+    for line in _left_out(trained):
+        console.OUT.print(line)
     if promote or (promote is None and not promotions.history_of(stores.warehouse, name)):
         made = make_champion(stores, job, trained.ref.version, "promoted at training", getpass.getuser())
         console.OUT.print(f"{name} version {trained.ref.version} is champion from night {made.effective_from} on")
@@ -53,6 +56,16 @@ def train(
         console.OUT.print(
             f"it is the challenger; python -m scoring promote {name} {trained.ref.version} makes it champion"
         )
+
+
+def _left_out(trained: Trained) -> list[str]:
+    """Return sentences that say which rows could not be trained on."""
+    sentences = []
+    if trained.without_outcome:
+        sentences.append(f"{trained.without_outcome:,} rows have no outcome in labels.sql and were not trained on")
+    if trained.unreadable_labels:
+        sentences.append(f"{trained.unreadable_labels:,} rows of labels.sql have a key that cannot be read")
+    return sentences
 
 
 @app.command()

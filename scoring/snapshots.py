@@ -48,7 +48,8 @@ def load(stores: Stores, job: Job, digest: str) -> Snapshot:
             f"snapshot {digest} of {job.name}", found="no files", next_step="start the retraining again"
         )
     facts = stores.lake.read_json(f"{folder}/snapshot.json")
-    rows = Rows(stores.lake.table(f"{folder}/rows.parquet"), facts["extracted"], facts["reasons"])
+    table, unreadable = stores.lake.table(f"{folder}/rows.parquet"), facts.get("unreadable_labels", 0)
+    rows = Rows(table, facts["extracted"], facts["reasons"], unreadable)
     snapshot = Snapshot(digest, (date.fromisoformat(facts["since"]), date.fromisoformat(facts["until"])), rows)
     found = _hash_of(snapshot.window, rows)
     if found != digest:
@@ -65,7 +66,7 @@ def _facts(stores: Stores, snapshot: Snapshot) -> dict[str, Any]:
     return {
         "hash": snapshot.hash, "since": str(snapshot.window[0]), "until": str(snapshot.window[1]),
         "extracted": rows.extracted, "reasons": rows.reasons, "rows": rows.table.num_rows,
-        "created_at": stores.clock().isoformat(),
+        "unreadable_labels": rows.unreadable_labels, "created_at": stores.clock().isoformat(),
     }  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
@@ -67,7 +67,9 @@ class Stores:
 
     def labels_query(self, job: Job) -> Query:
         """Return the job's ``labels.sql``."""
-        return _query(self.settings.sql_path(job.name, "labels"), job, (*job.key, job.label.column))
+        query = _query(self.settings.sql_path(job.name, "labels"), job, (*job.key, job.label.column))
+        outcome = pa.float64() if job.task == "regression" else pa.string()
+        return replace(query, types={**query.types, job.label.column: outcome})
 
 
 def open_stores(settings: Settings, clock: Clock) -> Stores:

@@ -39,6 +39,10 @@ class Trained:
     ref: VersionRef
     rows: int
     metrics: dict[str, float]
+    without_outcome: int = 0
+    """Rows that passed the contract and have no label: read for the reference, not trained on."""
+    unreadable_labels: int = 0
+    """Rows of ``labels.sql`` that were left out, as their key cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,8 @@ def train_on(
         **_facts(stores, job, window, labelled, evaluated.scores), "snapshot": snapshot.hash,
         "extracted": rows.extracted, "quarantined": rows.reasons, "recipe_sha256": recipe_of(job),
         "fitted_until": str(window[1] if again else split), "evaluated_until": str(split), "refit": again,
-        "retraining_id": order.retraining_id,
+        "retraining_id": order.retraining_id, "without_outcome": rows.table.num_rows - labelled.num_rows,
+        "unreadable_labels": rows.unreadable_labels,
     }  # fmt: skip
     scores = evaluated.scores
     with tempfile.TemporaryDirectory() as folder:
@@ -108,7 +113,7 @@ def train_on(
         _write_reference(Path(folder), job, fitted, rows)
         progress("register", 0)
         ref = stores.registry.register(job.name, Path(folder), facts, scores)
-    return Trained(ref, labelled.num_rows, scores)
+    return Trained(ref, labelled.num_rows, scores, facts["without_outcome"], rows.unreadable_labels)
 
 
 def recipe_of(job: Job) -> str:

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -14,12 +15,14 @@ from scoring.contract import Contract, require_columns
 from scoring.errors import TrainingDataError
 from scoring.interval import DataInterval, nights_in
 from scoring.job import Job
+from scoring.outcome_values import counted, meanings, outcome_text, require_positive
 from scoring.score import outcome_type
 from scoring.source import Query, stream
 from scoring.stores import Progress, Stores, contracted, silent
 
 LABEL = "nightshift_label"
 NIGHT = "nightshift_night"
+_UNREADABLE = "nightshift_unreadable"
 
 
 @dataclass(frozen=True)
@@ -29,11 +32,26 @@ class Rows:
     table: pa.Table
     extracted: int
     reasons: dict[str, int] = field(default_factory=dict)
+    unreadable_labels: int = 0
+    """Rows of ``labels.sql`` that were left out, as their key cannot be read."""
 
     @property
     def labelled(self) -> pa.Table:
         """Return the rows whose outcome is known."""
         return self.table.filter(pc.is_valid(self.table.column(LABEL)))
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Key and outcome of the rows whose outcome is known, and what else ``labels.sql`` gave."""
+
+    table: pa.Table
+    without_outcome: int
+    """Rows whose outcome is null."""
+    unreadable_keys: int
+    """Rows that were left out, as their key cannot be read or is null."""
+    outcomes: dict[str, int]
+    """Rows by outcome as the source gives it, in binary and multiclass jobs."""
 
 
 def read_rows(stores: Stores, job: Job, window: tuple[date, date], progress: Progress = silent) -> Rows:
@@ -44,9 +62,13 @@ def read_rows(stores: Stores, job: Job, window: tuple[date, date], progress: Pro
     """
     by_night = job.time_column is None or stores.by_night(job, stores.features_query(job))
     spans = _nights_of(window, job) if by_night else [window]
-    parts = [_read(stores, job, span, progress) for span in spans]
+    outcomes: Counter[str] = Counter()
+    parts = [_read(stores, job, span, progress, outcomes) for span in spans]
+    if job.task == "binary":
+        require_positive(outcomes, job, stores.labels_query(job).name)
     reasons = sum((Counter(part.reasons) for part in parts), Counter[str]())
-    return Rows(pa.concat_tables([part.table for part in parts]), sum(part.extracted for part in parts), dict(reasons))
+    extracted, unreadable = (sum(getattr(part, name) for part in parts) for name in ("extracted", "unreadable_labels"))
+    return Rows(pa.concat_tables([part.table for part in parts]), extracted, dict(reasons), unreadable)
 
 
 def labelled_rows(stores: Stores, job: Job, window: tuple[date, date], progress: Progress = silent) -> pa.Table:
@@ -60,7 +82,10 @@ def _nights_of(window: tuple[date, date], job: Job) -> list[tuple[date, date]]:
     return [(night, night + timedelta(days=1)) for night in nights] or [window]
 
 
-def _read(stores: Stores, job: Job, span: tuple[date, date], progress: Progress) -> Rows:
+def _read(
+    stores: Stores, job: Job, span: tuple[date, date], progress: Progress, outcomes: Counter[str]
+) -> Rows:  # fmt: skip
+    """Return the rows of a span of nights; adds their outcomes up."""
     interval = DataInterval.of_nights(*span, job.schedule.timezone)
     accepted = [Contract(job, interval).schema.empty_table()]
     reasons: Counter[str] = Counter()
@@ -73,8 +98,11 @@ def _read(stores: Stores, job: Job, span: tuple[date, date], progress: Progress)
             extracted += found.num_rows
     rows = pa.concat_tables(accepted)
     rows = rows.append_column(NIGHT, _nights(rows, job, span[0]))
-    joined = rows.join(read_labels(stores, job, span), keys=list(job.key), join_type="left outer")
-    return Rows(joined.sort_by([(name, "ascending") for name in job.key]), extracted, dict(reasons))
+    labels = labels_of(stores, job, span)
+    outcomes.update(labels.outcomes)
+    joined = rows.join(labels.table, keys=list(job.key), join_type="left outer")
+    ordered = joined.sort_by([(name, "ascending") for name in job.key])
+    return Rows(ordered, extracted, dict(reasons), labels.unreadable_keys)
 
 
 def _nights(rows: pa.Table, job: Job, first: date) -> pa.ChunkedArray | pa.Array:
@@ -88,28 +116,70 @@ def _nights(rows: pa.Table, job: Job, first: date) -> pa.ChunkedArray | pa.Array
 def read_labels(stores: Stores, job: Job, span: tuple[date, date]) -> pa.Table:
     """Return key and label of every row of the nights in ``span`` (half-open) whose outcome is known.
 
-    Raises ``TrainingDataError`` on duplicate keys and on values that are not of the declared type.
+    Raises ``TrainingDataError`` on duplicate keys and on outcomes that are not of the declared type.
+    """
+    return labels_of(stores, job, span).table
+
+
+def labels_of(stores: Stores, job: Job, span: tuple[date, date], at_most: int | None = None) -> Labels:
+    """Return the labels of the nights in ``span`` (half-open), or a part of them: at least ``at_most`` rows, if there are.
+
+    Keys are read like those of ``features.sql``; a row whose key cannot be read matches none and is left out.
     """
     query = stores.labels_query(job)
-    kind = outcome_type(job)
-    schema = pa.schema([*((name, ARROW_TYPES[key]) for name, key in job.key.items()), (LABEL, kind)])
-    parts = [schema.empty_table()]
+    parts = [_empty_labels(job)]
     for each in _nights_of(span, job) if stores.by_night(job, query) else [span]:
         interval = DataInterval.of_nights(*each, job.schedule.timezone)
-        with stream(stores.source_url(job), query, interval, job.chunk_rows) as batches:
+        with stream(stores.source_url(job), query, interval, min(job.chunk_rows, at_most or job.chunk_rows)) as batches:
             for batch in batches:
                 require_columns(query.name, query.columns, batch.schema.names)
-                columns = [_declared(batch.column(name), schema.field(name).type, query, name) for name in job.key]
-                columns.append(_declared(batch.column(job.label.column), kind, query, job.label.column))
-                parts.append(pa.Table.from_arrays(columns, schema=schema))
-    table = pa.concat_tables(parts)
+                parts.append(_labels(batch, job, query))
+                if at_most is not None and sum(part.num_rows for part in parts) >= at_most:
+                    break
+    return _joined(pa.concat_tables(parts), job, query)
+
+
+def _empty_labels(job: Job) -> pa.Table:
+    kind = pa.string() if job.task == "binary" else outcome_type(job)
+    columns = [(name, ARROW_TYPES[key]) for name, key in job.key.items()]
+    return pa.schema([*columns, (LABEL, kind), (_UNREADABLE, pa.bool_())]).empty_table()
+
+
+def _labels(batch: pa.RecordBatch, job: Job, query: Query) -> pa.Table:
+    """Return key and outcome of each row, and whether its key cannot be read."""
+    columns, unreadable = [], np.zeros(batch.num_rows, dtype=bool)
+    for name, key in job.key.items():
+        values, bad = read_as(batch.column(name), ARROW_TYPES[key], name, query.timezone)
+        columns.append(values)
+        unreadable |= pc.or_(bad, pc.is_null(values)).to_numpy(zero_copy_only=False)
+    outcome = batch.column(job.label.column)
+    if job.task == "binary":
+        columns.append(outcome_text(outcome, job, query.name))
+    else:
+        columns.append(_declared(outcome, outcome_type(job), query, job.label.column))
+    return pa.Table.from_arrays([*columns, pa.array(unreadable)], schema=_empty_labels(job).schema)
+
+
+def _joined(rows: pa.Table, job: Job, query: Query) -> Labels:
+    """Return all labels together, binary outcomes as bools; raises ``TrainingDataError`` if a key comes twice."""
+    table = rows.filter(pc.invert(rows.column(_UNREADABLE))).drop_columns([_UNREADABLE])
     unique = table.group_by(list(job.key)).aggregate([]).num_rows
     if unique != table.num_rows:
         raise TrainingDataError(
             query.name, found=f"{table.num_rows - unique} rows with a key that is there already", expected="unique keys"
         )
-    known = pc.is_finite(table.column(LABEL)) if job.task == "regression" else pc.is_valid(table.column(LABEL))
-    return table.filter(known)
+    outcomes: dict[str, int] = {}
+    outcome = table.column(LABEL)
+    known = pc.is_finite(outcome) if job.task == "regression" else pc.is_valid(outcome)
+    if job.task == "binary":
+        outcomes = counted(outcome)
+        truth = [value for value, positive in meanings(outcomes, job, query.name).items() if positive]
+        positive = pc.is_in(outcome, value_set=pa.array(truth, pa.string()))
+        table = table.set_column(len(job.key), LABEL, positive)
+    elif job.task == "multiclass":
+        outcomes = counted(outcome)
+    labelled = table.filter(known)
+    return Labels(labelled, table.num_rows - labelled.num_rows, rows.num_rows - table.num_rows, outcomes)
 
 
 def _declared(column: pa.Array, kind: pa.DataType, query: Query, name: str) -> pa.Array:
