@@ -47,7 +47,8 @@ class NightshiftError(Exception):
         )
         message = f"{what}: {facts}" if facts else what
         if next_step:
-            message = f"{message.rstrip('.')}. Next: {next_step.rstrip('.')}."
+            end = "" if message.endswith("?") else "."
+            message = f"{message.rstrip('.')}{end} Next: {next_step.rstrip('.')}."
         super().__init__(message)
 
 

@@ -123,10 +123,14 @@ def diff_runs(stores: Stores, job: Job, first: ledger.Run, second: ledger.Run) -
     """
     for run in (first, second):
         ledger.require_files(run)
+    keys = [f"key {place}" for place in range(len(job.key))]  # so that no column's name can be another's
     one, two = (_predictions(stores, job, run) for run in (first, second))
-    joined = one.join(two, keys=list(job.key), join_type="full outer", right_suffix="_second")
+    values = one.column_names[len(keys) :]
+    joined = one.rename_columns([*keys, *values]).join(
+        two.rename_columns([*keys, *map(_second, values)]), keys=keys, join_type="full outer"
+    )
     known = joined.column("prediction")
-    other = joined.column("prediction_second")
+    other = joined.column(_second("prediction"))
     both = joined.filter(pc.and_(pc.is_valid(known), pc.is_valid(other)))
     gaps = _gaps(both, job)
     return Difference(
@@ -144,13 +148,18 @@ def diff_runs(stores: Stores, job: Job, first: ledger.Run, second: ledger.Run) -
 
 def _decisions(both: pa.Table) -> int:
     """Return how many rows have another predicted class."""
-    return int(pc.sum(pc.not_equal(both.column("prediction"), both.column("prediction_second"))).as_py() or 0)
+    return int(pc.sum(pc.not_equal(both.column("prediction"), both.column(_second("prediction")))).as_py() or 0)
+
+
+def _second(name: str) -> str:
+    """Return what a column is called when it is of the second run; no column of the first can be called so."""
+    return f"{name} of the second run"
 
 
 def _gaps(both: pa.Table, job: Job) -> np.ndarray:
     """Return the largest absolute difference of each row's predicted numbers, shape (rows,)."""
     names = job.probability_columns or ["prediction"]
-    pairs = [(both.column(name).to_numpy(), both.column(f"{name}_second").to_numpy()) for name in names]
+    pairs = [(both.column(name).to_numpy(), both.column(_second(name)).to_numpy()) for name in names]
     gaps: np.ndarray = np.max([np.abs(one - two) for one, two in pairs], axis=0)
     return gaps
 

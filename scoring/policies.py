@@ -61,7 +61,7 @@ class Monitor(Strict):
     @classmethod
     def _some_of_more(cls, value: tuple[int, int]) -> tuple[int, int]:
         if not 1 <= value[0] <= value[1] <= 30:
-            raise ValueError("persistence is [k, n]: k of the last n nights, 1 <= k <= n <= 30")
+            raise ValueError("expected [k, n]: k of the last n nights, 1 <= k <= n <= 30")
         return value
 
 

@@ -16,6 +16,7 @@ from pydantic_settings.exceptions import SettingsError as UnreadableError
 from scoring import __version__
 from scoring.errors import SettingsError
 from scoring.policies import Retention
+from scoring.validation import problems
 
 HOME = Path(__file__).resolve().parent.parent
 QUIET = {
@@ -109,14 +110,22 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        first = error.errors(include_input=False)[0]
-        name = "NIGHTSHIFT_" + "__".join(str(part) for part in first["loc"]).upper()
-        raise SettingsError(
-            f"environment variable {name}", found=first["msg"], next_step="see README, Settings"
-        ) from None
+        raise SettingsError(_explained(error), next_step="see README, Settings") from None
     except UnreadableError as error:
         name = "NIGHTSHIFT_" + "".join(re.findall(r'field "(\w+)"', str(error))).upper()
-        raise SettingsError(f"environment variable {name}", found="no JSON", next_step="see README, Settings") from None
+        raise SettingsError(
+            f"environment variable {name}", found="no JSON", expected=f"{name}__<NAME>, one variable a value",
+            next_step="see README, Settings",
+        ) from None  # fmt: skip
+
+
+def _explained(error: ValidationError) -> str:
+    """Return a line for every variable that does not fit, without its value, which can be a secret in the wrong place."""
+    lines = [
+        f"environment variable NIGHTSHIFT_{path.replace('.', '__').upper()}: {sentence}"
+        for path, sentence in problems(error, Settings, shown=False)
+    ]
+    return lines[0] if len(lines) == 1 else f"{len(lines)} environment variables\n  - " + "\n  - ".join(lines)
 
 
 def quiet_telemetry() -> None:

@@ -46,10 +46,10 @@ def _replace(
     schema: pa.Schema,
 ) -> None:  # fmt: skip
     """Put the batches, stamped with the constants, in place of the rows that have these constants."""
-    order = [column.name for column in table.columns]
+    order, names = [column.key for column in table.columns], [column.name for column in table.columns]
     reader = pa.RecordBatchReader.from_batches(
-        stamped(pa.RecordBatch.from_pylist([], schema), constants, order).schema,
-        (stamped(batch, constants, order) for batch in batches),
+        stamped(pa.RecordBatch.from_pylist([], schema), constants, order).rename_columns(names).schema,
+        (stamped(batch, constants, order).rename_columns(names) for batch in batches),
     )
     with translated(), closing(adbc_driver_postgresql.dbapi.connect(libpq_url(warehouse.url))) as connection:
         with connection.cursor() as cursor:

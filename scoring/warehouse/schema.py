@@ -89,8 +89,8 @@ def _check_columns(connection: sa.Connection, table: sa.Table, job: Job) -> None
     if found != expected:
         raise Permanent(
             f"warehouse table {table.name}",
-            found=str(found),
-            expected=str(expected),
+            found=", ".join(found),
+            expected=", ".join(expected),
             next_step=f"keys and task of a job never change; copy {job.name} to a new job name",
         )
 
@@ -101,6 +101,9 @@ def _create_views(connection: sa.Connection, job: Job) -> None:
         f"{job.name}_predictions_as_of": (as_of_view(job), "Every publication, with the time it was visible"),
     }
     for name, (select, sentence) in views.items():
+        if sa.inspect(connection).has_table(name):
+            next_step = f"give job {job.name} another name"
+            raise Permanent(f"warehouse view {name}", found="a table or view of this name", next_step=next_step)
         connection.execute(sa.schema.CreateView(select, name))
         connection.execute(_filled("grant_view", view=name))
         connection.execute(_filled("comment_view", view=name, sentence=sentence))

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
 from scoring.job import Job
+from scoring.names import plain
 
 RUNS = sa.table(
     "scoring_runs",
@@ -80,13 +81,21 @@ def shadow(job: Job) -> sa.Table:
 
 
 def _identity(job: Job) -> list[sa.Column[Any]]:
+    """Return the columns that say which row of which run it is; a key has a plain name there, and its own in ``.key``."""
     return [
-        *(sa.Column(key, _KEY_TYPES[kind], nullable=False, comment="Key") for key, kind in job.key.items()),
+        *(
+            sa.Column(plain(key), _KEY_TYPES[kind], key=key, nullable=False, comment=_meaning(key))
+            for key, kind in job.key.items()
+        ),
         sa.Column("night", sa.Date, nullable=False, comment="Calendar day in the job's timezone that was scored"),
         sa.Column(
             "run_number", sa.BigInteger, nullable=False, comment="Run of the ledger (scoring_runs) that loaded the row"
         ),
     ]
+
+
+def _meaning(key: str) -> str:
+    return "Key" if plain(key) == key else f"Key, {key} in the source"
 
 
 def _predicted(job: Job) -> list[sa.Column[Any]]:
