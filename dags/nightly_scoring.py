@@ -33,14 +33,13 @@ from airflow.sdk import DAG, TriggerRule, task
 
 from drift import airflow_adapter as monitoring
 from scoring import airflow_adapter as adapter
-from scoring.errors import JobFileError
 from scoring.job import Job, load_jobs
 from scoring.settings import load_settings
 
 
 def nightly_dag(job: Job) -> DAG:
     """Return the DAG of one job."""
-    with DAG(f"{job.name}_nightly", doc_md=__doc__, **adapter.dag_arguments(job)) as dag:
+    with DAG(f"{job.name}_nightly", doc_md=__doc__, auto_register=False, **adapter.dag_arguments(job)) as dag:
 
         @task
         def extract() -> list[dict[str, int]]:
@@ -86,22 +85,19 @@ def nightly_dag(job: Job) -> DAG:
     return dag
 
 
-def broken_dag(name: str, error: JobFileError) -> DAG:
+def broken_dag(name: str, error: Exception) -> DAG:
     """Return a DAG that fails with the job file's error, so that the other jobs keep running."""
-    with DAG(
-        f"{name}_nightly", doc_md=f"`jobs/{name}.yaml` is not valid: {error}", tags=["nightshift", "invalid"]
-    ) as dag:
-
-        @task(task_id="invalid_job_file", retries=0)
-        def fail(message: str) -> None:
-            raise JobFileError(message)
-
-        fail(str(error))
+    with DAG(f"{adapter.dag_name(name)}_nightly", **adapter.invalid_arguments(name, error)) as dag:
+        task(task_id="invalid_job_file", retries=0)(adapter.refuse)(str(error))
     return dag
 
 
 jobs, broken = load_jobs(load_settings().jobs_dir)
+problems: dict[str, Exception] = {**broken}
 for each in jobs:
-    globals()[f"{each.name}_nightly"] = nightly_dag(each)
-for name, problem in broken.items():
+    try:
+        globals()[f"{each.name}_nightly"] = nightly_dag(each)
+    except Exception as error:  # noqa: BLE001 - raised again by the only task of the DAG that stands in for the job's
+        problems[each.name] = error
+for name, problem in problems.items():
     globals()[f"{name}_nightly"] = broken_dag(name, problem)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
@@ -13,7 +15,7 @@ from airflow.sdk import BaseNotifier, CronPartitionTimetable, Param, get_current
 from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryRule
 from airflow.sdk.exceptions import AirflowSkipException
 
-from scoring.errors import AlertNotSent, EmptyNight, NightError, NightHeld, Permanent, Retryable
+from scoring.errors import AlertNotSent, EmptyNight, JobFileError, NightError, NightHeld, Permanent, Retryable
 from scoring.interval import DataInterval, parse_night
 from scoring.job import Job
 from scoring.settings import load_settings
@@ -49,6 +51,26 @@ def task_arguments(job: Job) -> dict[str, Any]:
         "retry_policy": retry_policy(),
         "execution_timeout": timedelta(minutes=job.limits.task_timeout_minutes),
     }
+
+
+def invalid_arguments(name: str, error: Exception) -> dict[str, Any]:
+    """Return what the DAG that stands in for a job with a mistake is made with: it says what is wrong."""
+    return {"doc_md": f"`jobs/{name}.yaml` is not valid: {error}", "tags": ["nightshift", "invalid"]}
+
+
+def refuse(message: str) -> None:
+    """Raise ``JobFileError``: the only task of the DAG of a job with a mistake."""
+    raise JobFileError(message)
+
+
+def dag_name(name: str) -> str:
+    """Return the name of a job's file as a DAG's id may hold it; one that is changed gets the hash of what it was.
+
+    >>> dag_name("churn"), dag_name("My Job")
+    ('churn', 'My_Job_a827bd')
+    """
+    allowed = re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:200]
+    return name if allowed == name else f"{allowed}_{hashlib.sha256(name.encode()).hexdigest()[:6]}"
 
 
 def retry_policy() -> ExceptionRetryPolicy:

@@ -114,5 +114,10 @@ def run(app: Callable[[], None]) -> None:
     try:
         app()
     except NightshiftError as error:
-        ERR.print(f"{type(error).__name__}: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        failure(error)
         sys.exit(1)
+
+
+def failure(error: NightshiftError) -> None:
+    """Print a known failure: its name and its message."""
+    ERR.print(f"{type(error).__name__}: {error}", style="red", markup=False, highlight=False, soft_wrap=True)

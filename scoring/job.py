@@ -269,7 +269,7 @@ def _validated(content: dict[str, Any], name: str) -> Job:
         found = sentences(error, Job)
     if len(found) == 1:
         raise JobFileError(f"{name}: {found[0]}")
-    raise JobFileError(f"{name}: {len(found)} problems\n  - " + "\n  - ".join(found))
+    raise JobFileError(f"{name}: found {len(found)} problems\n  - " + "\n  - ".join(found))
 
 
 def load_jobs(folder: Path) -> tuple[list[Job], dict[str, JobFileError]]:

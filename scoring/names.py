@@ -14,7 +14,8 @@ COLUMN_LETTERS = 128
 """The longest name of a column that any of the databases that are read can have."""
 JOB_PATTERN = rf"^[a-z][a-z0-9_]{{0,{JOB_LETTERS - 1}}}$"
 SOURCE_PATTERN = r"^[a-z][a-z0-9_]{0,39}$"
-COLUMN_PATTERN = rf"^[^\x00-\x1f\x7f-\x9f]{{1,{COLUMN_LETTERS}}}$"
+COLUMN_PATTERN = rf"^[^.\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]{{0,{COLUMN_LETTERS - 1}}}$"
+"""Any name but one that begins with a dot, which Arrow reads as a path when tables are joined."""
 RESERVED = frozenset(
     {
         "night", "run_id", "run_number", "prediction", "probability", "model_version", "scored_at",  # predictions
@@ -69,8 +70,8 @@ def refuse_columns(keys: Collection[str], features: Collection[str], probabiliti
 
 def _refuse_key(name: str) -> None:
     column = plain(name)
-    if not column or name.startswith("."):
-        raise ValueError(f"key: found {name!r}, expected a letter or digit in it, and no dot in front")
+    if not column:
+        raise ValueError(f"key: found {name!r}, expected a letter or digit in it")
     if column in SYSTEM_COLUMNS:
         raise ValueError(f"key: found {name!r}, which every table of PostgreSQL has already, {_advice(name)}")
     if len(column.encode()) > IDENTIFIER_BYTES:

@@ -14,23 +14,38 @@ from scoring.names import COLUMN_LETTERS, COLUMN_PATTERN, JOB_LETTERS, JOB_PATTE
 
 CRON_PATTERN = r"^[0-5]?\d ([01]?\d|2[0-3]) \* \* \*$"
 FACTORY_PATTERN = r"^[a-zA-Z_][\w.]*:[a-zA-Z_]\w*$"
+
+
+def _cron_field(value: str) -> str:
+    """Return the pattern of one field: values, ranges and steps with commas between them."""
+    part = rf"(\*|({value})(-({value}))?)(/\d+)?"
+    return rf"{part}(,{part})*"
+
+
+_MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
+_CRON_FIELDS = (
+    r"[0-5]?\d", r"[01]?\d|2[0-3]", r"0?[1-9]|[12]\d|3[01]|l", rf"0?[1-9]|1[0-2]|{_MONTHS}",
+    r"0?[0-7](#[1-5])?|sun|mon|tue|wed|thu|fri|sat",
+)  # fmt: skip
+SCHEDULE_PATTERN = rf"^(?i){' '.join(map(_cron_field, _CRON_FIELDS))}$"
 _LETTERS = "lower-case letters, digits and _, a letter first"
 _PATTERNS = {
     CRON_PATTERN: "minute and hour once a day, such as '30 2 * * *'",
+    SCHEDULE_PATTERN: "minute, hour, day, month and weekday, such as '0 3 * * 1'",
     FACTORY_PATTERN: "module:function that returns an unfitted pipeline, such as jobs.churn:build_pipeline",
     JOB_PATTERN: f"{_LETTERS}, at most {JOB_LETTERS}, for PostgreSQL has 63 for <job>_predictions_history_2013_04",
     SOURCE_PATTERN: f"{_LETTERS}, at most 40",
-    COLUMN_PATTERN: f"the name of a column, 1 to {COLUMN_LETTERS} printable characters",
+    COLUMN_PATTERN: f"the name of a column, 1 to {COLUMN_LETTERS} printable characters, no dot in front",
 }
 """What the text of a pattern is, in words."""
 _REQUIRED = {
     "name": "the file's name without .yaml", "description": "what is predicted, in one sentence",
-    "owner": "a team or person", "schedule": "timezone and first_night", "timezone": "such as America/New_York",
+    "owner": "a team or person", "schedule": "timezone and first_night", "timezone": "one such as America/New_York",
     "first_night": "a day such as 2024-01-31", "source": "the name of a source database",
     "key": "key columns with their types, such as id: int", "features": "columns, such as age: {type: int}",
     "type": "float, int, bool, category or datetime", "task": "binary, multiclass or regression",
     "label": "the outcome, such as column: late", "column": "the column of labels.sql that holds the outcome",
-    "pipeline": "such as jobs.churn:build_pipeline",
+    "pipeline": "a function that makes it, such as jobs.churn:build_pipeline",
 }  # fmt: skip
 """What must be there, by the last part of its path."""
 _DAY = "a day such as 2024-01-31"

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.compose import make_column_transformer
+from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -75,3 +75,12 @@ def build_memory() -> Pipeline:
 def build_constant() -> Any:
     """Return what is no pipeline."""
     return 7
+
+
+def build_of_any_names() -> Pipeline:
+    """Return a classifier that takes every number and every category, whatever they are called."""
+    numbers, kinds = make_column_selector(dtype_include=np.number), make_column_selector(dtype_include=object)
+    columns = make_column_transformer(
+        (SimpleImputer(), numbers), (OneHotEncoder(handle_unknown="ignore", max_categories=3), kinds)
+    )
+    return make_pipeline(columns, LogisticRegression(max_iter=1000))

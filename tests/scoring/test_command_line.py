@@ -24,8 +24,9 @@ from scoring import __main__ as module
 from scoring import command_line
 from scoring.settings import HOME, Settings, child_environment, load_settings
 from scoring.warehouse import ledger
+from scoring.warehouse.schema import ensure_job
 from tests.conftest import Toy, new_database
-from tests.toy import FIRST, NIGHT, ROWS, UNTIL, execute
+from tests.toy import FIRST, NIGHT, ROWS, UNTIL, execute, write_job
 
 SECRET = "s3cr3t-pa55"
 COMMANDS = (
@@ -178,8 +179,21 @@ def test_check_names_a_broken_file_after_the_good_ones(untrained: Toy, shell: Sh
     said = shell("check")
     assert said.code == 1
     assert f"{untrained.job.name}: job file" in said.out
-    assert "broken.yaml" in said.err and "half.yaml" in said.err and "task: expected: Input should be" in said.err
-    assert "found 'guess'" in said.err
+    assert "broken.yaml" in said.err and "half.yaml: found" in said.err
+    assert "task: found 'guess', expected 'binary', 'multiclass' or 'regression'" in said.err
+
+
+@pytest.mark.parametrize("command", ["migrate", "check"])
+def test_a_bad_job_is_named_and_does_not_stop_the_next(untrained: Toy, shell: Shell, command: str) -> None:
+    """A job whose table is there with another key, and whose SQL is not; its name comes first."""
+    ensure_job(untrained.stores.warehouse, write_job(untrained.folder, "first"))
+    write_job(untrained.folder, "first", key={"id": "string"}, time_column=None)
+    (untrained.folder / "sql" / "first" / "features.sql").unlink()
+    said = shell(command)
+    assert said.code == 1
+    assert untrained.job.name in said.out
+    assert "first" in said.err
+    assert "first" not in said.out
 
 
 def test_check_refuses_a_job_that_is_not_there(untrained: Toy, shell: Shell) -> None:

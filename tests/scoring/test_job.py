@@ -143,7 +143,7 @@ def test_demo_pipelines_are_made_anew_and_unfitted(name):
         ("pipeline", "jobs/churn.py", ["pipeline: found 'jobs/churn.py', expected module:function"]),
         # limits that make no sense
         ("features.age", {"type": "int", "min": 9, "max": 1}, ["features.age: found min 9 above max 1, expected"]),
-        ("features.region", {"type": "category", "min": 1}, ["features.region: found min or max with type category, expected type float"]),
+        ("features.region", {"type": "category", "min": 1}, ["found min or max with type category, expected type float"]),
         ("features.flag", {"type": "bool", "max": 1}, ["features.flag: found min or max with type bool, expected type float"]),
         ("features.age", {"type": "int", "allowed": ["1"]}, ["found allowed or unknown with type int, expected type"]),
         ("features.age", {"type": "int", "unknown": "quarantine"}, ["found allowed or unknown with type int, expected type"]),
