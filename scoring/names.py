@@ -100,9 +100,9 @@ def _alike(names: Iterable[str], rule: Callable[[str], str]) -> Iterator[tuple[s
     """Yield the pairs of names that a rule makes one."""
     first: dict[str, str] = {}
     for name in names:
-        earlier = first.setdefault(rule(name), name)
-        if earlier is not name:
-            yield earlier, name
+        if rule(name) in first:
+            yield first[rule(name)], name
+        first.setdefault(rule(name), name)
 
 
 def _advice(name: str) -> str:

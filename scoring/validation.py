@@ -29,7 +29,7 @@ _CRON_FIELDS = (
 )  # fmt: skip
 SCHEDULE_PATTERN = rf"^(?i){' '.join(map(_cron_field, _CRON_FIELDS))}$"
 _LETTERS = "lower-case letters, digits and _, a letter first"
-_PATTERNS = {
+PATTERNS = {
     CRON_PATTERN: "minute and hour once a day, such as '30 2 * * *'",
     SCHEDULE_PATTERN: "minute, hour, day, month and weekday, such as '0 3 * * 1'",
     FACTORY_PATTERN: "module:function that returns an unfitted pipeline, such as jobs.churn:build_pipeline",
@@ -105,7 +105,7 @@ def _sentence(path: Sequence[str], item: Mapping[str, Any], model: type[BaseMode
         said = str(context["error"])
         return f"{found}, {said}" if said.startswith("expected ") else said
     if kind == "string_pattern_mismatch":
-        return f"{found}, expected {_PATTERNS.get(context['pattern'], 'text like ' + context['pattern'])}"
+        return f"{found}, expected {PATTERNS.get(context['pattern'], 'text like ' + context['pattern'])}"
     expected = _KINDS[kind].format(**context) if kind in _KINDS else item["msg"].removeprefix("Input should be ")
     return f"{found}, expected {expected}{_quotes(item) if shown and kind == 'string_type' else ''}"
 

