@@ -68,6 +68,15 @@ def refuse_columns(keys: Collection[str], features: Collection[str], probabiliti
         )
 
 
+def select_advice(missing: Sequence[str], present: Sequence[str]) -> str:
+    """Return what to do about missing columns; one that is there but for upper case was not in quotes."""
+    lower = {name.lower() for name in present}
+    folded = next((name for name in missing if name.lower() in lower), None)
+    if folded is None:
+        return "select the missing columns, or take them out of the job file"
+    return f'write "{folded}" in double quotes in the SQL: without them PostgreSQL makes a name lower case'
+
+
 def _refuse_key(name: str) -> None:
     column = plain(name)
     if not column:
@@ -106,4 +115,5 @@ def _alike(names: Iterable[str], rule: Callable[[str], str]) -> Iterator[tuple[s
 
 
 def _advice(name: str) -> str:
-    return f"expected others: `select … as other_name` in the SQL gives {name!r} one"
+    column = name if re.fullmatch(r"[a-z_][a-z0-9_]*", name) else f'"{name}"'
+    return f"expected another: `select {column} as other_name` in the SQL"

@@ -12,13 +12,14 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring.errors import JobFileError, Permanent
+from scoring.checking import check_job
+from scoring.errors import ContractError, JobFileError, Permanent
 from scoring.job import Job, find_job, load_job, load_jobs
 from scoring.names import IDENTIFIER_BYTES, JOB_LETTERS, RESERVED, SYSTEM_COLUMNS, plain
 from scoring.stores import Stores
 from scoring.warehouse.schema import ensure_job, ensure_month
 from scoring.warehouse.tables import history, shadow
-from tests.toy import write_job
+from tests.toy import create_source, write_job
 
 LONGEST = "j" * JOB_LETTERS
 
@@ -229,3 +230,11 @@ def test_keys_of_one_job_are_all_in_its_tables(folder: Path) -> None:
     job: Job = write_job(folder, "toy", key={"at": "datetime", "Customer ID": "int", "größe": "string"})
     assert {"at", "customer_id", "größe"} <= {column.name for column in history(job).columns}
     assert {"at", "customer_id", "größe"} <= {column.name for column in shadow(job).columns}
+
+
+def test_a_column_that_the_database_gave_in_lower_case_is_to_be_quoted(stores: Stores, folder: Path) -> None:
+    """PostgreSQL makes an unquoted name lower case."""
+    create_source(stores.settings.sources["toy"].get_secret_value())
+    job = write_job(folder, "toy", features={"X": {"type": "float"}, "kind": {"type": "category"}})
+    with pytest.raises(ContractError, match=r'missing columns .*Next: write "X" in double quotes in the SQL'):
+        check_job(stores, job)
