@@ -165,6 +165,7 @@ def _unpublished(stores: Stores, job: Job) -> list[date]:
 def _score(airflow: LocalAirflow, job: Job, nights: list[date], told: Callable[[str], None]) -> None:
     dag_id = f"{job.name}_nightly"
     airflow.unpause(dag_id)
+    backfills.wait_until_closed(airflow, dag_id, told)
     before = {run["dag_run_id"] for run in airflow.runs(dag_id)}
     airflow.backfill(dag_id, nights[0], nights[-1], reprocess_behavior="completed" if before else "none")
     runs = airflow.wait(dag_id, lambda done: told(f"{dag_id}: {done - len(before)} of {len(nights)} nights scored"))

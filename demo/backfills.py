@@ -81,9 +81,9 @@ def _backfill(settings: Settings, dag_id: str, arguments: list[str]) -> int:
         dry = "--dry-run" in arguments
         if not dry:
             _require_unpaused(airflow, dag_id)
-            _wait_until_closed(airflow, dag_id, told)
+            wait_until_closed(airflow, dag_id, told)
         told(f"creating the backfill of {dag_id}")
-        _create(settings, int(airflow.url.rpartition(":")[2]), arguments)
+        _create(airflow, arguments)
         if dry:
             return 0
         if stays:
@@ -113,7 +113,7 @@ def _require_unpaused(airflow: LocalAirflow, dag_id: str) -> None:
         )  # fmt: skip
 
 
-def _wait_until_closed(airflow: LocalAirflow, dag_id: str, told: Callable[[str], None]) -> None:
+def wait_until_closed(airflow: LocalAirflow, dag_id: str, told: Callable[[str], None]) -> None:
     """Wait until Airflow has closed a backfill whose runs have all ended; one that still works is Airflow's to refuse."""
     deadline = time.monotonic() + CLOSING_SECONDS
     while (last := _newest(airflow, dag_id)) and not last["completed_at"] and time.monotonic() < deadline:
@@ -123,15 +123,19 @@ def _wait_until_closed(airflow: LocalAirflow, dag_id: str, told: Callable[[str],
         time.sleep(1)
 
 
-def _create(settings: Settings, port: int, arguments: list[str]) -> None:
-    done = _run(environment(settings, port), arguments, stderr=subprocess.PIPE)
+def _create(airflow: LocalAirflow, arguments: list[str]) -> None:
+    port = int(airflow.url.rpartition(":")[2])
+    done = _run(environment(airflow.settings, port), arguments, stderr=subprocess.PIPE)
     if done.returncode == 0:
         return
     if "Traceback" not in done.stderr:
         sys.stderr.write(done.stderr)
         raise NightshiftError("airflow backfill create", found=f"exit code {done.returncode}")
-    reason = done.stderr.strip().splitlines()[-1].partition(": ")[2] or done.stderr.strip().splitlines()[-1]
-    raise NightshiftError("airflow backfill create", found=reason)
+    last = done.stderr.strip().splitlines()[-1]
+    raise NightshiftError(
+        "airflow backfill create", found=last.partition(": ")[2] or last,
+        next_step="correct the command, or look at the DAG's backfills in the UI (`make up`)",
+    )  # fmt: skip
 
 
 def _newest(airflow: LocalAirflow, dag_id: str) -> dict[str, Any]:

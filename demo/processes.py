@@ -18,6 +18,8 @@ from scoring.errors import NightshiftError
 
 COMPONENT_SECONDS = 15
 """Airflow's scheduler may hang after busy runs: what has not ended after this many seconds is killed."""
+CLOCK_SECONDS = 5
+"""How far apart the start of one process may seem, read at two times: the clock may have been set in between."""
 UP = "make up"
 """The command that runs Airflow for others to use, until it is stopped."""
 OWNER_SECONDS = 45
@@ -41,7 +43,8 @@ class Process:
         """Return whether this very process still runs."""
         try:
             process = psutil.Process(self.pid)
-            return process.create_time() == self.started and process.status() != psutil.STATUS_ZOMBIE
+            same = abs(process.create_time() - self.started) < CLOCK_SECONDS
+            return same and process.status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return False
 
@@ -77,7 +80,7 @@ def claimed(home: Path, command: str) -> Iterator[None]:
     with _locked(home):
         held = current(home)
         me = Process.of(os.getpid())
-        if held is not None and held.owner != me:
+        if held is not None and held.owner.pid != me.pid:
             raise _held(held)
         if held is None:
             _write(home, Record(command, me))
