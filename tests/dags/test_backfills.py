@@ -47,7 +47,9 @@ def test_backfill_ends_although_more_runs_wait_than_airflow_looks_at_by_default(
 
 
 def test_backfill_of_a_paused_dag_is_refused_with_the_command_that_unpauses_it(airflow: AirflowUnderTest) -> None:
-    with pytest.raises(NightshiftError, match="air_broken_nightly: found it is paused.*dags unpause air_broken_nightly"):
+    with pytest.raises(
+        NightshiftError, match=r"air_broken_nightly: found it is paused.*dags unpause air_broken_nightly"
+    ):
         create(airflow, dag_id="air_broken_nightly")
 
 

@@ -106,7 +106,7 @@ def test_stop_ends_the_command_and_waits(tmp_path, owner):
 
 def test_components_of_a_killed_command_are_in_the_way_until_stop_ends_them(tmp_path, sleeper):
     left_behind(tmp_path, Process.of(sleeper.pid))
-    with pytest.raises(NightshiftError, match="processes that a killed `make up` left behind.*`make stop` ends them"):
+    with pytest.raises(NightshiftError, match=r"processes that a killed `make up` left behind.*`make stop` ends them"):
         processes.claimed(tmp_path, "make demo").__enter__()
     assert processes.stop(tmp_path) == processes.UP
     assert sleeper.wait(5) == -signal.SIGTERM
