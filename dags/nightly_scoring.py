@@ -18,6 +18,8 @@ attempt, and the views switch to it in one step. In a backfill nothing alarms an
 | `shadow` red | a version in the shadow failed; the publication stands | read the message; `python -m drift shadows <job>` |
 | `review` took the crown back | the champion did worse than its predecessor, with evidence | read it on the job's page |
 | `retrain` ran | the governor decided so; its reason is on the page | see `<job>_retraining` |
+| `retrain` red, *DagIsPaused* | `<job>_retraining` is paused, as every new DAG is | unpause it, clear `retrain` |
+| nothing runs | the DAG is paused, as every new DAG is | train the job, then unpause its two DAGs |
 | a night is missing | it was never run | Trigger → Backfill, from and to that night |
 | a night is wrong | its source was corrected later | Backfill with *All Runs* |
 

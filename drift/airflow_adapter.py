@@ -78,7 +78,7 @@ def decide(job: Job, run_id: str) -> bool:
 
 
 def trigger_arguments(job: Job) -> dict[str, Any]:
-    """Return what triggers the retraining DAG: one run per decision, however often the task runs."""
+    """Return what triggers the retraining DAG: one run per decision, however often the task runs; red if it is paused."""
     pulled = {
         name: f"{{{{ ti.xcom_pull(task_ids='decide', key='{name}') }}}}" for name in ("decision_id", "night", "reason")
     }
@@ -88,6 +88,7 @@ def trigger_arguments(job: Job) -> dict[str, Any]:
         "conf": pulled,
         "logical_date": None,
         "skip_when_already_exists": True,
+        "fail_when_dag_is_paused": True,  # else the retraining waits unseen until somebody unpauses it
     }
 
 

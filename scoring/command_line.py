@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scoring.job import Job, find_job
-from scoring.settings import load_settings
-from scoring.stores import Stores, open_stores
+if TYPE_CHECKING:
+    from scoring.job import Job
+    from scoring.stores import Stores
 
 JobName = Annotated[str, typer.Argument(metavar="JOB", help="A job of the jobs/ folder.")]
 Night = Annotated[str, typer.Argument(metavar="NIGHT", help="A calendar day in the job's timezone, YYYY-MM-DD.")]
@@ -19,6 +19,10 @@ Reason = Annotated[str, typer.Option(help="Why; it is recorded.")]
 
 def open_job(name: str) -> tuple[Stores, Job]:
     """Return the stores and the job ``name``; raises ``JobFileError`` when there is no such job."""
+    from scoring.job import find_job
+    from scoring.settings import load_settings
+    from scoring.stores import open_stores
+
     settings = load_settings()
     job = find_job(settings.jobs_dir, name)
     return open_stores(settings, now), job
@@ -26,6 +30,9 @@ def open_job(name: str) -> tuple[Stores, Job]:
 
 def open_installation() -> Stores:
     """Return the stores that the settings name, for a command that is not about one job."""
+    from scoring.settings import load_settings
+    from scoring.stores import open_stores
+
     return open_stores(load_settings(), now)
 
 

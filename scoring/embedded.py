@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import subprocess
 import tempfile
@@ -38,6 +39,15 @@ def socket_folder(folder: Path) -> str:
     if folder not in _started:
         _started[folder] = _start(folder)
     return _started[folder]
+
+
+def runs(folder: Path) -> bool:
+    """Return whether the cluster in ``folder`` runs: its server's process is there."""
+    try:
+        os.kill(int((folder / "postmaster.pid").read_text(encoding="utf-8").split("\n", 1)[0]), 0)
+    except (FileNotFoundError, ValueError, ProcessLookupError):
+        return False
+    return True
 
 
 def stop(folder: Path) -> bool:
