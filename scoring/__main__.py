@@ -8,7 +8,7 @@ import typer
 
 from scoring import console, model_commands, upkeep_commands
 from scoring.command_line import JobName, Night, RunId, now, open_installation, open_job
-from scoring.errors import EmptyNight, RunMissing
+from scoring.errors import EmptyNight, NoSuchNight, RunMissing
 from scoring.interval import DataInterval, parse_night
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -29,8 +29,8 @@ def run(
     try:
         with console.progress(f"{name} {night}") as told:
             done = run_night(stores, job, request, told)
-    except EmptyNight as error:
-        if job.on_empty == "fail":
+    except (EmptyNight, NoSuchNight) as error:
+        if isinstance(error, EmptyNight) and job.on_empty == "fail":
             raise
         console.OUT.print(f"skipped: {error}", markup=False)
         return

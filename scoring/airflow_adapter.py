@@ -15,7 +15,16 @@ from airflow.sdk import BaseNotifier, CronPartitionTimetable, Param, get_current
 from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryRule
 from airflow.sdk.exceptions import AirflowSkipException
 
-from scoring.errors import AlertNotSent, EmptyNight, JobFileError, NightError, NightHeld, Permanent, Retryable
+from scoring.errors import (
+    AlertNotSent,
+    EmptyNight,
+    JobFileError,
+    NightError,
+    NightHeld,
+    NoSuchNight,
+    Permanent,
+    Retryable,
+)
 from scoring.interval import DataInterval, parse_night
 from scoring.job import Job
 from scoring.settings import load_settings
@@ -170,6 +179,8 @@ def extract(job: Job) -> list[dict[str, int]]:
         if job.on_empty == "skip":
             raise AirflowSkipException(str(error)) from error
         raise
+    except NoSuchNight as error:
+        raise AirflowSkipException(str(error)) from None
     for key, value in asdict(done).items():
         context["ti"].xcom_push(key=key, value=value)
     return chunk_groups(done.chunks)

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import apprise
 
 from scoring.errors import AlertNotSent
+from scoring.interval import DataInterval
 from scoring.job import Job
 from scoring.stores import Stores
 from scoring.warehouse import ledger, monitoring
@@ -50,6 +51,8 @@ def late(stores: Stores, job: Job) -> date | None:
     if night < job.schedule.first_night or (last is not None and last < night - timedelta(days=7)):
         return None
     night = min(night, last or night)
+    if not DataInterval.of_night(night, job.schedule.timezone).exists:
+        return None
     return None if night in ledger.published(stores.warehouse, job.name, night) else night
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from scoring.errors import JobFileError
 from scoring.interval import DataInterval
 from scoring.job import Job
@@ -22,7 +24,7 @@ def check_job(stores: Stores, job: Job) -> None:
             expected="an unfitted scikit-learn Pipeline",
         )
     first = DataInterval.of_night(job.schedule.first_night, job.schedule.timezone)
-    nothing = DataInterval(first.start, first.start)
+    nothing = replace(first, end=first.start)
     with contracted(stores, job, nothing) as batches:
         next(batches)
     with stream(stores.source_url(job), stores.labels_query(job), nothing, rows=1) as labels:

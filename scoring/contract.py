@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from scoring.errors import ContractError
 from scoring.interval import DataInterval
 from scoring.job import Feature, Job
+from scoring.local_times import moments
 from scoring.names import select_advice
 
 ARROW_TYPES: Mapping[str, pa.DataType] = {
@@ -91,7 +92,7 @@ class Contract:
         broken: dict[str, pa.Array] = {}
         columns: dict[str, pa.Array] = {}
         for name, target in self.types.items():
-            columns[name], unreadable = read_as(batch.column(name), target, name)
+            columns[name], unreadable = read_as(batch.column(name), target, name, self._job.source_timezone)
             broken[f"{name}:type"] = unreadable
             missing = pc.and_not(pc.is_null(columns[name]), unreadable)
             broken |= {f"{name}:{rule}": rows for rule, rows in self._rules_of(name, columns[name], missing).items()}
@@ -200,14 +201,17 @@ def _not_in(column: pa.Array, values: pa.Array) -> pa.Array:
     return pc.and_(pc.is_valid(column), pc.invert(pc.is_in(column, value_set=values)))
 
 
-def read_as(column: pa.Array, target: pa.DataType, name: str) -> tuple[pa.Array, pa.Array]:
-    """Return the column in the declared type, unreadable values null, and a mask of the unreadable values."""
+def read_as(column: pa.Array, target: pa.DataType, name: str, zone: str = "UTC") -> tuple[pa.Array, pa.Array]:
+    """Return the column in the declared type, unreadable values null, and a mask of the unreadable values.
+
+    Times without a zone are in ``zone``.
+    """
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     readable = _readable(column, target)
     cleaned = column if readable is None else pc.if_else(readable, column, pa.scalar(None, column.type))
     try:
-        cast = _in_calendar(cleaned if column.type == target else _cast(cleaned, target))
+        cast = _in_calendar(cleaned if column.type == target else _cast(cleaned, target, zone))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise ContractError(
             f"column {name!r}: wrong type",
@@ -243,7 +247,7 @@ def _readable_text(column: pa.Array, target: pa.DataType) -> pa.Array | None:
     return None
 
 
-def _cast(column: pa.Array, target: pa.DataType) -> pa.Array:
+def _cast(column: pa.Array, target: pa.DataType, zone: str) -> pa.Array:
     text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
     if text and pa.types.is_boolean(target):
         true = pc.is_in(pc.utf8_lower(column), value_set=pa.array(["true", "1", "t"]))
@@ -253,9 +257,9 @@ def _cast(column: pa.Array, target: pa.DataType) -> pa.Array:
     if text and pa.types.is_integer(target):
         column = pc.replace_substring_regex(column, r"^\+|\.0*$", "")
     if text and pa.types.is_temporal(target):
-        return _parse_times(column, target)
+        return _parse_times(column, target, zone)
     if pa.types.is_timestamp(column.type) and column.type.tz is None and pa.types.is_timestamp(target):
-        return pc.cast(pc.assume_timezone(column, "UTC"), target)
+        return pc.cast(moments(column, zone), target)
     if pa.types.is_floating(column.type) and pa.types.is_boolean(target):
         raise pa.ArrowInvalid("a float is not a bool")
     if pa.types.is_temporal(column.type) and not (pa.types.is_temporal(target) or pa.types.is_string(target)):
@@ -275,22 +279,22 @@ def _in_calendar(column: pa.Array) -> pa.Array:
     return pc.if_else(inside, column, pa.scalar(None, column.type))
 
 
-def _parse_times(column: pa.Array, target: pa.DataType) -> pa.Array:
-    """Return text times as UTC; text without an offset counts as UTC."""
+def _parse_times(column: pa.Array, target: pa.DataType, zone: str) -> pa.Array:
+    """Return text times as UTC; text without an offset is in ``zone``, a day that is wanted as a day in none."""
     offset = pc.match_substring_regex(column, f":.*{_OFFSET}$")
     none = pa.scalar(None, pa.string())
     try:
         zoned = pc.cast(pc.if_else(offset, column, none), pa.timestamp("us", "UTC"))
         naive = pc.cast(pc.if_else(offset, none, column), pa.timestamp("us"))
     except pa.ArrowInvalid:  # a day that does not exist, 2013-02-30: find which rows
-        parsed = pa.array([_parse_time(value) for value in column.to_pylist()], pa.timestamp("us", "UTC"))
-        return pc.cast(parsed, target)
-    return pc.cast(pc.coalesce(zoned, pc.assume_timezone(naive, "UTC")), target)
+        parsed = [_parse_time(value) for value in column.to_pylist()]
+        zoned = pa.array([at if at and at.tzinfo else None for at in parsed], pa.timestamp("us", "UTC"))
+        naive = pa.array([None if at and at.tzinfo else at for at in parsed], pa.timestamp("us"))
+    return pc.cast(pc.coalesce(zoned, moments(naive, zone if pa.types.is_timestamp(target) else "UTC")), target)
 
 
 def _parse_time(value: str | None) -> datetime | None:
     try:
-        moment = None if value is None else datetime.fromisoformat(value)
+        return None if value is None else datetime.fromisoformat(value)
     except ValueError:
         return None
-    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment

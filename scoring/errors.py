@@ -10,7 +10,8 @@ Each message says what was found, what was expected and what to do next::
     └── Permanent                 somebody has to change something first
         ├── SettingsError         an environment variable is missing or malformed
         ├── JobFileError          jobs/<job>.yaml is not valid
-        ├── NightError            no night, or one that does not exist
+        ├── NightError            no night, or one that is not a date
+        ├── NoSuchNight           the timezone has no such day: the night is skipped
         ├── SourceQueryError      the job's SQL does not run
         ├── ContractError         the SQL's result lacks columns or has the wrong types
         ├── EmptyNight            the SQL returned no rows
@@ -84,6 +85,10 @@ class JobFileError(Permanent):
 
 class NightError(Permanent):
     """No night was given, or one that is not a date."""
+
+
+class NoSuchNight(Permanent):
+    """The timezone left the day out, as Samoa did with 30 December 2011: there is nothing to score."""
 
 
 class SourceQueryError(Permanent):

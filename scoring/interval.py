@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Self
 from zoneinfo import ZoneInfo
 
-from scoring.errors import NightError
+from scoring.errors import NightError, NoSuchNight
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +16,8 @@ class DataInterval:
 
     start: datetime
     end: datetime
+    night: date | None = field(default=None, compare=False)
+    """The calendar day, if the interval is that of one."""
 
     @classmethod
     def of_nights(cls, first: date, until: date, timezone: str) -> Self:
@@ -26,7 +28,8 @@ class DataInterval:
         """
         if until <= first:
             raise NightError("interval", found=f"first night {first}, until {until}", expected="until after first")
-        return cls(start=_midnight(first, timezone), end=_midnight(until, timezone))
+        night = first if until - first == timedelta(days=1) else None
+        return cls(start=_midnight(first, timezone), end=_midnight(until, timezone), night=night)
 
     @classmethod
     def of_night(cls, night: date, timezone: str) -> Self:
@@ -36,6 +39,26 @@ class DataInterval:
         '2013-04-01T04:00:00+00:00'
         """
         return cls.of_nights(night, night + timedelta(days=1), timezone)
+
+    @property
+    def exists(self) -> bool:
+        """Return whether there is any time in it: a zone that crosses the date line leaves a day out.
+
+        >>> DataInterval.of_night(date(2011, 12, 30), "Pacific/Apia").exists
+        False
+        """
+        return self.end > self.start
+
+    def require(self) -> Self:
+        """Return the interval itself; raises ``NoSuchNight`` when there is no time in it."""
+        if not self.exists:
+            raise NoSuchNight(
+                f"night {self.night}",
+                found=f"no such day in the job's timezone, whose clocks went on at {self.start}",
+                expected="a day that exists",
+                next_step="nothing to do, the night is skipped",
+            )
+        return self
 
     @property
     def hours(self) -> float:
@@ -67,6 +90,15 @@ def nights_between(first: date, last: date) -> list[date]:
     30
     """
     return [first + timedelta(days=n) for n in range((last - first).days + 1)]
+
+
+def nights_in(first: date, last: date, timezone: str) -> list[date]:
+    """Return every night from ``first`` to ``last`` that exists in ``timezone``.
+
+    >>> nights_in(date(2011, 12, 29), date(2011, 12, 31), "Pacific/Apia")
+    [datetime.date(2011, 12, 29), datetime.date(2011, 12, 31)]
+    """
+    return [night for night in nights_between(first, last) if DataInterval.of_night(night, timezone).exists]
 
 
 def _midnight(day: date, timezone: str) -> datetime:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from scoring.errors import JobFileError
 from scoring.names import (
@@ -39,22 +39,24 @@ HIDDEN = "hidden"
 """Stands for the values of a sensitive column wherever a value would be named."""
 
 
+def _known_timezone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("expected a timezone of the IANA database, such as America/New_York") from None
+    return value
+
+
+Timezone = Annotated[str, AfterValidator(_known_timezone)]
+
+
 class Schedule(Strict):
     """When the DAG runs: once a day, in the job's timezone, for the calendar day that just ended."""
 
-    timezone: str
+    timezone: Timezone
     cron: str = Field(default="0 0 * * *", pattern=CRON_PATTERN)
     first_night: date
     last_night: date | None = None
-
-    @field_validator("timezone")
-    @classmethod
-    def _known_timezone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError("expected a timezone of the IANA database, such as America/New_York") from None
-        return value
 
     @model_validator(mode="after")
     def _nights_are_in_order(self) -> Self:
@@ -118,6 +120,8 @@ class Job(Strict):
     tags: list[str] = Field(default_factory=list)
     schedule: Schedule
     source: SourceName
+    source_timezone: Timezone = "UTC"
+    """The zone of times that the source keeps without one."""
     time_column: ColumnName | None = None
     """A key column of type datetime: rows outside the night's interval are quarantined."""
     key: dict[ColumnName, KeyType] = Field(min_length=1)

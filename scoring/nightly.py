@@ -105,11 +105,12 @@ def extract(
 ) -> Extracted:  # fmt: skip
     """Pin the model version and write the night's feature snapshot and quarantine; return ids and counts.
 
-    ``on_chunk`` is told each chunk's number once it is on disk. Raises ``EmptyNight`` when there are no rows.
+    ``on_chunk`` is told each chunk's number once it is on disk. Raises ``EmptyNight`` when there are no rows, and
+    ``NoSuchNight``, before anything is recorded, when the timezone has no such day.
     """
+    interval = DataInterval.of_night(request.night, job.schedule.timezone).require()
     ensure_job(stores.warehouse, job)
     ref = _pinned(stores, job, request)
-    interval = DataInterval.of_night(request.night, job.schedule.timezone)
     run = ledger.start(stores.warehouse, _first_facts(stores, job, request, ref, interval))
     folder = stores.lake.run_folder(job.name, request.night, run.run_id)
     with recorded(stores, run.run_id):

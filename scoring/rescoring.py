@@ -8,7 +8,7 @@ from datetime import date
 
 from scoring.errors import NightError, NightHeld, NightshiftError
 from scoring.inspection import Difference, diff_runs
-from scoring.interval import nights_between
+from scoring.interval import nights_in
 from scoring.job import Job
 from scoring.nightly import Request, run_night
 from scoring.stores import Progress, Stores, silent
@@ -41,8 +41,9 @@ def rescore(
     """Yield what became of each night of ``nights`` (first and last, both included), scored with ``model_version``.
 
     A published night gets a new publication; the run it showed before is superseded and stays in ``…_as_of``. A night
-    that is not published is left alone, one that is held or fails keeps what it shows, and the others go on. Before
-    anything is scored: raises ``NightError`` when the last night is before the first, ``VersionMissing``.
+    that is not published is left alone, one that is held or fails keeps what it shows, and the others go on; days that the
+    timezone left out are left out. Before anything is scored: raises ``NightError`` when the last night is before the
+    first, ``VersionMissing``.
     """
     first, last = nights
     if last < first:
@@ -50,8 +51,9 @@ def rescore(
             "nights to rescore", found=f"from {first} to {last}", expected="a first night not after the last"
         )
     ref = stores.registry.resolve(job.name, model_version)
+    nights = nights_in(first, last, job.schedule.timezone)
     why = f"rescored with version {ref.version}: {reason}"
-    return (_again(stores, job, night, ref.version, why, progress) for night in nights_between(first, last))
+    return (_again(stores, job, night, ref.version, why, progress) for night in nights)
 
 
 def _again(stores: Stores, job: Job, night: date, model_version: int, why: str, progress: Progress) -> Rescored:

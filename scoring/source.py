@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import adbc_driver_manager
 import adbc_driver_postgresql.dbapi
 import pyarrow as pa
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.compiler import compiles
 
 from scoring.contract import require_columns
-from scoring.errors import SettingsError, SourceQueryError, SourceUnavailable
+from scoring.errors import NightError, SettingsError, SourceQueryError, SourceUnavailable
 from scoring.interval import DataInterval
+from scoring.sql_text import INTERVAL, NIGHT, Parameter, Statement, statement_of
+from scoring.sqlite_times import as_stored
 
-_PARAMETERS = ("interval_start", "interval_end")
+_Types = dict[str, sa.types.TypeEngine[Any]]
 _CURSOR = "nightshift_night"
-_SQLITE_SECONDS = "%(year)04d-%(month)02d-%(day)02d %(hour)02d:%(minute)02d:%(second)02d"
+_WITHOUT_ZONE = ("mysql", "mariadb", "mssql")
+"""Databases whose drivers drop the zone of a moment: they are given the time that a clock in the source's zone shows."""
 _SORT_MEMORY = "128MB"
 """What the server may use to sort a night by key before it writes to disk; its default is 4 MB."""
 _UNREACHABLE_STATES = ("08", "53", "57P", "40001", "40P01", "55P03")
@@ -39,6 +44,8 @@ class Query:
     order_by: tuple[str, ...]
     text_keys: frozenset[str] = frozenset()
     """Keys ordered as bytes, so that the order is the same on every server whatever its collation."""
+    timezone: str = "UTC"
+    """The zone that times without one are in, in the source."""
 
     @property
     def name(self) -> str:
@@ -49,11 +56,20 @@ class Query:
     def text(self) -> str:
         """Return the SQL as written, without a trailing semicolon."""
         try:
-            return self.path.read_text(encoding="utf-8").strip().rstrip(";")
+            text = self.path.read_text(encoding="utf-8-sig")  # editors may put a mark before it
         except OSError as error:
             raise SourceQueryError(self.name, found="no such file", expected="the job's SQL") from error
         except UnicodeDecodeError as error:
             raise SourceQueryError(self.name, found=str(error), expected="UTF-8 text") from error
+        if "\0" in text:
+            raise SourceQueryError(self.name, found="NUL bytes, as in UTF-16", expected="UTF-8 text")
+        return text.strip().rstrip(";")
+
+    def statement(self, database: str) -> Statement:
+        """Return the statement as ``database`` reads it; raises ``SourceQueryError`` unless it binds what it may."""
+        statement = statement_of(self.text, database, self.name)
+        statement.require_parameters(self.name)
+        return statement
 
     @property
     def sha256(self) -> str:
@@ -69,33 +85,51 @@ def stream(url: str, query: Query, interval: DataInterval, rows: int) -> Iterato
     transaction is read-only; memory is bounded by ``rows``. Raises ``SourceUnavailable`` (trying again helps),
     ``SourceQueryError`` or ``ContractError`` (a column is missing).
     """
-    try:
-        kind = sa.make_url(url).get_backend_name()
-    except sa.exc.ArgumentError:
-        raise SettingsError(f"source of {query.name}", found="a malformed URL", expected="a SQLAlchemy URL") from None
-    opened = _stream_postgresql if kind == "postgresql" else _stream_any
+    opened = _stream_postgresql if database_of(url, query) == "postgresql" else _stream_any
     with opened(url, query, interval, rows) as batches:
         yield batches
+
+
+def database_of(url: str, query: Query) -> str:
+    """Return SQLAlchemy's name of the database that a URL leads to."""
+    try:
+        return sa.make_url(url).get_backend_name()
+    except sa.exc.ArgumentError:
+        raise SettingsError(f"source of {query.name}", found="a malformed URL", expected="a SQLAlchemy URL") from None
 
 
 @contextmanager
 def _stream_postgresql(url: str, query: Query, interval: DataInterval, rows: int) -> Iterator[Iterator[pa.RecordBatch]]:
     """Fetch Arrow batches through ADBC from a server-side cursor: COPY, its faster way, takes no bound parameters."""
-    dialect = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
+    statement = query.statement("postgresql")
     with _translated(query), closing(adbc_driver_postgresql.dbapi.connect(libpq_url(url))) as connection:
         cursor = connection.cursor()
         cursor.execute("set transaction isolation level repeatable read, read only")
         cursor.execute("set local cursor_tuple_fraction = 1.0")  # all rows will be read: plan for that
-        cursor.execute("set local timezone = 'UTC'")
+        cursor.execute("select set_config('timezone', $1, true)", parameters=[query.timezone])
         cursor.execute(f"set local work_mem = '{_SORT_MEMORY}'")
         cursor.adbc_statement.set_options(**{"adbc.postgresql.use_copy": "false"})
-        probe, bound = _compiled(_limited(query), dialect, interval)
+        probe, bound = _compiled(_limited(query, statement, {}), _values(statement, interval, query))
         cursor.execute(probe, parameters=bound)
         require_columns(query.name, query.columns, cursor.fetch_arrow_table().column_names)
-        ordered, bound = _compiled(_ordered(query, "C"), dialect, interval)
+        ordered, bound = _compiled(_ordered(query, statement, "C", {}), _values(statement, interval, query))
         cursor.execute(f"declare {_CURSOR} no scroll cursor for {ordered}", parameters=bound)
         yield _fetch(cursor, rows, query)
         connection.rollback()
+
+
+def _values(statement: Statement, interval: DataInterval, query: Query) -> dict[str, Any]:
+    """Return what is bound to each parameter: the ends as moments in UTC, the night as a date."""
+    if statement.by_night and interval.night is None:
+        raise NightError(query.name, found=f"{interval.start} to {interval.end}", expected="one night, for :night")
+    values = {"interval_start": interval.start, "interval_end": interval.end, NIGHT: interval.night}
+    return {name: values[name] for name in sorted(statement.names)}
+
+
+def _compiled(statement: sa.Select[Any], values: Mapping[str, Any]) -> tuple[str, list[Any]]:
+    dialect = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
+    compiled = statement.compile(dialect=dialect)
+    return str(compiled), [values[name] for name in compiled.positiontup or []]
 
 
 def _fetch(cursor: Any, rows: int, query: Query) -> Iterator[pa.RecordBatch]:
@@ -126,19 +160,23 @@ def _stream_any(url: str, query: Query, interval: DataInterval, rows: int) -> It
         engine = sa.create_engine(url, poolclass=sa.pool.NullPool)
     except (ImportError, sa.exc.NoSuchModuleError) as error:
         raise SettingsError(f"source of {query.name}", found=str(error), next_step="install the driver") from error
-    kind: sa.types.TypeEngine[Any] = sa.DateTime(timezone=True)
-    values = {"interval_start": interval.start, "interval_end": interval.end}
-    collation = None
-    if engine.dialect.name == "sqlite":  # which stores text: bind what datetime() prints
-        collation = "BINARY"
-        kind = sqlite.DATETIME(storage_format=_SQLITE_SECONDS)  # type: ignore[no-untyped-call]
-        values = {name: value.replace(tzinfo=None) for name, value in values.items()}
+    statement = query.statement(engine.dialect.name)
+    collation = "BINARY" if engine.dialect.name == "sqlite" else None
     with _translated(query), engine.connect() as connection:
         _make_read_only(connection)
-        probe = connection.execute(_limited(query, kind), values)
+        types: _Types = {"interval_start": sa.DateTime(timezone=True), "interval_end": sa.DateTime(timezone=True)}
+        values = _values(statement, interval, query)
+        if engine.dialect.name == "sqlite":
+            statement, values = as_stored(connection, statement, values, query.timezone, query.name)
+            types = {}
+        elif engine.dialect.name in _WITHOUT_ZONE:
+            types |= {name: sa.DateTime() for name in INTERVAL}
+            zone = ZoneInfo(query.timezone)
+            values |= {n: values[n].astimezone(zone).replace(tzinfo=None) for n in INTERVAL & statement.names}
+        probe = connection.execute(_limited(query, statement, types), values)
         require_columns(query.name, query.columns, list(probe.keys()))
         streaming = connection.execution_options(stream_results=True, yield_per=rows)
-        yield _partitions(streaming.execute(_ordered(query, collation, kind), values), rows, query)
+        yield _partitions(streaming.execute(_ordered(query, statement, collation, types), values), rows, query)
         connection.rollback()
 
 
@@ -165,8 +203,8 @@ def _array(values: tuple[Any, ...]) -> pa.Array:
         return pa.array([None if value is None else str(value) for value in values], pa.string())
 
 
-def _ordered(query: Query, collation: str | None, kind: sa.types.TypeEngine[Any] | None = None) -> sa.Select[Any]:
-    rows = _rows(query, kind)
+def _ordered(query: Query, statement: Statement, collation: str | None, types: _Types) -> sa.Select[Any]:
+    rows = _rows(query, statement, types)
     order: list[sa.ColumnElement[Any]] = []
     for name in query.order_by:
         column: sa.ColumnElement[Any] = rows.c[name]
@@ -174,29 +212,35 @@ def _ordered(query: Query, collation: str | None, kind: sa.types.TypeEngine[Any]
     return sa.select(sa.text("*")).select_from(rows).order_by(*order)
 
 
-def _limited(query: Query, kind: sa.types.TypeEngine[Any] | None = None) -> sa.Select[Any]:
-    return sa.select(sa.text("*")).select_from(_rows(query, kind)).where(sa.false())
+def _limited(query: Query, statement: Statement, types: _Types) -> sa.Select[Any]:
+    return sa.select(sa.text("*")).select_from(_rows(query, statement, types)).where(sa.false())
 
 
-def _rows(query: Query, kind: sa.types.TypeEngine[Any] | None) -> sa.Subquery:
-    """Return the statement as a subquery; raises ``SourceQueryError`` unless it binds exactly the interval's ends."""
-    clause = sa.text(f"{query.text}\n")  # a comment may end it
-    names = set(clause.compile().params)
-    if names != set(_PARAMETERS):
-        raise SourceQueryError(
-            f"{query.name}: parameters",
-            found=str(sorted(names)),
-            expected=":interval_start and :interval_end, and no others",
-            next_step="restrict the rows with <time> >= :interval_start and <time> < :interval_end",
-        )
-    typed = clause.bindparams(*(sa.bindparam(name, type_=kind) for name in _PARAMETERS)) if kind is not None else clause
-    return typed.columns(*(sa.column(name) for name in query.order_by)).subquery("night")
+def _rows(query: Query, statement: Statement, types: _Types) -> sa.Subquery:
+    """Return the statement as a subquery; a comment may end it."""
+    written = _Verbatim((*statement.pieces, "\n"), types)
+    return written.columns(*(sa.column(name) for name in query.order_by)).subquery("night")
 
 
-def _compiled(statement: sa.Select[Any], dialect: sa.Dialect, interval: DataInterval) -> tuple[str, list[Any]]:
-    compiled = statement.compile(dialect=dialect)
-    values = {"interval_start": interval.start, "interval_end": interval.end}
-    return str(compiled), [values[name] for name in compiled.positiontup or []]
+class _Verbatim(sa.TextClause):
+    """SQL as it is written, with parameters where they are: SQLAlchemy's own text() takes any colon for one."""
+
+    inherit_cache = False
+
+    def __init__(self, pieces: tuple[str | Parameter, ...], types: _Types) -> None:
+        super().__init__("")
+        self.pieces = pieces
+        self.bound = {p.name: sa.bindparam(p.name, type_=types.get(p.name)) for p in pieces if isinstance(p, Parameter)}
+
+
+@compiles(_Verbatim)
+def _compile_verbatim(written: _Verbatim, compiler: Any, **more: Any) -> str:
+    return "".join(
+        compiler.process(written.bound[piece.name], **more)
+        if isinstance(piece, Parameter)
+        else compiler.post_process_text(piece)
+        for piece in written.pieces
+    )
 
 
 def _make_read_only(connection: sa.Connection) -> None:

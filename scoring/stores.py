@@ -19,7 +19,7 @@ from scoring.job import Job
 from scoring.lake import Lake
 from scoring.registry import Registry
 from scoring.settings import Settings
-from scoring.source import Query, stream
+from scoring.source import Query, database_of, stream
 from scoring.warehouse import Warehouse, open_warehouse
 
 Clock = Callable[[], datetime]
@@ -57,6 +57,10 @@ class Stores:
     def features_query(self, job: Job) -> Query:
         """Return the job's ``features.sql``."""
         return _query(self.settings.sql_path(job.name, "features"), job, tuple(job.columns))
+
+    def by_night(self, job: Job, query: Query) -> bool:
+        """Return whether a statement of the job gives one night at a time, since it binds ``:night``."""
+        return query.statement(database_of(self.source_url(job), query)).by_night
 
     def labels_query(self, job: Job) -> Query:
         """Return the job's ``labels.sql``."""
@@ -110,4 +114,4 @@ def _split(
 
 def _query(path: Path, job: Job, columns: tuple[str, ...]) -> Query:
     text_keys = frozenset(name for name, kind in job.key.items() if kind == "string")
-    return Query(path, columns, tuple(job.key), text_keys)
+    return Query(path, columns, tuple(job.key), text_keys, job.source_timezone)

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from scoring.contract import ARROW_TYPES, Contract, read_as, require_columns
 from scoring.errors import TrainingDataError
-from scoring.interval import DataInterval, nights_between
+from scoring.interval import DataInterval, nights_in
 from scoring.job import Job
 from scoring.score import outcome_type
 from scoring.source import Query, stream
@@ -39,12 +39,10 @@ def read_rows(stores: Stores, job: Job, window: tuple[date, date], progress: Pro
     """Return the window's rows that passed the contract; ``window`` is (since, until), half-open.
 
     Keys are unique within a night. Without a time column nothing in them says which, so such a job is read night by
-    night, each exactly as it would be scored, and the nights follow one another.
+    night, each exactly as it would be scored, and the nights follow one another. So is SQL that binds ``:night``.
     """
-    spans = [window]
-    if job.time_column is None:
-        nights = nights_between(window[0], window[1] - timedelta(days=1))
-        spans = [(night, night + timedelta(days=1)) for night in nights] or [window]
+    by_night = job.time_column is None or stores.by_night(job, stores.features_query(job))
+    spans = _nights_of(window, job) if by_night else [window]
     parts = [_read(stores, job, span, progress) for span in spans]
     reasons = sum((Counter(part.reasons) for part in parts), Counter[str]())
     return Rows(pa.concat_tables([part.table for part in parts]), sum(part.extracted for part in parts), dict(reasons))
@@ -53,6 +51,12 @@ def read_rows(stores: Stores, job: Job, window: tuple[date, date], progress: Pro
 def labelled_rows(stores: Stores, job: Job, window: tuple[date, date], progress: Progress = silent) -> pa.Table:
     """Return the window's rows that passed the contract and have a label, in key order, label last."""
     return read_rows(stores, job, window, progress).labelled.drop_columns([NIGHT])
+
+
+def _nights_of(window: tuple[date, date], job: Job) -> list[tuple[date, date]]:
+    """Return each night of a window as a window of its own; days that the timezone leaves out are left out."""
+    nights = nights_in(window[0], window[1] - timedelta(days=1), job.schedule.timezone)
+    return [(night, night + timedelta(days=1)) for night in nights] or [window]
 
 
 def _read(stores: Stores, job: Job, span: tuple[date, date], progress: Progress) -> Rows:
@@ -86,16 +90,17 @@ def read_labels(stores: Stores, job: Job, span: tuple[date, date]) -> pa.Table:
     Raises ``TrainingDataError`` on duplicate keys and on values that are not of the declared type.
     """
     query = stores.labels_query(job)
-    interval = DataInterval.of_nights(*span, job.schedule.timezone)
     kind = outcome_type(job)
     schema = pa.schema([*((name, ARROW_TYPES[key]) for name, key in job.key.items()), (LABEL, kind)])
     parts = [schema.empty_table()]
-    with stream(stores.source_url(job), query, interval, job.chunk_rows) as batches:
-        for batch in batches:
-            require_columns(query.name, query.columns, batch.schema.names)
-            columns = [_declared(batch.column(name), schema.field(name).type, query, name) for name in job.key]
-            columns.append(_declared(batch.column(job.label.column), kind, query, job.label.column))
-            parts.append(pa.Table.from_arrays(columns, schema=schema))
+    for each in _nights_of(span, job) if stores.by_night(job, query) else [span]:
+        interval = DataInterval.of_nights(*each, job.schedule.timezone)
+        with stream(stores.source_url(job), query, interval, job.chunk_rows) as batches:
+            for batch in batches:
+                require_columns(query.name, query.columns, batch.schema.names)
+                columns = [_declared(batch.column(name), schema.field(name).type, query, name) for name in job.key]
+                columns.append(_declared(batch.column(job.label.column), kind, query, job.label.column))
+                parts.append(pa.Table.from_arrays(columns, schema=schema))
     table = pa.concat_tables(parts)
     unique = table.group_by(list(job.key)).aggregate([]).num_rows
     if unique != table.num_rows:
@@ -108,7 +113,7 @@ def read_labels(stores: Stores, job: Job, span: tuple[date, date]) -> pa.Table:
 
 def _declared(column: pa.Array, kind: pa.DataType, query: Query, name: str) -> pa.Array:
     """Return the column as the contract reads it; no value may be unreadable."""
-    values, unreadable = read_as(column, kind, name)
+    values, unreadable = read_as(column, kind, name, query.timezone)
     bad = pc.sum(unreadable).as_py() or 0
     if bad:
         first = column.filter(unreadable)[0].as_py()

@@ -201,6 +201,49 @@ def test_stream_takes_sql_as_people_write_it(source, query, text):
     assert sorted(values(read(source.url, query(text.format(where=BOUNDS))), "id")) == [1, 2, 3, 4, 5, 6, 7]
 
 
+COLONS = r"""
+select id, ':noon' as noon, '{"a":true}' as doc, '(?:a|b)' as pattern, '12:30' as clock, 'a\:b %s 100%' as odd -- todo :later
+from sales -- it's :fine
+where sold_at >= :interval_start and sold_at < :interval_end /* :maybe */ ; -- :done"""
+ON_POSTGRESQL = r"""
+select id, E'it\'s :x' as escaped, $a$ :b $a$ as dollars, (array[1,2,3])[1:2] as slice, '{"a":true}'::jsonb ->> 'a' as flag,
+    "name:x" as quoted, :interval_start::timestamptz as first, /* a /* :b */ :c */ :night::text as day
+from (select *, name as "name:x" from sales) as s
+where sold_at>=:interval_start::timestamptz and sold_at <:interval_end"""
+
+
+def test_stream_gives_text_with_colons_as_it_is_written(source, query):
+    (batch,) = read(source.url, query(COLONS))
+    assert values([batch], "id") == [3, 4, 5, 6, 7]
+    shown = {"noon": ":noon", "doc": '{"a":true}', "pattern": "(?:a|b)", "clock": "12:30", "odd": r"a\:b %s 100%"}
+    assert {name: values([batch], name)[0] for name in shown} == shown
+
+
+def test_stream_gives_every_colon_that_postgresql_has_as_it_is_written(postgresql, query):
+    (batch,) = read(postgresql.url, query(ON_POSTGRESQL))
+    assert values([batch], "id") == [3, 4, 5, 6, 7]
+    assert batch.drop_columns(["id"]).to_pylist()[0] == {
+        "escaped": "it's :x", "dollars": " :b ", "slice": [1, 2], "flag": "true", "quoted": "b", "first": NIGHT.start,
+        "day": "2013-04-01",
+    }  # fmt: skip
+
+
+def test_stream_takes_sql_with_a_byte_order_mark(source, query):
+    chosen = query(SELECT)
+    plain = chosen.sha256
+    chosen.path.write_text(SELECT, encoding="utf-8-sig")
+    assert values(read(source.url, chosen), "id") == [3, 4, 5, 6, 7]
+    assert chosen.sha256 == plain
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "latin-1"])
+def test_stream_refuses_sql_that_is_not_utf_8(source, query, encoding):
+    chosen = query(SELECT)
+    chosen.path.write_bytes("select 'é' as id, :night".encode(encoding))
+    with pytest.raises(SourceQueryError, match=r"sql/shop/features\.sql: found .*expected UTF-8 text"):
+        read(source.url, chosen)
+
+
 def test_stream_orders_text_keys_as_bytes_whatever_the_collation(postgresql, sqlite, query):
     # An enum sorts as it was declared, unless it is compared as text.
     postgresql.run("create type word as enum ('b', 'a', '_', 'B', 'é', 'A')")

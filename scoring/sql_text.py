@@ -1,0 +1,127 @@
+"""Where a job's SQL has parameters: read by a tokenizer of the source's own SQL, so that text and comments are left alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from scoring.errors import SourceQueryError
+
+INTERVAL = frozenset({"interval_start", "interval_end"})
+NIGHT = "night"
+PARAMETERS = INTERVAL | {NIGHT}
+_ALLOWED = (INTERVAL, frozenset({NIGHT}), PARAMETERS)
+_DIALECTS = {"postgresql": "postgres", "mariadb": "mysql", "mssql": "tsql", "awsathena": "athena"}
+"""sqlglot's names of the dialects that SQLAlchemy calls otherwise."""
+_NAME = re.compile(r"\w+")
+_OPERANDS = ("STRING", "NATIONAL_STRING", "NUMBER", "IDENTIFIER", "R_PAREN", "R_BRACKET", "BACKSLASH")
+"""Tokens that a parameter cannot follow: a colon behind one belongs to a slice, a path or a JSON member."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A place in a statement where a value is bound."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement, cut at its parameters; put together it is the text as written, without a closing semicolon.
+
+    A backslash before a colon outside of text, as SQLAlchemy wants it and no SQL knows it, is left out as well.
+    """
+
+    pieces: tuple[str | Parameter, ...]
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Return the names of the parameters."""
+        return frozenset(piece.name for piece in self.pieces if isinstance(piece, Parameter))
+
+    @property
+    def by_night(self) -> bool:
+        """Return whether the statement is told the calendar day, so that it gives one night at a time."""
+        return NIGHT in self.names
+
+    def require_parameters(self, where: str) -> None:
+        """Raise ``SourceQueryError`` unless the statement binds both ends of the interval, or the night, or all three."""
+        if self.names not in _ALLOWED:
+            raise SourceQueryError(
+                f"{where}: parameters",
+                found=str(sorted(self.names)),
+                expected=":interval_start and :interval_end, or :night, or all three, and no others",
+                next_step="restrict the rows with <time> >= :interval_start and <time> < :interval_end, "
+                "or with <date> = :night where the source has a calendar day only",
+            )
+
+
+def statement_of(text: str, database: str, where: str) -> Statement:
+    """Return the statement that ``text`` is in the SQL of ``database`` (SQLAlchemy's name of it).
+
+    Raises ``SourceQueryError`` for text that ends in the middle of a string or comment, and for none or several statements.
+
+    >>> statement_of("select ':noon' where x >= :night::date -- :later", "postgresql", "x.sql").pieces
+    ("select ':noon' where x >= ", Parameter(name='night'), '::date -- :later')
+    """
+    tokens = _tokens(text, database, where)
+    semicolons = [token for token in tokens if token.token_type.name == "SEMICOLON"]
+    words = [token for token in tokens if token.token_type.name != "SEMICOLON"]
+    if not words or any(semicolon.start < words[-1].start for semicolon in semicolons):
+        found = "several statements" if words else "no statement"
+        raise SourceQueryError(where, found=found, expected="one select", next_step=f"leave one statement in {where}")
+    pieces: list[str | Parameter] = []
+    done = 0
+    escapes = [token for token in words if token.token_type.name == "BACKSLASH" and text[token.end + 1 :][:1] == ":"]
+    marks = [(token.start, token.end + 1, "") for token in [*semicolons, *escapes]]
+    for start, end, name in sorted([*marks, *_parameters(text, words)]):
+        pieces += [text[done:start], Parameter(name)] if name else [text[done:start]]
+        done = end
+    return Statement(tuple(piece for piece in [*pieces, text[done:]] if piece))
+
+
+def _tokens(text: str, database: str, where: str) -> list[Any]:
+    from sqlglot.dialects.dialect import Dialect, Dialects  # a third of a second, which only a read of a source needs
+    from sqlglot.errors import TokenError
+
+    name = _DIALECTS.get(database, database)
+    known = name if name in {dialect.value for dialect in Dialects} else ""
+    try:
+        return list(Dialect.get_or_raise(known).tokenize(text))
+    except TokenError:
+        raise SourceQueryError(
+            where,
+            found="text that ends within a string, a quoted name or a comment",
+            expected=f"one complete statement in the SQL of {database}",
+            next_step=f"close the last quote or comment in {where}",
+        ) from None
+
+
+def _parameters(text: str, tokens: list[Any]) -> Iterator[tuple[int, int, str]]:
+    """Yield start, end and name of each parameter: a colon with a name right behind it, where a value may stand."""
+    brackets: list[str] = []
+    for number, token in enumerate(tokens):
+        kind = token.token_type.name
+        if kind in ("L_PAREN", "L_BRACKET", "L_BRACE"):
+            brackets.append(kind)
+        elif kind in ("R_PAREN", "R_BRACKET", "R_BRACE") and brackets:
+            brackets.pop()
+        name = _NAME.match(text, token.end + 1) if kind == "COLON" else None
+        if name and _may_be_value(tokens[number - 1] if number else None, token, brackets, name.group()):
+            yield token.start, name.end(), name.group()
+
+
+def _may_be_value(before: Any, colon: Any, brackets: list[str], name: str) -> bool:
+    """Return whether a value may stand at a colon: not in ``a[1:n]``, ``a[:n]``, ``path:member`` or ``{'key':value}``."""
+    if before is None:
+        return True
+    kind, within = before.token_type.name, brackets[-1] if brackets else ""
+    if kind.endswith("_STRING") or kind in _OPERANDS:
+        return False
+    if kind == "L_BRACKET" and not name.isdigit():
+        return name in PARAMETERS
+    if kind == "VAR":  # such as `zone :tz`, a keyword that sqlglot has no token for
+        return within not in ("L_BRACKET", "L_BRACE") and before.end + 1 < colon.start
+    return kind != "L_BRACKET"
