@@ -43,7 +43,12 @@ class Gate(Strict):
     min_rows: int = Field(default=1, ge=0)
     max_quarantine_share: float = Field(default=0.05, ge=0, le=1)
     max_mean_shift_sd: float = Field(default=1.5, gt=0)
-    """How far the night's mean prediction may lie from the reference mean, in reference standard deviations."""
+    """How far the night's mean prediction may lie from the reference mean, in reference standard deviations.
+
+    Nights of training that lay farther, and the floor below, widen it; ten times the farthest of them narrows it.
+    """
+    min_mean_shift: float = Field(default=0.05, ge=0, le=1)
+    """A shift of the mean (highest) probability that is never too far; at most five times the share of a rare outcome."""
 
 
 class Monitor(Strict):

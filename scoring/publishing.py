@@ -144,7 +144,8 @@ def _pass_gate(stores: Stores, job: Job, run: ledger.Run, summary: Summary) -> N
     folder = stores.lake.run_folder(job.name, run.night, run.run_id)
     uri = stores.lake.read_json(f"{folder}/run.json")["model_uri"]
     ref = VersionRef(job.name, run.model_version, run.model_sha256, uri)
-    reasons = gate_reasons(job, summary, run.rows_quarantined, stores.registry.load(ref, job).reference)
+    version = stores.registry.load(ref, job)
+    reasons = gate_reasons(job, summary, run.rows_quarantined, version.reference, version.usual)
     if reasons:
         ledger.record(
             stores.warehouse, run.run_id, status="held", reason="; ".join(reasons), finished_at=stores.clock()

@@ -23,6 +23,7 @@ from scoring import embedded, version_files
 from scoring.errors import ArtifactMismatch, NightshiftError, RegistryUnavailable, VersionMissing
 from scoring.golden import check_golden_rows
 from scoring.job import Job
+from scoring.mean_shift import UsualNights
 from scoring.profile import Bins, bins_from
 from scoring.score import Summary
 from scoring.settings import Settings
@@ -66,6 +67,11 @@ class ModelVersion:
     def reference(self) -> Summary:
         """Return the summary of the predictions on the reference."""
         return Summary.from_dict(self.profile["prediction"])
+
+    @property
+    def usual(self) -> UsualNights:
+        """Return how the nights of training differed; empty for a version made before that was kept."""
+        return UsualNights.from_dict(self.profile.get("usual_nights", {}))
 
     @property
     def categories(self) -> dict[str, list[str]]:

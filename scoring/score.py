@@ -14,6 +14,10 @@ import pyarrow.compute as pc
 from scoring.contract import ARROW_TYPES
 from scoring.errors import PredictionError
 from scoring.job import Job
+from scoring.mean_shift import NO_NIGHTS, UsualNights, allowed_shift, one_value_is_usual
+
+SAME = 1e-7
+"""Share of the predictions' magnitude below which a difference comes from rounding their sums of squares."""
 
 
 class Pipeline(Protocol):
@@ -118,6 +122,15 @@ def _multiclass(values: np.ndarray, job: Job) -> list[pa.Array]:
     return [pa.array(names[values.argmax(axis=1)], pa.string()), *(pa.array(column.copy()) for column in values.T)]
 
 
+def certainty(predictions: pa.RecordBatch | pa.Table, job: Job) -> np.ndarray:
+    """Return the number that stands for each prediction, shape (rows,).
+
+    That is the probability (binary), the highest probability (multiclass) or the prediction (regression).
+    """
+    columns = [np.asarray(predictions.column(name)) for name in job.probability_columns or ["prediction"]]
+    return np.asarray(np.max(np.stack(columns), axis=0), dtype=np.float64)
+
+
 @dataclass(frozen=True)
 class Summary:
     """Mergeable facts of predictions: what the publish gate compares with the reference."""
@@ -131,15 +144,11 @@ class Summary:
 
     @classmethod
     def of(cls, predictions: pa.RecordBatch | pa.Table, job: Job) -> Self:
-        """Return the summary of the number that stands for a prediction.
-
-        That is the probability (binary), the highest probability (multiclass) or the prediction (regression).
-        """
+        """Return the summary of the number that stands for a prediction, see ``certainty``."""
         nulls = sum(predictions.column(name).null_count for name in ("prediction", *job.probability_columns))
         if predictions.num_rows == 0:
             return cls()
-        columns = [np.asarray(predictions.column(name)) for name in job.probability_columns or ["prediction"]]
-        values = np.max(np.stack(columns), axis=0).astype(np.float64)
+        values = certainty(predictions, job)
         return cls(
             rows=len(values), nulls=nulls, total=float(values.sum()), squares=float(np.square(values).sum()),
             low=float(values.min()), high=float(values.max()),
@@ -174,7 +183,9 @@ class Summary:
         return cls(**content)  # type: ignore[arg-type]
 
 
-def gate_reasons(job: Job, scored: Summary, quarantined: int, reference: Summary) -> list[str]:
+def gate_reasons(
+    job: Job, scored: Summary, quarantined: int, reference: Summary, usual: UsualNights = NO_NIGHTS
+) -> list[str]:
     """Return why the publish gate refuses a night, one sentence each; an empty list means it passes."""
     gate = job.gate
     extracted = scored.rows + quarantined
@@ -186,15 +197,24 @@ def gate_reasons(job: Job, scored: Summary, quarantined: int, reference: Summary
         reasons.append(f"{share:.1%} of rows quarantined, gate.max_quarantine_share is {gate.max_quarantine_share:.1%}")
     if scored.nulls:
         reasons.append(f"{scored.nulls} null predictions")
-    if scored.rows and reference.sd > 0:
-        shift = abs(scored.mean - reference.mean) / reference.sd
-        if shift > gate.max_mean_shift_sd:
-            reasons.append(
-                f"mean prediction {scored.mean:.4g} lies {shift:.1f} reference sd from the reference mean "
-                f"{reference.mean:.4g}, gate.max_mean_shift_sd is {gate.max_mean_shift_sd:g}"
-            )
-        if scored.rows >= 100 and scored.low == scored.high:
-            reasons.append(
-                f"all {scored.rows} predictions are {scored.mean:.4g}, the reference sd is {reference.sd:.4g}"
-            )
+    if scored.rows and reference.rows:
+        reasons += _strange_predictions(job, scored, reference, usual)
+    return reasons
+
+
+def _strange_predictions(job: Job, scored: Summary, reference: Summary, usual: UsualNights) -> list[str]:
+    """Return what the predictions as a whole have that the reference does not lead one to expect."""
+    reasons = []
+    size = float(np.sqrt(reference.squares / reference.rows))
+    facts = {"mean": reference.mean, "sd": reference.sd, "size": size}
+    allowed = allowed_shift(job, facts, usual, scored.rows)
+    shift = abs(scored.mean - reference.mean)
+    if shift > allowed.shift + SAME * size:
+        far = f"{shift / reference.sd:.1f} reference sd" if reference.sd > SAME * size else f"{shift:.3g}"
+        reasons.append(
+            f"mean prediction {scored.mean:.4g} lies {far} from the reference mean {reference.mean:.4g}, {allowed.because}"
+        )
+    varied = reference.sd > SAME * size and not one_value_is_usual(scored.rows, usual)
+    if scored.rows >= 100 and scored.low == scored.high and varied:
+        reasons.append(f"all {scored.rows} predictions are {scored.mean:.4g}, the reference sd is {reference.sd:.4g}")
     return reasons

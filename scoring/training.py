@@ -21,9 +21,10 @@ from scoring.errors import TrainingDataError
 from scoring.fitting import batch_of, classes, evaluate, expected_classes, fit, fits, out_of_fold, parted
 from scoring.golden import library_versions
 from scoring.job import Job
+from scoring.mean_shift import UsualNights
 from scoring.reference import reference_nights
 from scoring.registry import ARTIFACT, HOLDOUT_FILE, NIGHTS_FILE, VersionRef
-from scoring.score import Summary, predict
+from scoring.score import Summary, certainty, predict
 from scoring.settings import code_version
 from scoring.snapshots import Snapshot, take
 from scoring.stores import Progress, Stores, silent
@@ -104,7 +105,8 @@ def train_on(
     }  # fmt: skip
     scores = evaluated.scores
     with tempfile.TemporaryDirectory() as folder:
-        _write_version(Path(folder), job, fitted, labelled, facts)
+        usual = UsualNights.of(certainty(fitted.predictions, job), rows.table.column(NIGHT))
+        _write_version(Path(folder), job, fitted, labelled, facts, usual)
         _write_reference(Path(folder), job, fitted, rows)
         progress("register", 0)
         ref = stores.registry.register(job.name, Path(folder), facts, scores)
@@ -147,12 +149,15 @@ def _facts(
     }  # fmt: skip
 
 
-def _write_version(folder: Path, job: Job, fitted: _Fitted, labelled: pa.Table, facts: dict[str, Any]) -> None:
+def _write_version(
+    folder: Path, job: Job, fitted: _Fitted, labelled: pa.Table, facts: dict[str, Any], usual: UsualNights
+) -> None:
     """Write artifact, facts, the profile that the publish gate and the contract need, and golden rows."""
     joblib.dump(fitted.pipeline, folder / ARTIFACT)
     batch = batch_of(labelled)
     profile = {
         "prediction": Summary.of(fitted.predictions, job).as_dict(),
+        "usual_nights": usual.as_dict(),
         "categories": _categories(batch, job),
         "weights": fitted.weights,
     }

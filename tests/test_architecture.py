@@ -22,6 +22,7 @@ LEVELS: dict[str, float] = {
     "scoring.policies": 0, "scoring.names": 0, "scoring.validation": 0, "scoring.yaml_text": 0,
     "scoring.contract": 1, "scoring.score": 1, "scoring.digest": 1, "scoring.profile": 1,
     "scoring.reference": 1, "scoring.sql_text": 1, "scoring.local_times": 1,
+    "scoring.mean_shift": 1,
     "drift": 1, "drift.distance": 1, "drift.calibration": 1, "drift.timeline": 1, "drift.verdict": 1, "drift.performance": 1,
     "drift.governor": 1, "drift.gate": 1, "drift.plots": 1, "drift.page_plots": 1, "drift.version_plots": 1,
     "drift.night_grid": 1,
