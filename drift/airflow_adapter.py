@@ -51,7 +51,7 @@ class DriftOperator(BaseOperator):
             self.log.warning("%s", reason)
         if watched.report_error:
             self.log.warning("page: %s", watched.report_error)
-        if watched.verdict == "alert":
+        if watched.verdict == "alert" and not run.provisional:
             adapter.alert(self.job.name, context, "drift", "; ".join(watched.reasons))
         found = {"verdict": watched.verdict, "reasons": list(watched.reasons), "report": watched.report}
         return {**found, "report_error": watched.report_error}

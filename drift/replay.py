@@ -45,6 +45,8 @@ def replay(stores: Stores, job: Job, first: date, last: date) -> Iterator[Replay
     known: dict[int, Reference] = {}
     for night in (night for night in shown if first <= night <= last):
         run = ledger.get(stores.warehouse, shown[night])
+        if run.provisional:
+            continue
         version = run.model_version
         if version not in known:
             known[version] = reference_of(stores, job, version_of(stores, job, run))

@@ -26,7 +26,7 @@ class Request:
     reason: str
     trigger: Trigger = "hand"
     night: date | None = None
-    """It knows what was known at the end of this night; default: the last published one."""
+    """It knows what was known at the end of this night; default: the last published one that is over."""
     since: date | None = None
     until: date | None = None
     """The window, half-open; default: the job's policy. Never beyond what had matured."""
@@ -50,7 +50,7 @@ def begin(stores: Stores, job: Job, request: Request) -> Json:
     Raises ``RetrainingRunning`` while another of the job is not finished, and ``NightError`` when there is no night.
     """
     ensure_job(stores.warehouse, job)
-    night = request.night or max(ledger.published(stores.warehouse, job.name), default=None)
+    night = request.night or max(ledger.settled(stores.warehouse, job.name, stores.clock()), default=None)
     if night is None:
         raise NightError(
             f"retraining of {job.name}", found="neither a night nor a published one", next_step="give the night"

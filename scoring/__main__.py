@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from scoring import console, model_commands, upkeep_commands
-from scoring.command_line import JobName, Night, RunId, now, open_installation, open_job
+from scoring.command_line import JobName, Night, Reason, RunId, now, open_installation, open_job
 from scoring.errors import EmptyNight, NoSuchNight, RunMissing
 from scoring.interval import DataInterval, parse_night
 
@@ -20,12 +20,15 @@ def run(
     name: JobName,
     night: Annotated[str, typer.Option(help="Calendar day in the job's timezone, YYYY-MM-DD.")],
     model_version: Annotated[int | None, typer.Option(help="Default: the champion at that night.")] = None,
+    unfinished: Annotated[
+        bool, typer.Option("--unfinished", help="Score a night that has not ended; what comes of it is provisional.")
+    ] = False,
 ) -> None:
     """Score and publish one night, without Airflow, through the functions that the DAG calls."""
     from scoring.nightly import Request, run_night
 
     stores, job = open_job(name)
-    request = Request(parse_night(night), now(), "cli", model_version=model_version)
+    request = Request(parse_night(night), now(), "cli", model_version=model_version, unfinished=unfinished)
     try:
         with console.progress(f"{name} {night}") as told:
             done = run_night(stores, job, request, told)
@@ -58,9 +61,25 @@ def discard(name: JobName, run_id: RunId) -> None:
 
 
 @app.command()
+def unpublish(name: JobName, night: Night, reason: Reason) -> None:
+    """Take a night's publication back: views and lake show nothing of it any more, the history keeps it."""
+    from scoring.publishing import unpublish as take_back
+
+    stores, job = open_job(name)
+    run = take_back(stores, job, parse_night(night), reason)
+    console.OUT.print(f"{name} {night}: run {run.run_id} is unpublished: {run.reason}", soft_wrap=True, markup=False)
+    console.OUT.print(f"`run {name} --night {night}` publishes it anew, `release {name} {run.run_id}` as it was",
+                      soft_wrap=True)  # fmt: skip
+
+
+@app.command()
 def status() -> None:
     """Show, for every job, whether last night is there, complete and fresh."""
-    columns, rows = open_installation().warehouse.query("select * from scoring_status order by job")
+    from scoring.warehouse.liveness import abandon_dead
+
+    stores = open_installation()
+    abandon_dead(stores.warehouse, now())
+    columns, rows = stores.warehouse.query("select * from scoring_status order by job")
     for row in rows:
         console.facts(f"job {row[0]}", zip(columns[1:], row[1:], strict=True))
 
@@ -79,8 +98,10 @@ def sql(
 def explain_night(name: JobName, night: Night) -> None:
     """Show everything that the ledger knows of a night: every attempt, what it did and how it ended."""
     from scoring.warehouse import ledger
+    from scoring.warehouse.liveness import abandon_dead
 
     stores, job = open_job(name)
+    abandon_dead(stores.warehouse, now(), name)
     day = parse_night(night)
     runs = ledger.runs_of(stores.warehouse, name, day)
     interval = DataInterval.of_night(day, job.schedule.timezone)

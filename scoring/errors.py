@@ -6,7 +6,8 @@ Each message says what was found, what was expected and what to do next::
     ├── Retryable                 heals by itself: try again
     │   ├── SourceUnavailable     the source database does not answer
     │   ├── WarehouseUnavailable  the warehouse does not answer, or a lock was not granted in time
-    │   └── RegistryUnavailable   the model registry does not answer
+    │   ├── RegistryUnavailable   the model registry does not answer
+    │   └── NightNotOver          the night has not ended: its rows are not all there
     └── Permanent                 somebody has to change something first
         ├── SettingsError         an environment variable is missing or malformed
         ├── JobFileError          jobs/<job>.yaml is not valid
@@ -17,6 +18,7 @@ Each message says what was found, what was expected and what to do next::
         ├── EmptyNight            the SQL returned no rows
         ├── ChampionMissing       no model version was champion at that night
         ├── VersionMissing        the registry has no such version
+        ├── PromotionRefused      a version would be champion of nights that it was trained on
         ├── ArtifactMismatch      the artifact's sha256 is not the registered one
         ├── GoldenRowsMismatch    the artifact no longer gives the predictions it gave at training
         ├── PredictionError       the pipeline's output is not one finite prediction per row
@@ -30,6 +32,8 @@ Each message says what was found, what was expected and what to do next::
 """
 
 from __future__ import annotations
+
+from datetime import datetime
 
 
 class NightshiftError(Exception):
@@ -75,6 +79,19 @@ class RegistryUnavailable(Retryable):
     """The model registry does not answer."""
 
 
+class NightNotOver(Retryable):
+    """The night has not ended, so its rows are not all there; ``ends_at`` is when it has."""
+
+    ends_at: datetime | None = None
+
+    @classmethod
+    def at(cls, what: str, ends_at: datetime, *, found: str, next_step: str) -> NightNotOver:
+        """Return the error about a night that ends at ``ends_at``."""
+        error = cls(what, found=found, expected=f"a night that is over; it ends at {ends_at}", next_step=next_step)
+        error.ends_at = ends_at
+        return error
+
+
 class SettingsError(Permanent):
     """An environment variable is missing or malformed."""
 
@@ -109,6 +126,10 @@ class ChampionMissing(Permanent):
 
 class VersionMissing(Permanent):
     """The registry has no such model version."""
+
+
+class PromotionRefused(Permanent):
+    """A version would be champion of nights that it was trained on."""
 
 
 class ArtifactMismatch(Permanent):

@@ -16,6 +16,7 @@ from scoring.publishing import refresh_lake
 from scoring.score import prediction_schema
 from scoring.stores import Stores
 from scoring.warehouse import ledger
+from scoring.warehouse.liveness import abandon_dead
 from scoring.warehouse.load import count_rows
 
 
@@ -48,8 +49,9 @@ def verify(stores: Stores, job: Job, repair: bool = False) -> list[Finding]:
     """Return every disagreement between ledger, table and lake of a job's published nights.
 
     ``repair`` writes lake objects anew from the published run and removes those of nights that are not published;
-    it never touches the table.
+    it never touches the table. Runs that nobody works on any more are recorded as abandoned first.
     """
+    abandon_dead(stores.warehouse, stores.clock(), job.name)
     shown = ledger.published(stores.warehouse, job.name)
     findings = []
     for night, run_id in shown.items():

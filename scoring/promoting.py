@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from zoneinfo import ZoneInfo
 
-from scoring.errors import ChampionMissing
+from scoring.errors import ChampionMissing, PromotionRefused
 from scoring.job import Job
 from scoring.registry import VersionRef
 from scoring.stores import Stores
@@ -22,17 +23,19 @@ def promote(
 ) -> Promotion:  # fmt: skip
     """Make ``version`` champion from ``effective_from`` on, record why, and point the alias at it.
 
-    ``effective_from`` is a night; by default the next one to be scored (see ``_next_night``), and for a job without any
-    promotion the version's own ``until``. The champion it displaces scores the next ``promotion.predecessor_nights`` in
-    the shadow. A retraining promotes once: asked again, what it did stands. Raises ``VersionMissing``.
+    ``effective_from`` is a night; by default the next one to be scored (see ``_next_night``) that the version was not
+    trained on, and for a job without any promotion the version's own ``until``. The champion it displaces scores the
+    next ``promotion.predecessor_nights`` in the shadow. A retraining promotes once: asked again, what it did stands.
+    Raises ``VersionMissing``, and ``PromotionRefused`` for a night that the version was trained on.
     """
     ref = stores.registry.resolve(job.name, version)
     ensure_job(stores.warehouse, job)
     known = promotions.history_of(stores.warehouse, job.name)
     if effective_from is None:
-        until = date.fromisoformat(stores.registry.facts(ref)["until"])
-        effective_from = _next_night(stores, job, known, until) if known else until
-    made = _record(stores, ref, effective_from, "promotion", (reason, by, retraining_id))
+        made = _crown(stores, job, ref, known, "promotion", (reason, by, retraining_id))
+    else:
+        _refuse_trained_on(stores, ref, effective_from)
+        made = _record(stores, ref, effective_from, "promotion", (reason, by, retraining_id))
     before = promotions.in_effect([one for one in known if one != made], made.effective_from)
     if before is not None and before.model_version != version:
         _watch_predecessor(stores, job, before, made)
@@ -49,14 +52,14 @@ def promoted_ref(stores: Stores, promotion: Promotion) -> VersionRef:
 def rollback(stores: Stores, job: Job, reason: str, by: str, to: int | None = None) -> Promotion:
     """Make the champion before the present one (or version ``to``) champion from the next night on.
 
-    Raises ``ChampionMissing`` when there is no earlier champion.
+    A version trained on later nights than that takes over after the last of them. Raises ``ChampionMissing`` when there
+    is no earlier champion.
     """
     known = promotions.history_of(stores.warehouse, job.name)
     if to is None or not known:
         to = previous_champion(known, job)
     ref = stores.registry.resolve(job.name, to)
-    effective = _next_night(stores, job, known, known[-1].effective_from)
-    return _record(stores, ref, effective, "rollback", (reason, by, None))
+    return _crown(stores, job, ref, known, "rollback", (reason, by, None))
 
 
 def _watch_predecessor(stores: Stores, job: Job, before: Promotion, made: Promotion) -> None:
@@ -92,14 +95,51 @@ def previous_champion(known: list[Promotion], job: Job) -> int:
     )
 
 
-def _next_night(stores: Stores, job: Job, known: list[Promotion], otherwise: date) -> date:
-    """Return the night after the last published one, or ``otherwise`` before the first.
+def _crown(stores: Stores, job: Job, ref: VersionRef, known: list[Promotion], kind: str, why: Why) -> Promotion:
+    """Make a version champion from the next night on that it was not trained on; return that promotion.
 
-    It is never before a promotion on record: that one would take the crown again on its own night.
+    Promotions to come, on nights ahead of the clock, are taken over too: each gets a row of its own on the same night.
     """
-    published = ledger.published(stores.warehouse, job.name)
-    night = max(published) + timedelta(days=1) if published else otherwise
-    return max(night, *(one.effective_from for one in known))
+    until = _trained_until(stores, ref)
+    night = _next_night(stores, job, known, until or job.schedule.first_night)
+    effective = max(night, until or night)
+    if not known and until is not None:
+        effective = until
+    made = _record(stores, ref, effective, kind, why)
+    if made.effective_from == effective:  # else a retraining that had promoted before
+        for later in sorted({one.effective_from for one in known if one.effective_from > effective}):
+            _record(stores, ref, later, kind, (f"{why[0]} (in place of what was to come on {later})", why[1], None))
+    return made
+
+
+def _trained_until(stores: Stores, ref: VersionRef) -> date | None:
+    """Return the first night that a version was not trained on; None for one whose facts do not say."""
+    until = stores.registry.facts(ref).get("until")
+    return date.fromisoformat(until) if until else None
+
+
+def _refuse_trained_on(stores: Stores, ref: VersionRef, effective_from: date) -> None:
+    until = _trained_until(stores, ref)
+    if until is None or effective_from >= until:
+        return
+    raise PromotionRefused(
+        f"promotion of version {ref.version} of {ref.job}",
+        found=f"effective from {effective_from}",
+        expected=f"{until} or later, for it was trained on nights until then",
+        next_step=f"leave --effective-from out, or train a version with --until {effective_from}",
+    )  # fmt: skip
+
+
+def _next_night(stores: Stores, job: Job, known: list[Promotion], otherwise: date) -> date:
+    """Return the night after the last published one that is over, or ``otherwise`` before the first.
+
+    It is never before a promotion on record, which would take the crown again on its own night; but for those on
+    nights ahead of the clock: nothing is derived from these.
+    """
+    settled = ledger.settled(stores.warehouse, job.name, stores.clock())
+    night = max(settled) + timedelta(days=1) if settled else otherwise
+    tonight = stores.clock().astimezone(ZoneInfo(job.schedule.timezone)).date()
+    return max(night, *(one.effective_from for one in known if one.effective_from <= tonight), date.min)
 
 
 def _record(stores: Stores, ref: VersionRef, effective_from: date, kind: str, why: Why) -> Promotion:

@@ -30,7 +30,7 @@ def pin(stores: Stores, job: Job, version: int, nights: int, retraining_id: int 
     Asked again for the same, nothing changes. Raises ``VersionMissing``, ``RunMissing`` before any night is published.
     """
     ref = stores.registry.resolve(job.name, version)
-    shown = ledger.published(stores.warehouse, job.name)
+    shown = ledger.settled(stores.warehouse, job.name, stores.clock())
     if not shown:
         raise RunMissing(f"shadow of {job.name}", found="no published night", expected="a champion that scores nights")
     last = max(shown)

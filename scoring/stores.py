@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -53,6 +53,14 @@ class Stores:
             found=f"known sources {sorted({*known, 'demo'})}",
             next_step=f"set NIGHTSHIFT_SOURCES__{job.source.upper()} to its SQLAlchemy URL",
         )
+
+    def end_of(self, job: Job, night: date) -> datetime:
+        """Return when a night of the job ends, in UTC."""
+        return DataInterval.of_night(night, job.schedule.timezone).end
+
+    def over(self, job: Job, night: date) -> bool:
+        """Return whether a night of the job has ended by the clock."""
+        return self.end_of(job, night) <= self.clock()
 
     def features_query(self, job: Job) -> Query:
         """Return the job's ``features.sql``."""

@@ -19,7 +19,7 @@ RUNS = sa.table(
             "status", "stage", "reason", "model_version", "model_sha256", "job_sha256", "sql_sha256",
             "snapshot_hash", "predictions_hash", "code_version", "chunks", "rows_extracted", "rows_quarantined",
             "rows_scored", "rows_loaded", "seconds_extract", "seconds_score", "seconds_publish", "rows_per_second",
-            "started_at", "finished_at", "pruned_at",
+            "started_at", "finished_at", "pruned_at", "provisional", "seen_at",
         )
     ),
     sa.column("library_versions", JSONB),
