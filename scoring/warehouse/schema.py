@@ -89,8 +89,8 @@ def _check_columns(connection: sa.Connection, table: sa.Table, job: Job) -> None
     if found != expected:
         raise Permanent(
             f"warehouse table {table.name}",
-            found=", ".join(found),
-            expected=", ".join(expected),
+            found=str(found),
+            expected=str(expected),
             next_step=f"keys and task of a job never change; copy {job.name} to a new job name",
         )
 
