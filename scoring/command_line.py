@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from scoring.job import Job
+    from scoring.settings import Settings
     from scoring.stores import Stores
 
 JobName = Annotated[str, typer.Argument(metavar="JOB", help="A job of the jobs/ folder.")]
@@ -21,7 +23,6 @@ def open_job(name: str) -> tuple[Stores, Job]:
     """Return the stores and the job ``name``; raises ``JobFileError`` when there is no such job."""
     from scoring.job import find_job
     from scoring.settings import load_settings
-    from scoring.stores import open_stores
 
     settings = load_settings()
     job = find_job(settings.jobs_dir, name)
@@ -31,9 +32,15 @@ def open_job(name: str) -> tuple[Stores, Job]:
 def open_installation() -> Stores:
     """Return the stores that the settings name, for a command that is not about one job."""
     from scoring.settings import load_settings
-    from scoring.stores import open_stores
 
     return open_stores(load_settings(), now)
+
+
+def open_stores(settings: Settings, clock: Callable[[], datetime]) -> Stores:
+    """Return the stores of ``settings``; the libraries behind them are loaded now, when a command needs them."""
+    from scoring import stores
+
+    return stores.open_stores(settings, clock)
 
 
 def now() -> datetime:
