@@ -12,10 +12,21 @@ from airflow.configuration import conf
 from airflow.sdk import BaseNotifier, CronPartitionTimetable, Param, get_current_context
 from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryRule
 from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.log import mask_secret
 
-from scoring.errors import AlertNotSent, EmptyNight, NightError, NightHeld, NoSuchNight, Permanent, Retryable
+from scoring.errors import (
+    AlertNotSent,
+    EmptyNight,
+    NightError,
+    NightHeld,
+    NoSuchNight,
+    Permanent,
+    Retryable,
+    described,
+)
 from scoring.interval import DataInterval, parse_night
 from scoring.job import Job
+from scoring.secrets import SECRETS
 from scoring.settings import load_settings
 
 MAPPED_TASKS = 1000
@@ -56,7 +67,7 @@ def retry_policy() -> ExceptionRetryPolicy:
     return ExceptionRetryPolicy(
         rules=[
             RetryRule(exception=Permanent, action=RetryAction.FAIL, reason="somebody has to change something first"),
-            RetryRule(exception=Retryable, action=RetryAction.RETRY, reason="heals by itself"),
+            RetryRule(exception=Retryable, action=RetryAction.RETRY, reason="heals by itself, Airflow tries again"),
         ]
     )
 
@@ -92,7 +103,7 @@ class FailureAlert(BaseNotifier):
         error = context.get("exception")
         kind = "held" if isinstance(error, NightHeld) else "failed"
         task = getattr(context.get("task"), "task_id", "a task")
-        alert(self.job, context, kind, f"{task}: {type(error).__name__}: {error}")
+        alert(self.job, context, kind, f"{task}: {described(error)}")
 
 
 def late_nights(jobs: Sequence[Job]) -> list[str]:
@@ -234,7 +245,10 @@ def current_stores() -> Any:
     """Return the stores of this process."""
     from scoring.stores import open_stores
 
-    return open_stores(load_settings(), now)
+    settings = load_settings()
+    for secret in SECRETS.known:  # Airflow's own log prints errors of others, with their causes
+        mask_secret(secret)
+    return open_stores(settings, now)
 
 
 def midnight_after(night: date, job: Job) -> datetime:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -15,7 +17,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from scoring.errors import NightshiftError
+from scoring.errors import NightshiftError, described
+from scoring.secrets import redact
 from scoring.stores import Progress as Told
 
 # Data are printed as they are, whatever brackets and colons they hold; a line stays one line, for grep and for copying.
@@ -109,10 +112,24 @@ def step(what: str) -> Iterator[Callable[[str], None]]:
         yield shown.update
 
 
+class _Redacted(logging.Formatter):
+    """What libraries log, without secrets."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
 def run(app: Callable[[], None]) -> None:
     """Run a command line; a known failure prints one message and ends with exit code 1, without a traceback."""
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(_Redacted())
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(_Redacted(logging.BASIC_FORMAT))
     try:
         app()
     except NightshiftError as error:
-        ERR.print(f"{type(error).__name__}: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        ERR.print(described(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(1)
+    except Exception:  # noqa: BLE001 - a fault of ours: where it happened is printed, without secrets
+        ERR.print(redact(traceback.format_exc()), markup=False, highlight=False, soft_wrap=True)
         sys.exit(1)

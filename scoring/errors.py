@@ -31,6 +31,8 @@ Each message says what was found, what was expected and what to do next::
 
 from __future__ import annotations
 
+from scoring.secrets import redact
+
 
 class NightshiftError(Exception):
     """A failure with a name, and a message that says found, expected and the next step.
@@ -49,7 +51,16 @@ class NightshiftError(Exception):
         message = f"{what}: {facts}" if facts else what
         if next_step:
             message = f"{message.rstrip('.')}. Next: {next_step.rstrip('.')}."
-        super().__init__(message)
+        super().__init__(redact(message))
+
+
+def described(error: BaseException) -> str:
+    """Return an error's name and message as they are recorded and shown, without secrets.
+
+    >>> described(ValueError("no number"))
+    'ValueError: no number'
+    """
+    return redact(f"{type(error).__name__}: {error}")
 
 
 class Retryable(NightshiftError):
