@@ -10,7 +10,7 @@ from drift.evaluation import LOSS, evaluate, seen_by
 from drift.gate import holdout_nights, judge
 from drift.retraining_record import Request, begin, end, fail, recorded
 from scoring import snapshots
-from scoring.errors import RetrainingFailed
+from scoring.errors import RetrainingFailed, described
 from scoring.job import Job
 from scoring.promoting import promote as make_champion
 from scoring.promoting import promoted_ref
@@ -162,7 +162,7 @@ def retrain(stores: Stores, job: Job, request: Request, progress: Progress = sil
         if row["state"] == "running":
             _run(stores, job, number, progress)
     except Exception as error:  # the record says failed, then it is raised again
-        fail(stores, number, f"{type(error).__name__}: {error}")
+        fail(stores, number, described(error))
         raise
     return retrainings.get(stores.warehouse, number)
 

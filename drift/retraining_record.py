@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Literal
 
-from scoring.errors import NightError, RetrainingFailed
+from scoring.errors import NightError, RetrainingFailed, described
 from scoring.job import Job
 from scoring.stores import Stores
 from scoring.warehouse import ledger, monitoring, retrainings
@@ -78,7 +78,7 @@ def recorded(stores: Stores, retraining_id: int, stage: str) -> Iterator[Json]:
     try:
         yield row
     except Exception as error:  # recorded, then raised again
-        retrainings.record(stores.warehouse, retraining_id, detail=f"{type(error).__name__}: {error}")
+        retrainings.record(stores.warehouse, retraining_id, detail=described(error))
         raise
 
 

@@ -15,6 +15,7 @@ from airflow.configuration import conf
 from airflow.sdk import BaseNotifier, Context, CronPartitionTimetable, Param, get_current_context
 from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryDecision, RetryRule
 from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.log import mask_secret
 
 from scoring.errors import (
     AlertNotSent,
@@ -26,9 +27,11 @@ from scoring.errors import (
     NoSuchNight,
     Permanent,
     Retryable,
+    described,
 )
 from scoring.interval import DataInterval, parse_night
 from scoring.job import Job
+from scoring.secrets import SECRETS
 from scoring.settings import load_settings
 
 MAPPED_TASKS = 1000
@@ -108,7 +111,7 @@ def retry_policy() -> ExceptionRetryPolicy:
     return PatientRetryPolicy(
         rules=[
             RetryRule(exception=Permanent, action=RetryAction.FAIL, reason="somebody has to change something first"),
-            RetryRule(exception=Retryable, action=RetryAction.RETRY, reason="heals by itself"),
+            RetryRule(exception=Retryable, action=RetryAction.RETRY, reason="heals by itself, Airflow tries again"),
         ]
     )
 
@@ -144,7 +147,7 @@ class FailureAlert(BaseNotifier):
         error = context.get("exception")
         kind = "held" if isinstance(error, NightHeld) else "failed"
         task = getattr(context.get("task"), "task_id", "a task")
-        alert(self.job, context, kind, f"{task}: {type(error).__name__}: {error}")
+        alert(self.job, context, kind, f"{task}: {described(error)}")
 
 
 def late_nights(jobs: Sequence[Job]) -> list[str]:
@@ -310,7 +313,10 @@ def current_stores() -> Any:
     """Return the stores of this process."""
     from scoring.stores import open_stores
 
-    return open_stores(load_settings(), now)
+    settings = load_settings()
+    for secret in SECRETS.known:  # Airflow's own log prints errors of others, with their causes
+        mask_secret(secret)
+    return open_stores(settings, now)
 
 
 def midnight_after(night: date, job: Job) -> datetime:

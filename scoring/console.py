@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import gc
 import json
+import logging
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -14,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from scoring.errors import NightshiftError
+from scoring.errors import NightshiftError, described
+from scoring.secrets import redact
 
 if TYPE_CHECKING:
     from scoring.stores import Progress as Told
@@ -117,16 +120,30 @@ def step(what: str) -> Iterator[Callable[[str], None]]:
         yield shown.update
 
 
+class _Redacted(logging.Formatter):
+    """What libraries log, without secrets."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
 def run(app: Callable[[], None]) -> None:
     """Run a command line; a known failure prints one message and ends with exit code 1, without a traceback."""
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, 20, 20)
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(_Redacted())
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(_Redacted(logging.BASIC_FORMAT))
     try:
         app()
     except NightshiftError as error:
         failure(error)
         sys.exit(1)
+    except Exception:  # noqa: BLE001 - a fault of ours: where it happened is printed, without secrets
+        ERR.print(redact(traceback.format_exc()), markup=False, highlight=False, soft_wrap=True)
+        sys.exit(1)
 
 
 def failure(error: NightshiftError) -> None:
     """Print a known failure: its name and its message."""
-    ERR.print(f"{type(error).__name__}: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+    ERR.print(described(error), style="red", markup=False, highlight=False, soft_wrap=True)

@@ -35,6 +35,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from scoring.secrets import redact
+
 
 class NightshiftError(Exception):
     """A failure with a name, and a message that says found, expected and the next step.
@@ -54,7 +56,16 @@ class NightshiftError(Exception):
         if next_step:
             end = "" if message.endswith("?") else "."
             message = f"{message.rstrip('.')}{end} Next: {next_step.rstrip('.')}."
-        super().__init__(message)
+        super().__init__(redact(message))
+
+
+def described(error: BaseException) -> str:
+    """Return an error's name and message as they are recorded and shown, without secrets.
+
+    >>> described(ValueError("no number"))
+    'ValueError: no number'
+    """
+    return redact(f"{type(error).__name__}: {error}")
 
 
 class Retryable(NightshiftError):

@@ -20,13 +20,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scoring import embedded, version_files
-from scoring.errors import ArtifactMismatch, NightshiftError, RegistryUnavailable, VersionMissing
+from scoring.errors import ArtifactMismatch, NightshiftError, RegistryUnavailable, SettingsError, VersionMissing
+from scoring.failures import lasting
 from scoring.golden import check_golden_rows
 from scoring.job import Job
 from scoring.mean_shift import UsualNights
 from scoring.profile import Bins, bins_from
 from scoring.score import Summary
 from scoring.settings import Settings
+from scoring.urls import database_url, written
+from scoring.warehouse.connection import require_answer
 
 ARTIFACT = "pipeline.joblib"
 FACTS = "facts.json"
@@ -34,6 +37,7 @@ FILES = (ARTIFACT, FACTS, "reference_profile.json", "golden.parquet", "golden_pr
 TAGS = ("snapshot", "recipe_sha256", "retraining_id")
 NIGHTS_FILE = "reference_nights.json"
 HOLDOUT_FILE = "holdout.parquet"
+_SERVERS = ("http://", "https://", "databricks", "file:")
 
 
 @dataclass(frozen=True)
@@ -218,9 +222,9 @@ class Registry:
         return self._settings.data_dir / "cache" / "models" / f"{ref.job}-{ref.version}-{ref.sha256[:12]}"
 
     def _uri(self) -> str:
-        if self._settings.registry_url is not None:
-            return self._settings.registry_url.get_secret_value()
-        return embedded.url(self._settings.postgres_dir, "registry")
+        given = self._settings.registry_url
+        url = given.get_secret_value().strip() if given else embedded.url(self._settings.postgres_dir, "registry")
+        return url if url.startswith(_SERVERS) else written(database_url(url, "NIGHTSHIFT_REGISTRY_URL"))
 
     @contextmanager
     def _client(self) -> Iterator[Any]:
@@ -232,11 +236,11 @@ class Registry:
         try:
             yield _client_for(MlflowClient, self._uri())
         except MlflowException as error:
-            raise RegistryUnavailable("model registry", found=str(error)) from error
+            raise _unanswered(str(error)) from None  # a log would print the cause, and with it the URL perhaps
         except NightshiftError:
             raise
-        except Exception as error:  # MLflow lets its database driver's errors through: named and raised again
-            raise RegistryUnavailable("model registry", found=f"{type(error).__name__}: {error}") from error
+        except Exception as error:  # noqa: BLE001 - MLflow lets its database driver's errors through: named
+            raise _unanswered(f"{type(error).__name__}: {error}") from None
 
     def _experiment(self, client: Any, job: str) -> str:
         found = client.get_experiment_by_name(job)
@@ -246,8 +250,17 @@ class Registry:
         return str(client.create_experiment(job, None if server else f"{self._settings.artifacts_root}/{job}"))
 
 
+def _unanswered(reason: str) -> NightshiftError:
+    """Return the error of a registry that does not answer, or whose URL somebody has to correct."""
+    if lasting(reason):
+        return SettingsError("model registry", found=reason, next_step="correct NIGHTSHIFT_REGISTRY_URL")
+    return RegistryUnavailable("model registry", found=reason, next_step="try again once it answers")
+
+
 @lru_cache(maxsize=4)
 def _client_for(kind: Any, uri: str) -> Any:
+    if not uri.startswith(_SERVERS):
+        require_answer(uri)  # MLflow tries for minutes, whatever the reason
     return kind(tracking_uri=uri, registry_uri=uri)
 
 

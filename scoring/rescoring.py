@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
-from scoring.errors import NightError, NightHeld, NightshiftError
+from scoring.errors import NightError, NightHeld, NightshiftError, described
 from scoring.inspection import Difference, diff_runs
 from scoring.interval import nights_in
 from scoring.job import Job
@@ -67,7 +67,7 @@ def _again(stores: Stores, job: Job, night: date, model_version: int, why: str, 
     except NightHeld as error:
         return Rescored(night, "held", str(error))
     except NightshiftError as error:
-        return Rescored(night, "failed", f"{type(error).__name__}: {error}")
+        return Rescored(night, "failed", described(error))
     if done.status == "published":
         ledger.record(stores.warehouse, done.run_id, reason=why)
     return _compared(stores, job, before, done.run_id)

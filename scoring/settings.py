@@ -16,6 +16,7 @@ from pydantic_settings.exceptions import SettingsError as UnreadableError
 from scoring import __version__
 from scoring.errors import SettingsError
 from scoring.policies import Retention
+from scoring.secrets import SECRETS, secrets_of
 from scoring.validation import problems
 
 HOME = Path(__file__).resolve().parent.parent
@@ -64,6 +65,15 @@ class Settings(BaseSettings):
     airflow_port: int = Field(default=8080, ge=1024, le=65535)
     retention: Retention = Retention()
     """What is kept, and for how long: ``NIGHTSHIFT_RETENTION__<NAME>``."""
+
+    def model_post_init(self, context: object, /) -> None:
+        """Make every secret known to what takes them out of messages."""
+        for url in (*self.sources.values(), self.warehouse_url, self.analyst_url, self.registry_url):
+            SECRETS.add(secrets_of(url.get_secret_value()) if url is not None else [])
+        for plain in (self.lake_url, self.artifacts_url):
+            SECRETS.add(secrets_of(plain or ""))
+        for receiver in (self.alert_urls.get_secret_value() if self.alert_urls else "").split(","):
+            SECRETS.add(secrets_of(receiver.strip(), whole=True))
 
     @property
     def lake_root(self) -> str:

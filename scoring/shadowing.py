@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from scoring.errors import NightshiftError, RunMissing
+from scoring.errors import NightshiftError, RunMissing, described
 from scoring.job import HIDDEN, Job
 from scoring.registry import VersionRef
 from scoring.score import predict, prediction_schema
@@ -64,7 +64,7 @@ def shadow_run(stores: Stores, job: Job, run_id: str) -> list[int]:
         try:
             shadows.save_night(stores.warehouse, {**facts, "status": "scored", **_score(stores, job, run, one)})
         except NightshiftError as error:  # recorded; raised once the other versions are done
-            reason = f"{type(error).__name__}: {error}"
+            reason = described(error)
             shadows.save_night(stores.warehouse, {**facts, "status": "failed", "reason": reason})
             errors.append(error)
         done.append(one["model_version"])

@@ -19,7 +19,8 @@ from scoring.job import Job
 from scoring.lake import Lake
 from scoring.registry import Registry
 from scoring.settings import Settings
-from scoring.source import Query, database_of, stream
+from scoring.source import Query, stream
+from scoring.urls import database_url
 from scoring.warehouse import Warehouse, open_warehouse
 
 Clock = Callable[[], datetime]
@@ -51,7 +52,7 @@ class Stores:
         raise SettingsError(
             f"source {job.source!r} of job {job.name}",
             found=f"known sources {sorted({*known, 'demo'})}",
-            next_step=f"set NIGHTSHIFT_SOURCES__{job.source.upper()} to its SQLAlchemy URL",
+            next_step=f"set {variable_of(job)} to its SQLAlchemy URL",
         )
 
     def end_of(self, job: Job, night: date) -> datetime:
@@ -68,7 +69,8 @@ class Stores:
 
     def by_night(self, job: Job, query: Query) -> bool:
         """Return whether a statement of the job gives one night at a time, since it binds ``:night``."""
-        return query.statement(database_of(self.source_url(job), query)).by_night
+        url = database_url(self.source_url(job), query.source)
+        return query.statement(url.get_backend_name()).by_night
 
     def labels_query(self, job: Job) -> Query:
         """Return the job's ``labels.sql``."""
@@ -120,6 +122,11 @@ def _split(
         batch = following
 
 
+def variable_of(job: Job) -> str:
+    """Return the environment variable that names the job's source."""
+    return f"NIGHTSHIFT_SOURCES__{job.source.upper()}"
+
+
 def _query(path: Path, job: Job, columns: tuple[str, ...]) -> Query:
     text_keys = frozenset(name for name, kind in job.key.items() if kind == "string")
-    return Query(path, columns, tuple(job.key), text_keys, job.source_timezone)
+    return Query(path, columns, tuple(job.key), text_keys, job.source_timezone, variable_of(job))

@@ -19,10 +19,10 @@ from scoring.settings import HOME, child_environment
 PACKAGES = ("scoring", "drift", "dags", "jobs", "demo", "airflow_plugins")
 LEVELS: dict[str, float] = {
     "scoring": 0, "scoring.errors": 0, "scoring.interval": 0, "scoring.settings": 0, "scoring.job": 0,
-    "scoring.policies": 0, "scoring.names": 0, "scoring.validation": 0, "scoring.yaml_text": 0,
+    "scoring.policies": 0, "scoring.names": 0, "scoring.validation": 0, "scoring.yaml_text": 0, "scoring.secrets": 0,
     "scoring.contract": 1, "scoring.score": 1, "scoring.digest": 1, "scoring.profile": 1,
     "scoring.reference": 1, "scoring.sql_text": 1, "scoring.local_times": 1,
-    "scoring.mean_shift": 1,
+    "scoring.mean_shift": 1, "scoring.urls": 1, "scoring.failures": 1,
     "drift": 1, "drift.distance": 1, "drift.calibration": 1, "drift.timeline": 1, "drift.verdict": 1, "drift.performance": 1,
     "drift.governor": 1, "drift.gate": 1, "drift.plots": 1, "drift.page_plots": 1, "drift.version_plots": 1,
     "drift.night_grid": 1,
@@ -51,8 +51,8 @@ OWNERS: dict[str, set[str]] = {
     "mlflow": {"scoring.registry", "scoring.version_files"},
     "joblib": {"scoring.registry", "scoring.training"},
     "adbc_driver_postgresql": {"scoring.source", "scoring.warehouse.load"},
-    "adbc_driver_manager": {"scoring.source", "scoring.warehouse.connection"},
-    "sqlalchemy": {"scoring.source", "scoring.sqlite_times", "scoring.warehouse"},
+    "adbc_driver_manager": {"scoring.failures", "scoring.warehouse.connection"},
+    "sqlalchemy": {"scoring.source", "scoring.sqlite_times", "scoring.urls", "scoring.failures", "scoring.warehouse"},
     "sqlglot": {"scoring.sql_text", "scoring.sqlite_times"},
     "alembic": {"scoring.warehouse.schema", "scoring.warehouse.alembic"},
     "psycopg": {"scoring.warehouse.connection", "scoring.embedded"},

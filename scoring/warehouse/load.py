@@ -10,7 +10,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from scoring.job import Job
-from scoring.source import libpq_url
+from scoring.urls import libpq_url
 from scoring.warehouse.connection import Warehouse, translated
 from scoring.warehouse.ledger import Run
 from scoring.warehouse.schema import ensure_month

@@ -19,8 +19,9 @@ from psycopg import sql
 from scoring.errors import ContractError, Permanent, SourceQueryError, SourceUnavailable
 from scoring.interval import DataInterval
 from scoring.job import Job
-from scoring.source import Query, _array, libpq_url, stream
+from scoring.source import Query, _array, stream
 from scoring.stores import contracted
+from scoring.urls import libpq_url
 from tests.conftest import new_database
 
 NIGHT = DataInterval.of_night(date(2013, 4, 1), "America/New_York")
