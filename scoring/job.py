@@ -92,6 +92,11 @@ class Label(Strict):
     """Days after the night's end until a label counts as matured."""
     classes: list[str] | None = None
     """For multiclass jobs: every class, in the order of the probability columns."""
+    threshold: float | None = Field(default=None, gt=0, lt=1)
+    """For binary jobs: the probability from which on ``prediction`` is true, in place of the pipeline's own decision.
+
+    It belongs to the version that is trained with it; changed, it takes effect with the next one.
+    """
 
 
 class Job(Strict):
@@ -139,6 +144,8 @@ class Job(Strict):
             raise ValueError("task multiclass needs label.classes with at least 3 classes")
         if self.task != "multiclass" and self.label.classes is not None:
             raise ValueError(f"label.classes belongs to task multiclass, not {self.task}")
+        if self.task != "binary" and self.label.threshold is not None:
+            raise ValueError(f"label.threshold belongs to task binary, not {self.task}")
         if self.training.calibration != "none" and self.task == "regression":
             raise ValueError("training.calibration is of probabilities; task regression has none")
         if self.training.holdout_nights < self.promotion.min_nights:
