@@ -22,6 +22,7 @@ Each message says what was found, what was expected and what to do next::
         ├── ArtifactMismatch      the artifact's sha256 is not the registered one
         ├── GoldenRowsMismatch    the artifact no longer gives the predictions it gave at training
         ├── PredictionError       the pipeline's output is not one finite prediction per row
+        ├── PipelineNotRowWise    what the pipeline says of a row depends on other rows, the call or the thread
         ├── ReconciliationError   counts of extracted, scored, quarantined, loaded rows disagree
         ├── NightHeld             the publish gate refused the night; nothing was published
         ├── RunMissing            the ledger has no such run, or it is in the wrong state
@@ -153,6 +154,10 @@ class GoldenRowsMismatch(Permanent):
 
 class PredictionError(Permanent):
     """The pipeline did not give one finite prediction per row."""
+
+
+class PipelineNotRowWise(Permanent):
+    """What the pipeline says of a row depends on the rows around it, on the call or on the thread."""
 
 
 class ReconciliationError(Permanent):

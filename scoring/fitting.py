@@ -14,6 +14,7 @@ from sklearn import metrics
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 
+from scoring.decision import Rule, decision_of
 from scoring.errors import TrainingDataError
 from scoring.job import Job
 from scoring.reference import fold_of, importance, sample_places
@@ -95,7 +96,7 @@ def evaluate(job: Job, early: pa.Table, late: pa.Table) -> Evaluated:
         return Evaluated(None, {}, dict.fromkeys(job.features, 1 / len(job.features)), None)
     pipeline = fit(early, job)
     truth = target(late, job)
-    found = predict(pipeline, batch_of(late), job)
+    found = predict(pipeline, batch_of(late), job, Rule(decision_of(pipeline, job)))
     outcome = [late.column(NIGHT).combine_chunks(), late.column(LABEL).combine_chunks()]
     names = ["prediction", *job.probability_columns]
     holdout = pa.table([*outcome, *(found.column(name) for name in names)], ["night", "outcome", *names])
@@ -118,8 +119,7 @@ def _scores(job: Job, pipeline: Any, frame: pd.DataFrame, truth: np.ndarray) -> 
     if job.task == "binary" and len(set(truth)) == 2:
         scores["holdout_auc"] = float(metrics.roc_auc_score(truth, chances[:, 1]))
     if job.task == "multiclass":
-        best = np.asarray(pipeline.classes_)[chances.argmax(axis=1)]
-        scores["holdout_accuracy"] = float(metrics.accuracy_score(list(truth), list(best)))
+        scores["holdout_accuracy"] = float(metrics.accuracy_score(list(truth), list(pipeline.predict(frame))))
     return scores
 
 
@@ -134,7 +134,7 @@ def out_of_fold(job: Job, pipeline: Any, table: pa.Table) -> pa.Table:
         others = table.filter(pa.array(fold != number))
         others = others.filter(pc.is_valid(others.column(LABEL)))
         honest = fit(others, job) if others.num_rows and fits(others, job) else pipeline
-        parts.append(predict(honest, batch_of(table.take(pa.array(place))), job))
+        parts.append(predict(honest, batch_of(table.take(pa.array(place))), job, Rule(decision_of(honest, job))))
         places.append(place)
     together = pa.Table.from_batches(parts)
     return together.take(pa.array(np.argsort(np.concatenate(places))))

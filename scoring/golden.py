@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from scoring.decision import Rule
 from scoring.errors import GoldenRowsMismatch
 from scoring.job import Job
 from scoring.score import predict
@@ -37,7 +38,7 @@ def check_golden_rows(folder: Path, pipeline: Any, facts: Mapping[str, Any], job
             next_step="train a new version, or take the columns out of the job file",
         )
     expected = pq.read_table(folder / "golden_predictions.parquet").combine_chunks().to_batches()[0]
-    difference = largest_difference(predict(pipeline, rows, job), expected, job)
+    difference = largest_difference(predict(pipeline, rows, job, Rule.of_facts(facts, job)), expected, job)
     if difference <= GOLDEN_TOLERANCE:
         return
     trained, now = facts["library_versions"], library_versions()

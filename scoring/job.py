@@ -109,6 +109,11 @@ class Label(Strict):
     """Days after the night's end until a label counts as matured."""
     classes: list[str] | None = None
     """For multiclass jobs: every class, in the order of the probability columns."""
+    threshold: float | None = Field(default=None, gt=0, lt=1)
+    """For binary jobs: the probability from which on ``prediction`` is true, in place of the pipeline's own decision.
+
+    It belongs to the version that is trained with it; changed, it takes effect with the next one.
+    """
 
 
 class Job(Strict):
@@ -161,6 +166,8 @@ class Job(Strict):
             )
         if self.task != "multiclass" and self.label.classes is not None:
             raise ValueError(f"label.classes: found with task {self.task}, expected with task multiclass only")
+        if self.task != "binary" and self.label.threshold is not None:
+            raise ValueError(f"label.threshold: found with task {self.task}, expected with task binary only")
         if self.training.calibration != "none" and self.task == "regression":
             raise ValueError(
                 f"training.calibration: found {self.training.calibration}, expected none: task regression has no probabilities"

@@ -32,6 +32,7 @@ from scoring.registry import VersionRef
 from scoring.score import Summary, predict, prediction_schema
 from scoring.settings import code_version
 from scoring.stores import Progress, Stores, contracted, silent
+from scoring.thread_warnings import warnings_of_threads
 from scoring.warehouse import ledger, promotions
 from scoring.warehouse.liveness import abandon_dead, held, seen, worked_on
 from scoring.warehouse.promotions import Promotion
@@ -222,7 +223,7 @@ def score_chunk(stores: Stores, job: Job, run_id: str, number: int, progress: Pr
         summary, profile, bins = Summary(), Profile(), model.bins
         parts = []
         for batch in lake.batches(lake.part(folder, "features", number), rows=50_000):
-            parts.append(predict(model.pipeline, batch, job))
+            parts.append(predict(model.pipeline, batch, job, model.rule))
             summary += Summary.of(parts[-1], job)
             profile += Profile.of(bins, profiled(batch, parts[-1], job), batch.num_rows)
             progress("score", batch.num_rows)
@@ -250,7 +251,11 @@ def _run_night(stores: Stores, job: Job, request: Request, progress: Progress) -
     """
     scoring: list[Future[int]] = []
     coming: _Coming = Queue()
-    with ThreadPoolExecutor(1, "load") as loader, ThreadPoolExecutor(stores.settings.score_threads, "score") as scorers:
+    with (
+        warnings_of_threads(),
+        ThreadPoolExecutor(1, "load") as loader,
+        ThreadPoolExecutor(stores.settings.score_threads, "score") as scorers,
+    ):
 
         def submit(number: int) -> None:
             scoring.append(scorers.submit(score_chunk, stores, job, request.run_id, number, progress))

@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
+from scoring.decision import Rule
 from scoring.errors import ChampionMissing, PromotionRefused
 from scoring.job import Job
 from scoring.registry import VersionRef
 from scoring.stores import Stores
 from scoring.warehouse import ledger, promotions, shadows
 from scoring.warehouse.promotions import Promotion
-from scoring.warehouse.schema import ensure_job
+from scoring.warehouse.schema import describe_prediction, ensure_job
 
 Why = tuple[str, str, int | None]
 """The reason, who said so, and the retraining that the version came from."""
@@ -36,6 +37,7 @@ def promote(
     else:
         _refuse_trained_on(stores, ref, effective_from)
         made = _record(stores, ref, effective_from, "promotion", (reason, by, retraining_id))
+    _describe(stores, job)
     before = promotions.in_effect([one for one in known if one != made], made.effective_from)
     if before is not None and before.model_version != version:
         _watch_predecessor(stores, job, before, made)
@@ -59,7 +61,22 @@ def rollback(stores: Stores, job: Job, reason: str, by: str, to: int | None = No
     if to is None or not known:
         to = previous_champion(known, job)
     ref = stores.registry.resolve(job.name, to)
-    return _crown(stores, job, ref, known, "rollback", (reason, by, None))
+    made = _crown(stores, job, ref, known, "rollback", (reason, by, None))
+    _describe(stores, job)
+    return made
+
+
+def _describe(stores: Stores, job: Job) -> None:
+    """Write on the predictions' columns how the latest champion decides."""
+    latest = promotions.in_effect(promotions.history_of(stores.warehouse, job.name), date.max)
+    if latest is None:
+        return
+    words = Rule.of_facts(stores.registry.facts(promoted_ref(stores, latest)), job).decision.words
+    describe_prediction(
+        stores.warehouse, job,
+        f"Decision of the row's model version; of version {latest.model_version}, champion from night "
+        f"{latest.effective_from} on: {words}",
+    )  # fmt: skip
 
 
 def _watch_predecessor(stores: Stores, job: Job, before: Promotion, made: Promotion) -> None:

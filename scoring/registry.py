@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import shutil
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scoring import embedded, version_files
+from scoring.decision import Rule
 from scoring.errors import ArtifactMismatch, NightshiftError, RegistryUnavailable, SettingsError, VersionMissing
 from scoring.failures import lasting
 from scoring.golden import check_golden_rows
@@ -61,6 +63,7 @@ class ModelVersion:
     profile: dict[str, Any] = field(repr=False)
     nights: dict[str, Any] = field(repr=False, default_factory=dict)
     """Bins and the profile of every training night; empty for a version made before there were any."""
+    rule: Rule | None = None
 
     @property
     def bins(self) -> dict[str, Bins]:
@@ -199,11 +202,12 @@ class Registry:
         return pq.read_table(path) if path.exists() else None
 
     def load(self, ref: VersionRef, job: Job) -> ModelVersion:
-        """Return the version, its sha256 verified before unpickling and its golden rows scored again.
+        """Return the thread's own copy of a version, its sha256 verified before unpickling, its golden rows scored again.
 
-        Raises ``ArtifactMismatch``, ``GoldenRowsMismatch`` or ``RegistryUnavailable``.
+        A pipeline may hold state while it predicts. Raises ``ArtifactMismatch``,
+        ``GoldenRowsMismatch`` or ``RegistryUnavailable``.
         """
-        return _load(self._local(ref), ref, job.model_dump_json())
+        return _load.of_thread(self._local(ref), ref, job.model_dump_json())
 
     def _local(self, ref: VersionRef) -> Path:
         """Return a local folder with the version's files, downloading them once if they are elsewhere."""
@@ -274,8 +278,7 @@ def _ensure_model(client: Any, job: str) -> None:
         client.create_registered_model(job)
 
 
-@lru_cache(maxsize=4)
-def _load(folder: Path, ref: VersionRef, job_json: str) -> ModelVersion:
+def _verified(folder: Path, ref: VersionRef, job_json: str) -> ModelVersion:
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
         raise ArtifactMismatch(
@@ -292,14 +295,24 @@ def _load(folder: Path, ref: VersionRef, job_json: str) -> ModelVersion:
             expected=f"sha256 {ref.sha256}",
             next_step="restore the file, or train a new version",
         )
-    facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
     profile = json.loads((folder / "reference_profile.json").read_text(encoding="utf-8"))
-    kept = folder / NIGHTS_FILE
-    nights = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
-    version = ModelVersion(ref, joblib.load(io.BytesIO(content)), facts, profile, nights)
-    what = f"model version {ref.version} of {ref.job}"
-    check_golden_rows(folder, version.pipeline, facts, Job.model_validate_json(job_json), what)
-    return version
+    nights = json.loads(kept.read_text(encoding="utf-8")) if (kept := folder / NIGHTS_FILE).exists() else {}
+    job = Job.model_validate_json(job_json)
+    pipeline = joblib.load(io.BytesIO(content))
+    check_golden_rows(folder, pipeline, facts, job, f"model version {ref.version} of {ref.job}")
+    return ModelVersion(ref, pipeline, facts, profile, nights, Rule.of_facts(facts, job))
+
+
+class _Loaded(threading.local):
+    """The last four versions that each thread has loaded."""
+
+    def __init__(self) -> None:
+        self.of_thread = lru_cache(maxsize=4)(_verified)
+        self.cache_clear = self.of_thread.cache_clear
+
+
+_load = _Loaded()
 
 
 def _sha256(content: bytes) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, Self
 
@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from joblib import parallel_config
 
 from scoring.contract import ARROW_TYPES
-from scoring.errors import PredictionError
+from scoring.decision import Rule, chosen_classes, decision_before_rules
+from scoring.errors import NightshiftError, PredictionError
 from scoring.job import Job
 from scoring.mean_shift import NO_NIGHTS, UsualNights, allowed_shift, one_value_is_usual
 
@@ -61,38 +63,60 @@ def prediction_schema(job: Job) -> pa.Schema:
     return pa.schema([*keys, ("prediction", kind), *((name, pa.float64()) for name in job.probability_columns)])
 
 
-def predict(pipeline: Any, batch: pa.RecordBatch, job: Job) -> pa.RecordBatch:
-    """Return one prediction per row of ``batch``, in its order, with the row's key.
+def predict(pipeline: Any, batch: pa.RecordBatch, job: Job, rule: Rule | None = None) -> pa.RecordBatch:
+    """Return one prediction per row of ``batch``, in its order, with the row's key, by the version's rule.
 
-    Raises ``PredictionError`` when the pipeline fails, or gives another number of rows, other classes than the job
-    declares, or a value that is not finite.
+    Without a rule it decides as versions did before they had one, at probability 0.5. Raises ``PredictionError`` when
+    the pipeline fails, or gives another number of rows, other classes than the job declares, or a value that is not finite.
     """
     schema = prediction_schema(job)
     keys = [batch.column(name) for name in job.key]
     if batch.num_rows == 0:
         return pa.RecordBatch.from_pylist([], schema)
-    frame = to_frame(batch, job)
-    values = _numbers(pipeline, frame, job)
-    columns = {"regression": _regression, "binary": _binary, "multiclass": _multiclass}[job.task](values, job)
+    rule = rule or Rule(decision_before_rules(job))
+    blocks = [_answers(pipeline, frame, rows, job, rule) for frame, rows in _blocks(to_frame(batch, job), rule)]
+    values, chosen = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    bad = int((~np.isfinite(values)).reshape(batch.num_rows, -1).any(axis=1).sum())
+    if bad:
+        raise PredictionError(f"predictions of {job.name}", found=f"{bad} rows not finite", expected="finite numbers")
+    columns = {"regression": _regression, "binary": _binary, "multiclass": _multiclass}[job.task](values, chosen, job)
     return pa.RecordBatch.from_arrays([*keys, *columns], schema=schema)
 
 
-def _numbers(pipeline: Any, frame: pd.DataFrame, job: Job) -> np.ndarray:
-    """Return the pipeline's raw output: shape (rows,) for regression, (rows, classes) otherwise."""
+def _blocks(frame: pd.DataFrame, rule: Rule) -> Iterator[tuple[pd.DataFrame, int]]:
+    """Yield the frames of the calls, and how many rows of each count; the rest of a short one repeats its rows."""
+    if rule.block_rows is None:
+        yield frame, len(frame)
+        return
+    for start in range(0, len(frame), rule.block_rows):
+        places = np.arange(start, min(start + rule.block_rows, len(frame)))
+        yield frame.iloc[np.resize(places, rule.block_rows)].reset_index(drop=True), len(places)
+
+
+def _answers(pipeline: Any, frame: pd.DataFrame, rows: int, job: Job, rule: Rule) -> tuple[np.ndarray, np.ndarray]:
+    """Return the raw output of the first ``rows`` rows, (rows,) or (rows, classes), and the places of their classes.
+
+    joblib's workers are kept out: a forest adds up its trees in the order in which they finish.
+    """
     shape: tuple[int, ...] = (len(frame),)
     if job.task != "regression":
         shape = (len(frame), len(_check_classes(pipeline, job)))
     try:
-        output = pipeline.predict(frame) if job.task == "regression" else pipeline.predict_proba(frame)
-        values = np.asarray(output, dtype=np.float64)
+        with parallel_config(backend="sequential"):
+            output = pipeline.predict(frame) if job.task == "regression" else pipeline.predict_proba(frame)
+            values = np.asarray(output, dtype=np.float64)
+            if values.shape != shape:
+                raise PredictionError(
+                    f"predictions of {job.name}", found=f"shape {values.shape}", expected=f"shape {shape}"
+                )
+            chosen = np.zeros(len(frame), dtype=np.intp)
+            if job.task != "regression":
+                chosen = chosen_classes(pipeline, frame, values, rule.decision, job)
+    except NightshiftError:
+        raise
     except Exception as error:  # whatever a pipeline raises is its own: named and raised again
         raise PredictionError(f"pipeline of {job.name}", found=f"{type(error).__name__}: {error}") from error
-    if values.shape != shape:
-        raise PredictionError(f"predictions of {job.name}", found=f"shape {values.shape}", expected=f"shape {shape}")
-    bad = int((~np.isfinite(values)).reshape(len(frame), -1).any(axis=1).sum())
-    if bad:
-        raise PredictionError(f"predictions of {job.name}", found=f"{bad} rows not finite", expected="finite numbers")
-    return values
+    return values[:rows], chosen[:rows]
 
 
 def _check_classes(pipeline: Any, job: Job) -> list[Any]:
@@ -105,21 +129,19 @@ def _check_classes(pipeline: Any, job: Job) -> list[Any]:
     return classes
 
 
-def _regression(values: np.ndarray, job: Job) -> list[pa.Array]:
+def _regression(values: np.ndarray, chosen: np.ndarray, job: Job) -> list[pa.Array]:
     return [pa.array(values)]
 
 
-def _binary(values: np.ndarray, job: Job) -> list[pa.Array]:
-    probability = np.ascontiguousarray(values[:, 1])
-    return [pa.array(probability >= 0.5), pa.array(probability)]
+def _binary(values: np.ndarray, chosen: np.ndarray, job: Job) -> list[pa.Array]:
+    return [pa.array(chosen == 1), pa.array(np.ascontiguousarray(values[:, 1]))]
 
 
-def _multiclass(values: np.ndarray, job: Job) -> list[pa.Array]:
+def _multiclass(values: np.ndarray, chosen: np.ndarray, job: Job) -> list[pa.Array]:
     declared = job.label.classes or []
     order = np.argsort(np.argsort(declared))  # the pipeline's classes are sorted, the job's as declared
-    values = values[:, order]
-    names = np.array(declared, dtype=object)
-    return [pa.array(names[values.argmax(axis=1)], pa.string()), *(pa.array(column.copy()) for column in values.T)]
+    names = np.array(sorted(declared), dtype=object)
+    return [pa.array(names[chosen], pa.string()), *(pa.array(column.copy()) for column in values[:, order].T)]
 
 
 def certainty(predictions: pa.RecordBatch | pa.Table, job: Job) -> np.ndarray:

@@ -82,7 +82,7 @@ def _score(stores: Stores, job: Job, run: ledger.Run, one: Json) -> Json:
     found = _Differences(job)
     for number in range(run.chunks):
         features = stores.lake.table(stores.lake.part(folder, "features", number))
-        said = [predict(model.pipeline, batch, job) for batch in features.to_batches(50_000)]
+        said = [predict(model.pipeline, batch, job, model.rule) for batch in features.to_batches(50_000)]
         stores.lake.write(stores.lake.shadow_part(folder, ref.version, number), prediction_schema(job), said, {})
         champion = stores.lake.table(stores.lake.part(folder, "predictions", number))
         found.add(features, champion, pa.Table.from_batches(said, prediction_schema(job)))

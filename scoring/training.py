@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from scoring.decision import Rule
 from scoring.errors import TrainingDataError
 from scoring.fitting import batch_of, classes, evaluate, expected_classes, fit, fits, out_of_fold, parted
 from scoring.golden import library_versions
@@ -24,6 +25,7 @@ from scoring.job import Job
 from scoring.mean_shift import UsualNights
 from scoring.reference import reference_nights
 from scoring.registry import ARTIFACT, HOLDOUT_FILE, NIGHTS_FILE, VersionRef
+from scoring.row_independence import proven_rule, reference_rows
 from scoring.score import Summary, certainty, predict
 from scoring.settings import code_version
 from scoring.snapshots import Snapshot, take
@@ -82,7 +84,8 @@ def train_on(
     """Fit on a snapshot without its last nights, evaluate on these, fit again on all, and register the version.
 
     The same snapshot gives the same artifact, as far as the pipeline's own seeds are fixed. Without ``training.refit``
-    the version is the one that was evaluated. Raises ``TrainingDataError``.
+    the version is the one that was evaluated. Raises ``TrainingDataError``, or ``PipelineNotRowWise`` when what it says
+    of a row depends on more than the row; then there is no version.
     """
     rows, window = snapshot.rows, snapshot.window
     labelled = rows.labelled
@@ -93,6 +96,8 @@ def train_on(
     progress("fit", labelled.num_rows)
     again = job.training.refit or evaluated.pipeline is None
     pipeline = fit(labelled, job) if again else evaluated.pipeline
+    progress("row by row", 0)
+    rule = proven_rule(pipeline, reference_rows(batch_of(labelled), job), job, threads=stores.settings.score_threads)
     progress("reference", rows.table.num_rows)
     fitted = _Fitted(
         pipeline, evaluated.scores, evaluated.weights, evaluated.holdout, out_of_fold(job, pipeline, rows.table)
@@ -101,7 +106,7 @@ def train_on(
         **_facts(stores, job, window, labelled, evaluated.scores), "snapshot": snapshot.hash,
         "extracted": rows.extracted, "quarantined": rows.reasons, "recipe_sha256": recipe_of(job),
         "fitted_until": str(window[1] if again else split), "evaluated_until": str(split), "refit": again,
-        "retraining_id": order.retraining_id,
+        "retraining_id": order.retraining_id, **rule.facts(),
     }  # fmt: skip
     scores = evaluated.scores
     with tempfile.TemporaryDirectory() as folder:
@@ -117,7 +122,8 @@ def recipe_of(job: Job) -> str:
     """Return the sha256 of what makes a version out of rows: the unfitted pipeline, the columns, how it is trained."""
     file = io.BytesIO()
     joblib.dump(job.pipeline_factory()(), file)
-    told = job.model_dump_json(include={"features", "key", "label", "task", "training"})
+    unset = {"label": {"threshold"}} if job.label.threshold is None else None  # as before there was such a setting
+    told = job.model_dump_json(include={"features", "key", "label", "task", "training"}, exclude=unset)
     return hashlib.sha256(told.encode() + file.getvalue()).hexdigest()
 
 
@@ -165,7 +171,8 @@ def _write_version(
     golden = _golden(batch, job)
     pq.write_table(pa.Table.from_batches([golden]), folder / "golden.parquet")
     pq.write_table(
-        pa.Table.from_batches([predict(fitted.pipeline, golden, job)]), folder / "golden_predictions.parquet"
+        pa.Table.from_batches([predict(fitted.pipeline, golden, job, Rule.of_facts(facts, job))]),
+        folder / "golden_predictions.parquet",
     )
     (folder / "facts.json").write_text(json.dumps(facts, indent=1))
 

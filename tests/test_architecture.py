@@ -23,6 +23,8 @@ LEVELS: dict[str, float] = {
     "scoring.contract": 1, "scoring.score": 1, "scoring.digest": 1, "scoring.profile": 1,
     "scoring.reference": 1, "scoring.sql_text": 1, "scoring.local_times": 1,
     "scoring.mean_shift": 1, "scoring.urls": 1, "scoring.failures": 1,
+    "scoring.decision": 1, "scoring.row_independence": 1, "scoring.pipeline_steps": 1,
+    "scoring.interleaving": 1, "scoring.thread_warnings": 1,
     "drift": 1, "drift.distance": 1, "drift.calibration": 1, "drift.timeline": 1, "drift.verdict": 1, "drift.performance": 1,
     "drift.governor": 1, "drift.gate": 1, "drift.plots": 1, "drift.page_plots": 1, "drift.version_plots": 1,
     "drift.night_grid": 1,
@@ -49,7 +51,8 @@ LEVELS: dict[str, float] = {
 
 OWNERS: dict[str, set[str]] = {
     "mlflow": {"scoring.registry", "scoring.version_files"},
-    "joblib": {"scoring.registry", "scoring.training"},
+    "joblib": {"scoring.registry", "scoring.training", "scoring.score"},
+    "threadpoolctl": {"scoring.row_independence"},
     "adbc_driver_postgresql": {"scoring.source", "scoring.warehouse.load"},
     "adbc_driver_manager": {"scoring.failures", "scoring.warehouse.connection"},
     "sqlalchemy": {"scoring.source", "scoring.sqlite_times", "scoring.urls", "scoring.failures", "scoring.warehouse"},

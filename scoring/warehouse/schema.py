@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
@@ -71,6 +72,17 @@ def ensure_month(warehouse: Warehouse, job: Job, night: date) -> None:
             connection.execute(
                 _filled("attach_partition", parent=parent, child=child, first=f"{first}", until=f"{until}")
             )
+
+
+def describe_prediction(warehouse: Warehouse, job: Job, sentence: str) -> None:
+    """Write what the job's predictions mean on the column ``prediction`` of its tables and views, in place of before."""
+    names = (history(job).name, shadow(job).name, f"{job.name}_predictions", f"{job.name}_predictions_as_of")
+    with warehouse.transaction() as connection:
+        connection.execute(statement("lock_schema"))
+        for name in names:
+            column: sa.Column[Any] = sa.Column("prediction", comment=sentence)
+            sa.Table(name, sa.MetaData(), column)
+            connection.execute(sa.schema.SetColumnComment(column))
 
 
 def _register(connection: sa.Connection, job: Job) -> None:

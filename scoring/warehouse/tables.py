@@ -99,15 +99,13 @@ def _meaning(key: str) -> str:
 
 
 def _predicted(job: Job) -> list[sa.Column[Any]]:
-    meaning = {
-        "binary": "Decision at probability 0.5",
-        "multiclass": "Most probable class",
-        "regression": "Predicted value",
-    }
+    """Return the columns of what was predicted; ``describe_prediction`` says more once there is a champion."""
+    kind = {"binary": "Decision", "multiclass": "Class", "regression": "Value"}[job.task]
+    comment = f"{kind} that the row's model version predicts"
     chances = (
         sa.Column(name, sa.Double, nullable=False, comment="Probability, 0 to 1") for name in job.probability_columns
     )
-    return [sa.Column("prediction", _PREDICTION_TYPES[job.task], nullable=False, comment=meaning[job.task]), *chances]
+    return [sa.Column("prediction", _PREDICTION_TYPES[job.task], nullable=False, comment=comment), *chances]
 
 
 def current_view(job: Job) -> sa.Select[Any]:
