@@ -16,7 +16,7 @@ from fastapi.responses import RedirectResponse, Response
 from drift import page_data, pages, version_data
 from drift.page_data import Places, View
 from drift.retraining_data import version_of_run
-from scoring.errors import NightError, NightshiftError
+from scoring.errors import LakeFileMissing, NightError, NightshiftError
 from scoring.interval import parse_night
 from scoring.job import find_job
 from scoring.lake import Lake
@@ -131,7 +131,7 @@ def report(path: str, readable: Readable, read: PlacesDep) -> Response:
 
     try:
         whole = content(path) if known[0] is None else pages.whole_report(content(path), content)
-    except FileNotFoundError:
+    except LakeFileMissing:
         raise HTTPException(404, "There is no such report, or it is too old and was removed.") from None
     return Response(whole, headers={**_headers(pages.REPORT_POLICY), "Content-Type": known[1]})
 

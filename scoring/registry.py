@@ -180,13 +180,13 @@ class Registry:
     def content(self, ref: VersionRef, name: str) -> dict[str, Any]:
         """Return a JSON file stored with a version; empty if it has no such file. Nothing is unpickled."""
         path = self._local(ref) / name
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        return content
+        return _json(path, _what(ref)) if path.exists() else {}
 
     def table(self, ref: VersionRef, name: str) -> pa.Table | None:
         """Return a Parquet file stored with a version; None if it has no such file."""
         path = self._local(ref) / name
-        return pq.read_table(path) if path.exists() else None
+        with version_files.readable(path, _what(ref)):
+            return pq.read_table(path) if path.exists() else None
 
     def load(self, ref: VersionRef, job: Job) -> ModelVersion:
         """Return the version, its sha256 verified before unpickling and its golden rows scored again.
@@ -230,7 +230,7 @@ class Registry:
         except NightshiftError:
             raise
         except Exception as error:  # MLflow lets its database driver's errors through: named and raised again
-            raise RegistryUnavailable("model registry", found=f"{type(error).__name__}: {error}") from error
+            raise version_files.unavailable(error, self._settings.artifacts_root) from error
 
     def _experiment(self, client: Any, job: str) -> str:
         found = client.get_experiment_by_name(job)
@@ -260,11 +260,12 @@ def _load(folder: Path, ref: VersionRef, job_json: str) -> ModelVersion:
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
         raise ArtifactMismatch(
-            f"model version {ref.version} of {ref.job}",
+            _what(ref),
             found=f"no {missing} in {folder}",
             next_step="restore the files, or train a new version",
         )
-    content = (folder / ARTIFACT).read_bytes()
+    with version_files.readable(folder / ARTIFACT, _what(ref)):
+        content = (folder / ARTIFACT).read_bytes()
     digest = _sha256(content)
     if digest != ref.sha256:
         raise ArtifactMismatch(
@@ -273,14 +274,22 @@ def _load(folder: Path, ref: VersionRef, job_json: str) -> ModelVersion:
             expected=f"sha256 {ref.sha256}",
             next_step="restore the file, or train a new version",
         )
-    facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
-    profile = json.loads((folder / "reference_profile.json").read_text(encoding="utf-8"))
+    facts, profile = (_json(folder / name, _what(ref)) for name in (FACTS, "reference_profile.json"))
     kept = folder / NIGHTS_FILE
-    nights = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+    nights = _json(kept, _what(ref)) if kept.exists() else {}
     version = ModelVersion(ref, joblib.load(io.BytesIO(content)), facts, profile, nights)
-    what = f"model version {ref.version} of {ref.job}"
-    check_golden_rows(folder, version.pipeline, facts, Job.model_validate_json(job_json), what)
+    check_golden_rows(folder, version.pipeline, facts, Job.model_validate_json(job_json), _what(ref))
     return version
+
+
+def _what(ref: VersionRef) -> str:
+    return f"model version {ref.version} of {ref.job}"
+
+
+def _json(path: Path, what: str) -> dict[str, Any]:
+    with version_files.readable(path, what):
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
 
 
 def _sha256(content: bytes) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
-from scoring.errors import NightError, NightHeld, NightshiftError
+from scoring.errors import LakeFileBroken, LakeFileMissing, NightError, NightHeld, NightshiftError
 from scoring.inspection import Difference, diff_runs
 from scoring.interval import nights_between
 from scoring.job import Job
@@ -75,5 +75,7 @@ def _compared(stores: Stores, job: Job, before: ledger.Run, run_id: str) -> Resc
     after = ledger.get(stores.warehouse, run_id, job.name)
     try:
         return Rescored(before.night, after.status, None, diff_runs(stores, job, before, after))
-    except FileNotFoundError:
+    except LakeFileBroken as error:
+        return Rescored(before.night, after.status, f"not compared: {error}")
+    except LakeFileMissing:
         return Rescored(before.night, after.status, f"not compared: files of run {before.run_id} are missing")
