@@ -34,7 +34,10 @@ app = FastAPI(title="Nightshift", docs_url=None, redoc_url=None, openapi_url=Non
 def places() -> Places:
     """Return warehouse and lake of this process, opened at the first request; the registry stays closed."""
     settings = load_settings()
-    return Places(open_warehouse(settings), Lake(settings.lake_root), lambda name: find_job(settings.jobs_dir, name))
+    return Places(
+        open_warehouse(settings), Lake(settings.lake_root), lambda name: find_job(settings.jobs_dir, name),
+        lambda name: (settings.jobs_dir / f"{name}.yaml").exists(),
+    )  # fmt: skip
 
 
 def readable_jobs(user: GetUserDep) -> frozenset[str]:

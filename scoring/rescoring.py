@@ -26,6 +26,8 @@ class Rescored:
     """``published``, ``superseded`` (a run that began later is shown), ``held``, ``failed`` or ``not published``."""
     problem: str | None = None
     difference: Difference | None = None
+    run_id: str | None = None
+    """The new run, if there is one that was scored."""
 
     @property
     def same_snapshot(self) -> bool | None:
@@ -63,7 +65,7 @@ def _again(stores: Stores, job: Job, night: date, model_version: int, why: str, 
     try:
         done = run_night(stores, job, request, progress)
     except NightHeld as error:
-        return Rescored(night, "held", str(error))
+        return Rescored(night, "held", str(error), run_id=request.run_id)
     except NightshiftError as error:
         return Rescored(night, "failed", f"{type(error).__name__}: {error}")
     if done.status == "published":
@@ -74,8 +76,10 @@ def _again(stores: Stores, job: Job, night: date, model_version: int, why: str, 
 def _compared(stores: Stores, job: Job, before: ledger.Run, run_id: str) -> Rescored:
     after = ledger.get(stores.warehouse, run_id, job.name)
     try:
-        return Rescored(before.night, after.status, None, diff_runs(stores, job, before, after))
+        return Rescored(before.night, after.status, None, diff_runs(stores, job, before, after), run_id)
     except LakeFileBroken as error:
-        return Rescored(before.night, after.status, f"not compared: {error}")
+        return Rescored(before.night, after.status, f"not compared: {error}", run_id=run_id)
     except LakeFileMissing:
-        return Rescored(before.night, after.status, f"not compared: files of run {before.run_id} are missing")
+        return Rescored(
+            before.night, after.status, f"not compared: files of run {before.run_id} are missing", run_id=run_id
+        )
