@@ -21,6 +21,7 @@ COPY airflow_plugins airflow_plugins
 COPY sql sql
 COPY scoring scoring
 COPY drift drift
+COPY cli cli
 COPY demo demo
 COPY jobs jobs
 COPY dags dags

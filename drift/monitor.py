@@ -165,17 +165,19 @@ def _column(one: Any) -> dict[str, Any]:
 
 
 def measure(
-    stores: Stores, job: Job, known_at: date, first: date | None = None, reporter: Reporter | None = None
-) -> list[date]:
+    stores: Stores, job: Job, known_at: date, first: date | None = None, reporter: Reporter | None = None,
+    last: date | None = None,
+) -> list[date]:  # fmt: skip
     """Measure published nights whose labels have matured by the end of night ``known_at``; return those measured.
 
     Looked at are the nights that matured in the last week and those of the last 28 that have no measurement yet, or
-    all from ``first`` on. A night whose labels and run are the ones that were measured before keeps its row; late or
-    corrected labels give it a new one. Provisional nights are not measured, nor is anything at a night that is not over.
+    all from ``first`` on (to ``last``, if given). A night whose labels and run are the ones that were measured before
+    keeps its row; late or corrected labels give it a new one. Provisional nights are not measured, nor is anything at a
+    night that is not over.
     """
     if not stores.over(job, known_at):
         return []
-    last = known_at - timedelta(days=job.label.delay_days)
+    last = min(known_at - timedelta(days=job.label.delay_days), last or known_at)
     begin = first or last - timedelta(days=job.retraining.performance_nights - 1)
     span = Span(job.name, begin, known_at)
     known = {row["night"] for row in monitoring.performance(stores.warehouse, span, known_at)}

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from scoring.errors import NightError
+from scoring.interval import nights_between, parse_night
 
 if TYPE_CHECKING:
     from scoring.job import Job
@@ -16,6 +19,9 @@ if TYPE_CHECKING:
 JobName = Annotated[str, typer.Argument(metavar="JOB", help="A job of the jobs/ folder.")]
 Night = Annotated[str, typer.Argument(metavar="NIGHT", help="A calendar day in the job's timezone, YYYY-MM-DD.")]
 RunId = Annotated[str, typer.Argument(metavar="RUN_ID", help="A run of the ledger; see explain-night.")]
+NightOption = Annotated[str | None, typer.Option("--night", help="One calendar day in the job's timezone, YYYY-MM-DD.")]
+First = Annotated[str | None, typer.Option("--from", help="First night of a range, instead of one night.")]
+Last = Annotated[str | None, typer.Option("--to", help="Last night of the range; it is one of them.")]
 Reason = Annotated[str, typer.Option(help="Why; it is recorded.")]
 
 
@@ -41,6 +47,18 @@ def open_stores(settings: Settings, clock: Callable[[], datetime]) -> Stores:
     from scoring import stores
 
     return stores.open_stores(settings, clock)
+
+
+def asked_nights(night: str | None, first: str | None, last: str | None, argument: str = "--night") -> list[date]:
+    """Return the one night, or the nights of the range, that a command was asked for; both or neither is refused."""
+    if night and not (first or last):
+        return [parse_night(night)]
+    if night or not (first and last):
+        raise typer.BadParameter(f"give one night ({argument}), or a range (--from and --to)")
+    begin, end = parse_night(first), parse_night(last)
+    if end < begin:
+        raise NightError("nights", found=f"from {begin} to {end}", expected="a first night not after the last")
+    return nights_between(begin, end)
 
 
 def now() -> datetime:

@@ -103,6 +103,31 @@ def progress(what: str) -> Iterator[Told]:
 
 
 @contextmanager
+def counted(what: str, total: int) -> Iterator[tuple[Told, Callable[[str], None]]]:
+    """Give functions to report progress to: of stages, which name the present one, and of items done, by name.
+
+    On a terminal a bar shows how many of ``total`` items are done; elsewhere nothing is shown.
+    """
+    if not ERR.is_terminal:
+        yield (lambda stage, rows: None), (lambda item: None)
+        return
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(20),
+        TextColumn("{task.completed} of {task.total}"),
+    )
+    with Progress(*columns, TimeElapsedColumn(), console=ERR, transient=True) as shown:
+        bar = shown.add_task(what, total=total)
+        yield (
+            lambda stage, rows: shown.update(bar, description=f"{what}: {stage}"),
+            lambda item: shown.update(bar, advance=1, description=f"{what} {item}"),
+        )
+
+
+@contextmanager
 def step(what: str) -> Iterator[Callable[[str], None]]:
     """Give a function that says what is being done; a spinner on a terminal, a line each elsewhere."""
     if not ERR.is_terminal:

@@ -7,7 +7,8 @@ Each message says what was found, what was expected and what to do next::
     │   ├── SourceUnavailable     the source database does not answer
     │   ├── WarehouseUnavailable  the warehouse does not answer, or a lock was not granted in time
     │   ├── RegistryUnavailable   the model registry does not answer
-    │   └── NightNotOver          the night has not ended: its rows are not all there
+    │   ├── NightNotOver          the night has not ended: its rows are not all there
+    │   └── LakeUnavailable       the lake has no room, or its disk or object store does not answer
     └── Permanent                 somebody has to change something first
         ├── SettingsError         an environment variable is missing or malformed
         ├── JobFileError          jobs/<job>.yaml is not valid
@@ -25,6 +26,9 @@ Each message says what was found, what was expected and what to do next::
         ├── PipelineNotRowWise    what the pipeline says of a row depends on other rows, the call or the thread
         ├── ReconciliationError   counts of extracted, scored, quarantined, loaded rows disagree
         ├── NightHeld             the publish gate refused the night; nothing was published
+        ├── LakeRefused           the lake's file system forbids it
+        ├── LakeFileMissing       a file of the lake is not there
+        ├── LakeFileBroken        a file of the lake cannot be read as what it is
         ├── RunMissing            the ledger has no such run, or it is in the wrong state
         ├── TrainingDataError     the training window cannot give a model
         ├── RetrainingRunning     another retraining of the job is not finished
@@ -104,6 +108,10 @@ class NightNotOver(Retryable):
         return error
 
 
+class LakeUnavailable(Retryable):
+    """The lake has no room, or its disk or object store does not answer."""
+
+
 class SettingsError(Permanent):
     """An environment variable is missing or malformed."""
 
@@ -166,6 +174,18 @@ class ReconciliationError(Permanent):
 
 class NightHeld(Permanent):
     """The publish gate refused the night: the rows are loaded but not visible."""
+
+
+class LakeRefused(Permanent):
+    """The lake's file system forbids it: no permission, read-only, something else in the way."""
+
+
+class LakeFileMissing(Permanent):
+    """A file of the lake is not there."""
+
+
+class LakeFileBroken(Permanent):
+    """A file of the lake is there and cannot be read as what it is; the message names what makes it anew."""
 
 
 class RunMissing(Permanent):

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from scoring.digest import RowsDigest
-from scoring.errors import RunMissing
+from scoring.errors import LakeFileBroken, LakeFileMissing, LakeRefused, LakeUnavailable, RunMissing
 from scoring.job import Job
 from scoring.publishing import refresh_lake
 from scoring.score import prediction_schema
@@ -83,7 +83,7 @@ def _lake_problem(stores: Stores, job: Job, run: ledger.Run) -> str | None:
         digest = RowsDigest()
         for batch in stores.lake.batches(path):
             digest.add(batch.select(prediction_schema(job).names))
-    except (pa.ArrowException, OSError, KeyError) as error:
+    except (LakeFileBroken, LakeFileMissing, LakeRefused, LakeUnavailable, KeyError) as error:
         return f"the lake object cannot be read: {error}"
     if digest.hexdigest() != run.predictions_hash:
         return f"the lake object's rows ({facts['rows']}) are not those that were scored ({run.rows_loaded})"
@@ -91,10 +91,10 @@ def _lake_problem(stores: Stores, job: Job, run: ledger.Run) -> str | None:
 
 
 def _rewrite(stores: Stores, job: Job, night: date) -> bool:
-    """Write the night's lake object anew, or remove it; return False, and leave it, when the run's files are gone."""
+    """Write the night's lake object anew, or remove it; return False, and leave it, when the run's files are gone or broken."""
     try:
         refresh_lake(stores, job, night, anew=True)
-    except FileNotFoundError:
+    except (LakeFileMissing, LakeFileBroken):
         return False
     return True
 

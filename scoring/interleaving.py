@@ -47,12 +47,12 @@ class _Intruder:
         line = (frame.f_code, frame.f_lineno)
         if event == "line" and line not in self.lines and len(self.lines) < LINES and self.waiting is None:
             self.lines.add(line)
-            self.waiting = self.pool.submit(self.other)
+            self.waiting = other = self.pool.submit(self.other)
             try:
-                self.waiting.result(PATIENCE_SECONDS)
+                other.result(PATIENCE_SECONDS)
                 self.waiting = None
             except TimeoutError:  # it waits for a lock that the first call holds: no more of them
-                if self.waiting.done():
+                if other.done():
                     raise
         return self.at_line
 

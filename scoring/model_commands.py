@@ -1,21 +1,16 @@
-"""Commands about model versions: training, promotion, rollback, scoring nights again."""
+"""Commands about model versions: training, promotion, rollback."""
 
 from __future__ import annotations
 
 import getpass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from scoring import console
 from scoring.command_line import JobName, Reason, open_job
 from scoring.interval import parse_night
-from scoring.job import Job
-
-if TYPE_CHECKING:
-    from scoring.inspection import Difference
-    from scoring.rescoring import Rescored
 
 app = typer.Typer()
 
@@ -105,63 +100,3 @@ def rollback(
     stores, job = open_job(name)
     made = give_back(stores, job, reason, getpass.getuser(), to)
     console.OUT.print(f"{name} version {made.model_version} is champion from night {made.effective_from} on")
-
-
-@app.command()
-def rescore(
-    name: JobName,
-    first: Annotated[str, typer.Option("--from", help="First night.")],
-    last: Annotated[str, typer.Option("--to", help="Last night; it is scored too.")],
-    model_version: Annotated[int, typer.Option(help="Model version.")],
-    reason: Reason = "by hand",
-) -> None:
-    """Score published nights again with a model version, publish that, and show what it changed.
-
-    What was published before stays in the history. Nights that are not published are left alone. Exit code 1 if a night
-    is held or fails; the others are scored all the same.
-    """
-    from scoring.rescoring import rescore as score_again
-
-    stores, job = open_job(name)
-    nights = (parse_night(first), parse_night(last))
-    done: list[Rescored] = []
-    try:
-        with console.progress(f"rescore {name}") as told:
-            for one in score_again(stores, job, nights, model_version, reason, told):
-                done.append(one)
-    finally:  # also what was done before an interruption
-        if done:
-            _print_changes(f"{name} rescored with version {model_version}", job, done)
-    if any(one.problem for one in done):
-        raise typer.Exit(1)
-
-
-def _print_changes(title: str, job: Job, done: list[Rescored]) -> None:
-    """Print what became of each night, and of all together."""
-    unit = "predicted value" if job.task == "regression" else "probability"
-    columns = ("night", "status", "version before", "same features", "rows compared", "rows changed", "decisions changed",
-               f"mean difference ({unit})", f"largest difference ({unit})")  # fmt: skip
-    rows = [(one.night, one.status, *_changes(one)) for one in done]
-    compared = [one.difference for one in done if one.difference is not None]
-    if compared:
-        rows.append(("all", f"{len(compared)} nights", None, all(one.same_snapshot for one in done if one.difference),
-                     *_together(compared)))  # fmt: skip
-    console.table(title, columns, rows)
-    for one in done:
-        if one.problem:
-            console.ERR.print(f"{one.night}: {one.status}: {one.problem}", style="red", highlight=False)
-
-
-def _changes(one: Rescored) -> tuple[Any, ...]:
-    if one.difference is None:
-        return (None,) * 7
-    return (one.difference.first.model_version, one.same_snapshot, *_together([one.difference]))
-
-
-def _together(found: list[Difference]) -> tuple[int, int, int | None, float, float]:
-    """Return rows compared, rows changed, decisions changed, mean and largest difference of several nights."""
-    rows = sum(one.rows_compared for one in found)
-    decided = [one.decisions_changed for one in found if one.decisions_changed is not None]
-    mean = sum(one.mean * one.rows_compared for one in found) / rows if rows else 0.0
-    largest = max(one.largest for one in found)
-    return rows, sum(one.rows_changed for one in found), sum(decided) if decided else None, mean, largest

@@ -10,7 +10,7 @@ from time import monotonic
 import pyarrow as pa
 
 from scoring.digest import RowsDigest
-from scoring.errors import NightHeld, ReconciliationError, RunMissing
+from scoring.errors import LakeFileBroken, LakeFileMissing, NightHeld, ReconciliationError, RunMissing
 from scoring.job import Job
 from scoring.recording import recorded
 from scoring.registry import VersionRef
@@ -186,7 +186,7 @@ def _run_of(stores: Stores, path: str) -> str | None:
     """Return the run that a lake object says it is of; None if there is none, or one that cannot be read."""
     try:
         return (stores.lake.facts(path) or {}).get("run_id")
-    except (pa.ArrowException, OSError):
+    except (LakeFileBroken, LakeFileMissing):
         return None
 
 

@@ -26,6 +26,7 @@ from scoring.errors import ArtifactMismatch, NightshiftError, RegistryUnavailabl
 from scoring.failures import lasting
 from scoring.golden import check_golden_rows
 from scoring.job import Job
+from scoring.lake_problems import LIBRARIES, missing_library
 from scoring.mean_shift import UsualNights
 from scoring.profile import Bins, bins_from
 from scoring.score import Summary
@@ -193,13 +194,13 @@ class Registry:
     def content(self, ref: VersionRef, name: str) -> dict[str, Any]:
         """Return a JSON file stored with a version; empty if it has no such file. Nothing is unpickled."""
         path = self._local(ref) / name
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        return content
+        return _json(path, _what(ref)) if path.exists() else {}
 
     def table(self, ref: VersionRef, name: str) -> pa.Table | None:
         """Return a Parquet file stored with a version; None if it has no such file."""
         path = self._local(ref) / name
-        return pq.read_table(path) if path.exists() else None
+        with version_files.readable(path, _what(ref)):
+            return pq.read_table(path) if path.exists() else None
 
     def load(self, ref: VersionRef, job: Job) -> ModelVersion:
         """Return the thread's own copy of a version, its sha256 verified before unpickling, its golden rows scored again.
@@ -243,8 +244,15 @@ class Registry:
             raise _unanswered(str(error)) from None  # a log would print the cause, and with it the URL perhaps
         except NightshiftError:
             raise
-        except Exception as error:  # noqa: BLE001 - MLflow lets its database driver's errors through: named
-            raise _unanswered(f"{type(error).__name__}: {error}") from None
+        except Exception as error:  # noqa: BLE001 - MLflow lets the errors of its libraries through: named
+            raise self._unavailable(error) from None
+
+    def _unavailable(self, error: Exception) -> NightshiftError:
+        """Return the error of a registry that does not answer, or whose store's library is not installed."""
+        scheme = urlsplit(self._settings.artifacts_root).scheme
+        if isinstance(error, ImportError) and scheme in LIBRARIES:  # MLflow reaches a store by a library of its own
+            return missing_library("NIGHTSHIFT_ARTIFACTS_URL", scheme, str(error))
+        return _unanswered(f"{type(error).__name__}: {error}")
 
     def _experiment(self, client: Any, job: str) -> str:
         found = client.get_experiment_by_name(job)
@@ -282,11 +290,12 @@ def _verified(folder: Path, ref: VersionRef, job_json: str) -> ModelVersion:
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
         raise ArtifactMismatch(
-            f"model version {ref.version} of {ref.job}",
+            _what(ref),
             found=f"no {missing} in {folder}",
             next_step="restore the files, or train a new version",
         )
-    content = (folder / ARTIFACT).read_bytes()
+    with version_files.readable(folder / ARTIFACT, _what(ref)):
+        content = (folder / ARTIFACT).read_bytes()
     digest = _sha256(content)
     if digest != ref.sha256:
         raise ArtifactMismatch(
@@ -295,12 +304,11 @@ def _verified(folder: Path, ref: VersionRef, job_json: str) -> ModelVersion:
             expected=f"sha256 {ref.sha256}",
             next_step="restore the file, or train a new version",
         )
-    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-    profile = json.loads((folder / "reference_profile.json").read_text(encoding="utf-8"))
-    nights = json.loads(kept.read_text(encoding="utf-8")) if (kept := folder / NIGHTS_FILE).exists() else {}
+    facts, profile = (_json(folder / name, _what(ref)) for name in (FACTS, "reference_profile.json"))
+    nights = _json(kept, _what(ref)) if (kept := folder / NIGHTS_FILE).exists() else {}
     job = Job.model_validate_json(job_json)
     pipeline = joblib.load(io.BytesIO(content))
-    check_golden_rows(folder, pipeline, facts, job, f"model version {ref.version} of {ref.job}")
+    check_golden_rows(folder, pipeline, facts, job, _what(ref))
     return ModelVersion(ref, pipeline, facts, profile, nights, Rule.of_facts(facts, job))
 
 
@@ -313,6 +321,16 @@ class _Loaded(threading.local):
 
 
 _load = _Loaded()
+
+
+def _what(ref: VersionRef) -> str:
+    return f"model version {ref.version} of {ref.job}"
+
+
+def _json(path: Path, what: str) -> dict[str, Any]:
+    with version_files.readable(path, what):
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
 
 
 def _sha256(content: bytes) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from scoring import console
-from scoring.command_line import JobName, open_installation, open_job
+from scoring.command_line import JobName, Reason, open_installation, open_job
 from scoring.errors import JobFileError, NightshiftError
 from scoring.job import Job, find_job, load_jobs
 from scoring.settings import load_settings
@@ -74,6 +74,23 @@ def _say(problems: Mapping[str, NightshiftError]) -> None:
     for error in problems.values():
         console.failure(error)
     raise typer.Exit(1 if problems else 0)
+
+
+@app.command()
+def retire(
+    name: Annotated[str, typer.Argument(metavar="JOB", help="A job that was used; its files may be gone.")],
+    reason: Reason = "retired by hand",
+) -> None:
+    """Take a job out of service: its file is put aside, no night of it is expected. Its history stays."""
+    from scoring.retirement import retire as take_out
+
+    moved = take_out(open_installation(), name, reason)
+    console.OUT.print(f"{name} is retired; what it published, its runs and versions stay", highlight=False)
+    if moved:
+        console.OUT.print(
+            f"jobs/{name}.yaml is called {moved} now: Airflow drops its DAGs; renaming it back and `migrate` bring it back",
+            highlight=False,
+        )
 
 
 @app.command("new-job")

@@ -20,7 +20,7 @@ STATUS = sa.table(
         (
             "job", "expected_night", "expected_night_published", "latest_night", "latest_rows", "latest_rows_quarantined",
             "model_version", "run_id", "published_at", "nights_published", "nights_held", "last_run_night",
-            "last_run_status", "last_run_reason", "latest_provisional",
+            "last_run_status", "last_run_reason", "latest_provisional", "retired_at", "retired_reason",
         ),
     ),
 )  # fmt: skip
@@ -29,6 +29,11 @@ _MEASURED = [
     for name in ("night", "known_at", "run_id", "model_version", "rows_published", "rows_labelled", "share_labelled",
                  "metrics", "rolling", "measured_at")
 ]  # fmt: skip
+
+
+def known_jobs(warehouse: Warehouse) -> list[str]:
+    """Return the names of all jobs that were ever used."""
+    return [row["job"] for row in warehouse.rows(sa.select(JOBS.c.job).order_by(JOBS.c.job))]
 
 
 def statuses(warehouse: Warehouse, jobs: Collection[str]) -> list[Row]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -89,9 +89,16 @@ def _register(connection: sa.Connection, job: Job) -> None:
     values = {
         "description": job.description, "owner": job.owner, "timezone": job.schedule.timezone,
         "first_night": job.schedule.first_night, "last_night": job.schedule.last_night,
+        "retired_at": None, "retired_reason": None,
     }  # fmt: skip
     row = insert(JOBS).values(job=job.name, **values)
     connection.execute(row.on_conflict_do_update(index_elements=["job"], set_=values))
+
+
+def mark_retired(warehouse: Warehouse, job: str, reason: str, now: datetime) -> None:
+    """Record that a job is retired, until it is used again."""
+    with warehouse.transaction() as connection:
+        connection.execute(sa.update(JOBS).where(JOBS.c.job == job).values(retired_at=now, retired_reason=reason))
 
 
 def _check_columns(connection: sa.Connection, table: sa.Table, job: Job) -> None:

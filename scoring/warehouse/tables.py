@@ -26,7 +26,13 @@ RUNS = sa.table(
     sa.column("quarantine_reasons", JSONB),
     sa.column("unknown_categories", JSONB),
 )  # fmt: skip
-JOBS = sa.table("jobs", *map(sa.column, ("job", "description", "owner", "timezone", "first_night", "last_night")))
+JOBS = sa.table(
+    "jobs",
+    *map(
+        sa.column,
+        ("job", "description", "owner", "timezone", "first_night", "last_night", "retired_at", "retired_reason"),
+    ),
+)
 PUBLISHED = sa.table(
     "published_nights",
     *map(sa.column, ("job", "night", "run_id", "run_number", "model_version", "rows", "scored_at", "published_at")),

@@ -31,7 +31,7 @@ from tests.toy import FIRST, NIGHT, ROWS, UNTIL, execute, write_job
 SECRET = "s3cr3t-pa55"
 COMMANDS = (
     "migrate", "check", "new-job", "train", "models", "promote", "rollback", "run", "release", "discard", "verify",
-    "status", "sql", "explain-night", "diff-nights", "rescore", "retention",
+    "status", "sql", "explain-night", "diff-nights", "rescore", "retention", "retire",
 )  # fmt: skip
 
 
@@ -328,7 +328,11 @@ def test_run_publishes_and_says_where(toy: Toy, shell: Shell) -> None:
     output = done(shell("run", toy.job.name, "--night", NIGHT))
     (run_id,) = run_ids(toy)
     path = toy.stores.lake.current(toy.job.name, NIGHT)
-    assert output == f"{toy.job.name} {NIGHT}: published, {ROWS} rows, run {run_id}\nlake object {path}\n"
+    said = f"{toy.job.name} {NIGHT}: published, {ROWS} rows, run {run_id}\nlake object {path}\n"
+    assert output == f"{said}verdict ok\n"
+    assert done(shell("run", toy.job.name, "--night", NIGHT, "--no-monitor")).count("\n") == 2
+    toy.stores.warehouse.query("select 1")
+    (_, run_id) = run_ids(toy)
     assert shown(toy) == [(run_id, ROWS)]
     found = ledger.get(toy.stores.warehouse, run_id)
     assert (found.origin, found.code_version) == ("cli", "test")
@@ -393,11 +397,11 @@ def test_rescore_publishes_anew_and_prints_what_changed(toy: Toy, shell: Shell) 
     output = done(shell(*command))
     head, first, second, together = cells(output)
     assert output.splitlines()[0].strip() == f"{name} rescored with version 2"
-    assert head[-2:] == ["mean difference (probability)", "largest difference (probability)"]
+    assert head[-3:] == ["mean difference (probability)", "largest difference (probability)", "verdict"]
     assert first[:5] == [str(NIGHT), "published", "1", "True", str(ROWS)]
     assert 0 < int(first[6]) < int(first[5]) <= ROWS and 0 < float(first[7]) < float(first[8]) < 1
-    assert second == [str(later), "not published", *["–"] * 7]
-    assert together == ["all", "1 nights", "–", *first[3:]]
+    assert second == [str(later), "not published", *["–"] * 8]
+    assert together == ["all", "1 nights", "–", *first[3:-1], "–"]
     _, new = ledger.runs_of(toy.stores.warehouse, name, NIGHT)
     assert shown(toy) == [(new.run_id, ROWS)]
     assert new.reason == "rescored with version 2: [red] calibrated :bug:"

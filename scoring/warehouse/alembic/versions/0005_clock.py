@@ -4,7 +4,7 @@ from alembic import op
 
 from scoring.warehouse.connection import sql_text
 
-revision = "0005_clock"
+revision = "0005"
 down_revision = "0004"
 
 
