@@ -59,12 +59,12 @@ def everything() -> None:
             jobs = [find_job(settings.jobs_dir, name) for name in JOBS]
             for job in jobs:
                 _train(stores, job, told)
-        missing = [(job, nights) for job in jobs if (nights := _unpublished(stores, job))]
+        missing = [job for job in jobs if _unpublished(stores, job)]
         if missing:
             with console.step("looking for Airflow") as told, reached(settings, told) as airflow:
                 _let_run(airflow)
-                for job, nights in missing:
-                    _score(airflow, job, nights, told)
+                for job in missing:
+                    _score(airflow, stores, job, told)
     _summary(stores, jobs, time.monotonic() - began)
 
 
@@ -162,10 +162,15 @@ def _unpublished(stores: Stores, job: Job) -> list[date]:
     return [night for night in NIGHTS if night not in shown]
 
 
-def _score(airflow: LocalAirflow, job: Job, nights: list[date], told: Callable[[str], None]) -> None:
+def _score(airflow: LocalAirflow, stores: Stores, job: Job, told: Callable[[str], None]) -> None:
     dag_id = f"{job.name}_nightly"
     airflow.unpause(dag_id)
+    if any(run["state"] in ("queued", "running") for run in airflow.runs(dag_id)):
+        airflow.wait(dag_id, lambda done: told(f"{dag_id}: finishing the nights that a stopped `make demo` began"))
     backfills.wait_until_closed(airflow, dag_id, told)
+    nights = _unpublished(stores, job)
+    if not nights:
+        return
     before = {run["dag_run_id"] for run in airflow.runs(dag_id)}
     airflow.backfill(dag_id, nights[0], nights[-1], reprocess_behavior="completed" if before else "none")
     runs = airflow.wait(dag_id, lambda done: told(f"{dag_id}: {done - len(before)} of {len(nights)} nights scored"))
