@@ -10,6 +10,7 @@ attempt, and the views switch to it in one step. In a backfill nothing alarms an
 |---|---|---|
 | `extract` red, *EmptyNight* | the source has no rows for the night | load the source, clear `extract` |
 | `extract` red, *ContractError* | the SQL's result lacks columns | correct `sql/<job>/features.sql`, clear `extract` |
+| `extract` waiting for its retry, *NightNotOver* | the night has not ended | nothing: it is scored after its end |
 | `extract` retrying, *SourceUnavailable* | the source does not answer | wait |
 | `score` red, *ArtifactMismatch*, *GoldenRowsMismatch* | the model's file or a library changed | restore it, or train again |
 | `publish` red, *NightHeld* | the gate refused; what was published before stays | `python -m scoring release` or `discard` |
