@@ -70,9 +70,7 @@ def test_refusal_names_the_step_rows_and_difference(plain_rows: pa.RecordBatch, 
     with pytest.raises(PipelineNotRowWise) as caught:
         proven(of_the_batch(way), plain_rows, plain_job)
     said = str(caught.value)
-    assert said.startswith(
-        "pipeline of plain, step columntransformer > 'ofthebatch' (OfTheBatch): found other predic"
-    )
+    assert said.startswith("pipeline of plain, step columntransformer > 'ofthebatch' (OfTheBatch): found other predic")
     assert "of 125 rows, up to 0." in said
     assert "Next: in fit, learn what transform and predict need" in said
 
