@@ -64,9 +64,9 @@ def models(name: JobName) -> None:
         called = ", ".join(alias for alias, number in aliases.items() if number == ref.version)
         scores = ", ".join(f"{metric} {value:.4f}" for metric, value in known["metrics"].items())
         window = f"{known['since']} to {known['until']} (not included)"
-        decides = Rule.of_facts(known, job).decision.words
-        rows.append((ref.version, called, window, known["rows"], scores, decides, ref.sha256[:12]))
-    columns = ("version", "alias", "trained on nights", "rows", "metrics", "prediction", "sha256")
+        about = f"{scores}; prediction: {Rule.of_facts(known, job).decision.words}"
+        rows.append((ref.version, called, window, known["rows"], about, ref.sha256[:12]))
+    columns = ("version", "alias", "trained on nights", "rows", "metrics; prediction", "sha256")
     console.table(f"model versions of {name}", columns, rows)
     made = [list(vars(one).values())[1:7] for one in promotions.history_of(stores.warehouse, name)]
     console.table(f"promotions of {name}", ("version", "effective from", "kind", "reason", "by", "at"), made)

@@ -293,6 +293,7 @@ def test_models_shows_versions_and_promotions(toy: Toy, shell: Shell) -> None:
         ["2", rows[2][1], window, "1200", sha],
     ]
     assert rows[2][1] == "champion"
+    assert all("prediction: true from probability 0.5 on (LogisticRegression)" in row[4] for row in rows[1:3])
     assert [row[:4] for row in rows[4:]] == [
         ["1", str(UNTIL), "promotion", "test"],
         ["2", str(UNTIL), "promotion", "[red] lower [/x] loss :bug:"],
