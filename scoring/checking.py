@@ -1,9 +1,10 @@
-"""Checks a job as far as possible without reading its rows."""
+"""Checks a job: its pipeline, its SQL on an empty interval, and a sample of its rows."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from scoring.checking_rows import check_rows
 from scoring.errors import JobFileError
 from scoring.interval import DataInterval
 from scoring.job import Job
@@ -11,8 +12,8 @@ from scoring.source import stream
 from scoring.stores import Stores, contracted
 
 
-def check_job(stores: Stores, job: Job) -> None:
-    """Raise the first error in a job's pipeline, ``features.sql`` or ``labels.sql``; the SQL runs on an empty interval.
+def check_job(stores: Stores, job: Job) -> list[str]:
+    """Return what a job's pipeline, SQL and a sample of its rows show, a sentence each; raises the first error in them.
 
     Raises ``JobFileError``, ``SourceQueryError``, ``SourceUnavailable`` or ``ContractError``.
     """
@@ -29,3 +30,4 @@ def check_job(stores: Stores, job: Job) -> None:
         next(batches)
     with stream(stores.source_url(job), stores.labels_query(job), nothing, rows=1) as labels:
         next(labels)
+    return check_rows(stores, job)

@@ -132,6 +132,30 @@ def _compiled(statement: sa.Select[Any], values: Mapping[str, Any]) -> tuple[str
     return str(compiled), [values[name] for name in compiled.positiontup or []]
 
 
+def compared_types(url: str, query: Query) -> dict[str, set[str]]:
+    """Return PostgreSQL's types of what is compared with each parameter, as the server infers them; nothing elsewhere.
+
+    A parameter that is cast, or compared with nothing, has the type that the server gives it there.
+    """
+    location = database_url(url, query.source)
+    if location.get_backend_name() != "postgresql":
+        return {}
+    statement = query.statement("postgresql").numbered
+    connect = adbc_driver_postgresql.dbapi.connect
+    with translated(query.name, query.variable), closing(connect(libpq_url(written(location)))) as connection:
+        cursor = connection.cursor()
+        text, names = _compiled(_limited(query, statement, {}), {name: name for name in statement.names})
+        cursor.execute("set transaction read only")
+        cursor.execute(f"prepare {_CURSOR} as {text}")
+        cursor.execute("select parameter_types::text[] as types from pg_prepared_statements")
+        types = cursor.fetch_arrow_table().column("types")[0].as_py()
+        connection.rollback()
+    found: dict[str, set[str]] = {}
+    for name, kind in zip(names, types, strict=True):
+        found.setdefault(name.rpartition("_")[0], set()).add(kind)
+    return found
+
+
 def _fetch(cursor: Any, rows: int, query: Query) -> Iterator[pa.RecordBatch]:
     count = rows
     first = True

@@ -57,10 +57,7 @@ def as_stored(
     nothing, or with nothing but nulls, is text as ``datetime()`` and ``date()`` print it. Raises ``SourceQueryError`` when
     the values have several forms, or one that cannot be compared with the parameter.
     """
-    pieces = tuple(
-        replace(piece, name=f"{piece.name}_{number}") if isinstance(piece, Parameter) else piece
-        for number, piece in enumerate(statement.pieces)
-    )
+    pieces = statement.numbered.pieces
     whole = {p.name: values[p.name.rpartition("_")[0]] for p in pieces if isinstance(p, Parameter)}
     plain = {name: _bound(value, _Form("text"), zone, where) for name, value in whole.items()}
     seen = _sampled(connection, pieces, plain)

@@ -39,15 +39,17 @@ def migrate() -> None:
 
 @app.command()
 def check(name: Annotated[str | None, typer.Argument(metavar="[JOB]", help="One job; all by default.")] = None) -> None:
-    """Check job files, their pipelines, and their SQL against the source, without reading rows."""
+    """Check job files, their pipelines, and their SQL against the source, with a sample of one night's rows."""
     from scoring.checking import check_job
 
     jobs, broken = _jobs(name)
     stores = open_installation()
 
     def look(job: Job) -> None:
-        check_job(stores, job)
+        findings = check_job(stores, job)
         console.OUT.print(f"{job.name}: job file, pipeline, features.sql and labels.sql are valid")
+        for finding in findings:
+            console.OUT.print(f"  {finding}", highlight=False)
 
     _say({**_for_each(jobs, look), **broken})
 

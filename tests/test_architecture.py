@@ -35,7 +35,7 @@ LEVELS: dict[str, float] = {
     "scoring.stores": 2.5,
     "scoring.recording": 3, "scoring.nightly": 3, "scoring.publishing": 3, "scoring.training": 3,
     "scoring.training_rows": 3, "scoring.fitting": 3, "scoring.snapshots": 3, "scoring.shadowing": 3,
-    "scoring.promoting": 3, "scoring.checking": 3, "scoring.inspection": 3, "scoring.scaffold": 3,
+    "scoring.promoting": 3, "scoring.checking": 3, "scoring.checking_rows": 3, "scoring.inspection": 3, "scoring.scaffold": 3,
     "scoring.rescoring": 3, "scoring.retention": 3, "scoring.retirement": 3, "drift.monitor": 3,
     "drift.outcomes": 3, "drift.evaluation": 3, "drift.shadow": 3,
     "drift.card": 3, "scoring.golden": 2, "drift.reporting": 3, "drift.retraining": 3,
