@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 OBJECTS_BETWEEN_COLLECTIONS = 100_000
 """The libraries make many objects that stay; looking for garbage among them every 700 new ones (Python's default) is a
 good part of loading them: with the collector off, a night of 1,000 rows took 2.7 CPU seconds instead of 3.2."""
+# Data are printed as they are, whatever brackets and colons they hold; a line stays one line, for grep and for copying.
+OUT = Console(soft_wrap=True, markup=False, emoji=False)
+ERR = Console(stderr=True, soft_wrap=True, markup=False, emoji=False)
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
