@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Callable
 from datetime import date
@@ -14,6 +13,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from scoring.errors import JobFileError
+from scoring.factory import factory_of
 from scoring.policies import Gate, Limits, Monitor, Promotion, Retraining, Strict, Training
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
@@ -178,21 +178,8 @@ class Job(Strict):
         ]
 
     def pipeline_factory(self) -> Callable[[], Any]:
-        """Return the function that makes the job's unfitted pipeline.
-
-        Raises ``JobFileError`` when the dotted path leads nowhere.
-        """
-        module, _, function = self.pipeline.partition(":")
-        try:
-            factory: Callable[[], Any] = getattr(importlib.import_module(module), function)
-        except (ImportError, AttributeError) as error:
-            raise JobFileError(
-                f"jobs/{self.name}.yaml: pipeline",
-                found=f"{self.pipeline!r} ({error})",
-                expected="module:function that returns an unfitted scikit-learn Pipeline",
-                next_step=f"write {function} in {module.replace('.', '/')}.py",
-            ) from error
-        return factory
+        """Return the function that makes the job's unfitted pipeline; see ``factory_of`` for what it raises."""
+        return factory_of(self.name, self.pipeline)
 
 
 def load_job(path: Path) -> Job:

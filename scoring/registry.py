@@ -283,10 +283,15 @@ def _load(folder: Path, ref: VersionRef, job_json: str) -> ModelVersion:
     profile = json.loads((folder / "reference_profile.json").read_text(encoding="utf-8"))
     kept = folder / NIGHTS_FILE
     nights = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
-    version = ModelVersion(ref, joblib.load(io.BytesIO(content)), facts, profile, nights)
+    version = ModelVersion(ref, unpickled(content), facts, profile, nights)
     what = f"model version {ref.version} of {ref.job}"
     check_golden_rows(folder, version.pipeline, facts, Job.model_validate_json(job_json), what)
     return version
+
+
+def unpickled(content: bytes) -> Any:
+    """Return the pipeline that ``scoring.training.pickled`` made the bytes of."""
+    return joblib.load(io.BytesIO(content))
 
 
 def _sha256(content: bytes) -> str:

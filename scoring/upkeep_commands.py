@@ -40,7 +40,8 @@ def check(name: Annotated[str | None, typer.Argument(metavar="[JOB]", help="One 
     jobs, broken = _jobs(name)
     stores = open_installation()
     for job in jobs:
-        check_job(stores, job)
+        for sentence in check_job(stores, job):
+            console.OUT.print(f"{job.name}: {sentence}", highlight=False)
         console.OUT.print(f"{job.name}: job file, pipeline, features.sql and labels.sql are valid")
     _say_broken(broken)
 

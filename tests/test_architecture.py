@@ -19,9 +19,9 @@ from scoring.settings import HOME, child_environment
 PACKAGES = ("scoring", "drift", "dags", "jobs", "demo", "airflow_plugins")
 LEVELS: dict[str, float] = {
     "scoring": 0, "scoring.errors": 0, "scoring.interval": 0, "scoring.settings": 0, "scoring.job": 0,
-    "scoring.policies": 0,
+    "scoring.policies": 0, "scoring.factory": 0, "scoring.faults": 0,
     "scoring.contract": 1, "scoring.score": 1, "scoring.digest": 1, "scoring.profile": 1,
-    "scoring.reference": 1, "scoring.mean_shift": 1,
+    "scoring.reference": 1, "scoring.mean_shift": 1, "scoring.made_up_rows": 1, "scoring.floors": 1,
     "drift": 1, "drift.distance": 1, "drift.calibration": 1, "drift.timeline": 1, "drift.verdict": 1, "drift.performance": 1,
     "drift.governor": 1, "drift.gate": 1, "drift.plots": 1, "drift.page_plots": 1, "drift.version_plots": 1,
     "drift.night_grid": 1,
@@ -31,6 +31,7 @@ LEVELS: dict[str, float] = {
     "scoring.stores": 2.5,
     "scoring.recording": 3, "scoring.nightly": 3, "scoring.publishing": 3, "scoring.training": 3,
     "scoring.training_rows": 3, "scoring.fitting": 3, "scoring.snapshots": 3, "scoring.shadowing": 3,
+    "scoring.pipeline_probe": 3, "scoring.checking_pipeline": 3,
     "scoring.promoting": 3, "scoring.checking": 3, "scoring.inspection": 3, "scoring.scaffold": 3,
     "scoring.rescoring": 3, "scoring.retention": 3, "drift.monitor": 3,
     "drift.outcomes": 3, "drift.evaluation": 3, "drift.shadow": 3,
