@@ -63,7 +63,7 @@ def evaluate(stores: Stores, job: Job, ref: VersionRef, snapshot: Snapshot, cham
         "segments": _segments(held, sides, job), "calibration": _calibration(sums, job),
         "latency": _latency(loaded, snapshot.rows.table, job),
         "size": {side: stores.registry.artifact_bytes(one.ref) / 1e6 for side, one in loaded.items()},
-        "importance": model.profile.get("weights", {}),
+        "constant": model.facts.get("constant"), "importance": model.profile.get("weights", {}),
     }  # fmt: skip
 
 

@@ -9,10 +9,11 @@ from typing import Any
 
 from drift.night_grid import months, state_of
 from drift.page_plots import column_plots, performance_plot, score_plot
-from drift.performance import SMALLER_IS_BETTER, UNITS
+from drift.performance import UNITS
 from drift.retraining_data import SHADOWS_SHOWN, job_retrainings, open_retraining, shadow_views
 from drift.verdict import MEANINGS, UNUSUAL, WORDS
 from scoring.errors import JobFileError
+from scoring.floors import SMALLER_IS_BETTER
 from scoring.job import Job
 from scoring.lake import Lake
 from scoring.warehouse import Warehouse, ledger, monitoring, nights, promotions, retrainings

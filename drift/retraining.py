@@ -30,6 +30,7 @@ def snapshot(stores: Stores, job: Job, retraining_id: int, progress: Progress = 
     if _promoted(stores, job, retraining_id):
         return True
     with recorded(stores, retraining_id, "snapshot") as row:
+        recipe_of(job)  # what cannot be stored is refused before any row is read
         taken = snapshots.take(stores, job, (row["since"], row["until"]), progress)
         retrainings.record(stores.warehouse, retraining_id, snapshot=taken.hash)
         same = None if row["forced"] or row["model_version"] else _same_version(stores, job, taken.hash, retraining_id)

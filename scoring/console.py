@@ -128,6 +128,40 @@ def counted(what: str, total: int) -> Iterator[tuple[Told, Callable[[str], None]
 
 
 @contextmanager
+def stages(what: str) -> Iterator[Told]:
+    """Give a function to report progress to, for stages that follow one another; each ends as a line of rows and seconds.
+
+    On a terminal the line of the stage under way moves; elsewhere a line is printed when its stage is over.
+    """
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(finished_text="✓"), TextColumn("{task.description}"), TextColumn("{task.fields[rows]}"))
+    with Progress(*columns, TimeElapsedColumn(), console=ERR, disable=not ERR.is_terminal) as shown:
+        names: list[str] = []
+
+        def over() -> None:
+            task = shown.tasks[-1]
+            shown.update(task.id, total=1, completed=1)
+            if shown.disable:
+                rows = f", {task.fields['rows']}" if task.fields["rows"] else ""
+                ERR.print(f"{task.description}{rows}, {task.elapsed or 0:.1f} s", highlight=False)
+
+        def told(stage: str, rows: int) -> None:
+            if stage not in names:
+                if names:
+                    over()
+                names.append(stage)
+                shown.add_task(f"{what}: {stage}", total=None, rows="", count=0)
+            task = shown.tasks[-1]
+            count = task.fields["count"] + rows
+            shown.update(task.id, count=count, rows=f"{count:,} rows" if count else "")
+
+        yield told
+        if names:
+            over()
+
+
+@contextmanager
 def step(what: str) -> Iterator[Callable[[str], None]]:
     """Give a function that says what is being done; a spinner on a terminal, a line each elsewhere."""
     if not ERR.is_terminal:

@@ -22,6 +22,7 @@ Each message says what was found, what was expected and what to do next::
         ├── PromotionRefused      a version would be champion of nights that it was trained on
         ├── ArtifactMismatch      the artifact's sha256 is not the registered one
         ├── GoldenRowsMismatch    the artifact no longer gives the predictions it gave at training
+        ├── PipelineError         the job's pipeline cannot be fitted or stored
         ├── PredictionError       the pipeline's output is not one finite prediction per row
         ├── PipelineNotRowWise    what the pipeline says of a row depends on other rows, the call or the thread
         ├── ReconciliationError   counts of extracted, scored, quarantined, loaded rows disagree
@@ -31,6 +32,7 @@ Each message says what was found, what was expected and what to do next::
         ├── LakeFileBroken        a file of the lake cannot be read as what it is
         ├── RunMissing            the ledger has no such run, or it is in the wrong state
         ├── TrainingDataError     the training window cannot give a model
+        ├── VersionRefused        a first version misses a floor, or is worse than a constant
         ├── RetrainingRunning     another retraining of the job is not finished
         ├── RetrainingFailed      a task of the retraining failed; nothing was promoted
         └── AlertNotSent          a receiver of alerts refused one
@@ -160,6 +162,10 @@ class GoldenRowsMismatch(Permanent):
     """The loaded artifact does not give the predictions that it gave at training."""
 
 
+class PipelineError(Permanent):
+    """The job's pipeline cannot be fitted on the training rows, or a fitted one cannot be stored."""
+
+
 class PredictionError(Permanent):
     """The pipeline did not give one finite prediction per row."""
 
@@ -194,6 +200,10 @@ class RunMissing(Permanent):
 
 class TrainingDataError(Permanent):
     """The training window cannot give a model."""
+
+
+class VersionRefused(Permanent):
+    """A first version misses a floor or is worse than a constant: it is registered, and no champion."""
 
 
 class RetrainingRunning(Permanent):

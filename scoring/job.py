@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -12,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from scoring.errors import JobFileError
+from scoring.factory import factory_of
 from scoring.names import (
     COLUMN_PATTERN,
     JOB_PATTERN,
@@ -211,21 +211,8 @@ class Job(Strict):
         return [class_column(name) for name in self.label.classes or []]
 
     def pipeline_factory(self) -> Callable[[], Any]:
-        """Return the function that makes the job's unfitted pipeline.
-
-        Raises ``JobFileError`` when the dotted path leads nowhere.
-        """
-        module, _, function = self.pipeline.partition(":")
-        try:
-            factory: Callable[[], Any] = getattr(importlib.import_module(module), function)
-        except (ImportError, AttributeError) as error:
-            raise JobFileError(
-                f"jobs/{self.name}.yaml: pipeline",
-                found=f"{self.pipeline!r} ({error})",
-                expected="module:function that returns an unfitted scikit-learn Pipeline",
-                next_step=f"write {function} in {module.replace('.', '/')}.py",
-            ) from error
-        return factory
+        """Return the function that makes the job's unfitted pipeline; see ``factory_of`` for what it raises."""
+        return factory_of(self.name, self.pipeline)
 
 
 def load_job(path: Path) -> Job:

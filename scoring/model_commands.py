@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import getpass
 from datetime import timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from scoring import console
 from scoring.command_line import JobName, Reason, open_job
+from scoring.errors import VersionRefused
 from scoring.interval import parse_night
+from scoring.job import Job
+
+if TYPE_CHECKING:
+    from scoring.training import Trained
 
 app = typer.Typer()
 
@@ -23,8 +28,15 @@ def train(
         str | None, typer.Option(help="First night that is read; default: training.window_days before.")
     ] = None,
     promote: Annotated[bool | None, typer.Option(help="Make it champion; default: only if there is none yet.")] = None,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Crown a first version that misses a floor or is worse than a constant.")
+    ] = False,
 ) -> None:
-    """Fit a new model version on the nights from --since up to, not including, --until."""
+    """Fit a new model version on the nights from --since up to, not including, --until.
+
+    The first version becomes champion if it reaches promotion.floors on the holdout and its loss there is no greater than
+    that of always saying the base rate (or the mean); otherwise it is the challenger, and the exit code is 1.
+    """
     from scoring.promoting import promote as make_champion
     from scoring.training import train as fit
     from scoring.warehouse import promotions
@@ -34,20 +46,43 @@ def train(
     last = parse_night(until)
     first = parse_night(since) if since else last - timedelta(days=job.training.window_days)
     ensure_job(stores.warehouse, job)
-    with console.progress(f"train {name}") as told:
+    with console.stages(f"train {name}") as told:
         trained = fit(stores, job, (first, last), told)
     scores = ", ".join(f"{metric} {value:.4f}" for metric, value in trained.metrics.items())
     console.OUT.print(
-        f"{name} version {trained.ref.version}: {trained.rows:,} rows, {first} to {last} (not included); {scores}"
+        f"{name} version {trained.ref.version}: {trained.rows:,} rows, {first} to {last} (not included); "
+        f"{scores or 'no holdout: too few nights or classes, so how good it is was not measured'}"
     )
-    if promote or (promote is None and not promotions.history_of(stores.warehouse, name)):
+    none_yet = not promotions.history_of(stores.warehouse, name)
+    crown = promote or (promote is None and none_yet)
+    refused = _refused(job, trained) if crown and none_yet and not anyway else None
+    if crown and refused is None:
         made = make_champion(stores, job, trained.ref.version, "promoted at training", getpass.getuser())
         console.OUT.print(f"{name} version {trained.ref.version} is champion from night {made.effective_from} on")
-    else:
-        stores.registry.set_alias(name, "challenger", trained.ref.version)
-        console.OUT.print(
-            f"it is the challenger; python -m scoring promote {name} {trained.ref.version} makes it champion"
-        )
+        return
+    stores.registry.set_alias(name, "challenger", trained.ref.version)
+    if refused is not None:
+        raise refused
+    console.OUT.print(f"it is the challenger; python -m scoring promote {name} {trained.ref.version} makes it champion")
+
+
+def _refused(job: Job, trained: Trained) -> VersionRefused | None:
+    """Return why a first version is not crowned; None if it may be."""
+    from scoring.fitting import LOSS_WORDS
+    from scoring.floors import constant_checks, floor_checks, holdout_metrics
+
+    checks = floor_checks(holdout_metrics(trained.holdout, job), job.promotion.floors)
+    checks += constant_checks(LOSS_WORDS[job.task], trained.constant)
+    failed = [check.sentence for check in checks if not check.passed]
+    if not failed:
+        return None
+    number = trained.ref.version
+    return VersionRefused(
+        f"{job.name} version {number} is the challenger, not champion", found="; ".join(failed),
+        expected="a first version that reaches every floor and is no worse than a constant",
+        next_step=f"look at features, labels and window; `python -m scoring promote {job.name} {number}`, or train with "
+        "--anyway, crowns it all the same",
+    )  # fmt: skip
 
 
 @app.command()

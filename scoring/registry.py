@@ -307,7 +307,7 @@ def _verified(folder: Path, ref: VersionRef, job_json: str) -> ModelVersion:
     facts, profile = (_json(folder / name, _what(ref)) for name in (FACTS, "reference_profile.json"))
     nights = _json(kept, _what(ref)) if (kept := folder / NIGHTS_FILE).exists() else {}
     job = Job.model_validate_json(job_json)
-    pipeline = joblib.load(io.BytesIO(content))
+    pipeline = unpickled(content)
     check_golden_rows(folder, pipeline, facts, job, _what(ref))
     return ModelVersion(ref, pipeline, facts, profile, nights, Rule.of_facts(facts, job))
 
@@ -331,6 +331,11 @@ def _json(path: Path, what: str) -> dict[str, Any]:
     with version_files.readable(path, what):
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return content
+
+
+def unpickled(content: bytes) -> Any:
+    """Return the pipeline that ``scoring.training.pickled`` made the bytes of."""
+    return joblib.load(io.BytesIO(content))
 
 
 def _sha256(content: bytes) -> str:

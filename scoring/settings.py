@@ -62,6 +62,8 @@ class Settings(BaseSettings):
     """Where alerts go, as Apprise URLs with commas between them; unset for nowhere."""
     code_version: str | None = None
     score_threads: int = Field(default=2, ge=1, le=64)
+    check_seconds: int = Field(default=60, ge=1)
+    """How long `check` may try a job's pipeline on made-up rows."""
     airflow_port: int = Field(default=8080, ge=1024, le=65535)
     retention: Retention = Retention()
     """What is kept, and for how long: ``NIGHTSHIFT_RETENTION__<NAME>``."""

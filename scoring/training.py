@@ -18,10 +18,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from scoring.decision import Rule
-from scoring.errors import TrainingDataError
+from scoring.errors import PipelineError, TrainingDataError
+from scoring.faults import steps_of, words_of
 from scoring.fitting import batch_of, classes, evaluate, expected_classes, fit, fits, out_of_fold, parted
 from scoring.golden import library_versions
 from scoring.job import Job
+from scoring.made_up_rows import may_be_unseen
 from scoring.mean_shift import UsualNights
 from scoring.reference import reference_nights
 from scoring.registry import ARTIFACT, HOLDOUT_FILE, NIGHTS_FILE, VersionRef
@@ -42,6 +44,10 @@ class Trained:
     ref: VersionRef
     rows: int
     metrics: dict[str, float]
+    holdout: pa.Table | None = None
+    """Night, outcome and prediction of those nights; None if there were none."""
+    constant: dict[str, float] | None = None
+    """The loss on those nights of the version, and of always saying what the nights before were like."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,7 @@ def train(stores: Stores, job: Job, window: tuple[date, date], progress: Progres
     ``window`` is ``(since, until)``, half-open: no row at or after ``until`` is read. Raises ``TrainingDataError``
     when the window has too few labelled rows, one class only, or too many rows in quarantine.
     """
+    recipe_of(job)  # what cannot be stored is refused before any row is read
     return train_on(stores, job, take(stores, job, window, progress), progress)
 
 
@@ -106,7 +113,7 @@ def train_on(
         **_facts(stores, job, window, labelled, evaluated.scores), "snapshot": snapshot.hash,
         "extracted": rows.extracted, "quarantined": rows.reasons, "recipe_sha256": recipe_of(job),
         "fitted_until": str(window[1] if again else split), "evaluated_until": str(split), "refit": again,
-        "retraining_id": order.retraining_id, **rule.facts(),
+        "retraining_id": order.retraining_id, "constant": evaluated.constant, **rule.facts(),
     }  # fmt: skip
     scores = evaluated.scores
     with tempfile.TemporaryDirectory() as folder:
@@ -115,16 +122,44 @@ def train_on(
         _write_reference(Path(folder), job, fitted, rows)
         progress("register", 0)
         ref = stores.registry.register(job.name, Path(folder), facts, scores)
-    return Trained(ref, labelled.num_rows, scores)
+    return Trained(ref, labelled.num_rows, scores, evaluated.holdout, evaluated.constant)
 
 
 def recipe_of(job: Job) -> str:
     """Return the sha256 of what makes a version out of rows: the unfitted pipeline, the columns, how it is trained."""
-    file = io.BytesIO()
-    joblib.dump(job.pipeline_factory()(), file)
     unset = {"label": {"threshold"}} if job.label.threshold is None else None  # as before there was such a setting
     told = job.model_dump_json(include={"features", "key", "label", "task", "training"}, exclude=unset)
-    return hashlib.sha256(told.encode() + file.getvalue()).hexdigest()
+    return hashlib.sha256(told.encode() + pickled(job.pipeline_factory()(), job)).hexdigest()
+
+
+def pickled(pipeline: Any, job: Job) -> bytes:
+    """Return the pipeline's bytes; raises ``PipelineError`` that names the step when it cannot be stored."""
+    file = io.BytesIO()
+    try:
+        joblib.dump(pipeline, file)
+    except Exception as error:  # pickle raises errors of several types, and those of the objects themselves
+        step = next(
+            (
+                f" in step {name} ({type(one).__name__})"
+                for name, one in steps_of(pipeline)[::-1]
+                if not _is_stored(one)
+            ),
+            "",
+        )
+        raise PipelineError(
+            f"storing the pipeline of {job.name}", found=f"{words_of(error)}{step}",
+            expected="functions and classes with a name at the top of a module, and no open files, locks or connections",
+            next_step="write lambdas, closures and local classes as functions and classes of jobs/, at the top of a module",
+        ) from error  # fmt: skip
+    return file.getvalue()
+
+
+def _is_stored(part: Any) -> bool:
+    try:
+        joblib.dump(part, io.BytesIO())
+    except Exception:  # noqa: BLE001  asked again only to find out which part it is; the error itself is raised by the caller
+        return False
+    return True
 
 
 def _check(rows: pa.Table, job: Job, window: tuple[date, date]) -> None:
@@ -159,7 +194,7 @@ def _write_version(
     folder: Path, job: Job, fitted: _Fitted, labelled: pa.Table, facts: dict[str, Any], usual: UsualNights
 ) -> None:
     """Write artifact, facts, the profile that the publish gate and the contract need, and golden rows."""
-    joblib.dump(fitted.pipeline, folder / ARTIFACT)
+    (folder / ARTIFACT).write_bytes(pickled(fitted.pipeline, job))
     batch = batch_of(labelled)
     profile = {
         "prediction": Summary.of(fitted.predictions, job).as_dict(),
@@ -202,13 +237,13 @@ def _golden(batch: pa.RecordBatch, job: Job) -> pa.RecordBatch:
     """Return a few rows of the training data, then one with an unseen category and a null wherever one may be."""
     rows = batch.take(pa.array(np.linspace(0, len(batch) - 1, min(GOLDEN_ROWS, len(batch))).astype(int)))
     rows = rows.select(job.columns)
-    strange = []
+    strange, known = [], _categories(batch, job)
     for name in job.columns:
         feature = job.features.get(name)
         if feature is not None and feature.nullable:
             strange.append(pa.nulls(1, rows.column(name).type))
-        elif feature is not None and feature.type == "category":
-            strange.append(pa.array(["never seen at training"]))
+        elif (level := may_be_unseen(job, name, known.get(name, []))) is not None:
+            strange.append(pa.array([level]))
         else:
             strange.append(rows.column(name).slice(0, 1))
     return pa.concat_batches([rows, pa.RecordBatch.from_arrays(strange, schema=rows.schema)])
