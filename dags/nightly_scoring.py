@@ -12,6 +12,8 @@ attempt, and the views switch to it in one step. In a backfill nothing alarms an
 | `extract` red, *ContractError* | the SQL's result lacks columns | correct `sql/<job>/features.sql`, clear `extract` |
 | `extract` waiting for its retry, *NightNotOver* | the night has not ended | nothing: it is scored after its end |
 | `extract` retrying, *SourceUnavailable* | the source does not answer | wait |
+| a task retrying, *LakeUnavailable* | the lake's disk is full, or its store does not answer | make room, or wait |
+| a task red, *LakeFileBroken* | a file of the run cannot be read; the message names it | clear the task that it names |
 | `score` red, *ArtifactMismatch*, *GoldenRowsMismatch* | the model's file or a library changed | restore it, or train again |
 | `publish` red, *NightHeld* | the gate refused; what was published before stays | `python -m scoring release` or `discard` |
 | `drift` or `performance` red | monitoring failed; the publication stands | read the message, clear the task |

@@ -52,11 +52,13 @@ class NightRun:
 
 
 def run_and_watch(
-    stores: Stores, job: Job, request: Request, watched: bool = True, progress: Progress = silent
-) -> NightRun:
+    stores: Stores, job: Job, request: Request, watched: bool = True, progress: Progress = silent,
+    since: date | None = None,
+) -> NightRun:  # fmt: skip
     """Score and publish a night, then judge it and measure performance known at its end, as the nightly DAG does.
 
-    A held night is judged too. Monitoring that fails leaves the publication alone. Raises what scoring raises.
+    ``since`` leaves out the labels of nights before, which are looked at otherwise to find late and corrected
+    ones. A held night is judged too. Monitoring that fails leaves the publication alone. Raises what scoring raises.
     """
     began = monotonic()
     try:
@@ -65,7 +67,7 @@ def run_and_watch(
         if watched:
             watch(stores, job, request.run_id)
         raise
-    seen = watch(stores, job, done.run_id, measured_at=request.night) if watched else NOT_WATCHED
+    seen = watch(stores, job, done.run_id, request.night, since) if watched else NOT_WATCHED
     seconds = monotonic() - began
     return NightRun(request.night, done.status, seconds, done.rows, done.run_id, done.lake_object, seen)
 
@@ -73,11 +75,18 @@ def run_and_watch(
 def run_each(
     stores: Stores, job: Job, requests: Iterable[Request], watched: bool = True, progress: Progress = silent
 ) -> Iterator[NightRun]:
-    """Yield what became of each night; one that is held or fails says why, and the others go on."""
+    """Yield what became of each night; one that is held or fails says why, and the others go on.
+
+    Nights come oldest first; the labels of each are looked at once.
+    """
+    since: date | None = None
     for request in requests:
         began = monotonic()
         try:
-            yield run_and_watch(stores, job, request, watched, progress)
+            done = run_and_watch(stores, job, request, watched, progress, since)
+            if done.watched.verdict is not None:
+                since = request.night - timedelta(days=job.label.delay_days - 1)
+            yield done
         except (EmptyNight, NoSuchNight) as error:
             failed = isinstance(error, EmptyNight) and job.on_empty == "fail"
             yield NightRun(
@@ -92,12 +101,12 @@ def run_each(
             yield NightRun(request.night, "failed", monotonic() - began, problem=described(error))
 
 
-def watch(stores: Stores, job: Job, run_id: str, measured_at: date | None = None) -> Watched:
+def watch(stores: Stores, job: Job, run_id: str, measured_at: date | None = None, since: date | None = None) -> Watched:
     """Judge a run, and measure the nights whose labels were known at the end of ``measured_at`` if it is given."""
     try:
         found = monitor.watch(stores, job, run_id)
         if measured_at is not None:
-            monitor.measure(stores, job, measured_at)
+            monitor.measure(stores, job, measured_at, since)
     except NightshiftError as error:  # the publication stands; the caller says what is missing
         return Watched(problem=described(error))
     return Watched(found.verdict, found.reasons)
