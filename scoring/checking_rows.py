@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from scoring.contract import ARROW_TYPES, read_as
+from scoring.casting import ARROW_TYPES, read_as
 from scoring.errors import ContractError, SourceQueryError
 from scoring.interval import DataInterval
 from scoring.job import Job

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pyarrow as pa
 
-from scoring.contract import ARROW_TYPES
+from scoring.casting import ARROW_TYPES
 from scoring.job import Feature, Job
 from scoring.score import outcome_type
 

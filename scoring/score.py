@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from joblib import parallel_config
 
-from scoring.contract import ARROW_TYPES
+from scoring.casting import ARROW_TYPES
 from scoring.decision import Rule, chosen_classes, decision_before_rules
 from scoring.errors import NightshiftError, PredictionError
 from scoring.job import Job

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -20,6 +20,8 @@ from scoring.contract import require_columns
 from scoring.errors import NightError, SettingsError, SourceQueryError
 from scoring.failures import missing_driver, translated
 from scoring.interval import DataInterval
+from scoring.postgresql_types import opaque_types, plain, require_values
+from scoring.source_values import column_of
 from scoring.sql_text import INTERVAL, NIGHT, Parameter, Statement, statement_of
 from scoring.sqlite_times import as_stored
 from scoring.urls import database_url, libpq_url, written
@@ -45,6 +47,8 @@ class Query:
     """The zone that times without one are in, in the source."""
     variable: str = ""
     """The environment variable that holds the source's URL."""
+    types: Mapping[str, pa.DataType] = field(default_factory=dict, hash=False)
+    """What the columns will be read as, by name."""
 
     @property
     def name(self) -> str:
@@ -111,11 +115,27 @@ def _stream_postgresql(
         cursor.adbc_statement.set_options(**{"adbc.postgresql.use_copy": "false"})
         probe, bound = _compiled(_limited(query, statement, {}), _values(statement, interval, query))
         cursor.execute(probe, parameters=bound)
-        require_columns(query.name, query.columns, cursor.fetch_arrow_table().column_names)
+        schema = cursor.fetch_arrow_table().schema
+        require_columns(query.name, query.columns, schema.names)
+        senders = _senders(cursor, *opaque_types(schema, query.columns))
+        require_values(query.name, schema, query.columns, senders)
         ordered, bound = _compiled(_ordered(query, statement, "C", {}), _values(statement, interval, query))
         cursor.execute(f"declare {_CURSOR} no scroll cursor for {ordered}", parameters=bound)
         yield _fetch(cursor, rows, query)
         connection.rollback()
+
+
+def _senders(cursor: Any, names: set[str], numbers: set[int]) -> dict[str, tuple[str, str]]:
+    """Return PostgreSQL types with the function that sends their values, by the driver's names of the types."""
+    if not names:
+        return {}
+    kind = sa.table("pg_type", *map(sa.column, ("oid", "typname", "typsend")))
+    function = sa.table("pg_proc", *map(sa.column, ("oid", "prosrc")))
+    wanted = sa.select(kind.c.oid, kind.c.typname, function.c.prosrc).join(function, function.c.oid == kind.c.typsend)
+    wanted = wanted.where(kind.c.typname.in_(names) | kind.c.oid.in_(numbers))
+    cursor.execute(str(wanted.compile(compile_kwargs={"literal_binds": True})))
+    rows = cursor.fetchall()
+    return {called: (name, sent) for number, name, sent in rows for called in (name, f"unnamed<oid:{number}>")}
 
 
 def _values(statement: Statement, interval: DataInterval, query: Query) -> dict[str, Any]:
@@ -165,16 +185,8 @@ def _fetch(cursor: Any, rows: int, query: Query) -> Iterator[pa.RecordBatch]:
             table = cursor.fetch_arrow_table()
         count = table.num_rows
         if count or first:
-            yield _one_batch(table)
+            yield plain(table)
         first = False
-
-
-def _one_batch(table: pa.Table) -> pa.RecordBatch:
-    schema = pa.schema([field.remove_metadata() for field in table.schema])
-    arrays = [column.combine_chunks() for column in table.columns]
-    return pa.RecordBatch.from_arrays(
-        [a.storage if isinstance(a, pa.ExtensionArray) else a for a in arrays], schema.names
-    )
 
 
 @contextmanager
@@ -215,17 +227,11 @@ def _partitions(result: sa.CursorResult[Any], rows: int, query: Query) -> Iterat
         if part is None:
             break
         empty = False
-        yield pa.RecordBatch.from_arrays([_array(values) for values in zip(*part, strict=True)], names)
+        columns = zip(names, zip(*part, strict=True), strict=True)
+        arrays = [column_of(values, query.types.get(name), name) for name, values in columns]
+        yield pa.RecordBatch.from_arrays(arrays, names)
     if empty:
         yield pa.RecordBatch.from_arrays([pa.nulls(0) for _ in names], names)
-
-
-def _array(values: tuple[Any, ...]) -> pa.Array:
-    """Return the values as the type that Arrow infers; mixed types become text, for the contract to judge."""
-    try:
-        return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-        return pa.array([None if value is None else str(value) for value in values], pa.string())
 
 
 def _ordered(query: Query, statement: Statement, collation: str | None, types: _Types) -> sa.Select[Any]:
@@ -284,5 +290,14 @@ def _require_file(url: sa.URL, query: Query) -> None:
 def _make_read_only(connection: sa.Connection) -> None:
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("pragma query_only = on")
+        connection.connection.driver_connection.text_factory = _text_or_bytes  # type: ignore[union-attr]
     elif connection.dialect.name in ("mysql", "mariadb", "oracle"):
         connection.exec_driver_sql("set transaction read only")
+
+
+def _text_or_bytes(raw: bytes) -> str | bytes:
+    """Return what SQLite keeps as text; bytes that are not UTF-8 as they are, where its driver would end the night."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw

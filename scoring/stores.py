@@ -7,12 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
 
 from scoring import embedded
-from scoring.contract import Contract, Split, key_at, mark_duplicates
+from scoring.casting import ARROW_TYPES
+from scoring.contract import Contract, Split
 from scoring.errors import SettingsError
 from scoring.interval import DataInterval
 from scoring.job import Job
@@ -20,6 +22,7 @@ from scoring.lake import Lake
 from scoring.registry import Registry
 from scoring.settings import Settings
 from scoring.source import Query, stream
+from scoring.unique_keys import anywhere, beside
 from scoring.urls import database_url
 from scoring.warehouse import Warehouse, open_warehouse
 
@@ -88,15 +91,20 @@ def contracted(
 ) -> Iterator[Iterator[tuple[pa.RecordBatch, Split]]]:
     """Give the job's feature rows of an interval, batch by batch, as found and after the contract.
 
-    A row whose key is not unique is quarantined with all its copies, also across batches: rows come in key order.
+    A row whose key, as it will be stored, is not unique is quarantined with all its copies, also across batches.
     """
     contract = Contract(job, interval, known)
-    query = stores.features_query(job)
+    url, query = stores.source_url(job), stores.features_query(job)
     with (
-        stream(stores.source_url(job), query, interval, job.chunk_rows) as batches,
+        stream(url, query, interval, job.chunk_rows) as batches,
         closing(_ahead(batches)) as fetched,  # so that no fetch is under way when the connection closes
     ):
-        yield _split(contract, list(job.key), fetched)
+        first = next(fetched)
+        in_order = database_url(url, query.source).get_backend_name() == "postgresql" and contract.keeps_order(
+            first.schema
+        )
+        with closing((beside if in_order else anywhere)(chain([first], fetched), contract.keys_of)) as marked:
+            yield ((batch, contract.split(batch, mask if mask.any() else None)) for batch, mask in marked)
 
 
 def _ahead(batches: Iterator[pa.RecordBatch]) -> Generator[pa.RecordBatch, None, None]:
@@ -108,20 +116,6 @@ def _ahead(batches: Iterator[pa.RecordBatch]) -> Generator[pa.RecordBatch, None,
             yield batch
 
 
-def _split(
-    contract: Contract, keys: list[str], batches: Iterator[pa.RecordBatch]
-) -> Iterator[tuple[pa.RecordBatch, Split]]:
-    last = None
-    batch = next(batches, None)
-    while batch is not None:
-        following = next(batches, None)
-        first_after = key_at(following, keys, 0) if following is not None and following.num_rows else None
-        duplicate = mark_duplicates(batch, keys, (last, first_after))
-        yield batch, contract.split(batch, duplicate if duplicate.any() else None)
-        last = key_at(batch, keys, batch.num_rows - 1) if batch.num_rows else None
-        batch = following
-
-
 def variable_of(job: Job) -> str:
     """Return the environment variable that names the job's source."""
     return f"NIGHTSHIFT_SOURCES__{job.source.upper()}"
@@ -129,4 +123,6 @@ def variable_of(job: Job) -> str:
 
 def _query(path: Path, job: Job, columns: tuple[str, ...]) -> Query:
     text_keys = frozenset(name for name, kind in job.key.items() if kind == "string")
-    return Query(path, columns, tuple(job.key), text_keys, job.source_timezone, variable_of(job))
+    types = {name: ARROW_TYPES[feature.type] for name, feature in job.features.items()}
+    types |= {name: ARROW_TYPES[kind] for name, kind in job.key.items()}
+    return Query(path, columns, tuple(job.key), text_keys, job.source_timezone, variable_of(job), types)

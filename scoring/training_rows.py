@@ -9,7 +9,8 @@ from datetime import date, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from scoring.contract import ARROW_TYPES, Contract, read_as, require_columns
+from scoring.casting import ARROW_TYPES, read_as
+from scoring.contract import Contract, require_columns
 from scoring.errors import TrainingDataError
 from scoring.interval import DataInterval, nights_in
 from scoring.job import Job

@@ -197,3 +197,13 @@ def build_cautious() -> Pipeline:
 def build_forest() -> Pipeline:
     """Return a forest that works in two threads, with leaves of many rows: its sums have rounding errors."""
     return decided_by(RandomForestClassifier(20, min_samples_leaf=7, n_jobs=2, random_state=0))
+
+
+def build_of_any_type() -> Pipeline:
+    """Return a classifier of any numbers, bools and categories."""
+    numbers = make_column_selector(dtype_exclude=[object, "datetimetz"])
+    columns = make_column_transformer(
+        (OneHotEncoder(handle_unknown="ignore"), make_column_selector(dtype_include=object)),
+        (make_pipeline(SimpleImputer(), StandardScaler()), numbers),
+    )
+    return make_pipeline(columns, LogisticRegression(max_iter=10_000))

@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scoring.contract import Contract, Split, key_at, mark_duplicates, quarantine_schema, require_columns
+from scoring.contract import Contract, Split, quarantine_schema, require_columns
+from scoring.duplicates import key_at, mark_duplicates
 from scoring.errors import ContractError
 from scoring.interval import DataInterval
 from scoring.job import Job
@@ -303,7 +304,7 @@ def test_split_reads_other_types(kind, found, expected, unreadable):
         ("float", pa.array([[1.0]])), ("float", pa.array([{"a": 1}])), ("float", pa.array([b"x"])),
         ("float", pa.array([NOON])), ("int", pa.array([date(2013, 4, 1)])), ("bool", pa.array([NOON])),
         ("bool", pa.array([0.5])), ("bool", pa.array([Decimal("1")])), ("category", pa.array([["a"]])),
-        ("category", pa.array([b"\xff"])), ("float", pa.array([timedelta(1)])),
+        ("float", pa.array([timedelta(1)])),
         # a number could be seconds, milliseconds, microseconds: never guessed
         ("datetime", pa.array([1364774400])), ("datetime", pa.array([1364774400.0])), ("datetime", pa.array([True])),
         ("datetime", pa.array([Decimal("1364774400")])),

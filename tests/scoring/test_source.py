@@ -19,7 +19,8 @@ from psycopg import sql
 from scoring.errors import ContractError, Permanent, SourceQueryError, SourceUnavailable
 from scoring.interval import DataInterval
 from scoring.job import Job
-from scoring.source import Query, _array, stream
+from scoring.source import Query, stream
+from scoring.source_values import column_of
 from scoring.stores import contracted
 from scoring.urls import libpq_url
 from tests.conftest import new_database
@@ -268,8 +269,8 @@ def test_stream_makes_text_of_a_column_of_mixed_types(sqlite, query):
 
 
 @pytest.mark.parametrize("number", [2**63, 2**64, 2**80])  # an unsigned bigint, as MySQL has it
-def test_array_makes_text_of_numbers_that_are_too_large(number):
-    assert _array((1, number, None)).to_pylist() == ["1", str(number), None]
+def test_column_of_makes_text_of_numbers_that_are_too_large(number):
+    assert column_of((1, number, None), None, "x").to_pylist() == ["1", str(number), None]
 
 
 def test_stream_gives_nulls_and_types_that_arrow_knows_from_postgresql(postgresql, query):
