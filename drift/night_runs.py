@@ -128,7 +128,7 @@ def measure_again(stores: Stores, job: Job, days: Collection[date]) -> list[date
 
 
 def missing_nights(stores: Stores, job: Job, first: date | None, last: date | None, championed: bool) -> list[date]:
-    """Return the nights of a range that are not published, oldest first.
+    """Return the nights of a range that are not published, or only provisionally, oldest first.
 
     Default: the nights of the schedule that are over and, when ``championed``, at which there was a champion.
     """
@@ -136,7 +136,7 @@ def missing_nights(stores: Stores, job: Job, first: date | None, last: date | No
         crowned = [one.effective_from for one in promotions.history_of(stores.warehouse, job.name)]
         first = max([job.schedule.first_night, *([min(crowned)] if crowned and championed else [])])
     last = last or last_night(stores, job)
-    shown = ledger.published(stores.warehouse, job.name)
+    shown = ledger.settled(stores.warehouse, job.name, stores.clock())
     return [night for night in nights_in(first, last, job.schedule.timezone) if night not in shown]
 
 

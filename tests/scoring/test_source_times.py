@@ -13,7 +13,7 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from scoring.contract import read_as
+from scoring.casting import read_as
 from scoring.errors import NightError, SourceQueryError
 from scoring.interval import DataInterval
 from scoring.source import Query, stream
