@@ -21,9 +21,12 @@ COPY airflow_plugins airflow_plugins
 COPY sql sql
 COPY scoring scoring
 COPY drift drift
+COPY cli cli
 COPY demo demo
 COPY jobs jobs
 COPY dags dags
+# The services run as a user that cannot write here, so the bytecode is made now.
+RUN /opt/venv/bin/python -m compileall -q airflow_config airflow_plugins scoring drift demo jobs dags
 # What the ledger calls this code: `git describe --always --dirty`. Empty: the package's own version.
 ARG CODE_VERSION=""
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \

@@ -14,7 +14,7 @@ $(READY): requirements.txt
 	@echo "installing the pinned requirements into .venv"
 	@test -x $(BIN)/uv || { $(PYTHON) -m venv .venv && \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements.txt)"; }
-	@$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements.txt
+	@$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python requirements.txt
 	@touch $@
 
 demo: $(READY) ## install, seed, train, and let Airflow score real nights
@@ -23,7 +23,7 @@ demo: $(READY) ## install, seed, train, and let Airflow score real nights
 up: $(READY) ## run Airflow's UI on loopback until Ctrl-C
 	@$(BIN)/python -m demo up
 
-stop: $(READY) ## stop the embedded PostgreSQL
+stop: $(READY) ## stop make up or make demo if one runs, then the embedded PostgreSQL
 	@$(BIN)/python -m demo stop
 
 test: lint unit ## lint, types, and all tests

@@ -10,7 +10,10 @@ attempt, and the views switch to it in one step. In a backfill nothing alarms an
 |---|---|---|
 | `extract` red, *EmptyNight* | the source has no rows for the night | load the source, clear `extract` |
 | `extract` red, *ContractError* | the SQL's result lacks columns | correct `sql/<job>/features.sql`, clear `extract` |
+| `extract` waiting for its retry, *NightNotOver* | the night has not ended | nothing: it is scored after its end |
 | `extract` retrying, *SourceUnavailable* | the source does not answer | wait |
+| a task retrying, *LakeUnavailable* | the lake's disk is full, or its store does not answer | make room, or wait |
+| a task red, *LakeFileBroken* | a file of the run cannot be read; the message names it | clear the task that it names |
 | `score` red, *ArtifactMismatch*, *GoldenRowsMismatch* | the model's file or a library changed | restore it, or train again |
 | `publish` red, *NightHeld* | the gate refused; what was published before stays | `python -m scoring release` or `discard` |
 | `drift` or `performance` red | monitoring failed; the publication stands | read the message, clear the task |
@@ -18,6 +21,8 @@ attempt, and the views switch to it in one step. In a backfill nothing alarms an
 | `shadow` red | a version in the shadow failed; the publication stands | read the message; `python -m drift shadows <job>` |
 | `review` took the crown back | the champion did worse than its predecessor, with evidence | read it on the job's page |
 | `retrain` ran | the governor decided so; its reason is on the page | see `<job>_retraining` |
+| `retrain` red, *DagIsPaused* | `<job>_retraining` is paused, as every new DAG is | unpause it, clear `retrain` |
+| nothing runs | the DAG is paused, as every new DAG is | train the job, then unpause its two DAGs |
 | a night is missing | it was never run | Trigger → Backfill, from and to that night |
 | a night is wrong | its source was corrected later | Backfill with *All Runs* |
 
@@ -33,14 +38,13 @@ from airflow.sdk import DAG, TriggerRule, task
 
 from drift import airflow_adapter as monitoring
 from scoring import airflow_adapter as adapter
-from scoring.errors import JobFileError
 from scoring.job import Job, load_jobs
 from scoring.settings import load_settings
 
 
 def nightly_dag(job: Job) -> DAG:
     """Return the DAG of one job."""
-    with DAG(f"{job.name}_nightly", doc_md=__doc__, **adapter.dag_arguments(job)) as dag:
+    with DAG(f"{job.name}_nightly", doc_md=__doc__, auto_register=False, **adapter.dag_arguments(job)) as dag:
 
         @task
         def extract() -> list[dict[str, int]]:
@@ -86,22 +90,19 @@ def nightly_dag(job: Job) -> DAG:
     return dag
 
 
-def broken_dag(name: str, error: JobFileError) -> DAG:
+def broken_dag(name: str, error: Exception) -> DAG:
     """Return a DAG that fails with the job file's error, so that the other jobs keep running."""
-    with DAG(
-        f"{name}_nightly", doc_md=f"`jobs/{name}.yaml` is not valid: {error}", tags=["nightshift", "invalid"]
-    ) as dag:
-
-        @task(task_id="invalid_job_file", retries=0)
-        def fail(message: str) -> None:
-            raise JobFileError(message)
-
-        fail(str(error))
+    with DAG(f"{adapter.dag_name(name)}_nightly", **adapter.invalid_arguments(name, error)) as dag:
+        task(task_id="invalid_job_file", retries=0)(adapter.refuse)(str(error))
     return dag
 
 
 jobs, broken = load_jobs(load_settings().jobs_dir)
+problems: dict[str, Exception] = {**broken}
 for each in jobs:
-    globals()[f"{each.name}_nightly"] = nightly_dag(each)
-for name, problem in broken.items():
+    try:
+        globals()[f"{each.name}_nightly"] = nightly_dag(each)
+    except Exception as error:  # noqa: BLE001 - raised again by the only task of the DAG that stands in for the job's
+        problems[each.name] = error
+for name, problem in problems.items():
     globals()[f"{name}_nightly"] = broken_dag(name, problem)

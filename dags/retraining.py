@@ -31,6 +31,7 @@ from airflow.providers.standard.sensors.python import PythonSensor
 from airflow.sdk import DAG, TriggerRule, task
 
 from drift import retraining_adapter as adapter
+from scoring.airflow_adapter import invalid_arguments, refuse
 from scoring.job import Job, load_jobs
 from scoring.settings import load_settings
 
@@ -58,7 +59,7 @@ def between(job: Job) -> list[Any]:
 
 def retraining_dag(job: Job) -> DAG:
     """Return the retraining DAG of one job."""
-    with DAG(f"{job.name}_retraining", doc_md=__doc__, **adapter.dag_arguments(job)) as dag:
+    with DAG(f"{job.name}_retraining", doc_md=__doc__, auto_register=False, **adapter.dag_arguments(job)) as dag:
 
         @task.short_circuit(ignore_downstream_trigger_rules=False)
         def snapshot() -> bool:
@@ -92,5 +93,15 @@ def retraining_dag(job: Job) -> DAG:
     return dag
 
 
+def broken_dag(job: Job, error: Exception) -> DAG:
+    """Return a DAG that fails with what is wrong, so that the retrainings of other jobs are there."""
+    with DAG(f"{job.name}_retraining", **invalid_arguments(job.name, error)) as dag:
+        task(task_id="invalid_job_file", retries=0)(refuse)(str(error))
+    return dag
+
+
 for each in load_jobs(load_settings().jobs_dir)[0]:
-    globals()[f"{each.name}_retraining"] = retraining_dag(each)
+    try:
+        globals()[f"{each.name}_retraining"] = retraining_dag(each)
+    except Exception as error:  # noqa: BLE001 - raised again by the only task of the DAG that stands in for the job's
+        globals()[f"{each.name}_retraining"] = broken_dag(each, error)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import signal
-import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -12,16 +12,18 @@ from typing import Annotated
 
 import typer
 
-from demo.local_airflow import LocalAirflow, environment, free_port, running
+from demo import backfills, processes
+from demo.local_airflow import LocalAirflow, reached, running
 from scoring import console, embedded
 from scoring.errors import NightshiftError
 from scoring.interval import nights_between, parse_night
 from scoring.job import Job, find_job
-from scoring.settings import HOME, load_settings
+from scoring.settings import HOME, Settings, load_settings
 from scoring.stores import Stores, open_stores
 
 JOBS = ("flight_delay", "flight_duration")
 SINCE, UNTIL = date(2013, 1, 1), date(2013, 4, 1)
+DAGS = [f"{job}_{kind}" for job in JOBS for kind in ("nightly", "retraining")] + ["late_nights", "nightshift_retention"]
 NIGHTS = nights_between(date(2013, 4, 1), date(2013, 4, 3))
 PYTHON = ".venv/bin/python"
 _SQL = HOME / "sql" / "demo"
@@ -46,48 +48,46 @@ def everything() -> None:
 
     began = time.monotonic()
     settings = load_settings()
-    with console.step("starting PostgreSQL") as told:
-        stores = open_stores(settings, _now)
-        migrate(stores.warehouse)
-        seed(embedded.url(settings.postgres_dir, "source"), lambda table: told(f"seeding {table}"))
-        jobs = [find_job(settings.jobs_dir, name) for name in JOBS]
-        for job in jobs:
-            _train(stores, job, told)
-    missing = {job.name: _unpublished(stores, job) for job in jobs}
-    if any(missing.values()):
-        with console.step("starting Airflow") as told, running(settings, free_port(), told) as airflow:
+    _stop_like_ctrl_c()
+    with ExitStack() as stack:
+        if processes.shared(settings.airflow_home) is None:
+            stack.enter_context(processes.claimed(settings.airflow_home, "make demo"))
+        with console.step("looking at what is there") as told:
+            stores = _open(settings, told)
+            migrate(stores.warehouse)
+            seed(embedded.url(settings.postgres_dir, "source"), lambda table: told(f"seeding {table}"))
+            jobs = [find_job(settings.jobs_dir, name) for name in JOBS]
             for job in jobs:
-                if missing[job.name]:
-                    _score(airflow, job, missing[job.name], told)
+                _train(stores, job, told)
+        missing = [job for job in jobs if _unpublished(stores, job)]
+        if missing:
+            with console.step("looking for Airflow") as told, reached(settings, told) as airflow:
+                _let_run(airflow)
+                for job in missing:
+                    _score(airflow, stores, job, told)
     _summary(stores, jobs, time.monotonic() - began)
 
 
 @app.command()
 def up() -> None:
-    """Run Airflow on loopback until Ctrl-C, its DAGs unpaused and ready for the backfill dialog."""
+    """Run Airflow on loopback until Ctrl-C or `make stop`, the demo's DAGs ready for the backfill dialog."""
     settings = load_settings()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop like Ctrl-C: the processes we started end too
+    _stop_like_ctrl_c()
     with ExitStack() as stack:
+        stack.enter_context(processes.claimed(settings.airflow_home, processes.UP))
         with console.step("starting Airflow") as told:
             airflow = stack.enter_context(running(settings, settings.airflow_port, told))
-            for name in JOBS:
-                airflow.wait_for_dag(f"{name}_nightly")
+            _let_run(airflow)
         console.OUT.print(f"Airflow is ready: {airflow.url}", highlight=False)
         console.OUT.print(f"user admin, password {airflow.password}; Ctrl-C stops it", highlight=False)
         stack.enter_context(suppress(KeyboardInterrupt))
         signal.pause()
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)
 def airflow(context: typer.Context) -> None:
     """Run any Airflow command in the demo's environment: python -m demo airflow dags list."""
-    import subprocess
-
-    settings = load_settings()
-    variables = environment(settings, settings.airflow_port)
-    raise typer.Exit(
-        subprocess.run([sys.executable, "-m", "airflow", *context.args], env=variables, check=False).returncode
-    )
+    raise typer.Exit(backfills.airflow_command(load_settings(), context.args))
 
 
 @app.command()
@@ -106,10 +106,36 @@ def inflate(
 
 @app.command()
 def stop() -> None:
-    """Stop the embedded PostgreSQL; nothing is lost."""
+    """Stop `make up` or `make demo` if one runs, then the embedded PostgreSQL; nothing is lost."""
     settings = load_settings()
-    stopped = embedded.stop(settings.postgres_dir)
+    with console.step("stopping"):
+        ended = processes.stop(settings.airflow_home)
+        stopped = embedded.stop(settings.postgres_dir)
+    if ended:
+        console.OUT.print(f"{ended} stopped", highlight=False)
     console.OUT.print("PostgreSQL stopped" if stopped else "PostgreSQL was not running")
+
+
+def _stop_like_ctrl_c() -> None:
+    """Take SIGTERM for Ctrl-C, so that the processes we started end too."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def _open(settings: Settings, told: Callable[[str], None]) -> Stores:
+    if not embedded.runs(settings.postgres_dir):
+        told("starting PostgreSQL")
+    return open_stores(settings, _now)
+
+
+def _let_run(airflow: LocalAirflow) -> None:
+    """Unpause the demo's DAGs, each once: one that somebody paused later stays paused. Others start paused."""
+    marker = airflow.settings.airflow_home / "unpaused.json"
+    before = json.loads(marker.read_text(encoding="utf-8")) if marker.exists() else []
+    for dag_id in DAGS:
+        if dag_id not in before:
+            airflow.wait_for_dag(dag_id)
+            airflow.unpause(dag_id)
+    marker.write_text(json.dumps(DAGS), encoding="utf-8")
 
 
 def _train(stores: Stores, job: Job, told: Callable[[str], None]) -> None:
@@ -136,10 +162,15 @@ def _unpublished(stores: Stores, job: Job) -> list[date]:
     return [night for night in NIGHTS if night not in shown]
 
 
-def _score(airflow: LocalAirflow, job: Job, nights: list[date], told: Callable[[str], None]) -> None:
+def _score(airflow: LocalAirflow, stores: Stores, job: Job, told: Callable[[str], None]) -> None:
     dag_id = f"{job.name}_nightly"
-    told(f"waiting for the DAG {dag_id}")
-    airflow.wait_for_dag(dag_id)
+    airflow.unpause(dag_id)
+    if any(run["state"] in ("queued", "running") for run in airflow.runs(dag_id)):
+        airflow.wait(dag_id, lambda done: told(f"{dag_id}: finishing the nights that a stopped `make demo` began"))
+    backfills.wait_until_closed(airflow, dag_id, told)
+    nights = _unpublished(stores, job)
+    if not nights:
+        return
     before = {run["dag_run_id"] for run in airflow.runs(dag_id)}
     airflow.backfill(dag_id, nights[0], nights[-1], reprocess_behavior="completed" if before else "none")
     runs = airflow.wait(dag_id, lambda done: told(f"{dag_id}: {done - len(before)} of {len(nights)} nights scored"))

@@ -12,13 +12,14 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+from demo import processes
 from scoring import embedded
 from scoring.errors import NightshiftError
 from scoring.settings import HOME, Settings, child_environment
@@ -29,8 +30,10 @@ COMPONENTS = {
     "dag-processor": ["dag-processor"],
     "triggerer": ["triggerer", "--skip-serve-logs"],
 }
-STOP_SECONDS = 15
 START_SECONDS = 180
+RUNS_PER_LOOP = 500
+"""Runs that the scheduler looks at in one loop. It takes those of backfills last, so with Airflow's 20 a backfill never
+begins while 20 retrainings wait for a person or for nights in the shadow (apache/airflow#66729)."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,10 @@ class LocalAirflow:
             f"runs of {dag_id}", found=f"unfinished after {seconds:g} s", next_step="make up, and look"
         )
 
+    def unpause(self, dag_id: str) -> None:
+        """Let Airflow run the DAG: a new one is paused."""
+        self.call("PATCH", f"/dags/{dag_id}?update_mask=is_paused", {"is_paused": False})
+
     def wait_for_dag(self, dag_id: str, seconds: float = 90) -> None:
         """Wait until Airflow has parsed the DAG."""
         deadline = time.monotonic() + seconds
@@ -111,7 +118,7 @@ def environment(settings: Settings, port: int) -> dict[str, str]:
             "AIRFLOW__CORE__DAGS_FOLDER": str(HOME / "dags"),
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(HOME / "airflow_plugins"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
             "AIRFLOW__CORE__PARALLELISM": "4",
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,viewer:viewer",
@@ -124,6 +131,7 @@ def environment(settings: Settings, port: int) -> dict[str, str]:
             "AIRFLOW__API__SECRET_KEY": kept["secret_key"],
             "AIRFLOW__API_AUTH__JWT_SECRET": kept["jwt"],
             "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
+            "AIRFLOW__SCHEDULER__MAX_DAGRUNS_PER_LOOP_TO_SCHEDULE": str(RUNS_PER_LOOP),
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
             "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO",
@@ -132,26 +140,54 @@ def environment(settings: Settings, port: int) -> dict[str, str]:
 
 
 @contextmanager
-def running(settings: Settings, port: int, told: Callable[[str], None] = lambda what: None) -> Iterator[LocalAirflow]:
-    """Give a running Airflow on ``port``; it is stopped afterwards, processes by pid."""
-    if not _free(port):
-        raise NightshiftError(
-            f"port {port} on 127.0.0.1", found="it is in use", next_step="set NIGHTSHIFT_AIRFLOW_PORT"
-        )
-    settings.airflow_home.mkdir(parents=True, exist_ok=True)
-    variables = environment(settings, port)
-    migrate(settings, variables, told)
-    started: list[subprocess.Popen[bytes]] = []
-    try:
-        for name, command in COMPONENTS.items():
-            told(f"starting {name}")
-            started.append(_spawn(settings, name, command, variables))
-        airflow = LocalAirflow(f"http://127.0.0.1:{port}", _secrets(settings.airflow_home)["admin"], settings)
-        _wait_until_healthy(airflow, dict(zip(COMPONENTS, started, strict=True)), told)
-        yield airflow
-    finally:
-        told("stopping")
-        _stop(started)
+def running(
+    settings: Settings, port: int, told: Callable[[str], None] = lambda what: None,
+    changed: Mapping[str, str] | None = None,
+) -> Iterator[LocalAirflow]:  # fmt: skip
+    """Give a running Airflow on ``port``; it is stopped afterwards, processes by pid.
+
+    ``changed`` holds variables that differ from ``environment``. Raises ``NightshiftError`` when the port is taken, or
+    this installation's Airflow runs already.
+    """
+    home = settings.airflow_home
+    with processes.claimed(home, "python -m demo"):
+        if not _free(port):
+            raise NightshiftError(
+                f"port {port} on 127.0.0.1", found="it is in use", next_step="set NIGHTSHIFT_AIRFLOW_PORT"
+            )
+        variables = {**environment(settings, port), **(changed or {})}
+        migrate(settings, variables, told)
+        started: list[subprocess.Popen[bytes]] = []
+        try:
+            for name, command in COMPONENTS.items():
+                told(f"starting {name}")
+                started.append(_spawn(settings, name, command, variables))
+                processes.add_component(home, port, started[-1].pid)
+            airflow = _local(settings, port)
+            _wait_until_healthy(airflow, dict(zip(COMPONENTS, started, strict=True)), told)
+            yield airflow
+        finally:
+            told("stopping")
+            _stop(started)
+            processes.drop_components(home)
+
+
+@contextmanager
+def reached(settings: Settings, told: Callable[[str], None]) -> Iterator[LocalAirflow]:
+    """Give this installation's Airflow: that of ``make up``, or one that is started for the purpose on a free port."""
+    held = processes.shared(settings.airflow_home)
+    if held is None or held.port is None:
+        with running(settings, free_port(), told) as started:
+            yield started
+        return
+    told(f"using the Airflow that `{held.command}` runs")
+    airflow = _local(settings, held.port)
+    _wait_until_healthy(airflow, {}, told)
+    yield airflow
+
+
+def _local(settings: Settings, port: int) -> LocalAirflow:
+    return LocalAirflow(f"http://127.0.0.1:{port}", _secrets(settings.airflow_home)["admin"], settings)
 
 
 def migrate(settings: Settings, variables: dict[str, str], told: Callable[[str], None]) -> None:
@@ -162,10 +198,12 @@ def migrate(settings: Settings, variables: dict[str, str], told: Callable[[str],
     if marker.exists():
         return
     told("creating Airflow's tables")
-    with (settings.airflow_home / "migrate.log").open("wb") as log:
-        subprocess.run(
-            [sys.executable, "-m", "airflow", "db", "migrate"], env=variables, stdout=log, stderr=log, check=True
-        )
+    path = settings.airflow_home / "migrate.log"
+    with path.open("wb") as log:
+        command = [sys.executable, "-m", "airflow", "db", "migrate"]
+        done = subprocess.run(command, env=variables, stdout=log, stderr=log, check=False)
+    if done.returncode:
+        raise NightshiftError("airflow db migrate", found=f"exit code {done.returncode}", next_step=f"read {path}")
     marker.touch()
 
 
@@ -215,11 +253,11 @@ def _wait_until_healthy(
 
 
 def _stop(started: list[subprocess.Popen[bytes]]) -> None:
-    """End the processes and their children; what is still there after 15 s is killed."""
+    """End the processes and their children; what is still there after a while is killed."""
     for process in started:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-    deadline = time.monotonic() + STOP_SECONDS
+    deadline = time.monotonic() + processes.COMPONENT_SECONDS
     for process in started:
         with suppress(subprocess.TimeoutExpired):
             process.wait(max(0.1, deadline - time.monotonic()))

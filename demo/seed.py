@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from scoring.interval import DataInterval
 from scoring.settings import HOME
-from scoring.source import libpq_url
+from scoring.urls import libpq_url
 
 TABLES = ("flights", "weather", "planes")
 TIMEZONE = "America/New_York"
@@ -26,16 +26,16 @@ _SQL = HOME / "sql" / "demo"
 
 
 def seed(url: str, told: Callable[[str], None]) -> dict[str, int]:
-    """Fill the source unless it is filled; return the rows of each table. ``told`` hears each table's name."""
+    """Fill the source unless it is filled; return the rows of each table. ``told`` hears what is filled."""
     engine = sa.create_engine(url, poolclass=sa.NullPool)
     for table in TABLES:
-        told(table)
         if not sa.inspect(engine).has_table(table):
+            told(table)
             _fill(url, table)
-    told("indexes")
     with engine.begin() as connection:
         indexed = {index["name"] for index in sa.inspect(connection).get_indexes("planes")}
         if "planes_tail" not in indexed:
+            told("indexes")
             connection.exec_driver_sql(_statement("index"))
         counting = [sa.select(sa.func.count()).select_from(sa.table(table)) for table in TABLES]
         return dict(zip(TABLES, [connection.execute(count).scalar_one() for count in counting], strict=True))

@@ -3,66 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from drift import (
     monitor,
+    night_commands,  # noqa: F401 - importing it adds its commands
     retraining_commands,  # noqa: F401 - importing it adds its commands
 )
 from drift.command_line import app
 from scoring import console
-from scoring.command_line import JobName, Night, open_job
+from scoring.command_line import JobName, open_job
 from scoring.interval import parse_night
 from scoring.job import changed_job
-from scoring.stores import Stores
 from scoring.warehouse import monitoring
 from scoring.warehouse.monitoring import Span
-
-
-@app.command()
-def verdict(name: JobName, night: Night) -> None:
-    """Judge a scored night (again), keep the verdict and print it column by column."""
-    stores, job = open_job(name)
-    run = monitor.published_run(stores, job, parse_night(night))
-    with console.step(f"comparing {night} with its baseline"):
-        monitor.watch(stores, job, run.run_id)
-    _print_drift(stores, run)
-
-
-@app.command()
-def report(name: JobName, night: Night) -> None:
-    """Judge a scored night (again) and make its Evidently page anew."""
-    from drift.reporting import write_report
-
-    stores, job = open_job(name)
-    run = monitor.published_run(stores, job, parse_night(night))
-    with console.step(f"making the report of {night}"):
-        watched = monitor.watch(stores, job, run.run_id, write_report)
-    _print_drift(stores, run)
-    if watched.report is None:
-        console.ERR.print(f"no page: {watched.report_error}", style="red")
-        raise typer.Exit(1)
-    console.OUT.print(f"page {stores.lake.below(watched.report)}", highlight=False)
-    if watched.report_error:
-        console.OUT.print(f"not on the page: {watched.report_error}", highlight=False)
-
-
-def _print_drift(stores: Stores, run: Any) -> None:
-    found = monitoring.drift_of(stores.warehouse, run.run_id) or {}
-    console.OUT.print(
-        f"{run.job} {run.night}, model version {run.model_version}, run {run.run_id}: {found['verdict']}, "
-        f"{found['rows']:,} rows against {found['baseline_nights']} nights; unusual above ratio {found['score_limit']:.2f}",
-        highlight=False,
-    )
-    for reason in found["reasons"]:
-        console.OUT.print(f"  - {reason}", highlight=False)
-    names = ("column_name", "role", "weight", "status", "signal", "value", "threshold", "ratio", "beyond", "sustained")
-    rows = [[row[name] for name in names] for row in monitoring.columns_of(stores.warehouse, [run.run_id])]
-    titles = ("column", "role", "weight", "status", "signal", "distance", "unusual above", "ratio",
-              "nearer nights (share)", "7 nights to training (ratio)")  # fmt: skip
-    console.table("columns, the most unusual first", titles, rows)
 
 
 @app.command()
@@ -91,16 +47,6 @@ def _with_interval(found: dict[str, float | None] | None) -> str:
     if not found or found["value"] is None:
         return "–"
     return f"{found['value']:.4f} ({console.text(found['low'])} to {console.text(found['high'])})"
-
-
-@app.command()
-def decide(name: JobName, night: Night) -> None:
-    """Decide after a night, on what was known at its end; the first decision on a run stands."""
-    stores, job = open_job(name)
-    run = monitor.published_run(stores, job, parse_night(night))
-    row = monitor.conclude(stores, job, run.run_id)
-    console.OUT.print(f"{name} {night}: {row['decision']}: {row['reason']}", highlight=False)
-    console.facts(f"known at the end of {night}", row["inputs"].items())
 
 
 @app.command()

@@ -51,7 +51,7 @@ class DriftOperator(BaseOperator):
             self.log.warning("%s", reason)
         if watched.report_error:
             self.log.warning("page: %s", watched.report_error)
-        if watched.verdict == "alert":
+        if watched.verdict == "alert" and not run.provisional:
             adapter.alert(self.job.name, context, "drift", "; ".join(watched.reasons))
         found = {"verdict": watched.verdict, "reasons": list(watched.reasons), "report": watched.report}
         return {**found, "report_error": watched.report_error}
@@ -78,7 +78,7 @@ def decide(job: Job, run_id: str) -> bool:
 
 
 def trigger_arguments(job: Job) -> dict[str, Any]:
-    """Return what triggers the retraining DAG: one run per decision, however often the task runs."""
+    """Return what triggers the retraining DAG: one run per decision, however often the task runs; red if it is paused."""
     pulled = {
         name: f"{{{{ ti.xcom_pull(task_ids='decide', key='{name}') }}}}" for name in ("decision_id", "night", "reason")
     }
@@ -88,6 +88,7 @@ def trigger_arguments(job: Job) -> dict[str, Any]:
         "conf": pulled,
         "logical_date": None,
         "skip_when_already_exists": True,
+        "fail_when_dag_is_paused": True,  # else the retraining waits unseen until somebody unpauses it
     }
 
 

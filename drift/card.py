@@ -7,6 +7,7 @@ from typing import Any
 
 from drift.pages import render
 from drift.version_data import card_view
+from scoring.decision import Rule
 from scoring.job import HIDDEN, Job
 from scoring.registry import VersionRef
 from scoring.stores import Stores
@@ -31,7 +32,7 @@ def card_of(stores: Stores, job: Job, ref: VersionRef, evaluation: Json, retrain
         "data": {name: facts.get(name) for name in _FACTS}, "training": job.training.model_dump(mode="json"),
         "asked": {**asked, "night": str(retraining["night"])}, "gate": None,
         "evaluation": {**evaluation, "segments": [_shown(one, job) for one in evaluation["segments"]]},
-        "sensitive": sorted(job.sensitive),
+        "sensitive": sorted(job.sensitive), "prediction": Rule.of_facts(facts, job).decision.words,
     }  # fmt: skip
 
 

@@ -63,7 +63,7 @@ def evaluate(stores: Stores, job: Job, ref: VersionRef, snapshot: Snapshot, cham
         "segments": _segments(held, sides, job), "calibration": _calibration(sums, job),
         "latency": _latency(loaded, snapshot.rows.table, job),
         "size": {side: stores.registry.artifact_bytes(one.ref) / 1e6 for side, one in loaded.items()},
-        "importance": model.profile.get("weights", {}),
+        "constant": model.facts.get("constant"), "importance": model.profile.get("weights", {}),
     }  # fmt: skip
 
 
@@ -100,7 +100,9 @@ def _holdout(
     if champion is not None:
         unseen = pc.and_(unseen, _unseen(rows.column(NIGHT), seen_by(champion.facts)))
     rows, kept = rows.filter(unseen), kept.filter(unseen)
-    said = pa.Table.from_batches([predict(champion.pipeline, batch_of(rows), job)]) if champion is not None else None
+    said = None
+    if champion is not None:
+        said = pa.Table.from_batches([predict(champion.pipeline, batch_of(rows), job, champion.rule)])
     return _Holdout(rows, kept, said, of_nights)
 
 
@@ -171,7 +173,7 @@ def _latency(models: dict[str, ModelVersion], rows: pa.Table, job: Job) -> dict[
     for _ in range(TIMED):
         for side, model in models.items():
             began = process_time()
-            predict(model.pipeline, batch, job)
+            predict(model.pipeline, batch, job, model.rule)
             best[side] = min(best[side], process_time() - began)
     return {side: seconds / max(batch.num_rows, 1) * 1e6 for side, seconds in best.items()}
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from drift.performance import SMALLER_IS_BETTER, Floats
+from drift.performance import Floats
+from scoring.floors import Check, constant_checks, floor_checks
 from scoring.policies import Promotion
 
 REPLICATES = 4_000
@@ -63,15 +64,6 @@ class Gain:
 
 
 @dataclass(frozen=True)
-class Check:
-    """One rule of the gate: what was found, what is allowed, and whether that is enough."""
-
-    name: str
-    passed: bool
-    sentence: str
-
-
-@dataclass(frozen=True)
 class Judged:
     """What the gate says, and why."""
 
@@ -117,10 +109,11 @@ def holdout_nights(new_nights: int, most: int, least: int) -> int:
 def judge(evaluation: Mapping[str, Any], policy: Promotion, primary: str) -> Judged:
     """Return whether a challenger may take the crown: better with evidence, and in no guarded respect worse.
 
-    ``evaluation`` is what ``drift.evaluation`` wrote. A tie keeps the champion. Without a champion only the floors count.
+    ``evaluation`` is what ``drift.evaluation`` wrote. A tie keeps the champion. Without a champion the floors count, and
+    a loss that is no greater than a constant's.
     """
     if evaluation["champion"] is None:
-        return _judged(_floors(evaluation["metrics"]["challenger"], policy))
+        return _judged(_first(evaluation, policy, primary))
     gain = Gain(**evaluation["gain"])
     checks = [_enough(gain, evaluation["holdout"], policy), _better(gain, primary, policy)]
     checks += (
@@ -143,16 +136,10 @@ def _judged(checks: Sequence[Check]) -> Judged:
     return Judged(not refused, "; ".join(told) or "the first version, and the job sets no floors", tuple(checks))
 
 
-def _floors(metrics: Mapping[str, Any], policy: Promotion) -> list[Check]:
-    checks = []
-    for name, limit in policy.floors.items():
-        value = (metrics.get(name) or {}).get("value")
-        at_most = name in SMALLER_IS_BETTER
-        enough = value is not None and (value <= limit if at_most else value >= limit)
-        words = "not measured" if value is None else f"{value:.4g}"
-        asked = f"{'at most' if at_most else 'at least'} {limit:g} is asked for"
-        checks.append(Check(f"floor {name}", enough, f"{name} is {words}, {asked}"))
-    return checks
+def _first(evaluation: Mapping[str, Any], policy: Promotion, primary: str) -> list[Check]:
+    """Return what is asked of a first version: the job's floors, and no greater loss than a constant's."""
+    metrics = {name: one["value"] for name, one in evaluation["metrics"]["challenger"].items()}
+    return floor_checks(metrics, policy.floors) + constant_checks(primary, evaluation.get("constant"))
 
 
 def _enough(gain: Gain, holdout: Mapping[str, Any], policy: Promotion) -> Check:

@@ -14,6 +14,7 @@ BUDGET_NIGHTS = 30
 LASTING = (3, 5)
 """Drift counts when it was there on 3 of the last 5 nights, this one included."""
 NOT_EVALUATED = "not evaluated: backfill"
+PROVISIONAL = "not evaluated: the night had not ended when it was scored"
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,8 @@ def decide(facts: Facts, policy: Retraining) -> Decision:
     """
     if facts.origin == "backfill":
         return Decision("none", NOT_EVALUATED)
+    if facts.origin == "provisional":
+        return Decision("none", PROVISIONAL)
     if not policy.enabled:
         return Decision("none", "retraining is switched off in the job file")
     evidence = [reason for reason in (_loss(facts), _drift(facts, policy), _age(facts, policy)) if reason]

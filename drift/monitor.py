@@ -165,20 +165,24 @@ def _column(one: Any) -> dict[str, Any]:
 
 
 def measure(
-    stores: Stores, job: Job, known_at: date, first: date | None = None, reporter: Reporter | None = None
-) -> list[date]:
+    stores: Stores, job: Job, known_at: date, first: date | None = None, reporter: Reporter | None = None,
+    last: date | None = None,
+) -> list[date]:  # fmt: skip
     """Measure published nights whose labels have matured by the end of night ``known_at``; return those measured.
 
     Looked at are the nights that matured in the last week and those of the last 28 that have no measurement yet, or
-    all from ``first`` on. A night whose labels and run are the ones that were measured before keeps its row; late or
-    corrected labels give it a new one.
+    all from ``first`` on (to ``last``, if given). A night whose labels and run are the ones that were measured before
+    keeps its row; late or corrected labels give it a new one. Provisional nights are not measured, nor is anything at a
+    night that is not over.
     """
-    last = known_at - timedelta(days=job.label.delay_days)
+    if not stores.over(job, known_at):
+        return []
+    last = min(known_at - timedelta(days=job.label.delay_days), last or known_at)
     begin = first or last - timedelta(days=job.retraining.performance_nights - 1)
     span = Span(job.name, begin, known_at)
     known = {row["night"] for row in monitoring.performance(stores.warehouse, span, known_at)}
     settled = {night for night in known if night <= last - timedelta(days=REVISITED)} if first is None else set()
-    shown = ledger.published(stores.warehouse, job.name)
+    shown = ledger.settled(stores.warehouse, job.name, stores.clock())
     measured = []
     for night in (night for night in shown if begin <= night <= last and night not in settled):
         run = ledger.get(stores.warehouse, shown[night])
@@ -252,7 +256,8 @@ def facts_of(stores: Stores, job: Job, run: Run, seen: Sequence[Mapping[str, Any
     mine = [one for one in seen if one["model_version"] == run.model_version]
     tonight = mine[-1] if mine and mine[-1]["night"] == run.night else None
     return Facts(
-        night=run.night, origin=run.origin, model_version=run.model_version, trained_until=until,
+        night=run.night, origin="provisional" if run.provisional else run.origin,
+        model_version=run.model_version, trained_until=until,
         new_labelled_nights=len(known), verdict=tonight["verdict"] if tonight else None,
         faults=tonight["faults"] if tonight else [], drifted_columns=tonight["drifted_columns"] if tonight else [],
         drifted_weights=[one["drifted_weight"] for one in mine] if tonight else [],

@@ -34,6 +34,7 @@ STATES = {
         State("running", "…", "running"),
         State("skipped", "S", "skipped: the source had no rows, as the job allows"),
         State("discarded", "D", "discarded by an operator"),
+        State("unpublished", "U", "unpublished: an operator took the publication back"),
         State("missing", "–", "missing: never run"),
     )
 }
@@ -90,5 +91,7 @@ def _cell(night: date, found: Mapping[date, Mapping[str, Any]], span: tuple[date
     if row is None:
         return Cell(night, STATES["missing"]) if span[0] <= night <= span[1] else night
     newest = row["newest_status"]
-    note = f"newest attempt: {newest}" if newest not in (row["status"], "published", "superseded") else ""
-    return Cell(night, state_of(row), row["model_version"], note)
+    notes = ["provisional: scored before the night was over"] if row.get("provisional") else []
+    if newest not in (row["status"], "published", "superseded"):
+        notes.append(f"newest attempt: {newest}")
+    return Cell(night, state_of(row), row["model_version"], "; ".join(notes))

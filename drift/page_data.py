@@ -9,10 +9,11 @@ from typing import Any
 
 from drift.night_grid import months, state_of
 from drift.page_plots import column_plots, performance_plot, score_plot
-from drift.performance import SMALLER_IS_BETTER, UNITS
+from drift.performance import UNITS
 from drift.retraining_data import SHADOWS_SHOWN, job_retrainings, open_retraining, shadow_views
 from drift.verdict import MEANINGS, UNUSUAL, WORDS
 from scoring.errors import JobFileError
+from scoring.floors import SMALLER_IS_BETTER
 from scoring.job import Job
 from scoring.lake import Lake
 from scoring.warehouse import Warehouse, ledger, monitoring, nights, promotions, retrainings
@@ -33,6 +34,8 @@ class Places:
     warehouse: Warehouse
     lake: Lake
     job_file: Callable[[str], Job]
+    has_file: Callable[[str], bool] = lambda name: True
+    """Whether a job has a file, valid or not; one without is retired."""
 
     def job(self, name: str) -> Job | None:
         """Return the job's file; None when it is gone or broken: what was recorded of it stays readable."""
@@ -79,10 +82,17 @@ def metrics_of(stored: Mapping[str, Any]) -> list[Metric]:
 
 
 def overview(places: Places, jobs: Collection[str]) -> View:
-    """Return one card per job of ``jobs`` that was ever used, and the names of those with a file only."""
-    cards = [_card(places, row) for row in nights.statuses(places.warehouse, jobs)]
-    used = {card["job"] for card in cards}
-    return {"cards": cards, "unused": sorted(name for name in set(jobs) - used if places.job(name))}
+    """Return one card per job of ``jobs`` that was ever used, the retired ones apart, and the names of those never used."""
+    statuses = nights.statuses(places.warehouse, jobs)
+    used = {row["job"] for row in statuses}
+    retired = [row for row in statuses if _retired(places, row)]
+    cards = [_card(places, row) for row in statuses if row not in retired]
+    return {"cards": cards, "retired": retired, "unused": sorted(name for name in set(jobs) - used if places.job(name))}
+
+
+def _retired(places: Places, status: Row) -> bool:
+    """Return whether a job is out of service: it was retired, or its file is gone."""
+    return status["retired_at"] is not None or not places.has_file(status["job"])
 
 
 def _card(places: Places, status: Row) -> View:
@@ -90,7 +100,8 @@ def _card(places: Places, status: Row) -> View:
     verdict = monitoring.drift_of(places.warehouse, status["run_id"]) if status["run_id"] else None
     newest = nights.measured(places.warehouse, Span(name), newest=1)
     return {
-        **_expected(status), "job": name, "status": status, "latest": latest, "drift": verdict,
+        **_expected(status), "retired": _retired(places, status),
+        "job": name, "status": status, "latest": latest, "drift": verdict,
         "state": state_of({"status": "published", **(verdict or {})}) if latest else None,
         "performance": newest[0] if newest else None,
         "metric": next(iter(metrics_of(newest[0]["metrics"])), None) if newest else None,
@@ -101,9 +112,9 @@ def _card(places: Places, status: Row) -> View:
 def _expected(status: Row) -> View:
     """Return whether the expected night is there, and which night comes next; None after the schedule's end."""
     expected, last = status["expected_night"], status["last_night"]
-    over = last is not None and expected >= last
+    over = last is not None and expected is not None and expected >= last
     return {"expected": expected, "there": status["expected_night_published"],
-            "coming": None if over else expected + timedelta(days=1), "over": over}  # fmt: skip
+            "coming": None if over or expected is None else expected + timedelta(days=1), "over": over}  # fmt: skip
 
 
 def job_page(places: Places, job: str, until: date | None) -> View | None:
@@ -125,13 +136,18 @@ def job_page(places: Places, job: str, until: date | None) -> View | None:
     stays = shadow_views(places.warehouse, job, file)
     return {
         **_card(places, status), "rows": rows, "months": grid, "missing": sum(one.missing for one in grid),
-        "later_missing": (status["expected_night"] - newest).days if newest and not later else 0,
+        "later_missing": _later_missing(places, status, newest) if newest and not later else 0,
         "until": until, "last": last, "earlier": earlier, "later": later,
         "quality": performance_plot(measured, decided), "score": score_plot(rows), "measured": measured[::-1],
         "metrics_of": metrics_of, "decisions": decided[::-1][:DECISIONS_SHOWN], "decided": len(decided),
         "promotions": history[::-1], "file": file, **job_retrainings(places.warehouse, job),
         "shadows": stays[:SHADOWS_SHOWN], "shadowed": len(stays),
     }  # fmt: skip
+
+
+def _later_missing(places: Places, status: Row, newest: date) -> int:
+    """Return how many nights after the newest are expected and not there; none of a retired job is."""
+    return 0 if _retired(places, status) else (status["expected_night"] - newest).days
 
 
 def _counted_from(rows: list[Row], history: list[Promotion]) -> date | None:

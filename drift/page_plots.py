@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from drift.performance import SMALLER_IS_BETTER, UNITS
+from drift.performance import UNITS
 from drift.plots import Line, Mark, Plot, plot
 from drift.verdict import MEANINGS
+from scoring.floors import SMALLER_IS_BETTER
 
 PRIMARIES = ("excess_log_loss", "mae")
 LIMITS_SHOWN = 6

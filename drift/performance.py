@@ -24,7 +24,6 @@ PRIMARY: Mapping[Task, str] = {"binary": "excess_log_loss", "multiclass": "exces
 LOSS: Mapping[Task, str] = {"binary": "log loss", "multiclass": "log loss", "regression": "mean absolute error"}
 """What two versions are compared by on the same rows, smaller is better."""
 LOSS_UNITS = {"log loss": "nats", "mean absolute error": "unit of the label"}
-SMALLER_IS_BETTER = {"log_loss", "excess_log_loss", "brier", "calibration_error", "mae", "rmse"}
 UNITS = {
     "log_loss": "nats", "excess_log_loss": "nats above the base rate's", "brier": "0 to 1", "auc": "0 to 1",
     "calibration_error": "probability", "calibration_gap": "probability", "base_rate": "share", "accuracy": "share",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -15,6 +15,9 @@ from scoring.job import Job
 from scoring.stores import Stores
 from scoring.warehouse import ledger, monitoring
 from scoring.warehouse.monitoring import Span
+
+AS_IF = "scheduled"
+"""How every night is taken to have been run: a backfilled one is evaluated too."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,8 @@ class Replayed:
 
 
 def replay(stores: Stores, job: Job, first: date, last: date) -> Iterator[Replayed]:
-    """Yield every published night from ``first`` to ``last`` as it would be judged and decided with ``job``'s settings.
+    """Yield every published night from ``first`` to ``last`` as it would be judged and decided with ``job``'s settings,
+    had it been scheduled: one that was backfilled is evaluated like all others.
 
     Every night sees only the nights before it, as when it was lived through; decisions made here count for the cooldown
     and budget of those after. Nights before ``first`` are taken as recorded.
@@ -45,6 +49,8 @@ def replay(stores: Stores, job: Job, first: date, last: date) -> Iterator[Replay
     known: dict[int, Reference] = {}
     for night in (night for night in shown if first <= night <= last):
         run = ledger.get(stores.warehouse, shown[night])
+        if run.provisional:
+            continue
         version = run.model_version
         if version not in known:
             known[version] = reference_of(stores, job, version_of(stores, job, run))
@@ -54,7 +60,8 @@ def replay(stores: Stores, job: Job, first: date, last: date) -> Iterator[Replay
         past[version].append(Past.of(night, found.profile, verdict))
         seen.append({"night": night, "model_version": version, **result_of(verdict)})
         lately = [one for one in seen if one["night"] > night - timedelta(days=LASTING[1])]
-        decision = decide(facts_of(stores, job, run, lately, retrained), job.retraining)
+        facts = replace(facts_of(stores, job, run, lately, retrained), origin=AS_IF)
+        decision = decide(facts, job.retraining)
         if decision.decision == "retrain":
             retrained.append(night)
         yield Replayed(night, version, found.profile.rows, verdict, decision, recorded.get(run.run_id))

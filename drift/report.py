@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scoring.errors import described
 from scoring.job import Job
 from scoring.settings import quiet_telemetry
 
@@ -114,7 +115,7 @@ def _refused(sides: Sides, job: Job, name: str, kind: str, when: datetime) -> st
     try:
         _render(sides, job, {name: kind}, when, {})
     except Exception as error:  # noqa: BLE001 - the page names it, and does without the column
-        return f"Evidently: {type(error).__name__}: {error}"
+        return f"Evidently: {described(error)}"
     return ""
 
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 from drift.monitor import version_of
 from drift.outcomes import outcomes_of
 from drift.report import Sides, evidently_page
+from scoring.errors import described
 from scoring.job import Job
 from scoring.stores import Stores
 from scoring.warehouse import monitoring
@@ -39,7 +40,7 @@ def write_report(stores: Stores, job: Job, run: Run) -> tuple[str | None, str | 
         notes = _write(stores, job, run, path)
     except Exception as error:  # noqa: BLE001 - whatever Evidently and pandas raise; the caller records it, the verdict stands
         stores.lake.remove(stores.lake.below(path))  # an older page would pass for this run's
-        return None, f"{type(error).__name__}: {error}"
+        return None, described(error)
     return path, notes
 
 

@@ -10,7 +10,7 @@ from drift.evaluation import LOSS, evaluate, seen_by
 from drift.gate import holdout_nights, judge
 from drift.retraining_record import Request, begin, end, fail, recorded
 from scoring import snapshots
-from scoring.errors import RetrainingFailed
+from scoring.errors import RetrainingFailed, described
 from scoring.job import Job
 from scoring.promoting import promote as make_champion
 from scoring.promoting import promoted_ref
@@ -30,6 +30,7 @@ def snapshot(stores: Stores, job: Job, retraining_id: int, progress: Progress = 
     if _promoted(stores, job, retraining_id):
         return True
     with recorded(stores, retraining_id, "snapshot") as row:
+        recipe_of(job)  # what cannot be stored is refused before any row is read
         taken = snapshots.take(stores, job, (row["since"], row["until"]), progress)
         retrainings.record(stores.warehouse, retraining_id, snapshot=taken.hash)
         same = None if row["forced"] or row["model_version"] else _same_version(stores, job, taken.hash, retraining_id)
@@ -162,7 +163,7 @@ def retrain(stores: Stores, job: Job, request: Request, progress: Progress = sil
         if row["state"] == "running":
             _run(stores, job, number, progress)
     except Exception as error:  # the record says failed, then it is raised again
-        fail(stores, number, f"{type(error).__name__}: {error}")
+        fail(stores, number, described(error))
         raise
     return retrainings.get(stores.warehouse, number)
 

@@ -34,7 +34,7 @@ def retrain(
 
     stores, job = open_job(name)
     at, first, last = (parse_night(given) if given else None for given in (night, since, until))
-    with console.progress(f"retrain {name}") as told:
+    with console.stages(f"retrain {name}") as told:
         row = train(stores, job, Request(reason, night=at, since=first, until=last, force=force), told)
     _say(row)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Literal
 
-from scoring.errors import NightError, RetrainingFailed
+from scoring.errors import NightError, RetrainingFailed, described
 from scoring.job import Job
 from scoring.stores import Stores
 from scoring.warehouse import ledger, monitoring, retrainings
@@ -26,7 +26,7 @@ class Request:
     reason: str
     trigger: Trigger = "hand"
     night: date | None = None
-    """It knows what was known at the end of this night; default: the last published one."""
+    """It knows what was known at the end of this night; default: the last published one that is over."""
     since: date | None = None
     until: date | None = None
     """The window, half-open; default: the job's policy. Never beyond what had matured."""
@@ -50,7 +50,7 @@ def begin(stores: Stores, job: Job, request: Request) -> Json:
     Raises ``RetrainingRunning`` while another of the job is not finished, and ``NightError`` when there is no night.
     """
     ensure_job(stores.warehouse, job)
-    night = request.night or max(ledger.published(stores.warehouse, job.name), default=None)
+    night = request.night or max(ledger.settled(stores.warehouse, job.name, stores.clock()), default=None)
     if night is None:
         raise NightError(
             f"retraining of {job.name}", found="neither a night nor a published one", next_step="give the night"
@@ -78,7 +78,7 @@ def recorded(stores: Stores, retraining_id: int, stage: str) -> Iterator[Json]:
     try:
         yield row
     except Exception as error:  # recorded, then raised again
-        retrainings.record(stores.warehouse, retraining_id, detail=f"{type(error).__name__}: {error}")
+        retrainings.record(stores.warehouse, retraining_id, detail=described(error))
         raise
 
 

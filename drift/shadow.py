@@ -41,8 +41,10 @@ def review(stores: Stores, job: Job, night: date, may_roll_back: bool = True) ->
     """Judge the versions in the shadow on what was known at the end of ``night``; return those that this ended.
 
     A dethroned champion that did better than its successor, with evidence, gets the crown back. Looking again changes
-    nothing that was decided.
+    nothing that was decided. Nothing is judged at a night that is not over.
     """
+    if not stores.over(job, night):
+        return []
     measure(stores, job, night)
     champion = champion_at(promotions.history_of(stores.warehouse, job.name), date.max)
     found = []

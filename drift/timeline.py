@@ -83,8 +83,8 @@ def by_column(reasons: Mapping[str, int]) -> dict[str, int]:
     """
     found: dict[str, int] = {}
     for reason, rows in reasons.items():
-        column, _, rule = reason.partition(":")
-        if rule:
+        column, colon, _ = reason.rpartition(":")  # a column's name may hold one, a rule's does not
+        if colon:
             found[column] = max(rows, found.get(column, 0))
     return found
 

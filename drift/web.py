@@ -16,7 +16,7 @@ from fastapi.responses import RedirectResponse, Response
 from drift import page_data, pages, version_data
 from drift.page_data import Places, View
 from drift.retraining_data import version_of_run
-from scoring.errors import NightError, NightshiftError
+from scoring.errors import LakeFileMissing, NightError, NightshiftError
 from scoring.interval import parse_night
 from scoring.job import find_job
 from scoring.lake import Lake
@@ -34,7 +34,10 @@ app = FastAPI(title="Nightshift", docs_url=None, redoc_url=None, openapi_url=Non
 def places() -> Places:
     """Return warehouse and lake of this process, opened at the first request; the registry stays closed."""
     settings = load_settings()
-    return Places(open_warehouse(settings), Lake(settings.lake_root), lambda name: find_job(settings.jobs_dir, name))
+    return Places(
+        open_warehouse(settings), Lake(settings.lake_root), lambda name: find_job(settings.jobs_dir, name),
+        lambda name: (settings.jobs_dir / f"{name}.yaml").exists(),
+    )  # fmt: skip
 
 
 def readable_jobs(user: GetUserDep) -> frozenset[str]:
@@ -131,7 +134,7 @@ def report(path: str, readable: Readable, read: PlacesDep) -> Response:
 
     try:
         whole = content(path) if known[0] is None else pages.whole_report(content(path), content)
-    except FileNotFoundError:
+    except LakeFileMissing:
         raise HTTPException(404, "There is no such report, or it is too old and was removed.") from None
     return Response(whole, headers={**_headers(pages.REPORT_POLICY), "Content-Type": known[1]})
 

@@ -6,36 +6,16 @@ from typing import Annotated
 
 import typer
 
+from cli import nights
 from scoring import console, model_commands, upkeep_commands
-from scoring.command_line import JobName, Night, RunId, now, open_installation, open_job
-from scoring.errors import EmptyNight, NoSuchNight, RunMissing
+from scoring.command_line import JobName, Night, Reason, RunId, now, open_installation, open_job
+from scoring.errors import RunMissing
 from scoring.interval import DataInterval, parse_night
 
+NO_FILE = "it has no job file any more; `retire` records that, and why"
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-app.registered_commands += [*upkeep_commands.app.registered_commands, *model_commands.app.registered_commands]
-
-
-@app.command()
-def run(
-    name: JobName,
-    night: Annotated[str, typer.Option(help="Calendar day in the job's timezone, YYYY-MM-DD.")],
-    model_version: Annotated[int | None, typer.Option(help="Default: the champion at that night.")] = None,
-) -> None:
-    """Score and publish one night, without Airflow, through the functions that the DAG calls."""
-    from scoring.nightly import Request, run_night
-
-    stores, job = open_job(name)
-    request = Request(parse_night(night), now(), "cli", model_version=model_version)
-    try:
-        with console.progress(f"{name} {night}") as told:
-            done = run_night(stores, job, request, told)
-    except (EmptyNight, NoSuchNight) as error:
-        if isinstance(error, EmptyNight) and job.on_empty == "fail":
-            raise
-        console.OUT.print(f"skipped: {error}", markup=False)
-        return
-    console.OUT.print(f"{name} {night}: {done.status}, {done.rows:,} rows, run {done.run_id}", soft_wrap=True)
-    console.OUT.print(f"lake object {done.lake_object}", soft_wrap=True)
+for part in (upkeep_commands, model_commands, nights):
+    app.registered_commands += part.app.registered_commands
 
 
 @app.command()
@@ -58,11 +38,36 @@ def discard(name: JobName, run_id: RunId) -> None:
 
 
 @app.command()
+def unpublish(name: JobName, night: Night, reason: Reason) -> None:
+    """Take a night's publication back: views and lake show nothing of it any more, the history keeps it."""
+    from scoring.publishing import unpublish as take_back
+
+    stores, job = open_job(name)
+    run = take_back(stores, job, parse_night(night), reason)
+    console.OUT.print(f"{name} {night}: run {run.run_id} is unpublished: {run.reason}", soft_wrap=True, markup=False)
+    console.OUT.print(f"`run {name} --night {night}` publishes it anew, `release {name} {run.run_id}` as it was",
+                      soft_wrap=True)  # fmt: skip
+
+
+@app.command()
 def status() -> None:
-    """Show, for every job, whether last night is there, complete and fresh."""
-    columns, rows = open_installation().warehouse.query("select * from scoring_status order by job")
-    for row in rows:
-        console.facts(f"job {row[0]}", zip(columns[1:], row[1:], strict=True))
+    """Show, for every job, whether last night is there, complete and fresh; retired jobs, and those without a file, apart."""
+    from scoring.retirement import has_file
+    from scoring.warehouse.liveness import abandon_dead
+
+    stores = open_installation()
+    abandon_dead(stores.warehouse, now())
+    columns, rows = stores.warehouse.query("select * from scoring_status order by job")
+    known = [dict(zip(columns, row, strict=True)) for row in rows]
+    retired = [facts for facts in known if facts["retired_at"] is not None or not has_file(stores, facts["job"])]
+    for facts in (facts for facts in known if facts not in retired):
+        shown = [name for name in columns if name not in ("job", "retired_at", "retired_reason")]
+        console.facts(f"job {facts['job']}", [(name, facts[name]) for name in shown])
+    if retired:
+        console.table("retired jobs", ("job", "since", "reason", "last night", "nights published"), [
+            (one["job"], one["retired_at"], one["retired_reason"] or NO_FILE, one["latest_night"], one["nights_published"])
+            for one in retired
+        ])  # fmt: skip
 
 
 @app.command()
@@ -79,8 +84,10 @@ def sql(
 def explain_night(name: JobName, night: Night) -> None:
     """Show everything that the ledger knows of a night: every attempt, what it did and how it ended."""
     from scoring.warehouse import ledger
+    from scoring.warehouse.liveness import abandon_dead
 
     stores, job = open_job(name)
+    abandon_dead(stores.warehouse, now(), name)
     day = parse_night(night)
     runs = ledger.runs_of(stores.warehouse, name, day)
     interval = DataInterval.of_night(day, job.schedule.timezone)

@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from airflow.configuration import conf
-from airflow.sdk import BaseNotifier, CronPartitionTimetable, Param, get_current_context
-from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryRule
+from airflow.sdk import BaseNotifier, Context, CronPartitionTimetable, Param, get_current_context
+from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryDecision, RetryRule
 from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.log import mask_secret
 
-from scoring.errors import AlertNotSent, EmptyNight, NightError, NightHeld, NoSuchNight, Permanent, Retryable
+from scoring.errors import (
+    AlertNotSent,
+    EmptyNight,
+    JobFileError,
+    NightError,
+    NightHeld,
+    NightNotOver,
+    NoSuchNight,
+    Permanent,
+    Retryable,
+    described,
+)
 from scoring.interval import DataInterval, parse_night
 from scoring.job import Job
+from scoring.secrets import SECRETS
 from scoring.settings import load_settings
 
 MAPPED_TASKS = 1000
 """Airflow maps over at most 1024 items; a night of more chunks gives each task several."""
+LONGEST_WAIT = timedelta(hours=26)
+"""A run waits so long at most for its night to end: the longest night has 25 hours."""
+AFTER_THE_END = timedelta(minutes=1)
+"""Workers' clocks differ by less."""
 
 
 def dag_arguments(job: Job) -> dict[str, Any]:
@@ -51,12 +71,47 @@ def task_arguments(job: Job) -> dict[str, Any]:
     }
 
 
+def invalid_arguments(name: str, error: Exception) -> dict[str, Any]:
+    """Return what the DAG that stands in for a job with a mistake is made with: it says what is wrong."""
+    return {"doc_md": f"`jobs/{name}.yaml` is not valid: {error}", "tags": ["nightshift", "invalid"]}
+
+
+def refuse(message: str) -> None:
+    """Raise ``JobFileError``: the only task of the DAG of a job with a mistake."""
+    raise JobFileError(message)
+
+
+def dag_name(name: str) -> str:
+    """Return the name of a job's file as a DAG's id may hold it; one that is changed gets the hash of what it was.
+
+    >>> dag_name("churn"), dag_name("My Job")
+    ('churn', 'My_Job_a827bd')
+    """
+    allowed = re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:200]
+    return name if allowed == name else f"{allowed}_{hashlib.sha256(name.encode()).hexdigest()[:6]}"
+
+
+class PatientRetryPolicy(ExceptionRetryPolicy):
+    """Tries again what can heal: a night that is not over once it is, if that is within a day."""
+
+    def evaluate(
+        self, exception: BaseException, try_number: int, max_tries: int, context: Context | None = None
+    ) -> RetryDecision:
+        """Return whether to try again, and when."""
+        if not isinstance(exception, NightNotOver) or exception.ends_at is None:
+            return super().evaluate(exception, try_number, max_tries, context)
+        wait = exception.ends_at - now() + AFTER_THE_END
+        if wait > LONGEST_WAIT:
+            return RetryDecision.fail(f"the night ends at {exception.ends_at}: too far ahead to wait for")
+        return RetryDecision.retry(max(wait, AFTER_THE_END), f"the night ends at {exception.ends_at}")
+
+
 def retry_policy() -> ExceptionRetryPolicy:
     """Return the policy that tries again what can heal and fails at once on what cannot."""
-    return ExceptionRetryPolicy(
+    return PatientRetryPolicy(
         rules=[
             RetryRule(exception=Permanent, action=RetryAction.FAIL, reason="somebody has to change something first"),
-            RetryRule(exception=Retryable, action=RetryAction.RETRY, reason="heals by itself"),
+            RetryRule(exception=Retryable, action=RetryAction.RETRY, reason="heals by itself, Airflow tries again"),
         ]
     )
 
@@ -92,14 +147,19 @@ class FailureAlert(BaseNotifier):
         error = context.get("exception")
         kind = "held" if isinstance(error, NightHeld) else "failed"
         task = getattr(context.get("task"), "task_id", "a task")
-        alert(self.job, context, kind, f"{task}: {type(error).__name__}: {error}")
+        alert(self.job, context, kind, f"{task}: {described(error)}")
 
 
 def late_nights(jobs: Sequence[Job]) -> list[str]:
-    """Alert about every job whose last night is not published in time; return them, a line each."""
+    """Alert about every job whose last night is not published in time; return them, a line each.
+
+    Runs that nobody works on any more are recorded as abandoned.
+    """
     from scoring.alerts import late
+    from scoring.warehouse import liveness
 
     stores = current_stores()
+    liveness.abandon_dead(stores.warehouse, now())
     found = [(job, night) for job in jobs if (night := late(stores, job)) is not None]
     for job, night in found:
         tell(job.name, night, "late", f"not published {job.limits.late_after_minutes} minutes after its end")
@@ -141,9 +201,12 @@ def extract(job: Job) -> list[dict[str, int]]:
         origin=run_type(context),
         airflow_run_id=run.run_id,
         model_version=context["params"].get("model_version"),
+        unfinished=bool(context["params"].get("unfinished")),
     )
+    stores = current_stores()
     try:
-        done = nightly.extract(current_stores(), job, request)
+        with at_work(stores, request.run_id):
+            done = nightly.extract(stores, job, request)
     except EmptyNight as error:
         if job.on_empty == "skip":
             raise AirflowSkipException(str(error)) from error
@@ -161,14 +224,30 @@ def score(job: Job, run_id: str, chunk: dict[str, int]) -> int:
 
     get_current_context()["chunk_label"] = chunk_label(chunk)  # type: ignore[typeddict-unknown-key]
     stores = current_stores()
-    return sum(nightly.score_chunk(stores, job, run_id, number) for number in range(chunk["first"], chunk["last"] + 1))
+    with at_work(stores, run_id):
+        return sum(
+            nightly.score_chunk(stores, job, run_id, number) for number in range(chunk["first"], chunk["last"] + 1)
+        )
 
 
 def publish(job: Job, run_id: str) -> dict[str, Any]:
     """Publish the run; return its id, status, rows and lake object."""
     from scoring import publishing
 
-    return asdict(publishing.publish(current_stores(), job, run_id))
+    stores = current_stores()
+    with at_work(stores, run_id):
+        return asdict(publishing.publish(stores, job, run_id))
+
+
+@contextmanager
+def at_work(stores: Any, run_id: str) -> Iterator[None]:
+    """Hold a run's lock while a task works on it, and record a sign of life before and after."""
+    from scoring.warehouse import liveness
+
+    with liveness.held(stores.warehouse, run_id):
+        liveness.seen(stores.warehouse, run_id, now())
+        yield
+        liveness.seen(stores.warehouse, run_id, now())
 
 
 def retention_arguments() -> dict[str, Any]:
@@ -234,7 +313,10 @@ def current_stores() -> Any:
     """Return the stores of this process."""
     from scoring.stores import open_stores
 
-    return open_stores(load_settings(), now)
+    settings = load_settings()
+    for secret in SECRETS.known:  # Airflow's own log prints errors of others, with their causes
+        mask_secret(secret)
+    return open_stores(settings, now)
 
 
 def midnight_after(night: date, job: Job) -> datetime:
@@ -251,5 +333,9 @@ def _params() -> dict[str, Param]:
         "model_version": Param(
             None, type=["null", "integer"], minimum=1, title="Model version",
             description="Default: the version that was champion at that night.",
+        ),
+        "unfinished": Param(
+            False, type="boolean", title="Unfinished",
+            description="Score a night that has not ended. What comes of it is provisional: shown, and used for nothing else.",
         ),
     }  # fmt: skip

@@ -41,7 +41,7 @@ class Alert:
 def late(stores: Stores, job: Job) -> date | None:
     """Return the job's last night if it is not published although its time is up; None if all is well.
 
-    Nights that ended more than a week ago are history: nobody is alarmed about them.
+    A provisional publication is none. Nights that ended more than a week ago are history: nobody is alarmed about them.
     """
     minutes, zone = job.limits.late_after_minutes, ZoneInfo(job.schedule.timezone)
     if minutes is None:
@@ -53,7 +53,7 @@ def late(stores: Stores, job: Job) -> date | None:
     night = min(night, last or night)
     if not DataInterval.of_night(night, job.schedule.timezone).exists:
         return None
-    return None if night in ledger.published(stores.warehouse, job.name, night) else night
+    return None if night in ledger.settled(stores.warehouse, job.name, stores.clock()) else night
 
 
 def send(stores: Stores, alert: Alert) -> bool:

@@ -1,31 +1,28 @@
-"""Checks a job as far as possible without reading its rows."""
+"""Checks a job: its pipeline, its SQL on an empty interval, and a sample of its rows."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from scoring.errors import JobFileError
+from scoring.checking_pipeline import check_pipeline
+from scoring.checking_rows import check_rows
 from scoring.interval import DataInterval
 from scoring.job import Job
 from scoring.source import stream
 from scoring.stores import Stores, contracted
 
 
-def check_job(stores: Stores, job: Job) -> None:
-    """Raise the first error in a job's pipeline, ``features.sql`` or ``labels.sql``; the SQL runs on an empty interval.
+def check_job(stores: Stores, job: Job) -> list[str]:
+    """Return what a job's pipeline, SQL and a sample of its rows show, a sentence each; raises the first error in them.
 
-    Raises ``JobFileError``, ``SourceQueryError``, ``SourceUnavailable`` or ``ContractError``.
+    The pipeline is tried on made-up rows, the SQL runs on an empty interval. Raises the first error: ``JobFileError``,
+    ``SourceQueryError``, ``SourceUnavailable`` or ``ContractError``.
     """
-    pipeline = job.pipeline_factory()()
-    if not hasattr(pipeline, "fit") or not hasattr(pipeline, "predict"):
-        raise JobFileError(
-            f"jobs/{job.name}.yaml: pipeline",
-            found=f"{job.pipeline!r} returns a {type(pipeline).__name__}",
-            expected="an unfitted scikit-learn Pipeline",
-        )
+    notes = check_pipeline(job, stores.settings.check_seconds)
     first = DataInterval.of_night(job.schedule.first_night, job.schedule.timezone)
     nothing = replace(first, end=first.start)
     with contracted(stores, job, nothing) as batches:
         next(batches)
     with stream(stores.source_url(job), stores.labels_query(job), nothing, rows=1) as labels:
         next(labels)
+    return [*notes, *check_rows(stores, job)]

@@ -13,6 +13,7 @@ from scoring.casting import ARROW_TYPES, read_as
 from scoring.errors import ContractError
 from scoring.interval import DataInterval
 from scoring.job import Feature, Job
+from scoring.names import select_advice
 from scoring.value_text import as_found
 
 KEY_BYTES = 2_400
@@ -42,11 +43,13 @@ def require_columns(where: str, required: Iterable[str], present: Sequence[str])
             f"{where}: missing columns {missing}",
             found=str(list(present)),
             expected=str(list(required)),
-            next_step="select the missing columns, or take them out of the job file",
+            next_step=select_advice(missing, present),
         )
     repeated = [name for name in required if present.count(name) > 1]
     if repeated:
-        raise ContractError(f"{where}: columns {repeated} come more than once", found=str(list(present)))
+        raise ContractError(
+            f"{where}: columns {repeated} come more than once", found=str(list(present)), expected="each of them once"
+        )
 
 
 class Contract:

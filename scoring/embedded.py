@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import re
 import subprocess
 import tempfile
@@ -10,7 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from scoring.errors import WarehouseUnavailable
+from scoring.errors import SettingsError, WarehouseUnavailable
+from scoring.lake_problems import free_space
 from scoring.settings import private_runtime_folder
 
 DATABASES = ("source", "warehouse", "registry", "airflow")
@@ -40,6 +43,15 @@ def socket_folder(folder: Path) -> str:
     return _started[folder]
 
 
+def runs(folder: Path) -> bool:
+    """Return whether the cluster in ``folder`` runs: its server's process is there."""
+    try:
+        os.kill(int((folder / "postmaster.pid").read_text(encoding="utf-8").split("\n", 1)[0]), 0)
+    except (FileNotFoundError, ValueError, ProcessLookupError):
+        return False
+    return True
+
+
 def stop(folder: Path) -> bool:
     """Stop the cluster in ``folder``; return whether one was running. Connections are closed, nothing is lost."""
     folder = folder.resolve()
@@ -64,21 +76,34 @@ def _server(folder: Path) -> Any:
 
 
 def _start(folder: Path) -> str:
-    folder.mkdir(parents=True, exist_ok=True)
     fresh = not (folder / "PG_VERSION").exists()
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         server = _server(folder)
         if fresh or not (folder / "nightshift.ready").exists():
             _set_up(server)
             server.stop()
             server.start()  # some of the settings need a restart
             (folder / "nightshift.ready").touch()
+    except (PermissionError, FileExistsError, NotADirectoryError) as error:
+        raise _no_folder(folder, error) from error
     except (subprocess.SubprocessError, OSError, AssertionError) as error:
+        if isinstance(error, OSError) and error.errno == errno.EROFS:
+            raise _no_folder(folder, error) from error
         raise WarehouseUnavailable(
-            "embedded PostgreSQL", found=f"it did not start in {folder} ({error})", next_step=f"read {folder / 'log'}"
+            "embedded PostgreSQL",
+            found=f"it did not start in {folder} ({error}; {free_space(folder)})",
+            next_step=f"read {folder / 'log'}",
         ) from error
     host = parse_qs(urlsplit(re.sub("@/", "@localhost/", server.get_uri(), count=1)).query)["host"]
     return host[0]
+
+
+def _no_folder(folder: Path, error: OSError) -> SettingsError:
+    return SettingsError(
+        "NIGHTSHIFT_DATA_DIR", found=f"{folder} cannot be made or written ({error.strerror})",
+        expected="a folder that this user may write in", next_step="let this user write there, or name another folder",
+    )  # fmt: skip
 
 
 def _set_up(server: Any) -> None:

@@ -6,7 +6,9 @@ Each message says what was found, what was expected and what to do next::
     ├── Retryable                 heals by itself: try again
     │   ├── SourceUnavailable     the source database does not answer
     │   ├── WarehouseUnavailable  the warehouse does not answer, or a lock was not granted in time
-    │   └── RegistryUnavailable   the model registry does not answer
+    │   ├── RegistryUnavailable   the model registry does not answer
+    │   ├── NightNotOver          the night has not ended: its rows are not all there
+    │   └── LakeUnavailable       the lake has no room, or its disk or object store does not answer
     └── Permanent                 somebody has to change something first
         ├── SettingsError         an environment variable is missing or malformed
         ├── JobFileError          jobs/<job>.yaml is not valid
@@ -17,19 +19,30 @@ Each message says what was found, what was expected and what to do next::
         ├── EmptyNight            the SQL returned no rows
         ├── ChampionMissing       no model version was champion at that night
         ├── VersionMissing        the registry has no such version
+        ├── PromotionRefused      a version would be champion of nights that it was trained on
         ├── ArtifactMismatch      the artifact's sha256 is not the registered one
         ├── GoldenRowsMismatch    the artifact no longer gives the predictions it gave at training
+        ├── PipelineError         the job's pipeline cannot be fitted or stored
         ├── PredictionError       the pipeline's output is not one finite prediction per row
+        ├── PipelineNotRowWise    what the pipeline says of a row depends on other rows, the call or the thread
         ├── ReconciliationError   counts of extracted, scored, quarantined, loaded rows disagree
         ├── NightHeld             the publish gate refused the night; nothing was published
+        ├── LakeRefused           the lake's file system forbids it
+        ├── LakeFileMissing       a file of the lake is not there
+        ├── LakeFileBroken        a file of the lake cannot be read as what it is
         ├── RunMissing            the ledger has no such run, or it is in the wrong state
         ├── TrainingDataError     the training window cannot give a model
+        ├── VersionRefused        a first version misses a floor, or is worse than a constant
         ├── RetrainingRunning     another retraining of the job is not finished
         ├── RetrainingFailed      a task of the retraining failed; nothing was promoted
         └── AlertNotSent          a receiver of alerts refused one
 """
 
 from __future__ import annotations
+
+from datetime import datetime
+
+from scoring.secrets import redact
 
 
 class NightshiftError(Exception):
@@ -48,8 +61,18 @@ class NightshiftError(Exception):
         )
         message = f"{what}: {facts}" if facts else what
         if next_step:
-            message = f"{message.rstrip('.')}. Next: {next_step.rstrip('.')}."
-        super().__init__(message)
+            end = "" if message.endswith("?") else "."
+            message = f"{message.rstrip('.')}{end} Next: {next_step.rstrip('.')}."
+        super().__init__(redact(message))
+
+
+def described(error: BaseException) -> str:
+    """Return an error's name and message as they are recorded and shown, without secrets.
+
+    >>> described(ValueError("no number"))
+    'ValueError: no number'
+    """
+    return redact(f"{type(error).__name__}: {error}")
 
 
 class Retryable(NightshiftError):
@@ -72,6 +95,23 @@ class WarehouseUnavailable(Retryable):
 
 class RegistryUnavailable(Retryable):
     """The model registry does not answer."""
+
+
+class NightNotOver(Retryable):
+    """The night has not ended, so its rows are not all there; ``ends_at`` is when it has."""
+
+    ends_at: datetime | None = None
+
+    @classmethod
+    def at(cls, what: str, ends_at: datetime, *, found: str, next_step: str) -> NightNotOver:
+        """Return the error about a night that ends at ``ends_at``."""
+        error = cls(what, found=found, expected=f"a night that is over; it ends at {ends_at}", next_step=next_step)
+        error.ends_at = ends_at
+        return error
+
+
+class LakeUnavailable(Retryable):
+    """The lake has no room, or its disk or object store does not answer."""
 
 
 class SettingsError(Permanent):
@@ -110,6 +150,10 @@ class VersionMissing(Permanent):
     """The registry has no such model version."""
 
 
+class PromotionRefused(Permanent):
+    """A version would be champion of nights that it was trained on."""
+
+
 class ArtifactMismatch(Permanent):
     """The artifact's sha256 is not the registered one; it was not unpickled."""
 
@@ -118,8 +162,16 @@ class GoldenRowsMismatch(Permanent):
     """The loaded artifact does not give the predictions that it gave at training."""
 
 
+class PipelineError(Permanent):
+    """The job's pipeline cannot be fitted on the training rows, or a fitted one cannot be stored."""
+
+
 class PredictionError(Permanent):
     """The pipeline did not give one finite prediction per row."""
+
+
+class PipelineNotRowWise(Permanent):
+    """What the pipeline says of a row depends on the rows around it, on the call or on the thread."""
 
 
 class ReconciliationError(Permanent):
@@ -130,12 +182,28 @@ class NightHeld(Permanent):
     """The publish gate refused the night: the rows are loaded but not visible."""
 
 
+class LakeRefused(Permanent):
+    """The lake's file system forbids it: no permission, read-only, something else in the way."""
+
+
+class LakeFileMissing(Permanent):
+    """A file of the lake is not there."""
+
+
+class LakeFileBroken(Permanent):
+    """A file of the lake is there and cannot be read as what it is; the message names what makes it anew."""
+
+
 class RunMissing(Permanent):
     """The ledger has no such run, or the run is not in a state that allows this."""
 
 
 class TrainingDataError(Permanent):
     """The training window cannot give a model."""
+
+
+class VersionRefused(Permanent):
+    """A first version misses a floor or is worse than a constant: it is registered, and no champion."""
 
 
 class RetrainingRunning(Permanent):

@@ -11,10 +11,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from sklearn import metrics
+from sklearn.base import is_classifier, is_regressor
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 
-from scoring.errors import TrainingDataError
+from scoring.decision import Rule, decision_of
+from scoring.errors import PipelineError, TrainingDataError
+from scoring.faults import place_of, step_of, words_of
+from scoring.floors import constant_loss
 from scoring.job import Job
 from scoring.reference import fold_of, importance, sample_places
 from scoring.score import predict, to_frame
@@ -22,6 +26,7 @@ from scoring.training_rows import LABEL, NIGHT
 
 FOLDS = 3
 """Stretches of nights, each predicted by a pipeline fitted on the others, that the reference predictions come from."""
+LOSS_WORDS = {"binary": "log loss", "multiclass": "log loss", "regression": "mean absolute error"}
 _LOSS = {"binary": "holdout_log_loss", "multiclass": "holdout_log_loss", "regression": "holdout_mae"}
 
 
@@ -35,7 +40,7 @@ def fit(labelled: pa.Table, job: Job) -> Any:
     """Return the job's pipeline fitted on the rows; with calibration, its probabilities calibrated on the last nights."""
     pipeline = job.pipeline_factory()()
     if job.training.calibration == "none":
-        return pipeline.fit(to_frame(labelled, job), target(labelled, job))
+        return _fitted(pipeline, labelled, job, pipeline)
     last = pc.max(labelled.column(NIGHT)).as_py()
     early, late = parted(labelled, last - timedelta(days=job.training.calibration_nights - 1))
     if not (fits(early, job) and fits(late, job)):
@@ -45,9 +50,32 @@ def fit(labelled: pa.Table, job: Job) -> Any:
             expected=f"each of {expected_classes(job)} in both",
             next_step="widen the window, or lower training.calibration_nights",
         )
-    pipeline.fit(to_frame(early, job), target(early, job))
+    _fitted(pipeline, early, job, pipeline)
     calibrated = CalibratedClassifierCV(FrozenEstimator(pipeline), method=job.training.calibration)
-    return calibrated.fit(to_frame(late, job), target(late, job))
+    return _fitted(calibrated, late, job, pipeline)
+
+
+def _fitted(model: Any, rows: pa.Table, job: Job, pipeline: Any) -> Any:
+    """Return the model fitted on the rows; ``pipeline`` is what the job's own steps are named from."""
+    try:
+        fitted = model.fit(to_frame(rows, job), target(rows, job))
+    except Exception as error:  # whatever a pipeline raises is its own: named and raised again
+        step, where = step_of(pipeline, error), place_of(error)
+        raise PipelineError(
+            f"fitting the pipeline of {job.name} on {rows.num_rows:,} rows",
+            found=f"{words_of(error)}{f' in step {step}' if step else ''}{f' ({where})' if where else ''}",
+            next_step=f"correct it, then `python -m scoring check {job.name}`",
+        ) from error
+    return model if fitted is None else fitted
+
+
+def kind_of(pipeline: Any) -> str | None:
+    """Return ``classifier`` or ``regressor`` as a pipeline says of itself; None if it does not say."""
+    try:
+        kinds = {"classifier": is_classifier(pipeline), "regressor": is_regressor(pipeline)}
+    except Exception:  # noqa: BLE001  an object of one's own, without scikit-learn's tags
+        return None
+    return next((kind for kind, said in kinds.items() if said), None)
 
 
 def fits(rows: pa.Table, job: Job) -> bool:
@@ -84,6 +112,8 @@ class Evaluated:
     scores: dict[str, float]
     weights: dict[str, float]
     holdout: pa.Table | None
+    constant: dict[str, float] | None = None
+    """The loss on the last nights of the ``version``, and of the ``constant`` that the nights before had."""
 
 
 def evaluate(job: Job, early: pa.Table, late: pa.Table) -> Evaluated:
@@ -95,14 +125,16 @@ def evaluate(job: Job, early: pa.Table, late: pa.Table) -> Evaluated:
         return Evaluated(None, {}, dict.fromkeys(job.features, 1 / len(job.features)), None)
     pipeline = fit(early, job)
     truth = target(late, job)
-    found = predict(pipeline, batch_of(late), job)
+    found = predict(pipeline, batch_of(late), job, Rule(decision_of(pipeline, job)))
     outcome = [late.column(NIGHT).combine_chunks(), late.column(LABEL).combine_chunks()]
     names = ["prediction", *job.probability_columns]
     holdout = pa.table([*outcome, *(found.column(name) for name in names)], ["night", "outcome", *names])
     chosen = sample_places(late.num_rows)
     frame, some = to_frame(late, job).iloc[chosen].reset_index(drop=True), truth[chosen]
     weights = importance(lambda shuffled: _scores(job, pipeline, shuffled, some)[_LOSS[job.task]], frame)
-    return Evaluated(pipeline, _scores(job, pipeline, to_frame(late, job), truth), weights, holdout)
+    scores = _scores(job, pipeline, to_frame(late, job), truth)
+    constant = {"version": scores[_LOSS[job.task]], "constant": constant_loss(job, target(early, job), truth)}
+    return Evaluated(pipeline, scores, weights, holdout, constant)
 
 
 def _scores(job: Job, pipeline: Any, frame: pd.DataFrame, truth: np.ndarray) -> dict[str, float]:
@@ -118,8 +150,7 @@ def _scores(job: Job, pipeline: Any, frame: pd.DataFrame, truth: np.ndarray) -> 
     if job.task == "binary" and len(set(truth)) == 2:
         scores["holdout_auc"] = float(metrics.roc_auc_score(truth, chances[:, 1]))
     if job.task == "multiclass":
-        best = np.asarray(pipeline.classes_)[chances.argmax(axis=1)]
-        scores["holdout_accuracy"] = float(metrics.accuracy_score(list(truth), list(best)))
+        scores["holdout_accuracy"] = float(metrics.accuracy_score(list(truth), list(pipeline.predict(frame))))
     return scores
 
 
@@ -134,7 +165,7 @@ def out_of_fold(job: Job, pipeline: Any, table: pa.Table) -> pa.Table:
         others = table.filter(pa.array(fold != number))
         others = others.filter(pc.is_valid(others.column(LABEL)))
         honest = fit(others, job) if others.num_rows and fits(others, job) else pipeline
-        parts.append(predict(honest, batch_of(table.take(pa.array(place))), job))
+        parts.append(predict(honest, batch_of(table.take(pa.array(place))), job, Rule(decision_of(honest, job))))
         places.append(place)
     together = pa.Table.from_batches(parts)
     return together.take(pa.array(np.argsort(np.concatenate(places))))

@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from scoring import version_files
+from scoring.decision import Rule
 from scoring.errors import GoldenRowsMismatch
 from scoring.job import Job
 from scoring.score import predict
@@ -27,7 +29,7 @@ def library_versions() -> dict[str, str]:
 
 def check_golden_rows(folder: Path, pipeline: Any, facts: Mapping[str, Any], job: Job, what: str) -> None:
     """Raise ``GoldenRowsMismatch`` unless the pipeline gives what it gave at training, within 1e-9."""
-    rows = pq.read_table(folder / "golden.parquet").combine_chunks().to_batches()[0]
+    rows = _rows(folder / "golden.parquet", what)
     unseen = [name for name in job.columns if name not in rows.schema.names]
     if unseen:
         raise GoldenRowsMismatch(
@@ -36,8 +38,8 @@ def check_golden_rows(folder: Path, pipeline: Any, facts: Mapping[str, Any], job
             expected=f"also {unseen}, as the job file has now",
             next_step="train a new version, or take the columns out of the job file",
         )
-    expected = pq.read_table(folder / "golden_predictions.parquet").combine_chunks().to_batches()[0]
-    difference = largest_difference(predict(pipeline, rows, job), expected, job)
+    expected = _rows(folder / "golden_predictions.parquet", what)
+    difference = largest_difference(predict(pipeline, rows, job, Rule.of_facts(facts, job)), expected, job)
     if difference <= GOLDEN_TOLERANCE:
         return
     trained, now = facts["library_versions"], library_versions()
@@ -48,6 +50,11 @@ def check_golden_rows(folder: Path, pipeline: Any, facts: Mapping[str, Any], job
         expected=f"at most {GOLDEN_TOLERANCE:g}",
         next_step="install the versions the model was trained with, or train a new version",
     )
+
+
+def _rows(path: Path, what: str) -> pa.RecordBatch:
+    with version_files.readable(path, what):
+        return pq.read_table(path).combine_chunks().to_batches()[0]
 
 
 def largest_difference(found: pa.RecordBatch, expected: pa.RecordBatch, job: Job) -> float:

@@ -10,12 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from scoring.digest import RowsDigest
-from scoring.errors import RunMissing
+from scoring.errors import LakeFileBroken, LakeFileMissing, LakeRefused, LakeUnavailable, RunMissing
 from scoring.job import Job
 from scoring.publishing import refresh_lake
 from scoring.score import prediction_schema
 from scoring.stores import Stores
 from scoring.warehouse import ledger
+from scoring.warehouse.liveness import abandon_dead
 from scoring.warehouse.load import count_rows
 
 
@@ -48,8 +49,9 @@ def verify(stores: Stores, job: Job, repair: bool = False) -> list[Finding]:
     """Return every disagreement between ledger, table and lake of a job's published nights.
 
     ``repair`` writes lake objects anew from the published run and removes those of nights that are not published;
-    it never touches the table.
+    it never touches the table. Runs that nobody works on any more are recorded as abandoned first.
     """
+    abandon_dead(stores.warehouse, stores.clock(), job.name)
     shown = ledger.published(stores.warehouse, job.name)
     findings = []
     for night, run_id in shown.items():
@@ -81,7 +83,7 @@ def _lake_problem(stores: Stores, job: Job, run: ledger.Run) -> str | None:
         digest = RowsDigest()
         for batch in stores.lake.batches(path):
             digest.add(batch.select(prediction_schema(job).names))
-    except (pa.ArrowException, OSError, KeyError) as error:
+    except (LakeFileBroken, LakeFileMissing, LakeRefused, LakeUnavailable, KeyError) as error:
         return f"the lake object cannot be read: {error}"
     if digest.hexdigest() != run.predictions_hash:
         return f"the lake object's rows ({facts['rows']}) are not those that were scored ({run.rows_loaded})"
@@ -89,10 +91,10 @@ def _lake_problem(stores: Stores, job: Job, run: ledger.Run) -> str | None:
 
 
 def _rewrite(stores: Stores, job: Job, night: date) -> bool:
-    """Write the night's lake object anew, or remove it; return False, and leave it, when the run's files are gone."""
+    """Write the night's lake object anew, or remove it; return False, and leave it, when the run's files are gone or broken."""
     try:
         refresh_lake(stores, job, night, anew=True)
-    except FileNotFoundError:
+    except (LakeFileMissing, LakeFileBroken):
         return False
     return True
 
@@ -123,10 +125,14 @@ def diff_runs(stores: Stores, job: Job, first: ledger.Run, second: ledger.Run) -
     """
     for run in (first, second):
         ledger.require_files(run)
+    keys = [f"key {place}" for place in range(len(job.key))]  # so that no column's name can be another's
     one, two = (_predictions(stores, job, run) for run in (first, second))
-    joined = one.join(two, keys=list(job.key), join_type="full outer", right_suffix="_second")
+    values = one.column_names[len(keys) :]
+    joined = one.rename_columns([*keys, *values]).join(
+        two.rename_columns([*keys, *map(_second, values)]), keys=keys, join_type="full outer"
+    )
     known = joined.column("prediction")
-    other = joined.column("prediction_second")
+    other = joined.column(_second("prediction"))
     both = joined.filter(pc.and_(pc.is_valid(known), pc.is_valid(other)))
     gaps = _gaps(both, job)
     return Difference(
@@ -144,13 +150,18 @@ def diff_runs(stores: Stores, job: Job, first: ledger.Run, second: ledger.Run) -
 
 def _decisions(both: pa.Table) -> int:
     """Return how many rows have another predicted class."""
-    return int(pc.sum(pc.not_equal(both.column("prediction"), both.column("prediction_second"))).as_py() or 0)
+    return int(pc.sum(pc.not_equal(both.column("prediction"), both.column(_second("prediction")))).as_py() or 0)
+
+
+def _second(name: str) -> str:
+    """Return what a column is called when it is of the second run; no column of the first can be called so."""
+    return f"{name} of the second run"
 
 
 def _gaps(both: pa.Table, job: Job) -> np.ndarray:
     """Return the largest absolute difference of each row's predicted numbers, shape (rows,)."""
     names = job.probability_columns or ["prediction"]
-    pairs = [(both.column(name).to_numpy(), both.column(f"{name}_second").to_numpy()) for name in names]
+    pairs = [(both.column(name).to_numpy(), both.column(_second(name)).to_numpy()) for name in names]
     gaps: np.ndarray = np.max([np.abs(one - two) for one, two in pairs], axis=0)
     return gaps
 

@@ -2,35 +2,48 @@
 
 from __future__ import annotations
 
-import importlib
-import re
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import yaml
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from scoring.errors import JobFileError
+from scoring.factory import factory_of
+from scoring.names import (
+    COLUMN_PATTERN,
+    JOB_PATTERN,
+    RESERVED,
+    SOURCE_PATTERN,
+    class_column,
+    refuse_classes,
+    refuse_columns,
+)
 from scoring.policies import Gate, Limits, Monitor, Promotion, Retraining, Strict, Training
+from scoring.validation import CRON_PATTERN, FACTORY_PATTERN, nearest, sentences
+from scoring.yaml_text import read, read_mapping
 
-Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+__all__ = ["RESERVED"]
+
+JobName = Annotated[str, Field(pattern=JOB_PATTERN)]
+SourceName = Annotated[str, Field(pattern=SOURCE_PATTERN)]
+ColumnName = Annotated[str, Field(pattern=COLUMN_PATTERN)]
+"""A column as the source's database has it, ``Total Charges`` too; ``scoring.names`` says what becomes of it."""
 ColumnType = Literal["float", "int", "bool", "category", "datetime"]
 KeyType = Literal["int", "string", "datetime", "date"]
 Task = Literal["binary", "multiclass", "regression"]
 Role = Literal["monitored", "seasonal", "ignored"]
 HIDDEN = "hidden"
 """Stands for the values of a sensitive column wherever a value would be named."""
-RESERVED = {"night", "run_id", "prediction", "probability", "model_version", "scored_at"}
 
 
 def _known_timezone(value: str) -> str:
     try:
         ZoneInfo(value)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError("not a timezone of the IANA database, for example America/New_York") from None
+        raise ValueError("expected a timezone of the IANA database, such as America/New_York") from None
     return value
 
 
@@ -41,14 +54,16 @@ class Schedule(Strict):
     """When the DAG runs: once a day, in the job's timezone, for the calendar day that just ended."""
 
     timezone: Timezone
-    cron: str = Field(default="0 0 * * *", pattern=r"^[0-5]?\d ([01]?\d|2[0-3]) \* \* \*$")
+    cron: str = Field(default="0 0 * * *", pattern=CRON_PATTERN)
     first_night: date
     last_night: date | None = None
 
     @model_validator(mode="after")
     def _nights_are_in_order(self) -> Self:
         if self.last_night is not None and self.last_night < self.first_night:
-            raise ValueError(f"last_night {self.last_night} is before first_night {self.first_night}")
+            raise ValueError(
+                f"found last_night {self.last_night} before first_night {self.first_night}, expected it on that day or later"
+            )
         return self
 
 
@@ -78,44 +93,49 @@ class Feature(Strict):
     @model_validator(mode="after")
     def _limits_fit_the_type(self) -> Self:
         if self.type not in ("float", "int") and (self.min is not None or self.max is not None):
-            raise ValueError(f"min and max need type float or int, not {self.type}")
+            raise ValueError(f"found min or max with type {self.type}, expected type float or int for these")
         if self.type != "category" and (self.allowed is not None or self.unknown == "quarantine"):
-            raise ValueError(f"allowed and unknown need type category, not {self.type}")
+            raise ValueError(f"found allowed or unknown with type {self.type}, expected type category for these")
         if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError(f"min {self.min:g} is above max {self.max:g}")
+            raise ValueError(f"found min {self.min:g} above max {self.max:g}, expected it at most as large")
         return self
 
 
 class Label(Strict):
     """The outcome column of ``labels.sql``, and when it can be trusted."""
 
-    column: Identifier
+    column: ColumnName
     delay_days: int = Field(default=1, ge=0)
     """Days after the night's end until a label counts as matured."""
     classes: list[str] | None = None
     """For multiclass jobs: every class, in the order of the probability columns."""
     positive: bool | int | float | str | None = None
     """For binary jobs: the value that counts as positive; default: true, 1, t."""
+    threshold: float | None = Field(default=None, gt=0, lt=1)
+    """For binary jobs: the probability from which on ``prediction`` is true, in place of the pipeline's own decision.
+
+    It belongs to the version that is trained with it; changed, it takes effect with the next one.
+    """
 
 
 class Job(Strict):
     """One model's nightly scoring: what is read, what it must look like, how it is scored and published."""
 
-    name: Identifier
+    name: JobName
     description: str = Field(min_length=1)
     owner: str = Field(min_length=1)
     tags: list[str] = Field(default_factory=list)
     schedule: Schedule
-    source: Identifier
+    source: SourceName
     source_timezone: Timezone = "UTC"
     """The zone of times that the source keeps without one."""
-    time_column: Identifier | None = None
+    time_column: ColumnName | None = None
     """A key column of type datetime: rows outside the night's interval are quarantined."""
-    key: dict[Identifier, KeyType] = Field(min_length=1)
-    features: dict[Identifier, Feature] = Field(min_length=1)
+    key: dict[ColumnName, KeyType] = Field(min_length=1)
+    features: dict[ColumnName, Feature] = Field(min_length=1)
     task: Task
     label: Label
-    pipeline: str = Field(pattern=r"^[a-zA-Z_][\w.]*:[a-zA-Z_]\w*$")
+    pipeline: str = Field(pattern=FACTORY_PATTERN)
     training: Training = Training()
     chunk_rows: int = Field(default=100_000, ge=1, le=1_000_000)
     on_empty: Literal["fail", "skip"] = "fail"
@@ -132,33 +152,43 @@ class Job(Strict):
             kind = self.features[name].type
             if self.key[name] != alike.get(kind, kind):
                 raise ValueError(
-                    f"{name} is a {self.key[name]} in key and a {kind} in features; one column has one type"
+                    f"features.{name}: found type {kind}, and type {self.key[name]} in key; one column has one type, "
+                    "expected the same in both"
                 )
-        reserved = sorted(RESERVED & {*self.key, *self.features})
-        if reserved:
-            raise ValueError(f"column names are reserved for predictions: {reserved}")
         if self.label.column in self.columns:
-            raise ValueError(f"label.column {self.label.column!r} is a key or feature: the model would see the outcome")
+            raise ValueError(
+                f"label.column: found {self.label.column!r}, which is a key or feature: the model would see the outcome; "
+                "expected a column of labels.sql alone"
+            )
         if self.time_column is not None and self.key.get(self.time_column) != "datetime":
-            raise ValueError(f"time_column {self.time_column!r} must be a key column of type datetime")
+            raise ValueError(f"time_column: found {self.time_column!r}, expected a key column of type datetime")
         if self.task == "multiclass" and len(self.label.classes or []) < 3:
-            raise ValueError("task multiclass needs label.classes with at least 3 classes")
+            raise ValueError(
+                f"label.classes: found {len(self.label.classes or [])} classes, expected at least 3 classes for task multiclass"
+            )
         if self.task != "multiclass" and self.label.classes is not None:
-            raise ValueError(f"label.classes belongs to task multiclass, not {self.task}")
-        if self.task != "binary" and self.label.positive is not None:
-            raise ValueError(f"label.positive belongs to task binary, not {self.task}")
+            raise ValueError(f"label.classes: found with task {self.task}, expected with task multiclass only")
+        for name in ("threshold", "positive"):
+            if self.task != "binary" and getattr(self.label, name) is not None:
+                raise ValueError(f"label.{name}: found with task {self.task}, expected with task binary only")
         if self.training.calibration != "none" and self.task == "regression":
-            raise ValueError("training.calibration is of probabilities; task regression has none")
+            raise ValueError(
+                f"training.calibration: found {self.training.calibration}, expected none: task regression has no probabilities"
+            )
         if self.training.holdout_nights < self.promotion.min_nights:
             raise ValueError(
-                f"training.holdout_nights {self.training.holdout_nights} is below promotion.min_nights "
-                f"{self.promotion.min_nights}: no challenger could ever be promoted"
+                f"training.holdout_nights: found {self.training.holdout_nights}, expected at least promotion.min_nights, "
+                f"which is {self.promotion.min_nights}: no challenger could ever be promoted"
             )
         plain = [name for name in self.promotion.segments if not self._is_category(name)]
         if plain:
-            raise ValueError(f"promotion.segments: {plain} are no features of type category")
-        if self.probability_columns and len(set(self.probability_columns)) < len(self.probability_columns):
-            raise ValueError("label.classes: two classes give the same column name")
+            raise ValueError(f"promotion.segments: found {plain}, expected features of type category")
+        return self
+
+    @model_validator(mode="after")
+    def _names_are_free(self) -> Self:
+        refuse_classes(self.label.classes or [])
+        refuse_columns(self.key, self.features, self.probability_columns)
         return self
 
     def _is_category(self, name: str) -> bool:
@@ -181,26 +211,11 @@ class Job(Strict):
             return []
         if self.task == "binary":
             return ["probability"]
-        return [
-            f"probability_{re.sub(r'[^a-z0-9]+', '_', name.lower()).strip('_')}" for name in self.label.classes or []
-        ]
+        return [class_column(name) for name in self.label.classes or []]
 
     def pipeline_factory(self) -> Callable[[], Any]:
-        """Return the function that makes the job's unfitted pipeline.
-
-        Raises ``JobFileError`` when the dotted path leads nowhere.
-        """
-        module, _, function = self.pipeline.partition(":")
-        try:
-            factory: Callable[[], Any] = getattr(importlib.import_module(module), function)
-        except (ImportError, AttributeError) as error:
-            raise JobFileError(
-                f"jobs/{self.name}.yaml: pipeline",
-                found=f"{self.pipeline!r} ({error})",
-                expected="module:function that returns an unfitted scikit-learn Pipeline",
-                next_step=f"write {function} in {module.replace('.', '/')}.py",
-            ) from error
-        return factory
+        """Return the function that makes the job's unfitted pipeline; see ``factory_of`` for what it raises."""
+        return factory_of(self.name, self.pipeline)
 
 
 def load_job(path: Path) -> Job:
@@ -208,16 +223,23 @@ def load_job(path: Path) -> Job:
 
     Raises ``JobFileError`` that names the file, the path in the file, what was found and what was expected.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:  # a ValueError: no UTF-8, or a day such as 2013-02-30
-        raise JobFileError(f"{path.name}", found=str(error), expected="a readable YAML file") from error
-    if not isinstance(content, dict):
-        raise JobFileError(f"{path.name}", found=type(content).__name__, expected="a mapping of job settings")
+    content = read_mapping(path)
     job = _validated(content, path.name)
     if job.name != path.stem:
         raise JobFileError(f"{path.name}: name", found=repr(job.name), expected=f"{path.stem!r}, as the file is called")
+    _refuse_rival(path)
     return job
+
+
+def _refuse_rival(path: Path) -> None:
+    """Raise ``JobFileError`` for ``x_shadow`` beside a job ``x``, whose versions in the shadow have the same table."""
+    rival = path.with_name(f"{path.stem.removesuffix('_shadow')}.yaml")
+    if rival != path and rival.exists():
+        table = f"{path.stem}_predictions"
+        raise JobFileError(
+            f"{path.name}: name", found=f"{path.stem!r} beside {rival.name}, which needs the table {table} as well",
+            expected="another name", next_step="rename one of the two jobs",
+        )  # fmt: skip
 
 
 def changed_job(job: Job, changes: list[str]) -> Job:
@@ -227,23 +249,28 @@ def changed_job(job: Job, changes: list[str]) -> Job:
     """
     content = job.model_dump(mode="json", exclude_unset=True)
     for change in changes:
-        path, found, value = change.partition("=")
-        *folders, name = path.split(".")
-        if not found or folders[:1] not in (["monitor"], ["retraining"], ["features"]):
+        path, sign, value = change.rpartition("=")  # the name of a column may have one too, and dots
+        section, _, rest = path.partition(".")
+        folder, _, name = rest.rpartition(".")
+        if not sign or section not in ("monitor", "retraining", "features"):
             expected = "monitor.…=…, retraining.…=… or features.<column>.drift=…"
             raise JobFileError("a changed setting", found=repr(change), expected=expected)
-        place = content
-        for folder in folders:
+        place = content.setdefault(section, {})
+        if folder:
             place = place.setdefault(folder, {})
-        place[name] = yaml.safe_load(value)
+        place[name] = read(value, f"the value of {path}")
     return _validated(content, f"{job.name} with {changes}")
 
 
 def _validated(content: dict[str, Any], name: str) -> Job:
+    """Return the job; raises ``JobFileError`` with all problems of one file, a line each when there are several."""
     try:
         return Job.model_validate(content)
     except ValidationError as error:
-        raise _explain(name, error) from None
+        found = sentences(error, Job)
+    if len(found) == 1:
+        raise JobFileError(f"{name}: {found[0]}")
+    raise JobFileError(f"{name}: found {len(found)} problems\n  - " + "\n  - ".join(found))
 
 
 def load_jobs(folder: Path) -> tuple[list[Job], dict[str, JobFileError]]:
@@ -260,23 +287,14 @@ def load_jobs(folder: Path) -> tuple[list[Job], dict[str, JobFileError]]:
 
 def find_job(folder: Path, name: str) -> Job:
     """Return the job ``name`` of ``folder``, or raise ``JobFileError`` that lists the jobs there are."""
-    path = folder / f"{name}.yaml"
-    if not path.exists():
-        known = [found.stem for found in sorted(folder.glob("*.yaml"))]
-        raise JobFileError(
-            "job", found=repr(name), expected=f"one of {known}", next_step=f"python -m scoring new-job {name}"
-        )
-    return load_job(path)
-
-
-def _explain(name: str, error: ValidationError) -> JobFileError:
-    """Return all problems of one file in one error, a line each when there are several."""
-    problems = []
-    for item in error.errors():
-        where = ".".join(str(part) for part in item["loc"]) or "(whole file)"
-        found = "" if item["type"] == "missing" or isinstance(item["input"], dict) else f", found {item['input']!r}"
-        expected = "a known key" if item["type"] == "extra_forbidden" else item["msg"].removeprefix("Value error, ")
-        problems.append(f"{where}: expected: {expected}{found}")
-    return JobFileError(
-        f"{name}", found="; ".join(problems) if len(problems) == 1 else "\n  - " + "\n  - ".join(problems)
+    known = [path.stem for path in sorted(folder.glob("*.yaml"))]
+    if name in known:
+        return load_job(folder / f"{name}.yaml")
+    meant = nearest(name, known)
+    new = f"python -m scoring new-job {name}"
+    raise JobFileError(
+        "job",
+        found=repr(name),
+        expected=f"one of {known}",
+        next_step=f"did you mean {meant}? If not: {new}" if meant else new,
     )

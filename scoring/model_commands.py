@@ -1,21 +1,20 @@
-"""Commands about model versions: training, promotion, rollback, scoring nights again."""
+"""Commands about model versions: training, promotion, rollback."""
 
 from __future__ import annotations
 
 import getpass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from scoring import console
 from scoring.command_line import JobName, Reason, open_job
+from scoring.errors import VersionRefused
 from scoring.interval import parse_night
 from scoring.job import Job
 
 if TYPE_CHECKING:
-    from scoring.inspection import Difference
-    from scoring.rescoring import Rescored
     from scoring.training import Trained
 
 app = typer.Typer()
@@ -29,8 +28,15 @@ def train(
         str | None, typer.Option(help="First night that is read; default: training.window_days before.")
     ] = None,
     promote: Annotated[bool | None, typer.Option(help="Make it champion; default: only if there is none yet.")] = None,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Crown a first version that misses a floor or is worse than a constant.")
+    ] = False,
 ) -> None:
-    """Fit a new model version on the nights from --since up to, not including, --until."""
+    """Fit a new model version on the nights from --since up to, not including, --until.
+
+    The first version becomes champion if it reaches promotion.floors on the holdout and its loss there is no greater than
+    that of always saying the base rate (or the mean); otherwise it is the challenger, and the exit code is 1.
+    """
     from scoring.promoting import promote as make_champion
     from scoring.training import train as fit
     from scoring.warehouse import promotions
@@ -40,22 +46,45 @@ def train(
     last = parse_night(until)
     first = parse_night(since) if since else last - timedelta(days=job.training.window_days)
     ensure_job(stores.warehouse, job)
-    with console.progress(f"train {name}") as told:
+    with console.stages(f"train {name}") as told:
         trained = fit(stores, job, (first, last), told)
     scores = ", ".join(f"{metric} {value:.4f}" for metric, value in trained.metrics.items())
     console.OUT.print(
-        f"{name} version {trained.ref.version}: {trained.rows:,} rows, {first} to {last} (not included); {scores}"
+        f"{name} version {trained.ref.version}: {trained.rows:,} rows, {first} to {last} (not included); "
+        f"{scores or 'no holdout: too few nights or classes, so how good it is was not measured'}"
     )
     for line in _left_out(trained):
         console.OUT.print(line)
-    if promote or (promote is None and not promotions.history_of(stores.warehouse, name)):
+    none_yet = not promotions.history_of(stores.warehouse, name)
+    crown = promote or (promote is None and none_yet)
+    refused = _refused(job, trained) if crown and none_yet and not anyway else None
+    if crown and refused is None:
         made = make_champion(stores, job, trained.ref.version, "promoted at training", getpass.getuser())
         console.OUT.print(f"{name} version {trained.ref.version} is champion from night {made.effective_from} on")
-    else:
-        stores.registry.set_alias(name, "challenger", trained.ref.version)
-        console.OUT.print(
-            f"it is the challenger; python -m scoring promote {name} {trained.ref.version} makes it champion"
-        )
+        return
+    stores.registry.set_alias(name, "challenger", trained.ref.version)
+    if refused is not None:
+        raise refused
+    console.OUT.print(f"it is the challenger; python -m scoring promote {name} {trained.ref.version} makes it champion")
+
+
+def _refused(job: Job, trained: Trained) -> VersionRefused | None:
+    """Return why a first version is not crowned; None if it may be."""
+    from scoring.fitting import LOSS_WORDS
+    from scoring.floors import constant_checks, floor_checks, holdout_metrics
+
+    checks = floor_checks(holdout_metrics(trained.holdout, job), job.promotion.floors)
+    checks += constant_checks(LOSS_WORDS[job.task], trained.constant)
+    failed = [check.sentence for check in checks if not check.passed]
+    if not failed:
+        return None
+    number = trained.ref.version
+    return VersionRefused(
+        f"{job.name} version {number} is the challenger, not champion", found="; ".join(failed),
+        expected="a first version that reaches every floor and is no worse than a constant",
+        next_step=f"look at features, labels and window; `python -m scoring promote {job.name} {number}`, or train with "
+        "--anyway, crowns it all the same",
+    )  # fmt: skip
 
 
 def _left_out(trained: Trained) -> list[str]:
@@ -71,6 +100,7 @@ def _left_out(trained: Trained) -> list[str]:
 @app.command()
 def models(name: JobName) -> None:
     """List a job's model versions and promotions."""
+    from scoring.decision import Rule
     from scoring.warehouse import promotions
 
     stores, job = open_job(name)
@@ -81,8 +111,9 @@ def models(name: JobName) -> None:
         called = ", ".join(alias for alias, number in aliases.items() if number == ref.version)
         scores = ", ".join(f"{metric} {value:.4f}" for metric, value in known["metrics"].items())
         window = f"{known['since']} to {known['until']} (not included)"
-        rows.append((ref.version, called, window, known["rows"], scores, ref.sha256[:12]))
-    columns = ("version", "alias", "trained on nights", "rows", "metrics", "sha256")
+        about = f"{scores}; prediction: {Rule.of_facts(known, job).decision.words}"
+        rows.append((ref.version, called, window, known["rows"], about, ref.sha256[:12]))
+    columns = ("version", "alias", "trained on nights", "rows", "metrics; prediction", "sha256")
     console.table(f"model versions of {name}", columns, rows)
     made = [list(vars(one).values())[1:7] for one in promotions.history_of(stores.warehouse, name)]
     console.table(f"promotions of {name}", ("version", "effective from", "kind", "reason", "by", "at"), made)
@@ -116,63 +147,3 @@ def rollback(
     stores, job = open_job(name)
     made = give_back(stores, job, reason, getpass.getuser(), to)
     console.OUT.print(f"{name} version {made.model_version} is champion from night {made.effective_from} on")
-
-
-@app.command()
-def rescore(
-    name: JobName,
-    first: Annotated[str, typer.Option("--from", help="First night.")],
-    last: Annotated[str, typer.Option("--to", help="Last night; it is scored too.")],
-    model_version: Annotated[int, typer.Option(help="Model version.")],
-    reason: Reason = "by hand",
-) -> None:
-    """Score published nights again with a model version, publish that, and show what it changed.
-
-    What was published before stays in the history. Nights that are not published are left alone. Exit code 1 if a night
-    is held or fails; the others are scored all the same.
-    """
-    from scoring.rescoring import rescore as score_again
-
-    stores, job = open_job(name)
-    nights = (parse_night(first), parse_night(last))
-    done: list[Rescored] = []
-    try:
-        with console.progress(f"rescore {name}") as told:
-            for one in score_again(stores, job, nights, model_version, reason, told):
-                done.append(one)
-    finally:  # also what was done before an interruption
-        if done:
-            _print_changes(f"{name} rescored with version {model_version}", job, done)
-    if any(one.problem for one in done):
-        raise typer.Exit(1)
-
-
-def _print_changes(title: str, job: Job, done: list[Rescored]) -> None:
-    """Print what became of each night, and of all together."""
-    unit = "predicted value" if job.task == "regression" else "probability"
-    columns = ("night", "status", "version before", "same features", "rows compared", "rows changed", "decisions changed",
-               f"mean difference ({unit})", f"largest difference ({unit})")  # fmt: skip
-    rows = [(one.night, one.status, *_changes(one)) for one in done]
-    compared = [one.difference for one in done if one.difference is not None]
-    if compared:
-        rows.append(("all", f"{len(compared)} nights", None, all(one.same_snapshot for one in done if one.difference),
-                     *_together(compared)))  # fmt: skip
-    console.table(title, columns, rows)
-    for one in done:
-        if one.problem:
-            console.ERR.print(f"{one.night}: {one.status}: {one.problem}", style="red", highlight=False)
-
-
-def _changes(one: Rescored) -> tuple[Any, ...]:
-    if one.difference is None:
-        return (None,) * 7
-    return (one.difference.first.model_version, one.same_snapshot, *_together([one.difference]))
-
-
-def _together(found: list[Difference]) -> tuple[int, int, int | None, float, float]:
-    """Return rows compared, rows changed, decisions changed, mean and largest difference of several nights."""
-    rows = sum(one.rows_compared for one in found)
-    decided = [one.decisions_changed for one in found if one.decisions_changed is not None]
-    mean = sum(one.mean * one.rows_compared for one in found) / rows if rows else 0.0
-    largest = max(one.largest for one in found)
-    return rows, sum(one.rows_changed for one in found), sum(decided) if decided else None, mean, largest

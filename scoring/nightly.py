@@ -19,7 +19,7 @@ from typing import Any
 
 from scoring.contract import Split
 from scoring.digest import RowsDigest
-from scoring.errors import ChampionMissing, EmptyNight
+from scoring.errors import ChampionMissing, EmptyNight, NightNotOver
 from scoring.golden import library_versions
 from scoring.interval import DataInterval
 from scoring.job import Job
@@ -32,7 +32,9 @@ from scoring.registry import VersionRef
 from scoring.score import Summary, predict, prediction_schema
 from scoring.settings import code_version
 from scoring.stores import Progress, Stores, contracted, silent
+from scoring.thread_warnings import warnings_of_threads
 from scoring.warehouse import ledger, promotions
+from scoring.warehouse.liveness import abandon_dead, held, seen, worked_on
 from scoring.warehouse.promotions import Promotion
 from scoring.warehouse.schema import ensure_job
 
@@ -50,6 +52,8 @@ class Request:
     airflow_run_id: str | None = None
     model_version: int | None = None
     """Overrides the version that was champion at the night."""
+    unfinished: bool = False
+    """Score the night although it has not ended; what comes of it is provisional."""
 
     @property
     def run_id(self) -> str:
@@ -105,11 +109,14 @@ def extract(
 ) -> Extracted:  # fmt: skip
     """Pin the model version and write the night's feature snapshot and quarantine; return ids and counts.
 
-    ``on_chunk`` is told each chunk's number once it is on disk. Raises ``EmptyNight`` when there are no rows, and
-    ``NoSuchNight``, before anything is recorded, when the timezone has no such day.
+    ``on_chunk`` is told each chunk's number once it is on disk. Before anything is recorded: raises ``NoSuchNight`` when
+    the timezone has no such day, and ``NightNotOver`` for a night that had not ended when the run began, unless the
+    request allows that. Raises ``EmptyNight`` when there are no rows.
     """
     interval = DataInterval.of_night(request.night, job.schedule.timezone).require()
+    _refuse_unfinished(job, request, interval)
     ensure_job(stores.warehouse, job)
+    abandon_dead(stores.warehouse, stores.clock(), job.name)
     ref = _pinned(stores, job, request)
     run = ledger.start(stores.warehouse, _first_facts(stores, job, request, ref, interval))
     folder = stores.lake.run_folder(job.name, request.night, run.run_id)
@@ -129,6 +136,16 @@ def extract(
         ledger.record(stores.warehouse, run.run_id, **facts, stage="score", seconds_extract=monotonic() - began)
         _refuse_empty(stores, job, run, counts.rows)
     return Extracted(run.run_id, ref.version, counts.chunks, counts.rows, counts.rows - counts.accepted)
+
+
+def _refuse_unfinished(job: Job, request: Request, interval: DataInterval) -> None:
+    if request.unfinished or interval.end <= request.started_at:
+        return
+    raise NightNotOver.at(
+        f"night {request.night} of {job.name}", interval.end, found=f"a run that began at {request.started_at}",
+        next_step="run it after that; to score what is there now on purpose, as provisional: `--unfinished`, in Airflow "
+        "the parameter Unfinished",
+    )  # fmt: skip
 
 
 def _refuse_empty(stores: Stores, job: Job, run: ledger.Run, rows: int) -> None:
@@ -177,6 +194,7 @@ def _first_facts(stores: Stores, job: Job, request: Request, ref: VersionRef, in
         "run_id": request.run_id, "job": job.name, "night": request.night,
         "interval_start": interval.start, "interval_end": interval.end,
         "origin": request.origin, "airflow_run_id": request.airflow_run_id, "started_at": request.started_at,
+        "provisional": interval.end > request.started_at,
         "model_version": ref.version, "model_sha256": ref.sha256,
         "job_sha256": hashlib.sha256(job.model_dump_json().encode()).hexdigest(),
         "sql_sha256": stores.features_query(job).sha256,
@@ -195,7 +213,7 @@ def score_chunk(stores: Stores, job: Job, run_id: str, number: int, progress: Pr
 
     Writes the chunk's predictions, their summary and the profile of its columns; writing them again gives the same files.
     """
-    run = ledger.get(stores.warehouse, run_id, job.name)
+    run = worked_on(stores.warehouse, run_id, job.name)
     ledger.require_files(run)
     lake, folder = stores.lake, stores.lake.run_folder(job.name, run.night, run_id)
     with recorded(stores, run_id):
@@ -205,7 +223,7 @@ def score_chunk(stores: Stores, job: Job, run_id: str, number: int, progress: Pr
         summary, profile, bins = Summary(), Profile(), model.bins
         parts = []
         for batch in lake.batches(lake.part(folder, "features", number), rows=50_000):
-            parts.append(predict(model.pipeline, batch, job))
+            parts.append(predict(model.pipeline, batch, job, model.rule))
             summary += Summary.of(parts[-1], job)
             profile += Profile.of(bins, profiled(batch, parts[-1], job), batch.num_rows)
             progress("score", batch.num_rows)
@@ -213,17 +231,31 @@ def score_chunk(stores: Stores, job: Job, run_id: str, number: int, progress: Pr
         lake.write_json(f"{folder}/profile-{number:05d}.json", profile.as_dict())
         facts = {"rows": rows, "summary": summary.as_dict(), "seconds": monotonic() - began}
         lake.write_json(f"{folder}/summary-{number:05d}.json", facts)
+        seen(stores.warehouse, run_id, stores.clock())
     return rows
 
 
 def run_night(stores: Stores, job: Job, request: Request, progress: Progress = silent) -> Published:
-    """Extract, score, load and publish one night without Airflow; chunks are scored and loaded while later ones come.
+    """Extract, score, load and publish one night without Airflow, holding the run's lock all the while.
+
+    Raises ``NightNotOver`` before anything is written, unless the request says that an unfinished night is wanted.
+    """
+    with held(stores.warehouse, request.run_id):
+        return _run_night(stores, job, request, progress)
+
+
+def _run_night(stores: Stores, job: Job, request: Request, progress: Progress) -> Published:
+    """Publish the night; chunks are scored and loaded while later ones come.
 
     The rows are loaded in one transaction, which a failure of any chunk rolls back; that failure is raised, not loading's.
     """
     scoring: list[Future[int]] = []
     coming: _Coming = Queue()
-    with ThreadPoolExecutor(1, "load") as loader, ThreadPoolExecutor(stores.settings.score_threads, "score") as scorers:
+    with (
+        warnings_of_threads(),
+        ThreadPoolExecutor(1, "load") as loader,
+        ThreadPoolExecutor(stores.settings.score_threads, "score") as scorers,
+    ):
 
         def submit(number: int) -> None:
             scoring.append(scorers.submit(score_chunk, stores, job, request.run_id, number, progress))

@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from scoring.validation import SCHEDULE_PATTERN
+
 
 class Strict(BaseModel):
     """Settings that are frozen and refuse unknown keys."""
@@ -41,7 +43,12 @@ class Gate(Strict):
     min_rows: int = Field(default=1, ge=0)
     max_quarantine_share: float = Field(default=0.05, ge=0, le=1)
     max_mean_shift_sd: float = Field(default=1.5, gt=0)
-    """How far the night's mean prediction may lie from the reference mean, in reference standard deviations."""
+    """How far the night's mean prediction may lie from the reference mean, in reference standard deviations.
+
+    Nights of training that lay farther, and the floor below, widen it; ten times the farthest of them narrows it.
+    """
+    min_mean_shift: float = Field(default=0.05, ge=0, le=1)
+    """A shift of the mean (highest) probability that is never too far; at most five times the share of a rare outcome."""
 
 
 class Monitor(Strict):
@@ -61,7 +68,7 @@ class Monitor(Strict):
     @classmethod
     def _some_of_more(cls, value: tuple[int, int]) -> tuple[int, int]:
         if not 1 <= value[0] <= value[1] <= 30:
-            raise ValueError("persistence is [k, n]: k of the last n nights, 1 <= k <= n <= 30")
+            raise ValueError("expected [k, n]: k of the last n nights, 1 <= k <= n <= 30")
         return value
 
 
@@ -83,7 +90,7 @@ class Retraining(Strict):
     """Loss of performance that is accepted, as a share of the loss at training."""
     drift_weight: float = Field(default=0.2, gt=0, le=1)
     """Share of the model's importance that must have drifted for a retraining without labels."""
-    schedule: str | None = Field(default=None, pattern=r"^\S+ \S+ \S+ \S+ \S+$")
+    schedule: str | None = Field(default=None, pattern=SCHEDULE_PATTERN)
     """Cron expression of retrainings that nobody has to ask for, in the job's timezone; null for none."""
 
 
@@ -116,7 +123,7 @@ class Promotion(Strict):
     """Nights that a challenger scores in the shadow under ``promote: shadow``."""
     predecessor_nights: int = Field(default=14, ge=0, le=90)
     """Nights that a dethroned champion goes on scoring in the shadow; if it does better it takes the crown back."""
-    approval_hours: float = Field(default=48, gt=0)
+    approval_hours: float = Field(default=48, gt=0, le=8_760)
     """How long ``promote: human`` waits; no answer is a no."""
 
 
@@ -124,9 +131,9 @@ class Limits(Strict):
     """What one run may use."""
 
     retries: int = Field(default=3, ge=0, le=20)
-    retry_delay_seconds: int = Field(default=60, ge=0)
-    task_timeout_minutes: int = Field(default=60, ge=1)
-    late_after_minutes: int | None = Field(default=180, ge=1)
+    retry_delay_seconds: int = Field(default=60, ge=0, le=86_400)
+    task_timeout_minutes: int = Field(default=60, ge=1, le=43_200)
+    late_after_minutes: int | None = Field(default=180, ge=1, le=43_200)
     """Minutes after which a scheduled night that is not finished is late; null for never."""
     poke_seconds: int = Field(default=300, ge=3)
     """How often a retraining looks whether its challenger's nights in the shadow are over."""

@@ -10,13 +10,14 @@ from time import monotonic
 import pyarrow as pa
 
 from scoring.digest import RowsDigest
-from scoring.errors import NightHeld, ReconciliationError, RunMissing
+from scoring.errors import LakeFileBroken, LakeFileMissing, NightHeld, ReconciliationError, RunMissing
 from scoring.job import Job
 from scoring.recording import recorded
 from scoring.registry import VersionRef
 from scoring.score import Summary, gate_reasons, prediction_schema
 from scoring.stores import Progress, Stores, silent
 from scoring.warehouse import ledger
+from scoring.warehouse.liveness import worked_on
 from scoring.warehouse.load import load, remove_rows, stamped
 
 
@@ -47,11 +48,16 @@ def publish(
     Doing it again gives the same state. Raises ``ReconciliationError`` when rows are missing anywhere, ``NightHeld``
     when the gate refuses; then what was published before stays.
     """
-    run = ledger.get(stores.warehouse, run_id, job.name)
+    run = worked_on(stores.warehouse, run_id, job.name)
     if run.status in ("published", "superseded"):
         return _after_flip(stores, job, run, str(run.status))
     if run.status not in ("running", "failed", "held"):
-        raise RunMissing(f"run {run_id}", found=f"status {run.status}", expected="a run that was scored")
+        again = (
+            f"python -m scoring release {job.name} {run_id}" if run.status == "unpublished" else "run the night again"
+        )
+        raise RunMissing(
+            f"run {run_id}", found=f"status {run.status}", expected="a run that was scored", next_step=again
+        )
     ledger.require_files(run)
     with recorded(stores, run_id):
         _require_chunks(stores, run)
@@ -144,7 +150,8 @@ def _pass_gate(stores: Stores, job: Job, run: ledger.Run, summary: Summary) -> N
     folder = stores.lake.run_folder(job.name, run.night, run.run_id)
     uri = stores.lake.read_json(f"{folder}/run.json")["model_uri"]
     ref = VersionRef(job.name, run.model_version, run.model_sha256, uri)
-    reasons = gate_reasons(job, summary, run.rows_quarantined, stores.registry.load(ref, job).reference)
+    version = stores.registry.load(ref, job)
+    reasons = gate_reasons(job, summary, run.rows_quarantined, version.reference, version.usual)
     if reasons:
         ledger.record(
             stores.warehouse, run.run_id, status="held", reason="; ".join(reasons), finished_at=stores.clock()
@@ -179,7 +186,7 @@ def _run_of(stores: Stores, path: str) -> str | None:
     """Return the run that a lake object says it is of; None if there is none, or one that cannot be read."""
     try:
         return (stores.lake.facts(path) or {}).get("run_id")
-    except (pa.ArrowException, OSError):
+    except (LakeFileBroken, LakeFileMissing):
         return None
 
 
@@ -200,12 +207,32 @@ def _write_current(stores: Stores, job: Job, run: ledger.Run, path: str) -> None
 
 
 def release(stores: Stores, job: Job, run_id: str) -> Published:
-    """Publish a held run, or an older one again, although the gate or a later run speaks against it."""
+    """Publish a held run, or one again that was replaced or taken back, although the gate or a later run speaks against it."""
     run = ledger.get(stores.warehouse, run_id, job.name)
-    if run.status not in ("held", "superseded", "published"):
-        raise RunMissing(f"run {run_id}", found=f"status {run.status}", expected="held, superseded or published")
+    if run.status not in ("held", "superseded", "published", "unpublished"):
+        expected = "held, superseded, unpublished or published"
+        raise RunMissing(f"run {run_id}", found=f"status {run.status}", expected=expected)
     status = ledger.flip(stores.warehouse, run, run.rows_loaded, stores.clock(), force=True)
     return _after_flip(stores, job, run, status)
+
+
+def unpublish(stores: Stores, job: Job, night: date, reason: str) -> ledger.Run:
+    """Take a night's publication back: the pointer, then the lake object; return the run that it showed.
+
+    Rows, files, ledger and ``…_as_of`` stay. Done again it completes what was interrupted. Raises ``RunMissing`` for a
+    night that was never published.
+    """
+    run = ledger.withdraw(stores.warehouse, job.name, night, reason, stores.clock())
+    if run is None:
+        taken_back = [run for run in ledger.runs_of(stores.warehouse, job.name, night) if run.status == "unpublished"]
+        if not taken_back:
+            raise RunMissing(
+                f"night {night} of {job.name}", found="no publication", expected="a published night",
+                next_step=f"see `python -m scoring explain-night {job.name} {night}`",
+            )  # fmt: skip
+        run = taken_back[-1]
+    refresh_lake(stores, job, night)
+    return run
 
 
 def discard(stores: Stores, job: Job, run_id: str) -> int:

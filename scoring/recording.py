@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from scoring.errors import NightHeld
+from scoring.errors import NightHeld, described
 from scoring.stores import Stores
 from scoring.warehouse import ledger
 
@@ -18,5 +18,5 @@ def recorded(stores: Stores, run_id: str) -> Iterator[None]:
     except NightHeld:
         raise
     except Exception as error:  # every failure is recorded, then raised again
-        ledger.record_failure(stores.warehouse, run_id, f"{type(error).__name__}: {error}", stores.clock())
+        ledger.record_failure(stores.warehouse, run_id, described(error), stores.clock())
         raise

@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import shutil
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,12 +21,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scoring import embedded, version_files
-from scoring.errors import ArtifactMismatch, NightshiftError, RegistryUnavailable, VersionMissing
+from scoring.decision import Rule
+from scoring.errors import ArtifactMismatch, NightshiftError, RegistryUnavailable, SettingsError, VersionMissing
+from scoring.failures import lasting
 from scoring.golden import check_golden_rows
 from scoring.job import Job
+from scoring.lake_problems import LIBRARIES, missing_library
+from scoring.mean_shift import UsualNights
 from scoring.profile import Bins, bins_from
 from scoring.score import Summary
 from scoring.settings import Settings
+from scoring.urls import database_url, written
+from scoring.warehouse.connection import require_answer
 
 ARTIFACT = "pipeline.joblib"
 FACTS = "facts.json"
@@ -33,6 +40,7 @@ FILES = (ARTIFACT, FACTS, "reference_profile.json", "golden.parquet", "golden_pr
 TAGS = ("snapshot", "recipe_sha256", "retraining_id")
 NIGHTS_FILE = "reference_nights.json"
 HOLDOUT_FILE = "holdout.parquet"
+_SERVERS = ("http://", "https://", "databricks", "file:")
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,7 @@ class ModelVersion:
     profile: dict[str, Any] = field(repr=False)
     nights: dict[str, Any] = field(repr=False, default_factory=dict)
     """Bins and the profile of every training night; empty for a version made before there were any."""
+    rule: Rule | None = None
 
     @property
     def bins(self) -> dict[str, Bins]:
@@ -66,6 +75,11 @@ class ModelVersion:
     def reference(self) -> Summary:
         """Return the summary of the predictions on the reference."""
         return Summary.from_dict(self.profile["prediction"])
+
+    @property
+    def usual(self) -> UsualNights:
+        """Return how the nights of training differed; empty for a version made before that was kept."""
+        return UsualNights.from_dict(self.profile.get("usual_nights", {}))
 
     @property
     def categories(self) -> dict[str, list[str]]:
@@ -180,20 +194,21 @@ class Registry:
     def content(self, ref: VersionRef, name: str) -> dict[str, Any]:
         """Return a JSON file stored with a version; empty if it has no such file. Nothing is unpickled."""
         path = self._local(ref) / name
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        return content
+        return _json(path, _what(ref)) if path.exists() else {}
 
     def table(self, ref: VersionRef, name: str) -> pa.Table | None:
         """Return a Parquet file stored with a version; None if it has no such file."""
         path = self._local(ref) / name
-        return pq.read_table(path) if path.exists() else None
+        with version_files.readable(path, _what(ref)):
+            return pq.read_table(path) if path.exists() else None
 
     def load(self, ref: VersionRef, job: Job) -> ModelVersion:
-        """Return the version, its sha256 verified before unpickling and its golden rows scored again.
+        """Return the thread's own copy of a version, its sha256 verified before unpickling, its golden rows scored again.
 
-        Raises ``ArtifactMismatch``, ``GoldenRowsMismatch`` or ``RegistryUnavailable``.
+        A pipeline may hold state while it predicts. Raises ``ArtifactMismatch``,
+        ``GoldenRowsMismatch`` or ``RegistryUnavailable``.
         """
-        return _load(self._local(ref), ref, job.model_dump_json())
+        return _load.of_thread(self._local(ref), ref, job.model_dump_json())
 
     def _local(self, ref: VersionRef) -> Path:
         """Return a local folder with the version's files, downloading them once if they are elsewhere."""
@@ -212,9 +227,9 @@ class Registry:
         return self._settings.data_dir / "cache" / "models" / f"{ref.job}-{ref.version}-{ref.sha256[:12]}"
 
     def _uri(self) -> str:
-        if self._settings.registry_url is not None:
-            return self._settings.registry_url.get_secret_value()
-        return embedded.url(self._settings.postgres_dir, "registry")
+        given = self._settings.registry_url
+        url = given.get_secret_value().strip() if given else embedded.url(self._settings.postgres_dir, "registry")
+        return url if url.startswith(_SERVERS) else written(database_url(url, "NIGHTSHIFT_REGISTRY_URL"))
 
     @contextmanager
     def _client(self) -> Iterator[Any]:
@@ -226,11 +241,18 @@ class Registry:
         try:
             yield _client_for(MlflowClient, self._uri())
         except MlflowException as error:
-            raise RegistryUnavailable("model registry", found=str(error)) from error
+            raise _unanswered(str(error)) from None  # a log would print the cause, and with it the URL perhaps
         except NightshiftError:
             raise
-        except Exception as error:  # MLflow lets its database driver's errors through: named and raised again
-            raise RegistryUnavailable("model registry", found=f"{type(error).__name__}: {error}") from error
+        except Exception as error:  # noqa: BLE001 - MLflow lets the errors of its libraries through: named
+            raise self._unavailable(error) from None
+
+    def _unavailable(self, error: Exception) -> NightshiftError:
+        """Return the error of a registry that does not answer, or whose store's library is not installed."""
+        scheme = urlsplit(self._settings.artifacts_root).scheme
+        if isinstance(error, ImportError) and scheme in LIBRARIES:  # MLflow reaches a store by a library of its own
+            return missing_library("NIGHTSHIFT_ARTIFACTS_URL", scheme, str(error))
+        return _unanswered(f"{type(error).__name__}: {error}")
 
     def _experiment(self, client: Any, job: str) -> str:
         found = client.get_experiment_by_name(job)
@@ -240,8 +262,17 @@ class Registry:
         return str(client.create_experiment(job, None if server else f"{self._settings.artifacts_root}/{job}"))
 
 
+def _unanswered(reason: str) -> NightshiftError:
+    """Return the error of a registry that does not answer, or whose URL somebody has to correct."""
+    if lasting(reason):
+        return SettingsError("model registry", found=reason, next_step="correct NIGHTSHIFT_REGISTRY_URL")
+    return RegistryUnavailable("model registry", found=reason, next_step="try again once it answers")
+
+
 @lru_cache(maxsize=4)
 def _client_for(kind: Any, uri: str) -> Any:
+    if not uri.startswith(_SERVERS):
+        require_answer(uri)  # MLflow tries for minutes, whatever the reason
     return kind(tracking_uri=uri, registry_uri=uri)
 
 
@@ -255,16 +286,16 @@ def _ensure_model(client: Any, job: str) -> None:
         client.create_registered_model(job)
 
 
-@lru_cache(maxsize=4)
-def _load(folder: Path, ref: VersionRef, job_json: str) -> ModelVersion:
+def _verified(folder: Path, ref: VersionRef, job_json: str) -> ModelVersion:
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
         raise ArtifactMismatch(
-            f"model version {ref.version} of {ref.job}",
+            _what(ref),
             found=f"no {missing} in {folder}",
             next_step="restore the files, or train a new version",
         )
-    content = (folder / ARTIFACT).read_bytes()
+    with version_files.readable(folder / ARTIFACT, _what(ref)):
+        content = (folder / ARTIFACT).read_bytes()
     digest = _sha256(content)
     if digest != ref.sha256:
         raise ArtifactMismatch(
@@ -273,14 +304,38 @@ def _load(folder: Path, ref: VersionRef, job_json: str) -> ModelVersion:
             expected=f"sha256 {ref.sha256}",
             next_step="restore the file, or train a new version",
         )
-    facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
-    profile = json.loads((folder / "reference_profile.json").read_text(encoding="utf-8"))
-    kept = folder / NIGHTS_FILE
-    nights = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
-    version = ModelVersion(ref, joblib.load(io.BytesIO(content)), facts, profile, nights)
-    what = f"model version {ref.version} of {ref.job}"
-    check_golden_rows(folder, version.pipeline, facts, Job.model_validate_json(job_json), what)
-    return version
+    facts, profile = (_json(folder / name, _what(ref)) for name in (FACTS, "reference_profile.json"))
+    nights = _json(kept, _what(ref)) if (kept := folder / NIGHTS_FILE).exists() else {}
+    job = Job.model_validate_json(job_json)
+    pipeline = unpickled(content)
+    check_golden_rows(folder, pipeline, facts, job, _what(ref))
+    return ModelVersion(ref, pipeline, facts, profile, nights, Rule.of_facts(facts, job))
+
+
+class _Loaded(threading.local):
+    """The last four versions that each thread has loaded."""
+
+    def __init__(self) -> None:
+        self.of_thread = lru_cache(maxsize=4)(_verified)
+        self.cache_clear = self.of_thread.cache_clear
+
+
+_load = _Loaded()
+
+
+def _what(ref: VersionRef) -> str:
+    return f"model version {ref.version} of {ref.job}"
+
+
+def _json(path: Path, what: str) -> dict[str, Any]:
+    with version_files.readable(path, what):
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def unpickled(content: bytes) -> Any:
+    """Return the pipeline that ``scoring.training.pickled`` made the bytes of."""
+    return joblib.load(io.BytesIO(content))
 
 
 def _sha256(content: bytes) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
-from scoring.errors import NightError, NightHeld, NightshiftError
+from scoring.errors import LakeFileBroken, LakeFileMissing, NightError, NightHeld, NightshiftError, described
 from scoring.inspection import Difference, diff_runs
 from scoring.interval import nights_in
 from scoring.job import Job
@@ -26,6 +26,8 @@ class Rescored:
     """``published``, ``superseded`` (a run that began later is shown), ``held``, ``failed`` or ``not published``."""
     problem: str | None = None
     difference: Difference | None = None
+    run_id: str | None = None
+    """The new run, if there is one that was scored."""
 
     @property
     def same_snapshot(self) -> bool | None:
@@ -51,9 +53,9 @@ def rescore(
             "nights to rescore", found=f"from {first} to {last}", expected="a first night not after the last"
         )
     ref = stores.registry.resolve(job.name, model_version)
-    nights = nights_in(first, last, job.schedule.timezone)
+    days = nights_in(first, last, job.schedule.timezone)
     why = f"rescored with version {ref.version}: {reason}"
-    return (_again(stores, job, night, ref.version, why, progress) for night in nights)
+    return (_again(stores, job, night, ref.version, why, progress) for night in days)
 
 
 def _again(stores: Stores, job: Job, night: date, model_version: int, why: str, progress: Progress) -> Rescored:
@@ -65,9 +67,9 @@ def _again(stores: Stores, job: Job, night: date, model_version: int, why: str, 
     try:
         done = run_night(stores, job, request, progress)
     except NightHeld as error:
-        return Rescored(night, "held", str(error))
+        return Rescored(night, "held", str(error), run_id=request.run_id)
     except NightshiftError as error:
-        return Rescored(night, "failed", f"{type(error).__name__}: {error}")
+        return Rescored(night, "failed", described(error))
     if done.status == "published":
         ledger.record(stores.warehouse, done.run_id, reason=why)
     return _compared(stores, job, before, done.run_id)
@@ -76,6 +78,10 @@ def _again(stores: Stores, job: Job, night: date, model_version: int, why: str, 
 def _compared(stores: Stores, job: Job, before: ledger.Run, run_id: str) -> Rescored:
     after = ledger.get(stores.warehouse, run_id, job.name)
     try:
-        return Rescored(before.night, after.status, None, diff_runs(stores, job, before, after))
-    except FileNotFoundError:
-        return Rescored(before.night, after.status, f"not compared: files of run {before.run_id} are missing")
+        return Rescored(before.night, after.status, None, diff_runs(stores, job, before, after), run_id)
+    except LakeFileBroken as error:
+        return Rescored(before.night, after.status, f"not compared: {error}", run_id=run_id)
+    except LakeFileMissing:
+        return Rescored(
+            before.night, after.status, f"not compared: files of run {before.run_id} are missing", run_id=run_id
+        )

@@ -22,6 +22,7 @@ from scoring.registry import VersionRef
 from scoring.stores import Stores
 from scoring.warehouse import ledger, promotions, pruning, retrainings, shadows
 from scoring.warehouse.ledger import Run
+from scoring.warehouse.liveness import abandon_dead
 
 Kind = Literal["run", "shadow predictions", "model version", "training snapshot"]
 
@@ -41,12 +42,15 @@ class Removal:
 
 
 def plan(stores: Stores, job: Job, policy: Retention) -> list[Removal]:
-    """Return what the policy lets go of a job's runs, model versions and snapshots, in that order; changes nothing.
+    """Return what the policy lets go of a job's runs, model versions and snapshots, in that order; removes nothing.
+
+    Runs that nobody works on any more are recorded as abandoned first.
 
     Never among it: a run that is published, held or running; a version that is champion at a night still to come or
     its predecessor, has an alias, is among the newest, in the shadow or of an open retraining, scored a published night
     or a run that has its files; a snapshot that a version which stays was trained on, or an open retraining reads.
     """
+    abandon_dead(stores.warehouse, stores.clock(), job.name)
     runs = _old_runs(stores, job, policy)
     used = _versions_in_use(stores, job, {run.what for run in runs})
     versions = _old_versions(stores, job, policy, used)
@@ -92,7 +96,7 @@ def _why_left(folder: str | None, rows: int) -> str | None:
 
 def _why_old(stores: Stores, policy: Retention, run: Run, replaced: dict[str, datetime]) -> str | None:
     """Return why a run's time is over, counted from when it ended or was last visible; None if it is not."""
-    days = policy.superseded_days if run.status == "superseded" else policy.failed_days
+    days = policy.superseded_days if run.status in ("superseded", "unpublished") else policy.failed_days
     since = max(run.finished_at or run.started_at, replaced.get(run.run_id, run.started_at))
     over = stores.clock() - since > timedelta(days=days)
     return f"{run.status} since {since:%Y-%m-%d}, kept for {days} days" if over else None
@@ -121,12 +125,12 @@ def _old_shadow_rows(stores: Stores, job: Job, policy: Retention) -> list[Remova
 def _crowned(stores: Stores, job: Job) -> set[int]:
     """Return the champions of the next night to be scored and of every later one, and those they displaced.
 
-    The next night is the one after the last published, which is long past when nights of the past are replayed.
+    The next night is the one after the last published that is over: long past when nights of the past are replayed.
     """
     known = promotions.history_of(stores.warehouse, job.name)
     yesterday = stores.clock().date() - timedelta(days=1)  # somewhere it is still that day
-    published = ledger.published(stores.warehouse, job.name)
-    following = min(yesterday, max(published) + timedelta(days=1)) if published else date.min
+    settled = ledger.settled(stores.warehouse, job.name, stores.clock())
+    following = min(yesterday, max(settled) + timedelta(days=1)) if settled else date.min
     by_then = [one for one in known if one.effective_from <= following]
     crowned = {one.model_version for one in known if one.effective_from > following}
     champion = promotions.champion_at(known, following)

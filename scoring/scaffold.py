@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 from pathlib import Path
 
 from scoring.errors import JobFileError
+from scoring.names import JOB_PATTERN, SOURCE_PATTERN
 from scoring.settings import Settings
+from scoring.validation import PATTERNS
 
+TABLE_OF_ITS_OWN = "another name, for both need a table <job>_shadow_predictions"
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
 def new_job(settings: Settings, name: str, source: str = "demo") -> list[Path]:
     """Write the files of job ``name`` and return their paths; raises ``JobFileError`` rather than overwrite one."""
-    for what, value in (("job name", name), ("source name", source)):
-        if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", value):
-            raise JobFileError(
-                what, found=repr(value), expected="lower-case letters, digits and _, at most 40, a letter first"
-            )
+    for what, value, pattern in (("job name", name, JOB_PATTERN), ("source name", source, SOURCE_PATTERN)):
+        if not re.fullmatch(pattern.removesuffix("$"), value):
+            raise JobFileError(what, found=repr(value), expected=PATTERNS[pattern])
+    if keyword.iskeyword(name):
+        raise JobFileError("job name", found=repr(name), expected="no keyword of Python, for it names a module")
+    for rival in (f"{name}_shadow", name.removesuffix("_shadow")):
+        if rival != name and (settings.jobs_dir / f"{rival}.yaml").exists():
+            raise JobFileError("job name", found=f"{name!r} beside a job {rival!r}", expected=TABLE_OF_ITS_OWN)
     tests = settings.jobs_dir.parent / "tests" / "jobs"
     files = {
         settings.jobs_dir / f"{name}.yaml": "job.yaml",

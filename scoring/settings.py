@@ -16,6 +16,8 @@ from pydantic_settings.exceptions import SettingsError as UnreadableError
 from scoring import __version__
 from scoring.errors import SettingsError
 from scoring.policies import Retention
+from scoring.secrets import SECRETS, secrets_of
+from scoring.validation import problems
 
 HOME = Path(__file__).resolve().parent.parent
 QUIET = {
@@ -60,9 +62,20 @@ class Settings(BaseSettings):
     """Where alerts go, as Apprise URLs with commas between them; unset for nowhere."""
     code_version: str | None = None
     score_threads: int = Field(default=2, ge=1, le=64)
+    check_seconds: int = Field(default=60, ge=1)
+    """How long `check` may try a job's pipeline on made-up rows."""
     airflow_port: int = Field(default=8080, ge=1024, le=65535)
     retention: Retention = Retention()
     """What is kept, and for how long: ``NIGHTSHIFT_RETENTION__<NAME>``."""
+
+    def model_post_init(self, context: object, /) -> None:
+        """Make every secret known to what takes them out of messages."""
+        for url in (*self.sources.values(), self.warehouse_url, self.analyst_url, self.registry_url):
+            SECRETS.add(secrets_of(url.get_secret_value()) if url is not None else [])
+        for plain in (self.lake_url, self.artifacts_url):
+            SECRETS.add(secrets_of(plain or ""))
+        for receiver in (self.alert_urls.get_secret_value() if self.alert_urls else "").split(","):
+            SECRETS.add(secrets_of(receiver.strip(), whole=True))
 
     @property
     def lake_root(self) -> str:
@@ -109,14 +122,22 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        first = error.errors(include_input=False)[0]
-        name = "NIGHTSHIFT_" + "__".join(str(part) for part in first["loc"]).upper()
-        raise SettingsError(
-            f"environment variable {name}", found=first["msg"], next_step="see README, Settings"
-        ) from None
+        raise SettingsError(_explained(error), next_step="see README, Settings") from None
     except UnreadableError as error:
         name = "NIGHTSHIFT_" + "".join(re.findall(r'field "(\w+)"', str(error))).upper()
-        raise SettingsError(f"environment variable {name}", found="no JSON", next_step="see README, Settings") from None
+        raise SettingsError(
+            f"environment variable {name}", found="no JSON", expected=f"{name}__<NAME>, one variable a value",
+            next_step="see README, Settings",
+        ) from None  # fmt: skip
+
+
+def _explained(error: ValidationError) -> str:
+    """Return a line for every variable that does not fit, without its value, which can be a secret in the wrong place."""
+    lines = [
+        f"environment variable NIGHTSHIFT_{path.replace('.', '__').upper()}: {sentence}"
+        for path, sentence in problems(error, Settings, shown=False)
+    ]
+    return lines[0] if len(lines) == 1 else f"{len(lines)} environment variables\n  - " + "\n  - ".join(lines)
 
 
 def quiet_telemetry() -> None:

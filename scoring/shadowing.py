@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from scoring.errors import NightshiftError, RunMissing
+from scoring.errors import NightshiftError, RunMissing, described
 from scoring.job import HIDDEN, Job
 from scoring.registry import VersionRef
 from scoring.score import predict, prediction_schema
@@ -30,7 +30,7 @@ def pin(stores: Stores, job: Job, version: int, nights: int, retraining_id: int 
     Asked again for the same, nothing changes. Raises ``VersionMissing``, ``RunMissing`` before any night is published.
     """
     ref = stores.registry.resolve(job.name, version)
-    shown = ledger.published(stores.warehouse, job.name)
+    shown = ledger.settled(stores.warehouse, job.name, stores.clock())
     if not shown:
         raise RunMissing(f"shadow of {job.name}", found="no published night", expected="a champion that scores nights")
     last = max(shown)
@@ -64,7 +64,7 @@ def shadow_run(stores: Stores, job: Job, run_id: str) -> list[int]:
         try:
             shadows.save_night(stores.warehouse, {**facts, "status": "scored", **_score(stores, job, run, one)})
         except NightshiftError as error:  # recorded; raised once the other versions are done
-            reason = f"{type(error).__name__}: {error}"
+            reason = described(error)
             shadows.save_night(stores.warehouse, {**facts, "status": "failed", "reason": reason})
             errors.append(error)
         done.append(one["model_version"])
@@ -82,7 +82,7 @@ def _score(stores: Stores, job: Job, run: ledger.Run, one: Json) -> Json:
     found = _Differences(job)
     for number in range(run.chunks):
         features = stores.lake.table(stores.lake.part(folder, "features", number))
-        said = [predict(model.pipeline, batch, job) for batch in features.to_batches(50_000)]
+        said = [predict(model.pipeline, batch, job, model.rule) for batch in features.to_batches(50_000)]
         stores.lake.write(stores.lake.shadow_part(folder, ref.version, number), prediction_schema(job), said, {})
         champion = stores.lake.table(stores.lake.part(folder, "predictions", number))
         found.add(features, champion, pa.Table.from_batches(said, prediction_schema(job)))

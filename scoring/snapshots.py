@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from scoring.digest import RowsDigest
-from scoring.errors import TrainingDataError
+from scoring.errors import NightNotOver, TrainingDataError
 from scoring.job import Job
 from scoring.stores import Progress, Stores, silent
 from scoring.training_rows import Rows, read_rows
@@ -27,8 +27,10 @@ def take(stores: Stores, job: Job, window: tuple[date, date], progress: Progress
     """Read the window's rows, keep them, and return them; ``window`` is (since, until), half-open.
 
     Rows that were kept before are not written again. Raises ``TrainingDataError`` when more of the rows than
-    ``training.max_quarantine_share`` break the contract: broken data are never trained on.
+    ``training.max_quarantine_share`` break the contract: broken data are never trained on; and ``NightNotOver`` for a
+    window with a night that has not ended.
     """
+    _refuse_unfinished(stores, job, window)
     progress("read", 0)
     rows = read_rows(stores, job, window, progress)
     _refuse_broken(job, window, rows)
@@ -38,6 +40,15 @@ def take(stores: Stores, job: Job, window: tuple[date, date], progress: Progress
         stores.lake.write(f"{folder}/rows.parquet", rows.table.schema, rows.table.to_batches(), {})
         stores.lake.write_json(f"{folder}/snapshot.json", _facts(stores, snapshot))
     return snapshot
+
+
+def _refuse_unfinished(stores: Stores, job: Job, window: tuple[date, date]) -> None:
+    last = window[1] - timedelta(days=1)
+    if not stores.over(job, last):
+        raise NightNotOver.at(
+            f"training of {job.name} on nights before {window[1]}", stores.end_of(job, last),
+            found=f"night {last}, which has not ended", next_step="train with an earlier --until",
+        )  # fmt: skip
 
 
 def load(stores: Stores, job: Job, digest: str) -> Snapshot:

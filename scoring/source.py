@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import adbc_driver_manager
 import adbc_driver_postgresql.dbapi
 import pyarrow as pa
 import sqlalchemy as sa
@@ -18,12 +17,14 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.compiler import compiles
 
 from scoring.contract import require_columns
-from scoring.errors import NightError, SettingsError, SourceQueryError, SourceUnavailable
+from scoring.errors import NightError, SettingsError, SourceQueryError
+from scoring.failures import missing_driver, translated
 from scoring.interval import DataInterval
 from scoring.postgresql_types import opaque_types, plain, require_values
 from scoring.source_values import column_of
 from scoring.sql_text import INTERVAL, NIGHT, Parameter, Statement, statement_of
 from scoring.sqlite_times import as_stored
+from scoring.urls import database_url, libpq_url, written
 
 _Types = dict[str, sa.types.TypeEngine[Any]]
 _CURSOR = "nightshift_night"
@@ -31,10 +32,6 @@ _WITHOUT_ZONE = ("mysql", "mariadb", "mssql")
 """Databases whose drivers drop the zone of a moment: they are given the time that a clock in the source's zone shows."""
 _SORT_MEMORY = "128MB"
 """What the server may use to sort a night by key before it writes to disk; its default is 4 MB."""
-_UNREACHABLE_STATES = ("08", "53", "57P", "40001", "40P01", "55P03")
-"""PostgreSQL error classes that heal: connection, resources, shutdown, serialization, deadlock, lock."""
-_SQLITE_PERMANENT = ("SQLITE_ERROR", "SQLITE_READONLY")
-"""SQLite's operational errors that do not heal: SQL that does not run, SQL that writes."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +45,8 @@ class Query:
     """Keys ordered as bytes, so that the order is the same on every server whatever its collation."""
     timezone: str = "UTC"
     """The zone that times without one are in, in the source."""
+    variable: str = ""
+    """The environment variable that holds the source's URL."""
     types: Mapping[str, pa.DataType] = field(default_factory=dict, hash=False)
     """What the columns will be read as, by name."""
 
@@ -55,6 +54,11 @@ class Query:
     def name(self) -> str:
         """Return the path as people write it, ``sql/<job>/<statement>.sql``."""
         return f"sql/{self.path.parent.name}/{self.path.name}"
+
+    @property
+    def source(self) -> str:
+        """Return what leads to the source, as people know it."""
+        return f"source of {self.name}" if not self.variable else f"{self.variable} (source of {self.name})"
 
     @property
     def text(self) -> str:
@@ -89,24 +93,20 @@ def stream(url: str, query: Query, interval: DataInterval, rows: int) -> Iterato
     transaction is read-only; memory is bounded by ``rows``. Raises ``SourceUnavailable`` (trying again helps),
     ``SourceQueryError`` or ``ContractError`` (a column is missing).
     """
-    opened = _stream_postgresql if database_of(url, query) == "postgresql" else _stream_any
-    with opened(url, query, interval, rows) as batches:
+    location = database_url(url, query.source)
+    opened = _stream_postgresql if location.get_backend_name() == "postgresql" else _stream_any
+    with opened(location, query, interval, rows) as batches:
         yield batches
 
 
-def database_of(url: str, query: Query) -> str:
-    """Return SQLAlchemy's name of the database that a URL leads to."""
-    try:
-        return sa.make_url(url).get_backend_name()
-    except sa.exc.ArgumentError:
-        raise SettingsError(f"source of {query.name}", found="a malformed URL", expected="a SQLAlchemy URL") from None
-
-
 @contextmanager
-def _stream_postgresql(url: str, query: Query, interval: DataInterval, rows: int) -> Iterator[Iterator[pa.RecordBatch]]:
+def _stream_postgresql(
+    url: sa.URL, query: Query, interval: DataInterval, rows: int
+) -> Iterator[Iterator[pa.RecordBatch]]:
     """Fetch Arrow batches through ADBC from a server-side cursor: COPY, its faster way, takes no bound parameters."""
     statement = query.statement("postgresql")
-    with _translated(query), closing(adbc_driver_postgresql.dbapi.connect(libpq_url(url))) as connection:
+    connect = adbc_driver_postgresql.dbapi.connect
+    with translated(query.name, query.variable), closing(connect(libpq_url(written(url)))) as connection:
         cursor = connection.cursor()
         cursor.execute("set transaction isolation level repeatable read, read only")
         cursor.execute("set local cursor_tuple_fraction = 1.0")  # all rows will be read: plan for that
@@ -152,11 +152,35 @@ def _compiled(statement: sa.Select[Any], values: Mapping[str, Any]) -> tuple[str
     return str(compiled), [values[name] for name in compiled.positiontup or []]
 
 
+def compared_types(url: str, query: Query) -> dict[str, set[str]]:
+    """Return PostgreSQL's types of what is compared with each parameter, as the server infers them; nothing elsewhere.
+
+    A parameter that is cast, or compared with nothing, has the type that the server gives it there.
+    """
+    location = database_url(url, query.source)
+    if location.get_backend_name() != "postgresql":
+        return {}
+    statement = query.statement("postgresql").numbered
+    connect = adbc_driver_postgresql.dbapi.connect
+    with translated(query.name, query.variable), closing(connect(libpq_url(written(location)))) as connection:
+        cursor = connection.cursor()
+        text, names = _compiled(_limited(query, statement, {}), {name: name for name in statement.names})
+        cursor.execute("set transaction read only")
+        cursor.execute(f"prepare {_CURSOR} as {text}")
+        cursor.execute("select parameter_types::text[] as types from pg_prepared_statements")
+        types = cursor.fetch_arrow_table().column("types")[0].as_py()
+        connection.rollback()
+    found: dict[str, set[str]] = {}
+    for name, kind in zip(names, types, strict=True):
+        found.setdefault(name.rpartition("_")[0], set()).add(kind)
+    return found
+
+
 def _fetch(cursor: Any, rows: int, query: Query) -> Iterator[pa.RecordBatch]:
     count = rows
     first = True
     while count == rows or first:
-        with _translated(query):
+        with translated(query.name, query.variable):
             cursor.execute(f"fetch forward {rows:d} from {_CURSOR}")
             table = cursor.fetch_arrow_table()
         count = table.num_rows
@@ -166,15 +190,16 @@ def _fetch(cursor: Any, rows: int, query: Query) -> Iterator[pa.RecordBatch]:
 
 
 @contextmanager
-def _stream_any(url: str, query: Query, interval: DataInterval, rows: int) -> Iterator[Iterator[pa.RecordBatch]]:
+def _stream_any(url: sa.URL, query: Query, interval: DataInterval, rows: int) -> Iterator[Iterator[pa.RecordBatch]]:
     """Fetch rows through SQLAlchemy, with a server-side cursor where the driver has one."""
+    _require_file(url, query)
     try:
         engine = sa.create_engine(url, poolclass=sa.pool.NullPool)
     except (ImportError, sa.exc.NoSuchModuleError) as error:
-        raise SettingsError(f"source of {query.name}", found=str(error), next_step="install the driver") from error
+        raise missing_driver(url, query.source, error) from None
     statement = query.statement(engine.dialect.name)
     collation = "BINARY" if engine.dialect.name == "sqlite" else None
-    with _translated(query), engine.connect() as connection:
+    with translated(query.name, query.variable), engine.connect() as connection:
         _make_read_only(connection)
         types: _Types = {"interval_start": sa.DateTime(timezone=True), "interval_end": sa.DateTime(timezone=True)}
         values = _values(statement, interval, query)
@@ -197,7 +222,7 @@ def _partitions(result: sa.CursorResult[Any], rows: int, query: Query) -> Iterat
     empty = True
     parts = result.partitions(rows)
     while True:
-        with _translated(query):
+        with translated(query.name, query.variable):
             part = next(parts, None)
         if part is None:
             break
@@ -249,6 +274,19 @@ def _compile_verbatim(written: _Verbatim, compiler: Any, **more: Any) -> str:
     )
 
 
+def _require_file(url: sa.URL, query: Query) -> None:
+    """Raise ``SettingsError`` when the file of a SQLite source is not there: SQLite would make an empty one."""
+    name = url.database or ""
+    if url.get_backend_name() != "sqlite" or name.startswith(("file:", ":memory:")) or Path(name).is_file():
+        return
+    raise SettingsError(
+        query.source,
+        found=f"no file {str(Path(name).absolute())!r}" if name else "no file",
+        expected="a SQLite database",
+        next_step="correct the path in the URL: sqlite:///folder/file.db, or sqlite:////folder/file.db from the root",
+    )
+
+
 def _make_read_only(connection: sa.Connection) -> None:
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("pragma query_only = on")
@@ -263,35 +301,3 @@ def _text_or_bytes(raw: bytes) -> str | bytes:
         return raw.decode()
     except UnicodeDecodeError:
         return raw
-
-
-@contextmanager
-def _translated(query: Query) -> Iterator[None]:
-    """Turn the drivers' errors into ours: ``SourceUnavailable`` for what heals, ``SourceQueryError`` for the rest."""
-    try:
-        yield
-    except adbc_driver_manager.Error as error:
-        state = error.sqlstate or ""
-        heals = state.startswith(_UNREACHABLE_STATES) or (not state and "connect" in str(error).lower())
-        raise _named(query, str(error), heals) from error
-    except sa.exc.DBAPIError as error:
-        heals = error.connection_invalidated or isinstance(error, sa.exc.OperationalError)
-        permanent = getattr(error.orig, "sqlite_errorname", "").startswith(_SQLITE_PERMANENT)
-        raise _named(query, str(error.orig), heals and not permanent) from error
-    except sa.exc.SQLAlchemyError as error:
-        raise _named(query, str(error), heals=False) from error
-
-
-def _named(query: Query, reason: str, heals: bool) -> SourceUnavailable | SourceQueryError:
-    if heals:
-        return SourceUnavailable(f"source of {query.name}", found=reason, next_step="Airflow tries again by itself")
-    return SourceQueryError(query.name, found=reason, next_step=f"correct {query.name} and run the night again")
-
-
-def libpq_url(url: str) -> str:
-    """Return the SQLAlchemy URL without its driver, as libpq reads it.
-
-    >>> libpq_url("postgresql+psycopg://postgres@/warehouse?host=/run/x")
-    'postgresql://postgres@/warehouse?host=%2Frun%2Fx'
-    """
-    return sa.make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)

@@ -42,6 +42,12 @@ class Statement:
         return frozenset(piece.name for piece in self.pieces if isinstance(piece, Parameter))
 
     @property
+    def numbered(self) -> Statement:
+        """Return the statement with a name for each place of a parameter: its own, ``_`` and a number."""
+        places = enumerate(self.pieces)
+        return Statement(tuple(p if isinstance(p, str) else Parameter(f"{p.name}_{number}") for number, p in places))
+
+    @property
     def by_night(self) -> bool:
         """Return whether the statement is told the calendar day, so that it gives one night at a time."""
         return NIGHT in self.names
@@ -124,4 +130,4 @@ def _may_be_value(before: Any, colon: Any, brackets: list[str], name: str) -> bo
         return name in PARAMETERS
     if kind == "VAR":  # such as `zone :tz`, a keyword that sqlglot has no token for
         return within not in ("L_BRACKET", "L_BRACE") and before.end + 1 < colon.start
-    return kind != "L_BRACKET"
+    return bool(kind != "L_BRACKET")

@@ -57,10 +57,7 @@ def as_stored(
     nothing, or with nothing but nulls, is text as ``datetime()`` and ``date()`` print it. Raises ``SourceQueryError`` when
     the values have several forms, or one that cannot be compared with the parameter.
     """
-    pieces = tuple(
-        replace(piece, name=f"{piece.name}_{number}") if isinstance(piece, Parameter) else piece
-        for number, piece in enumerate(statement.pieces)
-    )
+    pieces = statement.numbered.pieces
     whole = {p.name: values[p.name.rpartition("_")[0]] for p in pieces if isinstance(p, Parameter)}
     plain = {name: _bound(value, _Form("text"), zone, where) for name, value in whole.items()}
     seen = _sampled(connection, pieces, plain)
@@ -113,6 +110,7 @@ def _taken_down(text: str) -> str | None:
     from sqlglot import exp, parse_one
     from sqlglot.errors import SqlglotError
 
+    comparisons = (exp.GTE, exp.GT, exp.LT, exp.LTE, exp.EQ, exp.NEQ)
     try:
         tree = parse_one(text, dialect="sqlite")
         for parameter in list(tree.find_all(exp.Placeholder)):
@@ -120,17 +118,15 @@ def _taken_down(text: str) -> str | None:
             while isinstance(side.parent, exp.Paren):
                 side = side.parent
             comparison = side.parent
-            if isinstance(comparison, exp.GTE | exp.GT | exp.LT | exp.LTE | exp.EQ | exp.NEQ):
+            if isinstance(comparison, comparisons):
                 other = comparison.expression if side is comparison.this else comparison.this
                 comparison.replace(_call(parameter.name, other))
             elif isinstance(comparison, exp.Between) and side is not comparison.this:
                 names = [end.name for end in (comparison.args["low"], comparison.args["high"]) if _is_parameter(end)]
                 comparison.replace(exp.and_(*(_call(name, comparison.this) for name in names)))
-            elif within := parameter.find_ancestor(exp.GTE, exp.GT, exp.LT, exp.LTE, exp.EQ, exp.NEQ, exp.Select):
-                if not isinstance(within, exp.Select):  # a function of the parameter is compared
-                    sides = (_call(f"{parameter.name}{_SIDES[0]}", within.this),
-                             _call(f"{parameter.name}{_SIDES[1]}", within.expression))  # fmt: skip
-                    within.replace(exp.and_(*sides))
+            elif isinstance(within := parameter.find_ancestor(*comparisons, exp.Select), comparisons):
+                sides = zip(_SIDES, (within.this, within.expression), strict=True)  # a function of it is compared
+                within.replace(exp.and_(*(_call(f"{parameter.name}{name}", compared) for name, compared in sides)))
         return tree.sql("sqlite")
     except SqlglotError:
         return None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from itertools import chain
 from pathlib import Path
 
@@ -21,8 +21,9 @@ from scoring.job import Job
 from scoring.lake import Lake
 from scoring.registry import Registry
 from scoring.settings import Settings
-from scoring.source import Query, database_of, stream
+from scoring.source import Query, stream
 from scoring.unique_keys import anywhere, beside
+from scoring.urls import database_url
 from scoring.warehouse import Warehouse, open_warehouse
 
 Clock = Callable[[], datetime]
@@ -54,8 +55,16 @@ class Stores:
         raise SettingsError(
             f"source {job.source!r} of job {job.name}",
             found=f"known sources {sorted({*known, 'demo'})}",
-            next_step=f"set NIGHTSHIFT_SOURCES__{job.source.upper()} to its SQLAlchemy URL",
+            next_step=f"set {variable_of(job)} to its SQLAlchemy URL",
         )
+
+    def end_of(self, job: Job, night: date) -> datetime:
+        """Return when a night of the job ends, in UTC."""
+        return DataInterval.of_night(night, job.schedule.timezone).end
+
+    def over(self, job: Job, night: date) -> bool:
+        """Return whether a night of the job has ended by the clock."""
+        return self.end_of(job, night) <= self.clock()
 
     def features_query(self, job: Job) -> Query:
         """Return the job's ``features.sql``."""
@@ -63,7 +72,8 @@ class Stores:
 
     def by_night(self, job: Job, query: Query) -> bool:
         """Return whether a statement of the job gives one night at a time, since it binds ``:night``."""
-        return query.statement(database_of(self.source_url(job), query)).by_night
+        url = database_url(self.source_url(job), query.source)
+        return query.statement(url.get_backend_name()).by_night
 
     def labels_query(self, job: Job) -> Query:
         """Return the job's ``labels.sql``."""
@@ -92,7 +102,9 @@ def contracted(
         closing(_ahead(batches)) as fetched,  # so that no fetch is under way when the connection closes
     ):
         first = next(fetched)
-        in_order = database_of(url, query) == "postgresql" and contract.keeps_order(first.schema)
+        in_order = database_url(url, query.source).get_backend_name() == "postgresql" and contract.keeps_order(
+            first.schema
+        )
         with closing((beside if in_order else anywhere)(chain([first], fetched), contract.keys_of)) as marked:
             yield ((batch, contract.split(batch, mask if mask.any() else None)) for batch, mask in marked)
 
@@ -106,8 +118,13 @@ def _ahead(batches: Iterator[pa.RecordBatch]) -> Generator[pa.RecordBatch, None,
             yield batch
 
 
+def variable_of(job: Job) -> str:
+    """Return the environment variable that names the job's source."""
+    return f"NIGHTSHIFT_SOURCES__{job.source.upper()}"
+
+
 def _query(path: Path, job: Job, columns: tuple[str, ...]) -> Query:
     text_keys = frozenset(name for name, kind in job.key.items() if kind == "string")
     types = {name: ARROW_TYPES[feature.type] for name, feature in job.features.items()}
     types |= {name: ARROW_TYPES[kind] for name, kind in job.key.items()}
-    return Query(path, columns, tuple(job.key), text_keys, job.source_timezone, types)
+    return Query(path, columns, tuple(job.key), text_keys, job.source_timezone, variable_of(job), types)

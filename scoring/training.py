@@ -17,13 +17,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from scoring.errors import TrainingDataError
+from scoring.decision import Rule
+from scoring.errors import PipelineError, TrainingDataError
+from scoring.faults import steps_of, words_of
 from scoring.fitting import batch_of, classes, evaluate, expected_classes, fit, fits, out_of_fold, parted
 from scoring.golden import library_versions
 from scoring.job import Job
+from scoring.made_up_rows import may_be_unseen
+from scoring.mean_shift import UsualNights
 from scoring.reference import reference_nights
 from scoring.registry import ARTIFACT, HOLDOUT_FILE, NIGHTS_FILE, VersionRef
-from scoring.score import Summary, predict
+from scoring.row_independence import proven_rule, reference_rows
+from scoring.score import Summary, certainty, predict
 from scoring.settings import code_version
 from scoring.snapshots import Snapshot, take
 from scoring.stores import Progress, Stores, silent
@@ -39,6 +44,10 @@ class Trained:
     ref: VersionRef
     rows: int
     metrics: dict[str, float]
+    holdout: pa.Table | None = None
+    """Night, outcome and prediction of those nights; None if there were none."""
+    constant: dict[str, float] | None = None
+    """The loss on those nights of the version, and of always saying what the nights before were like."""
     without_outcome: int = 0
     """Rows that passed the contract and have no label: read for the reference, not trained on."""
     unreadable_labels: int = 0
@@ -76,6 +85,7 @@ def train(stores: Stores, job: Job, window: tuple[date, date], progress: Progres
     ``window`` is ``(since, until)``, half-open: no row at or after ``until`` is read. Raises ``TrainingDataError``
     when the window has too few labelled rows, one class only, or too many rows in quarantine.
     """
+    recipe_of(job)  # what cannot be stored is refused before any row is read
     return train_on(stores, job, take(stores, job, window, progress), progress)
 
 
@@ -85,7 +95,8 @@ def train_on(
     """Fit on a snapshot without its last nights, evaluate on these, fit again on all, and register the version.
 
     The same snapshot gives the same artifact, as far as the pipeline's own seeds are fixed. Without ``training.refit``
-    the version is the one that was evaluated. Raises ``TrainingDataError``.
+    the version is the one that was evaluated. Raises ``TrainingDataError``, or ``PipelineNotRowWise`` when what it says
+    of a row depends on more than the row; then there is no version.
     """
     rows, window = snapshot.rows, snapshot.window
     labelled = rows.labelled
@@ -96,6 +107,8 @@ def train_on(
     progress("fit", labelled.num_rows)
     again = job.training.refit or evaluated.pipeline is None
     pipeline = fit(labelled, job) if again else evaluated.pipeline
+    progress("row by row", 0)
+    rule = proven_rule(pipeline, reference_rows(batch_of(labelled), job), job, threads=stores.settings.score_threads)
     progress("reference", rows.table.num_rows)
     fitted = _Fitted(
         pipeline, evaluated.scores, evaluated.weights, evaluated.holdout, out_of_fold(job, pipeline, rows.table)
@@ -104,24 +117,55 @@ def train_on(
         **_facts(stores, job, window, labelled, evaluated.scores), "snapshot": snapshot.hash,
         "extracted": rows.extracted, "quarantined": rows.reasons, "recipe_sha256": recipe_of(job),
         "fitted_until": str(window[1] if again else split), "evaluated_until": str(split), "refit": again,
-        "retraining_id": order.retraining_id, "without_outcome": rows.table.num_rows - labelled.num_rows,
-        "unreadable_labels": rows.unreadable_labels,
+        "retraining_id": order.retraining_id, "constant": evaluated.constant, **rule.facts(),
+        "without_outcome": rows.table.num_rows - labelled.num_rows, "unreadable_labels": rows.unreadable_labels,
     }  # fmt: skip
     scores = evaluated.scores
     with tempfile.TemporaryDirectory() as folder:
-        _write_version(Path(folder), job, fitted, labelled, facts)
+        usual = UsualNights.of(certainty(fitted.predictions, job), rows.table.column(NIGHT))
+        _write_version(Path(folder), job, fitted, labelled, facts, usual)
         _write_reference(Path(folder), job, fitted, rows)
         progress("register", 0)
         ref = stores.registry.register(job.name, Path(folder), facts, scores)
-    return Trained(ref, labelled.num_rows, scores, facts["without_outcome"], rows.unreadable_labels)
+    left_out = facts["without_outcome"], rows.unreadable_labels
+    return Trained(ref, labelled.num_rows, scores, evaluated.holdout, evaluated.constant, *left_out)
 
 
 def recipe_of(job: Job) -> str:
     """Return the sha256 of what makes a version out of rows: the unfitted pipeline, the columns, how it is trained."""
+    unset = {"label": {"threshold"}} if job.label.threshold is None else None  # as before there was such a setting
+    told = job.model_dump_json(include={"features", "key", "label", "task", "training"}, exclude=unset)
+    return hashlib.sha256(told.encode() + pickled(job.pipeline_factory()(), job)).hexdigest()
+
+
+def pickled(pipeline: Any, job: Job) -> bytes:
+    """Return the pipeline's bytes; raises ``PipelineError`` that names the step when it cannot be stored."""
     file = io.BytesIO()
-    joblib.dump(job.pipeline_factory()(), file)
-    told = job.model_dump_json(include={"features", "key", "label", "task", "training"})
-    return hashlib.sha256(told.encode() + file.getvalue()).hexdigest()
+    try:
+        joblib.dump(pipeline, file)
+    except Exception as error:  # pickle raises errors of several types, and those of the objects themselves
+        step = next(
+            (
+                f" in step {name} ({type(one).__name__})"
+                for name, one in steps_of(pipeline)[::-1]
+                if not _is_stored(one)
+            ),
+            "",
+        )
+        raise PipelineError(
+            f"storing the pipeline of {job.name}", found=f"{words_of(error)}{step}",
+            expected="functions and classes with a name at the top of a module, and no open files, locks or connections",
+            next_step="write lambdas, closures and local classes as functions and classes of jobs/, at the top of a module",
+        ) from error  # fmt: skip
+    return file.getvalue()
+
+
+def _is_stored(part: Any) -> bool:
+    try:
+        joblib.dump(part, io.BytesIO())
+    except Exception:  # noqa: BLE001  asked again only to find out which part it is; the error itself is raised by the caller
+        return False
+    return True
 
 
 def _check(rows: pa.Table, job: Job, window: tuple[date, date]) -> None:
@@ -152,12 +196,15 @@ def _facts(
     }  # fmt: skip
 
 
-def _write_version(folder: Path, job: Job, fitted: _Fitted, labelled: pa.Table, facts: dict[str, Any]) -> None:
+def _write_version(
+    folder: Path, job: Job, fitted: _Fitted, labelled: pa.Table, facts: dict[str, Any], usual: UsualNights
+) -> None:
     """Write artifact, facts, the profile that the publish gate and the contract need, and golden rows."""
-    joblib.dump(fitted.pipeline, folder / ARTIFACT)
+    (folder / ARTIFACT).write_bytes(pickled(fitted.pipeline, job))
     batch = batch_of(labelled)
     profile = {
         "prediction": Summary.of(fitted.predictions, job).as_dict(),
+        "usual_nights": usual.as_dict(),
         "categories": _categories(batch, job),
         "weights": fitted.weights,
     }
@@ -165,7 +212,8 @@ def _write_version(folder: Path, job: Job, fitted: _Fitted, labelled: pa.Table, 
     golden = _golden(batch, job)
     pq.write_table(pa.Table.from_batches([golden]), folder / "golden.parquet")
     pq.write_table(
-        pa.Table.from_batches([predict(fitted.pipeline, golden, job)]), folder / "golden_predictions.parquet"
+        pa.Table.from_batches([predict(fitted.pipeline, golden, job, Rule.of_facts(facts, job))]),
+        folder / "golden_predictions.parquet",
     )
     (folder / "facts.json").write_text(json.dumps(facts, indent=1))
 
@@ -195,13 +243,13 @@ def _golden(batch: pa.RecordBatch, job: Job) -> pa.RecordBatch:
     """Return a few rows of the training data, then one with an unseen category and a null wherever one may be."""
     rows = batch.take(pa.array(np.linspace(0, len(batch) - 1, min(GOLDEN_ROWS, len(batch))).astype(int)))
     rows = rows.select(job.columns)
-    strange = []
+    strange, known = [], _categories(batch, job)
     for name in job.columns:
         feature = job.features.get(name)
         if feature is not None and feature.nullable:
             strange.append(pa.nulls(1, rows.column(name).type))
-        elif feature is not None and feature.type == "category":
-            strange.append(pa.array(["never seen at training"]))
+        elif (level := may_be_unseen(job, name, known.get(name, []))) is not None:
+            strange.append(pa.array([level]))
         else:
             strange.append(rows.column(name).slice(0, 1))
     return pa.concat_batches([rows, pa.RecordBatch.from_arrays(strange, schema=rows.schema)])

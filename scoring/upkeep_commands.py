@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
 import typer
 
 from scoring import console
-from scoring.command_line import JobName, open_installation, open_job
-from scoring.errors import JobFileError
+from scoring.command_line import JobName, Reason, open_installation, open_job
+from scoring.errors import JobFileError, NightshiftError
 from scoring.job import Job, find_job, load_jobs
 from scoring.settings import load_settings
 
@@ -25,24 +26,32 @@ def migrate() -> None:
     stores = open_installation()
     bring_up_to_date(stores.warehouse)
     jobs, broken = load_jobs(stores.settings.jobs_dir)
-    for job in jobs:
+    made = []
+
+    def make(job: Job) -> None:
         ensure_job(stores.warehouse, job)
-    console.OUT.print(f"warehouse is up to date, jobs {[job.name for job in jobs]}")
-    for error in broken.values():
-        raise error
+        made.append(job.name)
+
+    problems = _for_each(jobs, make)
+    console.OUT.print(f"warehouse is up to date, jobs {made}")
+    _say({**problems, **broken})
 
 
 @app.command()
 def check(name: Annotated[str | None, typer.Argument(metavar="[JOB]", help="One job; all by default.")] = None) -> None:
-    """Check job files, their pipelines, and their SQL against the source, without reading rows."""
+    """Check job files, their pipelines, and their SQL against the source, with a sample of one night's rows."""
     from scoring.checking import check_job
 
     jobs, broken = _jobs(name)
     stores = open_installation()
-    for job in jobs:
-        check_job(stores, job)
+
+    def look(job: Job) -> None:
+        findings = check_job(stores, job)
         console.OUT.print(f"{job.name}: job file, pipeline, features.sql and labels.sql are valid")
-    _say_broken(broken)
+        for finding in findings:
+            console.OUT.print(f"  {finding}", highlight=False)
+
+    _say({**_for_each(jobs, look), **broken})
 
 
 def _jobs(name: str | None) -> tuple[list[Job], dict[str, JobFileError]]:
@@ -51,11 +60,39 @@ def _jobs(name: str | None) -> tuple[list[Job], dict[str, JobFileError]]:
     return load_jobs(folder) if name is None else ([find_job(folder, name)], {})
 
 
-def _say_broken(broken: dict[str, JobFileError]) -> None:
-    """Print what is wrong with job files, and end with exit code 1 if anything is."""
-    for error in broken.values():
-        console.ERR.print(str(error), style="red", markup=False)
-    raise typer.Exit(1 if broken else 0)
+def _for_each(jobs: list[Job], do: Callable[[Job], None]) -> dict[str, NightshiftError]:
+    """Do something for every job, whatever becomes of the others; return the errors by the job's name."""
+    problems: dict[str, NightshiftError] = {}
+    for job in jobs:
+        try:
+            do(job)
+        except NightshiftError as error:
+            problems[job.name] = error
+    return problems
+
+
+def _say(problems: Mapping[str, NightshiftError]) -> None:
+    """Print what is wrong with jobs, and end with exit code 1 if anything is."""
+    for error in problems.values():
+        console.failure(error)
+    raise typer.Exit(1 if problems else 0)
+
+
+@app.command()
+def retire(
+    name: Annotated[str, typer.Argument(metavar="JOB", help="A job that was used; its files may be gone.")],
+    reason: Reason = "retired by hand",
+) -> None:
+    """Take a job out of service: its file is put aside, no night of it is expected. Its history stays."""
+    from scoring.retirement import retire as take_out
+
+    moved = take_out(open_installation(), name, reason)
+    console.OUT.print(f"{name} is retired; what it published, its runs and versions stay", highlight=False)
+    if moved:
+        console.OUT.print(
+            f"jobs/{name}.yaml is called {moved} now: Airflow drops its DAGs; renaming it back and `migrate` bring it back",
+            highlight=False,
+        )
 
 
 @app.command("new-job")
@@ -101,7 +138,8 @@ def retention(
 
     stores = open_installation()
     jobs, broken = _jobs(name)
-    for job in jobs:
+
+    def keep(job: Job) -> None:
         found = plan(stores, job, stores.settings.retention)
         if apply:
             found = remove(stores, job, found)
@@ -111,4 +149,5 @@ def retention(
             console.table(title, ("kind", "what", "night", "size (MiB)", "rows", "reason"), rows)
         size, gone = sum(one.bytes for one in found) / MIB, sum(one.rows for one in found)
         console.OUT.print(f"{title}: {len(found)} of {size:.2f} MiB and {gone:,} rows", highlight=False)
-    _say_broken(broken)
+
+    _say({**_for_each(jobs, keep), **broken})

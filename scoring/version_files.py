@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import errno
 import tempfile
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+import pyarrow as pa
+
+from scoring.errors import ArtifactMismatch, RegistryUnavailable
+
+
+@contextmanager
+def readable(path: Path, what: str) -> Iterator[None]:
+    """Raise ``ArtifactMismatch`` that names a version's file which cannot be read as what it is."""
+    try:
+        yield
+    except (ValueError, pa.ArrowException, OSError) as error:  # no JSON, no UTF-8, no Parquet, no permission
+        if isinstance(error, OSError) and error.errno not in (None, errno.EACCES, errno.EPERM, errno.ENOENT):
+            raise RegistryUnavailable(f"{what}, {path}", found=str(error)) from error
+        raise ArtifactMismatch(
+            f"{what}: {path} cannot be read", found=" ".join(str(error).split()),
+            next_step="restore the file, or train a new version",
+        ) from error  # fmt: skip
 
 
 def download(uri: str, tracking_uri: str, target: Path) -> None:

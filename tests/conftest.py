@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pyarrow as pa
 import pytest
 from psycopg import sql
 from pydantic import SecretStr
@@ -22,7 +23,7 @@ from scoring.settings import Settings, quiet_telemetry
 from scoring.stores import Stores, open_stores
 from scoring.warehouse import open_warehouse
 from scoring.warehouse.schema import migrate
-from tests.toy import create_source, train_champion, write_job
+from tests.toy import FIRST, create_source, events, train_champion, write_job
 
 quiet_telemetry()
 os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="nightshift-airflow-"))  # else it is made in $HOME
@@ -134,6 +135,22 @@ def toy(untrained: Toy) -> Toy:
     """A toy job with a champion."""
     train_champion(untrained.stores, untrained.job)
     return untrained
+
+
+@pytest.fixture(scope="session")
+def plain_job(tmp_path_factory: pytest.TempPathFactory) -> Job:
+    """The toy job by itself: what needs no database."""
+    folder = tmp_path_factory.mktemp("plain")
+    for name in ("jobs", "sql"):
+        (folder / name).mkdir()
+    return write_job(folder, "plain")
+
+
+@pytest.fixture(scope="session")
+def plain_rows(plain_job: Job) -> pa.RecordBatch:
+    """400 events of the toy's first night, in the types of ``plain_job``."""
+    table = pa.Table.from_pandas(events(FIRST, 400)[plain_job.columns], preserve_index=False)
+    return table.combine_chunks().to_batches()[0]
 
 
 def secret(value: SecretStr | None) -> str:

@@ -21,6 +21,7 @@ import pytest
 import yaml
 from cryptography.fernet import Fernet
 
+from demo import local_airflow
 from scoring.settings import HOME, Settings
 
 TEXT = (HOME / "docker-compose.yml").read_text(encoding="utf-8")
@@ -239,6 +240,14 @@ def test_settings_hold_what_the_compose_file_gives(monkeypatch):
     assert settings.sources["demo"].get_secret_value() == "postgresql+psycopg://source:secret@postgres:5432/source"
     assert settings.registry_url and settings.registry_url.get_secret_value() == "http://mlflow:5000"
     assert settings.lake_root == f"file://{STATE}/lake"
+
+
+def test_scheduler_and_new_dags_behave_as_in_the_demo(data_dir):
+    demo = local_airflow.environment(Settings(data_dir=data_dir), 8080)
+    same = ("CORE__DAGS_ARE_PAUSED_AT_CREATION", "SCHEDULER__MAX_DAGRUNS_PER_LOOP_TO_SCHEDULE")
+    assert {name: environment("scheduler")[f"AIRFLOW__{name}"] for name in same} == {
+        name: demo[f"AIRFLOW__{name}"] for name in same
+    }
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES))

@@ -13,15 +13,18 @@ import psycopg
 import sqlalchemy as sa
 
 from scoring import embedded
-from scoring.errors import NightshiftError, Permanent, WarehouseUnavailable
+from scoring.errors import NightshiftError, Permanent, SettingsError, WarehouseUnavailable
+from scoring.failures import heals, lasting
 from scoring.settings import Settings
+from scoring.urls import database_url, with_options, written
 
 _SQL = Path(__file__).resolve().parents[2] / "sql" / "warehouse"
 _ANALYST = "nightshift_analyst"
 _READ_ONLY = "-c default_transaction_read_only=on"
-_SESSION = {"connect_timeout": "10", "options": "-c lock_timeout=60s -c timezone=UTC"}
-_HEALS = ("08", "40001", "40P01", "53", "55P03", "57")
-"""Error classes that heal: connection, serialization, deadlock, resources, a lock not granted in time, shutdown."""
+_SESSION = "-c lock_timeout=60s -c timezone=UTC"
+_PATIENCE = {"connect_timeout": "10"}
+_CANCELLED = "57014"
+"""A statement that took too long, perhaps because of others."""
 
 
 def statement(name: str) -> sa.TextClause:
@@ -74,15 +77,36 @@ def open_warehouse(settings: Settings) -> Warehouse:
     a set role can be left.
     """
     if settings.warehouse_url is not None:
-        url = settings.warehouse_url.get_secret_value()
-        analyst = _with_options(url, f"-c role={_ANALYST} {_READ_ONLY}")
+        url = _on_postgresql(settings.warehouse_url.get_secret_value(), "NIGHTSHIFT_WAREHOUSE_URL")
+        analyst = with_options(url, f"-c role={_ANALYST} {_READ_ONLY}")
     else:
-        url = embedded.url(settings.postgres_dir, "warehouse")
-        analyst = _with_options(embedded.url(settings.postgres_dir, "warehouse", user=_ANALYST), _READ_ONLY)
+        url = _on_postgresql(embedded.url(settings.postgres_dir, "warehouse"), "embedded PostgreSQL")
+        own = embedded.url(settings.postgres_dir, "warehouse", user=_ANALYST)
+        analyst = with_options(_on_postgresql(own, "embedded PostgreSQL"), _READ_ONLY)
     if settings.analyst_url is not None:
-        analyst = settings.analyst_url.get_secret_value()
-    engine = sa.create_engine(url, connect_args=_SESSION, pool_pre_ping=True, pool_size=2)
-    return Warehouse(url=url, analyst_url=analyst, engine=engine)
+        analyst = _on_postgresql(settings.analyst_url.get_secret_value(), "NIGHTSHIFT_ANALYST_URL")
+    session = with_options(url, _SESSION).update_query_dict({} if "connect_timeout" in url.query else _PATIENCE)
+    engine = sa.create_engine(session, pool_pre_ping=True, pool_size=2)
+    return Warehouse(url=written(url), analyst_url=written(analyst), engine=engine)
+
+
+def require_answer(url: str) -> None:
+    """Raise the error of a PostgreSQL database that cannot be opened, at once; nothing for other databases."""
+    location = database_url(url, "database URL")
+    if location.get_backend_name() == "postgresql":
+        engine = sa.create_engine(location.update_query_dict(_PATIENCE), poolclass=sa.pool.NullPool)
+        with engine.connect():
+            pass
+
+
+def _on_postgresql(text: str, variable: str) -> sa.URL:
+    """Return the URL of a PostgreSQL database; raises ``SettingsError``."""
+    url = database_url(text, variable)
+    if url.get_backend_name() != "postgresql":
+        raise SettingsError(
+            variable, found=f"{url.drivername}://", expected="postgresql://, the only warehouse there is"
+        )
+    return url
 
 
 def _refuse_unless_it_gives_rows(cursor: Any, sql: str) -> None:
@@ -98,11 +122,6 @@ def _refuse_unless_it_gives_rows(cursor: Any, sql: str) -> None:
         raise Permanent("sql", found="a statement without a result", expected="a select")
 
 
-def _with_options(url: str, options: str) -> str:
-    """Return the URL with settings that the session begins with."""
-    return sa.make_url(url).update_query_dict({"options": options}).render_as_string(hide_password=False)
-
-
 @contextmanager
 def translated() -> Iterator[None]:
     """Turn the driver's errors into ours; what heals becomes ``WarehouseUnavailable``, our own errors pass."""
@@ -111,9 +130,9 @@ def translated() -> Iterator[None]:
     except NightshiftError:
         raise
     except sa.exc.DBAPIError as error:
-        raise _named(error.orig or error) from error
+        raise _named(error.orig or error) from None  # a log would print the cause, and what it knows of the URL
     except (psycopg.Error, adbc_driver_manager.Error) as error:
-        raise _named(error) from error
+        raise _named(error) from None
 
 
 def _named(error: BaseException) -> NightshiftError:
@@ -122,8 +141,11 @@ def _named(error: BaseException) -> NightshiftError:
     unanswered = isinstance(error, psycopg.OperationalError | adbc_driver_manager.OperationalError) and not state
     if unanswered and f'role "{_ANALYST}"' in reason:
         return Permanent("warehouse", found=reason, next_step="`python -m scoring migrate` makes the analyst's login")
-    if unanswered or state.startswith(_HEALS):
-        return WarehouseUnavailable("warehouse", found=reason, next_step="Airflow tries again by itself")
+    if unanswered and lasting(reason):
+        step = "correct NIGHTSHIFT_WAREHOUSE_URL or NIGHTSHIFT_ANALYST_URL, or what it leads to"
+        return Permanent("warehouse", found=reason, next_step=step)
+    if unanswered or state == _CANCELLED or heals(state, reason):
+        return WarehouseUnavailable("warehouse", found=reason, next_step="try again once it answers")
     if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedColumn):
         return Permanent("warehouse", found=reason, next_step="`python -m scoring migrate` if a table should be there")
     return Permanent("warehouse", found=reason)

@@ -58,7 +58,7 @@ def start(warehouse: Warehouse, facts: dict[str, Any]) -> Run:
                 )
             )
         before = connection.execute(sa.select(sa.func.max(RUNS.c.attempt)).where(same_night)).scalar() or 0
-        row = {**facts, "attempt": before + 1, "status": "running", "stage": "extract"}
+        row = {**facts, "attempt": before + 1, "status": "running", "stage": "extract", "seen_at": facts["started_at"]}
         connection.execute(insert(RUNS).values(row).on_conflict_do_nothing(index_elements=["run_id"]))
     return get(warehouse, facts["run_id"])
 
@@ -109,9 +109,9 @@ def require_files(run: Run) -> None:
 def flip(warehouse: Warehouse, run: Run, rows: int, now: datetime, force: bool = False) -> str:
     """Make a run the one its night shows, in one transaction; return the run's status.
 
-    The status is ``published``; or ``superseded`` when a run that began later is shown already, so that a run that
-    hung cannot put older data over newer (``force`` does). Flipping to the run that is shown changes nothing. Raises
-    ``RunMissing`` when retention has removed the run's rows, which it does under the same lock.
+    The status is ``published``; or ``superseded`` when a run that began later is shown already, or was taken back, so
+    that a run that hung cannot put older data over newer (``force`` does). Flipping to the run that is shown changes
+    nothing. Raises ``RunMissing`` when retention has removed the run's rows, which it does under the same lock.
     """
     job, night, run_id = run.job, run.night, run.run_id
     with warehouse.transaction() as connection:
@@ -121,8 +121,9 @@ def flip(warehouse: Warehouse, run: Run, rows: int, now: datetime, force: bool =
             return "published"
         pruned_at = connection.execute(sa.select(RUNS.c.pruned_at).where(RUNS.c.run_id == run_id)).scalar()
         require_files(Run({**run.facts, "pruned_at": pruned_at}))
-        if shown is not None and shown.started_at > run.started_at and not force:
-            _end(connection, run_id, "superseded", f"run {shown.run_id} began later and is published", now)
+        later = None if force else _later(connection, run, shown)
+        if later is not None:
+            _end(connection, run_id, "superseded", f"run {later.run_id} began later and is {later.status}", now)
             return "superseded"
         if shown is not None:
             _end(connection, shown.run_id, "superseded", f"run {run_id} was published", None)
@@ -144,9 +145,36 @@ def _point(connection: sa.Connection, run: Run, rows: int, now: datetime) -> Non
     )
 
 
+def withdraw(warehouse: Warehouse, job: str, night: date, reason: str, now: datetime) -> Run | None:
+    """Take a night's publication back, in one transaction; return the run that it showed, None if it shows none.
+
+    The run becomes ``unpublished``; its rows, its files and the history of the pointer stay.
+    """
+    this_night = sa.and_(PUBLICATIONS.c.job == job, PUBLICATIONS.c.night == night)
+    with warehouse.transaction() as connection:
+        hold_lock(connection, job, night)
+        shown = _shown(connection, job, night)
+        if shown is None:
+            return None
+        connection.execute(sa.delete(PUBLISHED).where(PUBLISHED.c.job == job, PUBLISHED.c.night == night))
+        closing = sa.update(PUBLICATIONS).where(this_night, PUBLICATIONS.c.visible_until.is_(None))
+        connection.execute(closing.values(visible_until=now))
+        _end(connection, shown.run_id, "unpublished", reason, None)
+    return get(warehouse, shown.run_id)
+
+
 def _shown(connection: sa.Connection, job: str, night: date) -> Any:
-    pointed = sa.select(PUBLISHED.c.run_id, RUNS.c.started_at).join(RUNS, RUNS.c.run_id == PUBLISHED.c.run_id)
-    return connection.execute(pointed.where(PUBLISHED.c.job == job, PUBLISHED.c.night == night)).first()
+    pointed = sa.select(PUBLISHED.c.run_id).where(PUBLISHED.c.job == job, PUBLISHED.c.night == night)
+    return connection.execute(pointed).first()
+
+
+def _later(connection: sa.Connection, run: Run, shown: Any) -> Any:
+    """Return a run of the same night that began later and is shown, or was until it was taken back."""
+    began_later = sa.select(RUNS.c.run_id, RUNS.c.status).where(
+        RUNS.c.job == run.job, RUNS.c.night == run.night, RUNS.c.started_at > run.started_at,
+        sa.or_(RUNS.c.status == "unpublished", RUNS.c.run_id == (shown.run_id if shown is not None else None)),
+    )  # fmt: skip
+    return connection.execute(began_later.order_by(RUNS.c.started_at.desc()).limit(1)).first()
 
 
 def _end(connection: sa.Connection, run_id: str, status: str, reason: str | None, now: datetime | None) -> None:
@@ -159,6 +187,17 @@ def _end(connection: sa.Connection, run_id: str, status: str, reason: str | None
 def hold_lock(connection: sa.Connection, job: str, night: date) -> None:
     """Hold the night's lock until the connection's transaction ends."""
     connection.execute(statement("lock_night"), {"job": job, "night": night})
+
+
+def settled(warehouse: Warehouse, job: str, now: datetime) -> dict[date, str]:
+    """Return the run that each published night shows, by night: of nights that are over, and were when they were scored."""
+    chosen = (
+        sa.select(PUBLISHED.c.night, PUBLISHED.c.run_id)
+        .join(RUNS, RUNS.c.run_id == PUBLISHED.c.run_id)
+        .where(PUBLISHED.c.job == job, sa.not_(RUNS.c.provisional), RUNS.c.interval_end <= now)
+        .order_by(PUBLISHED.c.night)
+    )
+    return {row["night"]: row["run_id"] for row in warehouse.rows(chosen)}
 
 
 def published(warehouse: Warehouse, job: str, night: date | None = None) -> dict[date, str]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 
 import adbc_driver_postgresql.dbapi
 import pyarrow as pa
 import sqlalchemy as sa
 
+from scoring.errors import NightshiftError
 from scoring.job import Job
-from scoring.source import libpq_url
+from scoring.urls import libpq_url
 from scoring.warehouse.connection import Warehouse, translated
 from scoring.warehouse.ledger import Run
 from scoring.warehouse.schema import ensure_month
@@ -46,16 +47,29 @@ def _replace(
     schema: pa.Schema,
 ) -> None:  # fmt: skip
     """Put the batches, stamped with the constants, in place of the rows that have these constants."""
-    order = [column.name for column in table.columns]
+    order, names = [column.key for column in table.columns], [column.name for column in table.columns]
+    failures: list[Exception] = []
     reader = pa.RecordBatchReader.from_batches(
-        stamped(pa.RecordBatch.from_pylist([], schema), constants, order).schema,
-        (stamped(batch, constants, order) for batch in batches),
+        stamped(pa.RecordBatch.from_pylist([], schema), constants, order).rename_columns(names).schema,
+        (stamped(batch, constants, order).rename_columns(names) for batch in _remembered(batches, failures)),
     )
-    with translated(), closing(adbc_driver_postgresql.dbapi.connect(libpq_url(warehouse.url))) as connection:
-        with connection.cursor() as cursor:
-            cursor.execute(_delete(table, constants), parameters=[one.as_py() for one in constants.values()])
-            cursor.adbc_ingest(table.name, reader, mode="append")
-        connection.commit()
+    try:
+        with translated(), closing(adbc_driver_postgresql.dbapi.connect(libpq_url(warehouse.url))) as connection:
+            with connection.cursor() as cursor:
+                cursor.execute(_delete(table, constants), parameters=[one.as_py() for one in constants.values()])
+                cursor.adbc_ingest(table.name, reader, mode="append")
+            connection.commit()
+    except NightshiftError as error:
+        raise failures[0] if failures else error  # noqa: B904 - of reading the batches, not of the database
+
+
+def _remembered(batches: Iterable[pa.RecordBatch], failures: list[Exception]) -> Iterator[pa.RecordBatch]:
+    """Yield the batches, and add the error of reading them to ``failures``: the driver gives on its text only."""
+    try:
+        yield from batches
+    except Exception as error:  # raised again
+        failures.append(error)
+        raise
 
 
 def stamped(batch: pa.RecordBatch, constants: dict[str, pa.Scalar], order: list[str]) -> pa.RecordBatch:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB, distinct_on, insert
 
 from scoring.warehouse.connection import Warehouse
-from scoring.warehouse.tables import PUBLISHED
+from scoring.warehouse.tables import PUBLISHED, RUNS
 
 Row = dict[str, Any]
 
@@ -68,8 +68,24 @@ def save_profile(warehouse: Warehouse, facts: Row) -> None:
     _upsert(warehouse, PROFILES, facts, ["run_id"])
 
 
+def evidence(table: sa.TableClause) -> sa.ColumnElement[bool]:
+    """Return the condition that a table's rows are about a night that is published, by a run that may count.
+
+    A run that was taken back does not count, nor one that is provisional: it began before its night was over.
+    """
+    pointer, runs = PUBLISHED.alias("pointer"), RUNS.alias("counted")  # the select may read the tables itself
+    shown = sa.exists().where(pointer.c.job == table.c.job, pointer.c.night == table.c.night)
+    counts = sa.exists().where(
+        runs.c.run_id == table.c.run_id, runs.c.status.in_(["published", "superseded"]), sa.not_(runs.c.provisional)
+    )
+    return sa.and_(shown, counts)
+
+
 def profiles(warehouse: Warehouse, span: Span, version: int) -> list[Row]:
-    """Return the profiles that published nights of a version have, oldest night first, with verdict and score."""
+    """Return the profiles that published nights of a version have, oldest night first, with verdict and score.
+
+    Provisional ones are left out, here and wherever else something is learnt or decided.
+    """
     published = sa.join(PROFILES, PUBLISHED, PUBLISHED.c.run_id == PROFILES.c.run_id)
     joined = published.outerjoin(DRIFT, DRIFT.c.run_id == PROFILES.c.run_id)  # nights that were never judged count too
     chosen = (
@@ -77,7 +93,7 @@ def profiles(warehouse: Warehouse, span: Span, version: int) -> list[Row]:
             PROFILES.c.run_id, PROFILES.c.night, PROFILES.c.profile, DRIFT.c.verdict, DRIFT.c.score, DRIFT.c.faults
         )
         .select_from(joined)
-        .where(span.of(PROFILES), PROFILES.c.model_version == version)
+        .where(span.of(PROFILES), PROFILES.c.model_version == version, evidence(PROFILES))
         .order_by(PROFILES.c.night)
     )
     return warehouse.rows(chosen)
@@ -103,7 +119,8 @@ def save_report(warehouse: Warehouse, run_id: str, report: str | None, problem: 
 def drift(warehouse: Warehouse, span: Span) -> list[Row]:
     """Return the verdicts on the published nights of a span, oldest first."""
     joined = sa.join(DRIFT, PUBLISHED, PUBLISHED.c.run_id == DRIFT.c.run_id)
-    return warehouse.rows(sa.select(DRIFT).select_from(joined).where(span.of(DRIFT)).order_by(DRIFT.c.night))
+    chosen = sa.select(DRIFT).select_from(joined).where(span.of(DRIFT), evidence(DRIFT))
+    return warehouse.rows(chosen.order_by(DRIFT.c.night))
 
 
 def drift_of(warehouse: Warehouse, run_id: str) -> Row | None:
@@ -128,7 +145,7 @@ def performance(warehouse: Warehouse, span: Span, known_at: date) -> list[Row]:
     chosen = (
         sa.select(PERFORMANCE)
         .ext(distinct_on(PERFORMANCE.c.night))
-        .where(span.of(PERFORMANCE), PERFORMANCE.c.known_at <= known_at)
+        .where(span.of(PERFORMANCE), PERFORMANCE.c.known_at <= known_at, evidence(PERFORMANCE))
         .order_by(PERFORMANCE.c.night, PERFORMANCE.c.known_at.desc())
     )
     return warehouse.rows(chosen)

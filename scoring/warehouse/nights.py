@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 
 from scoring.warehouse.connection import Warehouse
 from scoring.warehouse.ledger import Run
-from scoring.warehouse.monitoring import COLUMNS, DECISIONS, DRIFT, PERFORMANCE, Row, Span
+from scoring.warehouse.monitoring import COLUMNS, DECISIONS, DRIFT, PERFORMANCE, Row, Span, evidence
 from scoring.warehouse.tables import JOBS, PUBLISHED, RUNS
 
 STATUS = sa.table(
@@ -20,7 +20,7 @@ STATUS = sa.table(
         (
             "job", "expected_night", "expected_night_published", "latest_night", "latest_rows", "latest_rows_quarantined",
             "model_version", "run_id", "published_at", "nights_published", "nights_held", "last_run_night",
-            "last_run_status", "last_run_reason",
+            "last_run_status", "last_run_reason", "latest_provisional", "retired_at", "retired_reason",
         ),
     ),
 )  # fmt: skip
@@ -29,6 +29,11 @@ _MEASURED = [
     for name in ("night", "known_at", "run_id", "model_version", "rows_published", "rows_labelled", "share_labelled",
                  "metrics", "rolling", "measured_at")
 ]  # fmt: skip
+
+
+def known_jobs(warehouse: Warehouse) -> list[str]:
+    """Return the names of all jobs that were ever used."""
+    return [row["job"] for row in warehouse.rows(sa.select(JOBS.c.job).order_by(JOBS.c.job))]
 
 
 def statuses(warehouse: Warehouse, jobs: Collection[str]) -> list[Row]:
@@ -49,7 +54,8 @@ def nights(warehouse: Warehouse, span: Span) -> list[Row]:
     joined = sa.outerjoin(RUNS, PUBLISHED, PUBLISHED.c.run_id == RUNS.c.run_id)
     chosen = (
         sa.select(
-            RUNS.c.night, RUNS.c.run_id, RUNS.c.status, RUNS.c.model_version, newest.label("newest_status"),
+            RUNS.c.night, RUNS.c.run_id, RUNS.c.status, RUNS.c.model_version, RUNS.c.provisional,
+            newest.label("newest_status"),
             DRIFT.c.verdict, DRIFT.c.score, DRIFT.c.score_limit,
         )
         .select_from(joined.outerjoin(DRIFT, DRIFT.c.run_id == RUNS.c.run_id))
@@ -75,7 +81,7 @@ def measured(warehouse: Warehouse, span: Span, newest: int | None = None) -> lis
     chosen = (
         sa.select(*_MEASURED)
         .ext(distinct_on(PERFORMANCE.c.night))
-        .where(span.of(PERFORMANCE))
+        .where(span.of(PERFORMANCE), evidence(PERFORMANCE))
         .order_by(PERFORMANCE.c.night.desc(), PERFORMANCE.c.known_at.desc())
     )
     return warehouse.rows(chosen.limit(newest))[::-1]

@@ -14,7 +14,7 @@ from scoring.warehouse.load import of_run
 from scoring.warehouse.shadows import NIGHTS as SHADOW_NIGHTS
 from scoring.warehouse.tables import PUBLICATIONS, PUBLISHED, RUNS, history, shadow
 
-ENDED = ("superseded", "failed", "abandoned", "discarded", "skipped")
+ENDED = ("superseded", "unpublished", "failed", "abandoned", "discarded", "skipped")
 """What a run may be when its rows and files go; a published, held or running one keeps them whatever its age."""
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
@@ -73,13 +74,31 @@ def ensure_month(warehouse: Warehouse, job: Job, night: date) -> None:
             )
 
 
+def describe_prediction(warehouse: Warehouse, job: Job, sentence: str) -> None:
+    """Write what the job's predictions mean on the column ``prediction`` of its tables and views, in place of before."""
+    names = (history(job).name, shadow(job).name, f"{job.name}_predictions", f"{job.name}_predictions_as_of")
+    with warehouse.transaction() as connection:
+        connection.execute(statement("lock_schema"))
+        for name in names:
+            column: sa.Column[Any] = sa.Column("prediction", comment=sentence)
+            sa.Table(name, sa.MetaData(), column)
+            connection.execute(sa.schema.SetColumnComment(column))
+
+
 def _register(connection: sa.Connection, job: Job) -> None:
     values = {
         "description": job.description, "owner": job.owner, "timezone": job.schedule.timezone,
         "first_night": job.schedule.first_night, "last_night": job.schedule.last_night,
+        "retired_at": None, "retired_reason": None,
     }  # fmt: skip
     row = insert(JOBS).values(job=job.name, **values)
     connection.execute(row.on_conflict_do_update(index_elements=["job"], set_=values))
+
+
+def mark_retired(warehouse: Warehouse, job: str, reason: str, now: datetime) -> None:
+    """Record that a job is retired, until it is used again."""
+    with warehouse.transaction() as connection:
+        connection.execute(sa.update(JOBS).where(JOBS.c.job == job).values(retired_at=now, retired_reason=reason))
 
 
 def _check_columns(connection: sa.Connection, table: sa.Table, job: Job) -> None:
@@ -101,6 +120,9 @@ def _create_views(connection: sa.Connection, job: Job) -> None:
         f"{job.name}_predictions_as_of": (as_of_view(job), "Every publication, with the time it was visible"),
     }
     for name, (select, sentence) in views.items():
+        if sa.inspect(connection).has_table(name):
+            next_step = f"give job {job.name} another name"
+            raise Permanent(f"warehouse view {name}", found="a table or view of this name", next_step=next_step)
         connection.execute(sa.schema.CreateView(select, name))
         connection.execute(_filled("grant_view", view=name))
         connection.execute(_filled("comment_view", view=name, sentence=sentence))

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from scoring.warehouse.connection import Warehouse, statement
-from scoring.warehouse.monitoring import Row
+from scoring.warehouse.monitoring import Row, evidence
 from scoring.warehouse.tables import PUBLISHED
 
 SHADOWS = sa.table(
@@ -102,9 +102,9 @@ def save_sums(warehouse: Warehouse, run_id: str, version: int, **facts: Any) -> 
 
 
 def nights(warehouse: Warehouse, job: str, version: int | None = None) -> list[Row]:
-    """Return what shadows did on runs that are published now, oldest night first; of one version, or of all."""
+    """Return what shadows did on runs that are published now and not provisional, oldest night first."""
     shown = sa.join(NIGHTS, PUBLISHED, PUBLISHED.c.run_id == NIGHTS.c.run_id)
-    chosen = sa.select(NIGHTS).select_from(shown).where(NIGHTS.c.job == job)
+    chosen = sa.select(NIGHTS).select_from(shown).where(NIGHTS.c.job == job, evidence(NIGHTS))
     if version is not None:
         chosen = chosen.where(NIGHTS.c.model_version == version)
     return warehouse.rows(chosen.order_by(NIGHTS.c.night, NIGHTS.c.model_version))

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
 from scoring.job import Job
+from scoring.names import plain
 
 RUNS = sa.table(
     "scoring_runs",
@@ -18,14 +19,20 @@ RUNS = sa.table(
             "status", "stage", "reason", "model_version", "model_sha256", "job_sha256", "sql_sha256",
             "snapshot_hash", "predictions_hash", "code_version", "chunks", "rows_extracted", "rows_quarantined",
             "rows_scored", "rows_loaded", "seconds_extract", "seconds_score", "seconds_publish", "rows_per_second",
-            "started_at", "finished_at", "pruned_at",
+            "started_at", "finished_at", "pruned_at", "provisional", "seen_at",
         )
     ),
     sa.column("library_versions", JSONB),
     sa.column("quarantine_reasons", JSONB),
     sa.column("unknown_categories", JSONB),
 )  # fmt: skip
-JOBS = sa.table("jobs", *map(sa.column, ("job", "description", "owner", "timezone", "first_night", "last_night")))
+JOBS = sa.table(
+    "jobs",
+    *map(
+        sa.column,
+        ("job", "description", "owner", "timezone", "first_night", "last_night", "retired_at", "retired_reason"),
+    ),
+)
 PUBLISHED = sa.table(
     "published_nights",
     *map(sa.column, ("job", "night", "run_id", "run_number", "model_version", "rows", "scored_at", "published_at")),
@@ -80,8 +87,12 @@ def shadow(job: Job) -> sa.Table:
 
 
 def _identity(job: Job) -> list[sa.Column[Any]]:
+    """Return the columns that say which row of which run it is; a key has a plain name there, and its own in ``.key``."""
     return [
-        *(sa.Column(key, _KEY_TYPES[kind], nullable=False, comment="Key") for key, kind in job.key.items()),
+        *(
+            sa.Column(plain(key), _KEY_TYPES[kind], key=key, nullable=False, comment=_meaning(key))
+            for key, kind in job.key.items()
+        ),
         sa.Column("night", sa.Date, nullable=False, comment="Calendar day in the job's timezone that was scored"),
         sa.Column(
             "run_number", sa.BigInteger, nullable=False, comment="Run of the ledger (scoring_runs) that loaded the row"
@@ -89,16 +100,18 @@ def _identity(job: Job) -> list[sa.Column[Any]]:
     ]
 
 
+def _meaning(key: str) -> str:
+    return "Key" if plain(key) == key else f"Key, {key} in the source"
+
+
 def _predicted(job: Job) -> list[sa.Column[Any]]:
-    meaning = {
-        "binary": "Decision at probability 0.5",
-        "multiclass": "Most probable class",
-        "regression": "Predicted value",
-    }
+    """Return the columns of what was predicted; ``describe_prediction`` says more once there is a champion."""
+    kind = {"binary": "Decision", "multiclass": "Class", "regression": "Value"}[job.task]
+    comment = f"{kind} that the row's model version predicts"
     chances = (
         sa.Column(name, sa.Double, nullable=False, comment="Probability, 0 to 1") for name in job.probability_columns
     )
-    return [sa.Column("prediction", _PREDICTION_TYPES[job.task], nullable=False, comment=meaning[job.task]), *chances]
+    return [sa.Column("prediction", _PREDICTION_TYPES[job.task], nullable=False, comment=comment), *chances]
 
 
 def current_view(job: Job) -> sa.Select[Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from demo import processes
 from demo.local_airflow import LocalAirflow, free_port, running
 from scoring import embedded
 from scoring.job import Job
@@ -21,9 +22,17 @@ from scoring.stores import Stores, open_stores
 from tests.conftest import new_database
 from tests.toy import FIRST, TRAIN_NIGHTS, add, create_source, events, train_champion, write_job
 
-NIGHTS = 12
+NIGHTS = 13
 GUARDS = {"max_latency_ratio": 1000}
 """Predicting takes toy models no time, so the ratio of two of them is noise."""
+WAITING = """
+from airflow.providers.standard.sensors.python import PythonSensor
+from airflow.sdk import DAG
+
+with DAG("waiting", schedule=None, max_active_runs=100):
+    PythonSensor(task_id="wait", python_callable=lambda: False, mode="reschedule", poke_interval=3600)
+"""
+"""A DAG whose runs wait like a retraining that waits for nights in the shadow."""
 
 
 @dataclass
@@ -55,6 +64,18 @@ def receiver() -> Iterator[tuple[str, list[str]]]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"json://127.0.0.1:{server.server_port}", heard
         server.shutdown()
+
+
+def with_waiting_dag(folder: Path) -> dict[str, str]:
+    """Return the variables that make Airflow read a folder beside the project's DAGs, with the DAG that waits."""
+    folder.mkdir()
+    (folder / "waiting.py").write_text(WAITING)
+    local = "airflow.dag_processing.bundles.local.LocalDagBundle"
+    bundles = [
+        {"name": "dags-folder", "classpath": local, "kwargs": {}},
+        {"name": "tests", "classpath": local, "kwargs": {"path": str(folder)}},
+    ]
+    return {"AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles)}
 
 
 @pytest.fixture(scope="session")
@@ -120,8 +141,14 @@ def airflow(data_dir: Path, template: str, receiver: tuple[str, list[str]]) -> I
         train_champion(stores, job)
     jobs["gone"] = write_job(folder, "air_gone", source="gone", limits=quick)
     (folder / "jobs" / "air_broken.yaml").write_text("name: air_broken\nfeatures: 3\n")
-    with running(settings, free_port()) as api:
-        for name in [*(job.name for job in jobs.values()), "air_broken"]:
-            api.wait_for_dag(f"{name}_nightly")
+    with (
+        processes.claimed(settings.airflow_home, processes.UP),  # so that commands use it
+        running(settings, free_port(), changed=with_waiting_dag(folder / "dags")) as api,
+    ):
+        dags = [f"{job.name}_{kind}" for job in jobs.values() for kind in ("nightly", "retraining")]
+        for dag_id in [*dags, "late_nights", "nightshift_retention", "waiting"]:
+            api.wait_for_dag(dag_id)
+            api.unpause(dag_id)
+        api.wait_for_dag("air_broken_nightly")
         yield AirflowUnderTest(api, stores, jobs, receiver[1])
     stores.warehouse.engine.dispose()

@@ -197,7 +197,13 @@ def test_dag_shows_owner_tags_and_runbook_from_the_job_file(airflow: AirflowUnde
     assert "NightHeld" in details["doc_md"] and details["catchup"] is False and details["max_active_runs"] == 2
 
 
+def test_new_dag_starts_paused(airflow: AirflowUnderTest) -> None:
+    found = airflow.api.call("GET", "/dags/air_broken_nightly")  # the one that conftest does not unpause
+    assert (found["is_paused"], airflow.api.runs("air_broken_nightly")) == (True, [])
+
+
 def test_broken_job_file_fails_its_own_dag_only(airflow: AirflowUnderTest) -> None:
+    airflow.api.unpause("air_broken_nightly")
     assert airflow.api.call("GET", "/importErrors")["import_errors"] == []
     assert "air_broken.yaml" in airflow.api.call("GET", "/dags/air_broken_nightly/details")["doc_md"]
     run = trigger(airflow, "air_broken_nightly")
@@ -236,6 +242,12 @@ def test_decision_to_retrain_trains_a_challenger_once(airflow: AirflowUnderTest)
     airflow.api.call("POST", "/dags/air_retrain_nightly/clearTaskInstances", body)
     airflow.api.wait("air_retrain_nightly", seconds=60)
     assert len(airflow.api.runs("air_retrain_retraining")) == 1  # deciding again trains nothing again
+    paused = "/dags/air_retrain_retraining?update_mask=is_paused"
+    airflow.api.call("PATCH", paused, {"is_paused": True})
+    airflow.api.call("POST", "/dags/air_retrain_nightly/clearTaskInstances", {**body, "task_ids": ["retrain"]})
+    airflow.api.wait("air_retrain_nightly", seconds=60)
+    assert states(airflow, "air_retrain_nightly", nightly)["retrain"] == "failed"  # seen, not left waiting
+    airflow.api.unpause("air_retrain_retraining")
 
 
 def test_monitor_that_fails_is_red_and_leaves_the_publication(airflow: AirflowUnderTest) -> None:

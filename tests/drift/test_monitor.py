@@ -314,3 +314,15 @@ def test_labels_after_the_night_do_not_reach_its_decision(toy: Toy) -> None:
     assert [row["inputs"]["new_labelled_nights"] for row in lived] == [0, 1, 2, 3, 4]
     assert lived[-1]["inputs"]["trained_until"] == str(UNTIL) and lived[0]["inputs"]["loss"] is None
     assert days[-1] - timedelta(days=4) == NIGHT
+
+
+def test_replay_evaluates_a_backfill_as_if_it_had_been_scheduled(toy: Toy) -> None:
+    add_nights(toy, nights(4))
+    decided = live(toy, nights(4), origin="backfill")
+    assert {row["reason"] for row in decided} == {"not evaluated: backfill"}
+    policy = {"max_age_nights": 1, "min_new_labelled_nights": 1}
+    other = toy.job.model_copy(update={"retraining": toy.job.retraining.model_copy(update=policy)})
+    again = list(replay(toy.stores, other, NIGHT, NIGHT + 3 * DAY))
+    assert [one.decision.decision for one in again].count("retrain") == 1
+    assert not any("backfill" in one.decision.reason for one in again)
+    assert {one.recorded for one in again} == {"none"}  # what is on record stays

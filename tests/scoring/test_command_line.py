@@ -24,13 +24,14 @@ from scoring import __main__ as module
 from scoring import command_line
 from scoring.settings import HOME, Settings, child_environment, load_settings
 from scoring.warehouse import ledger
+from scoring.warehouse.schema import ensure_job
 from tests.conftest import Toy, new_database
-from tests.toy import FIRST, NIGHT, ROWS, UNTIL, execute
+from tests.toy import FIRST, NIGHT, ROWS, UNTIL, execute, write_job
 
 SECRET = "s3cr3t-pa55"
 COMMANDS = (
     "migrate", "check", "new-job", "train", "models", "promote", "rollback", "run", "release", "discard", "verify",
-    "status", "sql", "explain-night", "diff-nights", "rescore", "retention",
+    "status", "sql", "explain-night", "diff-nights", "rescore", "retention", "retire",
 )  # fmt: skip
 
 
@@ -166,7 +167,10 @@ def test_migrate_does_the_good_jobs_and_names_the_broken_one(untrained: Toy, she
 
 
 def test_check_says_what_is_valid(untrained: Toy, shell: Shell) -> None:
-    expected = f"{untrained.job.name}: job file, pipeline, features.sql and labels.sql are valid\n"
+    expected = (
+        f"{untrained.job.name}: job file, pipeline, features.sql and labels.sql are valid\n"
+        "  night 2024-01-01 in UTC: 200 rows, at from 2024-01-01 00:02:10 to 2024-01-01 23:59:15, 0.0% outside the night\n"
+    )
     assert done(shell("check")) == expected
     assert done(shell("check", untrained.job.name)) == expected
     assert (untrained.stores.settings.data_dir / "models").exists() is False
@@ -178,8 +182,21 @@ def test_check_names_a_broken_file_after_the_good_ones(untrained: Toy, shell: Sh
     said = shell("check")
     assert said.code == 1
     assert f"{untrained.job.name}: job file" in said.out
-    assert "broken.yaml" in said.err and "half.yaml" in said.err and "task: expected: Input should be" in said.err
-    assert "found 'guess'" in said.err
+    assert "broken.yaml" in said.err and "half.yaml: found" in said.err
+    assert "task: found 'guess', expected 'binary', 'multiclass' or 'regression'" in said.err
+
+
+@pytest.mark.parametrize("command", ["migrate", "check"])
+def test_a_bad_job_is_named_and_does_not_stop_the_next(untrained: Toy, shell: Shell, command: str) -> None:
+    """A job whose table is there with another key, and whose SQL is not; its name comes first."""
+    ensure_job(untrained.stores.warehouse, write_job(untrained.folder, "first"))
+    write_job(untrained.folder, "first", key={"id": "string"}, time_column=None)
+    (untrained.folder / "sql" / "first" / "features.sql").unlink()
+    said = shell(command)
+    assert said.code == 1
+    assert untrained.job.name in said.out
+    assert "first" in said.err
+    assert "first" not in said.out
 
 
 def test_check_refuses_a_job_that_is_not_there(untrained: Toy, shell: Shell) -> None:
@@ -279,6 +296,7 @@ def test_models_shows_versions_and_promotions(toy: Toy, shell: Shell) -> None:
         ["2", rows[2][1], window, "1200", sha],
     ]
     assert rows[2][1] == "champion"
+    assert all("prediction: true from probability 0.5 on (LogisticRegression)" in row[4] for row in rows[1:3])
     assert [row[:4] for row in rows[4:]] == [
         ["1", str(UNTIL), "promotion", "test"],
         ["2", str(UNTIL), "promotion", "[red] lower [/x] loss :bug:"],
@@ -314,7 +332,11 @@ def test_run_publishes_and_says_where(toy: Toy, shell: Shell) -> None:
     output = done(shell("run", toy.job.name, "--night", NIGHT))
     (run_id,) = run_ids(toy)
     path = toy.stores.lake.current(toy.job.name, NIGHT)
-    assert output == f"{toy.job.name} {NIGHT}: published, {ROWS} rows, run {run_id}\nlake object {path}\n"
+    said = f"{toy.job.name} {NIGHT}: published, {ROWS} rows, run {run_id}\nlake object {path}\n"
+    assert output == f"{said}verdict ok\n"
+    assert done(shell("run", toy.job.name, "--night", NIGHT, "--no-monitor")).count("\n") == 2
+    toy.stores.warehouse.query("select 1")
+    (_, run_id) = run_ids(toy)
     assert shown(toy) == [(run_id, ROWS)]
     found = ledger.get(toy.stores.warehouse, run_id)
     assert (found.origin, found.code_version) == ("cli", "test")
@@ -379,11 +401,11 @@ def test_rescore_publishes_anew_and_prints_what_changed(toy: Toy, shell: Shell) 
     output = done(shell(*command))
     head, first, second, together = cells(output)
     assert output.splitlines()[0].strip() == f"{name} rescored with version 2"
-    assert head[-2:] == ["mean difference (probability)", "largest difference (probability)"]
+    assert head[-3:] == ["mean difference (probability)", "largest difference (probability)", "verdict"]
     assert first[:5] == [str(NIGHT), "published", "1", "True", str(ROWS)]
     assert 0 < int(first[6]) < int(first[5]) <= ROWS and 0 < float(first[7]) < float(first[8]) < 1
-    assert second == [str(later), "not published", *["–"] * 7]
-    assert together == ["all", "1 nights", "–", *first[3:]]
+    assert second == [str(later), "not published", *["–"] * 8]
+    assert together == ["all", "1 nights", "–", *first[3:-1], "–"]
     _, new = ledger.runs_of(toy.stores.warehouse, name, NIGHT)
     assert shown(toy) == [(new.run_id, ROWS)]
     assert new.reason == "rescored with version 2: [red] calibrated :bug:"

@@ -20,6 +20,7 @@ from pydantic import SecretStr
 from scoring.errors import (
     ChampionMissing,
     EmptyNight,
+    LakeRefused,
     NightHeld,
     Permanent,
     ReconciliationError,
@@ -243,7 +244,7 @@ def blocked(toy: Toy, asked: Request, part: Part, chunk: int) -> str:
 def test_chunk_that_fails_ends_the_run_with_its_own_error_and_loads_nothing(toy: Toy, part: Part, chunk: int) -> None:
     asked = request()
     path = blocked(toy, asked, part, chunk)
-    with pytest.raises(OSError, match=re.escape(path)):
+    with pytest.raises(LakeRefused, match=re.escape(path)):
         run_night(toy.stores, toy.job, asked)
     found = ledger.get(toy.stores.warehouse, asked.run_id)
     assert found.status == "failed" and path in found.reason and found.rows_loaded is None

@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from scoring.errors import ChampionMissing, VersionMissing
+from scoring.errors import ChampionMissing, PromotionRefused, VersionMissing
 from scoring.nightly import Request, champion_version, run_night
 from scoring.promoting import promote, rollback
 from scoring.stores import open_stores
 from scoring.training import train
-from scoring.warehouse import promotions
+from scoring.warehouse import promotions, retrainings
 from scoring.warehouse.promotions import Promotion, champion_at
 from scoring.warehouse.schema import ensure_job
 from tests.conftest import Toy, new_database
 from tests.scoring.test_registry import folder_of, installation
-from tests.toy import FIRST, NIGHT, UNTIL, write_job
+from tests.toy import FIRST, NIGHT, UNTIL, add, events, write_job
 
 DAY = timedelta(days=1)
 _numbers = itertools.count()
@@ -126,9 +126,88 @@ def test_promotion_takes_effect_at_the_night_it_names(versions: Toy) -> None:
 
 def test_promotion_for_past_nights_leaves_the_present_champion_and_the_alias(versions: Toy) -> None:
     crown(versions, 1)
-    crown(versions, 2, FIRST)
-    assert champions(versions, FIRST - DAY, FIRST, UNTIL - DAY, UNTIL) == [None, 2, 2, 1]
+    older = train(versions.stores, versions.job, (FIRST, UNTIL - 2 * DAY)).ref.version
+    crown(versions, older, UNTIL - 2 * DAY)
+    assert champions(versions, UNTIL - 3 * DAY, UNTIL - 2 * DAY, UNTIL - DAY, UNTIL) == [None, older, older, 1]
     assert alias(versions) == 1
+
+
+def test_promotion_takes_effect_after_the_nights_that_the_version_was_trained_on(versions: Toy) -> None:
+    older = train(versions.stores, versions.job, (FIRST, UNTIL - 2 * DAY)).ref.version
+    crown(versions, older)
+    publish(versions, UNTIL - 2 * DAY)
+    assert crown(versions, 1).effective_from == UNTIL, "not from the next night to be scored, which it was trained on"
+    assert champions(versions, UNTIL - 2 * DAY, UNTIL - DAY, UNTIL) == [older, older, 1]
+
+
+def test_rollback_to_a_version_takes_effect_after_the_nights_it_was_trained_on(versions: Toy) -> None:
+    older = [train(versions.stores, versions.job, (FIRST, UNTIL - n * DAY)).ref.version for n in (2, 1)]
+    crown(versions, older[0])
+    publish(versions, UNTIL - 2 * DAY)
+    assert back(versions, to=1).effective_from == UNTIL
+
+
+@pytest.mark.parametrize("early", [FIRST - DAY, FIRST, UNTIL - DAY])
+def test_promotion_from_a_night_that_the_version_was_trained_on_is_refused(versions: Toy, early: date) -> None:
+    said = f"found effective from {early}; expected {UNTIL} or later, .* trained .*Next: leave --effective-from out"
+    with pytest.raises(PromotionRefused, match=said):
+        crown(versions, 1, early)
+    assert promotions.history_of(versions.stores.warehouse, versions.job.name) == []
+
+
+def later_than_the_clock(toy: Toy) -> date:
+    return toy.stores.clock().date() + 5 * DAY
+
+
+def test_promotion_derives_no_night_from_a_publication_ahead_of_the_clock(versions: Toy) -> None:
+    crown(versions, 1)
+    publish(versions, NIGHT)
+    ahead = later_than_the_clock(versions)
+    add(versions.source, events(NIGHT + DAY).assign(at=lambda rows: rows["at"] + (ahead - NIGHT - DAY)))
+    request = Request(ahead, datetime.now(UTC), "test", unfinished=True)
+    assert run_night(versions.stores, versions.job, request).status == "published"
+    assert crown(versions, 2).effective_from == NIGHT + DAY
+    assert back(versions).effective_from == NIGHT + DAY
+
+
+def test_promotion_replaces_what_was_to_come_ahead_of_the_clock(versions: Toy) -> None:
+    crown(versions, 1)
+    publish(versions, NIGHT)
+    ahead = later_than_the_clock(versions)
+    crown(versions, 2, ahead)
+    made = crown(versions, 3)
+    assert made.effective_from == NIGHT + DAY
+    assert champions(versions, NIGHT, NIGHT + DAY, ahead - DAY, ahead, date.max) == [1, 3, 3, 3, 3]
+    assert alias(versions) == 3
+    assert back(versions).model_version == 1, "version 2 was never champion"
+    assert champions(versions, NIGHT, NIGHT + DAY, ahead, date.max) == [1, 1, 1, 1]
+
+
+def test_retraining_that_promotes_again_leaves_what_was_planned_since(versions: Toy) -> None:
+    ahead = later_than_the_clock(versions)
+    crown(versions, 1)
+    crown(versions, 2, ahead)
+    number = retrainings.begin(
+        versions.stores.warehouse,
+        {
+            "job": versions.job.name, "night": NIGHT, "trigger": "hand", "reason": "test", "since": FIRST, "until": UNTIL,
+            "decision_id": None, "airflow_run_id": None, "forced": False, "started_at": versions.stores.clock(),
+        },
+    )["retraining_id"]  # fmt: skip
+    for _ in range(2):
+        promote(versions.stores, versions.job, 3, "why", "nightshift", retraining_id=number)
+    assert champions(versions, UNTIL, ahead) == [3, 3]
+    crown(versions, 2, ahead)
+    promote(versions.stores, versions.job, 3, "why", "nightshift", retraining_id=number)
+    assert champions(versions, UNTIL, ahead) == [3, 2]
+
+
+def test_rollback_of_a_promotion_ahead_of_the_clock_leaves_nothing_of_it(versions: Toy) -> None:
+    crown(versions, 1)
+    publish(versions, NIGHT)
+    crown(versions, 2, later_than_the_clock(versions))
+    assert back(versions).effective_from == NIGHT + DAY
+    assert champions(versions, NIGHT, NIGHT + DAY, date.max) == [1, 1, 1]
 
 
 def test_promotion_of_a_version_that_is_not_there_changes_nothing(versions: Toy) -> None:

@@ -175,7 +175,7 @@ def test_profile_describes_every_training_row(kept: Toy) -> None:
 def test_golden_rows_hold_a_null_and_an_unseen_category(kept: Toy) -> None:
     rows = pq.read_table(folder_of(only_version(kept)) / "golden.parquet")
     assert rows.num_rows == GOLDEN_ROWS + 1 and rows.schema.names == kept.job.columns
-    assert rows.to_pylist()[-1]["x"] is None and rows.to_pylist()[-1]["kind"] == "never seen at training"
+    assert rows.to_pylist()[-1]["x"] is None and rows.to_pylist()[-1]["kind"] == "a level that training did not have"
     made = pq.read_table(folder_of(only_version(kept)) / "golden_predictions.parquet")
     assert made.schema.names == prediction_schema(kept.job).names and made.num_rows == rows.num_rows
 

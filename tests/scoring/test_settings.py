@@ -101,14 +101,14 @@ def test_settings_show_no_secret(monkeypatch, name):
 @pytest.mark.parametrize(
     ("name", "value", "problem"),
     [
-        ("NIGHTSHIFT_SCORE_THREADS", "many", "valid integer"),
-        ("NIGHTSHIFT_SCORE_THREADS", "0", "greater than or equal to 1"),
-        ("NIGHTSHIFT_AIRFLOW_PORT", "80", "greater than or equal to 1024"),
-        ("NIGHTSHIFT_RETENTION__VERSIONS_KEPT", "0", "greater than or equal to 1"),
-        ("NIGHTSHIFT_RETENTION__VERSION_KEPT", "5", "not permitted"),
-        ("NIGHTSHIFT_SOURCES", f'["{SECRET}"]', "valid dictionary"),
+        ("NIGHTSHIFT_SCORE_THREADS", "many", "expected a whole number"),
+        ("NIGHTSHIFT_SCORE_THREADS", "0", "expected at least 1"),
+        ("NIGHTSHIFT_AIRFLOW_PORT", "80", "expected at least 1024"),
+        ("NIGHTSHIFT_RETENTION__VERSIONS_KEPT", "0", "expected at least 1"),
+        ("NIGHTSHIFT_RETENTION__VERSION_KEPT", "5", "found an unknown key; did you mean versions_kept?"),
+        ("NIGHTSHIFT_SOURCES", f'["{SECRET}"]', "expected a mapping"),
         ("NIGHTSHIFT_SOURCES", f"postgresql://u:{SECRET}@h/x", "JSON"),
-        ("NIGHTSHIFT_SOURCES__CRM__MAIN", SECRET, "valid string"),
+        ("NIGHTSHIFT_SOURCES__CRM__MAIN", SECRET, "expected text"),
     ],
 )
 def test_load_settings_names_the_variable_but_not_its_value_when_it_is_malformed(monkeypatch, name, value, problem):
@@ -120,6 +120,17 @@ def test_load_settings_names_the_variable_but_not_its_value_when_it_is_malformed
     assert problem in message
     assert SECRET not in message
     assert caught.value.__suppress_context__  # the error behind it holds the value
+
+
+def test_load_settings_names_every_variable_that_does_not_fit(monkeypatch):
+    monkeypatch.setenv("NIGHTSHIFT_SCORE_THREADS", SECRET)
+    monkeypatch.setenv("NIGHTSHIFT_AIRFLOW_PORT", "80")
+    with pytest.raises(SettingsError, match="2 environment variables") as caught:
+        load_settings()
+    message = str(caught.value)
+    assert "\n  - environment variable NIGHTSHIFT_SCORE_THREADS: found a value that does not fit, expected a" in message
+    assert "\n  - environment variable NIGHTSHIFT_AIRFLOW_PORT: " in message
+    assert SECRET not in message
 
 
 def test_settings_cannot_be_changed():

@@ -19,9 +19,10 @@ from psycopg import sql
 from scoring.errors import ContractError, Permanent, SourceQueryError, SourceUnavailable
 from scoring.interval import DataInterval
 from scoring.job import Job
-from scoring.source import Query, libpq_url, stream
+from scoring.source import Query, stream
 from scoring.source_values import column_of
 from scoring.stores import contracted
+from scoring.urls import libpq_url
 from tests.conftest import new_database
 
 NIGHT = DataInterval.of_night(date(2013, 4, 1), "America/New_York")

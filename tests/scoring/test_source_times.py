@@ -13,10 +13,11 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from scoring.contract import read_as
+from scoring.casting import read_as
 from scoring.errors import NightError, SourceQueryError
 from scoring.interval import DataInterval
-from scoring.source import Query, libpq_url, stream
+from scoring.source import Query, stream
+from scoring.urls import libpq_url
 from tests.conftest import new_database
 
 NEW_YORK, TOKYO = "America/New_York", "Asia/Tokyo"
@@ -188,7 +189,7 @@ def test_sqlite_refuses_calendar_days_compared_with_moments_within_a_day(lite, q
     days = [f"2024-02-{number:02d}" for number in range(1, 5)]
     assert ids(lite(days), query(INTERVAL), DAY, "UTC") == [0]
     assert ids(lite(days), query(INTERVAL, NEW_YORK), DAY, NEW_YORK) == [0]
-    with pytest.raises(SourceQueryError, match="values of 10 characters, while an interval begins.*<date> = :night"):
+    with pytest.raises(SourceQueryError, match=r"values of 10 characters, while an interval begins.*<date> = :night"):
         ids(lite(days), query(INTERVAL), DAY, NEW_YORK)
 
 

@@ -263,7 +263,7 @@ def test_ensure_job_takes_the_files_newest_description_and_end(warehouse: Wareho
     schedule = {"timezone": "America/New_York", "first_night": date(2023, 1, 1), "last_night": date(2024, 5, 5)}
     ensure_job(warehouse, write_job(tmp_path, job.name, description="Other words.", owner="us", schedule=schedule))
     assert warehouse.query("select * from jobs")[1] == [
-        (job.name, "Other words.", "us", "America/New_York", date(2023, 1, 1), date(2024, 5, 5))
+        (job.name, "Other words.", "us", "America/New_York", date(2023, 1, 1), date(2024, 5, 5), None, None)
     ]
 
 

@@ -1,0 +1,151 @@
+"""Nights scored and then watched, one after the other: what the nightly DAG does of a night, without Airflow."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from time import monotonic
+from zoneinfo import ZoneInfo
+
+from drift import monitor
+from scoring.errors import EmptyNight, NightHeld, NightshiftError, NoSuchNight, described
+from scoring.interval import nights_in
+from scoring.job import Job
+from scoring.nightly import Request, run_night
+from scoring.stores import Progress, Stores, silent
+from scoring.warehouse import ledger, monitoring, nights, promotions
+from scoring.warehouse.monitoring import Span
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What monitoring made of a run: its verdict, or why there is none."""
+
+    verdict: str | None = None
+    reasons: tuple[str, ...] = ()
+    problem: str | None = None
+
+
+NOT_WATCHED = Watched()
+
+
+@dataclass(frozen=True)
+class NightRun:
+    """What became of one night."""
+
+    night: date
+    status: str
+    """``published``, ``superseded``, ``held``, ``skipped`` or ``failed``."""
+    seconds: float
+    rows: int | None = None
+    run_id: str | None = None
+    lake_object: str | None = None
+    watched: Watched = NOT_WATCHED
+    problem: str | None = None
+    """Why the night was not scored and published."""
+
+    @property
+    def went_wrong(self) -> bool:
+        """Return whether somebody has to look: the night is held or failed, or it could not be watched."""
+        return self.status in ("held", "failed") or self.watched.problem is not None
+
+
+def run_and_watch(
+    stores: Stores, job: Job, request: Request, watched: bool = True, progress: Progress = silent,
+    since: date | None = None,
+) -> NightRun:  # fmt: skip
+    """Score and publish a night, then judge it and measure performance known at its end, as the nightly DAG does.
+
+    ``since`` leaves out the labels of nights before, which are looked at otherwise to find late and corrected
+    ones. A held night is judged too. Monitoring that fails leaves the publication alone. Raises what scoring raises.
+    """
+    began = monotonic()
+    try:
+        done = run_night(stores, job, request, progress)
+    except NightHeld:
+        if watched:
+            watch(stores, job, request.run_id)
+        raise
+    seen = watch(stores, job, done.run_id, request.night, since) if watched else NOT_WATCHED
+    seconds = monotonic() - began
+    return NightRun(request.night, done.status, seconds, done.rows, done.run_id, done.lake_object, seen)
+
+
+def run_each(
+    stores: Stores, job: Job, requests: Iterable[Request], watched: bool = True, progress: Progress = silent
+) -> Iterator[NightRun]:
+    """Yield what became of each night; one that is held or fails says why, and the others go on.
+
+    Nights come oldest first; the labels of each are looked at once.
+    """
+    since: date | None = None
+    for request in requests:
+        began = monotonic()
+        try:
+            done = run_and_watch(stores, job, request, watched, progress, since)
+            if done.watched.verdict is not None:
+                since = request.night - timedelta(days=job.label.delay_days - 1)
+            yield done
+        except (EmptyNight, NoSuchNight) as error:
+            failed = isinstance(error, EmptyNight) and job.on_empty == "fail"
+            yield NightRun(
+                request.night, "failed" if failed else "skipped", monotonic() - began, problem=described(error)
+            )
+        except NightHeld as error:
+            verdict = _verdict(stores, request.run_id) if watched else NOT_WATCHED
+            yield NightRun(
+                request.night, "held", monotonic() - began, None, request.run_id, None, verdict, described(error)
+            )
+        except NightshiftError as error:
+            yield NightRun(request.night, "failed", monotonic() - began, problem=described(error))
+
+
+def watch(stores: Stores, job: Job, run_id: str, measured_at: date | None = None, since: date | None = None) -> Watched:
+    """Judge a run, and measure the nights whose labels were known at the end of ``measured_at`` if it is given."""
+    try:
+        found = monitor.watch(stores, job, run_id)
+        if measured_at is not None:
+            monitor.measure(stores, job, measured_at, since)
+    except NightshiftError as error:  # the publication stands; the caller says what is missing
+        return Watched(problem=described(error))
+    return Watched(found.verdict, found.reasons)
+
+
+def measure_again(stores: Stores, job: Job, days: Collection[date]) -> list[date]:
+    """Measure those of some nights whose performance is that of a run they no longer show; return those measured.
+
+    What is measured now was known at the end of the last published night, not before.
+    """
+    shown = ledger.published(stores.warehouse, job.name)
+    days = [day for day in days if day in shown]
+    if not days:
+        return []
+    span = Span(job.name, min(days), max(days) + timedelta(days=1))
+    known = {row["night"]: row["run_id"] for row in nights.measured(stores.warehouse, span)}
+    stale = [day for day in days if day in known and known[day] != shown[day]]
+    return monitor.measure(stores, job, max(shown), min(stale), last=max(stale)) if stale else []
+
+
+def missing_nights(stores: Stores, job: Job, first: date | None, last: date | None, championed: bool) -> list[date]:
+    """Return the nights of a range that are not published, or only provisionally, oldest first.
+
+    Default: the nights of the schedule that are over and, when ``championed``, at which there was a champion.
+    """
+    if first is None:
+        crowned = [one.effective_from for one in promotions.history_of(stores.warehouse, job.name)]
+        first = max([job.schedule.first_night, *([min(crowned)] if crowned and championed else [])])
+    last = last or last_night(stores, job)
+    shown = ledger.settled(stores.warehouse, job.name, stores.clock())
+    return [night for night in nights_in(first, last, job.schedule.timezone) if night not in shown]
+
+
+def last_night(stores: Stores, job: Job) -> date:
+    """Return the last night of the schedule that is over."""
+    over = stores.clock().astimezone(ZoneInfo(job.schedule.timezone)).date() - timedelta(days=1)
+    return min(over, job.schedule.last_night or over)
+
+
+def _verdict(stores: Stores, run_id: str) -> Watched:
+    found = monitoring.drift_of(stores.warehouse, run_id)
+    return Watched(found["verdict"], tuple(found["reasons"])) if found else NOT_WATCHED

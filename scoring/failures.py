@@ -1,0 +1,119 @@
+"""Drivers' errors under our names: what heals by itself, and what somebody has to change first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import adbc_driver_manager
+import sqlalchemy as sa
+
+from scoring.errors import SettingsError, SourceQueryError, SourceUnavailable
+
+_HEALING_STATES = ("08", "40001", "40P01", "53", "55P03", "57P")
+"""PostgreSQL's error classes that heal: connection, serialization, deadlock, resources, lock, shutdown."""
+_LASTING_STATES = ("08P01", "57P04")
+"""Of these, what does not: a protocol that is not PostgreSQL's, a database that was dropped."""
+_HEALING_SQLITE = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_PROTOCOL", "SQLITE_INTERRUPT", "SQLITE_FULL")
+_LASTING = re.compile(
+    r"authentication failed|no password supplied|password .*(expired|incorrect|missing)|(role|user|database) .+? does not exist|"
+    r"access denied|login failed|invalid username|unknown database|unknown user|cannot open database|not permitted to log in|"
+    r"permission denied for database|no pg_hba\.conf entry|pg_hba\.conf rejects|is not currently accepting connections|"
+    r"invalid (connection|uri|integer|port|sslmode|value|percent)|invalid .* parameter|unsupported frontend protocol|"
+    r"SSL was required|certificate|unrecognized configuration parameter|"
+    r"could not decode|codec can't decode|invalid byte sequence|no such (table|column|function)|doesn't exist|"
+    r"server .* not .* support SSL|is not a database",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What drivers say of a failure that stays, when they give no code with it, as libpq does while it connects."""
+_CONNECTING = re.compile(
+    r"connect|connection|host name|timeout|timed out|refused|reset by peer|could not translate|"
+    r"starting up|shutting down|too many|server closed|gone away|recovery mode|temporar",
+    re.IGNORECASE,
+)
+_PACKAGES = {
+    "MySQLdb": "mysqlclient", "psycopg2": "psycopg2-binary", "snowflake": "snowflake-sqlalchemy",
+    "duckdb": "duckdb-engine", "bigquery": "sqlalchemy-bigquery", "redshift": "sqlalchemy-redshift",
+    "databricks": "databricks-sqlalchemy", "trino": "trino", "clickhouse": "clickhouse-sqlalchemy",
+    "clickhousedb": "clickhouse-connect", "awsathena": "PyAthena", "db2": "ibm-db-sa", "ibm_db_sa": "ibm-db-sa",
+    "hana": "sqlalchemy-hana", "exa": "sqlalchemy-exasol", "teradatasql": "teradatasqlalchemy",
+    "cockroachdb": "sqlalchemy-cockroachdb",
+}  # fmt: skip
+"""The package on PyPI, where it is called otherwise than the module that SQLAlchemy misses or the URL's scheme."""
+
+
+def heals(state: str, reason: str) -> bool:
+    """Return whether trying again can help after an error of PostgreSQL with this code (or none) and message.
+
+    >>> heals("", "connection failed: Connection refused"), heals("", 'FATAL: database "shop" does not exist')
+    (True, False)
+    """
+    if len(state) == 5:
+        return state.startswith(_HEALING_STATES) and not state.startswith(_LASTING_STATES)
+    return _CONNECTING.search(reason) is not None and _LASTING.search(reason) is None
+
+
+def lasting(reason: str) -> bool:
+    """Return whether a driver's message names a failure that stays: a wrong password, a database that is not there."""
+    return _LASTING.search(reason) is not None
+
+
+@contextmanager
+def translated(statement: str, variable: str) -> Iterator[None]:
+    """Turn the drivers' errors at a statement of a job into ours; ``variable`` holds the source's URL.
+
+    Raises ``SourceUnavailable`` for what heals and ``SourceQueryError`` for the rest. The driver's error is not kept as
+    the cause: a log would print it, and with it what it knows of the URL.
+    """
+    try:
+        yield
+    except adbc_driver_manager.Error as error:
+        reason, state = str(error), error.sqlstate or ""
+        raise _named(statement, variable, reason, heals(state, reason)) from None
+    except sa.exc.DBAPIError as error:
+        raise _named(statement, variable, str(error.orig), _heals_in_sqlalchemy(error)) from None
+    except (sa.exc.SQLAlchemyError, UnicodeDecodeError) as error:
+        raise _named(statement, variable, str(error), healing=False) from None
+
+
+def _heals_in_sqlalchemy(error: sa.exc.DBAPIError) -> bool:
+    sqlite = getattr(error.orig, "sqlite_errorname", None)
+    if sqlite is not None:
+        return str(sqlite).startswith(_HEALING_SQLITE)
+    likely = error.connection_invalidated or isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError)
+    return likely and _LASTING.search(str(error.orig)) is None
+
+
+def _named(statement: str, variable: str, reason: str, healing: bool) -> SourceUnavailable | SourceQueryError:
+    source = f"source of {statement} ({variable})" if variable else f"source of {statement}"
+    if healing:
+        return SourceUnavailable(source, found=reason, next_step="try again once it answers")
+    if _LASTING.search(reason) and not re.search("no such|doesn't exist|decode|byte sequence", reason, re.IGNORECASE):
+        return SourceQueryError(source, found=reason, next_step=f"correct {variable or 'the URL'}, or what it leads to")
+    if re.search("decode|byte sequence", reason, re.IGNORECASE):
+        advice = f"convert the column in {statement}, or correct its bytes in the source, which are not UTF-8"
+        return SourceQueryError(statement, found=reason, next_step=advice)
+    return SourceQueryError(statement, found=reason, next_step=f"correct {statement} and run the night again")
+
+
+def missing_driver(url: sa.URL, where: str, error: Exception) -> SettingsError:
+    """Return the error for a database whose driver is not installed: which package, and how to add it so that it stays."""
+    module = getattr(error, "name", None)
+    wanted = str(module).partition(".")[0] if module else url.get_backend_name()
+    package = _PACKAGES.get(wanted, wanted if module else None)
+    if package is None:
+        return SettingsError(
+            where,
+            found=f"a URL that begins with {url.drivername}://, which no installed package knows",
+            expected="a database that SQLAlchemy has a dialect for",
+            next_step="correct the scheme, or add the dialect's package to requirements.in and run `make lock`",
+        )
+    also = ", or write mysql+pymysql:// and add pymysql, which needs no compiler" if wanted == "MySQLdb" else ""
+    return SettingsError(
+        where,
+        found=f"no driver for {url.drivername}://",
+        expected=f"the package {package}{also}",
+        next_step=f"add {package} to requirements.in and run `make lock`: the next `make` installs it; "
+        "where Airflow runs in containers, build the image again: `docker compose build`",
+    )

@@ -1,0 +1,108 @@
+"""Reads YAML strictly: keys are text, none comes twice, and what is wrong is one sentence with line and column."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from scoring.errors import JobFileError
+
+_TEXT = "tag:yaml.org,2002:str"
+_MERGE = "tag:yaml.org,2002:merge"
+_DAY = "tag:yaml.org,2002:timestamp"
+_PLAIN_WORDS = {
+    "found character '\\t' that cannot start any token": ("a tab", "with spaces in front of keys, never tabs"),
+    "mapping values are not allowed here": ("a second ': ' in a line", "with text that holds ': ' in quotes"),
+    "could not find expected ':'": ("a key without ': '", "with 'key: value' lines"),
+    "expected <block end>, but found": ("a line that is indented unlike those above", "with keys of a level in one column"),
+    "found unexpected end of stream": ("a quote that is not closed", "with a quote at both ends"),
+    "expected ',' or ']'": ("a list that is not closed", "with lists like [a, b]"),
+    "expected ',' or '}'": ("a mapping that is not closed", "with mappings like {a: 1, b: 2}"),
+    "but found another document": ("a second document after ---", "with one document"),
+    "could not determine a constructor": ("a tag such as !name", "without tags"),
+}  # fmt: skip
+"""How the parser says what is common, and what is said instead: found, and how the file should be."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads a key as the text that it is, so that a column may be called ``no``, ``on`` or ``1``; refuses one twice."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """Return the node of a mapping whose keys are text, each there once."""
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
+        first: dict[str, int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(problem="a list or mapping as a key", problem_mark=key.start_mark)
+            if key.tag == _MERGE:
+                continue
+            key.tag = _TEXT
+            if key.value in first:
+                problem = f"the key {key.value!r} a second time, after line {first[key.value]}"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
+            first[key.value] = key.start_mark.line + 1
+        return node
+
+    def construct_day(self, node: yaml.ScalarNode) -> Any:
+        """Return the day or time that a value is."""
+        try:
+            return self.construct_yaml_timestamp(node)
+        except ValueError:
+            problem = f"{node.value}, which is no day of the calendar"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from None
+
+
+_Loader.add_constructor(_DAY, _Loader.construct_day)
+
+
+def read(text: str, what: str) -> Any:
+    """Return what YAML text holds; raises ``JobFileError`` that names ``what``, the place and the problem.
+
+    >>> read("no: {type: int}", "a file")
+    {'no': {'type': 'int'}}
+    """
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        found, advice = _in_words(error.problem or error.context or "")
+        opened = "not closed" in found
+        mark = (error.context_mark if opened else None) or error.problem_mark
+        place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+        raise _unreadable(what, f"{found}{place}", advice) from None
+    except yaml.reader.ReaderError as error:
+        line, column = text.count("\n", 0, error.position) + 1, error.position - text.rfind("\n", 0, error.position)
+        found = f"a character that cannot be printed (line {line}, column {column})"
+        raise _unreadable(what, found, "of text") from None
+    except RecursionError:
+        raise _unreadable(what, "lists or mappings in one another, too deep", "") from None
+    except ValueError as error:  # a number or day that a tag such as !!int announced
+        raise _unreadable(what, str(error), "") from None
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """Return the mapping that a YAML file holds; raises ``JobFileError`` that names the file, the place and the problem."""
+    try:
+        content = read(path.read_text(encoding="utf-8"), path.name)
+    except UnicodeDecodeError as error:
+        found = f"byte {error.object[error.start]:#04x} at place {error.start + 1}, which is not UTF-8"
+        raise _unreadable(path.name, found, "in UTF-8") from None
+    except OSError as error:
+        raise _unreadable(path.name, str(error.strerror), "") from None
+    if not isinstance(content, dict):
+        found = "an empty file" if content is None else "a list" if isinstance(content, list) else repr(content)
+        raise JobFileError(path.name, found=found, expected="a mapping of job settings, such as name: churn")
+    return content
+
+
+def _in_words(problem: str) -> tuple[str, str]:
+    """Return what was found, and how it should be, of a parser's problem."""
+    for said, words in _PLAIN_WORDS.items():
+        if problem.startswith(said):
+            return words
+    return problem.rpartition("but found ")[2].removeprefix("found "), ""
+
+
+def _unreadable(what: str, found: str, advice: str) -> JobFileError:
+    return JobFileError(what, found=found, expected=f"a readable YAML file {advice}".rstrip())

@@ -1,0 +1,166 @@
+"""Nights scored and watched without Airflow: verdict and performance as the DAG leaves them, ranges, what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+
+import pytest
+
+from scoring import __main__ as scoring_module
+from scoring.settings import Settings
+from scoring.warehouse import ledger, monitoring, nights
+from scoring.warehouse.monitoring import Span
+from tests import toy as make
+from tests.conftest import Toy
+from tests.drift.living import DAY, add_nights, live
+from tests.drift.living import nights as days
+from tests.scoring.test_command_line import Shell, cells, done, shell_of
+from tests.toy import FIRST, NIGHT, ROWS
+
+
+@pytest.fixture
+def shell(
+    toy: Toy, settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Shell]:
+    """Run a command of ``python -m scoring``."""
+    with shell_of(scoring_module, settings, monkeypatch, capsys) as run:
+        yield run
+
+
+@pytest.fixture
+def drift(
+    toy: Toy, settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Shell]:
+    """Run a command of ``python -m drift``."""
+    from drift import __main__ as drift_module
+
+    with shell_of(drift_module, settings, monkeypatch, capsys) as run:
+        yield run
+
+
+def verdicts(toy: Toy) -> dict[date, str | None]:
+    """Return the verdict of the run that each night shows."""
+    return {row["night"]: row["verdict"] for row in nights.nights(toy.stores.warehouse, Span(toy.job.name))}
+
+
+def table(output: str) -> list[list[str]]:
+    """Return the rows of a printed table, without its head and the lines that a long cell goes on in."""
+    return [row for row in cells(output)[1:] if row[0]]
+
+
+def measured_runs(toy: Toy) -> dict[date, str]:
+    return {row["night"]: row["run_id"] for row in nights.measured(toy.stores.warehouse, Span(toy.job.name))}
+
+
+def shown(toy: Toy) -> dict[date, str]:
+    return ledger.published(toy.stores.warehouse, toy.job.name)
+
+
+def test_run_again_keeps_verdict_and_performance(toy: Toy, shell: Shell) -> None:
+    live(toy, days(3))
+    before = shown(toy)[NIGHT]
+    done(shell("run", toy.job.name, "--night", NIGHT))
+    assert shown(toy)[NIGHT] != before
+    assert verdicts(toy) == dict.fromkeys(days(3), "ok")
+    assert measured_runs(toy)[NIGHT] == shown(toy)[NIGHT]
+
+
+def test_run_without_monitor_judges_nothing(toy: Toy, shell: Shell) -> None:
+    done(shell("run", toy.job.name, "--night", NIGHT, "--no-monitor"))
+    assert verdicts(toy) == {NIGHT: None}
+
+
+def test_held_night_is_judged_too(toy: Toy, shell: Shell) -> None:
+    toy.change(gate={"min_rows": 1000})
+    assert shell("run", toy.job.name, "--night", NIGHT).err.startswith("NightHeld")
+    assert verdicts(toy) == {NIGHT: "ok"}
+
+
+def test_rescored_nights_keep_verdict_and_performance(toy: Toy, shell: Shell) -> None:
+    live(toy, days(3))
+    span = ("--from", NIGHT, "--to", NIGHT + 2 * DAY)
+    output = done(shell("rescore", toy.job.name, *span, "--model-version", 1))
+    assert [row[-1] for row in cells(output)[1:]] == ["ok", "ok", "ok", "–"]
+    assert verdicts(toy) == dict.fromkeys(days(3), "ok")
+    assert {night: run for night, run in shown(toy).items() if night in measured_runs(toy)} == measured_runs(toy)
+    done(shell("rescore", toy.job.name, *span, "--model-version", 1, "--no-monitor"))
+    assert set(verdicts(toy).values()) == {None}
+
+
+def test_range_scores_every_night_and_ends_with_1_when_one_fails(toy: Toy, shell: Shell) -> None:
+    make.execute(toy.source, f"delete from events where at >= '{NIGHT + DAY}' and at < '{NIGHT + 2 * DAY}'")
+    said = shell("run", toy.job.name, "--from", NIGHT, "--to", NIGHT + 2 * DAY)
+    assert said.code == 1
+    rows = table(said.out)
+    assert [row[:3] for row in rows] == [
+        [str(NIGHT), "published", str(ROWS)],
+        [str(NIGHT + DAY), "failed", "–"],
+        [str(NIGHT + 2 * DAY), "published", str(ROWS)],
+    ]
+    assert [row[4] for row in rows] == ["ok", "–", "ok"]
+    assert rows[1][5].startswith("EmptyNight: night")
+    assert measured_runs(toy) == {NIGHT: shown(toy)[NIGHT]}
+
+
+def test_range_ends_with_1_when_a_night_is_held_and_with_0_when_one_is_skipped(toy: Toy, shell: Shell) -> None:
+    make.execute(toy.source, f"delete from events where at >= '{NIGHT}' and at < '{NIGHT + DAY}'")
+    make.execute(toy.source, f"delete from events where id < 50 and at >= '{NIGHT + DAY}' and at < '{NIGHT + 2 * DAY}'")
+    toy.change(on_empty="skip", gate={"min_rows": ROWS - 10})
+    span = ("--from", NIGHT, "--to", NIGHT + DAY)
+    said = shell("run", toy.job.name, *span)
+    assert said.code == 1
+    assert [row[1] for row in table(said.out)] == ["skipped", "held"]
+    assert "gate.min_rows" in said.out
+    assert shell("run", toy.job.name, "--from", NIGHT, "--to", NIGHT).code == 0
+
+
+def test_missing_scores_only_nights_that_are_not_published(toy: Toy, shell: Shell) -> None:
+    toy.change(schedule={"timezone": "UTC", "first_night": FIRST, "last_night": NIGHT + 2 * DAY})
+    done(shell("run", toy.job.name, "--night", NIGHT + DAY))
+    kept = shown(toy)
+    output = done(shell("run", toy.job.name, "--missing"))
+    assert [row[0] for row in cells(output)[1:]] == [str(NIGHT), str(NIGHT + 2 * DAY)]
+    assert shown(toy)[NIGHT + DAY] == kept[NIGHT + DAY] and sorted(shown(toy)) == days(3)
+    assert done(shell("run", toy.job.name, "--missing")) == f"{toy.job.name}: no night is missing\n"
+    early = done(
+        shell("run", toy.job.name, "--missing", "--from", FIRST + 4 * DAY, "--to", NIGHT, "--model-version", 1)
+    )
+    assert [row[0] for row in cells(early)[1:]] == [str(FIRST + 4 * DAY), str(FIRST + 5 * DAY)]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [(), ("--from", NIGHT), ("--to", NIGHT), ("--night", NIGHT, "--to", NIGHT), ("--night", NIGHT, "--missing")],
+)
+def test_run_wants_one_night_or_a_range(toy: Toy, shell: Shell, arguments: tuple[object, ...]) -> None:
+    said = shell("run", toy.job.name, *arguments)
+    assert said.code == 2 and "--from" in said.err
+    backwards = shell("run", toy.job.name, "--from", NIGHT, "--to", NIGHT - DAY)
+    assert backwards.code == 1 and "expected a first night not after the last" in backwards.err
+
+
+def test_verdict_decision_and_report_take_a_range(toy: Toy, drift: Shell) -> None:
+    from tests.drift.living import score
+
+    for night in (NIGHT, NIGHT + 2 * DAY):
+        score(toy, night)
+    span = ("--from", NIGHT, "--to", NIGHT + 2 * DAY)
+    judged = table(done(drift("verdict", toy.job.name, *span)))
+    assert [row[1:3] for row in judged] == [["published", "ok"], ["not scored", "–"], ["published", "ok"]]
+    decided = table(done(drift("decide", toy.job.name, *span)))
+    assert [row[2] for row in decided] == ["none", "–", "none"]
+    assert len(monitoring.decisions(toy.stores.warehouse, Span(toy.job.name))) == 2
+    ((*_, verdict, page, lacks),) = table(done(drift("report", toy.job.name, "--from", NIGHT, "--to", NIGHT)))
+    assert (verdict, lacks) == ("ok", "–") and page != "no page"
+    assert toy.stores.lake.exists(toy.stores.lake.below(toy.stores.lake.report(toy.job.name, NIGHT)))
+    assert drift("verdict", toy.job.name).code == 2
+
+
+def test_many_nights_run_in_one_process(toy: Toy, shell: Shell) -> None:
+    add_nights(toy, days(8))
+    output = done(shell("run", toy.job.name, "--from", NIGHT, "--to", NIGHT + 7 * DAY))
+    rows = table(output)
+    assert len(rows) == 8 and {row[1] for row in rows} == {"published"}
+    assert max(float(row[3]) for row in rows[1:]) < 30  # seconds each; about one on a machine with nothing else to do
+    assert len(measured_runs(toy)) == 7
