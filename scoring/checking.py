@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from scoring.checking_labels import check_labels
 from scoring.checking_pipeline import check_pipeline
 from scoring.checking_rows import check_rows
 from scoring.interval import DataInterval
@@ -25,4 +26,4 @@ def check_job(stores: Stores, job: Job) -> list[str]:
         next(batches)
     with stream(stores.source_url(job), stores.labels_query(job), nothing, rows=1) as labels:
         next(labels)
-    return [*notes, *check_rows(stores, job)]
+    return [*notes, *check_rows(stores, job), *check_labels(stores, job)]

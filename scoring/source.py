@@ -21,7 +21,7 @@ from scoring.errors import NightError, SettingsError, SourceQueryError
 from scoring.failures import missing_driver, translated
 from scoring.interval import DataInterval
 from scoring.postgresql_types import opaque_types, plain, require_values
-from scoring.source_values import column_of
+from scoring.source_values import column_of, text_or_bytes
 from scoring.sql_text import INTERVAL, NIGHT, Parameter, Statement, statement_of
 from scoring.sqlite_times import as_stored
 from scoring.urls import database_url, libpq_url, written
@@ -167,7 +167,10 @@ def compared_types(url: str, query: Query) -> dict[str, set[str]]:
         text, names = _compiled(_limited(query, statement, {}), {name: name for name in statement.names})
         cursor.execute("set transaction read only")
         cursor.execute(f"prepare {_CURSOR} as {text}")
-        cursor.execute("select parameter_types::text[] as types from pg_prepared_statements")
+        types = sa.cast(sa.column("parameter_types"), postgresql.ARRAY(sa.Text)).label("types")
+        cursor.execute(
+            str(sa.select(types).select_from(sa.table("pg_prepared_statements")).compile(dialect=postgresql.dialect()))
+        )
         types = cursor.fetch_arrow_table().column("types")[0].as_py()
         connection.rollback()
     found: dict[str, set[str]] = {}
@@ -290,14 +293,6 @@ def _require_file(url: sa.URL, query: Query) -> None:
 def _make_read_only(connection: sa.Connection) -> None:
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("pragma query_only = on")
-        connection.connection.driver_connection.text_factory = _text_or_bytes  # type: ignore[union-attr]
+        connection.connection.driver_connection.text_factory = text_or_bytes  # type: ignore[union-attr]
     elif connection.dialect.name in ("mysql", "mariadb", "oracle"):
         connection.exec_driver_sql("set transaction read only")
-
-
-def _text_or_bytes(raw: bytes) -> str | bytes:
-    """Return what SQLite keeps as text; bytes that are not UTF-8 as they are, where its driver would end the night."""
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return raw

@@ -100,3 +100,11 @@ def _written(value: datetime | date | time) -> str:
         return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds") + "Z"
     except OverflowError:  # outside of the years 1 to 9999, in UTC
         return value.isoformat(" ", "microseconds")
+
+
+def text_or_bytes(raw: bytes) -> str | bytes:
+    """Return what SQLite keeps as text; bytes that are not UTF-8 as they are, where its driver would end the night."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw

@@ -25,15 +25,12 @@ from scoring.errors import ContractError
 from scoring.interval import DataInterval
 from scoring.job import Job
 from scoring.nightly import Request, run_night
-from scoring.promoting import promote
 from scoring.source import Query, libpq_url, stream
 from scoring.source_values import column_of
 from scoring.stores import Stores, contracted
-from scoring.training import train
 from scoring.training_rows import read_rows
 from scoring.value_text import as_found, text_of
 from scoring.warehouse import ledger
-from scoring.warehouse.schema import ensure_job
 from tests.conftest import new_database
 from tests.toy import FIRST, NIGHT, TRAIN_NIGHTS, UNTIL, execute, train_champion, write_job
 
@@ -208,9 +205,9 @@ def test_a_night_is_the_same_in_chunks_of_any_size(lite: Stores, tmp_path: Path,
     assert runs[0].rows_extracted == ROWS
 
 
-def parts_of(stores: Stores, job: Job) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return the accepted and the quarantined rows of the first night."""
-    with contracted(stores, job, DataInterval.of_night(FIRST, "UTC")) as batches:
+def parts_of(stores: Stores, job: Job, night: date) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the accepted and the quarantined rows of a night."""
+    with contracted(stores, job, DataInterval.of_night(night, "UTC")) as batches:
         parts = [part for _, part in batches]
     accepted = [row for part in parts for row in part.accepted.to_pylist()]
     return accepted, [row for part in parts for row in part.quarantined.to_pylist()]
@@ -234,9 +231,9 @@ def test_values_that_postgresql_cannot_store_are_quarantined_by_name(
         (f"'{'é' * 1_200}'", "'x'"), (f"'{'é' * 1_201}'", "'x'"), ("''", "''"), ("'f'", f"'{'long' * 10_000}'"),
     ]  # fmt: skip
     for code, kind in rows:
-        shop.execute(f"insert into things values ('{FIRST} 01:00:00', {code}, {kind}, 1, 1)")
+        shop.execute(f"insert into things values ('{NIGHT} 01:00:00', {code}, {kind}, 1, 1)")
     shop.commit()
-    for night in range(1, TRAIN_NIGHTS):
+    for night in range(TRAIN_NIGHTS):
         for n in range(40):
             row = (f"{FIRST + night * DAY} 01:00:00", f"c{n}", "xy"[n % 2], n, n % 3 == 0)
             shop.execute("insert into things values (?, ?, ?, ?, ?)", row)
@@ -246,17 +243,15 @@ def test_values_that_postgresql_cannot_store_are_quarantined_by_name(
         features={"kind": {"type": "category"}, "amount": {"type": "float"}},
         pipeline="tests.pipelines:build_of_any_type", gate={"max_quarantine_share": 0.9, "max_mean_shift_sd": 1e9},
     )  # fmt: skip
-    accepted, quarantined = parts_of(lite, job)
+    accepted, quarantined = parts_of(lite, job, NIGHT)
     assert [row["code"] for row in accepted] == ["", "a", "bc", "f", "é" * 1_200]
     found = {row["code"][:5]: row["reasons"] for row in quarantined}
     assert found == {
         "a\0b": ["code:not_text"], "b'\\xe": ["code:not_text"], "b'\\xf": ["code:not_text"], "d": ["kind:not_text"],
         "e": ["kind:not_text"], "kkkkk": ["code:too_long"], "ééééé": ["code:too_long"],
     }  # fmt: skip
-    ensure_job(lite.warehouse, job)
-    made = train(lite, job, (FIRST + DAY, UNTIL))
-    promote(lite, job, made.ref.version, "test", "tests", effective_from=FIRST)
-    done = run_night(lite, job, Request(FIRST, datetime.now(UTC), "test"))
+    train_champion(lite, job)
+    done = run_night(lite, job, Request(NIGHT, datetime.now(UTC), "test"))
     assert (done.status, done.rows) == ("published", 5)
 
 
