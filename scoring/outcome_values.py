@@ -96,12 +96,13 @@ def positive_of(counts: Mapping[str, int], job: Job, where: str) -> str | None:
 
 
 def _refused(where: str, job: Job, counts: Mapping[str, int], expected: str) -> TrainingDataError:
+    file, rest = f"jobs/{job.name}.yaml", "leave other values out in the SQL"
+    name = f"say in {file} which value counts as positive, such as `label.positive: {max(counts)!r}`; {rest}"
     return TrainingDataError(
         f"{where}: column {job.label.column}",
         found=f"{sum(counts.values())} values such as {named(counts)}",
         expected=expected,
-        next_step=f"say in jobs/{job.name}.yaml which value counts as positive, such as "
-        f"`label.positive: {max(counts)!r}`, and leave others out in the SQL",
+        next_step=name if job.label.positive is None else f"correct label.positive in {file}, or {rest}",
     )
 
 

@@ -65,7 +65,7 @@ def read_rows(stores: Stores, job: Job, window: tuple[date, date], progress: Pro
     outcomes: Counter[str] = Counter()
     parts = [_read(stores, job, span, progress, outcomes) for span in spans]
     if job.task == "binary":
-        require_positive(outcomes, job, stores.labels_query(job).name)
+        require_positive(dict(outcomes.most_common()), job, stores.labels_query(job).name)
     reasons = sum((Counter(part.reasons) for part in parts), Counter[str]())
     extracted, unreadable = (sum(getattr(part, name) for part in parts) for name in ("extracted", "unreadable_labels"))
     return Rows(pa.concat_tables([part.table for part in parts]), extracted, dict(reasons), unreadable)
