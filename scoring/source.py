@@ -168,9 +168,8 @@ def compared_types(url: str, query: Query) -> dict[str, set[str]]:
         cursor.execute("set transaction read only")
         cursor.execute(f"prepare {_CURSOR} as {text}")
         types = sa.cast(sa.column("parameter_types"), postgresql.ARRAY(sa.Text)).label("types")
-        cursor.execute(
-            str(sa.select(types).select_from(sa.table("pg_prepared_statements")).compile(dialect=postgresql.dialect()))
-        )
+        prepared = sa.select(types).select_from(sa.table("pg_prepared_statements"))
+        cursor.execute(_compiled(prepared, {})[0])
         types = cursor.fetch_arrow_table().column("types")[0].as_py()
         connection.rollback()
     found: dict[str, set[str]] = {}
