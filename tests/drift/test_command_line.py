@@ -75,7 +75,7 @@ def test_replay_prints_what_would_have_happened(drift, toy: Toy) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("verdict", "{job}", "2030-01-01"), "found no published and no held run"),
+        (("verdict", "{job}", "2025-01-01"), "found no published and no held run"),
         (("verdict", "nobody", "2024-01-07"), "expected one of"),
         (("decide", "{job}", "yesterday"), "expected a calendar day"),
         (("replay", "{job}", "--from", "2024-01-07", "--to", "2024-01-08", "--set", "gate.min_rows=1"), "monitor."),

@@ -31,7 +31,7 @@ from tests.toy import FIRST, NIGHT, ROWS, UNTIL, execute, write_job
 SECRET = "s3cr3t-pa55"
 COMMANDS = (
     "migrate", "check", "new-job", "train", "models", "promote", "rollback", "run", "release", "discard", "verify",
-    "status", "sql", "explain-night", "diff-nights", "rescore", "retention", "retire",
+    "status", "sql", "explain-night", "diff-nights", "rescore", "retention", "retire", "unpublish",
 )  # fmt: skip
 
 
@@ -343,10 +343,10 @@ def test_run_publishes_and_says_where(toy: Toy, shell: Shell) -> None:
 
 
 def test_run_of_an_empty_night_fails_or_is_skipped_as_the_job_says(toy: Toy, shell: Shell) -> None:
-    command = ("run", toy.job.name, "--night", "2030-01-01")
+    command = ("run", toy.job.name, "--night", "2025-01-01")
     assert "found 0 rows" in refused(shell(*command), "EmptyNight")
     toy.change(on_empty="skip")
-    assert done(shell(*command)).startswith(f"skipped: night 2030-01-01 of {toy.job.name}: found 0 rows")
+    assert done(shell(*command)).startswith(f"skipped: night 2025-01-01 of {toy.job.name}: found 0 rows")
 
 
 def test_run_says_why_it_cannot(toy: Toy, shell: Shell) -> None:
@@ -518,7 +518,7 @@ def test_diff_nights_compares_the_last_two_or_the_two_named(toy: Toy, shell: She
         ["0"],
     ]
     assert one in refused(shell("diff-nights", name, NIGHT, one), "RunMissing")  # one run alone is not ignored
-    refused(shell("diff-nights", name, "2030-01-01"), "RunMissing")
+    refused(shell("diff-nights", name, "2025-01-01"), "RunMissing")
 
 
 def test_verify_counts_problems_and_repairs(toy: Toy, shell: Shell) -> None:
