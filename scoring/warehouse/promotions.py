@@ -42,10 +42,9 @@ def locked(warehouse: Warehouse, job: str) -> Iterator[None]:
 
 def add(warehouse: Warehouse, promotion: Promotion) -> Promotion:
     """Record a promotion or rollback and return what stands: a retraining promotes once, however often it is asked to."""
-    row = insert(PROMOTIONS).values(vars(promotion))
+    row = insert(PROMOTIONS).values(vars(promotion)).on_conflict_do_nothing(index_elements=["retraining_id"])
     with warehouse.transaction() as connection:
-        added = connection.execute(row.on_conflict_do_nothing(index_elements=["retraining_id"]))
-        if added.rowcount:
+        if connection.execute(row.returning(PROMOTIONS.c.promotion_id)).first() is not None:
             return promotion
     known = history_of(warehouse, promotion.job)
     return next(one for one in known if one.retraining_id == promotion.retraining_id)

@@ -81,7 +81,7 @@ def test_replay_prints_what_would_have_happened(drift, toy: Toy) -> None:
         (("replay", "{job}", "--from", "2024-01-07", "--to", "2024-01-08", "--set", "gate.min_rows=1"), "monitor."),
         (
             ("replay", "{job}", "--from", "2024-01-07", "--to", "2024-01-08", "--set", "monitor.nonsense=1"),
-            "a known key",
+            "found an unknown key",
         ),
     ],
 )

@@ -83,13 +83,13 @@ def card_of(toy: Toy, version: int) -> dict[str, Any]:
 # ---------------------------------------------------------------- better, equal, worse, leaky
 
 
-def test_better_challenger_takes_the_crown_from_the_next_night_on(lived: Toy) -> None:
+def test_better_challenger_takes_the_crown_from_the_next_night_on_that_it_was_not_trained_on(lived: Toy) -> None:
     add_nights(lived, nights(NEW), turned)
     row = asked(lived)
     assert (row["state"], row["stage"], row["model_version"], row["champion_version"]) == ("promoted", "done", 2, 1), (
         row
     )
-    assert (champion(lived, NIGHT), champion(lived, NIGHT + DAY)) == (1, 2)
+    assert (champion(lived, row["until"] - DAY), champion(lived, row["until"])) == (1, 2)
     assert lived.stores.registry.aliases(lived.job.name) == {"champion": 2}
     made = promotions.history_of(lived.stores.warehouse, lived.job.name)[-1]
     assert (made.retraining_id, made.promoted_by) == (
@@ -99,7 +99,12 @@ def test_better_challenger_takes_the_crown_from_the_next_night_on(lived: Toy) ->
     gain = card_of(lived, 2)["evaluation"]["gain"]
     assert gain["low"] > 0.1 and gain["nights"] == 10  # half of the 20 nights whose labels had matured
     (one,) = shadows.running(lived.stores.warehouse, lived.job.name)
-    assert (one["role"], one["model_version"], one["first_night"], one["nights"]) == ("predecessor", 1, NIGHT + DAY, 14)
+    assert (one["role"], one["model_version"], one["first_night"], one["nights"]) == (
+        "predecessor",
+        1,
+        row["until"],
+        14,
+    )
 
 
 def test_equal_challenger_ties_and_the_champion_stays(lived: Toy) -> None:
@@ -347,7 +352,8 @@ def test_crash_after_the_work_of_each_task_changes_nothing_when_it_runs_again(
     assert (again["retraining_id"], again["state"], again["model_version"]) == (row["retraining_id"], "promoted", 2)
     assert versions(lived) == [1, 2]
     assert [one.model_version for one in promotions.history_of(lived.stores.warehouse, lived.job.name)] == [1, 2]
-    assert len(shadows.of_job(lived.stores.warehouse, lived.job.name)) == 1
+    (watched,) = shadows.of_job(lived.stores.warehouse, lived.job.name)
+    assert (watched["role"], watched["state"]) == ("predecessor", "running")
 
 
 def test_registry_that_does_not_answer_leaves_everything_and_is_tried_again(lived: Toy, monkeypatch) -> None:

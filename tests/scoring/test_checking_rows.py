@@ -49,7 +49,7 @@ def days(untrained: Toy) -> Callable[..., Job]:
 
 def test_check_says_how_many_rows_and_from_when_to_when(untrained: Toy):
     job = untrained.change(schedule={**NEW_YORK, "timezone": "Asia/Tokyo"})
-    (said,) = check_job(untrained.stores, job)
+    (said, *_) = check_job(untrained.stores, job)
     assert said.startswith("night 2024-01-05 in Asia/Tokyo: ")
     assert "at from 2024-01-05 00:" in said and "to 2024-01-05 23:" in said and "0.0% outside" in said
 
@@ -125,13 +125,13 @@ def test_check_refuses_calendar_days_compared_with_moments_west_of_utc(untrained
 
 @pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo", "UTC"])
 def test_check_says_that_days_lie_in_their_night(untrained: Toy, days, zone):
-    (said,) = check_job(untrained.stores, days("day = :night", schedule={**NEW_YORK, "timezone": zone}))
+    (said, *_) = check_job(untrained.stores, days("day = :night", schedule={**NEW_YORK, "timezone": zone}))
     assert said == f"night 2024-01-05 in {zone}: 3 rows, day from 2024-01-05 to 2024-01-05, 0.0% outside the night"
 
 
 def test_check_says_what_it_cannot_see_without_a_time(untrained: Toy, days):
     job = days("day = :night", key={"id": "int"}, label={"column": "y"})
-    (said,) = check_job(untrained.stores, job)
+    (said, *_) = check_job(untrained.stores, job)
     assert "3 rows; no time_column in the job file" in said
 
 

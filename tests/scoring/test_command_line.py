@@ -169,7 +169,8 @@ def test_migrate_does_the_good_jobs_and_names_the_broken_one(untrained: Toy, she
 def test_check_says_what_is_valid(untrained: Toy, shell: Shell) -> None:
     expected = (
         f"{untrained.job.name}: job file, pipeline, features.sql and labels.sql are valid\n"
-        "  night 2024-01-01 in UTC: 200 rows, at from 2024-01-01 00:02:10 to 2024-01-01 23:59:15, 0.0% outside the night\n"
+        "  night 2024-01-01 in UTC: 200 rows, at from 2024-01-01 00:26:26 to 2024-01-01 23:58:21, 0.0% outside the night\n"
+        "  outcome of night 2024-01-01: 2 values, 'false' 104, 'true' 96; 'true' counts as positive\n"
     )
     assert done(shell("check")) == expected
     assert done(shell("check", untrained.job.name)) == expected
