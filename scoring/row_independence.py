@@ -31,7 +31,7 @@ ONES = 12
 """Rows that are asked for one by one."""
 SEVENS = 10
 """Calls of seven rows each."""
-ROUNDS = 8
+ROUNDS = 3
 """Times that all threads predict at once."""
 ROUNDING = 1e-5
 """Difference, in probability or of the largest value, beyond which no rounding of a matrix product explains it."""

@@ -107,7 +107,6 @@ def train_on(
     progress("fit", labelled.num_rows)
     again = job.training.refit or evaluated.pipeline is None
     pipeline = fit(labelled, job) if again else evaluated.pipeline
-    progress("row by row", 0)
     rule = proven_rule(pipeline, reference_rows(batch_of(labelled), job), job, threads=stores.settings.score_threads)
     progress("reference", rows.table.num_rows)
     fitted = _Fitted(
