@@ -51,9 +51,9 @@ def rescore(
             "nights to rescore", found=f"from {first} to {last}", expected="a first night not after the last"
         )
     ref = stores.registry.resolve(job.name, model_version)
-    nights = nights_in(first, last, job.schedule.timezone)
+    there = nights_in(first, last, job.schedule.timezone)
     why = f"rescored with version {ref.version}: {reason}"
-    return (_again(stores, job, night, ref.version, why, progress) for night in nights)
+    return (_again(stores, job, night, ref.version, why, progress) for night in there)
 
 
 def _again(stores: Stores, job: Job, night: date, model_version: int, why: str, progress: Progress) -> Rescored:
