@@ -129,5 +129,5 @@ def _may_be_value(before: Any, colon: Any, brackets: list[str], name: str) -> bo
     if kind == "L_BRACKET" and not name.isdigit():
         return name in PARAMETERS
     if kind == "VAR":  # such as `zone :tz`, a keyword that sqlglot has no token for
-        return within not in ("L_BRACKET", "L_BRACE") and before.end + 1 < colon.start
+        return within not in ("L_BRACKET", "L_BRACE") and bool(before.end + 1 < colon.start)
     return bool(kind != "L_BRACKET")
