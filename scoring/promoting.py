@@ -78,21 +78,34 @@ def _watch_predecessor(stores: Stores, job: Job, before: Promotion, made: Promot
 
 
 def previous_champion(known: list[Promotion], job: Job) -> int:
-    """Return the version that the present champion displaced; one that was rolled back is never gone back to."""
-    crowned: list[int] = []
+    """Return the version that the present champion displaced; one that was rolled back is never gone back to.
+
+    Nor is one that was to come, and whose night the champion before it took over.
+    """
+    crowned: list[Promotion] = []
     for one in sorted(known, key=lambda promotion: promotion.effective_from):  # of equals, in the order of record
-        if one.kind == "rollback" and one.model_version in crowned:
-            del crowned[crowned.index(one.model_version) + 1 :]
-        elif crowned[-1:] != [one.model_version]:
-            crowned.append(one.model_version)
+        versions = [before.model_version for before in crowned]
+        if one.kind == "rollback" and one.model_version in versions:
+            del crowned[versions.index(one.model_version) + 1 :]
+        elif _taken_over(crowned, one):
+            crowned.pop()
+        elif versions[-1:] != [one.model_version]:
+            crowned.append(one)
     if len(crowned) > 1:
-        return crowned[-2]
+        return crowned[-2].model_version
     raise ChampionMissing(
         f"rollback of {job.name}",
         found=f"promotions of versions {[one.model_version for one in known]}",
         expected="an earlier champion",
         next_step="name a version with --to",
     )
+
+
+def _taken_over(crowned: list[Promotion], one: Promotion) -> bool:
+    """Return whether a promotion keeps the champion before, on the very night on which the last one was to come."""
+    if len(crowned) < 2 or crowned[-2].model_version != one.model_version:
+        return False
+    return crowned[-2].effective_from < crowned[-1].effective_from == one.effective_from
 
 
 def _crown(stores: Stores, job: Job, ref: VersionRef, known: list[Promotion], kind: str, why: Why) -> Promotion:
@@ -106,9 +119,11 @@ def _crown(stores: Stores, job: Job, ref: VersionRef, known: list[Promotion], ki
     if not known and until is not None:
         effective = until
     made = _record(stores, ref, effective, kind, why)
-    if made.effective_from == effective:  # else a retraining that had promoted before
-        for later in sorted({one.effective_from for one in known if one.effective_from > effective}):
-            _record(stores, ref, later, kind, (f"{why[0]} (in place of what was to come on {later})", why[1], None))
+    history = promotions.history_of(stores.warehouse, job.name)
+    place = history.index(made)  # a retraining that is asked again finds its promotion among earlier and later ones
+    to_come = {one.effective_from for one in history[:place] if one.effective_from > made.effective_from}
+    for night in sorted(to_come - {one.effective_from for one in history[place + 1 :]}):
+        _record(stores, ref, night, kind, (f"{why[0]} (in place of what was to come on {night})", why[1], None))
     return made
 
 

@@ -52,7 +52,7 @@ def abandon_dead(warehouse: Warehouse, now: datetime, job: str | None = None) ->
 
 
 def _last_sign(run: Run) -> datetime:
-    last: datetime = run.seen_at or run.started_at
+    last: datetime = run.facts.get("seen_at") or run.started_at
     return last
 
 
@@ -69,7 +69,9 @@ def _abandon(warehouse: Warehouse, run: Run) -> bool:
         "reason": f"{worker} was killed or is gone: nobody works on it, last sign of life at {last:%Y-%m-%d %H:%M:%S} UTC",
     }  # fmt: skip
     unchanged = sa.and_(
-        RUNS.c.run_id == run.run_id, RUNS.c.status == "running", RUNS.c.seen_at.is_not_distinct_from(run.seen_at)
+        RUNS.c.run_id == run.run_id,
+        RUNS.c.status == "running",
+        RUNS.c.seen_at.is_not_distinct_from(run.facts.get("seen_at")),
     )
     with warehouse.transaction() as connection:
         if not connection.execute(statement("run_is_free"), {"run": run.run_id}).scalar_one():

@@ -15,7 +15,7 @@ from scoring.nightly import Request, champion_version, run_night
 from scoring.promoting import promote, rollback
 from scoring.stores import open_stores
 from scoring.training import train
-from scoring.warehouse import promotions
+from scoring.warehouse import promotions, retrainings
 from scoring.warehouse.promotions import Promotion, champion_at
 from scoring.warehouse.schema import ensure_job
 from tests.conftest import Toy, new_database
@@ -179,6 +179,27 @@ def test_promotion_replaces_what_was_to_come_ahead_of_the_clock(versions: Toy) -
     assert made.effective_from == NIGHT + DAY
     assert champions(versions, NIGHT, NIGHT + DAY, ahead - DAY, ahead, date.max) == [1, 3, 3, 3, 3]
     assert alias(versions) == 3
+    assert back(versions).model_version == 1, "version 2 was never champion"
+    assert champions(versions, NIGHT, NIGHT + DAY, ahead, date.max) == [1, 1, 1, 1]
+
+
+def test_retraining_that_promotes_again_leaves_what_was_planned_since(versions: Toy) -> None:
+    ahead = later_than_the_clock(versions)
+    crown(versions, 1)
+    crown(versions, 2, ahead)
+    number = retrainings.begin(
+        versions.stores.warehouse,
+        {
+            "job": versions.job.name, "night": NIGHT, "trigger": "hand", "reason": "test", "since": FIRST, "until": UNTIL,
+            "decision_id": None, "airflow_run_id": None, "forced": False, "started_at": versions.stores.clock(),
+        },
+    )["retraining_id"]  # fmt: skip
+    for _ in range(2):
+        promote(versions.stores, versions.job, 3, "why", "nightshift", retraining_id=number)
+    assert champions(versions, UNTIL, ahead) == [3, 3]
+    crown(versions, 2, ahead)
+    promote(versions.stores, versions.job, 3, "why", "nightshift", retraining_id=number)
+    assert champions(versions, UNTIL, ahead) == [3, 2]
 
 
 def test_rollback_of_a_promotion_ahead_of_the_clock_leaves_nothing_of_it(versions: Toy) -> None:
