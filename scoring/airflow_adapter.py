@@ -12,8 +12,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from airflow.configuration import conf
-from airflow.sdk import BaseNotifier, Context, CronPartitionTimetable, Param, get_current_context
-from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryDecision, RetryRule
+from airflow.sdk import BaseNotifier, CronPartitionTimetable, Param, get_current_context
+from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy
 from airflow.sdk.exceptions import AirflowSkipException
 from airflow.sdk.log import mask_secret
 
@@ -23,23 +23,17 @@ from scoring.errors import (
     JobFileError,
     NightError,
     NightHeld,
-    NightNotOver,
     NoSuchNight,
-    Permanent,
-    Retryable,
     described,
 )
 from scoring.interval import DataInterval, parse_night
 from scoring.job import Job
+from scoring.retrying import PatientRetryPolicy
 from scoring.secrets import SECRETS
 from scoring.settings import load_settings
 
 MAPPED_TASKS = 1000
 """Airflow maps over at most 1024 items; a night of more chunks gives each task several."""
-LONGEST_WAIT = timedelta(hours=26)
-"""A run waits so long at most for its night to end: the longest night has 25 hours."""
-AFTER_THE_END = timedelta(minutes=1)
-"""Workers' clocks differ by less."""
 
 
 def dag_arguments(job: Job) -> dict[str, Any]:
@@ -91,29 +85,9 @@ def dag_name(name: str) -> str:
     return name if allowed == name else f"{allowed}_{hashlib.sha256(name.encode()).hexdigest()[:6]}"
 
 
-class PatientRetryPolicy(ExceptionRetryPolicy):
-    """Tries again what can heal: a night that is not over once it is, if that is within a day."""
-
-    def evaluate(
-        self, exception: BaseException, try_number: int, max_tries: int, context: Context | None = None
-    ) -> RetryDecision:
-        """Return whether to try again, and when."""
-        if not isinstance(exception, NightNotOver) or exception.ends_at is None:
-            return super().evaluate(exception, try_number, max_tries, context)
-        wait = exception.ends_at - now() + AFTER_THE_END
-        if wait > LONGEST_WAIT:
-            return RetryDecision.fail(f"the night ends at {exception.ends_at}: too far ahead to wait for")
-        return RetryDecision.retry(max(wait, AFTER_THE_END), f"the night ends at {exception.ends_at}")
-
-
 def retry_policy() -> ExceptionRetryPolicy:
     """Return the policy that tries again what can heal and fails at once on what cannot."""
-    return PatientRetryPolicy(
-        rules=[
-            RetryRule(exception=Permanent, action=RetryAction.FAIL, reason="somebody has to change something first"),
-            RetryRule(exception=Retryable, action=RetryAction.RETRY, reason="heals by itself, Airflow tries again"),
-        ]
-    )
+    return PatientRetryPolicy(now)
 
 
 def night_of(context: Mapping[str, Any]) -> date:
