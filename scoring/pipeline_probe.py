@@ -118,8 +118,9 @@ def reload(probe: Probe) -> None:
         return
     difference = largest_difference(found, batch_of(pq.read_table(kept)), probe.job)
     if difference > GOLDEN_TOLERANCE:
+        away = "other classes" if np.isinf(difference) else f"predictions up to {difference:.3g} away"
         raise Fault(
-            f"predictions up to {difference:.3g} away once the pipeline is stored and read in a new process",
+            f"{away} once the pipeline is stored and read in a new process",
             "the same predictions", "keep what was fitted in attributes of the estimators, not in globals or class attributes",
         )  # fmt: skip
 

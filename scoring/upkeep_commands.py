@@ -34,7 +34,7 @@ def migrate() -> None:
 
 @app.command()
 def check(name: Annotated[str | None, typer.Argument(metavar="[JOB]", help="One job; all by default.")] = None) -> None:
-    """Check job files, their pipelines, and their SQL against the source, without reading rows."""
+    """Check job files, their pipelines on made-up rows, and their SQL against the source, without reading rows."""
     from scoring.checking import check_job
 
     jobs, broken = _jobs(name)
