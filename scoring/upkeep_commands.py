@@ -39,7 +39,7 @@ def migrate() -> None:
 
 @app.command()
 def check(name: Annotated[str | None, typer.Argument(metavar="[JOB]", help="One job; all by default.")] = None) -> None:
-    """Check job files, their pipelines, and their SQL against the source, with a sample of one night's rows."""
+    """Check job files, their pipelines on made-up rows, and their SQL against the source, with a sample of one night."""
     from scoring.checking import check_job
 
     jobs, broken = _jobs(name)

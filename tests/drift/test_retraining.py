@@ -242,6 +242,15 @@ def test_first_version_needs_only_the_floors(untrained: Toy, floor: float, state
     assert card_of(untrained, 1)["evaluation"]["champion"] is None
 
 
+def test_first_version_worse_than_the_base_rate_is_refused(untrained: Toy) -> None:
+    """The holdout's outcomes are the contrary of what the nights before teach."""
+    change(untrained)
+    add_nights(untrained, nights(NEW), turned)
+    row = asked(untrained, since=FIRST, until=UNTIL + 2 * DAY + 12 * DAY)
+    assert row["state"] == "refused" and "always saying the base rate of the nights before has" in row["detail"]
+    assert champion(untrained) is None and untrained.stores.registry.aliases(untrained.job.name) == {"challenger": 1}
+
+
 def test_unchanged_snapshot_says_so_and_stops(lived: Toy) -> None:
     add_nights(lived, nights(NEW))
     first = asked(lived)

@@ -157,7 +157,7 @@ def test_card_of_a_first_version_has_no_champion(untrained: Toy) -> None:
     retraining.retrain(untrained.stores, untrained.job, Request("first", night=NIGHT))
     for page in (standing_alone(card_of(untrained, 1)), version_of(untrained, 1)):
         assert "none: the first version" in page.words
-        assert "always saying the base rate" in page.words
+        assert "on the holdout, always saying the base rate of the nights before has" in page.words
         assert "Gain per night" not in page.words and "Challenger and champion" not in page.words
         assert "Champion None" not in page.words and "Loss against" not in page.words
         assert "version 1, circles" in page.words and "The version had not seen these nights" in page.words
