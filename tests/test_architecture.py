@@ -47,7 +47,8 @@ LEVELS: dict[str, float] = {
     "drift.page_data": 3, "drift.retraining_data": 3, "drift.version_data": 3,
     "drift.pages": 3, "drift.web": 4, "drift.airflow_adapter": 4, "drift.retraining_adapter": 4,
     "scoring.retrying": 4, "scoring.airflow_adapter": 4, "scoring.console": 4, "scoring.command_line": 4,
-    "scoring.model_commands": 4, "scoring.upkeep_commands": 4, "scoring.__main__": 4.5, "drift.__main__": 4.5, "drift.command_line": 4, "cli": 4.5,
+    "scoring.model_commands": 4, "scoring.upkeep_commands": 4, "scoring.__main__": 4.5, "drift.__main__": 4.5,
+    "drift.command_line": 4, "cli": 4.5,
     "drift.retraining_commands": 4, "drift.night_commands": 4, "drift.night_runs": 3, "jobs": 4, "demo": 4,
     "dags": 5, "airflow_plugins": 5,
 }  # fmt: skip
