@@ -690,6 +690,8 @@ def test_new_job_refuses_a_name_that_cannot_be_a_table(shell: Shell, settings: S
 def test_newcomer_gets_from_a_table_to_predictions(shell: Shell, settings: Settings, shop: Path) -> None:
     """The README's steps: new-job, check, migrate, train, run, sql, and the test that was written."""
     done(shell("new-job", "late_orders", "--source", "shop"))
+    assert "found no f" in refused(shell("check", "late_orders"), "SettingsError")
+    shop.touch()  # a database without tables
     message = refused(shell("check", "late_orders"), "SourceQueryError")
     assert "sql/late_orders/features.sql" in message and "no such table: your_table" in message
     your_table(shop)

@@ -175,7 +175,7 @@ def test_threshold_of_the_job_lies_between_0_and_1(untrained: Toy, threshold: fl
 
 
 def test_threshold_of_the_job_is_for_two_classes(untrained: Toy) -> None:
-    with pytest.raises(JobFileError, match=r"label\.threshold belongs to task binary, not regression"):
+    with pytest.raises(JobFileError, match=r"label\.threshold: found with task regression, expected with task binary"):
         untrained.change(task="regression", label={"column": "y", "threshold": 0.3})
 
 

@@ -235,6 +235,7 @@ def test_keys_of_one_job_are_all_in_its_tables(folder: Path) -> None:
 def test_a_column_that_the_database_gave_in_lower_case_is_to_be_quoted(stores: Stores, folder: Path) -> None:
     """PostgreSQL makes an unquoted name lower case."""
     create_source(stores.settings.sources["toy"].get_secret_value())
-    job = write_job(folder, "toy", features={"X": {"type": "float"}, "kind": {"type": "category"}})
+    features = {"X": {"type": "float"}, "kind": {"type": "category"}}
+    job = write_job(folder, "toy", features=features, pipeline="tests.pipelines:build_of_any_names")
     with pytest.raises(ContractError, match=r'missing columns .*Next: write "X" in double quotes in the SQL'):
         check_job(stores, job)
