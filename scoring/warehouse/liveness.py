@@ -99,7 +99,7 @@ def _revive(warehouse: Warehouse, run: Run) -> None:
     abandoned = sa.and_(RUNS.c.run_id == run.run_id, RUNS.c.status == "abandoned")
     with warehouse.transaction() as connection:
         ledger.hold_lock(connection, run.job, run.night)
-        successor = connection.execute(later.limit(1)).scalar()
+        successor = connection.execute(later.limit(1)).scalar() if run.airflow_run_id is not None else None
         if successor is not None:
             raise RunMissing(
                 f"run {run.run_id}", found=f"status abandoned: {run.reason}", expected="a run that is going on",
