@@ -18,8 +18,8 @@ from drift.timeline import verdict_on
 from scoring.job import Job
 from scoring.nightly import Request, run_night, score_chunk
 from scoring.profile import Profile, profiled
-from scoring.registry import VersionRef
 from scoring.stores import Stores
+from scoring.version import VersionRef
 from scoring.warehouse.monitoring import Span
 
 FIRST = date(2013, 4, 1)

@@ -15,10 +15,10 @@ from drift.timeline import Reference
 from scoring.interval import nights_between
 from scoring.job import Job, find_job
 from scoring.profile import Bins, Profile, bins_of, profiled
-from scoring.registry import VersionRef
 from scoring.settings import Settings
 from scoring.stores import Stores, open_stores
 from scoring.training_rows import LABEL, NIGHT
+from scoring.version import VersionRef
 
 REFERENCE_NIGHTS = 90
 YEAR = date(2013, 1, 1), date(2014, 1, 1)

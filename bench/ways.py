@@ -22,10 +22,10 @@ import sqlalchemy as sa
 from scoring import embedded
 from scoring.interval import DataInterval
 from scoring.job import Job, find_job
-from scoring.registry import VersionRef
 from scoring.score import to_frame
 from scoring.settings import load_settings
 from scoring.stores import Stores, open_stores
+from scoring.version import VersionRef
 from scoring.warehouse import ledger
 
 JOB = "flight_delay"

@@ -38,6 +38,7 @@ from airflow.sdk import DAG, TriggerRule, task
 
 from drift import airflow_adapter as monitoring
 from scoring import airflow_adapter as adapter
+from scoring.invalid_jobs import dag_name, invalid_arguments, refuse
 from scoring.job import Job, load_jobs
 from scoring.settings import load_settings
 
@@ -92,8 +93,8 @@ def nightly_dag(job: Job) -> DAG:
 
 def broken_dag(name: str, error: Exception) -> DAG:
     """Return a DAG that fails with the job file's error, so that the other jobs keep running."""
-    with DAG(f"{adapter.dag_name(name)}_nightly", **adapter.invalid_arguments(name, error)) as dag:
-        task(task_id="invalid_job_file", retries=0)(adapter.refuse)(str(error))
+    with DAG(f"{dag_name(name)}_nightly", **invalid_arguments(name, error)) as dag:
+        task(task_id="invalid_job_file", retries=0)(refuse)(str(error))
     return dag
 
 

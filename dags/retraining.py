@@ -31,7 +31,7 @@ from airflow.providers.standard.sensors.python import PythonSensor
 from airflow.sdk import DAG, TriggerRule, task
 
 from drift import retraining_adapter as adapter
-from scoring.airflow_adapter import invalid_arguments, refuse
+from scoring.invalid_jobs import invalid_arguments, refuse
 from scoring.job import Job, load_jobs
 from scoring.settings import load_settings
 

@@ -9,8 +9,8 @@ from drift.pages import render
 from drift.version_data import card_view
 from scoring.decision import Rule
 from scoring.job import HIDDEN, Job
-from scoring.registry import VersionRef
 from scoring.stores import Stores
+from scoring.version import VersionRef
 
 Json = dict[str, Any]
 _FACTS = (

@@ -18,11 +18,11 @@ from drift.performance import Floats
 from scoring.errors import TrainingDataError
 from scoring.fitting import batch_of
 from scoring.job import Job
-from scoring.registry import HOLDOUT_FILE, ModelVersion, VersionRef
 from scoring.score import predict
 from scoring.snapshots import Snapshot
 from scoring.stores import Stores
 from scoring.training_rows import LABEL, NIGHT
+from scoring.version import HOLDOUT_FILE, ModelVersion, VersionRef
 
 TIMED_ROWS = 20_000
 TIMED = 7

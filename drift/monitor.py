@@ -18,8 +18,8 @@ from drift.verdict import UNUSUAL, Night, Verdict
 from scoring.errors import RunMissing
 from scoring.job import Job
 from scoring.profile import Profile, merged
-from scoring.registry import HOLDOUT_FILE, NIGHTS_FILE, VersionRef
 from scoring.stores import Stores
+from scoring.version import HOLDOUT_FILE, NIGHTS_FILE, VersionRef
 from scoring.warehouse import ledger, monitoring, retrainings
 from scoring.warehouse.ledger import Run
 from scoring.warehouse.monitoring import Span

@@ -14,10 +14,10 @@ from scoring.errors import RetrainingFailed, described
 from scoring.job import Job
 from scoring.promoting import promote as make_champion
 from scoring.promoting import promoted_ref
-from scoring.registry import VersionRef
 from scoring.shadowing import pin
 from scoring.stores import Progress, Stores, silent
 from scoring.training import Order, recipe_of, train_on
+from scoring.version import VersionRef
 from scoring.warehouse import promotions, retrainings, shadows
 from scoring.warehouse.promotions import Promotion, in_effect
 

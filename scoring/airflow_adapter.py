@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -20,7 +18,6 @@ from airflow.sdk.log import mask_secret
 from scoring.errors import (
     AlertNotSent,
     EmptyNight,
-    JobFileError,
     NightError,
     NightHeld,
     NoSuchNight,
@@ -63,26 +60,6 @@ def task_arguments(job: Job) -> dict[str, Any]:
         "retry_policy": retry_policy(),
         "execution_timeout": timedelta(minutes=job.limits.task_timeout_minutes),
     }
-
-
-def invalid_arguments(name: str, error: Exception) -> dict[str, Any]:
-    """Return what the DAG that stands in for a job with a mistake is made with: it says what is wrong."""
-    return {"doc_md": f"`jobs/{name}.yaml` is not valid: {error}", "tags": ["nightshift", "invalid"]}
-
-
-def refuse(message: str) -> None:
-    """Raise ``JobFileError``: the only task of the DAG of a job with a mistake."""
-    raise JobFileError(message)
-
-
-def dag_name(name: str) -> str:
-    """Return the name of a job's file as a DAG's id may hold it; one that is changed gets the hash of what it was.
-
-    >>> dag_name("churn"), dag_name("My Job")
-    ('churn', 'My_Job_a827bd')
-    """
-    allowed = re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:200]
-    return name if allowed == name else f"{allowed}_{hashlib.sha256(name.encode()).hexdigest()[:6]}"
 
 
 def retry_policy() -> ExceptionRetryPolicy:

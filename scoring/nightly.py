@@ -28,11 +28,11 @@ from scoring.profile import Profile, profiled
 from scoring.promoting import promoted_ref
 from scoring.publishing import Loaded, Published, load_run, publish
 from scoring.recording import recorded
-from scoring.registry import VersionRef
 from scoring.score import Summary, predict, prediction_schema
 from scoring.settings import code_version
 from scoring.stores import Progress, Stores, contracted, silent
 from scoring.thread_warnings import warnings_of_threads
+from scoring.version import VersionRef
 from scoring.warehouse import ledger, promotions
 from scoring.warehouse.liveness import abandon_dead, held, seen, worked_on
 from scoring.warehouse.promotions import Promotion

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 from scoring.decision import Rule
 from scoring.errors import ChampionMissing, PromotionRefused
 from scoring.job import Job
-from scoring.registry import VersionRef
 from scoring.stores import Stores
+from scoring.version import VersionRef
 from scoring.warehouse import ledger, promotions, shadows
 from scoring.warehouse.promotions import Promotion
 from scoring.warehouse.schema import describe_prediction, ensure_job

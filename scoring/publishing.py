@@ -13,9 +13,9 @@ from scoring.digest import RowsDigest
 from scoring.errors import LakeFileBroken, LakeFileMissing, NightHeld, ReconciliationError, RunMissing
 from scoring.job import Job
 from scoring.recording import recorded
-from scoring.registry import VersionRef
 from scoring.score import Summary, gate_reasons, prediction_schema
 from scoring.stores import Progress, Stores, silent
+from scoring.version import VersionRef
 from scoring.warehouse import ledger
 from scoring.warehouse.liveness import worked_on
 from scoring.warehouse.load import load, remove_rows, stamped

@@ -10,7 +10,6 @@ import shutil
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -27,64 +26,12 @@ from scoring.failures import lasting
 from scoring.golden import check_golden_rows
 from scoring.job import Job
 from scoring.lake_problems import LIBRARIES, missing_library
-from scoring.mean_shift import UsualNights
-from scoring.profile import Bins, bins_from
-from scoring.score import Summary
 from scoring.settings import Settings
 from scoring.urls import database_url, written
+from scoring.version import ARTIFACT, FACTS, FILES, NIGHTS_FILE, TAGS, ModelVersion, VersionRef
 from scoring.warehouse.connection import require_answer
 
-ARTIFACT = "pipeline.joblib"
-FACTS = "facts.json"
-FILES = (ARTIFACT, FACTS, "reference_profile.json", "golden.parquet", "golden_predictions.parquet")
-TAGS = ("snapshot", "recipe_sha256", "retraining_id")
-NIGHTS_FILE = "reference_nights.json"
-HOLDOUT_FILE = "holdout.parquet"
 _SERVERS = ("http://", "https://", "databricks", "file:")
-
-
-@dataclass(frozen=True)
-class VersionRef:
-    """One registered model version: enough to load it, verified."""
-
-    job: str
-    version: int
-    sha256: str
-    uri: str
-    """Folder of the version's files: a path, or an MLflow artifact URI."""
-
-
-@dataclass(frozen=True)
-class ModelVersion:
-    """A loaded version: the fitted pipeline and what was stored with it."""
-
-    ref: VersionRef
-    pipeline: Any = field(repr=False)
-    facts: dict[str, Any] = field(repr=False)
-    profile: dict[str, Any] = field(repr=False)
-    nights: dict[str, Any] = field(repr=False, default_factory=dict)
-    """Bins and the profile of every training night; empty for a version made before there were any."""
-    rule: Rule | None = None
-
-    @property
-    def bins(self) -> dict[str, Bins]:
-        """Return the bins that the version's nights are counted on."""
-        return bins_from(self.nights.get("bins", {}))
-
-    @property
-    def reference(self) -> Summary:
-        """Return the summary of the predictions on the reference."""
-        return Summary.from_dict(self.profile["prediction"])
-
-    @property
-    def usual(self) -> UsualNights:
-        """Return how the nights of training differed; empty for a version made before that was kept."""
-        return UsualNights.from_dict(self.profile.get("usual_nights", {}))
-
-    @property
-    def categories(self) -> dict[str, list[str]]:
-        """Return the categories seen at training, by column."""
-        return dict(self.profile["categories"])
 
 
 class Registry:

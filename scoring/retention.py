@@ -18,8 +18,8 @@ from scoring.job import Job
 from scoring.lake import SNAPSHOT_FACTS
 from scoring.policies import Retention
 from scoring.promoting import previous_champion
-from scoring.registry import VersionRef
 from scoring.stores import Stores
+from scoring.version import VersionRef
 from scoring.warehouse import ledger, promotions, pruning, retrainings, shadows
 from scoring.warehouse.ledger import Run
 from scoring.warehouse.liveness import abandon_dead

@@ -14,9 +14,9 @@ import pyarrow.compute as pc
 
 from scoring.errors import NightshiftError, RunMissing, described
 from scoring.job import HIDDEN, Job
-from scoring.registry import VersionRef
 from scoring.score import predict, prediction_schema
 from scoring.stores import Stores
+from scoring.version import VersionRef
 from scoring.warehouse import ledger, shadows
 from scoring.warehouse.load import load_shadow
 

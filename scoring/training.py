@@ -26,13 +26,13 @@ from scoring.job import Job
 from scoring.made_up_rows import may_be_unseen
 from scoring.mean_shift import UsualNights
 from scoring.reference import reference_nights
-from scoring.registry import ARTIFACT, HOLDOUT_FILE, NIGHTS_FILE, VersionRef
 from scoring.row_independence import proven_rule, reference_rows
 from scoring.score import Summary, certainty, predict
 from scoring.settings import code_version
 from scoring.snapshots import Snapshot, take
 from scoring.stores import Progress, Stores, silent
 from scoring.training_rows import LABEL, NIGHT, Rows
+from scoring.version import ARTIFACT, HOLDOUT_FILE, NIGHTS_FILE, VersionRef
 
 GOLDEN_ROWS = 32
 

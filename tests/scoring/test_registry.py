@@ -27,11 +27,12 @@ from scoring.errors import ArtifactMismatch, GoldenRowsMismatch, RegistryUnavail
 from scoring.golden import largest_difference, library_versions
 from scoring.job import Job
 from scoring.profile import Profile, merged
-from scoring.registry import ARTIFACT, Registry, VersionRef
+from scoring.registry import Registry
 from scoring.score import predict, prediction_schema
 from scoring.settings import Settings
 from scoring.stores import open_stores
 from scoring.training import GOLDEN_ROWS, train
+from scoring.version import ARTIFACT, VersionRef
 from tests.conftest import Toy, installed
 from tests.toy import FIRST, ROWS, TRAIN_NIGHTS, UNTIL, create_source, train_champion, write_job
 

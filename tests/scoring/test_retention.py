@@ -19,10 +19,10 @@ from scoring.nightly import Request, run_night
 from scoring.policies import Retention
 from scoring.promoting import promote, rollback
 from scoring.publishing import discard, publish, release
-from scoring.registry import FACTS
 from scoring.retention import Removal, apply, plan
 from scoring.shadowing import pin, shadow_run
 from scoring.stores import Stores
+from scoring.version import FACTS
 from scoring.warehouse import ledger, pruning, shadows
 from scoring.warehouse.liveness import held
 from tests import toy as make
