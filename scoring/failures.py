@@ -19,7 +19,7 @@ _HEALING_SQLITE = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_PROTO
 _LASTING = re.compile(
     r"authentication failed|no password supplied|password .*(expired|incorrect|missing)|(role|user|database) .+? does not exist|"
     r"access denied|login failed|invalid username|unknown database|unknown user|cannot open database|not permitted to log in|"
-    r"permission denied for database|no pg_hba\.conf entry|pg_hba\.conf rejects|is not currently accepting connections|"
+    r"permission denied for database|no pg_hba\.conf entry|pg_hba\.conf rejects|"
     r"invalid (connection|uri|integer|port|sslmode|value|percent)|invalid .* parameter|unsupported frontend protocol|"
     r"SSL was required|certificate|unrecognized configuration parameter|"
     r"could not decode|codec can't decode|invalid byte sequence|no such (table|column|function)|doesn't exist|"
@@ -48,6 +48,8 @@ def heals(state: str, reason: str) -> bool:
 
     >>> heals("", "connection failed: Connection refused"), heals("", 'FATAL: database "shop" does not exist')
     (True, False)
+    >>> heals("", 'connection failed: FATAL: database "shop" is not currently accepting connections')
+    True
     """
     if len(state) == 5:
         return state.startswith(_HEALING_STATES) and not state.startswith(_LASTING_STATES)
