@@ -19,6 +19,7 @@ from pydantic import SecretStr
 
 from scoring import embedded
 from scoring.job import Job
+from scoring.secrets import SECRETS
 from scoring.settings import Settings, quiet_telemetry
 from scoring.stores import Stores, open_stores
 from scoring.warehouse import open_warehouse
@@ -28,6 +29,14 @@ from tests.toy import FIRST, create_source, events, train_champion, write_job
 quiet_telemetry()
 os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="nightshift-airflow-"))  # else it is made in $HOME
 _numbers = itertools.count()
+
+
+@pytest.fixture(autouse=True)
+def _secrets_of_one_test() -> Iterator[None]:
+    """What a test uses as a password is an ordinary word to the others."""
+    known, pattern = set(SECRETS._known), SECRETS._pattern
+    yield
+    SECRETS._known, SECRETS._pattern = known, pattern
 
 
 @pytest.fixture(scope="session")
