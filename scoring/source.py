@@ -147,8 +147,9 @@ def compared_types(url: str, query: Query) -> dict[str, set[str]]:
         text, names = _compiled(_limited(query, statement, {}), {name: name for name in statement.names})
         cursor.execute("set transaction read only")
         cursor.execute(f"prepare {_CURSOR} as {text}")
-        cursor.execute("select parameter_types::text[] as types from pg_prepared_statements")
-        types = cursor.fetch_arrow_table().column("types")[0].as_py()
+        kinds = sa.cast(sa.column("parameter_types"), postgresql.ARRAY(sa.Text))
+        cursor.execute(_compiled(sa.select(kinds).select_from(sa.table("pg_prepared_statements")), {})[0])
+        (types,) = cursor.fetchone()
         connection.rollback()
     found: dict[str, set[str]] = {}
     for name, kind in zip(names, types, strict=True):
