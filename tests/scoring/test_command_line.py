@@ -168,7 +168,7 @@ def test_migrate_does_the_good_jobs_and_names_the_broken_one(untrained: Toy, she
 def test_check_says_what_is_valid(untrained: Toy, shell: Shell) -> None:
     expected = (
         f"{untrained.job.name}: job file, pipeline, features.sql and labels.sql are valid\n"
-        "  night 2024-01-01 in UTC: 200 rows, at from 2024-01-01 00:02:10 to 2024-01-01 23:59:15, 0.0% outside the night\n"
+        "  night 2024-01-01 in UTC: 200 rows, at from 2024-01-01 00:26:26 to 2024-01-01 23:58:21, 0.0% outside the night\n"
     )
     assert done(shell("check")) == expected
     assert done(shell("check", untrained.job.name)) == expected
@@ -670,9 +670,15 @@ def test_new_job_refuses_a_name_that_cannot_be_a_table(shell: Shell, settings: S
 def test_newcomer_gets_from_a_table_to_predictions(shell: Shell, settings: Settings, shop: Path) -> None:
     """The README's steps: new-job, check, migrate, train, run, sql, and the test that was written."""
     done(shell("new-job", "late_orders", "--source", "shop"))
+    message = refused(shell("check", "late_orders"), "SettingsError")
+    assert str(shop) in message and "NIGHTSHIFT_SOURCES__SHOP" in message and not shop.exists()
+    your_table(shop)
+    with closing(sqlite3.connect(shop)) as connection:
+        connection.execute("alter table your_table rename to orders")
     message = refused(shell("check", "late_orders"), "SourceQueryError")
     assert "sql/late_orders/features.sql" in message and "no such table: your_table" in message
-    your_table(shop)
+    with closing(sqlite3.connect(shop)) as connection:
+        connection.execute("alter table orders rename to your_table")
     assert "late_orders: job file, pipeline" in done(shell("check", "late_orders"))
     assert "'late_orders'" in done(shell("migrate"))
     trained = done(shell("train", "late_orders", "--until", "2024-02-01"))
