@@ -126,7 +126,7 @@ def test_check_refuses_calendar_days_compared_with_moments_west_of_utc(untrained
 def test_check_looks_at_the_days_when_the_interval_is_cast_to_them(untrained: Toy, days):
     where = "day >= :interval_start::date and day < cast(:interval_end as date)"
     assert "3 rows" in check_job(untrained.stores, days(where))[0]
-    with pytest.raises(ContractError, match="day from 2024-01-04 to 2024-01-04, 100.0% outside the night"):
+    with pytest.raises(ContractError, match=r"day from 2024-01-04 to 2024-01-04, 100.0% outside the night"):
         check_job(untrained.stores, days(where, schedule={**NEW_YORK, "timezone": "Asia/Tokyo"}))
 
 
