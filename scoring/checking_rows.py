@@ -34,19 +34,24 @@ def check_rows(stores: Stores, job: Job) -> list[str]:
     for night in tried:
         rows = _sample(stores, job, night)
         if rows.num_rows:
-            return [_about(job, night, rows, DataInterval.of_night(night, job.schedule.timezone))]
+            by_day = bool({"date", "cast to date"} & _compared(stores, job, stores.features_query(job)))
+            return [_about(job, night, rows, by_day)]
     return [f"no rows in the nights {', '.join(str(night) for night in tried)}: nothing to say of their times"]
+
+
+def _compared(stores: Stores, job: Job, query: Query) -> set[str]:
+    """Return PostgreSQL's types of what is compared with the ends of the interval; nothing where they are not known."""
+    try:
+        types = compared_types(stores.source_url(job), query)
+    except SourceQueryError:  # the statement runs; only that the server cannot tell the types from its text
+        return set()
+    return types.get("interval_start", set()) | types.get("interval_end", set())
 
 
 def _refuse_days(stores: Stores, job: Job, query: Query, night: date) -> None:
     """Raise ``ContractError`` when a column of calendar days is compared with an interval that begins within one."""
-    try:
-        types = compared_types(stores.source_url(job), query)
-    except SourceQueryError:  # the statement runs; only that the server cannot tell the types from its text
-        return
-    compared = types.get("interval_start", set()) | types.get("interval_end", set())
     start = DataInterval.of_night(night, job.schedule.timezone).start.astimezone(ZoneInfo(job.source_timezone))
-    if "date" in compared and start.time() != time():
+    if "date" in _compared(stores, job, query) and start.time() != time():
         raise ContractError(
             query.name,
             found=f"calendar days compared with the interval, which begins at {start:%H:%M} {job.source_timezone}",
@@ -72,7 +77,9 @@ def _sample(stores: Stores, job: Job, night: date) -> pa.RecordBatch:
         return next(batches)
 
 
-def _about(job: Job, night: date, rows: pa.RecordBatch, interval: DataInterval) -> str:
+def _about(job: Job, night: date, rows: pa.RecordBatch, by_day: bool) -> str:
+    """Return a sentence about the rows; ``by_day`` says that a calendar day decides which night a row is of."""
+    interval = DataInterval.of_night(night, job.schedule.timezone)
     count = f"{rows.num_rows:,} rows" if rows.num_rows < SAMPLE else f"the first {rows.num_rows:,} rows"
     said = f"night {night} in {job.schedule.timezone}: {count}"
     column = job.time_column or _only_day(job)
@@ -87,7 +94,7 @@ def _about(job: Job, night: date, rows: pa.RecordBatch, interval: DataInterval) 
     first, last = (_shown(ends[name], job) for name in ("min", "max"))
     outside = _outside(known, night, interval)
     said = f"{said}, {column} from {first} to {last}, {outside / len(known):.1%} outside the night"
-    if outside and job.time_column:
+    if outside and (job.time_column or by_day):
         raise ContractError(
             f"rows of {job.name}",
             found=said,

@@ -43,7 +43,7 @@ class Decision:
         >>> Decision("threshold", 0.3, "FixedThresholdClassifier").words
         'true from probability 0.3 on (FixedThresholdClassifier)'
         >>> Decision("predict", None, "Cautious").words
-        'what the pipeline\\'s predict says (Cautious)'
+        "what the pipeline's predict says (Cautious)"
         """
         if self.by == "value":
             return "the predicted value"

@@ -155,7 +155,7 @@ def _compiled(statement: sa.Select[Any], values: Mapping[str, Any]) -> tuple[str
 def compared_types(url: str, query: Query) -> dict[str, set[str]]:
     """Return PostgreSQL's types of what is compared with each parameter, as the server infers them; nothing elsewhere.
 
-    A parameter that is cast, or compared with nothing, has the type that the server gives it there.
+    A parameter that is cast there has the type with ``cast to`` before it.
     """
     location = database_url(url, query.source)
     if location.get_backend_name() != "postgresql":
@@ -174,7 +174,7 @@ def compared_types(url: str, query: Query) -> dict[str, set[str]]:
         connection.rollback()
     found: dict[str, set[str]] = {}
     for name, kind in zip(names, types, strict=True):
-        found.setdefault(name.rpartition("_")[0], set()).add(kind)
+        found.setdefault(name.rpartition("_")[0], set()).add(f"cast to {kind}" if name in statement.cast else kind)
     return found
 
 

@@ -48,6 +48,12 @@ class Statement:
         return Statement(tuple(p if isinstance(p, str) else Parameter(f"{p.name}_{number}") for number, p in places))
 
     @property
+    def cast(self) -> frozenset[str]:
+        """Return the names of the parameters that are cast where they stand."""
+        around = zip(("", *self.pieces), self.pieces, (*self.pieces[1:], ""), strict=False)
+        return frozenset(p.name for before, p, after in around if isinstance(p, Parameter) and _is_cast(before, after))
+
+    @property
     def by_night(self) -> bool:
         """Return whether the statement is told the calendar day, so that it gives one night at a time."""
         return NIGHT in self.names
@@ -62,6 +68,10 @@ class Statement:
                 next_step="restrict the rows with <time> >= :interval_start and <time> < :interval_end, "
                 "or with <date> = :night where the source has a calendar day only",
             )
+
+
+def _is_cast(before: str | Parameter, after: str | Parameter) -> bool:
+    return str(after).lstrip().startswith("::") or re.search(r"\bcast\s*\(\s*$", str(before), re.IGNORECASE) is not None
 
 
 def statement_of(text: str, database: str, where: str) -> Statement:

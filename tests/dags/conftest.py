@@ -106,9 +106,10 @@ def airflow(data_dir: Path, template: str, receiver: tuple[str, list[str]]) -> I
         alert_urls=SecretStr(receiver[0]),
     )
     quick = {"retries": 2, "retry_delay_seconds": 1}
+    patient = {"retries": 20, "retry_delay_seconds": 1}  # a registry is away for a while in one of its tests
     jobs = {
         "chunks": write_job(folder, "air_chunks", limits=quick, tags=["toys"]),
-        "skip": write_job(folder, "air_skip", on_empty="skip", limits=quick),
+        "skip": write_job(folder, "air_skip", on_empty="skip", limits=patient),
         "gate": write_job(folder, "air_gate", gate={"min_rows": 1000}, limits=quick),
         "retrain": write_job(
             folder,

@@ -123,6 +123,13 @@ def test_check_refuses_calendar_days_compared_with_moments_west_of_utc(untrained
     assert "3 rows" in check_job(untrained.stores, days(BY_INTERVAL, schedule={**NEW_YORK, "timezone": "UTC"}))[0]
 
 
+def test_check_looks_at_the_days_when_the_interval_is_cast_to_them(untrained: Toy, days):
+    where = "day >= :interval_start::date and day < cast(:interval_end as date)"
+    assert "3 rows" in check_job(untrained.stores, days(where))[0]
+    with pytest.raises(ContractError, match=r"day from 2024-01-04 to 2024-01-04, 100.0% outside the night"):
+        check_job(untrained.stores, days(where, schedule={**NEW_YORK, "timezone": "Asia/Tokyo"}))
+
+
 @pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo", "UTC"])
 def test_check_says_that_days_lie_in_their_night(untrained: Toy, days, zone):
     (said, *_) = check_job(untrained.stores, days("day = :night", schedule={**NEW_YORK, "timezone": zone}))
