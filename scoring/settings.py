@@ -133,12 +133,12 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        raise SettingsError(_explained(error), next_step="see README, Settings") from None
+        raise SettingsError(_explained(error), next_step="see docs/reference/settings.md") from None
     except UnreadableError as error:
         name = "NIGHTSHIFT_" + "".join(re.findall(r'field "(\w+)"', str(error))).upper()
         raise SettingsError(
             f"environment variable {name}", found="no JSON", expected=f"{name}__<NAME>, one variable a value",
-            next_step="see README, Settings",
+            next_step="see docs/reference/settings.md",
         ) from None  # fmt: skip
 
 
