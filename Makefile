@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/ready-$(shell cksum requirements.txt | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up stop test lint unit bench bench-drift bench-retraining lock clean
+.PHONY: help demo up stop test lint unit docs bench bench-drift bench-retraining lock release clean
 
 help: ## print the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /	/' | expand -t 13
@@ -37,6 +37,10 @@ lint: $(READY) ## ruff, mypy, and no merge-conflict markers
 unit: $(READY) ## all tests, without lint
 	@$(BIN)/python -m pytest
 
+docs: $(READY) ## write the generated pages anew and build the site in site/
+	@$(BIN)/python -m tools.reference
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 bench: $(READY) ## rows/s and memory, next to the bare predict and the naive loop
 	@$(BIN)/python -m bench.end_to_end
 
@@ -49,6 +53,9 @@ bench-retraining: $(READY) ## what retraining policies gain and cost, on the fli
 lock: $(READY) ## compile requirements.txt from requirements.in
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-find-links --no-emit-index-url \
 		--custom-compile-command "make lock" requirements.in -o requirements.txt
+
+release: $(READY) ## date the changelog's unreleased part: make release VERSION=0.2.0
+	@$(BIN)/python -m tools.release $(VERSION)
 
 clean: stop ## remove the demo's data (data/); the environment stays
 	@rm -rf data

@@ -104,6 +104,7 @@ IO_ALLOWED = {
     ("scoring.yaml_text", "read_mapping"), ("scoring.job", "_refuse_rival"),  # reads jobs/*.yaml
     ("scoring.job", "load_jobs"), ("scoring.job", "find_job"),  # lists jobs/*.yaml
     ("scoring.settings", "code_version"),  # asks git
+    ("scoring", "_version"),  # reads pyproject.toml
 }  # fmt: skip
 IO_CALLS = {
     "open", "print", "input", "read_text", "write_text", "read_bytes", "write_bytes", "mkdir", "unlink", "rmdir",
