@@ -54,7 +54,7 @@ class Schedule(Strict):
     """When the DAG runs: once a day, in the job's timezone, for the calendar day that just ended."""
 
     timezone: Timezone = Field(description="The zone in which a night is a calendar day, such as America/New_York.")
-    cron: str = Field(default="0 0 * * *", pattern=CRON_PATTERN, description="The time of day at which a night is scored.")
+    cron: str = Field(default="0 0 * * *", pattern=CRON_PATTERN, description="The time of day when nights are scored.")
     first_night: date = Field(description="The first night that is scheduled or trained on.")
     last_night: date | None = Field(default=None, description="The last night that is scheduled; null for no end.")
 

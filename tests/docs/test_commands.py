@@ -28,11 +28,11 @@ from tests.docs.blocks import INLINE, PAGES, Block, blocks_of, prose_of, shell_b
 from tools.front_door import application
 
 JOB = "flight_delay"
-SINCE, UNTIL = date(2013, 3, 1), date(2013, 4, 1)
-"""A month of flights to train on: enough for every command, and quick to fit."""
+SINCE, UNTIL = date(2013, 3, 11), date(2013, 4, 1)
+"""Three weeks of flights to train on: enough for every command, and quick to fit."""
 PROGRAM = "tools.front_door"
 """The module that stands for the console script `nightshift` until that is installed."""
-ALLOWED = re.compile(r"^(nightshift|make|export|sed|python|pip|git|source) ")
+ALLOWED = re.compile(r"^(nightshift|make|export|sed|pip|pre-commit) ")
 """How a line of a console block begins; anything else needs a look at what it would do on somebody's machine."""
 
 
@@ -50,7 +50,7 @@ def unparsable(arguments: list[str]) -> str | None:
         path, command = f"{path} {rest[0]}", command.commands[rest.pop(0)]
     try:
         command.make_context(path, rest)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever the command line says is the answer
         return f"{path}: {type(error).__name__}: {error}"
     return None
 
@@ -188,8 +188,8 @@ def test_query_of_the_analyst_gives_rows(block: Block, installation: Installatio
         (["scoer"], "has no command"),
         (["drift"], "has no command"),
         (["run", "flight_delay", "--nihgt", "2013-04-01"], "--nihgt"),
-        (["promote", "flight_delay", "two"], "two"),
-        (["models"], "JOB"),
+        (["promote", "flight_delay", "two"], "integer"),
+        (["models"], "Missing parameter"),
     ],
 )
 def test_a_wrong_line_is_found(arguments: list[str], why: str):
