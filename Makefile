@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/ready-$(shell cksum requirements.txt | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up stop test lint unit docs bench bench-drift bench-retraining lock release clean
+.PHONY: help demo up stop test lint unit docs screenshots bench bench-drift bench-retraining lock release clean
 
 help: ## print the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /	/' | expand -t 13
@@ -40,6 +40,9 @@ unit: $(READY) ## all tests, without lint
 docs: $(READY) ## write the generated pages anew and build the site in site/
 	@$(BIN)/python -m tools.reference
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+screenshots: $(READY) ## pictures of the pages for docs/images, after make demo; needs Chromium
+	@$(BIN)/python -m tools.screenshots
 
 bench: $(READY) ## rows/s and memory, next to the bare predict and the naive loop
 	@$(BIN)/python -m bench.end_to_end

@@ -10,6 +10,7 @@ import yaml
 
 from scoring.settings import HOME
 from tests.docs.blocks import LINK, PAGES, Block, anchors_of, blocks_of, prose_of, shell_blocks
+from tools.screenshots import LARGEST
 
 DOCS = HOME / "docs"
 CODE = ("scoring", "drift", "lifecycle", "orchestration", "cli", "pages", "dags", "demo", "sql")
@@ -77,6 +78,12 @@ def test_page_begins_with_one_title(page: Path):
 @pytest.mark.parametrize("page", [page for page in PAGES if page not in GENERATED], ids=_name)
 def test_no_page_names_a_door_that_is_gone(page: Path):
     assert re.findall(r"python -m (?:scoring|drift|demo)\b", page.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize("picture", sorted((DOCS / "images").glob("*")), ids=lambda picture: picture.name)
+def test_picture_is_small_and_shown_on_a_page(picture: Path):
+    assert picture.stat().st_size < LARGEST
+    assert any(picture.name in page.read_text(encoding="utf-8") for page in PAGES)
 
 
 def glossary_names() -> list[str]:
