@@ -35,7 +35,7 @@ def _section(store: Warehouse, inspector: sa.Inspector, name: str, job: Job) -> 
     meanings = {column["name"]: column.get("comment") for column in below}
     rows = [_row(store, column, meanings.get(column["name"])) for column in inspector.get_columns(name)]
     title = name.replace(f"{job.name}_", "<job>_", 1)
-    sentence = f"{comment}. {readers}" if comment else readers
+    sentence = f"{comment.rstrip('.')}. {readers}" if comment else readers
     return f"### `{title}`\n\n{sentence}\n\n" + table(("column", "type", "meaning"), rows)
 
 
