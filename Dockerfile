@@ -16,8 +16,7 @@ RUN useradd --uid 10001 --user-group --create-home nightshift \
 COPY --from=libraries /opt/venv /opt/venv
 WORKDIR /opt/nightshift
 COPY pyproject.toml ./
-COPY airflow_config airflow_config
-COPY airflow_plugins airflow_plugins
+COPY orchestration orchestration
 COPY sql sql
 COPY scoring scoring
 COPY drift drift
@@ -26,11 +25,11 @@ COPY demo demo
 COPY jobs jobs
 COPY dags dags
 # The services run as a user that cannot write here, so the bytecode is made now.
-RUN /opt/venv/bin/python -m compileall -q airflow_config airflow_plugins scoring drift demo jobs dags
+RUN /opt/venv/bin/python -m compileall -q scoring drift pages lifecycle orchestration cli demo jobs dags
 # What the ledger calls this code: `git describe --always --dirty`. Empty: the package's own version.
 ARG CODE_VERSION=""
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
-    PYTHONPATH=/opt/nightshift:/opt/nightshift/airflow_config \
+    PYTHONPATH=/opt/nightshift:/opt/nightshift/orchestration/config \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     AIRFLOW_HOME=/var/lib/nightshift/airflow \

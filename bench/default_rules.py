@@ -11,8 +11,8 @@ import pyarrow as pa
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import wasserstein_distance
 
-from scoring.job import Job
-from scoring.profile import PREDICTION, profiled
+from scoring.job.definition import Job
+from scoring.rows.profile import PREDICTION, profiled
 
 ROWS = 10_000
 """Rows on either side, drawn at random, as the chance level of the distances is low by then."""

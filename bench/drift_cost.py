@@ -11,16 +11,16 @@ import pyarrow as pa
 
 from bench.default_rules import Side, side_of
 from bench.drift_streams import PROBABILITY, Stream
-from drift.monitor import night_of_run, past_of, reference_of, scored_run, version_of
-from drift.report import evidently_page
-from drift.reporting import sample_sides
-from drift.timeline import verdict_on
-from scoring.job import Job
-from scoring.nightly import Request, run_night, score_chunk
-from scoring.profile import Profile, profiled
-from scoring.stores import Stores
-from scoring.version import VersionRef
-from scoring.warehouse.monitoring import Span
+from drift.report.evidently_page import evidently_page
+from drift.report.night_report import sample_sides
+from drift.verdict.baseline import verdict_on
+from drift.watch import night_of_run, past_of, reference_of, scored_run, version_of
+from scoring.job.definition import Job
+from scoring.night.extract import Request, run_night, score_chunk
+from scoring.rows.profile import Profile, profiled
+from scoring.stores.installation import Stores
+from scoring.stores.registry.version import VersionRef
+from scoring.stores.warehouse.monitoring import Span
 
 FIRST = date(2013, 4, 1)
 

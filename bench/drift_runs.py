@@ -15,9 +15,9 @@ from bench import default_rules
 from bench.default_rules import RULES, Scores, Side
 from bench.drift_faults import Fault
 from bench.drift_streams import REFERENCE_NIGHTS, Stream, resampled
-from drift.timeline import Past, Reference, verdict_on
-from drift.verdict import Baseline, Night, Verdict, judge, roles_of
-from scoring.profile import PREDICTION, Profile
+from drift.verdict.baseline import Past, Reference, verdict_on
+from drift.verdict.verdict import Baseline, Night, Verdict, judge, roles_of
+from scoring.rows.profile import PREDICTION, Profile
 
 HORIZON = 14
 _FEW = default_rules.ROWS // REFERENCE_NIGHTS + 1

@@ -23,9 +23,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-# A child's peak RSS counts from its parent's, so this process imports little before its end.
-from scoring import embedded
 from scoring.settings import HOME, Settings, child_environment, code_version
+
+# A child's peak RSS counts from its parent's, so this process imports little before its end.
+from scoring.stores import embedded
 
 JOB = "flight_delay"
 NIGHTS, LARGE_NIGHT = ("2013-04-01", "2013-04-02", "2013-04-03"), "2013-04-04"
@@ -231,7 +232,7 @@ def main() -> int:
 
 
 def _print(found: Facts, middle: Facts, compared: Facts) -> None:
-    from scoring import console
+    from cli import console
 
     counts = ", ".join(f"{count} × {way}" for way, count in REPETITIONS.items())
     loads = [one["load_average_before"] for way in REPETITIONS for one in found[way]]

@@ -21,16 +21,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sklearn
 
-from drift.gate import Losses
-from drift.timeline import Reference
-from scoring.fitting import batch_of, evaluate, fit, out_of_fold
-from scoring.job import Job
-from scoring.profile import Profile, profiled
-from scoring.reference import reference_nights
-from scoring.score import predict, to_frame
+from drift.verdict.baseline import Reference
+from lifecycle.comparison.gate import Losses
+from lifecycle.training.fit import batch_of, evaluate, fit, out_of_fold
+from lifecycle.training.reference import reference_nights
+from lifecycle.training.rows import LABEL, NIGHT
+from lifecycle.training.train import recipe_of
+from scoring.job.definition import Job
+from scoring.rows.prediction import predict, to_frame
+from scoring.rows.profile import Profile, profiled
 from scoring.settings import HOME
-from scoring.training import recipe_of
-from scoring.training_rows import LABEL, NIGHT
 
 FIRST = 90
 """Nights that the first champion is trained on."""

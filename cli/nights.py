@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scoring import console
-from scoring.command_line import First, JobName, Last, NightOption, Reason, asked_nights, now, open_job
+from cli import console
+from cli.arguments import First, JobName, Last, NightOption, Reason, asked_nights, now, open_job
 from scoring.errors import EmptyNight, NoSuchNight
 from scoring.interval import parse_night
-from scoring.job import Job
+from scoring.job.definition import Job
 
 if TYPE_CHECKING:
     from drift.night_runs import NightRun, Watched
-    from scoring.inspection import Difference
-    from scoring.nightly import Request
-    from scoring.rescoring import Rescored
-    from scoring.stores import Stores
+    from scoring.night.difference import Difference
+    from scoring.night.extract import Request
+    from scoring.night.rescore import Rescored
+    from scoring.stores.installation import Stores
 
 app = typer.Typer()
 NoMonitor = Annotated[
@@ -47,7 +47,7 @@ def run(
     if a night is held or fails, or cannot be judged; the others are scored all the same.
     """
     from drift.night_runs import missing_nights
-    from scoring.nightly import Request
+    from scoring.night.extract import Request
 
     if missing and night:
         raise typer.BadParameter("--missing is for a range: give --from and --to, or neither, instead of --night")
@@ -134,7 +134,7 @@ def rescore(
     is held or fails; the others are scored all the same.
     """
     from drift.night_runs import measure_again, watch
-    from scoring.rescoring import rescore as score_again
+    from scoring.night.rescore import rescore as score_again
 
     stores, job = open_job(name)
     nights = (parse_night(first), parse_night(last))

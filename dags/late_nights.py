@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 
 from airflow.sdk import DAG, task
 
-from scoring import airflow_adapter as adapter
-from scoring.job import Job, load_jobs
+from orchestration import nightly
+from scoring.job.definition import Job, load_jobs
 from scoring.settings import load_settings
 
 
@@ -25,7 +25,7 @@ def late_dag(jobs: list[Job]) -> DAG:
 
         @task
         def look() -> list[str]:
-            return adapter.late_nights(jobs)
+            return nightly.late_nights(jobs)
 
         look()
     return dag

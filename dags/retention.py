@@ -24,19 +24,20 @@ from typing import Any
 
 from airflow.sdk import DAG, task
 
-from scoring import airflow_adapter as adapter
-from scoring.job import Job, load_jobs
+from orchestration import nightly
+from orchestration.nightly import retention_arguments, task_arguments
+from scoring.job.definition import Job, load_jobs
 from scoring.settings import load_settings
 
 
 def retention_dag(jobs: list[Job]) -> DAG:
     """Return the DAG that removes what nothing points at any more, a task per job, none waiting for another."""
-    with DAG("nightshift_retention", doc_md=__doc__, **adapter.retention_arguments()) as dag:
+    with DAG("nightshift_retention", doc_md=__doc__, **retention_arguments()) as dag:
         for job in jobs:
 
-            @task(task_id=job.name, **adapter.task_arguments(job))
+            @task(task_id=job.name, **task_arguments(job))
             def retain(job: Job = job) -> dict[str, Any]:
-                return adapter.retain(job)
+                return nightly.retain(job)
 
             retain()
     return dag

@@ -12,14 +12,15 @@ from typing import Annotated
 
 import typer
 
+from cli import console
 from demo import backfills, processes
 from demo.local_airflow import LocalAirflow, reached, running
-from scoring import console, embedded
 from scoring.errors import NightshiftError
 from scoring.interval import nights_between, parse_night
-from scoring.job import Job, find_job
+from scoring.job.definition import Job, find_job
 from scoring.settings import HOME, Settings, load_settings
-from scoring.stores import Stores, open_stores
+from scoring.stores import embedded
+from scoring.stores.installation import Stores, open_stores
 
 JOBS = ("flight_delay", "flight_duration")
 SINCE, UNTIL = date(2013, 1, 1), date(2013, 4, 1)
@@ -44,7 +45,7 @@ def _now() -> datetime:
 def everything() -> None:
     """Seed the source, train both jobs, score three nights through Airflow, and say where everything is."""
     from demo.seed import seed
-    from scoring.warehouse.schema import migrate
+    from scoring.stores.warehouse.schema import migrate
 
     began = time.monotonic()
     settings = load_settings()
@@ -139,10 +140,10 @@ def _let_run(airflow: LocalAirflow) -> None:
 
 
 def _train(stores: Stores, job: Job, told: Callable[[str], None]) -> None:
-    from drift.retraining import retrain
-    from drift.retraining_record import Request
-    from scoring.warehouse import promotions
-    from scoring.warehouse.schema import ensure_job
+    from lifecycle.retraining.record import Request
+    from lifecycle.retraining.tasks import retrain
+    from scoring.stores.warehouse import promotions
+    from scoring.stores.warehouse.schema import ensure_job
 
     ensure_job(stores.warehouse, job)
     if promotions.history_of(stores.warehouse, job.name):
@@ -156,7 +157,7 @@ def _train(stores: Stores, job: Job, told: Callable[[str], None]) -> None:
 
 
 def _unpublished(stores: Stores, job: Job) -> list[date]:
-    from scoring.warehouse import ledger
+    from scoring.stores.warehouse import ledger
 
     shown = ledger.published(stores.warehouse, job.name)
     return [night for night in NIGHTS if night not in shown]

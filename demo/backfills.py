@@ -11,11 +11,11 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
+from cli import console
 from demo import processes
 from demo.local_airflow import LocalAirflow, environment, migrate, reached
-from scoring import console
 from scoring.errors import NightshiftError
-from scoring.job import load_jobs
+from scoring.job.definition import load_jobs
 from scoring.settings import Settings
 
 CLOSING_SECONDS = 45

@@ -8,14 +8,15 @@ from datetime import date, timedelta
 from time import monotonic
 from zoneinfo import ZoneInfo
 
-from drift import monitor
+from drift import watch as monitor
 from scoring.errors import EmptyNight, NightHeld, NightshiftError, NoSuchNight, described
 from scoring.interval import nights_in
-from scoring.job import Job
-from scoring.nightly import Request, run_night
-from scoring.stores import Progress, Stores, silent
-from scoring.warehouse import ledger, monitoring, nights, promotions
-from scoring.warehouse.monitoring import Span
+from scoring.job.definition import Job
+from scoring.night.extract import Request, run_night
+from scoring.stores.installation import Progress, Stores, silent
+from scoring.stores.warehouse import ledger, monitoring, promotions
+from scoring.stores.warehouse.monitoring import Span
+from scoring.stores.warehouse.overview import measured
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def measure_again(stores: Stores, job: Job, days: Collection[date]) -> list[date
     if not days:
         return []
     span = Span(job.name, min(days), max(days) + timedelta(days=1))
-    known = {row["night"]: row["run_id"] for row in nights.measured(stores.warehouse, span)}
+    known = {row["night"]: row["run_id"] for row in measured(stores.warehouse, span)}
     stale = [day for day in days if day in known and known[day] != shown[day]]
     return monitor.measure(stores, job, max(shown), min(stale), last=max(stale)) if stale else []
 

@@ -8,13 +8,13 @@ from datetime import date, timedelta
 from typing import Any
 
 from drift.governor import LASTING, Decision, decide
-from drift.monitor import facts_of, night_of_run, past_of, reference_of, result_of, version_of
-from drift.timeline import Past, Reference, earliest, verdict_on
-from drift.verdict import Verdict
-from scoring.job import Job
-from scoring.stores import Stores
-from scoring.warehouse import ledger, monitoring
-from scoring.warehouse.monitoring import Span
+from drift.verdict.baseline import Past, Reference, earliest, verdict_on
+from drift.verdict.verdict import Verdict
+from drift.watch import facts_of, night_of_run, past_of, reference_of, result_of, version_of
+from scoring.job.definition import Job
+from scoring.stores.installation import Stores
+from scoring.stores.warehouse import ledger, monitoring
+from scoring.stores.warehouse.monitoring import Span
 
 AS_IF = "scheduled"
 """How every night is taken to have been run: a backfilled one is evaluated too."""

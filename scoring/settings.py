@@ -15,7 +15,7 @@ from pydantic_settings.exceptions import SettingsError as UnreadableError
 
 from scoring import __version__
 from scoring.errors import SettingsError
-from scoring.policies import Retention
+from scoring.job.policies import Retention
 from scoring.secrets import SECRETS, secrets_of
 from scoring.validation import problems
 

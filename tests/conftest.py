@@ -17,14 +17,14 @@ import pytest
 from psycopg import sql
 from pydantic import SecretStr
 
-from scoring import embedded
-from scoring.job import Job
+from scoring.job.definition import Job
 from scoring.secrets import SECRETS
 from scoring.settings import Settings, quiet_telemetry
-from scoring.stores import Stores, open_stores
-from scoring.warehouse import open_warehouse
-from scoring.warehouse.schema import migrate
-from tests.toy import FIRST, create_source, events, train_champion, write_job
+from scoring.stores import embedded
+from scoring.stores.installation import Stores, open_stores
+from scoring.stores.warehouse import open_warehouse
+from scoring.stores.warehouse.schema import migrate
+from tests.support.toy import FIRST, create_source, events, train_champion, write_job
 
 quiet_telemetry()
 os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="nightshift-airflow-"))  # else it is made in $HOME

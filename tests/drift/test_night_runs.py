@@ -7,16 +7,17 @@ from datetime import date
 
 import pytest
 
-from scoring import __main__ as scoring_module
+from cli import performance as drift_module
+from cli import publications as scoring_module
 from scoring.settings import Settings
-from scoring.warehouse import ledger, monitoring, nights
-from scoring.warehouse.monitoring import Span
-from tests import toy as make
+from scoring.stores.warehouse import ledger, monitoring, overview
+from scoring.stores.warehouse.monitoring import Span
+from scoring.stores.warehouse.overview import measured
+from tests.cli.test_commands import Shell, cells, done, shell_of
 from tests.conftest import Toy
-from tests.drift.living import DAY, add_nights, live
-from tests.drift.living import nights as days
-from tests.scoring.test_command_line import Shell, cells, done, shell_of
-from tests.toy import FIRST, NIGHT, ROWS
+from tests.support.living import DAY, add_nights, live
+from tests.support.living import nights as days
+from tests.support.toy import FIRST, NIGHT, ROWS
 
 
 @pytest.fixture
@@ -33,7 +34,6 @@ def drift(
     toy: Toy, settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Shell]:
     """Run a command of ``python -m drift``."""
-    from drift import __main__ as drift_module
 
     with shell_of(drift_module, settings, monkeypatch, capsys) as run:
         yield run
@@ -41,7 +41,7 @@ def drift(
 
 def verdicts(toy: Toy) -> dict[date, str | None]:
     """Return the verdict of the run that each night shows."""
-    return {row["night"]: row["verdict"] for row in nights.nights(toy.stores.warehouse, Span(toy.job.name))}
+    return {row["night"]: row["verdict"] for row in overview.nights(toy.stores.warehouse, Span(toy.job.name))}
 
 
 def table(output: str) -> list[list[str]]:
@@ -50,7 +50,7 @@ def table(output: str) -> list[list[str]]:
 
 
 def measured_runs(toy: Toy) -> dict[date, str]:
-    return {row["night"]: row["run_id"] for row in nights.measured(toy.stores.warehouse, Span(toy.job.name))}
+    return {row["night"]: row["run_id"] for row in measured(toy.stores.warehouse, Span(toy.job.name))}
 
 
 def shown(toy: Toy) -> dict[date, str]:
@@ -89,7 +89,7 @@ def test_rescored_nights_keep_verdict_and_performance(toy: Toy, shell: Shell) ->
 
 
 def test_range_scores_every_night_and_ends_with_1_when_one_fails(toy: Toy, shell: Shell) -> None:
-    make.execute(toy.source, f"delete from events where at >= '{NIGHT + DAY}' and at < '{NIGHT + 2 * DAY}'")
+    toy.execute(toy.source, f"delete from events where at >= '{NIGHT + DAY}' and at < '{NIGHT + 2 * DAY}'")
     said = shell("run", toy.job.name, "--from", NIGHT, "--to", NIGHT + 2 * DAY)
     assert said.code == 1
     rows = table(said.out)
@@ -104,8 +104,8 @@ def test_range_scores_every_night_and_ends_with_1_when_one_fails(toy: Toy, shell
 
 
 def test_range_ends_with_1_when_a_night_is_held_and_with_0_when_one_is_skipped(toy: Toy, shell: Shell) -> None:
-    make.execute(toy.source, f"delete from events where at >= '{NIGHT}' and at < '{NIGHT + DAY}'")
-    make.execute(toy.source, f"delete from events where id < 50 and at >= '{NIGHT + DAY}' and at < '{NIGHT + 2 * DAY}'")
+    toy.execute(toy.source, f"delete from events where at >= '{NIGHT}' and at < '{NIGHT + DAY}'")
+    toy.execute(toy.source, f"delete from events where id < 50 and at >= '{NIGHT + DAY}' and at < '{NIGHT + 2 * DAY}'")
     toy.change(on_empty="skip", gate={"min_rows": ROWS - 10})
     span = ("--from", NIGHT, "--to", NIGHT + DAY)
     said = shell("run", toy.job.name, *span)
@@ -141,7 +141,7 @@ def test_run_wants_one_night_or_a_range(toy: Toy, shell: Shell, arguments: tuple
 
 
 def test_verdict_decision_and_report_take_a_range(toy: Toy, drift: Shell) -> None:
-    from tests.drift.living import score
+    from tests.support.living import score
 
     for night in (NIGHT, NIGHT + 2 * DAY):
         score(toy, night)

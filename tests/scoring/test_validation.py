@@ -12,10 +12,10 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from scoring.errors import JobFileError
-from scoring.job import Job, changed_job, find_job, load_job
+from scoring.job.definition import Job, changed_job, find_job, load_job
+from scoring.job.yaml_text import read, read_mapping
 from scoring.settings import HOME, Settings
 from scoring.validation import SCHEDULE_PATTERN, problems, sentences
-from scoring.yaml_text import read, read_mapping
 
 DEMO: dict[str, Any] = yaml.safe_load((HOME / "jobs" / "flight_delay.yaml").read_text(encoding="utf-8"))
 SENTENCE = re.compile(r"found .+, expected .+|found an unknown key; did you mean .+\?", re.DOTALL)

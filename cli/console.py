@@ -1,0 +1,208 @@
+"""What the command line prints: tables, progress on a terminal, errors in one line."""
+
+from __future__ import annotations
+
+import csv
+import gc
+import json
+import logging
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from scoring.errors import NightshiftError, described
+from scoring.secrets import redact
+
+if TYPE_CHECKING:
+    from scoring.stores.installation import Progress as Told
+
+OBJECTS_BETWEEN_COLLECTIONS = 100_000
+"""The libraries make many objects that stay; looking for garbage among them every 700 new ones (Python's default) is a
+good part of loading them: with the collector off, a night of 1,000 rows took 2.7 CPU seconds instead of 3.2."""
+# Data are printed as they are, whatever brackets and colons they hold; a line stays one line, for grep and for copying.
+OUT = Console(soft_wrap=True, markup=False, emoji=False)
+ERR = Console(stderr=True, soft_wrap=True, markup=False, emoji=False)
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Print rows as a table; off a terminal no column is cut."""
+    from rich.table import Table
+
+    shown = Table(title=title, title_justify="left", header_style="bold")
+    for name in columns:
+        shown.add_column(name, overflow="fold")
+    for row in rows:
+        shown.add_row(*(text(value) for value in row))
+    wide = OUT if OUT.is_terminal else Console(width=240, markup=False, emoji=False)
+    wide.print(shown, soft_wrap=False)
+
+
+def facts(title: str, pairs: Iterable[tuple[str, Any]]) -> None:
+    """Print names and values, one pair a line."""
+    table(title, ("fact", "value"), pairs)
+
+
+def as_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Print rows as CSV, every value in full: numbers with all their digits, times as ISO 8601, null as nothing."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([[_in_full(value) for value in row] for row in rows])
+
+
+def _in_full(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, dict | list):
+        return json.dumps(value, default=str)
+    return value
+
+
+def text(value: Any) -> str:
+    """Return a value as people read it.
+
+    >>> text(0.123456789), text(None), text({"a": 1})
+    ('0.123457', '–', '{"a": 1}')
+    """
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}Z" if value.utcoffset() is not None else f"{value:%Y-%m-%d %H:%M:%S}"
+    if isinstance(value, dict | list):
+        return json.dumps(value, default=str)
+    return str(value)
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Told]:
+    """Give a function to report progress to; it shows stages, rows and seconds, on a terminal only."""
+    if not ERR.is_terminal:
+        yield lambda stage, rows: None
+        return
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.completed:,} rows"))
+    with Progress(*columns, TimeElapsedColumn(), console=ERR, transient=True) as shown:
+        tasks: dict[str, Any] = {}
+        lock = Lock()
+
+        def told(stage: str, rows: int) -> None:
+            with lock:
+                if stage not in tasks:
+                    tasks[stage] = shown.add_task(f"{what}: {stage}", total=None)
+                shown.advance(tasks[stage], rows)
+
+        yield told
+
+
+@contextmanager
+def counted(what: str, total: int) -> Iterator[tuple[Told, Callable[[str], None]]]:
+    """Give functions to report progress to: of stages, which name the present one, and of items done, by name.
+
+    On a terminal a bar shows how many of ``total`` items are done; elsewhere nothing is shown.
+    """
+    if not ERR.is_terminal:
+        yield (lambda stage, rows: None), (lambda item: None)
+        return
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(20),
+        TextColumn("{task.completed} of {task.total}"),
+    )
+    with Progress(*columns, TimeElapsedColumn(), console=ERR, transient=True) as shown:
+        bar = shown.add_task(what, total=total)
+        yield (
+            lambda stage, rows: shown.update(bar, description=f"{what}: {stage}"),
+            lambda item: shown.update(bar, advance=1, description=f"{what} {item}"),
+        )
+
+
+@contextmanager
+def stages(what: str) -> Iterator[Told]:
+    """Give a function to report progress to, for stages that follow one another; each ends as a line of rows and seconds.
+
+    On a terminal the line of the stage under way moves; elsewhere a line is printed when its stage is over.
+    """
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(finished_text="✓"), TextColumn("{task.description}"), TextColumn("{task.fields[rows]}"))
+    with Progress(*columns, TimeElapsedColumn(), console=ERR, disable=not ERR.is_terminal) as shown:
+        names: list[str] = []
+
+        def over() -> None:
+            task = shown.tasks[-1]
+            shown.update(task.id, total=1, completed=1)
+            if shown.disable:
+                rows = f", {task.fields['rows']}" if task.fields["rows"] else ""
+                ERR.print(f"{task.description}{rows}, {task.elapsed or 0:.1f} s", highlight=False)
+
+        def told(stage: str, rows: int) -> None:
+            if stage not in names:
+                if names:
+                    over()
+                names.append(stage)
+                shown.add_task(f"{what}: {stage}", total=None, rows="", count=0)
+            task = shown.tasks[-1]
+            count = task.fields["count"] + rows
+            shown.update(task.id, count=count, rows=f"{count:,} rows" if count else "")
+
+        yield told
+        if names:
+            over()
+
+
+@contextmanager
+def step(what: str) -> Iterator[Callable[[str], None]]:
+    """Give a function that says what is being done; a spinner on a terminal, a line each elsewhere."""
+    if not ERR.is_terminal:
+        said: list[str] = []
+
+        def print_once(line: str) -> None:
+            if line not in said:
+                said.append(line)
+                ERR.print(line, highlight=False, soft_wrap=True)
+
+        print_once(what)
+        yield print_once
+        return
+    with ERR.status(what) as shown:
+        yield shown.update
+
+
+class _Redacted(logging.Formatter):
+    """What libraries log, without secrets."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
+def run(app: Callable[[], None]) -> None:
+    """Run a command line; a known failure prints one message and ends with exit code 1, without a traceback."""
+    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, 20, 20)
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(_Redacted())
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(_Redacted(logging.BASIC_FORMAT))
+    try:
+        app()
+    except NightshiftError as error:
+        failure(error)
+        sys.exit(1)
+    except Exception:  # noqa: BLE001 - a fault of ours: where it happened is printed, without secrets
+        ERR.print(redact(traceback.format_exc()), markup=False, highlight=False, soft_wrap=True)
+        sys.exit(1)
+
+
+def failure(error: NightshiftError) -> None:
+    """Print a known failure: its name and its message."""
+    ERR.print(described(error), style="red", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,1 @@
+"""Did it hurt: published predictions against the outcomes that came later."""

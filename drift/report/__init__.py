@@ -1,0 +1,1 @@
+"""The drift report of a night, for people: Evidently's page and how it is written."""

@@ -1,0 +1,209 @@
+"""The Evidently page of one night, for people: a sample of it beside a sample of the training data."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tempfile
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from scoring.errors import described
+from scoring.job.definition import Job
+from scoring.settings import quiet_telemetry
+
+_LEVELS = 100
+"""Categories beyond the most frequent of these are one level on the page."""
+_OTHERS = "(all others)"
+_PARTS = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
+_LARGE = 20_000
+"""Scripts and styles of more characters are shared by all pages."""
+
+
+@dataclass(frozen=True)
+class Sides:
+    """A sample of the night and one of the training data: features, ``prediction``, ``probability…``, ``outcome``."""
+
+    current: pd.DataFrame
+    reference: pd.DataFrame
+    thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Per column and signal, the distance that is unusual."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """An Evidently page as HTML; scripts and styles that every page has are files of their own."""
+
+    html: str
+    assets: Mapping[str, str]
+    """Content of the shared files, by name."""
+    left_out: Mapping[str, str]
+    """What is not on the page, and why."""
+
+
+def evidently_page(sides: Sides, job: Job, when: datetime, title: Mapping[str, str], assets: str) -> Page:
+    """Return the page; columns that Evidently cannot take are left out and named, the others keep their place.
+
+    ``title`` is stored with the report; ``assets`` is the URL of the shared files, as seen from the page. Raises what
+    Evidently raises when not even one column can be shown.
+    """
+    quiet_telemetry()
+    sides, left_out = _with_outcomes(sides, job)
+    chosen, absent = _columns(sides, job)
+    try:
+        html = _render(sides, job, chosen, when, title)
+    except Exception:  # Evidently raises whatever pandas and numpy do: raised again unless some columns are to blame
+        refused = {name: _refused(sides, job, name, kind, when) for name, kind in chosen.items()}
+        good = {name: kind for name, kind in chosen.items() if not refused[name]}
+        if not good or len(good) == len(chosen):
+            raise
+        absent |= {name: why for name, why in refused.items() if why}
+        html = _render(sides, job, good, when, title)
+    left_out |= absent
+    found: dict[str, str] = {}
+    return Page(_PARTS.sub(lambda part: _share(part, assets, found), html), found, left_out)
+
+
+def _with_outcomes(sides: Sides, job: Job) -> tuple[Sides, dict[str, str]]:
+    """Return the rows whose outcome is known, once that is most of the night, and a note; else all rows, unlabelled."""
+    current, reference = (side[side["outcome"].notna()] if "outcome" in side else side[:0] for side in _both(sides))
+    enough = len(current) >= len(sides.current) / 2 and len(current) and len(reference)
+    if not enough or (job.task == "binary" and min(current["outcome"].nunique(), reference["outcome"].nunique()) < 2):
+        plain = [side.drop(columns="outcome", errors="ignore") for side in _both(sides)]
+        return Sides(plain[0], plain[1], sides.thresholds), {}
+    missing = len(sides.current) - len(current)
+    note = {f"{missing:,} of {len(sides.current):,} sampled rows": "no outcome yet"} if missing else {}
+    return Sides(current, reference, sides.thresholds), note
+
+
+def _both(sides: Sides) -> tuple[pd.DataFrame, pd.DataFrame]:
+    return sides.current, sides.reference
+
+
+def _columns(sides: Sides, job: Job) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the columns of the page, number or category, and why the others are not on it."""
+    chosen, left_out = {}, {}
+    outcomes = ["probability"] if job.task == "binary" else ["prediction"]
+    for name in (*job.features, *outcomes):
+        feature = job.features.get(name)
+        problem = None
+        if feature is not None and (feature.sensitive or name in job.key):
+            problem = "sensitive" if feature.sensitive else "a key"
+        elif feature is not None and feature.type == "datetime":
+            problem = "a point in time"
+        elif name not in sides.current or sides.current[name].notna().sum() == 0:
+            problem = "no values tonight"
+        elif name not in sides.reference or sides.reference[name].notna().sum() == 0:
+            problem = "no values at training"
+        if problem is None:
+            text = feature.type == "category" if feature is not None else job.task == "multiclass"
+            chosen[name] = "category" if text else "number"
+        else:
+            left_out[name] = problem
+    return chosen, left_out
+
+
+def _refused(sides: Sides, job: Job, name: str, kind: str, when: datetime) -> str:
+    """Return why Evidently cannot take one column alone; nothing if it can."""
+    try:
+        _render(sides, job, {name: kind}, when, {})
+    except Exception as error:  # noqa: BLE001 - the page names it, and does without the column
+        return f"Evidently: {described(error)}"
+    return ""
+
+
+def _render(sides: Sides, job: Job, columns: Mapping[str, str], when: datetime, title: Mapping[str, str]) -> str:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecations inside Evidently and what it imports
+        from evidently import Dataset, Report
+
+        current, reference = (_frame(side, columns, job) for side in (sides.current, sides.reference))
+        definition = _definition(columns, job, current)
+        report = Report(_metrics(sides, columns, job, current), include_tests=True)
+        snapshot = report.run(
+            Dataset.from_pandas(current, definition), Dataset.from_pandas(reference, definition),
+            timestamp=when, metadata=dict(title), name=" ".join(title.values()) or None,
+        )  # fmt: skip
+        with tempfile.TemporaryDirectory() as folder:
+            target = Path(folder) / "page.html"
+            snapshot.save_html(str(target))
+            return target.read_text(encoding="utf-8")
+
+
+def _frame(side: pd.DataFrame, columns: Mapping[str, str], job: Job) -> pd.DataFrame:
+    """Return the columns in types that Evidently takes: float64, and text with few levels."""
+    frame: dict[str, Any] = {}
+    for name, kind in columns.items():
+        if kind == "number":
+            frame[name] = (
+                pd.to_numeric(side[name], errors="coerce").astype("float64").replace([np.inf, -np.inf], np.nan)
+            )
+        else:
+            text = side[name].astype(object)
+            often = text.value_counts().index[:_LEVELS]
+            frame[name] = text.where(text.isin(often) | text.isna(), _OTHERS)
+    if "outcome" in side:
+        kinds: dict[str, Any] = {"binary": np.int64, "multiclass": object, "regression": np.float64}
+        kind = kinds[job.task]
+        frame["outcome"], frame["predicted"] = side["outcome"].astype(kind), side["prediction"].astype(kind)
+    return pd.DataFrame(frame)
+
+
+def _definition(columns: Mapping[str, str], job: Job, current: pd.DataFrame) -> Any:
+    from evidently import BinaryClassification, DataDefinition, MulticlassClassification, Regression
+
+    numbers = [name for name, kind in columns.items() if kind == "number"]
+    categories = [name for name, kind in columns.items() if kind == "category"]
+    if "outcome" not in current:
+        return DataDefinition(numerical_columns=numbers, categorical_columns=categories)
+    tasks: dict[str, Any] = {}
+    if job.task == "regression":
+        numbers = [*numbers, "outcome", "predicted"]
+        tasks["regression"] = [Regression(target="outcome", prediction="predicted")]
+    elif job.task == "multiclass":
+        categories = [*categories, "outcome", "predicted"]
+        tasks["classification"] = [MulticlassClassification(target="outcome", prediction_labels="predicted")]
+    elif "probability" in columns:
+        one = BinaryClassification(
+            target="outcome", prediction_labels="predicted", prediction_probas="probability", pos_label=1
+        )
+        tasks["classification"] = [one]
+    return DataDefinition(numerical_columns=numbers, categorical_columns=categories, **tasks)
+
+
+def _metrics(sides: Sides, columns: Mapping[str, str], job: Job, current: pd.DataFrame) -> Sequence[Any]:
+    from evidently.presets import ClassificationPreset, DataDriftPreset, DataSummaryPreset, RegressionPreset
+
+    methods = {name: "jensenshannon" if kind == "category" else "wasserstein" for name, kind in columns.items()}
+    signals = {"jensenshannon": "shape", "wasserstein": "shift"}
+    shown = {"probability": "prediction"}
+    limits = {
+        name: sides.thresholds.get(shown.get(name, name), {}).get(signals[method], 0.1)
+        for name, method in methods.items()
+    }
+    names = list(columns)
+    drift = DataDriftPreset(columns=names, per_column_method=methods, per_column_threshold=limits)
+    quality = []
+    if "outcome" in current and (job.task != "binary" or "probability" in columns):
+        quality = [RegressionPreset() if job.task == "regression" else ClassificationPreset()]
+    return [drift, *quality, DataSummaryPreset(columns=names)]
+
+
+def _share(part: re.Match[str], assets: str, found: dict[str, str]) -> str:
+    """Put a large script or style into a file of its own, named by its content; return the reference to it."""
+    kind, content = part.group(1), part.group(2)
+    if len(content) < _LARGE or "var metric_" in content[:200]:  # the latter are the night's own data
+        return part.group(0)
+    digest = hashlib.sha256(content.encode()).hexdigest()[:16]
+    name = f"evidently-{digest}.{'js' if kind == 'script' else 'css'}"
+    found[name] = content
+    if kind == "script":
+        return f'<script src="{assets}/{name}"></script>'
+    return f'<link rel="stylesheet" href="{assets}/{name}">'

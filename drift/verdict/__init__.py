@@ -1,0 +1,1 @@
+"""Was the night unusual: distances, what is normal, the nights compared with, the verdict."""

@@ -1,0 +1,1 @@
+"""What `check` tries of a job before its first night."""

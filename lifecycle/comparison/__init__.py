@@ -1,0 +1,1 @@
+"""A challenger against the champion: both on the same holdout rows, the gate, the model card."""

@@ -1,0 +1,1 @@
+"""One retraining: its record, and a function per task."""

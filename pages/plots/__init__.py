@@ -1,0 +1,1 @@
+"""Where the lines, marks and cells of a plot stand; templates draw them."""

@@ -1,0 +1,1 @@
+"""Content in, HTML out: templates, how numbers are written, what a browser may do with a page."""

@@ -1,0 +1,1 @@
+"""A job: its file, its policies, the function that makes its pipeline."""

@@ -1,0 +1,300 @@
+"""``Job``: a validated ``jobs/<job>.yaml``, and how to read one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+
+from scoring.errors import JobFileError
+from scoring.job.factory import factory_of
+from scoring.job.policies import Gate, Limits, Monitor, Promotion, Retraining, Strict, Training
+from scoring.job.yaml_text import read, read_mapping
+from scoring.names import (
+    COLUMN_PATTERN,
+    JOB_PATTERN,
+    RESERVED,
+    SOURCE_PATTERN,
+    class_column,
+    refuse_classes,
+    refuse_columns,
+)
+from scoring.validation import CRON_PATTERN, FACTORY_PATTERN, nearest, sentences
+
+__all__ = ["RESERVED"]
+
+JobName = Annotated[str, Field(pattern=JOB_PATTERN)]
+SourceName = Annotated[str, Field(pattern=SOURCE_PATTERN)]
+ColumnName = Annotated[str, Field(pattern=COLUMN_PATTERN)]
+"""A column as the source's database has it, ``Total Charges`` too; ``scoring.names`` says what becomes of it."""
+ColumnType = Literal["float", "int", "bool", "category", "datetime"]
+KeyType = Literal["int", "string", "datetime", "date"]
+Task = Literal["binary", "multiclass", "regression"]
+Role = Literal["monitored", "seasonal", "ignored"]
+HIDDEN = "hidden"
+"""Stands for the values of a sensitive column wherever a value would be named."""
+
+
+def _known_timezone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("expected a timezone of the IANA database, such as America/New_York") from None
+    return value
+
+
+Timezone = Annotated[str, AfterValidator(_known_timezone)]
+
+
+class Schedule(Strict):
+    """When the DAG runs: once a day, in the job's timezone, for the calendar day that just ended."""
+
+    timezone: Timezone
+    cron: str = Field(default="0 0 * * *", pattern=CRON_PATTERN)
+    first_night: date
+    last_night: date | None = None
+
+    @model_validator(mode="after")
+    def _nights_are_in_order(self) -> Self:
+        if self.last_night is not None and self.last_night < self.first_night:
+            raise ValueError(
+                f"found last_night {self.last_night} before first_night {self.first_night}, expected it on that day or later"
+            )
+        return self
+
+
+class Feature(Strict):
+    """What one feature column must look like."""
+
+    type: ColumnType
+    nullable: bool = False
+    min: float | None = None
+    max: float | None = None
+    allowed: list[str] | None = None
+    unknown: Literal["count", "quarantine"] = "count"
+    """What happens to a category that the model never saw: counted only, or quarantined."""
+    drift: Role | None = None
+    """Whether a change counts: ``monitored``, ``seasonal`` (shown, never alarms alone), ``ignored``.
+
+    Default: monitored; ignored for datetimes, which always move on.
+    """
+    sensitive: bool = False
+    """Values of the column appear in no report and on no page."""
+
+    @property
+    def role(self) -> Role:
+        """Return how drift treats the column."""
+        return self.drift or ("ignored" if self.type == "datetime" else "monitored")
+
+    @model_validator(mode="after")
+    def _limits_fit_the_type(self) -> Self:
+        if self.type not in ("float", "int") and (self.min is not None or self.max is not None):
+            raise ValueError(f"found min or max with type {self.type}, expected type float or int for these")
+        if self.type != "category" and (self.allowed is not None or self.unknown == "quarantine"):
+            raise ValueError(f"found allowed or unknown with type {self.type}, expected type category for these")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"found min {self.min:g} above max {self.max:g}, expected it at most as large")
+        return self
+
+
+class Label(Strict):
+    """The outcome column of ``labels.sql``, and when it can be trusted."""
+
+    column: ColumnName
+    delay_days: int = Field(default=1, ge=0)
+    """Days after the night's end until a label counts as matured."""
+    classes: list[str] | None = None
+    """For multiclass jobs: every class, in the order of the probability columns."""
+    positive: bool | int | float | str | None = None
+    """For binary jobs: the value that counts as positive; default: true, 1, t."""
+    threshold: float | None = Field(default=None, gt=0, lt=1)
+    """For binary jobs: the probability from which on ``prediction`` is true, in place of the pipeline's own decision.
+
+    It belongs to the version that is trained with it; changed, it takes effect with the next one.
+    """
+
+
+class Job(Strict):
+    """One model's nightly scoring: what is read, what it must look like, how it is scored and published."""
+
+    name: JobName
+    description: str = Field(min_length=1)
+    owner: str = Field(min_length=1)
+    tags: list[str] = Field(default_factory=list)
+    schedule: Schedule
+    source: SourceName
+    source_timezone: Timezone = "UTC"
+    """The zone of times that the source keeps without one."""
+    time_column: ColumnName | None = None
+    """A key column of type datetime: rows outside the night's interval are quarantined."""
+    key: dict[ColumnName, KeyType] = Field(min_length=1)
+    features: dict[ColumnName, Feature] = Field(min_length=1)
+    task: Task
+    label: Label
+    pipeline: str = Field(pattern=FACTORY_PATTERN)
+    training: Training = Training()
+    chunk_rows: int = Field(default=100_000, ge=1, le=1_000_000)
+    on_empty: Literal["fail", "skip"] = "fail"
+    gate: Gate = Gate()
+    monitor: Monitor = Monitor()
+    retraining: Retraining = Retraining()
+    promotion: Promotion = Promotion()
+    limits: Limits = Limits()
+
+    @model_validator(mode="after")
+    def _columns_are_consistent(self) -> Self:
+        alike = {"category": "string"}
+        for name in set(self.key) & set(self.features):
+            kind = self.features[name].type
+            if self.key[name] != alike.get(kind, kind):
+                raise ValueError(
+                    f"features.{name}: found type {kind}, and type {self.key[name]} in key; one column has one type, "
+                    "expected the same in both"
+                )
+        if self.label.column in self.columns:
+            raise ValueError(
+                f"label.column: found {self.label.column!r}, which is a key or feature: the model would see the outcome; "
+                "expected a column of labels.sql alone"
+            )
+        if self.time_column is not None and self.key.get(self.time_column) != "datetime":
+            raise ValueError(f"time_column: found {self.time_column!r}, expected a key column of type datetime")
+        if self.task == "multiclass" and len(self.label.classes or []) < 3:
+            raise ValueError(
+                f"label.classes: found {len(self.label.classes or [])} classes, expected at least 3 classes for task multiclass"
+            )
+        if self.task != "multiclass" and self.label.classes is not None:
+            raise ValueError(f"label.classes: found with task {self.task}, expected with task multiclass only")
+        for name in ("threshold", "positive"):
+            if self.task != "binary" and getattr(self.label, name) is not None:
+                raise ValueError(f"label.{name}: found with task {self.task}, expected with task binary only")
+        if self.training.calibration != "none" and self.task == "regression":
+            raise ValueError(
+                f"training.calibration: found {self.training.calibration}, expected none: task regression has no probabilities"
+            )
+        if self.training.holdout_nights < self.promotion.min_nights:
+            raise ValueError(
+                f"training.holdout_nights: found {self.training.holdout_nights}, expected at least promotion.min_nights, "
+                f"which is {self.promotion.min_nights}: no challenger could ever be promoted"
+            )
+        plain = [name for name in self.promotion.segments if not self._is_category(name)]
+        if plain:
+            raise ValueError(f"promotion.segments: found {plain}, expected features of type category")
+        return self
+
+    @model_validator(mode="after")
+    def _names_are_free(self) -> Self:
+        refuse_classes(self.label.classes or [])
+        refuse_columns(self.key, self.features, self.probability_columns)
+        return self
+
+    def _is_category(self, name: str) -> bool:
+        return name in self.features and self.features[name].type == "category"
+
+    @property
+    def sensitive(self) -> set[str]:
+        """Return the features whose values appear in no report and on no page."""
+        return {name for name, feature in self.features.items() if feature.sensitive}
+
+    @property
+    def columns(self) -> list[str]:
+        """Return every column that ``features.sql`` must give: keys, then features that are no keys."""
+        return list(dict.fromkeys([*self.key, *self.features]))
+
+    @property
+    def probability_columns(self) -> list[str]:
+        """Return the probability columns of the predictions table: none, one, or one per class."""
+        if self.task == "regression":
+            return []
+        if self.task == "binary":
+            return ["probability"]
+        return [class_column(name) for name in self.label.classes or []]
+
+    def pipeline_factory(self) -> Callable[[], Any]:
+        """Return the function that makes the job's unfitted pipeline; see ``factory_of`` for what it raises."""
+        return factory_of(self.name, self.pipeline)
+
+
+def load_job(path: Path) -> Job:
+    """Return the job that ``path`` describes.
+
+    Raises ``JobFileError`` that names the file, the path in the file, what was found and what was expected.
+    """
+    content = read_mapping(path)
+    job = _validated(content, path.name)
+    if job.name != path.stem:
+        raise JobFileError(f"{path.name}: name", found=repr(job.name), expected=f"{path.stem!r}, as the file is called")
+    _refuse_rival(path)
+    return job
+
+
+def _refuse_rival(path: Path) -> None:
+    """Raise ``JobFileError`` for ``x_shadow`` beside a job ``x``, whose versions in the shadow have the same table."""
+    rival = path.with_name(f"{path.stem.removesuffix('_shadow')}.yaml")
+    if rival != path and rival.exists():
+        table = f"{path.stem}_predictions"
+        raise JobFileError(
+            f"{path.name}: name", found=f"{path.stem!r} beside {rival.name}, which needs the table {table} as well",
+            expected="another name", next_step="rename one of the two jobs",
+        )  # fmt: skip
+
+
+def changed_job(job: Job, changes: list[str]) -> Job:
+    """Return the job with settings such as ``retraining.cooldown_nights=7`` in place of its own, validated.
+
+    Only what monitoring decides with can be changed; raises ``JobFileError``.
+    """
+    content = job.model_dump(mode="json", exclude_unset=True)
+    for change in changes:
+        path, sign, value = change.rpartition("=")  # the name of a column may have one too, and dots
+        section, _, rest = path.partition(".")
+        folder, _, name = rest.rpartition(".")
+        if not sign or section not in ("monitor", "retraining", "features"):
+            expected = "monitor.…=…, retraining.…=… or features.<column>.drift=…"
+            raise JobFileError("a changed setting", found=repr(change), expected=expected)
+        place = content.setdefault(section, {})
+        if folder:
+            place = place.setdefault(folder, {})
+        place[name] = read(value, f"the value of {path}")
+    return _validated(content, f"{job.name} with {changes}")
+
+
+def _validated(content: dict[str, Any], name: str) -> Job:
+    """Return the job; raises ``JobFileError`` with all problems of one file, a line each when there are several."""
+    try:
+        return Job.model_validate(content)
+    except ValidationError as error:
+        found = sentences(error, Job)
+    if len(found) == 1:
+        raise JobFileError(f"{name}: {found[0]}")
+    raise JobFileError(f"{name}: found {len(found)} problems\n  - " + "\n  - ".join(found))
+
+
+def load_jobs(folder: Path) -> tuple[list[Job], dict[str, JobFileError]]:
+    """Return all valid jobs of ``folder``, and the error of each file that is not valid, by the file's stem."""
+    jobs: list[Job] = []
+    broken: dict[str, JobFileError] = {}
+    for path in sorted(folder.glob("*.yaml")):
+        try:
+            jobs.append(load_job(path))
+        except JobFileError as error:
+            broken[path.stem] = error
+    return jobs, broken
+
+
+def find_job(folder: Path, name: str) -> Job:
+    """Return the job ``name`` of ``folder``, or raise ``JobFileError`` that lists the jobs there are."""
+    known = [path.stem for path in sorted(folder.glob("*.yaml"))]
+    if name in known:
+        return load_job(folder / f"{name}.yaml")
+    meant = nearest(name, known)
+    new = f"python -m scoring new-job {name}"
+    raise JobFileError(
+        "job",
+        found=repr(name),
+        expected=f"one of {known}",
+        next_step=f"did you mean {meant}? If not: {new}" if meant else new,
+    )

@@ -1,0 +1,1 @@
+"""One night: extract, score, publish; scored again; two runs compared."""

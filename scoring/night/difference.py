@@ -1,0 +1,176 @@
+"""Looks at nights that were scored: what the ledger knows, how two runs differ, whether everything agrees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from scoring.errors import LakeFileBroken, LakeFileMissing, LakeRefused, LakeUnavailable, RunMissing
+from scoring.job.definition import Job
+from scoring.night.publish import refresh_lake
+from scoring.rows.digest import RowsDigest
+from scoring.rows.prediction import prediction_schema
+from scoring.stores.installation import Stores
+from scoring.stores.warehouse import ledger
+from scoring.stores.warehouse.liveness import abandon_dead
+from scoring.stores.warehouse.load import count_rows
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One disagreement between ledger, table and lake."""
+
+    night: date
+    problem: str
+    repaired: bool
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How the predictions of two runs of a night differ; numbers are probabilities, or predicted values."""
+
+    first: ledger.Run
+    second: ledger.Run
+    rows_compared: int
+    rows_changed: int
+    only_first: int
+    only_second: int
+    largest: float
+    mean: float
+    decisions_changed: int | None = None
+    """Rows with another predicted class; None for a regression, which decides nothing."""
+
+
+def verify(stores: Stores, job: Job, repair: bool = False) -> list[Finding]:
+    """Return every disagreement between ledger, table and lake of a job's published nights.
+
+    ``repair`` writes lake objects anew from the published run and removes those of nights that are not published;
+    it never touches the table. Runs that nobody works on any more are recorded as abandoned first.
+    """
+    abandon_dead(stores.warehouse, stores.clock(), job.name)
+    shown = ledger.published(stores.warehouse, job.name)
+    findings = []
+    for night, run_id in shown.items():
+        run = ledger.get(stores.warehouse, run_id)
+        rows = count_rows(stores.warehouse, job, run)
+        if rows != run.rows_loaded:
+            findings.append(
+                Finding(night, f"the table has {rows} rows of run {run_id}, the ledger {run.rows_loaded}", False)
+            )
+        problem = _lake_problem(stores, job, run)
+        if problem:
+            findings.append(Finding(night, problem, repair and _rewrite(stores, job, night)))
+    for night in sorted(set(stores.lake.nights(job.name)) - set(shown)):
+        findings.append(
+            Finding(night, "a lake object of a night that is not published", repair and _rewrite(stores, job, night))
+        )
+    return sorted(findings, key=lambda finding: finding.night)
+
+
+def _lake_problem(stores: Stores, job: Job, run: ledger.Run) -> str | None:
+    """Return what is wrong with the lake object of a published run, reading all of it."""
+    path = stores.lake.current(job.name, run.night)
+    try:
+        facts = stores.lake.facts(path)
+        if facts is None:
+            return "no lake object"
+        if facts.get("run_id") != run.run_id:
+            return f"the lake object is of run {facts.get('run_id')}, published is {run.run_id}"
+        digest = RowsDigest()
+        for batch in stores.lake.batches(path):
+            digest.add(batch.select(prediction_schema(job).names))
+    except (LakeFileBroken, LakeFileMissing, LakeRefused, LakeUnavailable, KeyError) as error:
+        return f"the lake object cannot be read: {error}"
+    if digest.hexdigest() != run.predictions_hash:
+        return f"the lake object's rows ({facts['rows']}) are not those that were scored ({run.rows_loaded})"
+    return None
+
+
+def _rewrite(stores: Stores, job: Job, night: date) -> bool:
+    """Write the night's lake object anew, or remove it; return False, and leave it, when the run's files are gone or broken."""
+    try:
+        refresh_lake(stores, job, night, anew=True)
+    except (LakeFileMissing, LakeFileBroken):
+        return False
+    return True
+
+
+def two_runs(
+    stores: Stores, job: Job, night: date, chosen: tuple[str, str] | None = None
+) -> tuple[ledger.Run, ledger.Run]:
+    """Return the chosen runs of a night, or its last two that were scored; raises ``RunMissing``."""
+    runs = [run for run in ledger.runs_of(stores.warehouse, job.name, night) if run.predictions_hash]
+    if chosen is not None:
+        by_id = {run.run_id: run for run in runs}
+        if set(chosen) <= set(by_id):
+            return by_id[chosen[0]], by_id[chosen[1]]
+    elif len(runs) >= 2:
+        return runs[-2], runs[-1]
+    raise RunMissing(
+        f"runs of {job.name} at {night}",
+        found=f"scored runs {[run.run_id for run in runs]}",
+        expected=str(list(chosen)) if chosen else "at least two",
+        next_step=f"see `python -m scoring explain-night {job.name} {night}`",
+    )
+
+
+def diff_runs(stores: Stores, job: Job, first: ledger.Run, second: ledger.Run) -> Difference:
+    """Return how the predictions of two runs of a night differ, matched by key.
+
+    Raises ``RunMissing`` when retention has removed the files of one.
+    """
+    for run in (first, second):
+        ledger.require_files(run)
+    keys = [f"key {place}" for place in range(len(job.key))]  # so that no column's name can be another's
+    one, two = (_predictions(stores, job, run) for run in (first, second))
+    values = one.column_names[len(keys) :]
+    joined = one.rename_columns([*keys, *values]).join(
+        two.rename_columns([*keys, *map(_second, values)]), keys=keys, join_type="full outer"
+    )
+    known = joined.column("prediction")
+    other = joined.column(_second("prediction"))
+    both = joined.filter(pc.and_(pc.is_valid(known), pc.is_valid(other)))
+    gaps = _gaps(both, job)
+    return Difference(
+        first=first,
+        second=second,
+        rows_compared=both.num_rows,
+        rows_changed=int((gaps > 0).sum()),
+        only_first=int(pc.sum(pc.is_null(other)).as_py() or 0),
+        only_second=int(pc.sum(pc.is_null(known)).as_py() or 0),
+        largest=float(gaps.max()) if gaps.size else 0.0,
+        mean=float(gaps.mean()) if gaps.size else 0.0,
+        decisions_changed=None if job.task == "regression" else _decisions(both),
+    )
+
+
+def _decisions(both: pa.Table) -> int:
+    """Return how many rows have another predicted class."""
+    return int(pc.sum(pc.not_equal(both.column("prediction"), both.column(_second("prediction")))).as_py() or 0)
+
+
+def _second(name: str) -> str:
+    """Return what a column is called when it is of the second run; no column of the first can be called so."""
+    return f"{name} of the second run"
+
+
+def _gaps(both: pa.Table, job: Job) -> np.ndarray:
+    """Return the largest absolute difference of each row's predicted numbers, shape (rows,)."""
+    names = job.probability_columns or ["prediction"]
+    pairs = [(both.column(name).to_numpy(), both.column(_second(name)).to_numpy()) for name in names]
+    gaps: np.ndarray = np.max([np.abs(one - two) for one, two in pairs], axis=0)
+    return gaps
+
+
+def _predictions(stores: Stores, job: Job, run: ledger.Run) -> pa.Table:
+    folder = stores.lake.run_folder(job.name, run.night, run.run_id)
+    batches = [
+        batch
+        for number in range(run.chunks)
+        for batch in stores.lake.batches(stores.lake.part(folder, "predictions", number))
+    ]
+    return pa.Table.from_batches(batches, schema=prediction_schema(job))

@@ -1,0 +1,1 @@
+"""Rows in, rows or numbers out, nothing read or written: contract, prediction, profile, digest."""

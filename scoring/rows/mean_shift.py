@@ -1,0 +1,109 @@
+"""How far a night's mean prediction may lie from the reference's, and when predictions that are all the same are a fault."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+
+from scoring.job.definition import Job
+
+NEAR, FAR = 2.0, 10.0
+"""Times as far as the farthest training night: up to the first a shift passes, beyond the second it is held."""
+SOME_NIGHTS = 7
+"""Training nights from which on ``FAR`` counts: fewer do not say how far a night may lie."""
+CHANCE = 4.0
+"""Standard errors of the mean of so few rows that ``FAR`` allows whatever the nights were like."""
+RARER, LEAST = 5.0, 0.01
+"""Binary: at most so many times the share of the rarer outcome, but at least this probability, are always allowed."""
+OF_MAGNITUDE = 0.01
+"""Regression: the share of the root mean square of the reference predictions that is always allowed."""
+UNLIKELY = 1e-4
+"""Chance, by the nights of training, of a night whose predictions are all the same, below which it is a fault."""
+
+
+@dataclass(frozen=True)
+class UsualNights:
+    """How the training nights differed from each other; empty for a version made before this was kept."""
+
+    nights: int = 0
+    farthest: float = 0.0
+    """The largest distance of a training night's mean from the mean of all rows."""
+    alike: float = 0.0
+    """The share of rows that have the most frequent prediction of their night."""
+
+    @classmethod
+    def of(cls, values: np.ndarray, nights: pa.Array | pa.ChunkedArray) -> Self:
+        """Return it for the number that stands for each prediction, shape (rows,), and the night of each.
+
+        >>> UsualNights.of(np.array([0.25, 0.25, 1.0, 0.5]), pa.array([1, 1, 2, 2]))
+        UsualNights(nights=2, farthest=0.25, alike=0.75)
+        """
+        if not len(values):
+            return cls()
+        table = pa.table({"night": nights, "value": values})
+        means = table.group_by("night").aggregate([("value", "mean")]).column("value_mean").to_numpy()
+        counts = table.group_by(["night", "value"]).aggregate([([], "count_all")])
+        most = counts.group_by("night").aggregate([("count_all", "max")]).column("count_all_max").to_numpy()
+        return cls(len(means), float(np.abs(means - values.mean()).max()), float(most.sum() / len(values)))
+
+    def as_dict(self) -> dict[str, float]:
+        """Return it for JSON."""
+        return dict(vars(self))
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        """Return what ``as_dict`` wrote."""
+        return cls(**content)
+
+
+NO_NIGHTS = UsualNights()
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """The largest shift of the mean that passes the gate, in the unit of the prediction, and what sets it."""
+
+    shift: float
+    because: str
+
+
+def allowed_shift(job: Job, reference: Mapping[str, float], usual: UsualNights, rows: int) -> Allowed:
+    """Return how far the mean of ``rows`` predictions may lie from the reference's.
+
+    ``reference`` has ``mean``, ``sd`` and ``size`` (root mean square) of its predictions. Rows say how far a night may lie
+    only between ``NEAR`` and ``FAR`` times the farthest training night, and never below a floor in absolute terms: a sure
+    model's rows hardly differ, and nights that differ more are no fault.
+    """
+    by_rows = job.gate.max_mean_shift_sd * reference["sd"]
+    allowed = Allowed(by_rows, f"gate.max_mean_shift_sd is {job.gate.max_mean_shift_sd:g}")
+    far = max(FAR * usual.farthest, CHANCE * reference["sd"] / np.sqrt(max(rows, 1)))
+    if usual.nights >= SOME_NIGHTS and far < by_rows:
+        words = f"{far:.3g} is allowed, {FAR:g} times as far as the farthest of {usual.nights} training nights"
+        allowed = Allowed(float(far), words)
+    near = NEAR * usual.farthest
+    if near > allowed.shift:
+        words = f"{near:.3g} is allowed, {NEAR:g} times as far as the farthest of {usual.nights} training nights"
+        allowed = Allowed(near, words)
+    floor = _floor(job, reference)
+    if floor > allowed.shift:
+        words = f"{OF_MAGNITUDE:.0%} of their size" if job.task == "regression" else "see gate.min_mean_shift"
+        allowed = Allowed(floor, f"{floor:.3g} is always allowed, {words}")
+    return allowed
+
+
+def _floor(job: Job, reference: Mapping[str, float]) -> float:
+    if job.task == "regression":
+        return OF_MAGNITUDE * reference["size"]
+    if job.task == "multiclass":
+        return job.gate.min_mean_shift
+    rarer = min(reference["mean"], 1 - reference["mean"])
+    return min(job.gate.min_mean_shift, max(LEAST, RARER * rarer))
+
+
+def one_value_is_usual(rows: int, usual: UsualNights) -> bool:
+    """Return whether ``rows`` predictions may well be all the same, as the nights of training were."""
+    return bool(usual.alike**rows >= UNLIKELY)

@@ -1,0 +1,1 @@
+"""What a night is read from and written to: source, lake, model registry, warehouse."""

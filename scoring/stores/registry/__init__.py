@@ -1,0 +1,1 @@
+"""Model versions: their files, golden rows and sha256, in MLflow."""
