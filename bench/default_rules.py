@@ -12,7 +12,8 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import wasserstein_distance
 
 from scoring.job.definition import Job
-from scoring.rows.profile import PREDICTION, profiled
+from scoring.rows.bins import PREDICTION
+from scoring.rows.profile import profiled
 
 ROWS = 10_000
 """Rows on either side, drawn at random, as the chance level of the distances is low by then."""

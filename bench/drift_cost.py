@@ -13,14 +13,16 @@ from bench.default_rules import Side, side_of
 from bench.drift_streams import PROBABILITY, Stream
 from drift.report.evidently_page import evidently_page
 from drift.report.night_report import sample_sides
+from drift.runs import night_of_run, past_of, reference_of, scored_run, version_of
 from drift.verdict.baseline import verdict_on
-from drift.watch import night_of_run, past_of, reference_of, scored_run, version_of
 from scoring.job.definition import Job
-from scoring.night.extract import Request, run_night, score_chunk
+from scoring.night.request import Request
+from scoring.night.run import run_night
+from scoring.night.score import score_chunk
 from scoring.rows.profile import Profile, profiled
 from scoring.stores.installation import Stores
 from scoring.stores.registry.version import VersionRef
-from scoring.stores.warehouse.monitoring import Span
+from scoring.stores.warehouse.span import Span
 
 FIRST = date(2013, 4, 1)
 

@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 
 from bench.drift_streams import Stream
 from drift.verdict.verdict import Night
-from lifecycle.training.rows import LABEL
 from scoring.job.definition import Job
 from scoring.rows.profile import Profile, profiled
+from scoring.stores.labels import LABEL
 
 Change = Callable[[pa.Table, np.random.Generator], pa.Table]
 

@@ -29,7 +29,7 @@ from bench.end_to_end import own_settings
 from cli.console import table
 from drift.verdict import calibration
 from drift.verdict.baseline import BROKEN_SCORE
-from scoring.rows import profile
+from scoring.rows.bins import FEW
 from scoring.settings import HOME
 from scoring.stores import embedded
 
@@ -195,7 +195,7 @@ def constants() -> list[tuple[str, Any, str]]:
         ("share quarantined that is unusual", calibration.FLOORS["nulls"], "that of nulls; faults in the made-up streams"),
         ("chance of shape", "Poisson counts per bin", "theory; multinomial draws and Q1 nights of 300 rows"),
         (
-            "never-seen values of numbers", f"{calibration.NEW_VALUES:g} of rows, columns of at most {profile.FEW} values",
+            "never-seen values of numbers", f"{calibration.NEW_VALUES:g} of rows, columns of at most {FEW} values",
             "argued, after April's new departure minutes had alarmed with 0.005 and 1024: not untouched by April to December",
         ),
         ("an unusual night is no example", "while persistence counts it", "made-up streams; 7 nights seen to alarm in April"),

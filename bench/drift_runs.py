@@ -17,7 +17,8 @@ from bench.drift_faults import Fault
 from bench.drift_streams import REFERENCE_NIGHTS, Stream, resampled
 from drift.verdict.baseline import Past, Reference, verdict_on
 from drift.verdict.verdict import Baseline, Night, Verdict, judge, roles_of
-from scoring.rows.profile import PREDICTION, Profile
+from scoring.rows.bins import PREDICTION
+from scoring.rows.profile import Profile
 
 HORIZON = 14
 _FEW = default_rules.ROWS // REFERENCE_NIGHTS + 1

@@ -12,12 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from drift.verdict.baseline import Reference
-from lifecycle.training.rows import LABEL, NIGHT
+from lifecycle.training.rows import NIGHT
 from scoring.interval import nights_between
-from scoring.job.definition import Job, find_job
-from scoring.rows.profile import Bins, Profile, bins_of, profiled
+from scoring.job.definition import Job
+from scoring.job.files import find_job
+from scoring.rows.bins import Bins, bins_of
+from scoring.rows.profile import Profile, profiled
 from scoring.settings import Settings
 from scoring.stores.installation import Stores, open_stores
+from scoring.stores.labels import LABEL
 from scoring.stores.registry.version import VersionRef
 
 REFERENCE_NIGHTS = 90
@@ -68,7 +71,7 @@ class Stream:
 def flights(settings: Settings) -> tuple[Stream, Stores, VersionRef]:
     """Seed, train on the first quarter, and return the year, every night predicted by a model that had not seen it."""
     from demo.seed import seed
-    from drift.watch import reference_of
+    from drift.runs import reference_of
     from lifecycle.promotion import promote
     from lifecycle.training.fit import out_of_fold
     from lifecycle.training.rows import read_rows

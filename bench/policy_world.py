@@ -25,12 +25,13 @@ from drift.verdict.baseline import Reference
 from lifecycle.comparison.gate import Losses
 from lifecycle.training.fit import batch_of, evaluate, fit, out_of_fold
 from lifecycle.training.reference import reference_nights
-from lifecycle.training.rows import LABEL, NIGHT
+from lifecycle.training.rows import NIGHT
 from lifecycle.training.train import recipe_of
 from scoring.job.definition import Job
 from scoring.rows.prediction import predict, to_frame
 from scoring.rows.profile import Profile, profiled
 from scoring.settings import HOME
+from scoring.stores.labels import LABEL
 
 FIRST = 90
 """Nights that the first champion is trained on."""

@@ -20,7 +20,8 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from scoring.interval import DataInterval
-from scoring.job.definition import Job, find_job
+from scoring.job.definition import Job
+from scoring.job.files import find_job
 from scoring.rows.prediction import to_frame
 from scoring.settings import load_settings
 from scoring.stores import embedded
@@ -46,7 +47,7 @@ def prepare(*nights: str) -> Facts:
     from demo.seed import seed
     from lifecycle.promotion import promote
     from lifecycle.training.train import train
-    from scoring.night.extract import champion_version
+    from scoring.night.champion import champion_version
     from scoring.stores.warehouse import promotions
     from scoring.stores.warehouse.schema import ensure_job, migrate
 

@@ -27,7 +27,7 @@ Reason = Annotated[str, typer.Option(help="Why; it is recorded.")]
 
 def open_job(name: str) -> tuple[Stores, Job]:
     """Return the stores and the job ``name``; raises ``JobFileError`` when there is no such job."""
-    from scoring.job.definition import find_job
+    from scoring.job.files import find_job
     from scoring.settings import load_settings
 
     settings = load_settings()

@@ -20,7 +20,7 @@ from scoring.errors import NightshiftError, described
 from scoring.secrets import redact
 
 if TYPE_CHECKING:
-    from scoring.stores.installation import Progress as Told
+    from scoring.progress import Progress as Told
 
 OBJECTS_BETWEEN_COLLECTIONS = 100_000
 """The libraries make many objects that stay; looking for garbage among them every 700 new ones (Python's default) is a

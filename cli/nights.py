@@ -15,7 +15,7 @@ from scoring.job.definition import Job
 if TYPE_CHECKING:
     from drift.night_runs import NightRun, Watched
     from scoring.night.difference import Difference
-    from scoring.night.extract import Request
+    from scoring.night.request import Request
     from scoring.night.rescore import Rescored
     from scoring.stores.installation import Stores
 
@@ -47,7 +47,7 @@ def run(
     if a night is held or fails, or cannot be judged; the others are scored all the same.
     """
     from drift.night_runs import missing_nights
-    from scoring.night.extract import Request
+    from scoring.night.request import Request
 
     if missing and night:
         raise typer.BadParameter("--missing is for a range: give --from and --to, or neither, instead of --night")

@@ -10,11 +10,11 @@ import typer
 from cli import console
 from cli.arguments import JobName, open_job
 from cli.drift import app
-from drift.watch import measure
+from drift.measure import measure
 from scoring.interval import parse_night
-from scoring.job.definition import changed_job
+from scoring.job.files import changed_job
 from scoring.stores.warehouse import monitoring
-from scoring.stores.warehouse.monitoring import Span
+from scoring.stores.warehouse.span import Span
 
 
 @app.command()

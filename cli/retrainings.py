@@ -139,7 +139,7 @@ def _night(row: dict[str, Any]) -> list[Any]:
 @app.command()
 def shadow(name: JobName, night: Night) -> None:
     """Score a published night (again) with the versions in the shadow."""
-    from drift.watch import published_run
+    from drift.runs import published_run
     from lifecycle.shadow.score import shadow_run
 
     stores, job = open_job(name)

@@ -10,7 +10,8 @@ import typer
 from cli import console
 from cli.arguments import JobName, Reason, open_installation, open_job
 from scoring.errors import JobFileError, NightshiftError
-from scoring.job.definition import Job, find_job, load_jobs
+from scoring.job.definition import Job
+from scoring.job.files import find_job, load_jobs
 from scoring.settings import load_settings
 
 app = typer.Typer()
@@ -114,7 +115,7 @@ def verify(
     repair: Annotated[bool, typer.Option("--repair", help="Write wrong lake objects anew.")] = False,
 ) -> None:
     """Compare ledger, table and lake of every published night. Exit code 1 if something is left unrepaired."""
-    from scoring.night.difference import verify as compare
+    from scoring.upkeep.verify import verify as compare
 
     stores, job = open_job(name)
     findings = compare(stores, job, repair)

@@ -11,7 +11,9 @@ import typer
 from cli import console
 from cli.arguments import First, JobName, Last, asked_nights, open_job
 from cli.drift import app
-from drift.watch import conclude, published_run, watch
+from drift.decide import conclude
+from drift.runs import published_run
+from drift.watch import watch
 from scoring.errors import NightshiftError, RunMissing
 from scoring.job.definition import Job
 from scoring.stores.installation import Stores

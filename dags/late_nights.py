@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 
 from airflow.sdk import DAG, task
 
-from orchestration import nightly
-from scoring.job.definition import Job, load_jobs
+from orchestration import alerts
+from scoring.job.definition import Job
+from scoring.job.files import load_jobs
 from scoring.settings import load_settings
 
 
@@ -25,7 +26,7 @@ def late_dag(jobs: list[Job]) -> DAG:
 
         @task
         def look() -> list[str]:
-            return nightly.late_nights(jobs)
+            return alerts.late_nights(jobs)
 
         look()
     return dag

@@ -24,9 +24,11 @@ from typing import Any
 
 from airflow.sdk import DAG, task
 
-from orchestration import nightly
-from orchestration.nightly import retention_arguments, task_arguments
-from scoring.job.definition import Job, load_jobs
+from orchestration import retention
+from orchestration.context import task_arguments
+from orchestration.retention import retention_arguments
+from scoring.job.definition import Job
+from scoring.job.files import load_jobs
 from scoring.settings import load_settings
 
 
@@ -37,7 +39,7 @@ def retention_dag(jobs: list[Job]) -> DAG:
 
             @task(task_id=job.name, **task_arguments(job))
             def retain(job: Job = job) -> dict[str, Any]:
-                return nightly.retain(job)
+                return retention.retain(job)
 
             retain()
     return dag

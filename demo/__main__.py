@@ -17,7 +17,8 @@ from demo import backfills, processes
 from demo.local_airflow import LocalAirflow, reached, running
 from scoring.errors import NightshiftError
 from scoring.interval import nights_between, parse_night
-from scoring.job.definition import Job, find_job
+from scoring.job.definition import Job
+from scoring.job.files import find_job
 from scoring.settings import HOME, Settings, load_settings
 from scoring.stores import embedded
 from scoring.stores.installation import Stores, open_stores

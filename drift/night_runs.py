@@ -9,14 +9,17 @@ from time import monotonic
 from zoneinfo import ZoneInfo
 
 from drift import watch as monitor
+from drift.measure import measure as measure_nights
 from scoring.errors import EmptyNight, NightHeld, NightshiftError, NoSuchNight, described
 from scoring.interval import nights_in
 from scoring.job.definition import Job
-from scoring.night.extract import Request, run_night
-from scoring.stores.installation import Progress, Stores, silent
+from scoring.night.request import Request
+from scoring.night.run import run_night
+from scoring.progress import Progress, silent
+from scoring.stores.installation import Stores
 from scoring.stores.warehouse import ledger, monitoring, promotions
-from scoring.stores.warehouse.monitoring import Span
 from scoring.stores.warehouse.overview import measured
+from scoring.stores.warehouse.span import Span
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,7 @@ def watch(stores: Stores, job: Job, run_id: str, measured_at: date | None = None
     try:
         found = monitor.watch(stores, job, run_id)
         if measured_at is not None:
-            monitor.measure(stores, job, measured_at, since)
+            measure_nights(stores, job, measured_at, since)
     except NightshiftError as error:  # the publication stands; the caller says what is missing
         return Watched(problem=described(error))
     return Watched(found.verdict, found.reasons)
@@ -125,7 +128,7 @@ def measure_again(stores: Stores, job: Job, days: Collection[date]) -> list[date
     span = Span(job.name, min(days), max(days) + timedelta(days=1))
     known = {row["night"]: row["run_id"] for row in measured(stores.warehouse, span)}
     stale = [day for day in days if day in known and known[day] != shown[day]]
-    return monitor.measure(stores, job, max(shown), min(stale), last=max(stale)) if stale else []
+    return measure_nights(stores, job, max(shown), min(stale), last=max(stale)) if stale else []
 
 
 def missing_nights(stores: Stores, job: Job, first: date | None, last: date | None, championed: bool) -> list[date]:

@@ -7,14 +7,16 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
+from drift.decide import facts_of
 from drift.governor import LASTING, Decision, decide
+from drift.runs import night_of_run, past_of, reference_of, version_of
 from drift.verdict.baseline import Past, Reference, earliest, verdict_on
 from drift.verdict.verdict import Verdict
-from drift.watch import facts_of, night_of_run, past_of, reference_of, result_of, version_of
+from drift.watch import result_of
 from scoring.job.definition import Job
 from scoring.stores.installation import Stores
 from scoring.stores.warehouse import ledger, monitoring
-from scoring.stores.warehouse.monitoring import Span
+from scoring.stores.warehouse.span import Span
 
 AS_IF = "scheduled"
 """How every night is taken to have been run: a backfilled one is evaluated too."""

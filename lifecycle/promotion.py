@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
-from scoring.errors import ChampionMissing, PromotionRefused
+from scoring.errors import PromotionRefused
 from scoring.job.definition import Job
+from scoring.night.champion import promoted_ref
 from scoring.rows.decision import Rule
 from scoring.stores.installation import Stores
 from scoring.stores.registry.version import VersionRef
 from scoring.stores.warehouse import ledger, promotions, shadows
-from scoring.stores.warehouse.promotions import Promotion
+from scoring.stores.warehouse.promotions import Promotion, previous_champion
 from scoring.stores.warehouse.schema import describe_prediction, ensure_job
 
 Why = tuple[str, str, int | None]
@@ -42,13 +43,6 @@ def promote(
     if before is not None and before.model_version != version:
         _watch_predecessor(stores, job, before, made)
     return made
-
-
-def promoted_ref(stores: Stores, promotion: Promotion) -> VersionRef:
-    """Return the version of a promotion, whose artifact stands in it; the registry is asked for rows from before that."""
-    if promotion.model_sha256 and promotion.model_uri:
-        return VersionRef(promotion.job, promotion.model_version, promotion.model_sha256, promotion.model_uri)
-    return stores.registry.resolve(promotion.job, promotion.model_version)
 
 
 def rollback(stores: Stores, job: Job, reason: str, by: str, to: int | None = None) -> Promotion:
@@ -92,37 +86,6 @@ def _watch_predecessor(stores: Stores, job: Job, before: Promotion, made: Promot
             "retraining_id": made.retraining_id, "started_at": stores.clock(),
         },
     )  # fmt: skip
-
-
-def previous_champion(known: list[Promotion], job: Job) -> int:
-    """Return the version that the present champion displaced; one that was rolled back is never gone back to.
-
-    Nor is one that was to come, and whose night the champion before it took over.
-    """
-    crowned: list[Promotion] = []
-    for one in sorted(known, key=lambda promotion: promotion.effective_from):  # of equals, in the order of record
-        versions = [before.model_version for before in crowned]
-        if one.kind == "rollback" and one.model_version in versions:
-            del crowned[versions.index(one.model_version) + 1 :]
-        elif _taken_over(crowned, one):
-            crowned.pop()
-        elif versions[-1:] != [one.model_version]:
-            crowned.append(one)
-    if len(crowned) > 1:
-        return crowned[-2].model_version
-    raise ChampionMissing(
-        f"rollback of {job.name}",
-        found=f"promotions of versions {[one.model_version for one in known]}",
-        expected="an earlier champion",
-        next_step="name a version with --to",
-    )
-
-
-def _taken_over(crowned: list[Promotion], one: Promotion) -> bool:
-    """Return whether a promotion keeps the champion before, on the very night on which the last one was to come."""
-    if len(crowned) < 2 or crowned[-2].model_version != one.model_version:
-        return False
-    return crowned[-2].effective_from < crowned[-1].effective_from == one.effective_from
 
 
 def _crown(stores: Stores, job: Job, ref: VersionRef, known: list[Promotion], kind: str, why: Why) -> Promotion:

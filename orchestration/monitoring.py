@@ -8,7 +8,8 @@ from urllib.parse import quote
 from airflow.sdk import BaseOperator, BaseOperatorLink, get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
 
-from orchestration.nightly import alert, current_stores, night_of, run_type
+from orchestration.alerts import alert
+from orchestration.context import current_stores, night_of, run_type
 from scoring.job.definition import Job
 
 
@@ -35,7 +36,8 @@ class DriftOperator(BaseOperator):
     def execute(self, context: Any) -> dict[str, Any]:
         """Return verdict, reasons and page."""
         from drift.report.night_report import prune_reports, write_report
-        from drift.watch import SCORED, watch
+        from drift.runs import SCORED
+        from drift.watch import watch
         from scoring.stores.warehouse import ledger
 
         stores = current_stores()
@@ -59,8 +61,8 @@ class DriftOperator(BaseOperator):
 
 def performance(job: Job) -> list[str]:
     """Measure the nights whose labels have matured by the end of the run's night; return them."""
+    from drift.measure import measure
     from drift.report.night_report import write_report
-    from drift.watch import measure
 
     night = night_of(get_current_context())
     return [str(measured) for measured in measure(current_stores(), job, night, reporter=write_report)]
@@ -68,7 +70,7 @@ def performance(job: Job) -> list[str]:
 
 def decide(job: Job, run_id: str) -> bool:
     """Decide after the night; return whether to retrain, and push the decision's id, night and reason as XComs."""
-    from drift.watch import conclude
+    from drift.decide import conclude
 
     row = conclude(current_stores(), job, run_id)
     pushed = {name: row[name] for name in ("decision_id", "decision", "reason")}

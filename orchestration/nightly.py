@@ -1,33 +1,22 @@
-"""Airflow's context → night, request and stores; the timetable, retry policy, alerts and parameters of a nightly DAG."""
+"""The tasks of a nightly DAG that score: extract, score, publish; and what the DAG is made with."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from airflow.configuration import conf
-from airflow.sdk import BaseNotifier, CronPartitionTimetable, Param, get_current_context
-from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy
+from airflow.sdk import CronPartitionTimetable, Param, get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
-from airflow.sdk.log import mask_secret
 
-from orchestration.retrying import PatientRetryPolicy
+from orchestration.alerts import FailureAlert
+from orchestration.context import current_stores, midnight_after, night_of, now, run_type, task_arguments
 from scoring.errors import (
-    AlertNotSent,
     EmptyNight,
-    NightError,
-    NightHeld,
     NoSuchNight,
-    described,
 )
-from scoring.interval import DataInterval, parse_night
 from scoring.job.definition import Job
-from scoring.secrets import SECRETS
-from scoring.settings import load_settings
 
 MAPPED_TASKS = 1000
 """Airflow maps over at most 1024 items; a night of more chunks gives each task several."""
@@ -51,98 +40,10 @@ def dag_arguments(job: Job) -> dict[str, Any]:
     }
 
 
-def task_arguments(job: Job) -> dict[str, Any]:
-    """Return what every task of ``job`` is made with."""
-    return {
-        "owner": job.owner,
-        "retries": job.limits.retries,
-        "retry_delay": timedelta(seconds=job.limits.retry_delay_seconds),
-        "retry_policy": retry_policy(),
-        "execution_timeout": timedelta(minutes=job.limits.task_timeout_minutes),
-    }
-
-
-def retry_policy() -> ExceptionRetryPolicy:
-    """Return the policy that tries again what can heal and fails at once on what cannot."""
-    return PatientRetryPolicy(now)
-
-
-def night_of(context: Mapping[str, Any]) -> date:
-    """Return the night that a DAG run answers for: its partition key, or else its parameter ``night``.
-
-    Raises ``NightError`` when it has neither: the clock never decides.
-    """
-    run = context.get("dag_run")
-    key = context.get("partition_key") or getattr(run, "partition_key", None)
-    given = key or (context.get("params") or {}).get("night")
-    if not given:
-        raise NightError(
-            "this run has no night",
-            found="neither a partition key nor the parameter night",
-            expected="a calendar day in the job's timezone, YYYY-MM-DD",
-            next_step="trigger again with the night in the form (or as partition key), or use Backfill for several",
-        )
-    return parse_night(str(given))
-
-
-class FailureAlert(BaseNotifier):
-    """Tells the receivers of alerts that a task failed for good, or that a night is held; never in a backfill."""
-
-    def __init__(self, job: str) -> None:
-        """Tell it of ``job``."""
-        super().__init__()
-        self.job = job
-
-    def notify(self, context: Any) -> None:
-        """Send the alert of a task's failure."""
-        error = context.get("exception")
-        kind = "held" if isinstance(error, NightHeld) else "failed"
-        task = getattr(context.get("task"), "task_id", "a task")
-        alert(self.job, context, kind, f"{task}: {described(error)}")
-
-
-def late_nights(jobs: Sequence[Job]) -> list[str]:
-    """Alert about every job whose last night is not published in time; return them, a line each.
-
-    Runs that nobody works on any more are recorded as abandoned.
-    """
-    from scoring.stores.warehouse import liveness
-    from scoring.upkeep.alerts import late
-
-    stores = current_stores()
-    liveness.abandon_dead(stores.warehouse, now())
-    found = [(job, night) for job in jobs if (night := late(stores, job)) is not None]
-    for job, night in found:
-        tell(job.name, night, "late", f"not published {job.limits.late_after_minutes} minutes after its end")
-    return [f"{job.name}: night {night}" for job, night in found]
-
-
-def alert(job: str, context: Mapping[str, Any], kind: Any, message: str) -> None:
-    """Send an alert about a run's night; nothing in a backfill, and a receiver that fails is only logged."""
-    if run_type(context) != "backfill":
-        tell(job, night_of(context), kind, message)
-
-
-def tell(job: str, night: date, kind: Any, message: str) -> None:
-    """Send an alert about a night; a receiver that fails is only logged."""
-    from scoring.upkeep.alerts import Alert, send
-
-    link = f"{conf.get('api', 'base_url').rstrip('/')}/nightshift/jobs/{job}/nights/{night}"
-    try:
-        send(current_stores(), Alert(job, night, kind, message, link))
-    except AlertNotSent as error:
-        logging.getLogger(__name__).error("%s", error)
-
-
-def run_type(context: Mapping[str, Any]) -> str:
-    """Return how a run came about: scheduled, manual, backfill …"""
-    kind = context["dag_run"].run_type
-    return str(getattr(kind, "value", kind))
-
-
 def extract(job: Job) -> list[dict[str, int]]:
     """Extract the run's night; return what the score tasks are mapped over, and push ids and counts as XComs."""
-    from scoring.night.extract import Request, extract
+    from scoring.night.extract import extract
+    from scoring.night.request import Request
 
     context = get_current_context()
     run = context["dag_run"]
@@ -171,7 +72,7 @@ def extract(job: Job) -> list[dict[str, int]]:
 
 def score(job: Job, run_id: str, chunk: dict[str, int]) -> int:
     """Score the chunks of one mapped task; return how many rows."""
-    from scoring.night.extract import score_chunk
+    from scoring.night.score import score_chunk
 
     get_current_context()["chunk_label"] = chunk_label(chunk)  # type: ignore[typeddict-unknown-key]
     stores = current_stores()
@@ -199,40 +100,6 @@ def at_work(stores: Any, run_id: str) -> Iterator[None]:
         liveness.seen(stores.warehouse, run_id, now())
 
 
-def retention_arguments() -> dict[str, Any]:
-    """Return what the retention DAG is made with: once a week, one run at a time, its form filled in by the settings."""
-    kept = ", ".join(f"{name} {value}" for name, value in load_settings().retention if name != "apply")
-    return {
-        "schedule": "30 10 * * 6",
-        "start_date": datetime(2013, 1, 1, tzinfo=UTC),
-        "catchup": False,
-        "max_active_runs": 1,
-        "tags": ["nightshift", "retention"],
-        "description": "Removes rows and files that nothing points at any more",
-        "params": {
-            "apply": Param(
-                load_settings().retention.apply, type="boolean", title="Remove",
-                description=f"Off: only say in the log what would be removed. Kept: {kept}.",
-            )
-        },
-    }  # fmt: skip
-
-
-def retain(job: Job) -> dict[str, Any]:
-    """Plan what a job's policy lets go, remove it if the run's parameter ``apply`` says so; return how much it is."""
-    from scoring.upkeep import retention
-
-    stores, remove = current_stores(), bool(get_current_context()["params"]["apply"])
-    found = retention.plan(stores, job, stores.settings.retention)
-    if remove:
-        found = retention.apply(stores, job, found)
-    for one in found:
-        said = f"{one.kind} {one.what}, {one.bytes:,} bytes, {one.rows:,} rows: {one.reason}"
-        logging.getLogger(__name__).info("%s: %s", "removed" if remove else "would be removed", said)
-    total = {"bytes": sum(one.bytes for one in found), "rows": sum(one.rows for one in found)}
-    return {"removed" if remove else "would_be_removed": len(found), **total}
-
-
 def chunk_groups(chunks: int) -> list[dict[str, int]]:
     """Return the first and last chunk of each mapped task, at most ``MAPPED_TASKS`` of them.
 
@@ -251,26 +118,6 @@ def chunk_label(chunk: Mapping[str, int]) -> str:
     """
     first, last = chunk["first"] + 1, chunk["last"] + 1
     return f"chunk {first} of {chunk['of']}" if first == last else f"chunks {first}–{last} of {chunk['of']}"
-
-
-def now() -> datetime:
-    """Return the time, for records."""
-    return datetime.now(UTC)
-
-
-def current_stores() -> Any:
-    """Return the stores of this process."""
-    from scoring.stores.installation import open_stores
-
-    settings = load_settings()
-    for secret in SECRETS.known:  # Airflow's own log prints errors of others, with their causes
-        mask_secret(secret)
-    return open_stores(settings, now)
-
-
-def midnight_after(night: date, job: Job) -> datetime:
-    """Return when a night of the job ends, in UTC."""
-    return DataInterval.of_night(night, job.schedule.timezone).end
 
 
 def _params() -> dict[str, Param]:

@@ -7,7 +7,8 @@ from typing import Any
 
 from airflow.sdk import CronTriggerTimetable, Param, get_current_context
 
-from orchestration.nightly import current_stores, midnight_after, run_type, task_arguments, tell
+from orchestration.alerts import tell
+from orchestration.context import current_stores, midnight_after, run_type, task_arguments
 from scoring.interval import parse_night
 from scoring.job.definition import Job
 

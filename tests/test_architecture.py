@@ -44,7 +44,7 @@ PURE = {
 
 OWNERS: dict[str, set[str]] = {
     "mlflow": {"scoring.stores.registry"},
-    "joblib": {"scoring.stores.registry", "lifecycle.training.train", "scoring.rows.prediction"},
+    "joblib": {"scoring.stores.registry", "lifecycle.training.version_folder", "scoring.rows.prediction"},
     "threadpoolctl": {"lifecycle.training.row_independence"},
     "adbc_driver_postgresql": {"scoring.stores.source", "scoring.stores.warehouse"},
     "adbc_driver_manager": {"scoring.stores.failures", "scoring.stores.warehouse"},
@@ -78,11 +78,11 @@ PRELOADED = "orchestration.config.airflow_local_settings"
 ARRAYS = {"numpy", "pandas", "pyarrow"}
 HEAVY = ("pandas", "sklearn", "mlflow", "evidently")
 
-GROUND = ("errors", "interval", "names", "secrets", "settings", "validation")
+GROUND = ("errors", "interval", "names", "progress", "secrets", "settings", "validation")
 
 IO_ALLOWED = {
-    ("scoring.job.yaml_text", "read_mapping"), ("scoring.job.definition", "_refuse_rival"),  # reads jobs/*.yaml
-    ("scoring.job.definition", "load_jobs"), ("scoring.job.definition", "find_job"),  # lists jobs/*.yaml
+    ("scoring.job.yaml_text", "read_mapping"), ("scoring.job.files", "_refuse_rival"),  # reads jobs/*.yaml
+    ("scoring.job.files", "load_jobs"), ("scoring.job.files", "find_job"),  # lists jobs/*.yaml
     ("scoring.job.scaffold", "new_job"),  # writes the files of a new job
     ("scoring.settings", "code_version"),  # asks git
 }  # fmt: skip
@@ -96,7 +96,7 @@ IO_MODULES = {
     "pyarrow.parquet", "pyarrow.fs", "pyarrow.csv", "time", "random",
 }  # fmt: skip
 CLOCK = {"now", "utcnow", "today", "time", "monotonic", "perf_counter", "localtime", "gmtime"}
-CLOCK_ALLOWED = re.compile(r"^(orchestration\.nightly|cli\.arguments|demo\.__main__)$")
+CLOCK_ALLOWED = re.compile(r"^(orchestration\.context|cli\.arguments|demo\.__main__)$")
 SQL = re.compile(
     r"^\s*(select\s.+\sfrom\s|insert\s+into\s|update\s+\w+\s+set\s|delete\s+from\s|with\s+\w+\s+as\s|"
     r"(create|drop|alter)\s+(table|view|index|role|schema)\s|truncate\s)",

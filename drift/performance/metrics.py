@@ -1,4 +1,4 @@
-"""Predictions × outcomes → metrics with intervals, by way of sums that add up over rows and nights; and an estimate.
+"""Predictions × outcomes → metrics with intervals, by way of sums that add up over rows and nights.
 
 Every metric is a function of sums, so a week's metrics follow exactly from its nights' sums, and a bootstrap is a product
 of weights with a matrix of sums. The area under the ROC curve is taken on 500 equal bins of the probability.
@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from scoring.job.definition import Job, Task
-from scoring.rows.profile import GRID, Profile
 
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 Interval = dict[str, float | None]
@@ -33,7 +32,7 @@ REPLICATES = 200
 _BLOCKS = 2_000
 _RELIABILITY = 10
 _ROC = 500
-_TINY = 1e-15
+TINY = 1e-15
 
 
 def outcome_sums(predictions: pa.Table, outcome: pa.ChunkedArray | pa.Array, job: Job) -> Floats:
@@ -64,7 +63,7 @@ Cells = tuple[list[Floats], list[tuple[np.ndarray, Floats]], int]
 def _binary(predictions: pa.Table, outcome: Any, job: Job) -> Cells:
     p = np.asarray(predictions.column("probability"), dtype=np.float64)
     y = np.asarray(pc.cast(outcome, pa.float64()))
-    safe = np.clip(p, _TINY, 1 - _TINY)
+    safe = np.clip(p, TINY, 1 - TINY)
     loss = -(y * np.log(safe) + (1 - y) * np.log1p(-safe))
     place = np.minimum((p * _ROC).astype(np.int64), _ROC - 1)
     return [y, p, loss, np.square(p - y)], [(place, y), (place, 1 - y), (place, p)], _ROC
@@ -74,7 +73,7 @@ def _multiclass(predictions: pa.Table, outcome: Any, job: Job) -> Cells:
     classes = job.label.classes or []
     place = np.asarray(pc.index_in(outcome, pa.array(classes)), dtype=np.int64)
     chances = np.stack([np.asarray(predictions.column(name)) for name in job.probability_columns], axis=1)
-    chosen = np.clip(chances[np.arange(len(place)), place], _TINY, 1)
+    chosen = np.clip(chances[np.arange(len(place)), place], TINY, 1)
     right = np.asarray(pc.equal(predictions.column("prediction"), outcome)).astype(np.float64)
     return [-np.log(chosen), right], [(place, np.ones(len(place)))], len(classes)
 
@@ -118,7 +117,7 @@ def _regression_metrics(sums: Floats) -> dict[str, Floats]:
 
 
 def _entropy(shares: Floats) -> Floats:
-    return np.asarray(-np.where(shares > 0, shares * np.log(np.maximum(shares, _TINY)), 0.0).sum(axis=-1))
+    return np.asarray(-np.where(shares > 0, shares * np.log(np.maximum(shares, TINY)), 0.0).sum(axis=-1))
 
 
 def with_intervals(blocks: Floats, job: Job) -> dict[str, Interval]:
@@ -130,7 +129,7 @@ def with_intervals(blocks: Floats, job: Job) -> dict[str, Interval]:
     found = {}
     for name, value in values.items():
         low, high = (_quantile(drawn[name], q) for q in (0.025, 0.975))
-        found[name] = {"value": _finite(float(value)), "low": low, "high": high}
+        found[name] = {"value": finite(float(value)), "low": low, "high": high}
     return found
 
 
@@ -141,7 +140,7 @@ def difference(recent: Floats, before: Floats, job: Job, name: str) -> Interval:
     """
     value = metrics_of(recent.sum(axis=0), job)[name] - metrics_of(before.sum(axis=0), job)[name]
     drawn = metrics_of(_replicates(recent), job)[name] - metrics_of(_replicates(before, seed=1), job)[name]
-    return {"value": _finite(float(value)), "low": _quantile(drawn, 0.025), "high": _quantile(drawn, 0.975)}
+    return {"value": finite(float(value)), "low": _quantile(drawn, 0.025), "high": _quantile(drawn, 0.975)}
 
 
 def losses_of(sums: Floats, job: Job) -> tuple[Floats, Floats]:
@@ -169,10 +168,11 @@ def _replicates(blocks: Floats, seed: int = 0) -> Floats:
 
 def _quantile(values: Floats, q: float) -> float | None:
     values = values[np.isfinite(values)]
-    return _finite(float(np.quantile(values, q))) if len(values) else None
+    return finite(float(np.quantile(values, q))) if len(values) else None
 
 
-def _finite(value: float) -> float | None:
+def finite(value: float) -> float | None:
+    """Return the value, or None for one that JSON has no word for."""
     return value if np.isfinite(value) else None
 
 
@@ -187,33 +187,3 @@ def expanded(stored: Sequence[Sequence[float]]) -> Floats:
     sums = np.zeros(int(stored[2][0]))
     sums[np.asarray(stored[0], dtype=np.int64)] = stored[1]
     return sums
-
-
-def estimate(profile: Profile, reference: pa.Table | None) -> dict[str, float | None] | None:
-    """Return the metrics that a binary classifier would have if its reference calibration still held; no measurement.
-
-    Confidence-based performance estimation (CBPE): the chance of each outcome follows from the probability, through an
-    isotonic map fitted on out-of-fold predictions. It sees changes of the inputs, never one of the concept.
-    ``reference`` has the columns ``probability`` and ``outcome``. None when there is nothing to estimate from.
-    """
-    from sklearn.isotonic import IsotonicRegression  # 2 s, which the pages do without
-
-    counts = profile.columns.get(GRID)
-    if counts is None or counts.present == 0 or reference is None or "probability" not in reference.schema.names:
-        return None
-    known = reference.filter(pc.is_valid(reference.column("outcome")))
-    if known.num_rows == 0:
-        return None
-    fitted = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
-    fitted.fit(np.asarray(known.column("probability")), np.asarray(pc.cast(known.column("outcome"), pa.float64())))
-    n = np.asarray(counts.bins, dtype=np.float64)
-    p = (np.arange(len(n)) + 0.5) / len(n)
-    chance = fitted.predict(p)
-    total = n.sum()
-    positive, negative = n * chance, n * (1 - chance)
-    loss = -(positive * np.log(p) + negative * np.log1p(-p)).sum() / total
-    brier = (positive * np.square(1 - p) + negative * np.square(p)).sum() / total
-    below = np.cumsum(negative) - negative / 2
-    auc = (positive * below).sum() / max(positive.sum() * negative.sum(), _TINY)
-    found = {"log_loss": loss, "brier": brier, "auc": auc, "base_rate": positive.sum() / total}
-    return {name: _finite(float(value)) for name, value in found.items()}

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from drift.performance.outcomes import outcomes_of
 from drift.report.evidently_page import Sides, evidently_page
-from drift.watch import version_of
+from drift.runs import version_of
 from scoring.errors import described
 from scoring.job.definition import Job
 from scoring.stores.installation import Stores

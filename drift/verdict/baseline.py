@@ -11,7 +11,8 @@ from typing import Any
 from drift.verdict.calibration import Calibration, calibrate
 from drift.verdict.verdict import Baseline, Night, Verdict, judge, watched_of
 from scoring.job.definition import Job
-from scoring.rows.profile import Bins, Profile, bins_from, merged
+from scoring.rows.bins import Bins, bins_from
+from scoring.rows.profile import Profile, merged
 
 WINDOW = 7
 """Nights that are looked at together for what lasts."""

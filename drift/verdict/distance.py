@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scoring.rows.profile import Bins, Counts
+from scoring.rows.bins import Bins
+from scoring.rows.profile import Counts
 
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 

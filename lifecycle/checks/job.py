@@ -9,7 +9,8 @@ from lifecycle.checks.pipeline import check_pipeline
 from lifecycle.checks.rows import check_rows
 from scoring.interval import DataInterval
 from scoring.job.definition import Job
-from scoring.stores.installation import Stores, contracted
+from scoring.stores.installation import Stores
+from scoring.stores.reading import contracted
 from scoring.stores.source.stream import stream
 
 

@@ -8,12 +8,12 @@ from zoneinfo import ZoneInfo
 
 import pyarrow.compute as pc
 
-from lifecycle.training.rows import LABEL, Labels, labels_of
 from scoring.errors import TrainingDataError
 from scoring.interval import DataInterval
 from scoring.job.definition import Job
 from scoring.rows.outcome_values import named, positive_of, require_positive
 from scoring.stores.installation import Stores
+from scoring.stores.labels import LABEL, Labels, labels_of
 
 SAMPLE = 5_000
 """Labels that are read at most of a night."""

@@ -15,12 +15,13 @@ from drift.performance.metrics import LOSS, Floats, losses_of, outcome_sums, rel
 from drift.performance.outcomes import nights_of, sums_by_night
 from lifecycle.comparison.gate import Losses, gain_of
 from lifecycle.training.fit import batch_of
-from lifecycle.training.rows import LABEL, NIGHT
+from lifecycle.training.rows import NIGHT
 from lifecycle.training.snapshot import Snapshot
 from scoring.errors import TrainingDataError
 from scoring.job.definition import Job
 from scoring.rows.prediction import predict
 from scoring.stores.installation import Stores
+from scoring.stores.labels import LABEL
 from scoring.stores.registry.version import HOLDOUT_FILE, ModelVersion, VersionRef
 
 TIMED_ROWS = 20_000

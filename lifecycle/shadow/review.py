@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from drift.performance.metrics import Floats, losses_of, metrics_of, outcome_sums
+from drift.performance.metrics import LOSS, Floats, losses_of, metrics_of, outcome_sums
 from drift.performance.outcomes import outcomes_of
-from lifecycle.comparison.evaluate import LOSS, losses_from
+from lifecycle.comparison.evaluate import losses_from
 from lifecycle.comparison.gate import Judged, Losses, gain_of, judge_predecessor, judge_shadow
 from lifecycle.promotion import rollback
-from lifecycle.training.rows import LABEL
 from scoring.job.definition import Job
 from scoring.stores.installation import Stores
+from scoring.stores.labels import LABEL
 from scoring.stores.warehouse import ledger, promotions, retrainings, shadows
 from scoring.stores.warehouse.promotions import champion_at
 

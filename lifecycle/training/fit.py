@@ -16,13 +16,14 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 
 from lifecycle.training.reference import fold_of, importance, sample_places
-from lifecycle.training.rows import LABEL, NIGHT
+from lifecycle.training.rows import NIGHT
 from scoring.errors import PipelineError, TrainingDataError
 from scoring.job.definition import Job
 from scoring.job.faults import place_of, step_of, words_of
 from scoring.rows.decision import Rule, decision_of
 from scoring.rows.floors import constant_loss
 from scoring.rows.prediction import predict, to_frame
+from scoring.stores.labels import LABEL
 
 FOLDS = 3
 """Stretches of nights, each predicted by a pipeline fitted on the others, that the reference predictions come from."""

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from scoring.job.definition import Job
-from scoring.rows.profile import Profile, bins_of, profiled
+from scoring.rows.bins import bins_of
+from scoring.rows.profile import Profile, profiled
 
 _PERMUTED_ROWS = 5_000
 

@@ -10,8 +10,9 @@ from typing import Any
 from lifecycle.training.rows import Rows, read_rows
 from scoring.errors import NightNotOver, TrainingDataError
 from scoring.job.definition import Job
+from scoring.progress import Progress, silent
 from scoring.rows.digest import RowsDigest
-from scoring.stores.installation import Progress, Stores, silent
+from scoring.stores.installation import Stores
 
 
 @dataclass(frozen=True)

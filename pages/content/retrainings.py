@@ -8,7 +8,7 @@ from typing import Any
 from drift.performance.metrics import LOSS, LOSS_UNITS
 from scoring.job.definition import HIDDEN, Job
 from scoring.stores.warehouse import Warehouse, retrainings, shadows
-from scoring.stores.warehouse.monitoring import Row
+from scoring.stores.warehouse.span import Row
 
 RETRAININGS_SHOWN = 20
 SHADOWS_SHOWN = 10

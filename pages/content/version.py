@@ -9,7 +9,8 @@ from itertools import zip_longest
 from typing import Any
 
 from drift.performance.metrics import LOSS_UNITS
-from pages.content.job import Metric, Places, View, metrics_of
+from pages.content.metric import Metric, metrics_of
+from pages.content.places import Places, View
 from pages.content.retrainings import ASKED, retraining_of_version, shadow_views
 from pages.plots.model_card import calibration_plot, gain_plot, importance_plot
 from scoring.stores.warehouse import promotions, retrainings

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
-from scoring.validation import SCHEDULE_PATTERN
-
-
-class Strict(BaseModel):
-    """Settings that are frozen and refuse unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+from scoring.validation import SCHEDULE_PATTERN, Strict
 
 
 class Training(Strict):
@@ -139,22 +133,3 @@ class Limits(Strict):
     """How often a retraining looks whether its challenger's nights in the shadow are over."""
     parallel_nights: int = Field(default=2, ge=1)
     parallel_chunks: int = Field(default=2, ge=1)
-
-
-class Retention(Strict):
-    """How long an installation keeps what nothing points at any more; nothing is removed unless ``apply`` says so."""
-
-    superseded_days: int = Field(default=30, ge=1)
-    """Days after a run was replaced as the published one, or ended without becoming it."""
-    failed_days: int = Field(default=30, ge=1)
-    """Days after a run failed, was abandoned, discarded or skipped."""
-    shadow_days: int = Field(default=180, ge=1)
-    """Days that predictions of a version that only shadows the champion are kept."""
-    version_days: int = Field(default=180, ge=1)
-    """Days after a model version was trained."""
-    versions_kept: int = Field(default=10, ge=1)
-    """The newest versions of a job, which stay whatever their age."""
-    snapshot_days: int = Field(default=90, ge=1)
-    """Days after a training snapshot was made."""
-    apply: bool = False
-    """What the scheduled DAG does: remove, or only say what would be removed."""

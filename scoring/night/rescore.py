@@ -10,8 +10,10 @@ from scoring.errors import LakeFileBroken, LakeFileMissing, NightError, NightHel
 from scoring.interval import nights_in
 from scoring.job.definition import Job
 from scoring.night.difference import Difference, diff_runs
-from scoring.night.extract import Request, run_night
-from scoring.stores.installation import Progress, Stores, silent
+from scoring.night.request import Request
+from scoring.night.run import run_night
+from scoring.progress import Progress, silent
+from scoring.stores.installation import Stores
 from scoring.stores.warehouse import ledger
 
 NOT_PUBLISHED = "not published"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol, Self
+from collections.abc import Iterator
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -16,10 +15,6 @@ from scoring.errors import NightshiftError, PredictionError
 from scoring.job.definition import Job
 from scoring.rows.casting import ARROW_TYPES
 from scoring.rows.decision import Rule, chosen_classes, decision_before_rules
-from scoring.rows.mean_shift import NO_NIGHTS, UsualNights, allowed_shift, one_value_is_usual
-
-SAME = 1e-7
-"""Share of the predictions' magnitude below which a difference comes from rounding their sums of squares."""
 
 
 class Pipeline(Protocol):
@@ -151,92 +146,3 @@ def certainty(predictions: pa.RecordBatch | pa.Table, job: Job) -> np.ndarray:
     """
     columns = [np.asarray(predictions.column(name)) for name in job.probability_columns or ["prediction"]]
     return np.asarray(np.max(np.stack(columns), axis=0), dtype=np.float64)
-
-
-@dataclass(frozen=True)
-class Summary:
-    """Mergeable facts of predictions: what the publish gate compares with the reference."""
-
-    rows: int = 0
-    nulls: int = 0
-    total: float = 0.0
-    squares: float = 0.0
-    low: float = float("inf")
-    high: float = float("-inf")
-
-    @classmethod
-    def of(cls, predictions: pa.RecordBatch | pa.Table, job: Job) -> Self:
-        """Return the summary of the number that stands for a prediction, see ``certainty``."""
-        nulls = sum(predictions.column(name).null_count for name in ("prediction", *job.probability_columns))
-        if predictions.num_rows == 0:
-            return cls()
-        values = certainty(predictions, job)
-        return cls(
-            rows=len(values), nulls=nulls, total=float(values.sum()), squares=float(np.square(values).sum()),
-            low=float(values.min()), high=float(values.max()),
-        )  # fmt: skip
-
-    def __add__(self, other: Summary) -> Summary:
-        """Return the summary of both parts together."""
-        return Summary(
-            self.rows + other.rows, self.nulls + other.nulls, self.total + other.total, self.squares + other.squares,
-            min(self.low, other.low), max(self.high, other.high),
-        )  # fmt: skip
-
-    @property
-    def mean(self) -> float:
-        """Return the mean, or NaN of no rows."""
-        return self.total / self.rows if self.rows else float("nan")
-
-    @property
-    def sd(self) -> float:
-        """Return the standard deviation, or NaN of no rows."""
-        if not self.rows:
-            return float("nan")
-        return float(np.sqrt(max(self.squares / self.rows - self.mean**2, 0.0)))
-
-    def as_dict(self) -> dict[str, float]:
-        """Return the fields, for JSON; infinities of an empty summary become null."""
-        return {name: value for name, value in asdict(self).items() if np.isfinite(value)}
-
-    @classmethod
-    def from_dict(cls, content: Mapping[str, float]) -> Self:
-        """Return the summary that ``as_dict`` wrote."""
-        return cls(**content)  # type: ignore[arg-type]
-
-
-def gate_reasons(
-    job: Job, scored: Summary, quarantined: int, reference: Summary, usual: UsualNights = NO_NIGHTS
-) -> list[str]:
-    """Return why the publish gate refuses a night, one sentence each; an empty list means it passes."""
-    gate = job.gate
-    extracted = scored.rows + quarantined
-    share = quarantined / extracted if extracted else 0.0
-    reasons = []
-    if scored.rows < gate.min_rows:
-        reasons.append(f"{scored.rows} rows scored, gate.min_rows is {gate.min_rows}")
-    if share > gate.max_quarantine_share:
-        reasons.append(f"{share:.1%} of rows quarantined, gate.max_quarantine_share is {gate.max_quarantine_share:.1%}")
-    if scored.nulls:
-        reasons.append(f"{scored.nulls} null predictions")
-    if scored.rows and reference.rows:
-        reasons += _strange_predictions(job, scored, reference, usual)
-    return reasons
-
-
-def _strange_predictions(job: Job, scored: Summary, reference: Summary, usual: UsualNights) -> list[str]:
-    """Return what the predictions as a whole have that the reference does not lead one to expect."""
-    reasons = []
-    size = float(np.sqrt(reference.squares / reference.rows))
-    facts = {"mean": reference.mean, "sd": reference.sd, "size": size}
-    allowed = allowed_shift(job, facts, usual, scored.rows)
-    shift = abs(scored.mean - reference.mean)
-    if shift > allowed.shift + SAME * size:
-        far = f"{shift / reference.sd:.1f} reference sd" if reference.sd > SAME * size else f"{shift:.3g}"
-        reasons.append(
-            f"mean prediction {scored.mean:.4g} lies {far} from the reference mean {reference.mean:.4g}, {allowed.because}"
-        )
-    varied = reference.sd > SAME * size and not one_value_is_usual(scored.rows, usual)
-    if scored.rows >= 100 and scored.low == scored.high and varied:
-        reasons.append(f"all {scored.rows} predictions are {scored.mean:.4g}, the reference sd is {reference.sd:.4g}")
-    return reasons

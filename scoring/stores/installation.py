@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,23 +13,15 @@ from scoring.errors import SettingsError
 from scoring.interval import DataInterval
 from scoring.job.definition import Job
 from scoring.rows.casting import ARROW_TYPES
-from scoring.rows.contract import Contract, Split
 from scoring.settings import Settings
 from scoring.stores import embedded
 from scoring.stores.lake import Lake
 from scoring.stores.registry.registry import Registry
-from scoring.stores.source.stream import Query, stream
-from scoring.stores.unique_keys import anywhere, beside
+from scoring.stores.source.stream import Query
 from scoring.stores.urls import database_url
 from scoring.stores.warehouse import Warehouse, open_warehouse
 
 Clock = Callable[[], datetime]
-Progress = Callable[[str, int], None]
-"""Told the stage and how many more rows it has done."""
-
-
-def silent(stage: str, rows: int) -> None:
-    """Show no progress."""
 
 
 @dataclass(frozen=True)
@@ -85,37 +74,6 @@ class Stores:
 def open_stores(settings: Settings, clock: Clock) -> Stores:
     """Return the stores that the settings name; ``clock`` gives the times that are written into records."""
     return Stores(settings, open_warehouse(settings), Registry(settings), Lake(settings.lake_root), clock)
-
-
-@contextmanager
-def contracted(
-    stores: Stores, job: Job, interval: DataInterval, known: dict[str, list[str]] | None = None
-) -> Iterator[Iterator[tuple[pa.RecordBatch, Split]]]:
-    """Give the job's feature rows of an interval, batch by batch, as found and after the contract.
-
-    A row whose key, as it will be stored, is not unique is quarantined with all its copies, also across batches.
-    """
-    contract = Contract(job, interval, known)
-    url, query = stores.source_url(job), stores.features_query(job)
-    with (
-        stream(url, query, interval, job.chunk_rows) as batches,
-        closing(_ahead(batches)) as fetched,  # so that no fetch is under way when the connection closes
-    ):
-        first = next(fetched)
-        in_order = database_url(url, query.source).get_backend_name() == "postgresql" and contract.keeps_order(
-            first.schema
-        )
-        with closing((beside if in_order else anywhere)(chain([first], fetched), contract.keys_of)) as marked:
-            yield ((batch, contract.split(batch, mask if mask.any() else None)) for batch, mask in marked)
-
-
-def _ahead(batches: Iterator[pa.RecordBatch]) -> Generator[pa.RecordBatch, None, None]:
-    """Yield the batches while a thread fetches the one after: the source works while we do."""
-    with ThreadPoolExecutor(1, thread_name_prefix="fetch") as pool:
-        coming = pool.submit(next, batches, None)
-        while (batch := coming.result()) is not None:
-            coming = pool.submit(next, batches, None)
-            yield batch
 
 
 def variable_of(job: Job) -> str:

@@ -13,7 +13,8 @@ from scoring.errors import AlertNotSent
 from scoring.interval import DataInterval
 from scoring.job.definition import Job
 from scoring.stores.installation import Stores
-from scoring.stores.warehouse import ledger, monitoring
+from scoring.stores.warehouse import ledger
+from scoring.stores.warehouse.alerts import claim_alert, withdraw_alert
 
 Kind = Literal["drift", "held", "failed", "late", "retraining", "rollback"]
 
@@ -66,12 +67,12 @@ def send(stores: Stores, alert: Alert) -> bool:
     if urls is None:
         return False
     row = {"job": alert.job, "night": alert.night, "kind": alert.kind, "message": alert.line}
-    if not monitoring.claim_alert(stores.warehouse, {**row, "sent_at": stores.clock()}):
+    if not claim_alert(stores.warehouse, {**row, "sent_at": stores.clock()}):
         return False
     receivers = apprise.Apprise()
     known = [receivers.add(url.strip()) for url in urls.get_secret_value().split(",") if url.strip()]
     if not all(known) or not receivers.notify(body=alert.line, title=f"Nightshift: {alert.job} {alert.kind}"):
-        monitoring.withdraw_alert(stores.warehouse, row)
+        withdraw_alert(stores.warehouse, row)
         found = "a URL that is not understood" if not all(known) else "a receiver that refused it or does not answer"
         raise AlertNotSent(
             "alert", found=found, expected="URLs as Apprise takes them", next_step="see NIGHTSHIFT_ALERT_URLS"

@@ -13,16 +13,16 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
 
-from lifecycle.promotion import previous_champion
 from scoring.errors import ChampionMissing
 from scoring.job.definition import Job
-from scoring.job.policies import Retention
+from scoring.settings import Retention
 from scoring.stores.installation import Stores
 from scoring.stores.lake import SNAPSHOT_FACTS
 from scoring.stores.registry.version import VersionRef
 from scoring.stores.warehouse import ledger, promotions, pruning, retrainings, shadows
 from scoring.stores.warehouse.ledger import Run
 from scoring.stores.warehouse.liveness import abandon_dead
+from scoring.stores.warehouse.promotions import previous_champion
 
 Kind = Literal["run", "shadow predictions", "model version", "training snapshot"]
 

@@ -9,7 +9,7 @@ import pytest
 from cli import performance as module
 from scoring.settings import Settings
 from scoring.stores.warehouse import monitoring
-from scoring.stores.warehouse.monitoring import Span
+from scoring.stores.warehouse.span import Span
 from tests.cli.test_commands import Said, Shell, shell_of
 from tests.conftest import Toy
 from tests.support.living import DAY, add_nights, live, nights, score

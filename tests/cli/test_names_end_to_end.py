@@ -21,22 +21,27 @@ from airflow.api_fastapi.core_api.security import get_user
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
+from drift.decide import conclude
+from drift.measure import measure
 from drift.report.night_report import write_report
-from drift.watch import conclude, measure, watch
+from drift.watch import watch
 from lifecycle.checks.job import check_job
 from lifecycle.retraining.record import Request as Asked
 from lifecycle.retraining.tasks import retrain
 from lifecycle.shadow import review
 from lifecycle.shadow.score import pin, shadow_run
 from pages import web
-from pages.content.job import Places
-from scoring.job.definition import Job, find_job
-from scoring.night.difference import diff_runs, two_runs, verify
-from scoring.night.extract import Request, run_night
+from pages.content.places import Places
+from scoring.job.definition import Job
+from scoring.job.files import find_job
+from scoring.night.difference import diff_runs, two_runs
+from scoring.night.request import Request
 from scoring.night.rescore import rescore
+from scoring.night.run import run_night
 from scoring.stores.installation import Stores
 from scoring.stores.warehouse import monitoring
 from scoring.upkeep.retention import plan
+from scoring.upkeep.verify import verify
 from tests.support.toy import FIRST, NIGHT, TRAIN_NIGHTS, train_champion, write_job
 
 DAY = timedelta(days=1)

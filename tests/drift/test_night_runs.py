@@ -11,8 +11,8 @@ from cli import performance as drift_module
 from cli import publications as scoring_module
 from scoring.settings import Settings
 from scoring.stores.warehouse import ledger, monitoring, overview
-from scoring.stores.warehouse.monitoring import Span
 from scoring.stores.warehouse.overview import measured
+from scoring.stores.warehouse.span import Span
 from tests.cli.test_commands import Shell, cells, done, shell_of
 from tests.conftest import Toy
 from tests.support.living import DAY, add_nights, live

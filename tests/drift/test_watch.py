@@ -12,13 +12,16 @@ import pytest
 from sklearn import metrics
 
 from drift import watch as watching
+from drift.decide import conclude
+from drift.measure import measure
 from drift.replay import replay
-from drift.watch import conclude, measure, published_run, reference_of, version_of, watch
+from drift.runs import published_run, reference_of, version_of
+from drift.watch import watch
 from scoring.errors import NightHeld, RunMissing
-from scoring.job.definition import changed_job
+from scoring.job.files import changed_job
 from scoring.rows.profile import Profile, profiled
 from scoring.stores.warehouse import ledger, monitoring
-from scoring.stores.warehouse.monitoring import Span
+from scoring.stores.warehouse.span import Span
 from tests.conftest import Toy
 from tests.support import toy
 from tests.support.living import DAY, add_nights, columns, judged, live, nights, score, shown_run

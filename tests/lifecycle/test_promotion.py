@@ -13,7 +13,9 @@ from pydantic import SecretStr
 from lifecycle.promotion import promote, rollback
 from lifecycle.training.train import train
 from scoring.errors import ChampionMissing, PromotionRefused, VersionMissing
-from scoring.night.extract import Request, champion_version, run_night
+from scoring.night.champion import champion_version
+from scoring.night.request import Request
+from scoring.night.run import run_night
 from scoring.stores.installation import open_stores
 from scoring.stores.warehouse import promotions, retrainings
 from scoring.stores.warehouse.promotions import Promotion, champion_at

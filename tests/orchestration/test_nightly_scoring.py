@@ -14,7 +14,7 @@ from demo.local_airflow import environment
 from scoring.night.publish import release
 from scoring.settings import HOME
 from scoring.stores.warehouse import ledger, monitoring, retrainings
-from scoring.stores.warehouse.monitoring import Span
+from scoring.stores.warehouse.span import Span
 from tests.orchestration.conftest import AirflowUnderTest
 from tests.support import toy
 from tests.support.toy import NIGHT, ROWS

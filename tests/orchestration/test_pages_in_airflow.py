@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from scoring.night.extract import Request, run_night
+from scoring.night.request import Request
+from scoring.night.run import run_night
 from tests.orchestration.conftest import AirflowUnderTest
 from tests.support.toy import NIGHT
 

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from scoring.night.extract import Request, run_night
+from scoring.night.request import Request
+from scoring.night.run import run_night
 from scoring.stores.warehouse import ledger
 from tests.orchestration.conftest import AirflowUnderTest
 from tests.orchestration.test_nightly_scoring import states, trigger

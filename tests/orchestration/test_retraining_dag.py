@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 
-from drift.watch import conclude, measure, watch
+from drift.decide import conclude
+from drift.measure import measure
+from drift.watch import watch
 from lifecycle.shadow.review import review
 from lifecycle.shadow.score import shadow_run
-from scoring.night.extract import Request, run_night
+from scoring.night.request import Request
+from scoring.night.run import run_night
 from scoring.stores.warehouse import monitoring, promotions, retrainings, shadows
-from scoring.stores.warehouse.monitoring import Span
 from scoring.stores.warehouse.promotions import champion_at
+from scoring.stores.warehouse.span import Span
 from tests.conftest import administration
 from tests.orchestration.conftest import AirflowUnderTest
 from tests.orchestration.test_nightly_scoring import log_of, states, tasks, trigger, why

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from airflow.sdk.definitions.retry_policy import RetryAction, RetryDecision
 
-from orchestration.nightly import now, retry_policy
+from orchestration.context import now, retry_policy
 from scoring.errors import EmptyNight, NightNotOver, SourceUnavailable
 
 HOUR = timedelta(hours=1)

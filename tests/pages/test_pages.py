@@ -21,10 +21,11 @@ from fastapi.testclient import TestClient
 from drift.report.night_report import write_report
 from drift.watch import watch
 from pages import web
-from pages.content.job import Places, job_page
+from pages.content.job import job_page
+from pages.content.places import Places
 from pages.rendering.render import render
 from scoring.errors import NightHeld
-from scoring.job.definition import find_job
+from scoring.job.files import find_job
 from scoring.settings import HOME, child_environment
 from scoring.stores.warehouse import ledger, monitoring
 from tests.conftest import Toy

@@ -20,7 +20,7 @@ from lifecycle.retraining.record import Request, begin, fail
 from lifecycle.retraining.tasks import retrain
 from lifecycle.shadow.review import measure, review
 from lifecycle.shadow.score import pin, shadow_run
-from pages.content.job import Places
+from pages.content.places import Places
 from pages.content.version import reigns_of, version_page
 from pages.rendering.render import render
 from scoring.errors import NightshiftError
@@ -28,6 +28,7 @@ from scoring.job.definition import HIDDEN
 from scoring.stores.installation import Stores
 from scoring.stores.warehouse import ledger, monitoring, promotions, retrainings, shadows
 from scoring.stores.warehouse.promotions import Promotion
+from scoring.stores.warehouse.span import Span
 from tests.conftest import Toy
 from tests.pages.test_pages import EVIL, Read, client, home, read, readable  # noqa: F401 - two of them are fixtures
 from tests.support import toy
@@ -275,7 +276,7 @@ def test_shadow_of_a_sensitive_segment_hides_its_values(untrained: Toy) -> None:
 
 def test_job_page_lists_retrainings_and_links_cards(client: TestClient, toy: Toy) -> None:  # noqa: F811
     live(toy, [NIGHT])
-    decision = monitoring.decisions(toy.stores.warehouse, monitoring.Span(toy.job.name))[0]
+    decision = monitoring.decisions(toy.stores.warehouse, Span(toy.job.name))[0]
     row = retrained(toy, trigger="decision", decision_id=decision["decision_id"])
     again = retrain(toy.stores, toy.job, Request("again", "schedule", night=LAST))
     assert (again["state"], again["retraining_id"]) == ("unchanged", row["retraining_id"] + 1)

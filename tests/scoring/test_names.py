@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from lifecycle.checks.job import check_job
 from scoring.errors import ContractError, JobFileError, Permanent
-from scoring.job.definition import Job, find_job, load_job, load_jobs
+from scoring.job.definition import Job
+from scoring.job.files import find_job, load_job, load_jobs
 from scoring.names import IDENTIFIER_BYTES, JOB_LETTERS, RESERVED, SYSTEM_COLUMNS, plain
 from scoring.stores.installation import Stores
+from scoring.stores.warehouse.job_tables import history, shadow
 from scoring.stores.warehouse.schema import ensure_job, ensure_month
-from scoring.stores.warehouse.tables import history, shadow
 from tests.support.toy import create_source, write_job
 
 LONGEST = "j" * JOB_LETTERS

@@ -28,7 +28,8 @@ from scoring.errors import (
     described,
 )
 from scoring.interval import DataInterval
-from scoring.night.extract import Request, run_night
+from scoring.night.request import Request
+from scoring.night.run import run_night
 from scoring.secrets import MASK, SECRETS, Secrets, secrets_of
 from scoring.settings import Settings
 from scoring.stores import embedded

@@ -12,7 +12,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from scoring.errors import JobFileError
-from scoring.job.definition import Job, changed_job, find_job, load_job
+from scoring.job.definition import Job
+from scoring.job.files import changed_job, find_job, load_job
 from scoring.job.yaml_text import read, read_mapping
 from scoring.settings import HOME, Settings
 from scoring.validation import SCHEDULE_PATTERN, problems, sentences

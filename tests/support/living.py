@@ -8,11 +8,15 @@ from typing import Any
 
 import pandas as pd
 
-from drift.watch import conclude, measure, published_run, watch
-from scoring.night.extract import Request, run_night
+from drift.decide import conclude
+from drift.measure import measure
+from drift.runs import published_run
+from drift.watch import watch
+from scoring.night.request import Request
+from scoring.night.run import run_night
 from scoring.stores.warehouse import monitoring
 from scoring.stores.warehouse.ledger import Run
-from scoring.stores.warehouse.monitoring import Span
+from scoring.stores.warehouse.span import Span
 from tests.conftest import Toy
 from tests.support.toy import NIGHT
 

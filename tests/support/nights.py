@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from drift.verdict.baseline import Past, Reference
 from scoring.job.definition import Job
-from scoring.rows.profile import Bins, Profile, bins_of
+from scoring.rows.bins import Bins, bins_of
+from scoring.rows.profile import Profile
 
 FIRST = date(2024, 1, 1)
 NUMBER = {"type": "float", "nullable": True}

@@ -18,7 +18,8 @@ from sklearn.preprocessing import OneHotEncoder
 
 from lifecycle.promotion import promote
 from lifecycle.training.train import Trained, train
-from scoring.job.definition import Job, load_job
+from scoring.job.definition import Job
+from scoring.job.files import load_job
 from scoring.stores.installation import Stores
 from scoring.stores.warehouse.schema import ensure_job
 

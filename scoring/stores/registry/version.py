@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from scoring.rows.bins import Bins, bins_from
 from scoring.rows.decision import Rule
 from scoring.rows.mean_shift import UsualNights
-from scoring.rows.prediction import Summary
-from scoring.rows.profile import Bins, bins_from
+from scoring.rows.summary import Summary
 
 ARTIFACT = "pipeline.joblib"
 

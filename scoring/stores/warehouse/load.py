@@ -13,9 +13,9 @@ from scoring.errors import NightshiftError
 from scoring.job.definition import Job
 from scoring.stores.urls import libpq_url
 from scoring.stores.warehouse.connection import Warehouse, translated
+from scoring.stores.warehouse.job_tables import history, shadow
 from scoring.stores.warehouse.ledger import Run
 from scoring.stores.warehouse.schema import ensure_month
-from scoring.stores.warehouse.tables import history, shadow
 
 
 def load(warehouse: Warehouse, job: Job, run: Run, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> int:

@@ -1,66 +1,16 @@
-"""What monitoring wrote: profiles and verdicts of nights, measured performance, decisions, alerts."""
+"""What monitoring wrote: profiles and verdicts of nights, measured performance, decisions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import date
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB, distinct_on, insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from scoring.stores.warehouse.connection import Warehouse
-from scoring.stores.warehouse.tables import PUBLISHED, RUNS
-
-Row = dict[str, Any]
-
-
-def _table(name: str, plain: str, json: str = "") -> sa.TableClause:
-    return sa.table(name, *map(sa.column, plain.split()), *(sa.column(one, JSONB) for one in json.split()))
-
-
-PROFILES = _table("night_profiles", "run_id job night model_version rows", "profile")
-DRIFT = _table(
-    "drift_results",
-    "run_id job night model_version verdict score score_limit drifted_weight baseline_nights baseline_first rows report "
-    "report_error evaluated_at",
-    "reasons faults drifted_columns estimate",
-)
-COLUMNS = _table(
-    "drift_columns",
-    "run_id column_name role weight status signal value threshold ratio beyond fault sustained",
-    "signals",
-)
-PERFORMANCE = _table(
-    "performance_results",
-    "job night known_at run_id model_version rows_published rows_labelled share_labelled labels_hash measured_at",
-    "metrics rolling sums",
-)
-DECISIONS = _table(
-    "retraining_decisions",
-    "decision_id job night run_id model_version decision reason origin decided_at retraining trained_version",
-    "inputs",
-)
-ALERTS = _table("alerts", "job night kind message sent_at")
-
-
-@dataclass(frozen=True)
-class Span:
-    """Nights of a job: from ``first`` on (None for all) up to, not including, ``until`` (None for all)."""
-
-    job: str
-    first: date | None = None
-    until: date | None = None
-
-    def of(self, table: Any) -> sa.ColumnElement[bool]:
-        """Return the condition that a table's rows lie in the span."""
-        conditions = [table.c.job == self.job]
-        if self.first is not None:
-            conditions.append(table.c.night >= self.first)
-        if self.until is not None:
-            conditions.append(table.c.night < self.until)
-        return sa.and_(*conditions)
+from scoring.stores.warehouse.span import Row, Span
+from scoring.stores.warehouse.tables import DECISIONS, DRIFT, DRIFT_COLUMNS, PERFORMANCE, PROFILES, PUBLISHED, RUNS
 
 
 def save_profile(warehouse: Warehouse, facts: Row) -> None:
@@ -104,9 +54,9 @@ def save_drift(warehouse: Warehouse, facts: Row, columns: Sequence[Row]) -> None
     row = insert(DRIFT).values(facts)
     with warehouse.transaction() as connection:
         connection.execute(row.on_conflict_do_update(index_elements=["run_id"], set_=facts))
-        connection.execute(sa.delete(COLUMNS).where(COLUMNS.c.run_id == facts["run_id"]))
+        connection.execute(sa.delete(DRIFT_COLUMNS).where(DRIFT_COLUMNS.c.run_id == facts["run_id"]))
         if columns:
-            connection.execute(sa.insert(COLUMNS), [{**one, "run_id": facts["run_id"]} for one in columns])
+            connection.execute(sa.insert(DRIFT_COLUMNS), [{**one, "run_id": facts["run_id"]} for one in columns])
 
 
 def save_report(warehouse: Warehouse, run_id: str, report: str | None, problem: str | None) -> None:
@@ -131,8 +81,10 @@ def drift_of(warehouse: Warehouse, run_id: str) -> Row | None:
 
 def columns_of(warehouse: Warehouse, run_ids: Sequence[str]) -> list[Row]:
     """Return the column results of runs, the most unusual first."""
-    chosen = sa.select(COLUMNS).where(COLUMNS.c.run_id.in_(run_ids))
-    return warehouse.rows(chosen.order_by(COLUMNS.c.run_id, COLUMNS.c.ratio.desc(), COLUMNS.c.column_name))
+    chosen = sa.select(DRIFT_COLUMNS).where(DRIFT_COLUMNS.c.run_id.in_(run_ids))
+    return warehouse.rows(
+        chosen.order_by(DRIFT_COLUMNS.c.run_id, DRIFT_COLUMNS.c.ratio.desc(), DRIFT_COLUMNS.c.column_name)
+    )
 
 
 def save_performance(warehouse: Warehouse, facts: Row) -> None:
@@ -176,20 +128,6 @@ def record_retraining(warehouse: Warehouse, decision_id: int, state: str, versio
     values: Row = {"retraining": state, "trained_version": version}
     with warehouse.transaction() as connection:
         connection.execute(sa.update(DECISIONS).where(DECISIONS.c.decision_id == decision_id).values(values))
-
-
-def claim_alert(warehouse: Warehouse, facts: Row) -> bool:
-    """Record an alert; return whether it is new, so that each kind is sent once per night."""
-    row = insert(ALERTS).values(facts).on_conflict_do_nothing(index_elements=["job", "night", "kind"])
-    with warehouse.transaction() as connection:
-        return connection.execute(row.returning(ALERTS.c.kind)).first() is not None
-
-
-def withdraw_alert(warehouse: Warehouse, facts: Mapping[str, Any]) -> None:
-    """Forget an alert that could not be sent, so that it is tried again."""
-    same = sa.and_(*(ALERTS.c[name] == facts[name] for name in ("job", "night", "kind")))
-    with warehouse.transaction() as connection:
-        connection.execute(sa.delete(ALERTS).where(same))
 
 
 def _upsert(warehouse: Warehouse, table: sa.TableClause, facts: Row, key: list[str]) -> None:

@@ -10,8 +10,9 @@ from sqlalchemy.dialects.postgresql import distinct_on
 
 from scoring.stores.warehouse.connection import Warehouse
 from scoring.stores.warehouse.ledger import Run
-from scoring.stores.warehouse.monitoring import COLUMNS, DECISIONS, DRIFT, PERFORMANCE, Row, Span, evidence
-from scoring.stores.warehouse.tables import JOBS, PUBLISHED, RUNS
+from scoring.stores.warehouse.monitoring import evidence
+from scoring.stores.warehouse.span import Row, Span
+from scoring.stores.warehouse.tables import DECISIONS, DRIFT, DRIFT_COLUMNS, JOBS, PERFORMANCE, PUBLISHED, RUNS
 
 STATUS = sa.table(
     "scoring_status",
@@ -102,11 +103,11 @@ def decision_of(warehouse: Warehouse, run_id: str) -> Row | None:
 
 def column_history(warehouse: Warehouse, span: Span, column: str, newest: int | None = None) -> list[Row]:
     """Return what was found of a column on published nights, oldest first; only the ``newest`` nights if given."""
-    judged = sa.join(COLUMNS, DRIFT, DRIFT.c.run_id == COLUMNS.c.run_id)
+    judged = sa.join(DRIFT_COLUMNS, DRIFT, DRIFT.c.run_id == DRIFT_COLUMNS.c.run_id)
     joined = judged.join(PUBLISHED, PUBLISHED.c.run_id == DRIFT.c.run_id)
     about = [DRIFT.c[name] for name in ("night", "model_version", "score_limit", "baseline_nights")]
-    chosen = sa.select(*COLUMNS.c, *about).select_from(joined)
-    found = chosen.where(span.of(DRIFT), COLUMNS.c.column_name == column).order_by(DRIFT.c.night.desc())
+    chosen = sa.select(*DRIFT_COLUMNS.c, *about).select_from(joined)
+    found = chosen.where(span.of(DRIFT), DRIFT_COLUMNS.c.column_name == column).order_by(DRIFT.c.night.desc())
     return warehouse.rows(found.limit(newest))[::-1]
 
 

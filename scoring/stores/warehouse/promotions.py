@@ -10,6 +10,8 @@ from datetime import date, datetime
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
+from scoring.errors import ChampionMissing
+from scoring.job.definition import Job
 from scoring.stores.warehouse.connection import Warehouse, statement
 from scoring.stores.warehouse.tables import PROMOTIONS
 
@@ -72,3 +74,34 @@ def in_effect(promotions: list[Promotion], night: date) -> Promotion | None:
     effective = [promotion for promotion in promotions if promotion.effective_from <= night]
     newest_first = reversed(effective)  # max keeps the first of equals
     return max(newest_first, key=lambda promotion: promotion.effective_from, default=None)
+
+
+def previous_champion(known: list[Promotion], job: Job) -> int:
+    """Return the version that the present champion displaced; one that was rolled back is never gone back to.
+
+    Nor is one that was to come, and whose night the champion before it took over.
+    """
+    crowned: list[Promotion] = []
+    for one in sorted(known, key=lambda promotion: promotion.effective_from):  # of equals, in the order of record
+        versions = [before.model_version for before in crowned]
+        if one.kind == "rollback" and one.model_version in versions:
+            del crowned[versions.index(one.model_version) + 1 :]
+        elif _taken_over(crowned, one):
+            crowned.pop()
+        elif versions[-1:] != [one.model_version]:
+            crowned.append(one)
+    if len(crowned) > 1:
+        return crowned[-2].model_version
+    raise ChampionMissing(
+        f"rollback of {job.name}",
+        found=f"promotions of versions {[one.model_version for one in known]}",
+        expected="an earlier champion",
+        next_step="name a version with --to",
+    )
+
+
+def _taken_over(crowned: list[Promotion], one: Promotion) -> bool:
+    """Return whether a promotion keeps the champion before, on the very night on which the last one was to come."""
+    if len(crowned) < 2 or crowned[-2].model_version != one.model_version:
+        return False
+    return crowned[-2].effective_from < crowned[-1].effective_from == one.effective_from

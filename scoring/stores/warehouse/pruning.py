@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from scoring.job.definition import Job
 from scoring.stores.warehouse import ledger
 from scoring.stores.warehouse.connection import Warehouse
+from scoring.stores.warehouse.job_tables import history, shadow
 from scoring.stores.warehouse.load import of_run
-from scoring.stores.warehouse.shadows import NIGHTS as SHADOW_NIGHTS
-from scoring.stores.warehouse.tables import PUBLICATIONS, PUBLISHED, RUNS, history, shadow
+from scoring.stores.warehouse.tables import PUBLICATIONS, PUBLISHED, RUNS, SHADOW_NIGHTS
 
 ENDED = ("superseded", "unpublished", "failed", "abandoned", "discarded", "skipped")
 """What a run may be when its rows and files go; a published, held or running one keeps them whatever its age."""

@@ -5,24 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.dialects.postgresql import insert
 
 from scoring.errors import RetrainingRunning, RunMissing
 from scoring.stores.warehouse.connection import Warehouse, statement
-from scoring.stores.warehouse.monitoring import Row
-
-RETRAININGS = sa.table(
-    "retrainings",
-    *map(
-        sa.column,
-        (
-            "retraining_id", "job", "night", "trigger", "reason", "decision_id", "airflow_run_id", "since", "until", "forced",
-            "stage", "state", "detail", "snapshot", "model_version", "champion_version", "started_at", "finished_at",
-        ),
-    ),
-    sa.column("gate", JSONB),
-)  # fmt: skip
-CARDS = sa.table("model_cards", *map(sa.column, ("job", "model_version", "made_at")), sa.column("card", JSONB))
+from scoring.stores.warehouse.span import Row
+from scoring.stores.warehouse.tables import CARDS, RETRAININGS
 
 
 def begin(warehouse: Warehouse, facts: Row) -> Row:

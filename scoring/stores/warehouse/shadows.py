@@ -7,35 +7,12 @@ from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.dialects.postgresql import insert
 
 from scoring.stores.warehouse.connection import Warehouse, statement
-from scoring.stores.warehouse.monitoring import Row, evidence
-from scoring.stores.warehouse.tables import PUBLISHED
-
-SHADOWS = sa.table(
-    "shadows",
-    *map(
-        sa.column,
-        (
-            "shadow_id", "job", "model_version", "model_sha256", "model_uri", "role", "champion_version", "first_night",
-            "nights", "state", "detail", "retraining_id", "started_at", "ended_at",
-        ),
-    ),
-    sa.column("evidence", JSONB),
-)  # fmt: skip
-NIGHTS = sa.table(
-    "shadow_nights",
-    *map(
-        sa.column,
-        (
-            "run_id", "model_version", "job", "night", "champion_version", "status", "reason", "rows", "seconds",
-            "scored_at", "measured_at",
-        ),
-    ),
-    sa.column("disagreement", JSONB),
-    sa.column("sums", JSONB),
-)  # fmt: skip
+from scoring.stores.warehouse.monitoring import evidence
+from scoring.stores.warehouse.span import Row
+from scoring.stores.warehouse.tables import PUBLISHED, SHADOW_NIGHTS, SHADOWS
 
 
 def start(warehouse: Warehouse, facts: Row) -> Row:
@@ -89,25 +66,25 @@ def save_night(warehouse: Warehouse, facts: Row) -> None:
     """Keep what a version did on a run's rows; done again it replaces what was measured too."""
     values = {"reason": None, "rows": None, "seconds": None, "disagreement": None, "sums": None, "measured_at": None}
     values |= facts
-    row = insert(NIGHTS).values(values)
+    row = insert(SHADOW_NIGHTS).values(values)
     with warehouse.transaction() as connection:
         connection.execute(row.on_conflict_do_update(index_elements=["run_id", "model_version"], set_=values))
 
 
 def save_sums(warehouse: Warehouse, run_id: str, version: int, **facts: Any) -> None:
     """Keep what the outcomes of a run's rows said of both versions."""
-    same = sa.and_(NIGHTS.c.run_id == run_id, NIGHTS.c.model_version == version)
+    same = sa.and_(SHADOW_NIGHTS.c.run_id == run_id, SHADOW_NIGHTS.c.model_version == version)
     with warehouse.transaction() as connection:
-        connection.execute(sa.update(NIGHTS).where(same).values(facts))
+        connection.execute(sa.update(SHADOW_NIGHTS).where(same).values(facts))
 
 
 def nights(warehouse: Warehouse, job: str, version: int | None = None) -> list[Row]:
     """Return what shadows did on runs that are published now and not provisional, oldest night first."""
-    shown = sa.join(NIGHTS, PUBLISHED, PUBLISHED.c.run_id == NIGHTS.c.run_id)
-    chosen = sa.select(NIGHTS).select_from(shown).where(NIGHTS.c.job == job, evidence(NIGHTS))
+    shown = sa.join(SHADOW_NIGHTS, PUBLISHED, PUBLISHED.c.run_id == SHADOW_NIGHTS.c.run_id)
+    chosen = sa.select(SHADOW_NIGHTS).select_from(shown).where(SHADOW_NIGHTS.c.job == job, evidence(SHADOW_NIGHTS))
     if version is not None:
-        chosen = chosen.where(NIGHTS.c.model_version == version)
-    return warehouse.rows(chosen.order_by(NIGHTS.c.night, NIGHTS.c.model_version))
+        chosen = chosen.where(SHADOW_NIGHTS.c.model_version == version)
+    return warehouse.rows(chosen.order_by(SHADOW_NIGHTS.c.night, SHADOW_NIGHTS.c.model_version))
 
 
 def beside(rows: Sequence[Row], shadow: Row) -> list[Row]:

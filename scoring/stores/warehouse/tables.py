@@ -1,14 +1,15 @@
-"""The warehouse's tables for SQLAlchemy: the fixed ones by name, the predictions of a job in full."""
+"""The warehouse's tables for SQLAlchemy, those that every job shares."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
-from scoring.job.definition import Job
-from scoring.names import plain
+
+def fixed_table(name: str, plain: str, json: str = "") -> sa.TableClause:
+    """Return a table by its columns: names apart by spaces, those that hold JSON apart from the others."""
+    return sa.table(name, *map(sa.column, plain.split()), *(sa.column(column, JSONB) for column in json.split()))
+
 
 RUNS = sa.table(
     "scoring_runs",
@@ -49,90 +50,78 @@ PROMOTIONS = sa.table(
     ),
 )  # fmt: skip
 
-_KEY_TYPES: dict[str, type[sa.types.TypeEngine[Any]] | sa.types.TypeEngine[Any]] = {
-    "int": sa.BigInteger,
-    "string": sa.Text,
-    "datetime": sa.DateTime(timezone=True),
-    "date": sa.Date,
-}
-_PREDICTION_TYPES: dict[str, type[sa.types.TypeEngine[Any]]] = {
-    "binary": sa.Boolean,
-    "multiclass": sa.Text,
-    "regression": sa.Double,
-}
+
+PROFILES = fixed_table("night_profiles", "run_id job night model_version rows", "profile")
 
 
-def history(job: Job) -> sa.Table:
-    """Return the table of every prediction ever loaded for ``job``, partitioned by month of the night.
-
-    The primary key serves one key over time; the block range index serves one night, whose rows lie together.
-    """
-    columns = [*_identity(job), *_predicted(job)]
-    name = f"{job.name}_predictions_history"
-    comment = f"Every run's rows, published or not. {job.description}"
-    key = sa.PrimaryKeyConstraint(*job.key, "night", "run_number")
-    by_month = "range (night)"
-    table: sa.Table = sa.Table(name, sa.MetaData(), *columns, key, comment=comment, postgresql_partition_by=by_month)
-    sa.Index(f"{job.name}_one_night", table.c.night, table.c.run_number, postgresql_using="brin")
-    return table
+DRIFT = fixed_table(
+    "drift_results",
+    "run_id job night model_version verdict score score_limit drifted_weight baseline_nights baseline_first rows report "
+    "report_error evaluated_at",
+    "reasons faults drifted_columns estimate",
+)
 
 
-def shadow(job: Job) -> sa.Table:
-    """Return the table of what versions in the shadow said about the rows of ``job``; none of it was ever published."""
-    version = sa.Column("model_version", sa.Integer, nullable=False, comment="Version in the shadow")
-    columns = [*_identity(job), version, *_predicted(job)]
-    key = sa.PrimaryKeyConstraint("night", "run_number", "model_version", *job.key)
-    comment = f"Predictions of versions in the shadow, never published. {job.description}"
-    return sa.Table(f"{job.name}_shadow_predictions", sa.MetaData(), *columns, key, comment=comment)
+DRIFT_COLUMNS = fixed_table(
+    "drift_columns",
+    "run_id column_name role weight status signal value threshold ratio beyond fault sustained",
+    "signals",
+)
 
 
-def _identity(job: Job) -> list[sa.Column[Any]]:
-    """Return the columns that say which row of which run it is; a key has a plain name there, and its own in ``.key``."""
-    return [
-        *(
-            sa.Column(plain(key), _KEY_TYPES[kind], key=key, nullable=False, comment=_meaning(key))
-            for key, kind in job.key.items()
+PERFORMANCE = fixed_table(
+    "performance_results",
+    "job night known_at run_id model_version rows_published rows_labelled share_labelled labels_hash measured_at",
+    "metrics rolling sums",
+)
+
+
+DECISIONS = fixed_table(
+    "retraining_decisions",
+    "decision_id job night run_id model_version decision reason origin decided_at retraining trained_version",
+    "inputs",
+)
+
+
+SHADOWS = sa.table(
+    "shadows",
+    *map(
+        sa.column,
+        (
+            "shadow_id", "job", "model_version", "model_sha256", "model_uri", "role", "champion_version", "first_night",
+            "nights", "state", "detail", "retraining_id", "started_at", "ended_at",
         ),
-        sa.Column("night", sa.Date, nullable=False, comment="Calendar day in the job's timezone that was scored"),
-        sa.Column(
-            "run_number", sa.BigInteger, nullable=False, comment="Run of the ledger (scoring_runs) that loaded the row"
+    ),
+    sa.column("evidence", JSONB),
+)  # fmt: skip
+
+
+SHADOW_NIGHTS = sa.table(
+    "shadow_nights",
+    *map(
+        sa.column,
+        (
+            "run_id", "model_version", "job", "night", "champion_version", "status", "reason", "rows", "seconds",
+            "scored_at", "measured_at",
         ),
-    ]
+    ),
+    sa.column("disagreement", JSONB),
+    sa.column("sums", JSONB),
+)  # fmt: skip
 
 
-def _meaning(key: str) -> str:
-    return "Key" if plain(key) == key else f"Key, {key} in the source"
+RETRAININGS = sa.table(
+    "retrainings",
+    *map(
+        sa.column,
+        (
+            "retraining_id", "job", "night", "trigger", "reason", "decision_id", "airflow_run_id", "since", "until", "forced",
+            "stage", "state", "detail", "snapshot", "model_version", "champion_version", "started_at", "finished_at",
+        ),
+    ),
+    sa.column("gate", JSONB),
+)  # fmt: skip
 
 
-def _predicted(job: Job) -> list[sa.Column[Any]]:
-    """Return the columns of what was predicted; ``describe_prediction`` says more once there is a champion."""
-    kind = {"binary": "Decision", "multiclass": "Class", "regression": "Value"}[job.task]
-    comment = f"{kind} that the row's model version predicts"
-    chances = (
-        sa.Column(name, sa.Double, nullable=False, comment="Probability, 0 to 1") for name in job.probability_columns
-    )
-    return [sa.Column("prediction", _PREDICTION_TYPES[job.task], nullable=False, comment=comment), *chances]
-
-
-def current_view(job: Job) -> sa.Select[Any]:
-    """Return the select behind ``<job>_predictions``: one row per key and night, of the published run."""
-    rows = history(job)
-    shown = sa.and_(PUBLISHED.c.night == rows.c.night, PUBLISHED.c.run_number == rows.c.run_number)
-    stamp = [PUBLISHED.c[name] for name in ("model_version", "run_id", "scored_at")]
-    return sa.select(*_outward(rows, job), *stamp).join(PUBLISHED, sa.and_(PUBLISHED.c.job == job.name, shown))
-
-
-def as_of_view(job: Job) -> sa.Select[Any]:
-    """Return the select behind ``<job>_predictions_as_of``: published rows with the time they were visible."""
-    rows = history(job)
-    loaded = sa.and_(RUNS.c.night == rows.c.night, RUNS.c.run_number == rows.c.run_number)
-    stamp = [RUNS.c.model_version, RUNS.c.run_id, RUNS.c.started_at.label("scored_at")]
-    visible = [PUBLICATIONS.c.visible_from, PUBLICATIONS.c.visible_until]
-    joined = rows.join(RUNS, sa.and_(RUNS.c.job == job.name, loaded)).join(
-        PUBLICATIONS, PUBLICATIONS.c.run_id == RUNS.c.run_id
-    )
-    return sa.select(*_outward(rows, job), *stamp, *visible).select_from(joined)
-
-
-def _outward(rows: sa.Table, job: Job) -> list[sa.Column[Any]]:
-    return [rows.c[name] for name in (*job.key, "night", "prediction", *job.probability_columns)]
+CARDS = sa.table("model_cards", *map(sa.column, ("job", "model_version", "made_at")), sa.column("card", JSONB))
+ALERTS = fixed_table("alerts", "job night kind message sent_at")

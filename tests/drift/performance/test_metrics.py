@@ -7,17 +7,10 @@ import pyarrow as pa
 import pytest
 from sklearn import metrics
 
-from drift.performance.metrics import (
-    UNITS,
-    compact,
-    difference,
-    estimate,
-    expanded,
-    metrics_of,
-    outcome_sums,
-    with_intervals,
-)
-from scoring.rows.profile import GRID, Profile, bins_of
+from drift.performance.estimate import estimate
+from drift.performance.metrics import UNITS, compact, difference, expanded, metrics_of, outcome_sums, with_intervals
+from scoring.rows.bins import GRID, bins_of
+from scoring.rows.profile import Profile
 from tests.scoring.rows.test_prediction import make_job
 
 CLASSES = ["red", "green", "blue"]

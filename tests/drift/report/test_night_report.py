@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from drift.measure import measure
 from drift.report import evidently_page as report
 from drift.report.evidently_page import evidently_page
 from drift.report.night_report import prune_reports, sample_sides, write_report
-from drift.watch import Watched, measure, version_of, watch
+from drift.runs import version_of
+from drift.watch import Watched, watch
 from scoring.stores.warehouse import monitoring
 from tests.conftest import Toy
 from tests.support.living import DAY, add_nights, judged, score, shown_run

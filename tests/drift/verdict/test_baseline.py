@@ -10,7 +10,7 @@ import pytest
 
 from drift.verdict.baseline import LEARNT_AFTER, Past, Reference, baseline_of, sustained, verdict_on
 from drift.verdict.verdict import Night
-from scoring.job.definition import changed_job
+from scoring.job.files import changed_job
 from scoring.rows.profile import Profile
 from tests.support.nights import BINS, JOB, day, past, profile, reference
 

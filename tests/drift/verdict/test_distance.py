@@ -11,7 +11,8 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import wasserstein_distance
 
 from drift.verdict.distance import LARGEST, NULLS, SHAPE, SHIFT, UNSEEN, Column, distances
-from scoring.rows.profile import Bins, Counts
+from scoring.rows.bins import Bins
+from scoring.rows.profile import Counts
 
 REFERENCE = pa.array(np.arange(20.0))
 NUMBER = Bins.of(REFERENCE)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from drift.verdict.verdict import QUARANTINED, Baseline, Night, Verdict, judge
-from scoring.job.definition import changed_job
+from scoring.job.files import changed_job
 from tests.support.nights import BINS, JOB, profile
 
 NIGHTS = [profile(number) for number in range(30)]

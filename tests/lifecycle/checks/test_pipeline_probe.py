@@ -100,7 +100,7 @@ def test_honest_pipeline_passes(tmp_path: Path, pipeline: str, changed: dict[str
 
 @pytest.mark.parametrize("name", ["flight_delay", "flight_duration"])
 def test_pipelines_of_the_demo_pass(tmp_path: Path, name: str) -> None:
-    from scoring.job.definition import load_job
+    from scoring.job.files import load_job
 
     attempt(Probe(load_job(HOME / "jobs" / f"{name}.yaml"), tmp_path, os.getpid()))
 

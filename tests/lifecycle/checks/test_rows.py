@@ -13,11 +13,13 @@ import sqlalchemy as sa
 
 from lifecycle.checks.job import check_job
 from lifecycle.checks.rows import SAMPLE, check_rows
-from lifecycle.training.rows import LABEL, NIGHT, read_labels, read_rows
+from lifecycle.training.rows import NIGHT, read_rows
 from scoring.errors import ContractError, NoSuchNight
 from scoring.job.definition import Job
-from scoring.night.extract import Request, run_night
+from scoring.night.request import Request
 from scoring.night.rescore import rescore
+from scoring.night.run import run_night
+from scoring.stores.labels import LABEL, read_labels
 from scoring.stores.warehouse import ledger
 from tests.conftest import Toy
 from tests.support.toy import FIRST, execute

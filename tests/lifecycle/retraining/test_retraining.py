@@ -23,6 +23,7 @@ from lifecycle.training.train import train
 from scoring.errors import RegistryUnavailable, RetrainingFailed, RetrainingRunning, TrainingDataError
 from scoring.stores.warehouse import ledger, monitoring, promotions, retrainings, shadows
 from scoring.stores.warehouse.promotions import champion_at
+from scoring.stores.warehouse.span import Span
 from tests.conftest import Toy
 from tests.support import toy
 from tests.support.living import DAY, add_nights, live, nights, score
@@ -526,7 +527,7 @@ def test_decision_says_how_its_retraining_went(lived: Toy) -> None:
         lived.stores, lived.job,
         Request(decided[-1]["reason"], "decision", NIGHT + 2 * DAY, decision_id=decided[-1]["decision_id"]),
     )  # fmt: skip
-    (found,) = monitoring.decisions(lived.stores.warehouse, monitoring.Span(lived.job.name, NIGHT + 2 * DAY))
+    (found,) = monitoring.decisions(lived.stores.warehouse, Span(lived.job.name, NIGHT + 2 * DAY))
     assert (found["retraining"], found["trained_version"], row["trigger"]) == ("done", 2, "decision")
 
 

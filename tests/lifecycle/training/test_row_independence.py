@@ -22,7 +22,7 @@ from lifecycle.training.row_independence import BLOCK_ROWS, proven_rule, referen
 from lifecycle.training.train import train
 from scoring.errors import PipelineNotRowWise, PredictionError
 from scoring.job.definition import Job
-from scoring.night.extract import run_night
+from scoring.night.run import run_night
 from scoring.rows.prediction import predict, to_frame
 from scoring.stores.warehouse import ledger
 from tests.conftest import Toy

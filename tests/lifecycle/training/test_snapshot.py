@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from lifecycle.training.snapshot import load, take
 from lifecycle.training.train import recipe_of, train_on
 from scoring.errors import TrainingDataError
-from scoring.job.definition import find_job
+from scoring.job.files import find_job
 from scoring.settings import HOME, Settings
 from scoring.stores import embedded
 from scoring.stores.installation import open_stores

@@ -9,24 +9,27 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from drift.decide import conclude
+from drift.measure import measure
 from drift.replay import replay
-from drift.watch import conclude, measure, past_of, watch
+from drift.runs import past_of
+from drift.watch import watch
 from lifecycle.shadow.review import review
 from lifecycle.shadow.score import pin
 from lifecycle.training.train import train
 from scoring.errors import NightNotOver, RunMissing
-from scoring.job.policies import Retention
-from scoring.night.difference import verify
-from scoring.night.extract import Request, run_night
 from scoring.night.publish import discard, publish, release, unpublish
+from scoring.night.request import Request
 from scoring.night.rescore import rescore
-from scoring.settings import HOME, child_environment
+from scoring.night.run import run_night
+from scoring.settings import HOME, Retention, child_environment
 from scoring.stores.installation import Stores
 from scoring.stores.warehouse import ledger, monitoring, overview
-from scoring.stores.warehouse.monitoring import Span
 from scoring.stores.warehouse.overview import measured, statuses
+from scoring.stores.warehouse.span import Span
 from scoring.upkeep.alerts import late
 from scoring.upkeep.retention import plan
+from scoring.upkeep.verify import verify
 from tests.conftest import Toy
 from tests.support.living import live
 from tests.support.toy import FIRST, NIGHT, ROWS

@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from scoring.night.difference import verify
 from scoring.settings import HOME, child_environment
 from scoring.stores.warehouse import ledger
+from scoring.upkeep.verify import verify
 from tests.conftest import Toy
 from tests.scoring.night.test_extract_and_score import expected, run, shown
 from tests.support.toy import NIGHT, ROWS

@@ -15,11 +15,13 @@ import pytest
 
 from lifecycle.training.train import train
 from scoring.errors import NightHeld, RunMissing
-from scoring.night.difference import Difference, Finding, diff_runs, two_runs, verify
-from scoring.night.extract import Request, run_night
+from scoring.night.difference import Difference, diff_runs, two_runs
 from scoring.night.publish import Published, discard
+from scoring.night.request import Request
+from scoring.night.run import run_night
 from scoring.stores.warehouse import ledger
 from scoring.stores.warehouse.ledger import Run
+from scoring.upkeep.verify import Finding, verify
 from tests.conftest import Toy
 from tests.scoring.night.test_extract_and_score import shown
 from tests.scoring.stores.registry.test_registry import installation

@@ -28,12 +28,16 @@ from scoring.errors import (
     RunMissing,
     VersionMissing,
 )
-from scoring.night.extract import Request, extract, run_night, score_chunk
+from scoring.night.extract import extract
 from scoring.night.publish import Published, discard, load_run, publish, release
+from scoring.night.request import Request
+from scoring.night.run import run_night
+from scoring.night.score import score_chunk
 from scoring.rows.prediction import to_frame
 from scoring.settings import HOME, child_environment
-from scoring.stores.installation import contracted, open_stores
+from scoring.stores.installation import open_stores
 from scoring.stores.lake import Part
+from scoring.stores.reading import contracted
 from scoring.stores.warehouse import ledger
 from scoring.stores.warehouse.load import count_rows
 from scoring.stores.warehouse.schema import ensure_month

@@ -8,10 +8,11 @@ import pytest
 
 from lifecycle.training.train import train
 from scoring.errors import NightError, VersionMissing
-from scoring.night.difference import verify
-from scoring.night.extract import Request, run_night
+from scoring.night.request import Request
 from scoring.night.rescore import Rescored, rescore
+from scoring.night.run import run_night
 from scoring.stores.warehouse import ledger
+from scoring.upkeep.verify import verify
 from tests.conftest import Toy
 from tests.support import toy
 from tests.support.toy import FIRST, NIGHT, ROWS

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from scoring.errors import NightHeld
-from scoring.night.extract import Request, run_night
+from scoring.night.request import Request
+from scoring.night.run import run_night
 from tests.conftest import Toy
 from tests.support.toy import FIRST, NIGHT, execute, train_champion
 

@@ -26,7 +26,7 @@ from lifecycle.training.snapshot import take
 from lifecycle.training.train import recipe_of, train
 from scoring.errors import JobFileError, PredictionError
 from scoring.job.definition import Job
-from scoring.night.extract import run_night
+from scoring.night.run import run_night
 from scoring.rows.decision import Decision, Rule, decision_of
 from scoring.rows.prediction import predict, to_frame
 from tests.conftest import Toy

@@ -6,8 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from scoring.night.gate import gate_reasons
 from scoring.rows.mean_shift import UsualNights
-from scoring.rows.prediction import Summary, certainty, gate_reasons
+from scoring.rows.prediction import certainty
+from scoring.rows.summary import Summary
 from tests.scoring.rows.test_prediction import make_job
 
 CLASSES = ["a", "b", "c"]

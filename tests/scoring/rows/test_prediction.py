@@ -21,9 +21,12 @@ from sklearn.preprocessing import StandardScaler
 from demo.seed import read_table
 from scoring.errors import PredictionError
 from scoring.interval import DataInterval
-from scoring.job.definition import Job, load_job
+from scoring.job.definition import Job
+from scoring.job.files import load_job
+from scoring.night.gate import gate_reasons
 from scoring.rows.contract import Contract
-from scoring.rows.prediction import Summary, gate_reasons, predict, prediction_schema, to_frame
+from scoring.rows.prediction import predict, prediction_schema, to_frame
+from scoring.rows.summary import Summary
 from scoring.settings import HOME
 
 MODEST = settings(deadline=None, max_examples=50, derandomize=True)

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scoring.rows.profile import FEW, GRID, LEVELS, Bins, Counts, Profile, bins_of, merged
+from scoring.rows.bins import FEW, GRID, LEVELS, Bins, bins_of
+from scoring.rows.profile import Counts, Profile, merged
 
 NUMBERS = pa.array([0.0, 1.0, 2.0, 3.0, 5.0, 8.0, None])
 MANY = pa.array(np.linspace(-5, 5, 2 * FEW))

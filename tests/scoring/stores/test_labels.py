@@ -11,13 +11,15 @@ import pytest
 
 from drift.performance.outcomes import outcomes_of
 from lifecycle.checks.labels import check_labels
-from lifecycle.training.rows import LABEL, labels_of, read_labels, read_rows
+from lifecycle.training.rows import read_rows
 from lifecycle.training.train import train
 from scoring.errors import ContractError, JobFileError, TrainingDataError
 from scoring.job.definition import Job
-from scoring.night.extract import Request, run_night
+from scoring.night.request import Request
+from scoring.night.run import run_night
 from scoring.rows.outcome_values import meanings, outcome_text
 from scoring.stores.installation import Stores
+from scoring.stores.labels import LABEL, labels_of, read_labels
 from scoring.stores.warehouse import ledger
 from tests.conftest import Toy
 from tests.support.toy import FIRST, LABELS, NIGHT, ROWS, TRAIN_NIGHTS, UNTIL, execute, train_champion

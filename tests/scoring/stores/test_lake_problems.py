@@ -22,15 +22,17 @@ from scoring.errors import (
     NightshiftError,
     SettingsError,
 )
-from scoring.night.difference import verify
-from scoring.night.extract import Request, extract, score_chunk
+from scoring.night.extract import extract
 from scoring.night.publish import publish
+from scoring.night.request import Request
+from scoring.night.score import score_chunk
 from scoring.stores import embedded
 from scoring.stores.installation import Stores
 from scoring.stores.lake import Lake
 from scoring.stores.lake_problems import named, remote
 from scoring.stores.registry.registry import Registry
 from scoring.stores.warehouse import ledger
+from scoring.upkeep.verify import verify
 from tests.conftest import Toy
 from tests.support.toy import NIGHT, ROWS
 
@@ -218,7 +220,7 @@ def test_broken_result_of_a_chunk_fails_the_publish_task_by_name(toy: Toy, name:
 
 
 def test_verify_leaves_a_night_whose_runs_files_are_broken_too(toy: Toy) -> None:
-    from scoring.night.extract import run_night
+    from scoring.night.run import run_night
 
     done = run_night(toy.stores, toy.job, Request(NIGHT, datetime.now(UTC), "test"))
     folder = Path(toy.stores.lake.run_folder(toy.job.name, NIGHT, done.run_id))

@@ -20,11 +20,13 @@ from pydantic import SecretStr
 from lifecycle.training.rows import read_rows
 from scoring.interval import DataInterval
 from scoring.job.definition import Job
-from scoring.night.extract import Request, run_night
+from scoring.night.request import Request
+from scoring.night.run import run_night
 from scoring.rows.contract import Contract
 from scoring.rows.duplicates import key_hashes
 from scoring.stores import unique_keys
-from scoring.stores.installation import Stores, contracted
+from scoring.stores.installation import Stores
+from scoring.stores.reading import contracted
 from scoring.stores.unique_keys import anywhere, beside
 from scoring.stores.warehouse import ledger
 from tests.conftest import Toy, new_database

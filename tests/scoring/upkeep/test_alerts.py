@@ -13,7 +13,8 @@ import pytest
 from pydantic import SecretStr
 
 from scoring.errors import AlertNotSent
-from scoring.night.extract import Request, run_night
+from scoring.night.request import Request
+from scoring.night.run import run_night
 from scoring.stores.installation import Stores
 from scoring.upkeep.alerts import Alert, late, send
 from tests.conftest import Toy

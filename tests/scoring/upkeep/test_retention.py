@@ -15,16 +15,20 @@ import pytest
 from lifecycle.promotion import promote, rollback
 from lifecycle.shadow.score import pin, shadow_run
 from scoring.errors import ArtifactMismatch, EmptyNight, NightHeld, RunMissing, VersionMissing
-from scoring.job.policies import Retention
-from scoring.night.difference import diff_runs, verify
-from scoring.night.extract import Request, extract, run_night, score_chunk
+from scoring.night.difference import diff_runs
+from scoring.night.extract import extract
 from scoring.night.publish import discard, publish, release
+from scoring.night.request import Request
+from scoring.night.run import run_night
+from scoring.night.score import score_chunk
+from scoring.settings import Retention
 from scoring.stores.installation import Stores
 from scoring.stores.registry.files import delete, sizes
 from scoring.stores.registry.version import FACTS
 from scoring.stores.warehouse import ledger, pruning, shadows
 from scoring.stores.warehouse.liveness import held
 from scoring.upkeep.retention import Removal, apply, plan
+from scoring.upkeep.verify import verify
 from tests.conftest import Toy
 from tests.scoring.stores.registry.test_registry import folder_of
 from tests.support.toy import NIGHT, ROWS

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from cli import publications as module
-from pages.content import job
-from pages.content.job import Places, View, job_page
+from pages.content.job import job_page
+from pages.content.overview import overview_page
+from pages.content.places import Places, View
 from pages.rendering.render import render
-from scoring.job.definition import find_job, load_jobs
-from scoring.night.extract import Request, run_night
+from scoring.job.files import find_job, load_jobs
+from scoring.night.request import Request
+from scoring.night.run import run_night
 from scoring.settings import Settings
 from scoring.stores.warehouse.schema import ensure_job
 from tests.cli.test_commands import Shell, cells, done, refused, shell_of
@@ -46,7 +48,7 @@ def overview(toy: Toy) -> View:
         toy.stores.warehouse, toy.stores.lake, lambda name: find_job(folder, name),
         lambda name: (folder / f"{name}.yaml").exists(),
     )  # fmt: skip
-    view = job.overview(places, {toy.job.name})
+    view = overview_page(places, {toy.job.name})
     render("overview", "/nightshift", {**view, "framed": False})
     page = job_page(places, toy.job.name, None)
     view["page"] = " ".join(render("job", "/nightshift", {**(page or {}), "framed": False}).split())

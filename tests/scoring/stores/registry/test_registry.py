@@ -22,7 +22,8 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import SecretStr
 
-from lifecycle.training.train import GOLDEN_ROWS, train
+from lifecycle.training.train import train
+from lifecycle.training.version_folder import GOLDEN_ROWS
 from scoring.errors import ArtifactMismatch, GoldenRowsMismatch, RegistryUnavailable, VersionMissing
 from scoring.job.definition import Job
 from scoring.rows.prediction import predict, prediction_schema

@@ -24,10 +24,12 @@ from lifecycle.training.rows import read_rows
 from scoring.errors import ContractError
 from scoring.interval import DataInterval
 from scoring.job.definition import Job
-from scoring.night.extract import Request, run_night
+from scoring.night.request import Request
+from scoring.night.run import run_night
 from scoring.rows.casting import ARROW_TYPES, read_as
 from scoring.rows.value_text import as_found, text_of
-from scoring.stores.installation import Stores, contracted
+from scoring.stores.installation import Stores
+from scoring.stores.reading import contracted
 from scoring.stores.source.driver_values import column_of
 from scoring.stores.source.stream import Query, libpq_url, stream
 from scoring.stores.warehouse import ledger

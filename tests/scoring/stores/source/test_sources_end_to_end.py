@@ -19,8 +19,9 @@ from pydantic import SecretStr
 from sklearn.datasets import load_diabetes, load_wine
 
 from scoring.job.definition import Job
-from scoring.night.extract import Request, run_night
 from scoring.night.publish import Published
+from scoring.night.request import Request
+from scoring.night.run import run_night
 from scoring.stores.installation import Stores
 from scoring.stores.warehouse import ledger
 from scoring.stores.warehouse.ledger import Run

@@ -19,7 +19,7 @@ from psycopg import sql
 from scoring.errors import ContractError, Permanent, SourceQueryError, SourceUnavailable
 from scoring.interval import DataInterval
 from scoring.job.definition import Job
-from scoring.stores.installation import contracted
+from scoring.stores.reading import contracted
 from scoring.stores.source.driver_values import column_of
 from scoring.stores.source.stream import Query, stream
 from scoring.stores.urls import libpq_url

@@ -15,14 +15,16 @@ import psycopg
 import pytest
 
 from scoring.errors import RunMissing
-from scoring.job.policies import Retention
-from scoring.night.difference import verify
-from scoring.night.extract import Request, extract, run_night, score_chunk
+from scoring.night.extract import extract
 from scoring.night.publish import publish
-from scoring.settings import HOME, child_environment
+from scoring.night.request import Request
+from scoring.night.run import run_night
+from scoring.night.score import score_chunk
+from scoring.settings import HOME, Retention, child_environment
 from scoring.stores.warehouse import ledger, liveness
 from scoring.stores.warehouse.liveness import SILENT_FOR, abandon_dead, held
 from scoring.upkeep.retention import apply, plan
+from scoring.upkeep.verify import verify
 from tests.conftest import Toy
 from tests.scoring.night.test_crashes import die_at
 from tests.scoring.night.test_extract_and_score import expected, shown

@@ -22,7 +22,8 @@ from pydantic import SecretStr
 from scoring.errors import ContractError, NightHeld, Permanent, PredictionError, RunMissing, WarehouseUnavailable
 from scoring.interval import DataInterval
 from scoring.job.definition import Job
-from scoring.night.extract import Request, run_night
+from scoring.night.request import Request
+from scoring.night.run import run_night
 from scoring.rows.prediction import prediction_schema
 from scoring.settings import HOME, Settings
 from scoring.stores.installation import Stores
