@@ -30,6 +30,25 @@ QUIET = {
 PASSIVE_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
+class Retention(Strict):
+    """How long an installation keeps what nothing points at any more; nothing is removed unless ``apply`` says so."""
+
+    superseded_days: int = Field(default=30, ge=1)
+    """Days after a run was replaced as the published one, or ended without becoming it."""
+    failed_days: int = Field(default=30, ge=1)
+    """Days after a run failed, was abandoned, discarded or skipped."""
+    shadow_days: int = Field(default=180, ge=1)
+    """Days that predictions of a version that only shadows the champion are kept."""
+    version_days: int = Field(default=180, ge=1)
+    """Days after a model version was trained."""
+    versions_kept: int = Field(default=10, ge=1)
+    """The newest versions of a job, which stay whatever their age."""
+    snapshot_days: int = Field(default=90, ge=1)
+    """Days after a training snapshot was made."""
+    apply: bool = False
+    """What the scheduled DAG does: remove, or only say what would be removed."""
+
+
 class Settings(BaseSettings):
     """Where sources, warehouse, registry and lake are; every URL may stay unset for the embedded default.
 
@@ -180,22 +199,3 @@ def code_version(settings: Settings) -> str:
     except (OSError, subprocess.SubprocessError):
         return __version__
     return f"{__version__}+{commit.stdout.strip()}"
-
-
-class Retention(Strict):
-    """How long an installation keeps what nothing points at any more; nothing is removed unless ``apply`` says so."""
-
-    superseded_days: int = Field(default=30, ge=1)
-    """Days after a run was replaced as the published one, or ended without becoming it."""
-    failed_days: int = Field(default=30, ge=1)
-    """Days after a run failed, was abandoned, discarded or skipped."""
-    shadow_days: int = Field(default=180, ge=1)
-    """Days that predictions of a version that only shadows the champion are kept."""
-    version_days: int = Field(default=180, ge=1)
-    """Days after a model version was trained."""
-    versions_kept: int = Field(default=10, ge=1)
-    """The newest versions of a job, which stay whatever their age."""
-    snapshot_days: int = Field(default=90, ge=1)
-    """Days after a training snapshot was made."""
-    apply: bool = False
-    """What the scheduled DAG does: remove, or only say what would be removed."""
