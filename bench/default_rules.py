@@ -11,9 +11,8 @@ import pyarrow as pa
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import wasserstein_distance
 
-from scoring.job.definition import Job
-from scoring.rows.bins import PREDICTION
-from scoring.rows.profile import profiled
+from scoring.job import Job
+from scoring.rows import PREDICTION, profiled
 
 ROWS = 10_000
 """Rows on either side, drawn at random, as the chance level of the distances is low by then."""

@@ -11,18 +11,15 @@ import pyarrow as pa
 
 from bench.default_rules import Side, side_of
 from bench.drift_streams import PROBABILITY, Stream
-from drift.report.evidently_page import evidently_page
-from drift.report.night_report import sample_sides
+from drift.report import evidently_page, sample_sides
 from drift.runs import night_of_run, past_of, reference_of, scored_run, version_of
-from drift.verdict.baseline import verdict_on
-from scoring.job.definition import Job
-from scoring.night.request import Request
-from scoring.night.run import run_night
-from scoring.night.score import score_chunk
-from scoring.rows.profile import Profile, profiled
-from scoring.stores.installation import Stores
-from scoring.stores.registry.version import VersionRef
-from scoring.stores.warehouse.span import Span
+from drift.verdict import verdict_on
+from scoring.job import Job
+from scoring.night import Request, run_night, score_chunk
+from scoring.rows import Profile, profiled
+from scoring.stores import Stores
+from scoring.stores.registry import VersionRef
+from scoring.stores.warehouse import Span
 
 FIRST = date(2013, 4, 1)
 

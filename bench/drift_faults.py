@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bench.drift_streams import Stream
-from drift.verdict.verdict import Night
-from scoring.job.definition import Job
-from scoring.rows.profile import Profile, profiled
-from scoring.stores.labels import LABEL
+from drift.verdict import Night
+from scoring.job import Job
+from scoring.rows import Profile, profiled
+from scoring.stores import LABEL
 
 Change = Callable[[pa.Table, np.random.Generator], pa.Table]
 

@@ -27,9 +27,8 @@ from bench.drift_runs import HORIZON, Found, Judged, World, counted, lasting
 from bench.drift_streams import REFERENCE_NIGHTS, Stream, flights, made_up
 from bench.end_to_end import own_settings
 from cli.console import table
-from drift.verdict import calibration
-from drift.verdict.baseline import BROKEN_SCORE
-from scoring.rows.bins import FEW
+from drift.verdict import BROKEN_SCORE, calibration
+from scoring.rows import FEW
 from scoring.settings import HOME
 from scoring.stores import embedded
 

@@ -11,17 +11,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from drift.verdict.baseline import Reference
-from lifecycle.training.rows import NIGHT
+from drift.verdict import Reference
+from lifecycle.training import NIGHT
 from scoring.interval import nights_between
-from scoring.job.definition import Job
-from scoring.job.files import find_job
-from scoring.rows.bins import Bins, bins_of
-from scoring.rows.profile import Profile, profiled
+from scoring.job import Job, find_job
+from scoring.rows import Bins, Profile, bins_of, profiled
 from scoring.settings import Settings
-from scoring.stores.installation import Stores, open_stores
-from scoring.stores.labels import LABEL
-from scoring.stores.registry.version import VersionRef
+from scoring.stores import LABEL, Stores, open_stores
+from scoring.stores.registry import VersionRef
 
 REFERENCE_NIGHTS = 90
 YEAR = date(2013, 1, 1), date(2014, 1, 1)
@@ -73,11 +70,9 @@ def flights(settings: Settings) -> tuple[Stream, Stores, VersionRef]:
     from demo.seed import seed
     from drift.runs import reference_of
     from lifecycle.promotion import promote
-    from lifecycle.training.fit import out_of_fold
-    from lifecycle.training.rows import read_rows
-    from lifecycle.training.train import train
-    from scoring.rows.prediction import predict
-    from scoring.stores.warehouse.schema import ensure_job, migrate
+    from lifecycle.training import out_of_fold, read_rows, train
+    from scoring.rows import predict
+    from scoring.stores.warehouse import ensure_job, migrate
 
     stores = open_stores(settings, lambda: datetime.now(UTC))
     job = find_job(settings.jobs_dir, "flight_delay")

@@ -17,12 +17,10 @@ import pyarrow as pa
 from bench import default_rules
 from bench.policy_world import FIRST, Floats, Version, World, as_measured, nightly
 from drift.governor import LASTING, Facts, Loss, decide
-from drift.performance.metrics import PRIMARY, difference, metrics_of
-from drift.verdict.baseline import Past, verdict_on
-from drift.verdict.verdict import Night, Verdict
-from lifecycle.comparison.evaluate import LOSS
-from lifecycle.comparison.gate import gain_of, holdout_nights, judge, judge_predecessor
-from scoring.job.policies import Promotion, Retraining, Training
+from drift.performance import LOSS, PRIMARY, difference, metrics_of
+from drift.verdict import Night, Past, Verdict, verdict_on
+from lifecycle.comparison import gain_of, holdout_nights, judge, judge_predecessor
+from scoring.job import Promotion, Retraining, Training
 
 AFTERWARDS = 14
 LEAST_AFTERWARDS = 7

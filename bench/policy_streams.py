@@ -19,14 +19,11 @@ from sklearn.preprocessing import StandardScaler
 from bench.drift_streams import YEAR
 from bench.end_to_end import own_settings
 from bench.policy_world import CACHE, World
-from lifecycle.training.rows import NIGHT, read_rows
+from lifecycle.training import NIGHT, read_rows
 from scoring.interval import nights_between
-from scoring.job.definition import Job
-from scoring.job.files import find_job
+from scoring.job import Job, find_job
 from scoring.settings import HOME
-from scoring.stores import embedded
-from scoring.stores.installation import Stores, open_stores
-from scoring.stores.labels import LABEL
+from scoring.stores import LABEL, Stores, embedded, open_stores
 
 DAYS = nights_between(YEAR[0], YEAR[1] - timedelta(days=1))
 CHANGE = 180

@@ -21,17 +21,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sklearn
 
-from drift.verdict.baseline import Reference
-from lifecycle.comparison.gate import Losses
-from lifecycle.training.fit import batch_of, evaluate, fit, out_of_fold
-from lifecycle.training.reference import reference_nights
-from lifecycle.training.rows import NIGHT
-from lifecycle.training.train import recipe_of
-from scoring.job.definition import Job
-from scoring.rows.prediction import predict, to_frame
-from scoring.rows.profile import Profile, profiled
+from drift.verdict import Reference
+from lifecycle.comparison import Losses
+from lifecycle.training import NIGHT, batch_of, evaluate, fit, out_of_fold, recipe_of, reference_nights
+from scoring.job import Job
+from scoring.rows import Profile, predict, profiled, to_frame
 from scoring.settings import HOME
-from scoring.stores.labels import LABEL
+from scoring.stores import LABEL
 
 FIRST = 90
 """Nights that the first champion is trained on."""

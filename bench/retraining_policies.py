@@ -18,7 +18,7 @@ from bench.policy_streams import CHANGE, KINDS, LATER, NIGHT_EFFECT, flights, ma
 from bench.policy_tables import EVERY, NEVER, Line, lines_of, over_seeds, phases_of, shown, shown_brier, targets
 from bench.policy_world import FIRST, World
 from cli.console import table
-from scoring.job.policies import Promotion, Retraining
+from scoring.job import Promotion, Retraining
 from scoring.settings import HOME
 
 WINDOWS = ("expanding", "sliding")

@@ -20,13 +20,11 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from scoring.interval import DataInterval
-from scoring.job.definition import Job
-from scoring.job.files import find_job
-from scoring.rows.prediction import to_frame
+from scoring.job import Job, find_job
+from scoring.rows import to_frame
 from scoring.settings import load_settings
-from scoring.stores import embedded
-from scoring.stores.installation import Stores, open_stores
-from scoring.stores.registry.version import VersionRef
+from scoring.stores import Stores, embedded, open_stores
+from scoring.stores.registry import VersionRef
 from scoring.stores.warehouse import ledger
 
 JOB = "flight_delay"
@@ -46,10 +44,9 @@ def prepare(*nights: str) -> Facts:
     """
     from demo.seed import seed
     from lifecycle.promotion import promote
-    from lifecycle.training.train import train
-    from scoring.night.champion import champion_version
-    from scoring.stores.warehouse import promotions
-    from scoring.stores.warehouse.schema import ensure_job, migrate
+    from lifecycle.training import train
+    from scoring.night import champion_version
+    from scoring.stores.warehouse import ensure_job, migrate, promotions
 
     stores, job = _open()
     migrate(stores.warehouse)

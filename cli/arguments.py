@@ -12,9 +12,9 @@ from scoring.errors import NightError
 from scoring.interval import nights_between, parse_night
 
 if TYPE_CHECKING:
-    from scoring.job.definition import Job
+    from scoring.job import Job
     from scoring.settings import Settings
-    from scoring.stores.installation import Stores
+    from scoring.stores import Stores
 
 JobName = Annotated[str, typer.Argument(metavar="JOB", help="A job of the jobs/ folder.")]
 Night = Annotated[str, typer.Argument(metavar="NIGHT", help="A calendar day in the job's timezone, YYYY-MM-DD.")]
@@ -27,7 +27,7 @@ Reason = Annotated[str, typer.Option(help="Why; it is recorded.")]
 
 def open_job(name: str) -> tuple[Stores, Job]:
     """Return the stores and the job ``name``; raises ``JobFileError`` when there is no such job."""
-    from scoring.job.files import find_job
+    from scoring.job import find_job
     from scoring.settings import load_settings
 
     settings = load_settings()
@@ -44,7 +44,7 @@ def open_installation() -> Stores:
 
 def open_stores(settings: Settings, clock: Callable[[], datetime]) -> Stores:
     """Return the stores of ``settings``; the libraries behind them are loaded now, when a command needs them."""
-    from scoring.stores.installation import open_stores
+    from scoring.stores import open_stores
 
     return open_stores(settings, clock)
 

@@ -10,14 +10,12 @@ from cli import console
 from cli.arguments import First, JobName, Last, NightOption, Reason, asked_nights, now, open_job
 from scoring.errors import EmptyNight, NoSuchNight
 from scoring.interval import parse_night
-from scoring.job.definition import Job
+from scoring.job import Job
 
 if TYPE_CHECKING:
     from drift.night_runs import NightRun, Watched
-    from scoring.night.difference import Difference
-    from scoring.night.request import Request
-    from scoring.night.rescore import Rescored
-    from scoring.stores.installation import Stores
+    from scoring.night import Difference, Request, Rescored
+    from scoring.stores import Stores
 
 app = typer.Typer()
 NoMonitor = Annotated[
@@ -47,7 +45,7 @@ def run(
     if a night is held or fails, or cannot be judged; the others are scored all the same.
     """
     from drift.night_runs import missing_nights
-    from scoring.night.request import Request
+    from scoring.night import Request
 
     if missing and night:
         raise typer.BadParameter("--missing is for a range: give --from and --to, or neither, instead of --night")
@@ -134,7 +132,7 @@ def rescore(
     is held or fails; the others are scored all the same.
     """
     from drift.night_runs import measure_again, watch
-    from scoring.night.rescore import rescore as score_again
+    from scoring.night import rescore as score_again
 
     stores, job = open_job(name)
     nights = (parse_night(first), parse_night(last))

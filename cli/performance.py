@@ -12,9 +12,8 @@ from cli.arguments import JobName, open_job
 from cli.drift import app
 from drift.measure import measure
 from scoring.interval import parse_night
-from scoring.job.files import changed_job
-from scoring.stores.warehouse import monitoring
-from scoring.stores.warehouse.span import Span
+from scoring.job import changed_job
+from scoring.stores.warehouse import Span, monitoring
 
 
 @app.command()

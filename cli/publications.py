@@ -20,7 +20,7 @@ for part in (upkeep, versions, nights):
 @app.command()
 def release(name: JobName, run_id: RunId) -> None:
     """Publish a held night (or an older run again) although the gate spoke against it."""
-    from scoring.night.publish import release as let_go
+    from scoring.night import release as let_go
 
     stores, job = open_job(name)
     done = let_go(stores, job, run_id)
@@ -30,7 +30,7 @@ def release(name: JobName, run_id: RunId) -> None:
 @app.command()
 def discard(name: JobName, run_id: RunId) -> None:
     """Drop the rows of a held night; what was published before stays."""
-    from scoring.night.publish import discard as drop
+    from scoring.night import discard as drop
 
     stores, job = open_job(name)
     console.OUT.print(f"run {run_id}: discarded, {drop(stores, job, run_id):,} rows dropped", soft_wrap=True)
@@ -39,7 +39,7 @@ def discard(name: JobName, run_id: RunId) -> None:
 @app.command()
 def unpublish(name: JobName, night: Night, reason: Reason) -> None:
     """Take a night's publication back: views and lake show nothing of it any more, the history keeps it."""
-    from scoring.night.publish import unpublish as take_back
+    from scoring.night import unpublish as take_back
 
     stores, job = open_job(name)
     run = take_back(stores, job, parse_night(night), reason)
@@ -51,8 +51,8 @@ def unpublish(name: JobName, night: Night, reason: Reason) -> None:
 @app.command()
 def status() -> None:
     """Show, for every job, whether last night is there, complete and fresh; retired jobs, and those without a file, apart."""
-    from scoring.stores.warehouse.liveness import abandon_dead
-    from scoring.upkeep.retirement import has_file
+    from scoring.stores.warehouse import abandon_dead
+    from scoring.upkeep import has_file
 
     stores = open_installation()
     abandon_dead(stores.warehouse, now())
@@ -82,8 +82,7 @@ def sql(
 @app.command("explain-night")
 def explain_night(name: JobName, night: Night) -> None:
     """Show everything that the ledger knows of a night: every attempt, what it did and how it ended."""
-    from scoring.stores.warehouse import ledger
-    from scoring.stores.warehouse.liveness import abandon_dead
+    from scoring.stores.warehouse import abandon_dead, ledger
 
     stores, job = open_job(name)
     abandon_dead(stores.warehouse, now(), name)
@@ -109,7 +108,7 @@ def diff_nights(
     second: Annotated[str | None, typer.Argument(help="Run id; default: the last that was scored.")] = None,
 ) -> None:
     """Compare the predictions of two runs of a night."""
-    from scoring.night.difference import diff_runs, two_runs
+    from scoring.night import diff_runs, two_runs
 
     stores, job = open_job(name)
     chosen = (first, second or "a second run") if first else None

@@ -28,8 +28,8 @@ def retrain(
     force: Annotated[bool, typer.Option("--force", help="Although nothing changed since a version.")] = False,
 ) -> None:
     """Train a challenger, compare it with the champion, and make it champion if it is better, with evidence."""
-    from lifecycle.retraining.record import Request
-    from lifecycle.retraining.tasks import retrain as train
+    from lifecycle.retraining import Request
+    from lifecycle.retraining import retrain as train
 
     stores, job = open_job(name)
     at, first, last = (parse_night(given) if given else None for given in (night, since, until))
@@ -71,7 +71,7 @@ def list_retrainings(name: JobName) -> None:
 @app.command()
 def resume(name: JobName, retraining: RetrainingId) -> None:
     """Go on with a retraining made by hand: after its nights in the shadow, or because you say yes."""
-    from lifecycle.retraining.tasks import resume as go_on
+    from lifecycle.retraining import resume as go_on
 
     stores, job = open_job(name)
     _say(go_on(stores, job, retraining, getpass.getuser()))
@@ -80,7 +80,7 @@ def resume(name: JobName, retraining: RetrainingId) -> None:
 @app.command()
 def abandon(name: JobName, retraining: RetrainingId) -> None:
     """End a retraining whose process is gone, so that another can begin. The champion stays."""
-    from lifecycle.retraining.record import abandon as give_up
+    from lifecycle.retraining import abandon as give_up
 
     stores, _ = open_job(name)
     give_up(stores, retraining, getpass.getuser())
@@ -94,7 +94,7 @@ def pin(
     nights: Annotated[int | None, typer.Option(help="How many nights; default: promotion.shadow_nights.")] = None,
 ) -> None:
     """Let a version score the next nights in the shadow of the champion; it is never published."""
-    from lifecycle.shadow.score import pin as begin
+    from lifecycle.shadow import pin as begin
 
     stores, job = open_job(name)
     row = begin(stores, job, version, nights or job.promotion.shadow_nights)
@@ -140,7 +140,7 @@ def _night(row: dict[str, Any]) -> list[Any]:
 def shadow(name: JobName, night: Night) -> None:
     """Score a published night (again) with the versions in the shadow."""
     from drift.runs import published_run
-    from lifecycle.shadow.score import shadow_run
+    from lifecycle.shadow import shadow_run
 
     stores, job = open_job(name)
     done = shadow_run(stores, job, published_run(stores, job, parse_night(night)).run_id)
@@ -150,7 +150,7 @@ def shadow(name: JobName, night: Night) -> None:
 @app.command()
 def review(name: JobName, night: Night) -> None:
     """Judge the versions in the shadow on what was known at the end of a night; a better predecessor gets the crown back."""
-    from lifecycle.shadow.review import review as look
+    from lifecycle.shadow import review as look
 
     stores, job = open_job(name)
     found = look(stores, job, parse_night(night))

@@ -10,8 +10,7 @@ import typer
 from cli import console
 from cli.arguments import JobName, Reason, open_installation, open_job
 from scoring.errors import JobFileError, NightshiftError
-from scoring.job.definition import Job
-from scoring.job.files import find_job, load_jobs
+from scoring.job import Job, find_job, load_jobs
 from scoring.settings import load_settings
 
 app = typer.Typer()
@@ -21,8 +20,8 @@ MIB = 2**20
 @app.command()
 def migrate() -> None:
     """Create the warehouse's tables, views and roles, or bring them up to date. Safe to repeat."""
-    from scoring.stores.warehouse.schema import ensure_job
-    from scoring.stores.warehouse.schema import migrate as bring_up_to_date
+    from scoring.stores.warehouse import ensure_job
+    from scoring.stores.warehouse import migrate as bring_up_to_date
 
     stores = open_installation()
     bring_up_to_date(stores.warehouse)
@@ -41,7 +40,7 @@ def migrate() -> None:
 @app.command()
 def check(name: Annotated[str | None, typer.Argument(metavar="[JOB]", help="One job; all by default.")] = None) -> None:
     """Check job files, their pipelines on made-up rows, and their SQL against the source, with a sample of one night."""
-    from lifecycle.checks.job import check_job
+    from lifecycle.checks import check_job
 
     jobs, broken = _jobs(name)
     stores = open_installation()
@@ -85,7 +84,7 @@ def retire(
     reason: Reason = "retired by hand",
 ) -> None:
     """Take a job out of service: its file is put aside, no night of it is expected. Its history stays."""
-    from scoring.upkeep.retirement import retire as take_out
+    from scoring.upkeep import retire as take_out
 
     moved = take_out(open_installation(), name, reason)
     console.OUT.print(f"{name} is retired; what it published, its runs and versions stay", highlight=False)
@@ -102,7 +101,7 @@ def new_job(
     source: Annotated[str, typer.Option(help="Name of the source database.")] = "demo",
 ) -> None:
     """Write the files of a new job: yaml, pipeline, SQL and a test."""
-    from scoring.job.scaffold import new_job as write
+    from scoring.job import new_job as write
 
     for path in write(load_settings(), name, source):
         console.OUT.print(f"wrote {path}", highlight=False, soft_wrap=True)
@@ -115,7 +114,7 @@ def verify(
     repair: Annotated[bool, typer.Option("--repair", help="Write wrong lake objects anew.")] = False,
 ) -> None:
     """Compare ledger, table and lake of every published night. Exit code 1 if something is left unrepaired."""
-    from scoring.upkeep.verify import verify as compare
+    from scoring.upkeep import verify as compare
 
     stores, job = open_job(name)
     findings = compare(stores, job, repair)
@@ -134,8 +133,8 @@ def retention(
     apply: Annotated[bool, typer.Option("--apply", help="Remove it; without this it is only shown.")] = False,
 ) -> None:
     """Show what nothing points at any more and is older than the policy keeps it; remove it with --apply."""
-    from scoring.upkeep.retention import apply as remove
-    from scoring.upkeep.retention import plan
+    from scoring.upkeep import apply as remove
+    from scoring.upkeep import plan
 
     stores = open_installation()
     jobs, broken = _jobs(name)

@@ -15,10 +15,9 @@ from drift.decide import conclude
 from drift.runs import published_run
 from drift.watch import watch
 from scoring.errors import NightshiftError, RunMissing
-from scoring.job.definition import Job
-from scoring.stores.installation import Stores
-from scoring.stores.warehouse import monitoring
-from scoring.stores.warehouse.ledger import Run
+from scoring.job import Job
+from scoring.stores import Stores
+from scoring.stores.warehouse import Run, monitoring
 
 Night = Annotated[
     str | None, typer.Argument(metavar="[NIGHT]", help="A calendar day in the job's timezone, YYYY-MM-DD.")
@@ -49,7 +48,7 @@ def report(name: JobName, night: Night = None, first: First = None, last: Last =
     if night is None:
         _over(stores, job, asked, ("verdict", "page", "not on the page"), _report)
         return
-    from drift.report.night_report import write_report
+    from drift.report import write_report
 
     run = published_run(stores, job, asked[0])
     with console.step(f"making the report of {night}"):
@@ -105,7 +104,7 @@ def _judge(stores: Stores, job: Job, run: Run) -> tuple[Any, ...]:
 
 
 def _report(stores: Stores, job: Job, run: Run) -> tuple[Any, ...]:
-    from drift.report.night_report import write_report
+    from drift.report import write_report
 
     watched = watch(stores, job, run.run_id, write_report)
     page = stores.lake.below(watched.report) if watched.report else "no page"

@@ -12,10 +12,10 @@ from cli import console
 from cli.arguments import JobName, Reason, open_job
 from scoring.errors import VersionRefused
 from scoring.interval import parse_night
-from scoring.job.definition import Job
+from scoring.job import Job
 
 if TYPE_CHECKING:
-    from lifecycle.training.train import Trained
+    from lifecycle.training import Trained
 
 app = typer.Typer()
 
@@ -38,9 +38,8 @@ def train(
     that of always saying the base rate (or the mean); otherwise it is the challenger, and the exit code is 1.
     """
     from lifecycle.promotion import promote as make_champion
-    from lifecycle.training.train import train as fit
-    from scoring.stores.warehouse import promotions
-    from scoring.stores.warehouse.schema import ensure_job
+    from lifecycle.training import train as fit
+    from scoring.stores.warehouse import ensure_job, promotions
 
     stores, job = open_job(name)
     last = parse_night(until)
@@ -70,8 +69,8 @@ def train(
 
 def _refused(job: Job, trained: Trained) -> VersionRefused | None:
     """Return why a first version is not crowned; None if it may be."""
-    from lifecycle.training.fit import LOSS_WORDS
-    from scoring.rows.floors import constant_checks, floor_checks, holdout_metrics
+    from lifecycle.training import LOSS_WORDS
+    from scoring.rows import constant_checks, floor_checks, holdout_metrics
 
     checks = floor_checks(holdout_metrics(trained.holdout, job), job.promotion.floors)
     checks += constant_checks(LOSS_WORDS[job.task], trained.constant)
@@ -100,7 +99,7 @@ def _left_out(trained: Trained) -> list[str]:
 @app.command()
 def models(name: JobName) -> None:
     """List a job's model versions and promotions."""
-    from scoring.rows.decision import Rule
+    from scoring.rows import Rule
     from scoring.stores.warehouse import promotions
 
     stores, job = open_job(name)

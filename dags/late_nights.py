@@ -12,8 +12,7 @@ from datetime import UTC, datetime
 from airflow.sdk import DAG, task
 
 from orchestration import alerts
-from scoring.job.definition import Job
-from scoring.job.files import load_jobs
+from scoring.job import Job, load_jobs
 from scoring.settings import load_settings
 
 

@@ -40,8 +40,7 @@ from orchestration import monitoring, nightly
 from orchestration.invalid_jobs import dag_name, invalid_arguments, refuse
 from orchestration.monitoring import DriftOperator, trigger_arguments
 from orchestration.nightly import dag_arguments
-from scoring.job.definition import Job
-from scoring.job.files import load_jobs
+from scoring.job import Job, load_jobs
 from scoring.settings import load_settings
 
 

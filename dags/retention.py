@@ -27,8 +27,7 @@ from airflow.sdk import DAG, task
 from orchestration import retention
 from orchestration.context import task_arguments
 from orchestration.retention import retention_arguments
-from scoring.job.definition import Job
-from scoring.job.files import load_jobs
+from scoring.job import Job, load_jobs
 from scoring.settings import load_settings
 
 

@@ -33,8 +33,7 @@ from airflow.sdk import DAG, TriggerRule, task
 from orchestration import retraining
 from orchestration.invalid_jobs import invalid_arguments, refuse
 from orchestration.retraining import approval_arguments, dag_arguments, shadow_arguments, shadow_over
-from scoring.job.definition import Job
-from scoring.job.files import load_jobs
+from scoring.job import Job, load_jobs
 from scoring.settings import load_settings
 
 

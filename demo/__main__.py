@@ -17,11 +17,9 @@ from demo import backfills, processes
 from demo.local_airflow import LocalAirflow, reached, running
 from scoring.errors import NightshiftError
 from scoring.interval import nights_between, parse_night
-from scoring.job.definition import Job
-from scoring.job.files import find_job
+from scoring.job import Job, find_job
 from scoring.settings import HOME, Settings, load_settings
-from scoring.stores import embedded
-from scoring.stores.installation import Stores, open_stores
+from scoring.stores import Stores, embedded, open_stores
 
 JOBS = ("flight_delay", "flight_duration")
 SINCE, UNTIL = date(2013, 1, 1), date(2013, 4, 1)
@@ -46,7 +44,7 @@ def _now() -> datetime:
 def everything() -> None:
     """Seed the source, train both jobs, score three nights through Airflow, and say where everything is."""
     from demo.seed import seed
-    from scoring.stores.warehouse.schema import migrate
+    from scoring.stores.warehouse import migrate
 
     began = time.monotonic()
     settings = load_settings()
@@ -141,10 +139,8 @@ def _let_run(airflow: LocalAirflow) -> None:
 
 
 def _train(stores: Stores, job: Job, told: Callable[[str], None]) -> None:
-    from lifecycle.retraining.record import Request
-    from lifecycle.retraining.tasks import retrain
-    from scoring.stores.warehouse import promotions
-    from scoring.stores.warehouse.schema import ensure_job
+    from lifecycle.retraining import Request, retrain
+    from scoring.stores.warehouse import ensure_job, promotions
 
     ensure_job(stores.warehouse, job)
     if promotions.history_of(stores.warehouse, job.name):

@@ -15,7 +15,7 @@ from cli import console
 from demo import processes
 from demo.local_airflow import LocalAirflow, environment, migrate, reached
 from scoring.errors import NightshiftError
-from scoring.job.files import load_jobs
+from scoring.job import load_jobs
 from scoring.settings import Settings
 
 CLOSING_SECONDS = 45

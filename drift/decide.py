@@ -10,20 +10,12 @@ from typing import Any
 import numpy as np
 
 from drift.governor import LASTING, Facts, Loss, decide
-from drift.performance.metrics import (
-    PRIMARY,
-    difference,
-    expanded,
-    metrics_of,
-)
-from drift.performance.outcomes import sums_by_night
+from drift.performance import PRIMARY, difference, expanded, metrics_of, sums_by_night
 from drift.runs import scored_run, version_of
-from scoring.job.definition import Job
-from scoring.stores.installation import Stores
-from scoring.stores.registry.version import HOLDOUT_FILE, VersionRef
-from scoring.stores.warehouse import monitoring, retrainings
-from scoring.stores.warehouse.ledger import Run
-from scoring.stores.warehouse.span import Span
+from scoring.job import Job
+from scoring.stores import Stores
+from scoring.stores.registry import HOLDOUT_FILE, VersionRef
+from scoring.stores.warehouse import Run, Span, monitoring, retrainings
 
 STALE_NIGHTS = 30
 """A retraining that says for so long that it runs was killed, and forbids no other."""

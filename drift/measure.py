@@ -7,20 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from drift.performance.metrics import (
-    Floats,
-    compact,
-    expanded,
-    outcome_sums,
-    with_intervals,
-)
-from drift.performance.outcomes import outcomes_of
-from drift.report.reporter import Reporter, report_of
-from scoring.job.definition import Job
-from scoring.stores.installation import Stores
-from scoring.stores.warehouse import ledger, monitoring
-from scoring.stores.warehouse.ledger import Run
-from scoring.stores.warehouse.span import Span
+from drift.performance import Floats, compact, expanded, outcome_sums, outcomes_of, with_intervals
+from drift.report import Reporter, report_of
+from scoring.job import Job
+from scoring.stores import Stores
+from scoring.stores.warehouse import Run, Span, ledger, monitoring
 
 REVISITED = 7
 """Nights after maturity in which late and corrected labels are looked for; later ones are measured on demand."""

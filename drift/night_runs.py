@@ -12,14 +12,11 @@ from drift import watch as monitor
 from drift.measure import measure as measure_nights
 from scoring.errors import EmptyNight, NightHeld, NightshiftError, NoSuchNight, described
 from scoring.interval import nights_in
-from scoring.job.definition import Job
-from scoring.night.request import Request
-from scoring.night.run import run_night
+from scoring.job import Job
+from scoring.night import Request, run_night
 from scoring.progress import Progress, silent
-from scoring.stores.installation import Stores
-from scoring.stores.warehouse import ledger, monitoring, promotions
-from scoring.stores.warehouse.overview import measured
-from scoring.stores.warehouse.span import Span
+from scoring.stores import Stores
+from scoring.stores.warehouse import Span, ledger, monitoring, overview, promotions
 
 
 @dataclass(frozen=True)
@@ -126,7 +123,7 @@ def measure_again(stores: Stores, job: Job, days: Collection[date]) -> list[date
     if not days:
         return []
     span = Span(job.name, min(days), max(days) + timedelta(days=1))
-    known = {row["night"]: row["run_id"] for row in measured(stores.warehouse, span)}
+    known = {row["night"]: row["run_id"] for row in overview.measured(stores.warehouse, span)}
     stale = [day for day in days if day in known and known[day] != shown[day]]
     return measure_nights(stores, job, max(shown), min(stale), last=max(stale)) if stale else []
 

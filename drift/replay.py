@@ -10,13 +10,11 @@ from typing import Any
 from drift.decide import facts_of
 from drift.governor import LASTING, Decision, decide
 from drift.runs import night_of_run, past_of, reference_of, version_of
-from drift.verdict.baseline import Past, Reference, earliest, verdict_on
-from drift.verdict.verdict import Verdict
+from drift.verdict import Past, Reference, Verdict, earliest, verdict_on
 from drift.watch import result_of
-from scoring.job.definition import Job
-from scoring.stores.installation import Stores
-from scoring.stores.warehouse import ledger, monitoring
-from scoring.stores.warehouse.span import Span
+from scoring.job import Job
+from scoring.stores import Stores
+from scoring.stores.warehouse import Span, ledger, monitoring
 
 AS_IF = "scheduled"
 """How every night is taken to have been run: a backfilled one is evaluated too."""

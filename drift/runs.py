@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from datetime import date
 
-from drift.verdict.baseline import Past, Reference, by_column
-from drift.verdict.verdict import UNUSUAL, Night
+from drift.verdict import UNUSUAL, Night, Past, Reference, by_column
 from scoring.errors import RunMissing
-from scoring.job.definition import Job
-from scoring.rows.profile import Profile, merged
-from scoring.stores.installation import Stores
-from scoring.stores.registry.version import NIGHTS_FILE, VersionRef
-from scoring.stores.warehouse import ledger, monitoring
-from scoring.stores.warehouse.ledger import Run
-from scoring.stores.warehouse.span import Span
+from scoring.job import Job
+from scoring.rows import Profile, merged
+from scoring.stores import Stores
+from scoring.stores.registry import NIGHTS_FILE, VersionRef
+from scoring.stores.warehouse import Run, Span, ledger, monitoring
 
 SCORED = ("published", "held", "superseded")
 

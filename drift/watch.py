@@ -6,15 +6,13 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
-from drift.performance.estimate import estimate
-from drift.report.reporter import Reporter, report_of
+from drift.performance import estimate
+from drift.report import Reporter, report_of
 from drift.runs import night_of_run, past_of, reference_of, scored_run, version_of
-from drift.verdict.baseline import earliest, verdict_on
-from drift.verdict.verdict import Verdict
-from scoring.job.definition import Job
-from scoring.stores.installation import Stores
-from scoring.stores.warehouse import monitoring
-from scoring.stores.warehouse.span import Span
+from drift.verdict import Verdict, earliest, verdict_on
+from scoring.job import Job
+from scoring.stores import Stores
+from scoring.stores.warehouse import Span, monitoring
 
 
 @dataclass(frozen=True)

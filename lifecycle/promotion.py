@@ -6,14 +6,20 @@ from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 from scoring.errors import PromotionRefused
-from scoring.job.definition import Job
-from scoring.night.champion import promoted_ref
-from scoring.rows.decision import Rule
-from scoring.stores.installation import Stores
-from scoring.stores.registry.version import VersionRef
-from scoring.stores.warehouse import ledger, promotions, shadows
-from scoring.stores.warehouse.promotions import Promotion, previous_champion
-from scoring.stores.warehouse.schema import describe_prediction, ensure_job
+from scoring.job import Job
+from scoring.night import promoted_ref
+from scoring.rows import Rule
+from scoring.stores import Stores
+from scoring.stores.registry import VersionRef
+from scoring.stores.warehouse import (
+    Promotion,
+    describe_prediction,
+    ensure_job,
+    ledger,
+    previous_champion,
+    promotions,
+    shadows,
+)
 
 Why = tuple[str, str, int | None]
 """The reason, who said so, and the retraining that the version came from."""

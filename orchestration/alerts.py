@@ -16,7 +16,7 @@ from scoring.errors import (
     NightHeld,
     described,
 )
-from scoring.job.definition import Job
+from scoring.job import Job
 
 
 class FailureAlert(BaseNotifier):
@@ -41,7 +41,7 @@ def late_nights(jobs: Sequence[Job]) -> list[str]:
     Runs that nobody works on any more are recorded as abandoned.
     """
     from scoring.stores.warehouse import liveness
-    from scoring.upkeep.alerts import late
+    from scoring.upkeep import late
 
     stores = current_stores()
     liveness.abandon_dead(stores.warehouse, now())
@@ -59,7 +59,7 @@ def alert(job: str, context: Mapping[str, Any], kind: Any, message: str) -> None
 
 def tell(job: str, night: date, kind: Any, message: str) -> None:
     """Send an alert about a night; a receiver that fails is only logged."""
-    from scoring.upkeep.alerts import Alert, send
+    from scoring.upkeep import Alert, send
 
     link = f"{conf.get('api', 'base_url').rstrip('/')}/nightshift/jobs/{job}/nights/{night}"
     try:

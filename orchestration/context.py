@@ -14,7 +14,7 @@ from scoring.errors import (
     NightError,
 )
 from scoring.interval import DataInterval, parse_night
-from scoring.job.definition import Job
+from scoring.job import Job
 from scoring.secrets import SECRETS
 from scoring.settings import load_settings
 
@@ -66,7 +66,7 @@ def now() -> datetime:
 
 def current_stores() -> Any:
     """Return the stores of this process."""
-    from scoring.stores.installation import open_stores
+    from scoring.stores import open_stores
 
     settings = load_settings()
     for secret in SECRETS.known:  # Airflow's own log prints errors of others, with their causes

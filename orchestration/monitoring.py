@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from orchestration.alerts import alert
 from orchestration.context import current_stores, night_of, run_type
-from scoring.job.definition import Job
+from scoring.job import Job
 
 
 class DriftReportLink(BaseOperatorLink):
@@ -35,7 +35,7 @@ class DriftOperator(BaseOperator):
 
     def execute(self, context: Any) -> dict[str, Any]:
         """Return verdict, reasons and page."""
-        from drift.report.night_report import prune_reports, write_report
+        from drift.report import prune_reports, write_report
         from drift.runs import SCORED
         from drift.watch import watch
         from scoring.stores.warehouse import ledger
@@ -62,7 +62,7 @@ class DriftOperator(BaseOperator):
 def performance(job: Job) -> list[str]:
     """Measure the nights whose labels have matured by the end of the run's night; return them."""
     from drift.measure import measure
-    from drift.report.night_report import write_report
+    from drift.report import write_report
 
     night = night_of(get_current_context())
     return [str(measured) for measured in measure(current_stores(), job, night, reporter=write_report)]
@@ -96,7 +96,7 @@ def trigger_arguments(job: Job) -> dict[str, Any]:
 
 def shadow(job: Job, run_id: str) -> list[int]:
     """Score the published run with the versions in the shadow; return them, or skip when there are none."""
-    from lifecycle.shadow.score import shadow_run
+    from lifecycle.shadow import shadow_run
 
     done = shadow_run(current_stores(), job, run_id)
     if not done:
@@ -106,7 +106,7 @@ def shadow(job: Job, run_id: str) -> list[int]:
 
 def review(job: Job) -> list[str]:
     """Judge the versions in the shadow on labels that came; return what that ended. A backfill takes no crown away."""
-    from lifecycle.shadow.review import review as look
+    from lifecycle.shadow import review as look
 
     context = get_current_context()
     may = run_type(context) != "backfill"

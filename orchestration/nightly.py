@@ -16,7 +16,7 @@ from scoring.errors import (
     EmptyNight,
     NoSuchNight,
 )
-from scoring.job.definition import Job
+from scoring.job import Job
 
 MAPPED_TASKS = 1000
 """Airflow maps over at most 1024 items; a night of more chunks gives each task several."""
@@ -42,8 +42,7 @@ def dag_arguments(job: Job) -> dict[str, Any]:
 
 def extract(job: Job) -> list[dict[str, int]]:
     """Extract the run's night; return what the score tasks are mapped over, and push ids and counts as XComs."""
-    from scoring.night.extract import extract
-    from scoring.night.request import Request
+    from scoring.night import Request, extract
 
     context = get_current_context()
     run = context["dag_run"]
@@ -72,7 +71,7 @@ def extract(job: Job) -> list[dict[str, int]]:
 
 def score(job: Job, run_id: str, chunk: dict[str, int]) -> int:
     """Score the chunks of one mapped task; return how many rows."""
-    from scoring.night.score import score_chunk
+    from scoring.night import score_chunk
 
     get_current_context()["chunk_label"] = chunk_label(chunk)  # type: ignore[typeddict-unknown-key]
     stores = current_stores()
@@ -82,7 +81,7 @@ def score(job: Job, run_id: str, chunk: dict[str, int]) -> int:
 
 def publish(job: Job, run_id: str) -> dict[str, Any]:
     """Publish the run; return its id, status, rows and lake object."""
-    from scoring.night.publish import publish
+    from scoring.night import publish
 
     stores = current_stores()
     with at_work(stores, run_id):

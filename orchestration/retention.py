@@ -9,7 +9,7 @@ from typing import Any
 from airflow.sdk import Param, get_current_context
 
 from orchestration.context import current_stores
-from scoring.job.definition import Job
+from scoring.job import Job
 from scoring.settings import load_settings
 
 

@@ -10,7 +10,7 @@ from airflow.sdk import CronTriggerTimetable, Param, get_current_context
 from orchestration.alerts import tell
 from orchestration.context import current_stores, midnight_after, run_type, task_arguments
 from scoring.interval import parse_night
-from scoring.job.definition import Job
+from scoring.job import Job
 
 CARD = "/nightshift/jobs/{job}/versions/{{{{ ti.xcom_pull(task_ids='train') }}}}"
 
@@ -48,8 +48,7 @@ def _params() -> dict[str, Param]:
 
 def snapshot(job: Job) -> bool:
     """Begin the retraining and keep its rows; return whether there is anything to train, push the id as an XCom."""
-    from lifecycle.retraining.record import Request, begin
-    from lifecycle.retraining.tasks import snapshot
+    from lifecycle.retraining import Request, begin, snapshot
 
     context = get_current_context()
     params, stores = context["params"], current_stores()
@@ -73,14 +72,14 @@ def snapshot(job: Job) -> bool:
 
 def train(job: Job) -> int:
     """Train the challenger; return its version."""
-    from lifecycle.retraining.tasks import train
+    from lifecycle.retraining import train
 
     return train(current_stores(), job, _id())
 
 
 def evaluate(job: Job) -> str:
     """Compare challenger and champion; return the page of the model card."""
-    from lifecycle.retraining.tasks import assess
+    from lifecycle.retraining import assess
 
     assess(current_stores(), job, _id())
     return f"/nightshift/jobs/{job.name}/versions/{get_current_context()['ti'].xcom_pull(task_ids='train')}"
@@ -88,7 +87,7 @@ def evaluate(job: Job) -> str:
 
 def gate(job: Job) -> bool:
     """Return whether the challenger is better, with evidence."""
-    from lifecycle.retraining.tasks import gate
+    from lifecycle.retraining import gate
 
     return gate(current_stores(), job, _id())
 
@@ -111,7 +110,7 @@ def approval_arguments(job: Job) -> dict[str, Any]:
 
 def begin_shadow(job: Job) -> None:
     """Let the challenger score the next nights in the shadow."""
-    from lifecycle.retraining.tasks import start_shadow
+    from lifecycle.retraining import start_shadow
 
     start_shadow(current_stores(), job, _id())
 
@@ -133,28 +132,28 @@ def shadow_arguments(job: Job) -> dict[str, Any]:
 
 def shadow_over(job: Job) -> bool:
     """Return whether the challenger's nights in the shadow are over."""
-    from lifecycle.retraining.tasks import shadow_passed
+    from lifecycle.retraining import shadow_passed
 
     return shadow_passed(current_stores(), _id()) is not None
 
 
 def shadow_passed(job: Job) -> bool:
     """Return whether the challenger did well in the shadow."""
-    from lifecycle.retraining.tasks import shadow_passed
+    from lifecycle.retraining import shadow_passed
 
     return bool(shadow_passed(current_stores(), _id()))
 
 
 def promote(job: Job) -> str:
     """Make the challenger champion; return from which night on."""
-    from lifecycle.retraining.tasks import promote
+    from lifecycle.retraining import promote
 
     return str(promote(current_stores(), job, _id(), _approver()).effective_from)
 
 
 def announce(job: Job) -> dict[str, Any]:
     """Return how the retraining ended and tell the receivers of alerts; raises when a task failed."""
-    from lifecycle.retraining.record import announce, end
+    from lifecycle.retraining import announce, end
     from scoring.errors import RetrainingFailed
     from scoring.stores.warehouse import retrainings
 

@@ -14,16 +14,13 @@ from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 
 from pages import content
-from pages.content.night import place_of_run
-from pages.content.places import Places, View
-from pages.content.retrainings import version_of_run
-from pages.rendering.render import HTML, page_policy, render
-from pages.rendering.report_files import REPORT_POLICY, report_file, whole_report
+from pages.content import Places, View, place_of_run, version_of_run
+from pages.rendering import HTML, REPORT_POLICY, page_policy, render, report_file, whole_report
 from scoring.errors import LakeFileMissing, NightError, NightshiftError
 from scoring.interval import parse_night
-from scoring.job.files import find_job
+from scoring.job import find_job
 from scoring.settings import load_settings
-from scoring.stores.lake import Lake
+from scoring.stores import Lake
 from scoring.stores.warehouse import open_warehouse
 
 DAG_SUFFIX = "_nightly"

@@ -260,6 +260,60 @@ def test_imports_go_to_the_same_or_a_lower_floor():
     assert wrong == []
 
 
+def faces() -> dict[str, set[str]]:
+    """Return the rooms with a face, each with the names it shows."""
+    shown = {}
+    for name, module in modules().items():
+        for node in module.tree.body if module.path.name == "__init__.py" else []:
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+                shown[name] = set(ast.literal_eval(node.value))
+    return shown
+
+
+def past_a_face(module: Module) -> list[str]:
+    """Return what a module imports from behind the face of a room that it does not stand in."""
+    wrong = []
+    for node in ast.walk(module.tree):
+        if not isinstance(node, ast.ImportFrom) or node.module is None:
+            continue
+        rooms = [room for room in faces() if within(node.module, room) and not within(module.name, room)]
+        room = max(rooms, key=len, default=None)
+        inner = {f"{node.module}.{alias.name}" for alias in node.names} & set(faces())
+        hidden = (
+            {alias.name for alias in node.names}
+            - faces().get(room or "", set())
+            - {n.rpartition(".")[2] for n in inner}
+        )
+        if room and (node.module != room or hidden):
+            wrong.append(f"{module.name}:{node.lineno} from {node.module}")
+    return wrong
+
+
+def test_nobody_imports_past_a_face():
+    assert [line for module in modules().values() for line in past_a_face(module)] == []
+
+
+def test_faces_show_what_somebody_outside_uses():
+    used = {
+        (node.module, alias.name)
+        for package in (*PACKAGES, "tests", "bench")
+        for path in (HOME / package).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom)
+        and not within(".".join(path.relative_to(HOME).with_suffix("").parts), node.module or "")
+        for alias in node.names
+    }
+    used |= {  # a face that is imported whole shows what is taken from it by name
+        (room, node.attr)
+        for module in modules().values()
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Attribute)
+        for room in faces()
+        if ast.unparse(node.value) == room.rpartition(".")[2]
+    }
+    assert {f"{room}: {name}" for room, names in faces().items() for name in names if (room, name) not in used} == set()
+
+
 def test_imports_have_no_cycles():
     known = set(modules())
     graph = {name: (imports(module) & known) - {name} for name, module in modules().items()}

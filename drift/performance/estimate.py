@@ -7,8 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from drift.performance.metrics import TINY, finite
-from scoring.rows.bins import GRID
-from scoring.rows.profile import Profile
+from scoring.rows import GRID, Profile
 
 
 def estimate(profile: Profile, reference: pa.Table | None) -> dict[str, float | None] | None:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from scoring.job.definition import Job, Task
+from scoring.job import Job, Task
 
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 Interval = dict[str, float | None]

@@ -11,11 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from drift.performance.metrics import Floats, outcome_sums
-from scoring.job.definition import Job
-from scoring.rows.digest import RowsDigest
-from scoring.stores.installation import Stores
-from scoring.stores.labels import LABEL, read_labels
-from scoring.stores.warehouse.ledger import Run
+from scoring.job import Job
+from scoring.rows import RowsDigest
+from scoring.stores import LABEL, Stores, read_labels
+from scoring.stores.warehouse import Run
 
 
 @dataclass(frozen=True)

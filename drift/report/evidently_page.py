@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from scoring.errors import described
-from scoring.job.definition import Job
+from scoring.job import Job
 from scoring.settings import quiet_telemetry
 
 _LEVELS = 100

@@ -10,14 +10,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from drift.performance.outcomes import outcomes_of
+from drift.performance import outcomes_of
 from drift.report.evidently_page import Sides, evidently_page
 from drift.runs import version_of
 from scoring.errors import described
-from scoring.job.definition import Job
-from scoring.stores.installation import Stores
-from scoring.stores.warehouse import monitoring
-from scoring.stores.warehouse.ledger import Run
+from scoring.job import Job
+from scoring.stores import Stores
+from scoring.stores.warehouse import Run, monitoring
 
 ASSETS = "reports/assets"
 _BAR = (

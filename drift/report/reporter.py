@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from scoring.job.definition import Job
-from scoring.stores.installation import Stores
-from scoring.stores.warehouse import monitoring
-from scoring.stores.warehouse.ledger import Run
+from scoring.job import Job
+from scoring.stores import Stores
+from scoring.stores.warehouse import Run, monitoring
 
 Reporter = Callable[[Stores, Job, Run], tuple[str | None, str | None]]
 """Makes the page of a judged run; returns its path below the lake and what it lacks, or None and why there is none."""

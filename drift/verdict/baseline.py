@@ -10,9 +10,8 @@ from typing import Any
 
 from drift.verdict.calibration import Calibration, calibrate
 from drift.verdict.verdict import Baseline, Night, Verdict, judge, watched_of
-from scoring.job.definition import Job
-from scoring.rows.bins import Bins, bins_from
-from scoring.rows.profile import Profile, merged
+from scoring.job import Job
+from scoring.rows import Bins, Profile, bins_from, merged
 
 WINDOW = 7
 """Nights that are looked at together for what lasts."""

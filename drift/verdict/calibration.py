@@ -13,8 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from drift.verdict.distance import NULLS, SHAPE, SHIFT, UNSEEN, Column, Distance, Floats, distances
-from scoring.rows.bins import Bins
-from scoring.rows.profile import Profile
+from scoring.rows import Bins, Profile
 
 FLOORS = {SHAPE: 0.002, SHIFT: 0.05, NULLS: 0.01, UNSEEN: 0.005}
 """The least excess that can be unusual, whatever the nights were like; ``shape`` in bits."""

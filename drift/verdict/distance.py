@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scoring.rows.bins import Bins
-from scoring.rows.profile import Counts
+from scoring.rows import Bins, Counts
 
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 

@@ -10,10 +10,8 @@ import numpy as np
 
 from drift.verdict.calibration import FLOORS, NOISE, Measured, calibrate
 from drift.verdict.distance import MEANING, NULLS, SHAPE, SHIFT, UNSEEN
-from scoring.job.definition import Job, Role
-from scoring.job.policies import Monitor
-from scoring.rows.bins import GRID, PREDICTION, Bins
-from scoring.rows.profile import Counts, Profile, merged
+from scoring.job import Job, Monitor, Role
+from scoring.rows import GRID, PREDICTION, Bins, Counts, Profile, merged
 
 Level = Literal["ok", "warn", "alert"]
 Status = Literal["ok", "unusual", "gross", "fault", "not compared"]

@@ -8,10 +8,9 @@ from lifecycle.checks.labels import check_labels
 from lifecycle.checks.pipeline import check_pipeline
 from lifecycle.checks.rows import check_rows
 from scoring.interval import DataInterval
-from scoring.job.definition import Job
-from scoring.stores.installation import Stores
-from scoring.stores.reading import contracted
-from scoring.stores.source.stream import stream
+from scoring.job import Job
+from scoring.stores import Stores, contracted
+from scoring.stores.source import stream
 
 
 def check_job(stores: Stores, job: Job) -> list[str]:

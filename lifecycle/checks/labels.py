@@ -10,10 +10,9 @@ import pyarrow.compute as pc
 
 from scoring.errors import TrainingDataError
 from scoring.interval import DataInterval
-from scoring.job.definition import Job
-from scoring.rows.outcome_values import named, positive_of, require_positive
-from scoring.stores.installation import Stores
-from scoring.stores.labels import LABEL, Labels, labels_of
+from scoring.job import Job
+from scoring.rows import named, positive_of, require_positive
+from scoring.stores import LABEL, Labels, Stores, labels_of
 
 SAMPLE = 5_000
 """Labels that are read at most of a night."""

@@ -14,8 +14,7 @@ from pathlib import Path
 
 from lifecycle.checks.pipeline_probe import ENDED, FAULT, OK, STAGE
 from scoring.errors import JobFileError
-from scoring.job.definition import Job
-from scoring.job.faults import is_theirs, place
+from scoring.job import Job, is_theirs, place
 from scoring.settings import child_environment
 
 STARTING = 300

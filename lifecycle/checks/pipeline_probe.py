@@ -19,17 +19,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lifecycle.training.fit import batch_of, fit, kind_of
-from lifecycle.training.made_up_rows import levels_of, made_up_rows, may_be_null, may_be_unseen
-from lifecycle.training.rows import NIGHT
-from lifecycle.training.version_folder import pickled
+from lifecycle.training import (
+    NIGHT,
+    batch_of,
+    fit,
+    kind_of,
+    levels_of,
+    made_up_rows,
+    may_be_null,
+    may_be_unseen,
+    pickled,
+)
 from scoring.errors import JobFileError, NightshiftError, PipelineError
-from scoring.job.definition import Job
-from scoring.job.faults import place_of, step_of, steps_of, words_of
-from scoring.rows.prediction import predict
-from scoring.stores.labels import LABEL
-from scoring.stores.registry.golden import GOLDEN_TOLERANCE, largest_difference
-from scoring.stores.registry.registry import unpickled
+from scoring.job import Job, place_of, step_of, steps_of, words_of
+from scoring.rows import predict
+from scoring.stores import LABEL
+from scoring.stores.registry import GOLDEN_TOLERANCE, largest_difference, unpickled
 
 ROWS, MORE_ROWS = 300, 3_000
 """Made-up rows to fit on; more of them when the fit fails, for some pipelines need many."""

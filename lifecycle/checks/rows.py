@@ -11,10 +11,10 @@ import pyarrow.compute as pc
 
 from scoring.errors import ContractError, SourceQueryError
 from scoring.interval import DataInterval
-from scoring.job.definition import Job
-from scoring.rows.casting import ARROW_TYPES, read_as
-from scoring.stores.installation import Stores
-from scoring.stores.source.stream import Query, compared_types, stream
+from scoring.job import Job
+from scoring.rows import ARROW_TYPES, read_as
+from scoring.stores import Stores
+from scoring.stores.source import Query, compared_types, stream
 
 SAMPLE = 5_000
 """Rows of a night that are read at most."""

@@ -11,18 +11,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from drift.performance.metrics import LOSS, Floats, losses_of, outcome_sums, reliability, with_intervals
-from drift.performance.outcomes import nights_of, sums_by_night
+from drift.performance import (
+    LOSS,
+    Floats,
+    losses_of,
+    nights_of,
+    outcome_sums,
+    reliability,
+    sums_by_night,
+    with_intervals,
+)
 from lifecycle.comparison.gate import Losses, gain_of
-from lifecycle.training.fit import batch_of
-from lifecycle.training.rows import NIGHT
-from lifecycle.training.snapshot import Snapshot
+from lifecycle.training import NIGHT, Snapshot, batch_of
 from scoring.errors import TrainingDataError
-from scoring.job.definition import Job
-from scoring.rows.prediction import predict
-from scoring.stores.installation import Stores
-from scoring.stores.labels import LABEL
-from scoring.stores.registry.version import HOLDOUT_FILE, ModelVersion, VersionRef
+from scoring.job import Job
+from scoring.rows import predict
+from scoring.stores import LABEL, Stores
+from scoring.stores.registry import HOLDOUT_FILE, ModelVersion, VersionRef
 
 TIMED_ROWS = 20_000
 TIMED = 7

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from drift.performance.metrics import Floats
-from scoring.job.policies import Promotion
-from scoring.rows.floors import Check, constant_checks, floor_checks
+from drift.performance import Floats
+from scoring.job import Promotion
+from scoring.rows import Check, constant_checks, floor_checks
 
 REPLICATES = 4_000
 SEQUENTIAL = 0.99

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pages.content.version import card_view
-from pages.rendering.render import render
-from scoring.job.definition import HIDDEN, Job
-from scoring.rows.decision import Rule
-from scoring.stores.installation import Stores
-from scoring.stores.registry.version import VersionRef
+from pages.content import card_view
+from pages.rendering import render
+from scoring.job import HIDDEN, Job
+from scoring.rows import Rule
+from scoring.stores import Stores
+from scoring.stores.registry import VersionRef
 
 Json = dict[str, Any]
 _FACTS = (

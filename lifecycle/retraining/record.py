@@ -9,10 +9,9 @@ from datetime import date, timedelta
 from typing import Any, Literal
 
 from scoring.errors import NightError, RetrainingFailed, described
-from scoring.job.definition import Job
-from scoring.stores.installation import Stores
-from scoring.stores.warehouse import ledger, monitoring, retrainings
-from scoring.stores.warehouse.schema import ensure_job
+from scoring.job import Job
+from scoring.stores import Stores
+from scoring.stores.warehouse import ensure_job, ledger, monitoring, retrainings
 
 ENDINGS = ("unchanged", "refused", "promoted")
 Trigger = Literal["decision", "schedule", "hand"]

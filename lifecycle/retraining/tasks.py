@@ -5,23 +5,19 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from drift.performance.metrics import LOSS
-from lifecycle.comparison.evaluate import evaluate, seen_by
-from lifecycle.comparison.gate import holdout_nights, judge
-from lifecycle.comparison.model_card import card_of, page_of
+from drift.performance import LOSS
+from lifecycle.comparison import card_of, evaluate, holdout_nights, judge, page_of, seen_by
 from lifecycle.promotion import promote as make_champion
 from lifecycle.retraining.record import Request, begin, end, fail, recorded
-from lifecycle.shadow.score import pin
-from lifecycle.training.snapshot import load, take
-from lifecycle.training.train import Order, recipe_of, train_on
+from lifecycle.shadow import pin
+from lifecycle.training import Order, load, recipe_of, take, train_on
 from scoring.errors import RetrainingFailed, described
-from scoring.job.definition import Job
-from scoring.night.champion import promoted_ref
+from scoring.job import Job
+from scoring.night import promoted_ref
 from scoring.progress import Progress, silent
-from scoring.stores.installation import Stores
-from scoring.stores.registry.version import VersionRef
-from scoring.stores.warehouse import promotions, retrainings, shadows
-from scoring.stores.warehouse.promotions import Promotion, in_effect
+from scoring.stores import Stores
+from scoring.stores.registry import VersionRef
+from scoring.stores.warehouse import Promotion, in_effect, promotions, retrainings, shadows
 
 BY = "nightshift"
 Json = dict[str, Any]

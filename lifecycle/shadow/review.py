@@ -10,16 +10,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from drift.performance.metrics import LOSS, Floats, losses_of, metrics_of, outcome_sums
-from drift.performance.outcomes import outcomes_of
-from lifecycle.comparison.evaluate import losses_from
-from lifecycle.comparison.gate import Judged, Losses, gain_of, judge_predecessor, judge_shadow
+from drift.performance import LOSS, Floats, losses_of, metrics_of, outcome_sums, outcomes_of
+from lifecycle.comparison import Judged, Losses, gain_of, judge_predecessor, judge_shadow, losses_from
 from lifecycle.promotion import rollback
-from scoring.job.definition import Job
-from scoring.stores.installation import Stores
-from scoring.stores.labels import LABEL
-from scoring.stores.warehouse import ledger, promotions, retrainings, shadows
-from scoring.stores.warehouse.promotions import champion_at
+from scoring.job import Job
+from scoring.stores import LABEL, Stores
+from scoring.stores.warehouse import champion_at, ledger, promotions, retrainings, shadows
 
 GIVE_UP_NIGHTS = 14
 """Published nights after its last one that a shadow waits for nights and labels that it still lacks."""

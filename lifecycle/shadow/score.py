@@ -13,12 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from scoring.errors import NightshiftError, RunMissing, described
-from scoring.job.definition import HIDDEN, Job
-from scoring.rows.prediction import predict, prediction_schema
-from scoring.stores.installation import Stores
-from scoring.stores.registry.version import VersionRef
-from scoring.stores.warehouse import ledger, shadows
-from scoring.stores.warehouse.load import load_shadow
+from scoring.job import HIDDEN, Job
+from scoring.rows import predict, prediction_schema
+from scoring.stores import Stores
+from scoring.stores.registry import VersionRef
+from scoring.stores.warehouse import ledger, load_shadow, shadows
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 Json = dict[str, Any]

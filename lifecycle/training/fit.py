@@ -18,12 +18,9 @@ from sklearn.frozen import FrozenEstimator
 from lifecycle.training.reference import fold_of, importance, sample_places
 from lifecycle.training.rows import NIGHT
 from scoring.errors import PipelineError, TrainingDataError
-from scoring.job.definition import Job
-from scoring.job.faults import place_of, step_of, words_of
-from scoring.rows.decision import Rule, decision_of
-from scoring.rows.floors import constant_loss
-from scoring.rows.prediction import predict, to_frame
-from scoring.stores.labels import LABEL
+from scoring.job import Job, place_of, step_of, words_of
+from scoring.rows import Rule, constant_loss, decision_of, predict, to_frame
+from scoring.stores import LABEL
 
 FOLDS = 3
 """Stretches of nights, each predicted by a pipeline fitted on the others, that the reference predictions come from."""

@@ -9,9 +9,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pyarrow as pa
 
-from scoring.job.definition import Feature, Job
-from scoring.rows.casting import ARROW_TYPES
-from scoring.rows.prediction import outcome_type
+from scoring.job import Feature, Job
+from scoring.rows import ARROW_TYPES, outcome_type
 
 UNSEEN = "a level that training did not have"
 """Stands for a category that a night has and the training rows had not."""

@@ -11,9 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from scoring.job.definition import Job
-from scoring.rows.bins import bins_of
-from scoring.rows.profile import Profile, profiled
+from scoring.job import Job
+from scoring.rows import Profile, bins_of, profiled
 
 _PERMUTED_ROWS = 5_000
 

@@ -17,10 +17,17 @@ from threadpoolctl import ThreadpoolController
 from lifecycle.training.interleaving import interleaved
 from lifecycle.training.pipeline_steps import differing_step
 from scoring.errors import NightshiftError, PipelineNotRowWise, PredictionError
-from scoring.job.definition import Job
-from scoring.rows.decision import Decision, Rule, decision_of, last_estimator, sklearn_name
-from scoring.rows.prediction import predict, to_frame
-from scoring.rows.thread_warnings import warnings_of_threads
+from scoring.job import Job
+from scoring.rows import (
+    Decision,
+    Rule,
+    decision_of,
+    last_estimator,
+    predict,
+    sklearn_name,
+    to_frame,
+    warnings_of_threads,
+)
 
 REFERENCE_ROWS = 120
 MANY_ROWS = 8_192

@@ -10,13 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from scoring.interval import DataInterval
-from scoring.job.definition import Job
+from scoring.job import Job
 from scoring.progress import Progress, silent
-from scoring.rows.contract import Contract
-from scoring.rows.outcome_values import require_positive
-from scoring.stores.installation import Stores
-from scoring.stores.labels import LABEL, labels_of, nights_of
-from scoring.stores.reading import contracted
+from scoring.rows import Contract, require_positive
+from scoring.stores import LABEL, Stores, contracted, labels_of, nights_of
 
 NIGHT = "nightshift_night"
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from lifecycle.training.rows import Rows, read_rows
 from scoring.errors import NightNotOver, TrainingDataError
-from scoring.job.definition import Job
+from scoring.job import Job
 from scoring.progress import Progress, silent
-from scoring.rows.digest import RowsDigest
-from scoring.stores.installation import Stores
+from scoring.rows import RowsDigest
+from scoring.stores import Stores
 
 
 @dataclass(frozen=True)

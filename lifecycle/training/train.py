@@ -17,14 +17,12 @@ from lifecycle.training.rows import NIGHT
 from lifecycle.training.snapshot import Snapshot, take
 from lifecycle.training.version_folder import Fitted, pickled, write_reference, write_version
 from scoring.errors import TrainingDataError
-from scoring.job.definition import Job
+from scoring.job import Job
 from scoring.progress import Progress, silent
-from scoring.rows.mean_shift import UsualNights
-from scoring.rows.prediction import certainty
+from scoring.rows import UsualNights, certainty
 from scoring.settings import code_version
-from scoring.stores.installation import Stores
-from scoring.stores.registry.golden import library_versions
-from scoring.stores.registry.version import VersionRef
+from scoring.stores import Stores
+from scoring.stores.registry import VersionRef, library_versions
 
 
 @dataclass(frozen=True)

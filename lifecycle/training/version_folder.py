@@ -19,14 +19,10 @@ from lifecycle.training.made_up_rows import may_be_unseen
 from lifecycle.training.reference import reference_nights
 from lifecycle.training.rows import NIGHT, Rows
 from scoring.errors import PipelineError
-from scoring.job.definition import Job
-from scoring.job.faults import steps_of, words_of
-from scoring.rows.decision import Rule
-from scoring.rows.mean_shift import UsualNights
-from scoring.rows.prediction import predict
-from scoring.rows.summary import Summary
-from scoring.stores.labels import LABEL
-from scoring.stores.registry.version import ARTIFACT, HOLDOUT_FILE, NIGHTS_FILE
+from scoring.job import Job, steps_of, words_of
+from scoring.rows import Rule, Summary, UsualNights, predict
+from scoring.stores import LABEL
+from scoring.stores.registry import ARTIFACT, HOLDOUT_FILE, NIGHTS_FILE
 
 GOLDEN_ROWS = 32
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from drift.verdict.verdict import MEANINGS, UNUSUAL, WORDS
+from drift.verdict import MEANINGS, UNUSUAL, WORDS
 from pages.content.job import YEAR
 from pages.content.overview import description_of
 from pages.content.places import Places, View
-from pages.plots.nights import column_plots
-from scoring.stores.warehouse.overview import column_history
-from scoring.stores.warehouse.span import Span
+from pages.plots import column_plots
+from scoring.stores.warehouse import Span, overview
 
 
 def column_page(places: Places, job: str, column: str) -> View | None:
     """Return a column's distances over the newest 366 judged nights; None for a column that there is not."""
-    rows = column_history(places.warehouse, Span(job), column, YEAR)
+    rows = overview.column_history(places.warehouse, Span(job), column, YEAR)
     file = places.job(job)
     known = file is not None and column in file.features
     if not rows and not known:

@@ -8,13 +8,8 @@ from pages.content.metric import metrics_of
 from pages.content.overview import is_retired, overview_card
 from pages.content.places import Places, View
 from pages.content.retrainings import SHADOWS_SHOWN, job_retrainings, shadow_views
-from pages.plots.calendar import months
-from pages.plots.nights import performance_plot, score_plot
-from scoring.stores import warehouse as stored
-from scoring.stores.warehouse import monitoring, promotions
-from scoring.stores.warehouse.overview import neighbours
-from scoring.stores.warehouse.promotions import Promotion
-from scoring.stores.warehouse.span import Row, Span
+from pages.plots import months, performance_plot, score_plot
+from scoring.stores.warehouse import Promotion, Row, Span, monitoring, overview, promotions
 
 YEAR = 366
 DECISIONS_SHOWN = 20
@@ -22,19 +17,19 @@ DECISIONS_SHOWN = 20
 
 def job_page(places: Places, job: str, until: date | None) -> View | None:
     """Return what is known of a job's nights of a year up to ``until``; None for a job that was never used."""
-    status = next(iter(stored.overview.statuses(places.warehouse, [job])), None)
+    status = next(iter(overview.statuses(places.warehouse, [job])), None)
     if status is None:
         return None
-    newest = neighbours(places.warehouse, job, date.max)[0]
+    newest = overview.neighbours(places.warehouse, job, date.max)[0]
     last = until or newest
     span = Span(job, last - timedelta(days=YEAR - 1) if last else None, last + timedelta(days=1) if last else None)
-    rows = stored.overview.nights(places.warehouse, span)
-    measured = stored.overview.measured(places.warehouse, span)
+    rows = overview.nights(places.warehouse, span)
+    measured = overview.measured(places.warehouse, span)
     decided = monitoring.decisions(places.warehouse, span)
     history = promotions.history_of(places.warehouse, job)
     grid = months(rows, _counted_from(rows, history), last) if last else []
-    earlier = neighbours(places.warehouse, job, span.first)[0] if span.first else None
-    later = neighbours(places.warehouse, job, last)[1] if last else None
+    earlier = overview.neighbours(places.warehouse, job, span.first)[0] if span.first else None
+    later = overview.neighbours(places.warehouse, job, last)[1] if last else None
     file = places.job(job)
     stays = shadow_views(places.warehouse, job, file)
     return {

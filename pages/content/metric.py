@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from drift.performance.metrics import UNITS
-from scoring.rows.floors import SMALLER_IS_BETTER
+from drift.performance import UNITS
+from scoring.rows import SMALLER_IS_BETTER
 
 NEAREST_TO_ZERO = {"calibration_gap", "bias"}
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from drift.verdict.verdict import MEANINGS, WORDS
+from drift.verdict import MEANINGS, WORDS
 from pages.content.metric import Metric, metrics_of
 from pages.content.overview import description_of
 from pages.content.places import Places, View
-from pages.plots.calendar import state_of
-from scoring.stores import warehouse as stored
-from scoring.stores.warehouse import ledger, monitoring, retrainings
-from scoring.stores.warehouse.overview import decision_of, neighbours, run_of_airflow
-from scoring.stores.warehouse.span import Row, Span
+from pages.plots import state_of
+from scoring.stores.warehouse import Row, Span, ledger, monitoring, overview, retrainings
 
 
 def night_page(places: Places, job: str, night: date, run_id: str | None = None) -> View | None:
@@ -27,12 +24,12 @@ def night_page(places: Places, job: str, night: date, run_id: str | None = None)
     if run is None:
         return None
     verdict = monitoring.drift_of(places.warehouse, run.run_id)
-    before, after = neighbours(places.warehouse, job, night)
+    before, after = overview.neighbours(places.warehouse, job, night)
     state = state_of({**run.facts, "verdict": verdict["verdict"] if verdict else None})
     return {
         "job": job, "night": night, "run": run, "attempts": attempts, "published": shown, "state": state,
         "drift": verdict, "columns": _columns(places, job, run.run_id), "words": WORDS, "meanings": MEANINGS,
-        "decision": decision_of(places.warehouse, run.run_id), "before": before, "after": after,
+        "decision": overview.decision_of(places.warehouse, run.run_id), "before": before, "after": after,
         "report": _report(places, verdict), "quarantine": run.quarantine_reasons or {},
         "description": description_of(places, job),
         "carded": retrainings.versions_with_card(places.warehouse, job), **_performance(places, job, night, verdict),
@@ -41,7 +38,7 @@ def night_page(places: Places, job: str, night: date, run_id: str | None = None)
 
 def _performance(places: Places, job: str, night: date, verdict: Row | None) -> View:
     """Return what the labels said; without them when they are due, and an estimate if there is one."""
-    found = next(iter(stored.overview.measured(places.warehouse, Span(job, night, night + timedelta(days=1)))), None)
+    found = next(iter(overview.measured(places.warehouse, Span(job, night, night + timedelta(days=1)))), None)
     file = places.job(job)
     due = night + timedelta(days=file.label.delay_days) if file else None
     estimate = {} if found or verdict is None else verdict["estimate"] or {}
@@ -72,5 +69,5 @@ def _report(places: Places, verdict: Row | None) -> str | None:
 
 def place_of_run(places: Places, job: str, airflow_run_id: str) -> tuple[date, str] | None:
     """Return night and run of the newest attempt that a DAG run made; None if it made none."""
-    run = run_of_airflow(places.warehouse, job, airflow_run_id)
+    run = overview.run_of_airflow(places.warehouse, job, airflow_run_id)
     return (run.night, run.run_id) if run else None

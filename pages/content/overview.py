@@ -8,16 +8,13 @@ from datetime import timedelta
 from pages.content.metric import metrics_of
 from pages.content.places import Places, View
 from pages.content.retrainings import open_retraining
-from pages.plots.calendar import state_of
-from scoring.stores import warehouse as stored
-from scoring.stores.warehouse import monitoring
-from scoring.stores.warehouse.overview import newest_decision
-from scoring.stores.warehouse.span import Row, Span
+from pages.plots import state_of
+from scoring.stores.warehouse import Row, Span, monitoring, overview
 
 
 def overview_page(places: Places, jobs: Collection[str]) -> View:
     """Return one card per job of ``jobs`` that was ever used, the retired ones apart, and the names of those never used."""
-    statuses = stored.overview.statuses(places.warehouse, jobs)
+    statuses = overview.statuses(places.warehouse, jobs)
     used = {row["job"] for row in statuses}
     retired = [row for row in statuses if is_retired(places, row)]
     cards = [overview_card(places, row) for row in statuses if row not in retired]
@@ -33,14 +30,14 @@ def overview_card(places: Places, status: Row) -> View:
     """Return the card of a job."""
     name, latest = status["job"], status["latest_night"]
     verdict = monitoring.drift_of(places.warehouse, status["run_id"]) if status["run_id"] else None
-    newest = stored.overview.measured(places.warehouse, Span(name), newest=1)
+    newest = overview.measured(places.warehouse, Span(name), newest=1)
     return {
         **_expected(status), "retired": is_retired(places, status),
         "job": name, "status": status, "latest": latest, "drift": verdict,
         "state": state_of({"status": "published", **(verdict or {})}) if latest else None,
         "performance": newest[0] if newest else None,
         "metric": next(iter(metrics_of(newest[0]["metrics"])), None) if newest else None,
-        "decision": newest_decision(places.warehouse, name), "open": open_retraining(places.warehouse, name),
+        "decision": overview.newest_decision(places.warehouse, name), "open": open_retraining(places.warehouse, name),
     }  # fmt: skip
 
 
@@ -54,5 +51,5 @@ def _expected(status: Row) -> View:
 
 def description_of(places: Places, job: str) -> str:
     """Return what the job is for, as its file said last."""
-    found = stored.overview.statuses(places.warehouse, [job])
+    found = overview.statuses(places.warehouse, [job])
     return str(found[0]["description"]) if found else ""

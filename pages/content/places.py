@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from scoring.errors import JobFileError
-from scoring.job.definition import Job
-from scoring.stores.lake import Lake
+from scoring.job import Job
+from scoring.stores import Lake
 from scoring.stores.warehouse import Warehouse
 
 View = dict[str, Any]

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from drift.performance.metrics import LOSS, LOSS_UNITS
-from scoring.job.definition import HIDDEN, Job
-from scoring.stores.warehouse import Warehouse, retrainings, shadows
-from scoring.stores.warehouse.span import Row
+from drift.performance import LOSS, LOSS_UNITS
+from scoring.job import HIDDEN, Job
+from scoring.stores.warehouse import Row, Warehouse, retrainings, shadows
 
 RETRAININGS_SHOWN = 20
 SHADOWS_SHOWN = 10

@@ -8,14 +8,12 @@ from datetime import date
 from itertools import zip_longest
 from typing import Any
 
-from drift.performance.metrics import LOSS_UNITS
+from drift.performance import LOSS_UNITS
 from pages.content.metric import Metric, metrics_of
 from pages.content.places import Places, View
 from pages.content.retrainings import ASKED, retraining_of_version, shadow_views
-from pages.plots.model_card import calibration_plot, gain_plot, importance_plot
-from scoring.stores.warehouse import promotions, retrainings
-from scoring.stores.warehouse.overview import statuses
-from scoring.stores.warehouse.promotions import Promotion, champion_at
+from pages.plots import calibration_plot, gain_plot, importance_plot
+from scoring.stores.warehouse import Promotion, champion_at, overview, promotions, retrainings
 
 SIDES = ("challenger", "champion")
 Json = Mapping[str, Any]
@@ -103,7 +101,7 @@ def version_page(places: Places, job: str, version: int) -> View | None:
     reigns = [one for one in reigns_of(history) if one.promotion.model_version == version]
     if not (card or retraining or mine or reigns):
         return None
-    status = next(iter(statuses(warehouse, [job])), None)
+    status = next(iter(overview.statuses(warehouse, [job])), None)
     return {
         "job": job, "version": version, "view": card_view(card) if card else None, "retraining": retraining,
         "standing": _standing(version, history, mine, retraining), "reigns": reigns[::-1], "shadows": mine,

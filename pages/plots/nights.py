@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from drift.performance.metrics import UNITS
-from drift.verdict.verdict import MEANINGS
+from drift.performance import UNITS
+from drift.verdict import MEANINGS
 from pages.plots.canvas import Line, Mark, Plot, plot
-from scoring.rows.floors import SMALLER_IS_BETTER
+from scoring.rows import SMALLER_IS_BETTER
 
 PRIMARIES = ("excess_log_loss", "mae")
 LIMITS_SHOWN = 6

@@ -6,7 +6,7 @@ import math
 from datetime import UTC, datetime
 from urllib.parse import quote
 
-from drift.verdict.distance import SHAPE, SHIFT
+from drift.verdict import SHAPE, SHIFT
 
 
 def number(value: float | None, digits: int = 4) -> str:

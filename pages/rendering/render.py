@@ -10,7 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from pages.plots.calendar import STATES
+from pages.plots import STATES
 from pages.rendering.numbers import (
     distance,
     duration,

@@ -5,12 +5,11 @@ from __future__ import annotations
 from datetime import date
 
 from scoring.errors import ChampionMissing
-from scoring.job.definition import Job
+from scoring.job import Job
 from scoring.night.request import Request
-from scoring.stores.installation import Stores
-from scoring.stores.registry.version import VersionRef
-from scoring.stores.warehouse import promotions
-from scoring.stores.warehouse.promotions import Promotion
+from scoring.stores import Stores
+from scoring.stores.registry import VersionRef
+from scoring.stores.warehouse import Promotion, promotions
 
 
 def champion_version(stores: Stores, job: Job, night: date) -> int:

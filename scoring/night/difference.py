@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from scoring.errors import RunMissing
-from scoring.job.definition import Job
-from scoring.rows.prediction import prediction_schema
-from scoring.stores.installation import Stores
+from scoring.job import Job
+from scoring.rows import prediction_schema
+from scoring.stores import Stores
 from scoring.stores.warehouse import ledger
 
 

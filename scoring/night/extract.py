@@ -13,22 +13,16 @@ from typing import Any
 
 from scoring.errors import EmptyNight, NightNotOver
 from scoring.interval import DataInterval
-from scoring.job.definition import Job
+from scoring.job import Job
 from scoring.night.champion import pinned
 from scoring.night.recording import recorded
 from scoring.night.request import Extracted, Request
 from scoring.progress import Progress, silent
-from scoring.rows.contract import Split
-from scoring.rows.digest import RowsDigest
+from scoring.rows import RowsDigest, Split
 from scoring.settings import code_version
-from scoring.stores.installation import Stores
-from scoring.stores.lake import Lake
-from scoring.stores.reading import contracted
-from scoring.stores.registry.golden import library_versions
-from scoring.stores.registry.version import VersionRef
-from scoring.stores.warehouse import ledger
-from scoring.stores.warehouse.liveness import abandon_dead
-from scoring.stores.warehouse.schema import ensure_job
+from scoring.stores import Lake, Stores, contracted
+from scoring.stores.registry import VersionRef, library_versions
+from scoring.stores.warehouse import abandon_dead, ensure_job, ledger
 
 
 def extract(

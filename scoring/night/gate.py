@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from scoring.job.definition import Job
-from scoring.rows.mean_shift import NO_NIGHTS, UsualNights, allowed_shift, one_value_is_usual
-from scoring.rows.summary import SAME, Summary
+from scoring.job import Job
+from scoring.rows import NO_NIGHTS, SAME, Summary, UsualNights, allowed_shift, one_value_is_usual
 
 
 def gate_reasons(

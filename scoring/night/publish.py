@@ -10,18 +10,14 @@ from time import monotonic
 import pyarrow as pa
 
 from scoring.errors import LakeFileBroken, LakeFileMissing, NightHeld, ReconciliationError, RunMissing
-from scoring.job.definition import Job
+from scoring.job import Job
 from scoring.night.gate import gate_reasons
 from scoring.night.recording import recorded
 from scoring.progress import Progress, silent
-from scoring.rows.digest import RowsDigest
-from scoring.rows.prediction import prediction_schema
-from scoring.rows.summary import Summary
-from scoring.stores.installation import Stores
-from scoring.stores.registry.version import VersionRef
-from scoring.stores.warehouse import ledger
-from scoring.stores.warehouse.liveness import worked_on
-from scoring.stores.warehouse.load import load, remove_rows, stamped
+from scoring.rows import RowsDigest, Summary, prediction_schema
+from scoring.stores import Stores
+from scoring.stores.registry import VersionRef
+from scoring.stores.warehouse import ledger, load, remove_rows, stamped, worked_on
 
 
 @dataclass(frozen=True)

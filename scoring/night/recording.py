@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from scoring.errors import NightHeld, described
-from scoring.stores.installation import Stores
+from scoring.stores import Stores
 from scoring.stores.warehouse import ledger
 
 

@@ -8,12 +8,12 @@ from datetime import date
 
 from scoring.errors import LakeFileBroken, LakeFileMissing, NightError, NightHeld, NightshiftError, described
 from scoring.interval import nights_in
-from scoring.job.definition import Job
+from scoring.job import Job
 from scoring.night.difference import Difference, diff_runs
 from scoring.night.request import Request
 from scoring.night.run import run_night
 from scoring.progress import Progress, silent
-from scoring.stores.installation import Stores
+from scoring.stores import Stores
 from scoring.stores.warehouse import ledger
 
 NOT_PUBLISHED = "not published"

@@ -8,17 +8,16 @@ from contextlib import contextmanager
 from itertools import chain
 from queue import Queue
 
-from scoring.job.definition import Job
+from scoring.job import Job
 from scoring.night.extract import extract
 from scoring.night.publish import Loaded, Published, load_run, publish
 from scoring.night.recording import recorded
 from scoring.night.request import Request
 from scoring.night.score import score_chunk
 from scoring.progress import Progress, silent
-from scoring.rows.thread_warnings import warnings_of_threads
-from scoring.stores.installation import Stores
-from scoring.stores.warehouse import ledger
-from scoring.stores.warehouse.liveness import held
+from scoring.rows import warnings_of_threads
+from scoring.stores import Stores
+from scoring.stores.warehouse import held, ledger
 
 _Coming = Queue[tuple[int, Future[int]] | None]
 """The chunks of a run in order, each with its scoring; None is the end."""

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from time import monotonic
 
-from scoring.job.definition import Job
+from scoring.job import Job
 from scoring.night.recording import recorded
 from scoring.progress import Progress, silent
-from scoring.rows.prediction import predict, prediction_schema
-from scoring.rows.profile import Profile, profiled
-from scoring.rows.summary import Summary
-from scoring.stores.installation import Stores
-from scoring.stores.registry.version import VersionRef
-from scoring.stores.warehouse import ledger
-from scoring.stores.warehouse.liveness import seen, worked_on
+from scoring.rows import Profile, Summary, predict, prediction_schema, profiled
+from scoring.stores import Stores
+from scoring.stores.registry import VersionRef
+from scoring.stores.warehouse import ledger, seen, worked_on
 
 
 def score_chunk(stores: Stores, job: Job, run_id: str, number: int, progress: Progress = silent) -> int:

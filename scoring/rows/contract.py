@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from scoring.errors import ContractError
 from scoring.interval import DataInterval
-from scoring.job.definition import Feature, Job
+from scoring.job import Feature, Job
 from scoring.names import select_advice
 from scoring.rows.casting import ARROW_TYPES, read_as
 from scoring.rows.value_text import as_found

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from scoring.errors import PredictionError
-from scoring.job.definition import Job
+from scoring.job import Job
 
 By = Literal["half", "label.threshold", "threshold", "largest", "predict", "uncalibrated", "value"]
 NEAR = 1e-9

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 
-from scoring.job.definition import Job
+from scoring.job import Job
 
 NEAR, FAR = 2.0, 10.0
 """Times as far as the farthest training night: up to the first a shift passes, beyond the second it is held."""

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from scoring.errors import ContractError, TrainingDataError
-from scoring.job.definition import Job
+from scoring.job import Job
 from scoring.rows.value_text import as_found, text_of
 
 Positive = bool | int | float | str | None

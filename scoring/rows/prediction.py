@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from joblib import parallel_config
 
 from scoring.errors import NightshiftError, PredictionError
-from scoring.job.definition import Job
+from scoring.job import Job
 from scoring.rows.casting import ARROW_TYPES
 from scoring.rows.decision import Rule, chosen_classes, decision_before_rules
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from scoring.job.definition import Job
+from scoring.job import Job
 from scoring.rows.bins import GRID, PREDICTION, Bins, number_bins
 
 

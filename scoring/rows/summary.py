@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 
-from scoring.job.definition import Job
+from scoring.job import Job
 from scoring.rows.prediction import certainty
 
 SAME = 1e-7

@@ -11,13 +11,13 @@ import pyarrow as pa
 
 from scoring.errors import SettingsError
 from scoring.interval import DataInterval
-from scoring.job.definition import Job
-from scoring.rows.casting import ARROW_TYPES
+from scoring.job import Job
+from scoring.rows import ARROW_TYPES
 from scoring.settings import Settings
 from scoring.stores import embedded
 from scoring.stores.lake import Lake
-from scoring.stores.registry.registry import Registry
-from scoring.stores.source.stream import Query
+from scoring.stores.registry import Registry
+from scoring.stores.source import Query
 from scoring.stores.urls import database_url
 from scoring.stores.warehouse import Warehouse, open_warehouse
 

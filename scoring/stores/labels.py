@@ -11,13 +11,10 @@ import pyarrow.compute as pc
 
 from scoring.errors import TrainingDataError
 from scoring.interval import DataInterval, nights_in
-from scoring.job.definition import Job
-from scoring.rows.casting import ARROW_TYPES, read_as
-from scoring.rows.contract import require_columns
-from scoring.rows.outcome_values import counted, meanings, outcome_text
-from scoring.rows.prediction import outcome_type
+from scoring.job import Job
+from scoring.rows import ARROW_TYPES, counted, meanings, outcome_text, outcome_type, read_as, require_columns
 from scoring.stores.installation import Stores
-from scoring.stores.source.stream import Query, stream
+from scoring.stores.source import Query, stream
 
 LABEL = "nightshift_label"
 

@@ -10,10 +10,10 @@ from itertools import chain
 import pyarrow as pa
 
 from scoring.interval import DataInterval
-from scoring.job.definition import Job
-from scoring.rows.contract import Contract, Split
+from scoring.job import Job
+from scoring.rows import Contract, Split
 from scoring.stores.installation import Stores
-from scoring.stores.source.stream import stream
+from scoring.stores.source import stream
 from scoring.stores.unique_keys import anywhere, beside
 from scoring.stores.urls import database_url
 

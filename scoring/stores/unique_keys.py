@@ -10,7 +10,7 @@ from typing import BinaryIO
 import numpy as np
 import pyarrow as pa
 
-from scoring.rows.duplicates import Key, key_at, key_hashes, keys_as_text, mark_duplicates, repeated
+from scoring.rows import Key, key_at, key_hashes, keys_as_text, mark_duplicates, repeated
 
 KeysOf = Callable[[pa.RecordBatch], pa.RecordBatch]
 Marked = Generator[tuple[pa.RecordBatch, np.ndarray], None, None]

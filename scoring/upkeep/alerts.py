@@ -11,10 +11,9 @@ import apprise
 
 from scoring.errors import AlertNotSent
 from scoring.interval import DataInterval
-from scoring.job.definition import Job
-from scoring.stores.installation import Stores
-from scoring.stores.warehouse import ledger
-from scoring.stores.warehouse.alerts import claim_alert, withdraw_alert
+from scoring.job import Job
+from scoring.stores import Stores
+from scoring.stores.warehouse import claim_alert, ledger, withdraw_alert
 
 Kind = Literal["drift", "held", "failed", "late", "retraining", "rollback"]
 

@@ -14,15 +14,20 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
 
 from scoring.errors import ChampionMissing
-from scoring.job.definition import Job
+from scoring.job import Job
 from scoring.settings import Retention
-from scoring.stores.installation import Stores
-from scoring.stores.lake import SNAPSHOT_FACTS
-from scoring.stores.registry.version import VersionRef
-from scoring.stores.warehouse import ledger, promotions, pruning, retrainings, shadows
-from scoring.stores.warehouse.ledger import Run
-from scoring.stores.warehouse.liveness import abandon_dead
-from scoring.stores.warehouse.promotions import previous_champion
+from scoring.stores import SNAPSHOT_FACTS, Stores
+from scoring.stores.registry import VersionRef
+from scoring.stores.warehouse import (
+    Run,
+    abandon_dead,
+    ledger,
+    previous_champion,
+    promotions,
+    pruning,
+    retrainings,
+    shadows,
+)
 
 Kind = Literal["run", "shadow predictions", "model version", "training snapshot"]
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from scoring.errors import JobFileError
-from scoring.stores.installation import Stores
-from scoring.stores.warehouse.overview import known_jobs
-from scoring.stores.warehouse.schema import mark_retired
+from scoring.stores import Stores
+from scoring.stores.warehouse import mark_retired, overview
 
 SUFFIX = ".retired"
 """What the file of a retired job is called after its name: nothing reads it, and renaming it brings the job back."""
@@ -17,7 +16,7 @@ def retire(stores: Stores, name: str, reason: str) -> str | None:
     Works when the job's files are gone. Raises ``JobFileError`` for a name that the warehouse does not know, and when
     the file cannot be renamed; then nothing is retired.
     """
-    known = known_jobs(stores.warehouse)
+    known = overview.known_jobs(stores.warehouse)
     if name not in known:
         raise JobFileError("job", found=repr(name), expected=f"a job that was used, one of {known}")
     moved = _put_aside(stores, name)

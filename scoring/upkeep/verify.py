@@ -6,14 +6,11 @@ from dataclasses import dataclass
 from datetime import date
 
 from scoring.errors import LakeFileBroken, LakeFileMissing, LakeRefused, LakeUnavailable
-from scoring.job.definition import Job
-from scoring.night.publish import refresh_lake
-from scoring.rows.digest import RowsDigest
-from scoring.rows.prediction import prediction_schema
-from scoring.stores.installation import Stores
-from scoring.stores.warehouse import ledger
-from scoring.stores.warehouse.liveness import abandon_dead
-from scoring.stores.warehouse.load import count_rows
+from scoring.job import Job
+from scoring.night import refresh_lake
+from scoring.rows import RowsDigest, prediction_schema
+from scoring.stores import Stores
+from scoring.stores.warehouse import abandon_dead, count_rows, ledger
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from cli import performance as drift_module
 from cli import publications as scoring_module
 from scoring.settings import Settings
 from scoring.stores.warehouse import ledger, monitoring, overview
-from scoring.stores.warehouse.overview import measured
 from scoring.stores.warehouse.span import Span
 from tests.cli.test_commands import Shell, cells, done, shell_of
 from tests.conftest import Toy
@@ -50,7 +49,7 @@ def table(output: str) -> list[list[str]]:
 
 
 def measured_runs(toy: Toy) -> dict[date, str]:
-    return {row["night"]: row["run_id"] for row in measured(toy.stores.warehouse, Span(toy.job.name))}
+    return {row["night"]: row["run_id"] for row in overview.measured(toy.stores.warehouse, Span(toy.job.name))}
 
 
 def shown(toy: Toy) -> dict[date, str]:

@@ -13,9 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scoring.errors import GoldenRowsMismatch
-from scoring.job.definition import Job
-from scoring.rows.decision import Rule
-from scoring.rows.prediction import predict
+from scoring.job import Job
+from scoring.rows import Rule, predict
 from scoring.stores.registry.files import readable
 
 GOLDEN_TOLERANCE = 1e-9

@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scoring.errors import ArtifactMismatch, NightshiftError, RegistryUnavailable, SettingsError, VersionMissing
-from scoring.job.definition import Job
-from scoring.rows.decision import Rule
+from scoring.job import Job
+from scoring.rows import Rule
 from scoring.settings import Settings
 from scoring.stores import embedded
 from scoring.stores.failures import lasting
@@ -30,7 +30,7 @@ from scoring.stores.registry.files import delete, download, readable, sizes
 from scoring.stores.registry.golden import check_golden_rows
 from scoring.stores.registry.version import ARTIFACT, FACTS, FILES, NIGHTS_FILE, TAGS, ModelVersion, VersionRef
 from scoring.stores.urls import database_url, written
-from scoring.stores.warehouse.connection import require_answer
+from scoring.stores.warehouse import require_answer
 
 _SERVERS = ("http://", "https://", "databricks", "file:")
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from scoring.rows.bins import Bins, bins_from
-from scoring.rows.decision import Rule
-from scoring.rows.mean_shift import UsualNights
-from scoring.rows.summary import Summary
+from scoring.rows import Bins, Rule, Summary, UsualNights, bins_from
 
 ARTIFACT = "pipeline.joblib"
 

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from scoring.errors import ContractError
-from scoring.rows.value_text import as_found
+from scoring.rows import as_found
 
 _ARROW: dict[type, pa.DataType] = {
     int: pa.int64(),

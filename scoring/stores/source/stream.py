@@ -18,7 +18,7 @@ from sqlalchemy.ext.compiler import compiles
 
 from scoring.errors import NightError, SettingsError, SourceQueryError
 from scoring.interval import DataInterval
-from scoring.rows.contract import require_columns
+from scoring.rows import require_columns
 from scoring.stores.failures import missing_driver, translated
 from scoring.stores.source.driver_values import column_of, text_or_bytes
 from scoring.stores.source.postgresql_types import opaque_types, plain, require_values

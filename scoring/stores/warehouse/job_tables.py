@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from scoring.job.definition import Job
+from scoring.job import Job
 from scoring.names import plain
 from scoring.stores.warehouse.tables import PUBLICATIONS, PUBLISHED, RUNS
 

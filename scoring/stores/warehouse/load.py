@@ -10,7 +10,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from scoring.errors import NightshiftError
-from scoring.job.definition import Job
+from scoring.job import Job
 from scoring.stores.urls import libpq_url
 from scoring.stores.warehouse.connection import Warehouse, translated
 from scoring.stores.warehouse.job_tables import history, shadow

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from scoring.errors import ChampionMissing
-from scoring.job.definition import Job
+from scoring.job import Job
 from scoring.stores.warehouse.connection import Warehouse, statement
 from scoring.stores.warehouse.tables import PROMOTIONS
 

@@ -7,7 +7,7 @@ from datetime import date, datetime
 
 import sqlalchemy as sa
 
-from scoring.job.definition import Job
+from scoring.job import Job
 from scoring.stores.warehouse import ledger
 from scoring.stores.warehouse.connection import Warehouse
 from scoring.stores.warehouse.job_tables import history, shadow

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from scoring.errors import Permanent
-from scoring.job.definition import Job
+from scoring.job import Job
 from scoring.stores.warehouse.connection import Warehouse, sql_text, statement
 from scoring.stores.warehouse.job_tables import as_of_view, current_view, history, shadow
 from scoring.stores.warehouse.tables import JOBS

@@ -25,7 +25,6 @@ from scoring.night.run import run_night
 from scoring.settings import HOME, Retention, child_environment
 from scoring.stores.installation import Stores
 from scoring.stores.warehouse import ledger, monitoring, overview
-from scoring.stores.warehouse.overview import measured, statuses
 from scoring.stores.warehouse.span import Span
 from scoring.upkeep.alerts import late
 from scoring.upkeep.retention import plan
@@ -86,7 +85,7 @@ def test_unfinished_night_is_scored_on_purpose_as_provisional(toy: Toy) -> None:
     assert (run.status, run.provisional) == ("published", True)
     (row,) = overview.nights(toy.stores.warehouse, Span(toy.job.name))
     assert row["provisional"] is True
-    (status,) = statuses(toy.stores.warehouse, [toy.job.name])
+    (status,) = overview.statuses(toy.stores.warehouse, [toy.job.name])
     assert status["latest_provisional"] is True
 
 
@@ -235,7 +234,7 @@ def test_unpublished_night_counts_neither_for_drift_nor_for_performance(toy: Toy
     assert [row["night"] for row in monitoring.performance(toy.stores.warehouse, span, TONIGHT)] == [NIGHT]
     unpublish(toy.stores, toy.job, NIGHT, "why")
     assert monitoring.performance(toy.stores.warehouse, span, TONIGHT) == []
-    assert measured(toy.stores.warehouse, span) == []
+    assert overview.measured(toy.stores.warehouse, span) == []
     assert [row["night"] for row in monitoring.drift(toy.stores.warehouse, span)] == [TONIGHT]
     for view in ("performance_by_night", "drift_by_night"):
         asked = f"select count(*) from {view} where job = '{toy.job.name}' and night = '{NIGHT}'"
