@@ -14,15 +14,12 @@ from scoring.job.policies import Gate, Limits, Monitor, Promotion, Retraining, T
 from scoring.names import (
     COLUMN_PATTERN,
     JOB_PATTERN,
-    RESERVED,
     SOURCE_PATTERN,
     class_column,
     refuse_classes,
     refuse_columns,
 )
 from scoring.validation import CRON_PATTERN, FACTORY_PATTERN, Strict
-
-__all__ = ["RESERVED"]
 
 JobName = Annotated[str, Field(pattern=JOB_PATTERN)]
 SourceName = Annotated[str, Field(pattern=SOURCE_PATTERN)]

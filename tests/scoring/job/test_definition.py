@@ -13,8 +13,8 @@ import yaml
 from pydantic import ValidationError
 
 from scoring.errors import JobFileError
-from scoring.job.definition import RESERVED
 from scoring.job.files import find_job, load_job, load_jobs
+from scoring.names import RESERVED
 from scoring.settings import HOME
 
 VALID: dict[str, Any] = {
