@@ -1,7 +1,7 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 PYTHON ?= python3
 BIN := .venv/bin
-READY := .venv/ready-$(shell cksum requirements.txt | cut -d' ' -f1)
+READY := .venv/ready-$(shell cat requirements.txt pyproject.toml | cksum | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up stop test lint unit bench bench-drift bench-retraining lock clean
@@ -9,22 +9,23 @@ READY := .venv/ready-$(shell cksum requirements.txt | cut -d' ' -f1)
 help: ## print the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /	/' | expand -t 13
 
-$(READY): requirements.txt
+$(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python {sys.version.split()[0]} found, 3.11 or newer needed: make PYTHON=python3.11")'
 	@echo "installing the pinned requirements into .venv"
 	@test -x $(BIN)/uv || { $(PYTHON) -m venv .venv && \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements.txt)"; }
 	@$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python requirements.txt
+	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .
 	@touch $@
 
 demo: $(READY) ## install, seed, train, and let Airflow score real nights
-	@$(BIN)/python -m demo all
+	@$(BIN)/nightshift demo all
 
 up: $(READY) ## run Airflow's UI on loopback until Ctrl-C
-	@$(BIN)/python -m demo up
+	@$(BIN)/nightshift demo up
 
 stop: $(READY) ## stop make up or make demo if one runs, then the embedded PostgreSQL
-	@$(BIN)/python -m demo stop
+	@$(BIN)/nightshift demo stop
 
 test: lint unit ## lint, types, and all tests
 
@@ -46,9 +47,9 @@ bench-drift: $(READY) ## false alarms and detections of the drift verdict, next 
 bench-retraining: $(READY) ## what retraining policies gain and cost, on the flights year and made-up streams
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -W ignore -m bench.retraining_policies
 
-lock: $(READY) ## compile requirements.txt from requirements.in
+lock: $(READY) ## compile requirements.txt from requirements.in and requirements-dev.in
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-find-links --no-emit-index-url \
-		--custom-compile-command "make lock" requirements.in -o requirements.txt
+		--custom-compile-command "make lock" requirements.in requirements-dev.in -o requirements.txt
 
 clean: stop ## remove the demo's data (data/); the environment stays
 	@rm -rf data

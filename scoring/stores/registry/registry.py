@@ -69,7 +69,7 @@ class Registry:
         raise VersionMissing(
             f"model version {version} of {job}",
             found=f"versions {[ref.version for ref in known]}",
-            next_step=f"see `python -m scoring models {job}`",
+            next_step=f"see `nightshift models {job}`",
         )
 
     def versions(self, job: str) -> list[VersionRef]:

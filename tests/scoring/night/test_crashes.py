@@ -36,8 +36,8 @@ def dying(*args, **kwargs):
         os.kill(os.getpid(), signal.SIGKILL)
     return real(*args, **kwargs)
 setattr(where, name, dying)
-from scoring.__main__ import main
-sys.argv = ["scoring", "run", sys.argv[4], "--night", sys.argv[5]]
+from cli.main import main
+sys.argv = ["nightshift", "run", sys.argv[4], "--night", sys.argv[5]]
 main()
 """
 
