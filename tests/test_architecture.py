@@ -66,7 +66,7 @@ OWNERS: dict[str, set[str]] = {
     "fastapi": {"pages.web"},
     "jinja2": {"pages.rendering"},
     "typer": {"cli"},
-    "rich": {"cli.console"},
+    "rich": {"cli"},
     "apprise": {"scoring.upkeep.alerts"},
     "evidently": {"drift.report"},
     "scipy": {"lifecycle.comparison"},
