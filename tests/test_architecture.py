@@ -314,7 +314,9 @@ def test_library_is_imported_by_its_owners_only(library):
     assert guests == []
 
 
-@pytest.mark.parametrize(("library", "owner"), [(library, owner) for library in OWNERS for owner in sorted(OWNERS[library])])
+@pytest.mark.parametrize(
+    ("library", "owner"), [(library, owner) for library in OWNERS for owner in sorted(OWNERS[library])]
+)
 def test_library_is_imported_by_each_of_its_owners(library, owner):
     there = [module for name, module in modules().items() if within(name, owner)]
     if not there:
