@@ -1,10 +1,12 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 PYTHON ?= python3
 BIN := .venv/bin
+WORKERS ?= logical
+PARALLEL := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 READY := .venv/ready-$(shell cksum requirements.txt | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up stop test lint unit bench bench-drift bench-retraining lock clean
+.PHONY: help demo up stop test test-fast lint unit bench bench-drift bench-retraining lock clean
 
 help: ## print the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /	/' | expand -t 13
@@ -35,7 +37,10 @@ lint: $(READY) ## ruff, mypy, and no merge-conflict markers
 	@$(BIN)/mypy
 
 unit: $(READY) ## all tests, without lint
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(PARALLEL)
+
+test-fast: $(READY) ## the tests without Airflow and without the slow ones
+	@$(BIN)/python -m pytest $(PARALLEL) -m "not airflow and not slow"
 
 bench: $(READY) ## rows/s and memory, next to the bare predict and the naive loop
 	@$(BIN)/python -m bench.end_to_end

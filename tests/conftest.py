@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,6 +31,17 @@ from tests.toy import FIRST, Training, copy_champion, create_source, events, tra
 quiet_telemetry()
 os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="nightshift-airflow-"))  # else it is made in $HOME
 _numbers = itertools.count()
+ROOM = 2 * 2**30
+"""Bytes that a folder in memory must have free: a database has 8 MB, and most are dropped after their test."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With ``-n`` and ``--dist loadgroup`` a file stays in one process, and so do all tests of the one Airflow."""
+    if config.pluginmanager.hasplugin("xdist"):
+        for item in items:
+            group = "airflow" if item.get_closest_marker("airflow") else str(item.path)
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(autouse=True)
@@ -42,8 +54,10 @@ def _secrets_of_one_test() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def data_dir() -> Iterator[Path]:
-    """A data folder with a running cluster, for the whole test run."""
-    with tempfile.TemporaryDirectory(prefix="nightshift-tests-", ignore_cleanup_errors=True) as name:
+    """A data folder with a running cluster, for the whole test run; in memory where the machine has a folder there."""
+    memory = Path("/dev/shm")
+    where = memory if memory.is_dir() and shutil.disk_usage(memory).free > ROOM else None
+    with tempfile.TemporaryDirectory(prefix="nightshift-tests-", dir=where, ignore_cleanup_errors=True) as name:
         folder = Path(name)
         folder.chmod(0o755)
         with administration(folder) as connection:  # a test run survives no power cut
@@ -86,6 +100,13 @@ def new_database(data_dir: Path, template: str | None = None) -> str:
         create = sql.SQL("create database {} template {} strategy file_copy")  # half the time of wal_log, without fsync
         connection.execute(create.format(sql.Identifier(name), sql.Identifier(template or "template1")))
     return embedded.url(data_dir / "postgres", name)
+
+
+def drop_database(data_dir: Path, url: SecretStr | str | None) -> None:
+    """Remove a database that ``new_database`` made; who is still connected is disconnected."""
+    name = sa.make_url(url if isinstance(url, str) else secret(url)).database
+    with administration(data_dir) as connection:
+        connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(str(name))))
 
 
 @dataclass
@@ -138,9 +159,12 @@ def training(data_dir: Path, template: str, toy_source: str, tmp_path_factory: p
 
 
 @pytest.fixture
-def settings(data_dir: Path, template: str, toy_source: str, tmp_path: Path) -> Settings:
+def settings(data_dir: Path, template: str, toy_source: str, tmp_path: Path) -> Iterator[Settings]:
     """Settings of an installation of its own, whose source has the toy's events."""
-    return installed(data_dir, template, tmp_path, toy_source)
+    made = installed(data_dir, template, tmp_path, toy_source)
+    yield made
+    for url in (made.sources["toy"], made.warehouse_url):
+        drop_database(data_dir, url)
 
 
 @pytest.fixture

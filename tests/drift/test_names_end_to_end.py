@@ -35,7 +35,7 @@ from scoring.retention import plan
 from scoring.shadowing import pin, shadow_run
 from scoring.stores import Stores
 from scoring.warehouse import monitoring
-from tests.toy import FIRST, NIGHT, TRAIN_NIGHTS, train_champion, write_job
+from tests.toy import FIRST, NIGHT, TRAIN_NIGHTS, execute, train_champion, write_job
 
 DAY = timedelta(days=1)
 ROWS = 60
@@ -132,6 +132,7 @@ def lived(request: pytest.FixtureRequest, stores: Stores, tmp_path: Path) -> tup
     sources = {**stores.settings.sources, "lite": SecretStr(f"sqlite:///{tmp_path / 'source.db'}")}
     both = replace(stores, settings=stores.settings.model_copy(update={"sources": sources}))
     job = written(tmp_path, request.param)
+    execute(sources["toy"].get_secret_value(), "drop table events")
     fill(sources[job.source].get_secret_value(), rows_of(TRAIN_NIGHTS + FOLLOWING + 1, job.task == "multiclass"))
     check_job(both, job)
     train_champion(both, job)

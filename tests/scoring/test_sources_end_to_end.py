@@ -42,7 +42,8 @@ def lite(tmp_path: Path) -> str:
 
 @pytest.fixture
 def both(stores: Stores, lite: str) -> Stores:
-    """Stores that know the SQLite database as the source ``lite`` next to ``toy``, a PostgreSQL."""
+    """Stores that know the SQLite database as the source ``lite`` next to ``toy``, a PostgreSQL without a table."""
+    make.execute(stores.settings.sources["toy"].get_secret_value(), "drop table events")
     sources = {**stores.settings.sources, "lite": SecretStr(lite)}
     return replace(stores, settings=stores.settings.model_copy(update={"sources": sources}))
 

@@ -23,7 +23,7 @@ from scoring.stores import open_stores
 from scoring.training import Trained, train
 from scoring.training_rows import labelled_rows
 from tests import toy as make
-from tests.conftest import Toy, new_database
+from tests.conftest import Toy, drop_database, new_database
 from tests.toy import FIRST, ROWS, TRAIN_NIGHTS, UNTIL
 
 DAY = timedelta(days=1)
@@ -33,11 +33,11 @@ CLEAN = {"x": {"type": "float", "nullable": True, "min": -50}, "kind": {"type": 
 
 
 @pytest.fixture
-def untrained(data_dir: Path, tmp_path: Path) -> Iterator[Toy]:
+def untrained(data_dir: Path, toy_source: str, tmp_path: Path) -> Iterator[Toy]:
     """A toy job with a source of its own; training reads no warehouse."""
     for name in ("jobs", "sql"):
         (tmp_path / name).mkdir()
-    source = new_database(data_dir)
+    source = new_database(data_dir, toy_source)
     settings = Settings(
         data_dir=tmp_path,
         sql_dir=tmp_path / "sql",
@@ -47,9 +47,9 @@ def untrained(data_dir: Path, tmp_path: Path) -> Iterator[Toy]:
         code_version="test",
     )
     stores = open_stores(settings, lambda: datetime.now(UTC))
-    make.create_source(source)
     yield Toy(stores, make.write_job(tmp_path, f"trained_{next(_numbers)}"), source, tmp_path)
     stores.warehouse.engine.dispose()
+    drop_database(data_dir, source)
 
 
 def trained(toy: Toy, window: tuple[date, date] = WINDOW, **changes: Any) -> Trained:
