@@ -5,6 +5,8 @@ WORKERS ?= logical
 PARALLEL := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 READY := .venv/ready-$(shell cksum requirements.txt | cut -d' ' -f1)
 
+unexport PYTHONDONTWRITEBYTECODE # without byte code every child process of a test compiles our modules anew
+
 .DEFAULT_GOAL := help
 .PHONY: help demo up stop test test-fast lint unit bench bench-drift bench-retraining lock clean
 
@@ -39,7 +41,7 @@ lint: $(READY) ## ruff, mypy, and no merge-conflict markers
 unit: $(READY) ## all tests, without lint
 	@$(BIN)/python -m pytest $(PARALLEL)
 
-test-fast: $(READY) ## the tests without Airflow and without the slow ones
+test-fast: $(READY) ## the tests that need no Airflow and are not marked slow
 	@$(BIN)/python -m pytest $(PARALLEL) -m "not airflow and not slow"
 
 bench: $(READY) ## rows/s and memory, next to the bare predict and the naive loop

@@ -458,6 +458,7 @@ print("loaded " + json.dumps(sorted(set(sys.modules) - before)))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", sorted((HOME / "dags").glob("*.py")) or [None], ids=lambda path: path and path.name)
 def test_dag_file_imports_nothing_heavy(path, tmp_path):
     if path is None:

@@ -37,6 +37,8 @@ from scoring.stores import Stores
 from scoring.warehouse import monitoring
 from tests.toy import FIRST, NIGHT, TRAIN_NIGHTS, execute, train_champion, write_job
 
+pytestmark = pytest.mark.slow
+
 DAY = timedelta(days=1)
 ROWS = 60
 KEYS = {

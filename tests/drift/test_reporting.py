@@ -18,6 +18,8 @@ from tests.conftest import Toy
 from tests.drift.living import DAY, add_nights, judged, score, shown_run
 from tests.toy import NIGHT, ROWS
 
+pytestmark = pytest.mark.slow
+
 SECRETS = ["secret-alpha", "secret-beta", "secret-gamma"]
 
 

@@ -27,6 +27,8 @@ from tests.conftest import Toy
 from tests.drift.living import DAY, add_nights, live, nights, score
 from tests.toy import FIRST, NIGHT, ROWS, UNTIL
 
+pytestmark = pytest.mark.slow
+
 NEW = 21
 """Nights after the champion's training."""
 LAST = NIGHT + (NEW - 1) * DAY

@@ -32,6 +32,8 @@ from tests.drift.living import DAY, add_nights, live, nights
 from tests.drift.test_pages import EVIL, Read, client, home, read, readable  # noqa: F401 - two of them are fixtures
 from tests.toy import NIGHT
 
+pytestmark = pytest.mark.slow
+
 LEARNT = 8
 LAST = NIGHT + LEARNT * DAY
 """The night after which the tests retrain."""

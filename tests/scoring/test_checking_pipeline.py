@@ -11,6 +11,8 @@ from scoring.checking_pipeline import check_pipeline
 from scoring.errors import JobFileError
 from tests.scoring.test_pipeline_probe import job_of
 
+pytestmark = pytest.mark.slow
+
 LONG = 300
 
 

@@ -47,6 +47,7 @@ def days(untrained: Toy) -> Callable[..., Job]:
     return of
 
 
+@pytest.mark.slow
 def test_check_says_how_many_rows_and_from_when_to_when(untrained: Toy):
     job = untrained.change(schedule={**NEW_YORK, "timezone": "Asia/Tokyo"})
     (said, *_) = check_job(untrained.stores, job)
@@ -81,6 +82,7 @@ def test_check_sees_rows_that_quarantine_would_take(untrained: Toy):
     assert "200 rows" in said
 
 
+@pytest.mark.slow
 def test_check_refuses_times_outside_the_night(untrained: Toy):
     path = untrained.stores.settings.sql_path(untrained.job.name, "features")
     path.write_text(

@@ -30,6 +30,8 @@ from tests.scoring.test_nightly import expected, shown
 from tests.scoring.test_retention import at, files
 from tests.toy import NIGHT, ROWS
 
+pytestmark = pytest.mark.slow
+
 HANG = """
 import importlib, sys, time
 module, name = sys.argv[1], sys.argv[2]

@@ -28,6 +28,8 @@ from tests import toy as make
 from tests.pipelines import build_classifier, build_of_every_type, build_regressor
 from tests.toy import FIRST, NIGHT, TRAIN_NIGHTS, train_champion, write_job
 
+pytestmark = pytest.mark.slow
+
 DAY = timedelta(days=1)
 _numbers = itertools.count()
 CLASSES = ["barolo", "grignolino", "barbera"]  # as the job file says; sorted, each of them stands elsewhere
