@@ -1,10 +1,14 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 PYTHON ?= python3
 BIN := .venv/bin
+WORKERS ?= logical
+PARALLEL := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 READY := .venv/ready-$(shell cat requirements.txt pyproject.toml | cksum | cut -d' ' -f1)
 
+unexport PYTHONDONTWRITEBYTECODE # without byte code every child process of a test compiles our modules anew
+
 .DEFAULT_GOAL := help
-.PHONY: help demo up stop test lint unit bench bench-drift bench-retraining lock clean
+.PHONY: help demo up stop test test-fast lint unit bench bench-drift bench-retraining lock clean
 
 help: ## print the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /	/' | expand -t 13
@@ -36,7 +40,10 @@ lint: $(READY) ## ruff, mypy, and no merge-conflict markers
 	@$(BIN)/mypy
 
 unit: $(READY) ## all tests, without lint
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(PARALLEL)
+
+test-fast: $(READY) ## the tests that need no Airflow and are not marked slow
+	@$(BIN)/python -m pytest $(PARALLEL) -m "not airflow and not slow"
 
 bench: $(READY) ## rows/s and memory, next to the bare predict and the naive loop
 	@$(BIN)/python -m bench.end_to_end

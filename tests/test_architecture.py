@@ -361,7 +361,9 @@ def test_library_is_imported_by_its_owners_only(library):
     assert guests == []
 
 
-@pytest.mark.parametrize(("library", "owner"), [(library, owner) for library in OWNERS for owner in OWNERS[library]])
+@pytest.mark.parametrize(
+    ("library", "owner"), [(library, owner) for library in OWNERS for owner in sorted(OWNERS[library])]
+)
 def test_library_is_imported_by_each_of_its_owners(library, owner):
     there = [module for name, module in modules().items() if within(name, owner)]
     if not there:
@@ -488,6 +490,24 @@ def test_modules_say_what_they_are_for():
     assert [name for name, one in modules().items() if not ast.get_docstring(one.tree) and name not in empty] == []
 
 
+def test_places_that_docstrings_name_exist():
+    """``room.module`` or ``room.module.name``: what is moved is moved in the sentences too."""
+    gone = set()
+    for module in modules().values():
+        for name in re.findall(
+            rf"``((?:{'|'.join(PACKAGES)})(?:\.\w+)+)(?:\(\))?``", module.path.read_text(encoding="utf-8")
+        ):
+            room, _, last = name.rpartition(".")
+            shown = (
+                faces().get(room, set()) | {n.partition(":")[2] for n, _ in modules()[room].functions()}
+                if room in modules()
+                else set()
+            )
+            if name not in modules() and last not in shown:
+                gone.add(f"{module.name}: {name}")
+    assert gone == set()
+
+
 # ---------------------------------------------------------------- what parsing a DAG file costs
 
 IMPORT = """
@@ -500,6 +520,7 @@ print("loaded " + json.dumps(sorted(set(sys.modules) - before)))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", sorted((HOME / "dags").glob("*.py")) or [None], ids=lambda path: path and path.name)
 def test_dag_file_imports_nothing_heavy(path, tmp_path):
     if path is None:

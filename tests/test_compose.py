@@ -194,6 +194,7 @@ def test_there_are_two_workers_with_names_of_their_own():
     assert all(environment(name)["OMP_WAIT_POLICY"] == "PASSIVE" for name in workers)
 
 
+@pytest.mark.slow
 def test_programs_know_their_commands_and_options(tmp_path):
     variables = {key for name in OURS for key in environment(name) if key.startswith("AIRFLOW__")}
     asked: dict[str, list[Any]] = {"airflow": [], "celery": [], "mlflow": [], "nightshift": [], "python": []}

@@ -118,6 +118,7 @@ def test_migrate_does_the_good_jobs_and_names_the_broken_one(untrained: Toy, she
     assert said.code == 1 and said.err.startswith("JobFileError: broken.yaml: found")
 
 
+@pytest.mark.slow
 def test_check_says_what_is_valid(untrained: Toy, shell: Shell) -> None:
     expected = (
         f"{untrained.job.name}: job file, pipeline, features.sql and labels.sql are valid\n"
@@ -139,6 +140,7 @@ def test_check_names_a_broken_file_after_the_good_ones(untrained: Toy, shell: Sh
     assert "task: found 'guess', expected 'binary', 'multiclass' or 'regression'" in said.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["migrate", "check"])
 def test_a_bad_job_is_named_and_does_not_stop_the_next(untrained: Toy, shell: Shell, command: str) -> None:
     """A job whose table is there with another key, and whose SQL is not; its name comes first."""
@@ -204,6 +206,7 @@ def test_check_names_the_variable_of_a_source_that_is_not_set(untrained: Toy, sh
 # ---------------------------------------------------------------- train, models, promote, rollback
 
 
+@pytest.mark.slow
 def test_train_makes_the_first_version_champion_and_the_next_challenger(untrained: Toy, shell: Shell) -> None:
     name = untrained.job.name
     first = done(shell("train", name, "--since", FIRST, "--until", UNTIL)).splitlines()
@@ -639,6 +642,7 @@ def test_new_job_refuses_a_name_that_cannot_be_a_table(shell: Shell, settings: S
     assert list(settings.jobs_dir.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_newcomer_gets_from_a_table_to_predictions(shell: Shell, settings: Settings, shop: Path) -> None:
     """The README's steps: new-job, check, migrate, train, run, sql, and the test that was written."""
     done(shell("new-job", "late_orders", "--source", "shop"))

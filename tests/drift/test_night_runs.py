@@ -75,6 +75,7 @@ def test_held_night_is_judged_too(toy: Toy, shell: Shell) -> None:
     assert verdicts(toy) == {NIGHT: "ok"}
 
 
+@pytest.mark.slow
 def test_rescored_nights_keep_verdict_and_performance(toy: Toy, shell: Shell) -> None:
     live(toy, days(3))
     span = ("--from", NIGHT, "--to", NIGHT + 2 * DAY)
@@ -155,6 +156,7 @@ def test_verdict_decision_and_report_take_a_range(toy: Toy, drift: Shell) -> Non
     assert drift("verdict", toy.job.name).code == 2
 
 
+@pytest.mark.slow
 def test_many_nights_run_in_one_process(toy: Toy, shell: Shell) -> None:
     add_nights(toy, days(8))
     output = done(shell("run", toy.job.name, "--from", NIGHT, "--to", NIGHT + 7 * DAY))

@@ -120,6 +120,7 @@ def test_broken_night_is_not_learnt_as_normal(toy: Toy) -> None:
     assert [judged(toy, day)["baseline_nights"] for day in nights(3)] == [6, 6, 6]
 
 
+@pytest.mark.slow
 def test_change_that_lasts_a_week_is_learnt(toy: Toy) -> None:
     toy.change(gate={"max_mean_shift_sd": 99})
     days = nights(9)
@@ -236,6 +237,7 @@ def test_backfill_decides_nothing_and_the_first_decision_stands(toy: Toy) -> Non
     assert again == first
 
 
+@pytest.mark.slow
 def test_replaying_gives_the_decisions_of_living_through_it(toy: Toy) -> None:
     """Thirteen nights with an old model, a cooldown, a budget and a broken night; later labels change nothing."""
     toy.change(retraining=EAGER, gate={"max_mean_shift_sd": 99})
@@ -273,6 +275,7 @@ def test_replaying_gives_the_decisions_of_living_through_it(toy: Toy) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_retraining_that_runs_forbids_another_until_it_must_have_been_killed(
     toy: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -287,6 +290,7 @@ def test_retraining_that_runs_forbids_another_until_it_must_have_been_killed(
     assert live(toy, days[5:])[-1]["decision"] == "retrain"
 
 
+@pytest.mark.slow
 def test_replay_with_other_settings_writes_nothing(toy: Toy) -> None:
     toy.change(retraining=EAGER)
     add_nights(toy, nights(4))
@@ -297,6 +301,7 @@ def test_replay_with_other_settings_writes_nothing(toy: Toy) -> None:
     assert toy.stores.warehouse.query("select * from retraining_decisions order by decision_id")[1] == before
 
 
+@pytest.mark.slow
 def test_measured_loss_of_performance_is_a_reason(toy: Toy) -> None:
     """The outcome turns round; inputs stay as they are, so drift sees nothing."""
     toy.change(retraining={"min_new_labelled_nights": 3, "max_age_nights": None})
@@ -309,6 +314,7 @@ def test_measured_loss_of_performance_is_a_reason(toy: Toy) -> None:
     assert "measured loss of performance: excess_log_loss" in asked["reason"] and asked["inputs"]["loss"]["low"] > 0
 
 
+@pytest.mark.slow
 def test_labels_after_the_night_do_not_reach_its_decision(toy: Toy) -> None:
     """What is known at the end of a night are the labels of nights that matured by then."""
     days = nights(5)

@@ -34,6 +34,8 @@ from tests.pages.test_pages import EVIL, Read, client, home, read, readable  # n
 from tests.support.living import DAY, add_nights, live, nights
 from tests.support.toy import FIRST, NIGHT, TRAIN_NIGHTS, execute, train_champion, write_job
 
+pytestmark = pytest.mark.slow
+
 LEARNT = 8
 LAST = NIGHT + LEARNT * DAY
 """The night after which the tests retrain."""

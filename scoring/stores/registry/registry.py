@@ -282,7 +282,7 @@ def _json(path: Path, what: str) -> dict[str, Any]:
 
 
 def unpickled(content: bytes) -> Any:
-    """Return the pipeline that ``scoring.training.pickled`` made the bytes of."""
+    """Return the pipeline that ``lifecycle.training.pickled`` made the bytes of."""
     return joblib.load(io.BytesIO(content))
 
 

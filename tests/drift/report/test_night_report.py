@@ -21,6 +21,8 @@ from tests.conftest import Toy
 from tests.support.living import DAY, add_nights, judged, score, shown_run
 from tests.support.toy import NIGHT, ROWS, execute
 
+pytestmark = pytest.mark.slow
+
 SECRETS = ["secret-alpha", "secret-beta", "secret-gamma"]
 
 

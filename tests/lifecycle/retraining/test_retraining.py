@@ -28,6 +28,8 @@ from tests.conftest import Toy
 from tests.support.living import DAY, add_nights, live, nights, score
 from tests.support.toy import FIRST, NIGHT, ROWS, UNTIL, execute
 
+pytestmark = pytest.mark.slow
+
 NEW = 21
 """Nights after the champion's training."""
 LAST = NIGHT + (NEW - 1) * DAY

@@ -22,7 +22,7 @@ from scoring.rows.prediction import to_frame
 from scoring.settings import Settings
 from scoring.stores import embedded
 from scoring.stores.installation import open_stores
-from tests.conftest import Toy, new_database
+from tests.conftest import Toy, drop_database, new_database
 from tests.support.toy import (
     FIRST,
     LABELS,
@@ -31,7 +31,6 @@ from tests.support.toy import (
     UNTIL,
     add,
     build_pipeline,
-    create_source,
     events,
     execute,
     write_job,
@@ -44,11 +43,11 @@ CLEAN = {"x": {"type": "float", "nullable": True, "min": -50}, "kind": {"type": 
 
 
 @pytest.fixture
-def untrained(data_dir: Path, tmp_path: Path) -> Iterator[Toy]:
+def untrained(data_dir: Path, toy_source: str, tmp_path: Path) -> Iterator[Toy]:
     """A toy job with a source of its own; training reads no warehouse."""
     for name in ("jobs", "sql"):
         (tmp_path / name).mkdir()
-    source = new_database(data_dir)
+    source = new_database(data_dir, toy_source)
     settings = Settings(
         data_dir=tmp_path,
         sql_dir=tmp_path / "sql",
@@ -58,9 +57,9 @@ def untrained(data_dir: Path, tmp_path: Path) -> Iterator[Toy]:
         code_version="test",
     )
     stores = open_stores(settings, lambda: datetime.now(UTC))
-    create_source(source)
     yield Toy(stores, write_job(tmp_path, f"trained_{next(_numbers)}"), source, tmp_path)
     stores.warehouse.engine.dispose()
+    drop_database(data_dir, source)
 
 
 def trained(toy: Toy, window: tuple[date, date] = WINDOW, **changes: Any) -> Trained:

@@ -271,6 +271,7 @@ def told(toy: Toy, *words: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_command_line_refuses_the_night_under_way_and_takes_publications_back(toy: Toy) -> None:
     tonight = datetime.now(UTC).date()
     refused = told(toy, "run", toy.job.name, "--night", str(tonight))

@@ -15,6 +15,8 @@ from tests.conftest import Toy
 from tests.scoring.night.test_extract_and_score import expected, run, shown
 from tests.support.toy import NIGHT, ROWS
 
+pytestmark = pytest.mark.slow
+
 # Where the child dies: the function it is about to call for the n-th time.
 POINTS = {
     "extract, first chunk written": ("scoring.night.extract", "_write_chunk", 2),

@@ -416,6 +416,7 @@ def test_night_before_the_first_champion_fails(toy: Toy) -> None:
         run(toy, NIGHT - timedelta(days=1))
 
 
+@pytest.mark.slow
 def test_readers_never_see_half_a_night_during_twenty_publishes(toy: Toy) -> None:
     run(toy)
     seen: set[tuple] = set()

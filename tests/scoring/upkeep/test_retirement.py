@@ -99,6 +99,7 @@ def test_job_that_comes_back_is_expected_again(toy: Toy, shell: Shell) -> None:
     assert [card["job"] for card in overview(toy)["cards"]] == [toy.job.name]
 
 
+@pytest.mark.slow
 def test_job_that_was_only_checked_is_not_in_the_warehouse(
     untrained: Toy, settings: Settings, monkeypatch, capsys
 ) -> None:

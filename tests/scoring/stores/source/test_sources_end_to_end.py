@@ -26,7 +26,20 @@ from scoring.stores.installation import Stores
 from scoring.stores.warehouse import ledger
 from scoring.stores.warehouse.ledger import Run
 from tests.support.pipelines import build_classifier, build_of_every_type, build_regressor
-from tests.support.toy import FEATURES, FIRST, LABELS, NIGHT, ROWS, TRAIN_NIGHTS, events, train_champion, write_job
+from tests.support.toy import (
+    FEATURES,
+    FIRST,
+    LABELS,
+    NIGHT,
+    ROWS,
+    TRAIN_NIGHTS,
+    events,
+    execute,
+    train_champion,
+    write_job,
+)
+
+pytestmark = pytest.mark.slow
 
 DAY = timedelta(days=1)
 _numbers = itertools.count()
@@ -42,7 +55,8 @@ def lite(tmp_path: Path) -> str:
 
 @pytest.fixture
 def both(stores: Stores, lite: str) -> Stores:
-    """Stores that know the SQLite database as the source ``lite`` next to ``toy``, a PostgreSQL."""
+    """Stores that know the SQLite database as the source ``lite`` next to ``toy``, a PostgreSQL without a table."""
+    execute(stores.settings.sources["toy"].get_secret_value(), "drop table events")
     sources = {**stores.settings.sources, "lite": SecretStr(lite)}
     return replace(stores, settings=stores.settings.model_copy(update={"sources": sources}))
 

@@ -32,6 +32,8 @@ from tests.scoring.upkeep.test_retention import at, files
 from tests.support.shell import nightshift
 from tests.support.toy import NIGHT, ROWS
 
+pytestmark = pytest.mark.slow
+
 HANG = """
 import importlib, sys, time
 module, name = sys.argv[1], sys.argv[2]
@@ -52,7 +54,7 @@ MINUTE = timedelta(minutes=1)
 @contextmanager
 def hanging(toy: Toy, function: str = "_pass_gate") -> Iterator[subprocess.Popen[str]]:
     """Give a `run` in a process of its own that waits for a line before it publishes."""
-    command = [sys.executable, "-c", HANG, "scoring.publishing", function, toy.job.name, str(NIGHT)]
+    command = [sys.executable, "-c", HANG, "scoring.night.publish", function, toy.job.name, str(NIGHT)]
     child = subprocess.Popen(
         command, env=child_environment(toy.stores.settings.environment()), cwd=HOME, text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
