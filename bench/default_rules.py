@@ -12,7 +12,7 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import wasserstein_distance
 
 from scoring.job import Job
-from scoring.profile import PREDICTION, profiled
+from scoring.rows import PREDICTION, profiled
 
 ROWS = 10_000
 """Rows on either side, drawn at random, as the chance level of the distances is low by then."""

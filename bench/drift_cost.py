@@ -11,16 +11,15 @@ import pyarrow as pa
 
 from bench.default_rules import Side, side_of
 from bench.drift_streams import PROBABILITY, Stream
-from drift.monitor import night_of_run, past_of, reference_of, scored_run, version_of
-from drift.report import evidently_page
-from drift.reporting import sample_sides
-from drift.timeline import verdict_on
+from drift.report import evidently_page, sample_sides
+from drift.runs import night_of_run, past_of, reference_of, scored_run, version_of
+from drift.verdict import verdict_on
 from scoring.job import Job
-from scoring.nightly import Request, run_night, score_chunk
-from scoring.profile import Profile, profiled
+from scoring.night import Request, run_night, score_chunk
+from scoring.rows import Profile, profiled
 from scoring.stores import Stores
-from scoring.version import VersionRef
-from scoring.warehouse.monitoring import Span
+from scoring.stores.registry import VersionRef
+from scoring.stores.warehouse import Span
 
 FIRST = date(2013, 4, 1)
 

@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 from bench.drift_streams import Stream
 from drift.verdict import Night
 from scoring.job import Job
-from scoring.profile import Profile, profiled
-from scoring.training_rows import LABEL
+from scoring.rows import Profile, profiled
+from scoring.stores import LABEL
 
 Change = Callable[[pa.Table, np.random.Generator], pa.Table]
 

@@ -26,10 +26,11 @@ from bench.drift_faults import faults_of
 from bench.drift_runs import HORIZON, Found, Judged, World, counted, lasting
 from bench.drift_streams import REFERENCE_NIGHTS, Stream, flights, made_up
 from bench.end_to_end import own_settings
-from drift import calibration, timeline
-from scoring import embedded, profile
-from scoring.console import table
+from cli.console import table
+from drift.verdict import BROKEN_SCORE, calibration
+from scoring.rows import FEW
 from scoring.settings import HOME
+from scoring.stores import embedded
 
 FAR = 6
 """Every sixth start of a fault is followed for 14 nights, the others for three."""
@@ -189,11 +190,11 @@ def constants() -> list[tuple[str, Any, str]]:
     return [
         ("drift.calibration.FLOORS", dict(calibration.FLOORS), first), ("drift.calibration.NOISE", calibration.NOISE, first),
         ("limit of the family", "97th percentile, 1 to 1.5", first), ("monitor.alert_ratio", 2.0, first),
-        ("monitor.persistence", "2 of 3", first), ("drift.timeline.BROKEN_SCORE", timeline.BROKEN_SCORE, first),
+        ("monitor.persistence", "2 of 3", first), ("drift.timeline.BROKEN_SCORE", BROKEN_SCORE, first),
         ("share quarantined that is unusual", calibration.FLOORS["nulls"], "that of nulls; faults in the made-up streams"),
         ("chance of shape", "Poisson counts per bin", "theory; multinomial draws and Q1 nights of 300 rows"),
         (
-            "never-seen values of numbers", f"{calibration.NEW_VALUES:g} of rows, columns of at most {profile.FEW} values",
+            "never-seen values of numbers", f"{calibration.NEW_VALUES:g} of rows, columns of at most {FEW} values",
             "argued, after April's new departure minutes had alarmed with 0.005 and 1024: not untouched by April to December",
         ),
         ("an unusual night is no example", "while persistence counts it", "made-up streams; 7 nights seen to alarm in April"),

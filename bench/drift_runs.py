@@ -15,9 +15,8 @@ from bench import default_rules
 from bench.default_rules import RULES, Scores, Side
 from bench.drift_faults import Fault
 from bench.drift_streams import REFERENCE_NIGHTS, Stream, resampled
-from drift.timeline import Past, Reference, verdict_on
-from drift.verdict import Baseline, Night, Verdict, judge, roles_of
-from scoring.profile import PREDICTION, Profile
+from drift.verdict import Baseline, Night, Past, Reference, Verdict, judge, roles_of, verdict_on
+from scoring.rows import PREDICTION, Profile
 
 HORIZON = 14
 _FEW = default_rules.ROWS // REFERENCE_NIGHTS + 1

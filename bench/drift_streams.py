@@ -11,14 +11,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from drift.timeline import Reference
+from drift.verdict import Reference
+from lifecycle.training import NIGHT
 from scoring.interval import nights_between
 from scoring.job import Job, find_job
-from scoring.profile import Bins, Profile, bins_of, profiled
+from scoring.rows import Bins, Profile, bins_of, profiled
 from scoring.settings import Settings
-from scoring.stores import Stores, open_stores
-from scoring.training_rows import LABEL, NIGHT
-from scoring.version import VersionRef
+from scoring.stores import LABEL, Stores, open_stores
+from scoring.stores.registry import VersionRef
 
 REFERENCE_NIGHTS = 90
 YEAR = date(2013, 1, 1), date(2014, 1, 1)
@@ -68,13 +68,11 @@ class Stream:
 def flights(settings: Settings) -> tuple[Stream, Stores, VersionRef]:
     """Seed, train on the first quarter, and return the year, every night predicted by a model that had not seen it."""
     from demo.seed import seed
-    from drift.monitor import reference_of
-    from scoring.fitting import out_of_fold
-    from scoring.promoting import promote
-    from scoring.score import predict
-    from scoring.training import train
-    from scoring.training_rows import read_rows
-    from scoring.warehouse.schema import ensure_job, migrate
+    from drift.runs import reference_of
+    from lifecycle.promotion import promote
+    from lifecycle.training import out_of_fold, read_rows, train
+    from scoring.rows import predict
+    from scoring.stores.warehouse import ensure_job, migrate
 
     stores = open_stores(settings, lambda: datetime.now(UTC))
     job = find_job(settings.jobs_dir, "flight_delay")

@@ -16,13 +16,11 @@ import pyarrow as pa
 
 from bench import default_rules
 from bench.policy_world import FIRST, Floats, Version, World, as_measured, nightly
-from drift import performance
-from drift.evaluation import LOSS
-from drift.gate import gain_of, holdout_nights, judge, judge_predecessor
 from drift.governor import LASTING, Facts, Loss, decide
-from drift.timeline import Past, verdict_on
-from drift.verdict import Night, Verdict
-from scoring.policies import Promotion, Retraining, Training
+from drift.performance import LOSS, PRIMARY, difference, metrics_of
+from drift.verdict import Night, Past, Verdict, verdict_on
+from lifecycle.comparison import gain_of, holdout_nights, judge, judge_predecessor
+from scoring.job import Promotion, Retraining, Training
 
 AFTERWARDS = 14
 LEAST_AFTERWARDS = 7
@@ -150,7 +148,7 @@ def _passes(life: Life, challenger: Version, gate: Promotion) -> bool:
 
 
 def _calibration_error(world: World, sums: Floats) -> float:
-    return float(performance.metrics_of(as_measured(sums).sum(axis=0), world.job)["calibration_error"])
+    return float(metrics_of(as_measured(sums).sum(axis=0), world.job)["calibration_error"])
 
 
 def _rolled_back(life: Life, gate: Promotion) -> bool:
@@ -226,7 +224,7 @@ def governor(retraining: Retraining) -> Callable[[], Trigger]:
 
 
 def facts_of(life: Life, retraining: Retraining) -> Facts:
-    """Return what was known at the end of a life's night, as ``drift.monitor.facts_of`` puts it together."""
+    """Return what was known at the end of a life's night, as ``drift.decide.facts_of`` puts it together."""
     world, version = life.world, life.champion
     for place in range(max(FIRST, life.night - LASTING[1] + 1), life.night + 1):
         if life.served[place - FIRST] == version:
@@ -257,15 +255,15 @@ def _judge(life: Life, version: Version, night: int) -> None:
 
 
 def _loss(life: Life, version: Version, retraining: Retraining) -> Loss | None:
-    """Return the measured loss as ``drift.monitor.loss_of`` has it."""
+    """Return the measured loss as ``drift.decide.loss_of`` has it."""
     world, nights = life.world, life.measured(version)[-retraining.performance_nights :]
     if len(nights) < 3:
         return None
     held = np.arange(version.until - version.holdout, version.until)
     before, recent = as_measured(world.honest(version)[held]), as_measured(world.sums(version)[nights])
-    name = performance.PRIMARY[world.job.task]
-    gap = performance.difference(recent, before, world.job, name)
-    at_training = performance.metrics_of(before.sum(axis=0), world.job)
+    name = PRIMARY[world.job.task]
+    gap = difference(recent, before, world.job, name)
+    at_training = metrics_of(before.sum(axis=0), world.job)
     allowed = retraining.max_loss * float(at_training["log_loss"])
     return Loss(name, len(nights), gap["value"], gap["low"], gap["high"], float(at_training[name]), allowed)
 

@@ -19,12 +19,11 @@ from sklearn.preprocessing import StandardScaler
 from bench.drift_streams import YEAR
 from bench.end_to_end import own_settings
 from bench.policy_world import CACHE, World
-from scoring import embedded
+from lifecycle.training import NIGHT, read_rows
 from scoring.interval import nights_between
 from scoring.job import Job, find_job
 from scoring.settings import HOME
-from scoring.stores import Stores, open_stores
-from scoring.training_rows import LABEL, NIGHT, read_rows
+from scoring.stores import LABEL, Stores, embedded, open_stores
 
 DAYS = nights_between(YEAR[0], YEAR[1] - timedelta(days=1))
 CHANGE = 180

@@ -21,16 +21,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sklearn
 
-from drift.gate import Losses
-from drift.timeline import Reference
-from scoring.fitting import batch_of, evaluate, fit, out_of_fold
+from drift.verdict import Reference
+from lifecycle.comparison import Losses
+from lifecycle.training import NIGHT, batch_of, evaluate, fit, out_of_fold, recipe_of, reference_nights
 from scoring.job import Job
-from scoring.profile import Profile, profiled
-from scoring.reference import reference_nights
-from scoring.score import predict, to_frame
+from scoring.rows import Profile, predict, profiled, to_frame
 from scoring.settings import HOME
-from scoring.training import recipe_of
-from scoring.training_rows import LABEL, NIGHT
+from scoring.stores import LABEL
 
 FIRST = 90
 """Nights that the first champion is trained on."""

@@ -17,8 +17,8 @@ from bench.policy_runs import Policy, Run, default_rule, every, governor, lived,
 from bench.policy_streams import CHANGE, KINDS, LATER, NIGHT_EFFECT, flights, made_up
 from bench.policy_tables import EVERY, NEVER, Line, lines_of, over_seeds, phases_of, shown, shown_brier, targets
 from bench.policy_world import FIRST, World
-from scoring.console import table
-from scoring.policies import Promotion, Retraining
+from cli.console import table
+from scoring.job import Promotion, Retraining
 from scoring.settings import HOME
 
 WINDOWS = ("expanding", "sliding")

@@ -19,14 +19,13 @@ import pandas as pd
 import pyarrow as pa
 import sqlalchemy as sa
 
-from scoring import embedded
 from scoring.interval import DataInterval
 from scoring.job import Job, find_job
-from scoring.score import to_frame
+from scoring.rows import to_frame
 from scoring.settings import load_settings
-from scoring.stores import Stores, open_stores
-from scoring.version import VersionRef
-from scoring.warehouse import ledger
+from scoring.stores import Stores, embedded, open_stores
+from scoring.stores.registry import VersionRef
+from scoring.stores.warehouse import ledger
 
 JOB = "flight_delay"
 TRAINED_ON = (date(2013, 1, 1), date(2013, 4, 1))
@@ -44,11 +43,10 @@ def prepare(*nights: str) -> Facts:
     Returns the rows of each night and the model version that scores them.
     """
     from demo.seed import seed
-    from scoring.nightly import champion_version
-    from scoring.promoting import promote
-    from scoring.training import train
-    from scoring.warehouse import promotions
-    from scoring.warehouse.schema import ensure_job, migrate
+    from lifecycle.promotion import promote
+    from lifecycle.training import train
+    from scoring.night import champion_version
+    from scoring.stores.warehouse import ensure_job, migrate, promotions
 
     stores, job = _open()
     migrate(stores.warehouse)

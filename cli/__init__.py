@@ -1,1 +1,1 @@
-"""Commands that score nights and then watch them: above ``scoring`` and ``drift``, which they call one after the other."""
+"""The one front door: every command, from scoring a night to the demo."""

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from airflow.sdk import DAG, task
 
-from scoring import airflow_adapter as adapter
+from orchestration import alerts
 from scoring.job import Job, load_jobs
 from scoring.settings import load_settings
 
@@ -25,7 +25,7 @@ def late_dag(jobs: list[Job]) -> DAG:
 
         @task
         def look() -> list[str]:
-            return adapter.late_nights(jobs)
+            return alerts.late_nights(jobs)
 
         look()
     return dag

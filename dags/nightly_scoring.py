@@ -15,10 +15,10 @@ attempt, and the views switch to it in one step. In a backfill nothing alarms an
 | a task retrying, *LakeUnavailable* | the lake's disk is full, or its store does not answer | make room, or wait |
 | a task red, *LakeFileBroken* | a file of the run cannot be read; the message names it | clear the task that it names |
 | `score` red, *ArtifactMismatch*, *GoldenRowsMismatch* | the model's file or a library changed | restore it, or train again |
-| `publish` red, *NightHeld* | the gate refused; what was published before stays | `python -m scoring release` or `discard` |
+| `publish` red, *NightHeld* | the gate refused; what was published before stays | `nightshift release` or `discard` |
 | `drift` or `performance` red | monitoring failed; the publication stands | read the message, clear the task |
 | `drift` green, verdict *alert* | the night is unusual, or broken | the Nightshift page of the night says what and how much |
-| `shadow` red | a version in the shadow failed; the publication stands | read the message; `python -m drift shadows <job>` |
+| `shadow` red | a version in the shadow failed; the publication stands | read the message; `nightshift retrain shadows <job>` |
 | `review` took the crown back | the champion did worse than its predecessor, with evidence | read it on the job's page |
 | `retrain` ran | the governor decided so; its reason is on the page | see `<job>_retraining` |
 | `retrain` red, *DagIsPaused* | `<job>_retraining` is paused, as every new DAG is | unpause it, clear `retrain` |
@@ -26,7 +26,7 @@ attempt, and the views switch to it in one step. In a backfill nothing alarms an
 | a night is missing | it was never run | Trigger → Backfill, from and to that night |
 | a night is wrong | its source was corrected later | Backfill with *All Runs* |
 
-What happened to a night: `python -m scoring explain-night <job> <night>`.
+What happened to a night: `nightshift explain <job> <night>`.
 """
 
 from __future__ import annotations
@@ -36,28 +36,29 @@ from typing import Any
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, TriggerRule, task
 
-from drift import airflow_adapter as monitoring
-from scoring import airflow_adapter as adapter
-from scoring.invalid_jobs import dag_name, invalid_arguments, refuse
+from orchestration import monitoring, nightly
+from orchestration.invalid_jobs import dag_name, invalid_arguments, refuse
+from orchestration.monitoring import DriftOperator, trigger_arguments
+from orchestration.nightly import dag_arguments
 from scoring.job import Job, load_jobs
 from scoring.settings import load_settings
 
 
 def nightly_dag(job: Job) -> DAG:
     """Return the DAG of one job."""
-    with DAG(f"{job.name}_nightly", doc_md=__doc__, auto_register=False, **adapter.dag_arguments(job)) as dag:
+    with DAG(f"{job.name}_nightly", doc_md=__doc__, auto_register=False, **dag_arguments(job)) as dag:
 
         @task
         def extract() -> list[dict[str, int]]:
-            return adapter.extract(job)
+            return nightly.extract(job)
 
         @task(map_index_template="{{ chunk_label }}", max_active_tis_per_dagrun=job.limits.parallel_chunks)
         def score(scoring_run: str, chunk: dict[str, int]) -> int:
-            return adapter.score(job, scoring_run, chunk)
+            return nightly.score(job, scoring_run, chunk)
 
         @task
         def publish(scoring_run: str) -> dict[str, Any]:
-            return adapter.publish(job, scoring_run)
+            return nightly.publish(job, scoring_run)
 
         @task
         def performance() -> list[str]:
@@ -78,14 +79,14 @@ def nightly_dag(job: Job) -> DAG:
         chunks: Any = extract()
         published = publish(chunks["run_id"])
         # Held nights are judged too; without a publication performance and decide do not run, and the run stays red.
-        drift = monitoring.DriftOperator(task_id="drift", job=job, trigger_rule=TriggerRule.ALL_DONE)
+        drift = DriftOperator(task_id="drift", job=job, trigger_rule=TriggerRule.ALL_DONE)
         measured, reviewed = performance(), review()
         (
             score.partial(scoring_run=chunks["run_id"]).expand(chunk=chunks)
             >> published
             >> [drift, measured, shadow(chunks["run_id"])]
         )
-        retrain = TriggerDagRunOperator(task_id="retrain", **monitoring.trigger_arguments(job))
+        retrain = TriggerDagRunOperator(task_id="retrain", **trigger_arguments(job))
         measured >> reviewed
         [drift, reviewed] >> decide(chunks["run_id"]) >> retrain
     return dag

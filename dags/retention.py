@@ -13,9 +13,9 @@ stay whatever their age; so does every row of the ledger.
 | a task red, *…Unavailable* | a store does not answer, or a night is being published | clear the task; it goes on |
 | a task red, any other error | it stopped in the middle, which does no harm | read the message, clear the task |
 | a job has no task | its job file is not valid, and its nightly DAG says why | correct the file |
-| `release` or `diff-nights` says *its files were removed by retention* | the run is too old | score the night again |
+| `release` or `diff` says *its files were removed by retention* | the run is too old | score the night again |
 
-The same by hand: `python -m scoring retention [JOB] [--apply]`.
+The same by hand: `nightshift retention [JOB] [--apply]`.
 """
 
 from __future__ import annotations
@@ -24,19 +24,21 @@ from typing import Any
 
 from airflow.sdk import DAG, task
 
-from scoring import airflow_adapter as adapter
+from orchestration import retention
+from orchestration.context import task_arguments
+from orchestration.retention import retention_arguments
 from scoring.job import Job, load_jobs
 from scoring.settings import load_settings
 
 
 def retention_dag(jobs: list[Job]) -> DAG:
     """Return the DAG that removes what nothing points at any more, a task per job, none waiting for another."""
-    with DAG("nightshift_retention", doc_md=__doc__, **adapter.retention_arguments()) as dag:
+    with DAG("nightshift_retention", doc_md=__doc__, **retention_arguments()) as dag:
         for job in jobs:
 
-            @task(task_id=job.name, **adapter.task_arguments(job))
+            @task(task_id=job.name, **task_arguments(job))
             def retain(job: Job = job) -> dict[str, Any]:
-                return adapter.retain(job)
+                return retention.retain(job)
 
             retain()
     return dag

@@ -9,7 +9,7 @@ The champion stays unless a challenger is better on nights that neither has seen
 |---|---|---|
 | all skipped after `snapshot` | same rows and recipe as a version that is there | nothing; or *Train anyway* in the form |
 | `snapshot` red, *TrainingDataError* | too many rows break the contract: broken data are never trained on | repair the source |
-| `snapshot` red, *RetrainingRunning* | another retraining of the job is open | wait, or `python -m drift abandon` |
+| `snapshot` red, *RetrainingRunning* | another retraining of the job is open | wait, or `nightshift retrain abandon` |
 | `train` red, *TrainingDataError* | too few labelled rows, or one class only | check `labels.sql`, widen the window |
 | all skipped after `gate` | the challenger is not better, or worse in a guarded respect | read the model card |
 | `approve` waits | a person is asked (Browse → Required Actions) | read the card, then approve or reject; no answer is a no |
@@ -19,7 +19,7 @@ The champion stays unless a challenger is better on nights that neither has seen
 | a task retrying | source, warehouse or registry do not answer | wait |
 | `announce` red | a task before it failed; the champion stays as it is | read the message, clear that task |
 
-Undo a promotion: `python -m scoring rollback <job> --reason "…"`.
+Undo a promotion: `nightshift rollback <job> --reason "…"`.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.providers.standard.sensors.python import PythonSensor
 from airflow.sdk import DAG, TriggerRule, task
 
-from drift import retraining_adapter as adapter
-from scoring.invalid_jobs import invalid_arguments, refuse
+from orchestration import retraining
+from orchestration.invalid_jobs import invalid_arguments, refuse
+from orchestration.retraining import approval_arguments, dag_arguments, shadow_arguments, shadow_over
 from scoring.job import Job, load_jobs
 from scoring.settings import load_settings
 
@@ -39,51 +40,49 @@ from scoring.settings import load_settings
 def between(job: Job) -> list[Any]:
     """Return what stands between the gate and the promotion: nothing, a person, or nights in the shadow."""
     if job.promotion.promote == "human":
-        return [ApprovalOperator(task_id="approve", params={}, **adapter.approval_arguments(job))]
+        return [ApprovalOperator(task_id="approve", params={}, **approval_arguments(job))]
     if job.promotion.promote == "gate":
         return []
 
     @task
     def begin_shadow() -> None:
-        adapter.begin_shadow(job)
+        retraining.begin_shadow(job)
 
     @task.short_circuit(ignore_downstream_trigger_rules=False)
     def shadow_passed() -> bool:
-        return adapter.shadow_passed(job)
+        return retraining.shadow_passed(job)
 
-    over = PythonSensor(
-        task_id="shadow", python_callable=adapter.shadow_over, op_args=[job], **adapter.shadow_arguments(job)
-    )
+    over = PythonSensor(task_id="shadow", python_callable=shadow_over, op_args=[job], **shadow_arguments(job))
     return [begin_shadow(), over, shadow_passed()]
 
 
 def retraining_dag(job: Job) -> DAG:
     """Return the retraining DAG of one job."""
-    with DAG(f"{job.name}_retraining", doc_md=__doc__, auto_register=False, **adapter.dag_arguments(job)) as dag:
+    with DAG(f"{job.name}_retraining", doc_md=__doc__, auto_register=False, **dag_arguments(job)) as dag:
 
         @task.short_circuit(ignore_downstream_trigger_rules=False)
         def snapshot() -> bool:
-            return adapter.snapshot(job)
+            return retraining.snapshot(job)
 
         @task
         def train() -> int:
-            return adapter.train(job)
+            return retraining.train(job)
 
         @task
         def evaluate() -> str:
-            return adapter.evaluate(job)
+            return retraining.evaluate(job)
 
         @task.short_circuit(ignore_downstream_trigger_rules=False)
         def gate() -> bool:
-            return adapter.gate(job)
+            return retraining.gate(job)
 
         @task
         def promote() -> str:
-            return adapter.promote(job)
+            return retraining.promote(job)
 
         @task(trigger_rule=TriggerRule.ALL_DONE)
         def announce() -> dict[str, Any]:
-            return adapter.announce(job)
+            return retraining.announce(job)
 
         passed, crowned = gate(), promote()
         snapshot() >> train() >> evaluate() >> passed

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from demo import processes
-from scoring import embedded
 from scoring.errors import NightshiftError
 from scoring.settings import HOME, Settings, child_environment
+from scoring.stores import embedded
 
 COMPONENTS = {
     "api-server": ["api-server"],
@@ -112,11 +112,11 @@ def environment(settings: Settings, port: int) -> dict[str, str]:
     return child_environment(
         {
             "AIRFLOW_HOME": str(home),
-            "PYTHONPATH": os.pathsep.join([str(HOME), str(HOME / "airflow_config")]),
+            "PYTHONPATH": os.pathsep.join([str(HOME), str(HOME / "orchestration" / "config")]),
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.defpath]),
             **settings.environment(),
             "AIRFLOW__CORE__DAGS_FOLDER": str(HOME / "dags"),
-            "AIRFLOW__CORE__PLUGINS_FOLDER": str(HOME / "airflow_plugins"),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(HOME / "orchestration" / "plugins"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
             "AIRFLOW__CORE__PARALLELISM": "4",
@@ -150,7 +150,7 @@ def running(
     this installation's Airflow runs already.
     """
     home = settings.airflow_home
-    with processes.claimed(home, "python -m demo"):
+    with processes.claimed(home, "nightshift demo"):
         if not _free(port):
             raise NightshiftError(
                 f"port {port} on 127.0.0.1", found="it is in use", next_step="set NIGHTSHIFT_AIRFLOW_PORT"

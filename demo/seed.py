@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from scoring.interval import DataInterval
 from scoring.settings import HOME
-from scoring.urls import libpq_url
+from scoring.stores import libpq_url
 
 TABLES = ("flights", "weather", "planes")
 TIMEZONE = "America/New_York"

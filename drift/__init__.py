@@ -1,1 +1,1 @@
-"""The package that watches nights: profiles, distances, verdicts, reports. Empty until monitoring is built."""
+"""Was the night unusual, did it hurt, what follows: verdicts, performance, decisions, reports."""

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import date, timedelta
 from typing import Any, Literal
 
-from scoring.policies import Retraining
+from scoring.job import Retraining
 
 Choice = Literal["retrain", "hold", "none"]
 BUDGET_NIGHTS = 30

@@ -8,14 +8,15 @@ from datetime import date, timedelta
 from time import monotonic
 from zoneinfo import ZoneInfo
 
-from drift import monitor
+from drift import watch as monitor
+from drift.measure import measure as measure_nights
 from scoring.errors import EmptyNight, NightHeld, NightshiftError, NoSuchNight, described
 from scoring.interval import nights_in
 from scoring.job import Job
-from scoring.nightly import Request, run_night
-from scoring.stores import Progress, Stores, silent
-from scoring.warehouse import ledger, monitoring, nights, promotions
-from scoring.warehouse.monitoring import Span
+from scoring.night import Request, run_night
+from scoring.progress import Progress, silent
+from scoring.stores import Stores
+from scoring.stores.warehouse import Span, ledger, monitoring, overview, promotions
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def watch(stores: Stores, job: Job, run_id: str, measured_at: date | None = None
     try:
         found = monitor.watch(stores, job, run_id)
         if measured_at is not None:
-            monitor.measure(stores, job, measured_at, since)
+            measure_nights(stores, job, measured_at, since)
     except NightshiftError as error:  # the publication stands; the caller says what is missing
         return Watched(problem=described(error))
     return Watched(found.verdict, found.reasons)
@@ -122,9 +123,9 @@ def measure_again(stores: Stores, job: Job, days: Collection[date]) -> list[date
     if not days:
         return []
     span = Span(job.name, min(days), max(days) + timedelta(days=1))
-    known = {row["night"]: row["run_id"] for row in nights.measured(stores.warehouse, span)}
+    known = {row["night"]: row["run_id"] for row in overview.measured(stores.warehouse, span)}
     stale = [day for day in days if day in known and known[day] != shown[day]]
-    return monitor.measure(stores, job, max(shown), min(stale), last=max(stale)) if stale else []
+    return measure_nights(stores, job, max(shown), min(stale), last=max(stale)) if stale else []
 
 
 def missing_nights(stores: Stores, job: Job, first: date | None, last: date | None, championed: bool) -> list[date]:

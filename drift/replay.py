@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
+from drift.decide import facts_of
 from drift.governor import LASTING, Decision, decide
-from drift.monitor import facts_of, night_of_run, past_of, reference_of, result_of, version_of
-from drift.timeline import Past, Reference, earliest, verdict_on
-from drift.verdict import Verdict
+from drift.runs import night_of_run, past_of, reference_of, version_of
+from drift.verdict import Past, Reference, Verdict, earliest, verdict_on
+from drift.watch import result_of
 from scoring.job import Job
 from scoring.stores import Stores
-from scoring.warehouse import ledger, monitoring
-from scoring.warehouse.monitoring import Span
+from scoring.stores.warehouse import Span, ledger, monitoring
 
 AS_IF = "scheduled"
 """How every night is taken to have been run: a backfilled one is evaluated too."""

@@ -15,9 +15,8 @@ from pydantic_settings.exceptions import SettingsError as UnreadableError
 
 from scoring import __version__
 from scoring.errors import SettingsError
-from scoring.policies import Retention
 from scoring.secrets import SECRETS, secrets_of
-from scoring.validation import problems
+from scoring.validation import Strict, problems
 
 HOME = Path(__file__).resolve().parent.parent
 QUIET = {
@@ -29,6 +28,25 @@ QUIET = {
     "GIT_PYTHON_REFRESH": "quiet",
 }
 PASSIVE_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
+
+
+class Retention(Strict):
+    """How long an installation keeps what nothing points at any more; nothing is removed unless ``apply`` says so."""
+
+    superseded_days: int = Field(default=30, ge=1)
+    """Days after a run was replaced as the published one, or ended without becoming it."""
+    failed_days: int = Field(default=30, ge=1)
+    """Days after a run failed, was abandoned, discarded or skipped."""
+    shadow_days: int = Field(default=180, ge=1)
+    """Days that predictions of a version that only shadows the champion are kept."""
+    version_days: int = Field(default=180, ge=1)
+    """Days after a model version was trained."""
+    versions_kept: int = Field(default=10, ge=1)
+    """The newest versions of a job, which stay whatever their age."""
+    snapshot_days: int = Field(default=90, ge=1)
+    """Days after a training snapshot was made."""
+    apply: bool = False
+    """What the scheduled DAG does: remove, or only say what would be removed."""
 
 
 class Settings(BaseSettings):

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from scoring.names import COLUMN_LETTERS, COLUMN_PATTERN, JOB_LETTERS, JOB_PATTERN, SOURCE_PATTERN
 
@@ -184,3 +184,9 @@ def in_words(value: Any) -> str:
         return str(value)
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:60]}… of {len(text)} characters"
+
+
+class Strict(BaseModel):
+    """Settings that are frozen and refuse unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

@@ -16,12 +16,12 @@ from typing import Annotated, Any
 
 import typer
 
-from drift import page_data, pages, version_data
-from drift.page_data import Places
+from pages import content, rendering
+from pages.content import Places
 from scoring.job import find_job
-from scoring.lake import Lake
 from scoring.settings import HOME, load_settings
-from scoring.warehouse import open_warehouse
+from scoring.stores import Lake
+from scoring.stores.warehouse import open_warehouse
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FOLDER = HOME / "docs" / "images"
@@ -36,11 +36,11 @@ LARGEST = 200_000
 def views(read: Places, job: str, night: date, column: str, version: int) -> dict[str, dict[str, Any] | None]:
     """Return what each page shows, by the name of its template; None for a page without anything to show."""
     return {
-        "overview": page_data.overview(read, [job]),
-        "job": page_data.job_page(read, job, None),
-        "night": page_data.night_page(read, job, night),
-        "column": page_data.column_page(read, job, column),
-        "version": version_data.version_page(read, job, version),
+        "overview": content.overview_page(read, [job]),
+        "job": content.job_page(read, job, None),
+        "night": content.night_page(read, job, night),
+        "column": content.column_page(read, job, column),
+        "version": content.version_page(read, job, version),
     }
 
 
@@ -73,7 +73,7 @@ def main(
             if view is None:
                 sys.exit(f"{name}: nothing to show of {job}. Next: make demo, or name another night, column or version")
             page = Path(folder) / f"{name}.html"
-            page.write_text(pages.render(name, "/nightshift", view), encoding="utf-8")
+            page.write_text(rendering.render(name, "/nightshift", view), encoding="utf-8")
             take(browser, page, FOLDER / f"{name}.png", HEIGHTS[name])
     large = [path.name for path in FOLDER.glob("*.png") if path.stat().st_size > LARGEST]
     if large:

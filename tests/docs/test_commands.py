@@ -16,22 +16,19 @@ import pytest
 from pydantic import SecretStr
 from typer.core import TyperGroup
 
-from scoring import embedded
+from lifecycle.promotion import promote
+from lifecycle.training import train
 from scoring.job import find_job
-from scoring.promoting import promote
 from scoring.settings import HOME, Settings, child_environment
-from scoring.stores import Stores, open_stores
-from scoring.training import train
-from scoring.warehouse.schema import ensure_job
+from scoring.stores import Stores, embedded, open_stores
+from scoring.stores.warehouse import ensure_job
 from tests.conftest import new_database
-from tests.docs.blocks import INLINE, PAGES, Block, blocks_of, prose_of, shell_blocks
-from tools.front_door import application
+from tests.support.docs import INLINE, PAGES, Block, blocks_of, prose_of, shell_blocks
+from tools.reference.commands import application
 
 JOB = "flight_delay"
 SINCE, UNTIL = date(2013, 3, 11), date(2013, 4, 1)
 """Three weeks of flights to train on: enough for every command, and quick to fit."""
-PROGRAM = "tools.front_door"
-"""The module that stands for the console script `nightshift` until that is installed."""
 ALLOWED = re.compile(r"^(nightshift|make|export|sed|pip|pre-commit) ")
 """How a line of a console block begins; anything else needs a look at what it would do on somebody's machine."""
 
@@ -144,11 +141,7 @@ def installation(data_dir: Path, template: str, flights: str, tmp_path_factory: 
 
 def _environment(folder: Path, settings: Settings) -> dict[str, str]:
     """Return the environment of a shell in the installation, with ``nightshift`` and ``python`` on its path."""
-    programs = folder / "bin"
-    programs.mkdir()
-    for name, words in (("nightshift", f'-m {PROGRAM} "$@"'), ("python", '"$@"')):
-        (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {words}\n', encoding="utf-8")
-        (programs / name).chmod(0o755)
+    programs = Path(sys.executable).parent
     plain = {name: value for name, value in child_environment({}).items() if not name.startswith("NIGHTSHIFT_")}
     return {
         **plain, **settings.environment(), "PATH": os.pathsep.join([str(programs), plain["PATH"]]),

@@ -10,11 +10,10 @@ from pydantic import BaseModel, SecretStr
 
 from scoring.job import Job, find_job
 from scoring.settings import HOME, Settings
-from scoring.warehouse import open_warehouse
-from scoring.warehouse.schema import ensure_job
+from scoring.stores.warehouse import ensure_job, open_warehouse
 from tests.conftest import new_database
-from tools.front_door import application
 from tools.reference.__main__ import EXAMPLE, FOLDER, PAGES
+from tools.reference.commands import application
 from tools.reference.fields import documented, models_in
 from tools.reference.warehouse import warehouse
 

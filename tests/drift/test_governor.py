@@ -8,7 +8,7 @@ from datetime import date, timedelta
 import pytest
 
 from drift.governor import Facts, Loss, decide
-from scoring.policies import Retraining
+from scoring.job.policies import Retraining
 
 NIGHT = date(2013, 6, 1)
 POLICY = Retraining(max_age_nights=120)

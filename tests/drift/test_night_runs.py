@@ -4,27 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
+from functools import partial
 
 import pytest
 
-from scoring import __main__ as scoring_module
 from scoring.settings import Settings
-from scoring.warehouse import ledger, monitoring, nights
-from scoring.warehouse.monitoring import Span
-from tests import toy as make
+from scoring.stores.warehouse import ledger, monitoring, overview
+from scoring.stores.warehouse.span import Span
 from tests.conftest import Toy
-from tests.drift.living import DAY, add_nights, live
-from tests.drift.living import nights as days
-from tests.scoring.test_command_line import Shell, cells, done, shell_of
-from tests.toy import FIRST, NIGHT, ROWS
+from tests.support.living import DAY, add_nights, live
+from tests.support.living import nights as days
+from tests.support.shell import Shell, cells, done, shell_of
+from tests.support.toy import FIRST, NIGHT, ROWS, execute
 
 
 @pytest.fixture
 def shell(
     toy: Toy, settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Shell]:
-    """Run a command of ``python -m scoring``."""
-    with shell_of(scoring_module, settings, monkeypatch, capsys) as run:
+    """Run a command of ``nightshift``."""
+    with shell_of(settings, monkeypatch, capsys) as run:
         yield run
 
 
@@ -32,16 +31,15 @@ def shell(
 def drift(
     toy: Toy, settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Shell]:
-    """Run a command of ``python -m drift``."""
-    from drift import __main__ as drift_module
+    """Run a command of ``nightshift drift``."""
 
-    with shell_of(drift_module, settings, monkeypatch, capsys) as run:
-        yield run
+    with shell_of(settings, monkeypatch, capsys) as run:
+        yield partial(run, "drift")
 
 
 def verdicts(toy: Toy) -> dict[date, str | None]:
     """Return the verdict of the run that each night shows."""
-    return {row["night"]: row["verdict"] for row in nights.nights(toy.stores.warehouse, Span(toy.job.name))}
+    return {row["night"]: row["verdict"] for row in overview.nights(toy.stores.warehouse, Span(toy.job.name))}
 
 
 def table(output: str) -> list[list[str]]:
@@ -50,7 +48,7 @@ def table(output: str) -> list[list[str]]:
 
 
 def measured_runs(toy: Toy) -> dict[date, str]:
-    return {row["night"]: row["run_id"] for row in nights.measured(toy.stores.warehouse, Span(toy.job.name))}
+    return {row["night"]: row["run_id"] for row in overview.measured(toy.stores.warehouse, Span(toy.job.name))}
 
 
 def shown(toy: Toy) -> dict[date, str]:
@@ -77,6 +75,7 @@ def test_held_night_is_judged_too(toy: Toy, shell: Shell) -> None:
     assert verdicts(toy) == {NIGHT: "ok"}
 
 
+@pytest.mark.slow
 def test_rescored_nights_keep_verdict_and_performance(toy: Toy, shell: Shell) -> None:
     live(toy, days(3))
     span = ("--from", NIGHT, "--to", NIGHT + 2 * DAY)
@@ -89,7 +88,7 @@ def test_rescored_nights_keep_verdict_and_performance(toy: Toy, shell: Shell) ->
 
 
 def test_range_scores_every_night_and_ends_with_1_when_one_fails(toy: Toy, shell: Shell) -> None:
-    make.execute(toy.source, f"delete from events where at >= '{NIGHT + DAY}' and at < '{NIGHT + 2 * DAY}'")
+    execute(toy.source, f"delete from events where at >= '{NIGHT + DAY}' and at < '{NIGHT + 2 * DAY}'")
     said = shell("run", toy.job.name, "--from", NIGHT, "--to", NIGHT + 2 * DAY)
     assert said.code == 1
     rows = table(said.out)
@@ -104,8 +103,8 @@ def test_range_scores_every_night_and_ends_with_1_when_one_fails(toy: Toy, shell
 
 
 def test_range_ends_with_1_when_a_night_is_held_and_with_0_when_one_is_skipped(toy: Toy, shell: Shell) -> None:
-    make.execute(toy.source, f"delete from events where at >= '{NIGHT}' and at < '{NIGHT + DAY}'")
-    make.execute(toy.source, f"delete from events where id < 50 and at >= '{NIGHT + DAY}' and at < '{NIGHT + 2 * DAY}'")
+    execute(toy.source, f"delete from events where at >= '{NIGHT}' and at < '{NIGHT + DAY}'")
+    execute(toy.source, f"delete from events where id < 50 and at >= '{NIGHT + DAY}' and at < '{NIGHT + 2 * DAY}'")
     toy.change(on_empty="skip", gate={"min_rows": ROWS - 10})
     span = ("--from", NIGHT, "--to", NIGHT + DAY)
     said = shell("run", toy.job.name, *span)
@@ -141,7 +140,7 @@ def test_run_wants_one_night_or_a_range(toy: Toy, shell: Shell, arguments: tuple
 
 
 def test_verdict_decision_and_report_take_a_range(toy: Toy, drift: Shell) -> None:
-    from tests.drift.living import score
+    from tests.support.living import score
 
     for night in (NIGHT, NIGHT + 2 * DAY):
         score(toy, night)
@@ -157,6 +156,7 @@ def test_verdict_decision_and_report_take_a_range(toy: Toy, drift: Shell) -> Non
     assert drift("verdict", toy.job.name).code == 2
 
 
+@pytest.mark.slow
 def test_many_nights_run_in_one_process(toy: Toy, shell: Shell) -> None:
     add_nights(toy, days(8))
     output = done(shell("run", toy.job.name, "--from", NIGHT, "--to", NIGHT + 7 * DAY))

@@ -12,14 +12,15 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring.checking import check_job
+from lifecycle.checks.job import check_job
 from scoring.errors import ContractError, JobFileError, Permanent
-from scoring.job import Job, find_job, load_job, load_jobs
+from scoring.job.definition import Job
+from scoring.job.files import find_job, load_job, load_jobs
 from scoring.names import IDENTIFIER_BYTES, JOB_LETTERS, RESERVED, SYSTEM_COLUMNS, plain
-from scoring.stores import Stores
-from scoring.warehouse.schema import ensure_job, ensure_month
-from scoring.warehouse.tables import history, shadow
-from tests.toy import create_source, write_job
+from scoring.stores.installation import Stores
+from scoring.stores.warehouse.job_tables import history, shadow
+from scoring.stores.warehouse.schema import ensure_job, ensure_month
+from tests.support.toy import write_job
 
 LONGEST = "j" * JOB_LETTERS
 
@@ -234,8 +235,7 @@ def test_keys_of_one_job_are_all_in_its_tables(folder: Path) -> None:
 
 def test_a_column_that_the_database_gave_in_lower_case_is_to_be_quoted(stores: Stores, folder: Path) -> None:
     """PostgreSQL makes an unquoted name lower case."""
-    create_source(stores.settings.sources["toy"].get_secret_value())
     features = {"X": {"type": "float"}, "kind": {"type": "category"}}
-    job = write_job(folder, "toy", features=features, pipeline="tests.pipelines:build_of_any_names")
+    job = write_job(folder, "toy", features=features, pipeline="tests.support.pipelines:build_of_any_names")
     with pytest.raises(ContractError, match=r'missing columns .*Next: write "X" in double quotes in the SQL'):
         check_job(stores, job)

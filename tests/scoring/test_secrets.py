@@ -15,7 +15,7 @@ import pytest
 from psycopg import sql
 from pydantic import SecretStr
 
-from scoring import console, embedded
+from cli import console
 from scoring.errors import (
     NightshiftError,
     Permanent,
@@ -28,15 +28,17 @@ from scoring.errors import (
     described,
 )
 from scoring.interval import DataInterval
-from scoring.nightly import Request, run_night
-from scoring.registry import Registry
+from scoring.night.request import Request
+from scoring.night.run import run_night
 from scoring.secrets import MASK, SECRETS, Secrets, secrets_of
 from scoring.settings import Settings
-from scoring.source import Query, stream
-from scoring.stores import Stores
-from scoring.warehouse import ledger, open_warehouse
+from scoring.stores import embedded
+from scoring.stores.installation import Stores
+from scoring.stores.registry.registry import Registry
+from scoring.stores.source.stream import Query, stream
+from scoring.stores.warehouse import ledger, open_warehouse
 from tests.conftest import Toy, administration, new_database
-from tests.toy import NIGHT
+from tests.support.toy import NIGHT
 
 PASSWORD = "pa+ss w%rd:9@x"
 NIGHT_OF_MAY = DataInterval.of_night(date(2024, 5, 1), "UTC")

@@ -12,10 +12,11 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from scoring.errors import JobFileError
-from scoring.job import Job, changed_job, find_job, load_job
+from scoring.job.definition import Job
+from scoring.job.files import changed_job, find_job, load_job
+from scoring.job.yaml_text import read, read_mapping
 from scoring.settings import HOME, Settings
 from scoring.validation import SCHEDULE_PATTERN, problems, sentences
-from scoring.yaml_text import read, read_mapping
 
 DEMO: dict[str, Any] = yaml.safe_load((HOME / "jobs" / "flight_delay.yaml").read_text(encoding="utf-8"))
 SENTENCE = re.compile(r"found .+, expected .+|found an unknown key; did you mean .+\?", re.DOTALL)
@@ -218,7 +219,5 @@ def test_a_change_that_is_wrong_names_its_path() -> None:
 
 
 def test_a_job_that_is_not_there_is_told_what_was_meant() -> None:
-    with pytest.raises(
-        JobFileError, match=r"did you mean flight_delay\? If not: python -m scoring new-job flights_delay"
-    ):
+    with pytest.raises(JobFileError, match=r"did you mean flight_delay\? If not: nightshift new-job flights_delay"):
         find_job(HOME / "jobs", "flights_delay")

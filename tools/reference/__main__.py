@@ -5,11 +5,10 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from scoring import embedded
 from scoring.job import find_job
 from scoring.settings import HOME, Settings
-from scoring.warehouse import open_warehouse
-from scoring.warehouse.schema import ensure_job, migrate
+from scoring.stores import embedded
+from scoring.stores.warehouse import ensure_job, migrate, open_warehouse
 from tools.reference.commands import commands
 from tools.reference.errors import errors_page
 from tools.reference.job_file import job_file

@@ -6,14 +6,24 @@ from collections.abc import Iterator
 from typing import Any
 
 from typer.core import TyperGroup
+from typer.main import get_command
 
-from tools.front_door import application
+from cli.main import EXIT_CODES, app
 from tools.reference.markdown import page, prose, table
 
-INTRODUCTION = """\
+INTRODUCTION = f"""\
 Everything that `nightshift` can do. `JOB` is the name of a file in `jobs/`, a night is a calendar day in the job's timezone,
-written YYYY-MM-DD. `nightshift COMMAND --help` prints the same. Exit code 0: done; 1: it failed, or something is left to do,
-and a line on stderr says what; 2: the command line was not understood."""
+written YYYY-MM-DD. `nightshift COMMAND --help` prints the same, `nightshift --version` the version, and `nightshift
+--install-completion` lets the shell complete commands and options.
+
+{EXIT_CODES}"""
+
+
+def application() -> TyperGroup:
+    """Return the command line `nightshift`, as it takes its arguments apart."""
+    command = get_command(app)
+    assert isinstance(command, TyperGroup)
+    return command
 
 
 def commands() -> str:

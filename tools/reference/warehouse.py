@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import ReflectedColumn
 
 from scoring.job import Job
-from scoring.warehouse.connection import Warehouse
+from scoring.stores.warehouse import Warehouse
 from tools.reference.markdown import page, table
 
 INTRODUCTION = """\

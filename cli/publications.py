@@ -1,0 +1,131 @@
+"""What nights came to: published, held, taken back, and everything that is on record of them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cli import console, tables
+from cli.arguments import JobName, Night, Reason, RunId, now, open_installation, open_job
+from scoring.errors import RunMissing
+from scoring.interval import DataInterval, parse_night
+
+NO_FILE = "it has no job file any more; `retire` records that, and why"
+app = typer.Typer()
+
+
+@app.command()
+def release(name: JobName, run_id: RunId) -> None:
+    """Publish a held night (or an older run again) although the gate spoke against it."""
+    from scoring.night import release as let_go
+
+    stores, job = open_job(name)
+    done = let_go(stores, job, run_id)
+    console.OUT.print(f"run {run_id}: {done.status}, {done.rows:,} rows", soft_wrap=True)
+
+
+@app.command()
+def discard(name: JobName, run_id: RunId) -> None:
+    """Drop the rows of a held night; what was published before stays."""
+    from scoring.night import discard as drop
+
+    stores, job = open_job(name)
+    console.OUT.print(f"run {run_id}: discarded, {drop(stores, job, run_id):,} rows dropped", soft_wrap=True)
+
+
+@app.command()
+def unpublish(name: JobName, night: Night, reason: Reason) -> None:
+    """Take a night's publication back: views and lake show nothing of it any more, the history keeps it."""
+    from scoring.night import unpublish as take_back
+
+    stores, job = open_job(name)
+    run = take_back(stores, job, parse_night(night), reason)
+    console.OUT.print(f"{name} {night}: run {run.run_id} is unpublished: {run.reason}", soft_wrap=True, markup=False)
+    console.OUT.print(f"`run {name} --night {night}` publishes it anew, `release {name} {run.run_id}` as it was",
+                      soft_wrap=True)  # fmt: skip
+
+
+@app.command()
+def status(as_json: tables.Json = False) -> None:
+    """Show, for every job, whether last night is there, complete and fresh; retired jobs, and those without a file, apart."""
+    from scoring.stores.warehouse import abandon_dead
+    from scoring.upkeep import has_file
+
+    stores = open_installation()
+    abandon_dead(stores.warehouse, now())
+    columns, rows = stores.warehouse.query("select * from scoring_status order by job")
+    known = [dict(zip(columns, row, strict=True)) for row in rows]
+    retired = [facts for facts in known if facts["retired_at"] is not None or not has_file(stores, facts["job"])]
+    for facts in (facts for facts in known if facts not in retired):
+        shown = [name for name in columns if name not in ("job", "retired_at", "retired_reason")]
+        tables.facts(f"job {facts['job']}", [(name, facts[name]) for name in shown], key="jobs")
+    if retired:
+        tables.table("retired jobs", ("job", "since", "reason", "last night", "nights published"), [
+            (one["job"], one["retired_at"], one["retired_reason"] or NO_FILE, one["latest_night"], one["nights_published"])
+            for one in retired
+        ], key="retired")  # fmt: skip
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help="One select, run read-only as the analyst role.")],
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV instead of a table.")] = False,
+    as_json: tables.Json = False,
+) -> None:
+    """Ask the warehouse, as an analyst may."""
+    columns, rows = open_installation().warehouse.query(query)
+    tables.as_csv(columns, rows) if csv else tables.table(f"{len(rows)} rows", columns, rows, key="rows")
+
+
+@app.command("explain")
+def explain_night(name: JobName, night: Night, as_json: tables.Json = False) -> None:
+    """Show everything that the ledger knows of a night: every attempt, what it did and how it ended."""
+    from scoring.stores.warehouse import abandon_dead, ledger
+
+    stores, job = open_job(name)
+    abandon_dead(stores.warehouse, now(), name)
+    day = parse_night(night)
+    runs = ledger.runs_of(stores.warehouse, name, day)
+    interval = DataInterval.of_night(day, job.schedule.timezone)
+    shown = ledger.published(stores.warehouse, name, day).get(day)
+    console.OUT.print(f"{name} {night}: {interval.start} to {interval.end}, {interval.hours:g} hours", soft_wrap=True)
+    console.OUT.print(f"published: run {shown}" if shown else "published: nothing", soft_wrap=True)
+    if not runs:
+        next_step = f"nightshift run {name} --night {night}"
+        raise RunMissing(f"{name} {night}", found="no attempt in the ledger", next_step=next_step)
+    told = [fact for fact in runs[0].facts if fact not in ("job", "night", "attempt")]
+    rows = [(fact, *(run.facts[fact] for run in runs)) for fact in told]
+    attempts = [run.attempt for run in runs if not tables.record("attempts", run.facts)]
+    if attempts:
+        tables.table(f"attempts at {night}", ("fact", *(f"attempt {attempt}" for attempt in attempts)), rows)
+
+
+@app.command("diff")
+def diff_nights(
+    name: JobName,
+    night: Night,
+    first: Annotated[str | None, typer.Argument(help="Run id; default: the last but one that was scored.")] = None,
+    second: Annotated[str | None, typer.Argument(help="Run id; default: the last that was scored.")] = None,
+    as_json: tables.Json = False,
+) -> None:
+    """Compare the predictions of two runs of a night."""
+    from scoring.night import diff_runs, two_runs
+
+    stores, job = open_job(name)
+    chosen = (first, second or "a second run") if first else None
+    found = diff_runs(stores, job, *two_runs(stores, job, parse_night(night), chosen))
+    facts = ("run_id", "status", "model_version", "sql_sha256", "snapshot_hash", "predictions_hash", "code_version")
+    pairs = [(fact, getattr(found.first, fact), getattr(found.second, fact)) for fact in facts]
+    tables.table(f"{name} {night}", ("fact", "first", "second"), pairs, key="runs")
+    counts = ("rows_compared", "rows_changed", "only_first", "only_second", "largest", "mean")
+    words = (
+        "rows compared",
+        "rows changed",
+        "rows only in first",
+        "rows only in second",
+        "largest difference",
+        "mean difference",
+    )
+    numbers = zip(words, (getattr(found, count) for count in counts), strict=True)
+    tables.facts("predictions", numbers, key="predictions")

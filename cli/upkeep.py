@@ -1,0 +1,170 @@
+"""Commands that keep an installation in order: schema, job files, agreement of the stores, retention."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli import console, tables
+from cli.arguments import JobName, Reason, open_installation, open_job
+from scoring.errors import JobFileError, NightshiftError
+
+if TYPE_CHECKING:
+    from scoring.job import Job
+
+app = typer.Typer()
+MIB = 2**20
+
+
+@app.command()
+def migrate() -> None:
+    """Create the warehouse's tables, views and roles, or bring them up to date. Safe to repeat."""
+    from scoring.job import load_jobs
+    from scoring.stores.warehouse import ensure_job
+    from scoring.stores.warehouse import migrate as bring_up_to_date
+
+    stores = open_installation()
+    bring_up_to_date(stores.warehouse)
+    jobs, broken = load_jobs(stores.settings.jobs_dir)
+    made = []
+
+    def make(job: Job) -> None:
+        ensure_job(stores.warehouse, job)
+        made.append(job.name)
+
+    problems = _for_each(jobs, make)
+    console.OUT.print(f"warehouse is up to date, jobs {made}")
+    _say({**problems, **broken})
+
+
+@app.command()
+def check(name: Annotated[str | None, typer.Argument(metavar="[JOB]", help="One job; all by default.")] = None) -> None:
+    """Check job files, their pipelines on made-up rows, and their SQL against the source, with a sample of one night."""
+    from lifecycle.checks import check_job
+
+    jobs, broken = _jobs(name)
+    stores = open_installation()
+
+    def look(job: Job) -> None:
+        findings = check_job(stores, job)
+        console.OUT.print(f"{job.name}: job file, pipeline, features.sql and labels.sql are valid")
+        for finding in findings:
+            console.OUT.print(f"  {finding}", highlight=False)
+
+    _say({**_for_each(jobs, look), **broken})
+
+
+def _jobs(name: str | None) -> tuple[list[Job], dict[str, JobFileError]]:
+    """Return the job ``name``, or all jobs and the errors of the job files that are not valid."""
+    from scoring.job import find_job, load_jobs
+    from scoring.settings import load_settings
+
+    folder = load_settings().jobs_dir
+    return load_jobs(folder) if name is None else ([find_job(folder, name)], {})
+
+
+def _for_each(jobs: list[Job], do: Callable[[Job], None]) -> dict[str, NightshiftError]:
+    """Do something for every job, whatever becomes of the others; return the errors by the job's name."""
+    problems: dict[str, NightshiftError] = {}
+    for job in jobs:
+        try:
+            do(job)
+        except NightshiftError as error:
+            problems[job.name] = error
+    return problems
+
+
+def _say(problems: Mapping[str, NightshiftError]) -> None:
+    """Print what is wrong with jobs, and end with exit code 1 if anything is."""
+    for error in problems.values():
+        console.failure(error)
+    raise typer.Exit(1 if problems else 0)
+
+
+@app.command()
+def retire(
+    name: Annotated[str, typer.Argument(metavar="JOB", help="A job that was used; its files may be gone.")],
+    reason: Reason = "retired by hand",
+) -> None:
+    """Take a job out of service: its file is put aside, no night of it is expected. Its history stays."""
+    from scoring.upkeep import retire as take_out
+
+    moved = take_out(open_installation(), name, reason)
+    console.OUT.print(f"{name} is retired; what it published, its runs and versions stay", highlight=False)
+    if moved:
+        console.OUT.print(
+            f"jobs/{name}.yaml is called {moved} now: Airflow drops its DAGs; renaming it back and `migrate` bring it back",
+            highlight=False,
+        )
+
+
+@app.command("new-job")
+def new_job(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Lower-case letters, digits and _.")],
+    source: Annotated[str, typer.Option(help="Name of the source database.")] = "demo",
+) -> None:
+    """Write the files of a new job: yaml, pipeline, SQL and a test."""
+    from scoring.job import new_job as write
+    from scoring.settings import load_settings
+
+    for path in write(load_settings(), name, source):
+        console.OUT.print(f"wrote {path}", highlight=False, soft_wrap=True)
+    console.OUT.print(f"edit them, then: nightshift check {name}")
+
+
+@app.command()
+def verify(
+    name: JobName,
+    repair: Annotated[bool, typer.Option("--repair", help="Write wrong lake objects anew.")] = False,
+) -> None:
+    """Compare ledger, table and lake of every published night. Exit code 1 if something is left unrepaired."""
+    from scoring.upkeep import verify as compare
+
+    stores, job = open_job(name)
+    findings = compare(stores, job, repair)
+    for finding in findings:
+        console.OUT.print(
+            f"{finding.night}: {finding.problem}{' (repaired)' if finding.repaired else ''}", soft_wrap=True
+        )
+    console.OUT.print(f"{name}: {len(findings)} problems")
+    if any(not finding.repaired for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def retention(
+    name: Annotated[str | None, typer.Argument(metavar="[JOB]", help="One job; all by default.")] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Remove it; without this it is only shown.")] = False,
+    as_json: tables.Json = False,
+) -> None:
+    """Show what nothing points at any more and is older than the policy keeps it; remove it with --apply."""
+    from scoring.upkeep import apply as remove
+    from scoring.upkeep import plan
+
+    stores = open_installation()
+    jobs, broken = _jobs(name)
+
+    def keep(job: Job) -> None:
+        found = plan(stores, job, stores.settings.retention)
+        if apply:
+            found = remove(stores, job, found)
+        rows = [
+            (
+                one.kind,
+                one.what,
+                one.night,
+                tables.Cell(one.bytes / MIB, f"{one.bytes / MIB:.2f}"),
+                one.rows,
+                one.reason,
+            )
+            for one in found
+        ]
+        title = f"{job.name}: {'removed' if apply else 'would be removed'}"
+        if rows:
+            tables.table(title, ("kind", "what", "night", "size (MiB)", "rows", "reason"), rows, key="removable")
+        size, gone = sum(one.bytes for one in found) / MIB, sum(one.rows for one in found)
+        console.OUT.print(f"{title}: {len(found)} of {size:.2f} MiB and {gone:,} rows", highlight=False)
+
+    _say({**_for_each(jobs, keep), **broken})

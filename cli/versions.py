@@ -1,0 +1,150 @@
+"""Commands about model versions: training, promotion, rollback."""
+
+from __future__ import annotations
+
+import getpass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli import console, tables
+from cli.arguments import JobName, Reason, open_job
+from scoring.errors import VersionRefused
+from scoring.interval import parse_night
+
+if TYPE_CHECKING:
+    from lifecycle.training import Trained
+    from scoring.job import Job
+
+app = typer.Typer()
+
+
+@app.command()
+def train(
+    name: JobName,
+    until: Annotated[str, typer.Option(help="First night that is not read, YYYY-MM-DD.")],
+    since: Annotated[
+        str | None, typer.Option(help="First night that is read; default: training.window_days before.")
+    ] = None,
+    promote: Annotated[bool | None, typer.Option(help="Make it champion; default: only if there is none yet.")] = None,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Crown a first version that misses a floor or is worse than a constant.")
+    ] = False,
+) -> None:
+    """Fit a new model version on the nights from --since up to, not including, --until.
+
+    The first version becomes champion if it reaches promotion.floors on the holdout and its loss there is no greater than
+    that of always saying the base rate (or the mean); otherwise it is the challenger, and the exit code is 1.
+    """
+    from lifecycle.promotion import promote as make_champion
+    from lifecycle.training import train as fit
+    from scoring.stores.warehouse import ensure_job, promotions
+
+    stores, job = open_job(name)
+    last = parse_night(until)
+    first = parse_night(since) if since else last - timedelta(days=job.training.window_days)
+    ensure_job(stores.warehouse, job)
+    with console.stages(f"train {name}") as told:
+        trained = fit(stores, job, (first, last), told)
+    scores = ", ".join(f"{metric} {value:.4f}" for metric, value in trained.metrics.items())
+    console.OUT.print(
+        f"{name} version {trained.ref.version}: {trained.rows:,} rows, {first} to {last} (not included); "
+        f"{scores or 'no holdout: too few nights or classes, so how good it is was not measured'}"
+    )
+    for line in _left_out(trained):
+        console.OUT.print(line)
+    none_yet = not promotions.history_of(stores.warehouse, name)
+    crown = promote or (promote is None and none_yet)
+    refused = _refused(job, trained) if crown and none_yet and not anyway else None
+    if crown and refused is None:
+        made = make_champion(stores, job, trained.ref.version, "promoted at training", getpass.getuser())
+        console.OUT.print(f"{name} version {trained.ref.version} is champion from night {made.effective_from} on")
+        return
+    stores.registry.set_alias(name, "challenger", trained.ref.version)
+    if refused is not None:
+        raise refused
+    console.OUT.print(f"it is the challenger; nightshift promote {name} {trained.ref.version} makes it champion")
+
+
+def _refused(job: Job, trained: Trained) -> VersionRefused | None:
+    """Return why a first version is not crowned; None if it may be."""
+    from lifecycle.training import LOSS_WORDS
+    from scoring.rows import constant_checks, floor_checks, holdout_metrics
+
+    checks = floor_checks(holdout_metrics(trained.holdout, job), job.promotion.floors)
+    checks += constant_checks(LOSS_WORDS[job.task], trained.constant)
+    failed = [check.sentence for check in checks if not check.passed]
+    if not failed:
+        return None
+    number = trained.ref.version
+    return VersionRefused(
+        f"{job.name} version {number} is the challenger, not champion", found="; ".join(failed),
+        expected="a first version that reaches every floor and is no worse than a constant",
+        next_step=f"look at features, labels and window; `nightshift promote {job.name} {number}`, or train with "
+        "--anyway, crowns it all the same",
+    )  # fmt: skip
+
+
+def _left_out(trained: Trained) -> list[str]:
+    """Return sentences that say which rows could not be trained on."""
+    sentences = []
+    if trained.without_outcome:
+        sentences.append(f"{trained.without_outcome:,} rows have no outcome in labels.sql and were not trained on")
+    if trained.unreadable_labels:
+        sentences.append(f"{trained.unreadable_labels:,} rows of labels.sql have a key that cannot be read")
+    return sentences
+
+
+@app.command()
+def models(name: JobName, as_json: tables.Json = False) -> None:
+    """List a job's model versions and promotions."""
+    from scoring.rows import Rule
+    from scoring.stores.warehouse import promotions
+
+    stores, job = open_job(name)
+    aliases = stores.registry.aliases(job.name)
+    rows = []
+    for ref in stores.registry.versions(job.name):
+        known = stores.registry.facts(ref)
+        called = ", ".join(alias for alias, number in aliases.items() if number == ref.version)
+        scores = ", ".join(f"{metric} {value:.4f}" for metric, value in known["metrics"].items())
+        window = f"{known['since']} to {known['until']} (not included)"
+        about = f"{scores}; prediction: {Rule.of_facts(known, job).decision.words}"
+        rows.append((ref.version, called, window, known["rows"], about, ref.sha256[:12]))
+    columns = ("version", "alias", "trained on nights", "rows", "metrics; prediction", "sha256")
+    tables.table(f"model versions of {name}", columns, rows, key="versions")
+    made = [list(vars(one).values())[1:7] for one in promotions.history_of(stores.warehouse, name)]
+    tables.table(
+        f"promotions of {name}", ("version", "effective from", "kind", "reason", "by", "at"), made, key="promotions"
+    )
+
+
+@app.command()
+def promote(
+    name: JobName,
+    version: Annotated[int, typer.Argument(help="Model version.")],
+    reason: Reason = "promoted by hand",
+    effective_from: Annotated[str | None, typer.Option(help="First night; default: the next one to be scored.")] = None,
+) -> None:
+    """Make a model version champion from a night on."""
+    from lifecycle.promotion import promote as make_champion
+
+    stores, job = open_job(name)
+    night = parse_night(effective_from) if effective_from else None
+    made = make_champion(stores, job, version, reason, getpass.getuser(), night)
+    console.OUT.print(f"{name} version {version} is champion from night {made.effective_from} on")
+
+
+@app.command()
+def rollback(
+    name: JobName,
+    reason: Reason,
+    to: Annotated[int | None, typer.Option(help="Model version; default: the champion before this one.")] = None,
+) -> None:
+    """Give the crown back to an earlier champion, from the next night on. Published nights stay."""
+    from lifecycle.promotion import rollback as give_back
+
+    stores, job = open_job(name)
+    made = give_back(stores, job, reason, getpass.getuser(), to)
+    console.OUT.print(f"{name} version {made.model_version} is champion from night {made.effective_from} on")

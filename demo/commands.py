@@ -1,0 +1,218 @@
+"""The commands of the demo: seed, train, score real nights through Airflow, and open Airflow's UI."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli import console, tables
+from scoring.errors import NightshiftError
+from scoring.interval import nights_between, parse_night
+from scoring.settings import HOME
+
+if TYPE_CHECKING:
+    from demo.local_airflow import LocalAirflow
+    from scoring.job import Job
+    from scoring.settings import Settings
+    from scoring.stores import Stores
+
+JOBS = ("flight_delay", "flight_duration")
+SINCE, UNTIL = date(2013, 1, 1), date(2013, 4, 1)
+DAGS = [f"{job}_{kind}" for job in JOBS for kind in ("nightly", "retraining")] + ["late_nights", "nightshift_retention"]
+NIGHTS = nights_between(date(2013, 4, 1), date(2013, 4, 3))
+PROGRAM = ".venv/bin/nightshift"
+_SQL = HOME / "sql" / "demo"
+
+app = typer.Typer()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@app.command("all")
+def everything() -> None:
+    """Seed the source, train both jobs, score three nights through Airflow, and say where everything is."""
+    from demo import processes
+    from demo.local_airflow import reached
+    from demo.seed import seed
+    from scoring.job import find_job
+    from scoring.settings import load_settings
+    from scoring.stores import embedded
+    from scoring.stores.warehouse import migrate
+
+    began = time.monotonic()
+    settings = load_settings()
+    _stop_like_ctrl_c()
+    with ExitStack() as stack:
+        if processes.shared(settings.airflow_home) is None:
+            stack.enter_context(processes.claimed(settings.airflow_home, "make demo"))
+        with console.step("looking at what is there") as told:
+            stores = _open(settings, told)
+            migrate(stores.warehouse)
+            seed(embedded.url(settings.postgres_dir, "source"), lambda table: told(f"seeding {table}"))
+            jobs = [find_job(settings.jobs_dir, name) for name in JOBS]
+            for job in jobs:
+                _train(stores, job, told)
+        missing = [job for job in jobs if _unpublished(stores, job)]
+        if missing:
+            with console.step("looking for Airflow") as told, reached(settings, told) as airflow:
+                _let_run(airflow)
+                for job in missing:
+                    _score(airflow, stores, job, told)
+    _summary(stores, jobs, time.monotonic() - began)
+
+
+@app.command()
+def up() -> None:
+    """Run Airflow on loopback until Ctrl-C or `make stop`, the demo's DAGs ready for the backfill dialog."""
+    from demo import processes
+    from demo.local_airflow import running
+    from scoring.settings import load_settings
+
+    settings = load_settings()
+    _stop_like_ctrl_c()
+    with ExitStack() as stack:
+        stack.enter_context(processes.claimed(settings.airflow_home, processes.UP))
+        with console.step("starting Airflow") as told:
+            airflow = stack.enter_context(running(settings, settings.airflow_port, told))
+            _let_run(airflow)
+        console.OUT.print(f"Airflow is ready: {airflow.url}", highlight=False)
+        console.OUT.print(f"user admin, password {airflow.password}; Ctrl-C stops it", highlight=False)
+        stack.enter_context(suppress(KeyboardInterrupt))
+        signal.pause()
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)
+def airflow(context: typer.Context) -> None:
+    """Run any Airflow command in the demo's environment: nightshift demo airflow dags list."""
+    from demo import backfills
+    from scoring.settings import load_settings
+
+    raise typer.Exit(backfills.airflow_command(load_settings(), context.args))
+
+
+@app.command()
+def inflate(
+    night: Annotated[str, typer.Option(help="Calendar day, YYYY-MM-DD.")],
+    rows: Annotated[int, typer.Option(help="About how many rows the night shall have; 0 takes the copies away.")],
+) -> None:
+    """Copy a night's flights under new flight numbers, to see how a large night does."""
+    from demo.seed import inflate as copy
+    from scoring.settings import load_settings
+    from scoring.stores import embedded
+
+    settings = load_settings()
+    with console.step(f"inflating {night}"):
+        made = copy(embedded.url(settings.postgres_dir, "source"), parse_night(night), rows)
+    console.OUT.print(f"{night} has {made:,} flights")
+
+
+@app.command()
+def stop() -> None:
+    """Stop `make up` or `make demo` if one runs, then the embedded PostgreSQL; nothing is lost."""
+    from demo import processes
+    from scoring.settings import load_settings
+    from scoring.stores import embedded
+
+    settings = load_settings()
+    with console.step("stopping"):
+        ended = processes.stop(settings.airflow_home)
+        stopped = embedded.stop(settings.postgres_dir)
+    if ended:
+        console.OUT.print(f"{ended} stopped", highlight=False)
+    console.OUT.print("PostgreSQL stopped" if stopped else "PostgreSQL was not running")
+
+
+def _stop_like_ctrl_c() -> None:
+    """Take SIGTERM for Ctrl-C, so that the processes we started end too."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def _open(settings: Settings, told: Callable[[str], None]) -> Stores:
+    from scoring.stores import embedded, open_stores
+
+    if not embedded.runs(settings.postgres_dir):
+        told("starting PostgreSQL")
+    return open_stores(settings, _now)
+
+
+def _let_run(airflow: LocalAirflow) -> None:
+    """Unpause the demo's DAGs, each once: one that somebody paused later stays paused. Others start paused."""
+    marker = airflow.settings.airflow_home / "unpaused.json"
+    before = json.loads(marker.read_text(encoding="utf-8")) if marker.exists() else []
+    for dag_id in DAGS:
+        if dag_id not in before:
+            airflow.wait_for_dag(dag_id)
+            airflow.unpause(dag_id)
+    marker.write_text(json.dumps(DAGS), encoding="utf-8")
+
+
+def _train(stores: Stores, job: Job, told: Callable[[str], None]) -> None:
+    from lifecycle.retraining import Request, retrain
+    from scoring.stores.warehouse import ensure_job, promotions
+
+    ensure_job(stores.warehouse, job)
+    if promotions.history_of(stores.warehouse, job.name):
+        return
+    told(f"training {job.name} on {SINCE} to {UNTIL} (not included)")
+    row = retrain(stores, job, Request("first version", night=UNTIL, since=SINCE))
+    if row["state"] != "promoted":
+        raise NightshiftError(
+            f"first version of {job.name}", found=f"{row['state']}: {row['detail']}", next_step="make clean demo"
+        )
+
+
+def _unpublished(stores: Stores, job: Job) -> list[date]:
+    from scoring.stores.warehouse import ledger
+
+    shown = ledger.published(stores.warehouse, job.name)
+    return [night for night in NIGHTS if night not in shown]
+
+
+def _score(airflow: LocalAirflow, stores: Stores, job: Job, told: Callable[[str], None]) -> None:
+    from demo import backfills
+
+    dag_id = f"{job.name}_nightly"
+    airflow.unpause(dag_id)
+    if any(run["state"] in ("queued", "running") for run in airflow.runs(dag_id)):
+        airflow.wait(dag_id, lambda done: told(f"{dag_id}: finishing the nights that a stopped `make demo` began"))
+    backfills.wait_until_closed(airflow, dag_id, told)
+    nights = _unpublished(stores, job)
+    if not nights:
+        return
+    before = {run["dag_run_id"] for run in airflow.runs(dag_id)}
+    airflow.backfill(dag_id, nights[0], nights[-1], reprocess_behavior="completed" if before else "none")
+    runs = airflow.wait(dag_id, lambda done: told(f"{dag_id}: {done - len(before)} of {len(nights)} nights scored"))
+    failed = [run["partition_key"] for run in runs if run["state"] != "success" and run["dag_run_id"] not in before]
+    if failed:
+        raise NightshiftError(dag_id, found=f"nights {failed} failed", next_step="make up, and look at the red task")
+
+
+def _summary(stores: Stores, jobs: list[Job], seconds: float) -> None:
+    tables.table("nights scored by Airflow", *stores.warehouse.query(_statement("nights")))
+    example = _statement("example")
+    asked = " ".join(line for line in example.splitlines() if not line.startswith("--"))
+    console.OUT.print(f'\n{PROGRAM} sql "{" ".join(asked.split())}"', highlight=False, soft_wrap=True)
+    tables.table("", *stores.warehouse.query(example))
+    lines = [
+        ("Parquet", f"{stores.settings.lake_root}/predictions/<job>/night=<night>/predictions.parquet"),
+        ("warehouse", stores.warehouse.engine.url.render_as_string(hide_password=True)),
+        ("drift reports", f"{stores.settings.lake_root}/reports/<job>/night=<night>/drift.html"),
+        ("Airflow's UI", "make up; drift, performance, decisions and model cards are under Nightshift"),
+        ("one night's story", f"{PROGRAM} explain {jobs[0].name} {NIGHTS[-1]}"),
+    ]
+    for name, value in lines:
+        console.OUT.print(f"{name:18} {value}", highlight=False, soft_wrap=True)
+    console.OUT.print(f"\ndone in {seconds:.1f} s", highlight=False)
+
+
+def _statement(name: str) -> str:
+    return (_SQL / f"{name}.sql").read_text(encoding="utf-8")

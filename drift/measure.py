@@ -1,0 +1,78 @@
+"""Nights whose outcomes came: their performance, measured once and again when labels come late."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+
+from drift.performance import Floats, compact, expanded, outcome_sums, outcomes_of, with_intervals
+from drift.report import Reporter, report_of
+from scoring.job import Job
+from scoring.stores import Stores
+from scoring.stores.warehouse import Run, Span, ledger, monitoring
+
+REVISITED = 7
+"""Nights after maturity in which late and corrected labels are looked for; later ones are measured on demand."""
+
+
+def measure(
+    stores: Stores, job: Job, known_at: date, first: date | None = None, reporter: Reporter | None = None,
+    last: date | None = None,
+) -> list[date]:  # fmt: skip
+    """Measure published nights whose labels have matured by the end of night ``known_at``; return those measured.
+
+    Looked at are the nights that matured in the last week and those of the last 28 that have no measurement yet, or
+    all from ``first`` on (to ``last``, if given). A night whose labels and run are the ones that were measured before
+    keeps its row; late or corrected labels give it a new one. Provisional nights are not measured, nor is anything at a
+    night that is not over.
+    """
+    if not stores.over(job, known_at):
+        return []
+    last = min(known_at - timedelta(days=job.label.delay_days), last or known_at)
+    begin = first or last - timedelta(days=job.retraining.performance_nights - 1)
+    span = Span(job.name, begin, known_at)
+    known = {row["night"] for row in monitoring.performance(stores.warehouse, span, known_at)}
+    settled = {night for night in known if night <= last - timedelta(days=REVISITED)} if first is None else set()
+    shown = ledger.settled(stores.warehouse, job.name, stores.clock())
+    measured = []
+    for night in (night for night in shown if begin <= night <= last and night not in settled):
+        run = ledger.get(stores.warehouse, shown[night])
+        if _measure_night(stores, job, run, known_at):
+            measured.append(night)
+            if reporter is not None and monitoring.drift_of(stores.warehouse, run.run_id):
+                report_of(stores, job, run, reporter)  # the page shows outcomes now
+    return measured
+
+
+def _measure_night(stores: Stores, job: Job, run: Run, known_at: date) -> bool:
+    found = outcomes_of(stores, job, run)
+    before = monitoring.performance(
+        stores.warehouse, Span(job.name, run.night, run.night + timedelta(days=1)), known_at
+    )
+    unchanged = before and (before[0]["labels_hash"], before[0]["run_id"]) == (found.labels_hash, run.run_id)
+    if not found.labelled or unchanged:
+        return False
+    blocks = outcome_sums(found.predictions, found.outcome, job)
+    sums = blocks.sum(axis=0)
+    facts = {
+        "job": job.name, "night": run.night, "known_at": known_at, "run_id": run.run_id,
+        "model_version": run.model_version, "rows_published": found.rows, "rows_labelled": found.labelled,
+        "share_labelled": found.labelled / found.rows, "metrics": with_intervals(blocks, job),
+        "rolling": _rolling(stores, job, run.night, known_at, sums), "sums": compact(sums),
+        "labels_hash": found.labels_hash, "measured_at": stores.clock(),
+    }  # fmt: skip
+    monitoring.save_performance(stores.warehouse, facts)
+    return True
+
+
+def _rolling(stores: Stores, job: Job, night: date, known_at: date, sums: Floats) -> dict[str, Any]:
+    """Return the metrics of the 7 and 28 nights up to ``night``, whatever version scored them."""
+    rows = monitoring.performance(stores.warehouse, Span(job.name, night - timedelta(days=27), night), known_at)
+    found = {}
+    for nights in (7, 28):
+        near = [row for row in rows if row["night"] > night - timedelta(days=nights)]
+        together = np.stack([*(expanded(row["sums"]) for row in near), sums])
+        found[str(nights)] = {"nights": len(together), **with_intervals(together, job)}
+    return found

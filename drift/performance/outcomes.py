@@ -1,0 +1,67 @@
+"""Published predictions of a night, joined by key with the outcomes that are known by now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from drift.performance.metrics import Floats, outcome_sums
+from scoring.job import Job
+from scoring.rows import RowsDigest
+from scoring.stores import LABEL, Stores, read_labels
+from scoring.stores.warehouse import Run
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Predictions with an outcome, row by row."""
+
+    predictions: pa.Table
+    outcome: pa.ChunkedArray
+    rows: int
+    """Rows that were published, with an outcome or without."""
+    labels_hash: str
+    """Hash of the outcomes of published rows, in any order."""
+
+    @property
+    def labelled(self) -> int:
+        """Return how many rows have an outcome."""
+        return int(self.predictions.num_rows)
+
+
+def predictions_of(stores: Stores, job: Job, run: Run) -> pa.Table:
+    """Return a run's predictions: keys, prediction, probabilities."""
+    folder = stores.lake.run_folder(job.name, run.night, run.run_id)
+    numbers = range(run.chunks or 0)
+    return pa.concat_tables(stores.lake.table(stores.lake.part(folder, "predictions", number)) for number in numbers)
+
+
+def outcomes_of(stores: Stores, job: Job, run: Run, predictions: pa.Table | None = None) -> Outcomes:
+    """Return a run's predictions, or others of its rows, with the outcomes that ``labels.sql`` gives now."""
+    predictions = predictions_of(stores, job, run) if predictions is None else predictions
+    labels = read_labels(stores, job, (run.night, run.night + timedelta(days=1)))
+    joined = predictions.join(labels, keys=list(job.key), join_type="inner").combine_chunks()
+    digest = RowsDigest()
+    for batch in joined.select([*job.key, LABEL]).to_batches():
+        digest.add(batch)
+    return Outcomes(joined, joined.column(LABEL), predictions.num_rows, digest.hexdigest())
+
+
+def sums_by_night(holdout: pa.Table, job: Job) -> Floats:
+    """Return the sums of each holdout night, shape (nights, sums); the table has night, outcome and predictions."""
+    nights = holdout.column("night")
+    found: list[Any] = []
+    for night in nights_of(nights):
+        of_night = holdout.filter(pc.equal(nights, pa.scalar(night, pa.date32())))
+        found.append(outcome_sums(of_night, of_night.column("outcome"), job).sum(axis=0))
+    return np.stack(found)
+
+
+def nights_of(nights: pa.ChunkedArray) -> list[date]:
+    """Return the nights in a column of them, each once, oldest first."""
+    return sorted(pc.unique(nights).to_pylist())

@@ -1,0 +1,26 @@
+"""Was the night unusual: distances, what is normal, the nights compared with, the verdict."""
+
+from drift.verdict import calibration
+from drift.verdict.baseline import BROKEN_SCORE, Past, Reference, by_column, earliest, verdict_on
+from drift.verdict.distance import SHAPE, SHIFT
+from drift.verdict.verdict import MEANINGS, UNUSUAL, WORDS, Baseline, Night, Verdict, judge, roles_of
+
+__all__ = [
+    "BROKEN_SCORE",
+    "MEANINGS",
+    "SHAPE",
+    "SHIFT",
+    "UNUSUAL",
+    "WORDS",
+    "Baseline",
+    "Night",
+    "Past",
+    "Reference",
+    "Verdict",
+    "by_column",
+    "calibration",
+    "earliest",
+    "judge",
+    "roles_of",
+    "verdict_on",
+]

@@ -1,0 +1,132 @@
+"""A job's nights in order: which of them a night is compared with, and what the nights before it were like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from functools import cached_property
+from typing import Any
+
+from drift.verdict.calibration import Calibration, calibrate
+from drift.verdict.verdict import Baseline, Night, Verdict, judge, watched_of
+from scoring.job import Job
+from scoring.rows import Bins, Profile, bins_from, merged
+
+WINDOW = 7
+"""Nights that are looked at together for what lasts."""
+LEAST_OF_WINDOW = 4
+BROKEN_SCORE = 5.0
+"""A night beyond this, or with a fault, is no example of what is normal …"""
+LEARNT_AFTER = 7
+"""… unless so many nights in a row were like that: then the world has changed."""
+
+
+@dataclass(frozen=True)
+class Past:
+    """One earlier night: its profile and what the verdict on it was."""
+
+    night: date
+    profile: Profile
+    verdict: str | None = None
+    score: float = 0.0
+    faults: Sequence[str] = ()
+    unusual: Mapping[str, bool] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, night: date, profile: Profile, verdict: Verdict) -> Past:
+        """Return a night that was just judged."""
+        unusual = {one.column: one.unusual for one in verdict.columns}
+        return cls(night, profile, verdict.verdict, verdict.score, verdict.faults, unusual)
+
+    @property
+    def suspect(self) -> bool:
+        """Return whether the night may be the first of something that lasts."""
+        return self.broken or self.verdict in ("warn", "alert")
+
+    @property
+    def broken(self) -> bool:
+        """Return whether the night is no example of what is normal."""
+        return bool(self.faults) or self.score > BROKEN_SCORE
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a model version keeps of the data it was trained on."""
+
+    bins: Mapping[str, Bins]
+    nights: Mapping[date, Profile]
+    weights: Mapping[str, float]
+    quarantined: Mapping[str, float]
+    job: Job
+
+    @classmethod
+    def of(cls, nights: Mapping[str, Any], profile: Mapping[str, Any], job: Job) -> Reference:
+        """Return what the version's ``reference_nights.json`` and ``reference_profile.json`` say."""
+        found = {date.fromisoformat(night): Profile.from_dict(one) for night, one in nights.get("nights", {}).items()}
+        kept = nights.get("quarantined", {"extracted": 0, "reasons": {}})
+        shares = {name: rows / max(kept["extracted"], 1) for name, rows in by_column(kept["reasons"]).items()}
+        return cls(bins_from(nights.get("bins", {})), found, profile.get("weights", {}), shares, job)
+
+    @cached_property
+    def weeks(self) -> Calibration:
+        """Return what a week is like next to the training nights."""
+        ordered = [self.nights[night] for night in sorted(self.nights)]
+        return calibrate(ordered, self.bins, watched_of(self.job), window=min(WINDOW, max(len(ordered) - 1, 1)))
+
+
+def by_column(reasons: Mapping[str, int]) -> dict[str, int]:
+    """Return quarantined rows by column, from reasons such as ``seats:below_min``; the largest of a column's reasons.
+
+    >>> by_column({"seats:below_min": 3, "seats:null": 5, "duplicate_key": 1})
+    {'seats': 5}
+    """
+    found: dict[str, int] = {}
+    for reason, rows in reasons.items():
+        column, colon, _ = reason.rpartition(":")  # a column's name may hold one, a rule's does not
+        if colon:
+            found[column] = max(rows, found.get(column, 0))
+    return found
+
+
+def earliest(job: Job, night: date) -> date:
+    """Return the first night that may be in the baseline of ``night``: there is room for some that are missing or broken."""
+    return night - timedelta(days=2 * job.monitor.baseline_nights)
+
+
+def baseline_of(reference: Reference, past: Sequence[Past], night: date) -> Baseline:
+    """Return the last nights before ``night``, of training or scored since, that are examples of what is normal.
+
+    A night that was unusual is no example while persistence still counts it: a fault learnt at once would be seen once.
+    """
+    earlier = [one for one in past if earliest(reference.job, night) <= one.night < night]
+    recent = earlier[-LEARNT_AFTER:]
+    of = reference.job.monitor.persistence[1]
+    waiting = {one.night for one in earlier if one.suspect and night - timedelta(days=of) < one.night}
+    changed = len(recent) == LEARNT_AFTER and all(one.broken for one in recent)
+    known = {day: profile for day, profile in reference.nights.items() if day < night}
+    for one in earlier:
+        known.pop(one.night, None)
+        if changed or not (one.broken or one.night in waiting):
+            known[one.night] = one.profile
+    chosen = sorted(known)[-reference.job.monitor.baseline_nights :]
+    return Baseline(reference.bins, [known[day] for day in chosen], reference.weights, reference.quarantined)
+
+
+def sustained(reference: Reference, past: Sequence[Past], night: date, profile: Profile) -> dict[str, float]:
+    """Return each column's ratio of the last 7 nights together to the weeks of training; empty with too few nights."""
+    week = [one.profile for one in past if night - timedelta(days=WINDOW) < one.night < night]
+    if len(week) + 1 < LEAST_OF_WINDOW or not reference.nights:
+        return {}
+    found: dict[str, float] = {}
+    for one in reference.weeks.measure(merged([*week, profile])):
+        found[one.column] = max(one.ratio, found.get(one.column, 0.0))
+    return found
+
+
+def verdict_on(reference: Reference, past: Sequence[Past], night: date, found: Night) -> Verdict:
+    """Return the verdict on a night, from nothing but the version's reference and the nights before."""
+    of = reference.job.monitor.persistence[1]
+    before = [one.unusual for one in past if night - timedelta(days=of) < one.night < night]
+    baseline = baseline_of(reference, past, night)
+    return judge(found, baseline, reference.job, before, sustained(reference, past, night, found.profile))

@@ -1,0 +1,68 @@
+"""After a night is scored: its drift, held against the nights before it, and its report."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import Any
+
+from drift.performance import estimate
+from drift.report import Reporter, report_of
+from drift.runs import night_of_run, past_of, reference_of, scored_run, version_of
+from drift.verdict import Verdict, earliest, verdict_on
+from scoring.job import Job
+from scoring.stores import Stores
+from scoring.stores.warehouse import Span, monitoring
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What the drift of a night came to."""
+
+    run_id: str
+    verdict: str
+    reasons: tuple[str, ...]
+    report: str | None
+    report_error: str | None
+
+
+def watch(stores: Stores, job: Job, run_id: str, reporter: Reporter | None = None) -> Watched:
+    """Judge a scored run, keep profile and verdict, and make its page; return what it came to.
+
+    Looking again replaces what was found. The verdict is kept before the page is made, so a page that fails loses
+    nothing.
+    """
+    run = scored_run(stores, job, run_id)
+    found = night_of_run(stores, job, run)
+    keys: dict[str, Any] = {name: run.facts[name] for name in ("run_id", "job", "night", "model_version")}
+    monitoring.save_profile(stores.warehouse, {**keys, "rows": found.profile.rows, "profile": found.profile.as_dict()})
+    ref = version_of(stores, job, run)
+    reference = reference_of(stores, job, ref)
+    past = past_of(stores, _before(job, run.night), run.model_version)
+    verdict = verdict_on(reference, past, run.night, found)
+    estimated = estimate(found.profile, stores.registry.table(ref, "reference.parquet"))
+    facts = {**keys, **result_of(verdict), "rows": found.profile.rows, "estimate": estimated}
+    columns = [_column(one) for one in verdict.columns]
+    monitoring.save_drift(stores.warehouse, {**facts, "evaluated_at": stores.clock()}, columns)
+    if reporter is None:
+        return Watched(run_id, verdict.verdict, verdict.reasons, None, None)
+    page, problem = report_of(stores, job, run, reporter)
+    return Watched(run_id, verdict.verdict, verdict.reasons, page, problem)
+
+
+def _before(job: Job, night: date) -> Span:
+    return Span(job.name, earliest(job, night), night)
+
+
+def result_of(verdict: Verdict) -> dict[str, Any]:
+    """Return the verdict as its row has it."""
+    return {
+        "verdict": verdict.verdict, "reasons": list(verdict.reasons), "faults": verdict.faults, "score": verdict.score,
+        "score_limit": verdict.limit, "drifted_weight": verdict.drifted_weight,
+        "baseline_nights": verdict.baseline_nights, "drifted_columns": verdict.drifted_columns,
+    }  # fmt: skip
+
+
+def _column(one: Any) -> dict[str, Any]:
+    facts = asdict(one)
+    return {"column_name": facts.pop("column"), **facts}

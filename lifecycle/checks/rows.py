@@ -1,0 +1,127 @@
+"""What `check` says of a job's rows: a bounded sample of one night, and whether its times lie in that night."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from scoring.errors import ContractError, SourceQueryError
+from scoring.interval import DataInterval
+from scoring.job import Job
+from scoring.rows import ARROW_TYPES, read_as
+from scoring.stores import Stores
+from scoring.stores.source import Query, compared_types, stream
+
+SAMPLE = 5_000
+"""Rows of a night that are read at most."""
+_BACK = (0, 1, 2, 7, 30, 365)
+"""Days before the last night that are tried until one has rows; then the job's first nights."""
+
+
+def check_rows(stores: Stores, job: Job) -> list[str]:
+    """Return sentences about the rows of the last night that has some: how many, their first and last time, how they lie.
+
+    Raises ``ContractError`` when one of them lies outside its night, or when the SQL compares calendar days with moments
+    within a day.
+    """
+    tried = list(_nights(stores, job))
+    for query in (stores.features_query(job), stores.labels_query(job)):
+        _refuse_days(stores, job, query, tried[0])
+    for night in tried:
+        rows = _sample(stores, job, night)
+        if rows.num_rows:
+            by_day = bool({"date", "cast to date"} & _compared(stores, job, stores.features_query(job)))
+            return [_about(job, night, rows, by_day)]
+    return [f"no rows in the nights {', '.join(str(night) for night in tried)}: nothing to say of their times"]
+
+
+def _compared(stores: Stores, job: Job, query: Query) -> set[str]:
+    """Return PostgreSQL's types of what is compared with the ends of the interval; nothing where they are not known."""
+    try:
+        types = compared_types(stores.source_url(job), query)
+    except SourceQueryError:  # the statement runs; only that the server cannot tell the types from its text
+        return set()
+    return types.get("interval_start", set()) | types.get("interval_end", set())
+
+
+def _refuse_days(stores: Stores, job: Job, query: Query, night: date) -> None:
+    """Raise ``ContractError`` when a column of calendar days is compared with an interval that begins within one."""
+    start = DataInterval.of_night(night, job.schedule.timezone).start.astimezone(ZoneInfo(job.source_timezone))
+    if "date" in _compared(stores, job, query) and start.time() != time():
+        raise ContractError(
+            query.name,
+            found=f"calendar days compared with the interval, which begins at {start:%H:%M} {job.source_timezone}",
+            expected="moments",
+            next_step="restrict the rows with <date> = :night, the calendar day in the job's timezone",
+        )
+
+
+def _nights(stores: Stores, job: Job) -> Iterator[date]:
+    zone, first = job.schedule.timezone, job.schedule.first_night
+    yesterday = stores.clock().astimezone(ZoneInfo(zone)).date() - timedelta(days=1)
+    last = max(first, min(yesterday, job.schedule.last_night or yesterday))
+    tries = [*(last - timedelta(days=days) for days in _BACK), first + timedelta(days=1), first]
+    for night in dict.fromkeys(tries):
+        if night >= first and DataInterval.of_night(night, zone).exists:
+            yield night
+
+
+def _sample(stores: Stores, job: Job, night: date) -> pa.RecordBatch:
+    """Return the first rows of a night as the source gives them, before any is put into quarantine."""
+    interval = DataInterval.of_night(night, job.schedule.timezone)
+    with stream(stores.source_url(job), stores.features_query(job), interval, SAMPLE) as batches:
+        return next(batches)
+
+
+def _about(job: Job, night: date, rows: pa.RecordBatch, by_day: bool) -> str:
+    """Return a sentence about the rows; ``by_day`` says that a calendar day decides which night a row is of."""
+    interval = DataInterval.of_night(night, job.schedule.timezone)
+    count = f"{rows.num_rows:,} rows" if rows.num_rows < SAMPLE else f"the first {rows.num_rows:,} rows"
+    said = f"night {night} in {job.schedule.timezone}: {count}"
+    column = job.time_column or _only_day(job)
+    if column is None:
+        return f"{said}; no time_column in the job file, so whether they lie in the night cannot be seen"
+    kind = ARROW_TYPES[job.key[column]]
+    values, _ = read_as(rows.column(column), kind, column, job.source_timezone)
+    known = values.drop_null()
+    if not len(known):
+        return f"{said}; {column} cannot be read as a {job.key[column]} in any of them"
+    ends = pc.min_max(known).as_py()
+    first, last = (_shown(ends[name], job) for name in ("min", "max"))
+    outside = _outside(known, night, interval)
+    said = f"{said}, {column} from {first} to {last}, {outside / len(known):.1%} outside the night"
+    if outside and (job.time_column or by_day):
+        raise ContractError(
+            f"rows of {job.name}",
+            found=said,
+            expected=f"{interval.start:%Y-%m-%d %H:%M} to {interval.end:%Y-%m-%d %H:%M} UTC, half-open",
+            next_step="restrict calendar days with <date> = :night; "
+            f"for times without a zone name theirs, source_timezone: {job.schedule.timezone} for example; "
+            "compare with >= :interval_start and < :interval_end",
+        )
+    return said
+
+
+def _only_day(job: Job) -> str | None:
+    """Return the key that is a calendar day, if just one is."""
+    days = [name for name, kind in job.key.items() if kind == "date"]
+    return days[0] if len(days) == 1 else None
+
+
+def _outside(values: pa.Array, night: date, interval: DataInterval) -> int:
+    if pa.types.is_date(values.type):
+        beyond = pc.not_equal(values, pa.scalar(night, values.type))
+    else:
+        before = pc.less(values, pa.scalar(interval.start, values.type))
+        beyond = pc.or_(before, pc.greater_equal(values, pa.scalar(interval.end, values.type)))
+    return int(pc.sum(beyond).as_py() or 0)
+
+
+def _shown(value: date | datetime, job: Job) -> str:
+    if isinstance(value, datetime):
+        return f"{value.astimezone(ZoneInfo(job.schedule.timezone)):%Y-%m-%d %H:%M:%S}"
+    return str(value)

@@ -1,0 +1,185 @@
+"""What a challenger and the champion do on the same holdout rows: everything that the gate and the model card need."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import date
+from time import process_time
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from drift.performance import (
+    LOSS,
+    Floats,
+    losses_of,
+    nights_of,
+    outcome_sums,
+    reliability,
+    sums_by_night,
+    with_intervals,
+)
+from lifecycle.comparison.gate import Losses, gain_of
+from lifecycle.training import NIGHT, Snapshot, batch_of
+from scoring.errors import TrainingDataError
+from scoring.job import Job
+from scoring.rows import predict
+from scoring.stores import LABEL, Stores
+from scoring.stores.registry import HOLDOUT_FILE, ModelVersion, VersionRef
+
+TIMED_ROWS = 20_000
+TIMED = 7
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Holdout:
+    """The nights that neither version has seen: the rows, and what both say of them; the champion's None without one."""
+
+    rows: pa.Table
+    challenger: pa.Table
+    champion: pa.Table | None
+    of_nights: int
+
+
+def evaluate(stores: Stores, job: Job, ref: VersionRef, snapshot: Snapshot, champion: VersionRef | None) -> Json:
+    """Return how a version compares with the champion on the last nights of its snapshot, for JSON.
+
+    What the version says comes from a fit without these nights. A night that either of them was fitted on is dropped,
+    and how many were is in ``holdout``.
+    """
+    model = stores.registry.load(ref, job)
+    crowned = stores.registry.load(champion, job) if champion is not None else None
+    held = _holdout(stores, job, model, crowned, snapshot)
+    sides = {"challenger": held.challenger} | ({"champion": held.champion} if held.champion is not None else {})
+    sums = {side: _sums(held.rows, predictions, job) for side, predictions in sides.items()}
+    nights = nights_of(held.rows.column(NIGHT))
+    between = {"first": str(nights[0]), "last": str(nights[-1])} if nights else {"first": None, "last": None}
+    holdout = {**between, "nights": len(nights), "of_nights": held.of_nights, "rows": held.rows.num_rows}
+    losses = _losses(sums, job)
+    loaded = {"challenger": model} | ({"champion": crowned} if crowned is not None else {})
+    return {
+        "challenger": _about(model), "champion": _about(crowned) if crowned else None, "holdout": holdout, "loss": LOSS[job.task],
+        "metrics": {side: with_intervals(found, job) for side, found in sums.items()},
+        "gain": asdict(gain_of(losses, job.promotion.confidence)) if losses else None, "by_night": _by_night(nights, losses),
+        "segments": _segments(held, sides, job), "calibration": _calibration(sums, job),
+        "latency": _latency(loaded, snapshot.rows.table, job),
+        "size": {side: stores.registry.artifact_bytes(one.ref) / 1e6 for side, one in loaded.items()},
+        "constant": model.facts.get("constant"), "importance": model.profile.get("weights", {}),
+    }  # fmt: skip
+
+
+def losses_from(evaluation: Json) -> Losses:
+    """Return the losses per night that an evaluation keeps."""
+    nights = evaluation["by_night"]
+    columns = ("rows", "champion", "challenger")
+    return Losses(*(np.array([one[name] for one in nights], dtype=np.float64) for name in columns))
+
+
+def seen_by(facts: Json) -> tuple[date, date]:
+    """Return the nights (since, until) that a version was fitted on, half-open."""
+    until = facts["fitted_until"] if "fitted_until" in facts else facts["until"]
+    return date.fromisoformat(facts["since"]), date.fromisoformat(until)
+
+
+def _holdout(
+    stores: Stores, job: Job, model: ModelVersion, champion: ModelVersion | None, snapshot: Snapshot
+) -> _Holdout:  # fmt: skip
+    """Return the rows that the challenger's holdout predictions belong to, without nights that either version has seen."""
+    rows, kept = snapshot.rows.labelled, stores.registry.table(model.ref, HOLDOUT_FILE)
+    if kept is None:
+        kept = rows.slice(0, 0).rename_columns([*rows.column_names[:-1], "outcome"])
+        kept = kept.append_column("night", kept.column(NIGHT))
+    first = pc.min(kept.column("night"))
+    rows = rows.filter(pc.fill_null(pc.greater_equal(rows.column(NIGHT), first), False))
+    if not (kept.num_rows == rows.num_rows and kept.column("outcome").equals(rows.column(LABEL))):
+        raise TrainingDataError(
+            f"holdout of version {model.ref.version} of {job.name}", found=f"{kept.num_rows} predictions",
+            expected=f"one for each of the {rows.num_rows} rows of snapshot {snapshot.hash}",
+        )  # fmt: skip
+    of_nights = len(nights_of(rows.column(NIGHT)))
+    unseen = pc.greater_equal(rows.column(NIGHT), pa.scalar(date.fromisoformat(model.facts["evaluated_until"])))
+    if champion is not None:
+        unseen = pc.and_(unseen, _unseen(rows.column(NIGHT), seen_by(champion.facts)))
+    rows, kept = rows.filter(unseen), kept.filter(unseen)
+    said = None
+    if champion is not None:
+        said = pa.Table.from_batches([predict(champion.pipeline, batch_of(rows), job, champion.rule)])
+    return _Holdout(rows, kept, said, of_nights)
+
+
+def _unseen(nights: pa.ChunkedArray, seen: tuple[date, date]) -> pa.ChunkedArray:
+    first, until = (pa.scalar(night, pa.date32()) for night in seen)
+    return pc.or_(pc.less(nights, first), pc.greater_equal(nights, until))
+
+
+def _sums(rows: pa.Table, predictions: pa.Table, job: Job) -> Floats:
+    names = ["prediction", *job.probability_columns]
+    if rows.num_rows == 0:
+        return np.zeros((0, 1))
+    columns = {"night": rows.column(NIGHT), "outcome": rows.column(LABEL)}
+    return sums_by_night(pa.table({**columns, **{name: predictions.column(name) for name in names}}), job)
+
+
+def _losses(sums: dict[str, Floats], job: Job) -> Losses | None:
+    """Return rows and both losses per night; None without a champion."""
+    if "champion" not in sums:
+        return None
+    if not len(sums["champion"]):
+        return Losses(*(np.zeros(0) for _ in range(3)))
+    rows, champion = losses_of(sums["champion"], job)
+    return Losses(rows, champion, losses_of(sums["challenger"], job)[1])
+
+
+def _by_night(nights: list[date], losses: Losses | None) -> list[Json]:
+    if losses is None:
+        return []
+    columns = zip(nights, losses.rows, losses.champion, losses.challenger, strict=True)
+    return [
+        {"night": str(night), "rows": int(rows), "champion": float(before), "challenger": float(after)}
+        for night, rows, before, after in columns
+    ]
+
+
+def _segments(held: _Holdout, sides: dict[str, pa.Table], job: Job) -> list[Json]:
+    """Return the mean loss of both on every value of the declared segments, the largest first."""
+    found = []
+    for name in job.promotion.segments:
+        column = held.rows.column(name)
+        for value in pc.unique(column).to_pylist():
+            mine = pc.fill_null(pc.equal(column, value), False) if value is not None else pc.is_null(column)
+            one: Json = {"column": name, "value": value, "champion": None}
+            for side, predictions in sides.items():
+                outcome = held.rows.column(LABEL).filter(mine)
+                rows, loss = losses_of(outcome_sums(predictions.filter(mine), outcome, job).sum(axis=0), job)
+                one |= {"rows": int(rows), side: float(loss / rows)}
+            found.append(one)
+    return sorted(found, key=lambda one: (one["column"], -one["rows"]))
+
+
+def _calibration(sums: dict[str, Floats], job: Job) -> dict[str, list[dict[str, float]]]:
+    if job.task != "binary":
+        return {}
+    return {side: reliability(found.sum(axis=0)) for side, found in sums.items() if len(found)}
+
+
+def _latency(models: dict[str, ModelVersion], rows: pa.Table, job: Job) -> dict[str, float]:
+    """Return the CPU seconds per million rows that each takes to predict: the best of some tries, by turns.
+
+    CPU seconds, for those on the clock say more about what else the machine does.
+    """
+    batch = batch_of(rows.slice(0, TIMED_ROWS))
+    best = dict.fromkeys(models, float("inf"))
+    for _ in range(TIMED):
+        for side, model in models.items():
+            began = process_time()
+            predict(model.pipeline, batch, job, model.rule)
+            best[side] = min(best[side], process_time() - began)
+    return {side: seconds / max(batch.num_rows, 1) * 1e6 for side, seconds in best.items()}
+
+
+def _about(model: ModelVersion) -> Json:
+    since, until = seen_by(model.facts)
+    return {"version": model.ref.version, "sha256": model.ref.sha256, "since": str(since), "fitted_until": str(until)}

@@ -1,0 +1,46 @@
+"""The model card of a version: data, metrics with intervals, comparison and decision, as JSON and as a page."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pages.content import card_view
+from pages.rendering import render
+from scoring.job import HIDDEN, Job
+from scoring.rows import Rule
+from scoring.stores import Stores
+from scoring.stores.registry import VersionRef
+
+Json = dict[str, Any]
+_FACTS = (
+    "since", "until", "fitted_until", "evaluated_until", "rows", "extracted", "quarantined", "snapshot", "recipe_sha256",
+    "features_sql_sha256", "labels_sql_sha256", "trained_at", "code_version", "library_versions", "refit",
+)  # fmt: skip
+
+
+def card_of(stores: Stores, job: Job, ref: VersionRef, evaluation: Json, retraining: Json) -> Json:
+    """Return the card of a version that was compared, before the gate spoke, for JSON.
+
+    Values of sensitive columns are hidden here, so that the gate, which judges by the card, names none either.
+    """
+    facts = stores.registry.facts(ref)
+    asked = {name: retraining[name] for name in ("retraining_id", "trigger", "reason", "decision_id")}
+    return {
+        "job": job.name, "description": job.description, "owner": job.owner, "task": job.task,
+        "version": ref.version, "sha256": ref.sha256, "made_at": stores.clock().isoformat(),
+        "data": {name: facts.get(name) for name in _FACTS}, "training": job.training.model_dump(mode="json"),
+        "asked": {**asked, "night": str(retraining["night"])}, "gate": None,
+        "evaluation": {**evaluation, "segments": [_shown(one, job) for one in evaluation["segments"]]},
+        "sensitive": sorted(job.sensitive), "prediction": Rule.of_facts(facts, job).decision.words,
+    }  # fmt: skip
+
+
+def _shown(segment: Json, job: Job) -> Json:
+    return {**segment, "value": HIDDEN} if segment["column"] in job.sensitive else segment
+
+
+def page_of(card: Json) -> dict[str, str]:
+    """Return the files of a card by name: the JSON, and a page that stands by itself."""
+    page = render("card_file", "", {"view": card_view(card)})
+    return {"model_card.json": json.dumps(card, indent=1), "model_card.html": page}

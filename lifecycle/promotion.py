@@ -1,0 +1,165 @@
+"""Promotion and rollback: which version is champion from which night on."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from zoneinfo import ZoneInfo
+
+from scoring.errors import PromotionRefused
+from scoring.job import Job
+from scoring.night import promoted_ref
+from scoring.rows import Rule
+from scoring.stores import Stores
+from scoring.stores.registry import VersionRef
+from scoring.stores.warehouse import (
+    Promotion,
+    describe_prediction,
+    ensure_job,
+    ledger,
+    previous_champion,
+    promotions,
+    shadows,
+)
+
+Why = tuple[str, str, int | None]
+"""The reason, who said so, and the retraining that the version came from."""
+
+
+def promote(
+    stores: Stores, job: Job, version: int, reason: str, by: str, effective_from: date | None = None, *,
+    retraining_id: int | None = None,
+) -> Promotion:  # fmt: skip
+    """Make ``version`` champion from ``effective_from`` on, record why, and point the alias at it.
+
+    ``effective_from`` is a night; by default the next one to be scored (see ``_next_night``) that the version was not
+    trained on, and for a job without any promotion the version's own ``until``. The champion it displaces scores the
+    next ``promotion.predecessor_nights`` in the shadow. A retraining promotes once: asked again, what it did stands.
+    Raises ``VersionMissing``, and ``PromotionRefused`` for a night that the version was trained on.
+    """
+    ref = stores.registry.resolve(job.name, version)
+    ensure_job(stores.warehouse, job)
+    known = promotions.history_of(stores.warehouse, job.name)
+    if effective_from is None:
+        made = _crown(stores, job, ref, known, "promotion", (reason, by, retraining_id))
+    else:
+        _refuse_trained_on(stores, ref, effective_from)
+        made = _record(stores, ref, effective_from, "promotion", (reason, by, retraining_id))
+    _describe(stores, job)
+    before = promotions.in_effect([one for one in known if one != made], made.effective_from)
+    if before is not None and before.model_version != version:
+        _watch_predecessor(stores, job, before, made)
+    return made
+
+
+def rollback(stores: Stores, job: Job, reason: str, by: str, to: int | None = None) -> Promotion:
+    """Make the champion before the present one (or version ``to``) champion from the next night on.
+
+    A version trained on later nights than that takes over after the last of them. Raises ``ChampionMissing`` when there
+    is no earlier champion.
+    """
+    known = promotions.history_of(stores.warehouse, job.name)
+    if to is None or not known:
+        to = previous_champion(known, job)
+    ref = stores.registry.resolve(job.name, to)
+    made = _crown(stores, job, ref, known, "rollback", (reason, by, None))
+    _describe(stores, job)
+    return made
+
+
+def _describe(stores: Stores, job: Job) -> None:
+    """Write on the predictions' columns how the latest champion decides."""
+    latest = promotions.in_effect(promotions.history_of(stores.warehouse, job.name), date.max)
+    if latest is None:
+        return
+    words = Rule.of_facts(stores.registry.facts(promoted_ref(stores, latest)), job).decision.words
+    describe_prediction(
+        stores.warehouse, job,
+        f"Decision of the row's model version; of version {latest.model_version}, champion from night "
+        f"{latest.effective_from} on: {words}",
+    )  # fmt: skip
+
+
+def _watch_predecessor(stores: Stores, job: Job, before: Promotion, made: Promotion) -> None:
+    """Let a dethroned champion score its successor's first nights in the shadow, so that it can take the crown back."""
+    if job.promotion.predecessor_nights == 0 or before.model_sha256 is None:
+        return
+    shadows.start(
+        stores.warehouse,
+        {
+            "job": job.name, "model_version": before.model_version, "model_sha256": before.model_sha256,
+            "model_uri": before.model_uri, "role": "predecessor", "champion_version": made.model_version,
+            "first_night": made.effective_from, "nights": job.promotion.predecessor_nights,
+            "retraining_id": made.retraining_id, "started_at": stores.clock(),
+        },
+    )  # fmt: skip
+
+
+def _crown(stores: Stores, job: Job, ref: VersionRef, known: list[Promotion], kind: str, why: Why) -> Promotion:
+    """Make a version champion from the next night on that it was not trained on; return that promotion.
+
+    Promotions to come, on nights ahead of the clock, are taken over too: each gets a row of its own on the same night.
+    """
+    until = _trained_until(stores, ref)
+    night = _next_night(stores, job, known, until or job.schedule.first_night)
+    effective = max(night, until or night)
+    if not known and until is not None:
+        effective = until
+    made = _record(stores, ref, effective, kind, why)
+    history = promotions.history_of(stores.warehouse, job.name)
+    place = history.index(made)  # a retraining that is asked again finds its promotion among earlier and later ones
+    to_come = {one.effective_from for one in history[:place] if one.effective_from > made.effective_from}
+    for night in sorted(to_come - {one.effective_from for one in history[place + 1 :]}):
+        _record(stores, ref, night, kind, (f"{why[0]} (in place of what was to come on {night})", why[1], None))
+    return made
+
+
+def _trained_until(stores: Stores, ref: VersionRef) -> date | None:
+    """Return the first night that a version was not trained on; None for one whose facts do not say."""
+    until = stores.registry.facts(ref).get("until")
+    return date.fromisoformat(until) if until else None
+
+
+def _refuse_trained_on(stores: Stores, ref: VersionRef, effective_from: date) -> None:
+    until = _trained_until(stores, ref)
+    if until is None or effective_from >= until:
+        return
+    raise PromotionRefused(
+        f"promotion of version {ref.version} of {ref.job}",
+        found=f"effective from {effective_from}",
+        expected=f"{until} or later, for it was trained on nights until then",
+        next_step=f"leave --effective-from out, or train a version with --until {effective_from}",
+    )  # fmt: skip
+
+
+def _next_night(stores: Stores, job: Job, known: list[Promotion], otherwise: date) -> date:
+    """Return the night after the last published one that is over, or ``otherwise`` before the first.
+
+    It is never before a promotion on record, which would take the crown again on its own night; but for those on
+    nights ahead of the clock: nothing is derived from these.
+    """
+    settled = ledger.settled(stores.warehouse, job.name, stores.clock())
+    night = max(settled) + timedelta(days=1) if settled else otherwise
+    tonight = stores.clock().astimezone(ZoneInfo(job.schedule.timezone)).date()
+    return max(night, *(one.effective_from for one in known if one.effective_from <= tonight), date.min)
+
+
+def _record(stores: Stores, ref: VersionRef, effective_from: date, kind: str, why: Why) -> Promotion:
+    """Write the promotion, with its artifact, point the aliases, and end what was in the shadow for the crown."""
+    reason, by, retraining_id = why
+    promotion = Promotion(
+        ref.job, ref.version, effective_from, kind, reason, by, stores.clock(), model_sha256=ref.sha256, model_uri=ref.uri,
+        retraining_id=retraining_id,
+    )  # fmt: skip
+    with promotions.locked(stores.warehouse, ref.job):
+        stores.registry.resolve(ref.job, ref.version)  # which retention may have removed meanwhile
+        promotion = promotions.add(stores.warehouse, promotion)
+    for one in shadows.running(stores.warehouse, ref.job):
+        crowned = one["model_version"] == ref.version
+        displaced = one["role"] == "predecessor" and one["champion_version"] != ref.version  # else asked for once more
+        if crowned or displaced:
+            facts = {"state": "passed" if crowned else "ended", "detail": f"version {ref.version} became champion"}
+            shadows.end(stores.warehouse, one["shadow_id"], **facts, ended_at=stores.clock())
+    champion = promotions.champion_at(promotions.history_of(stores.warehouse, ref.job), date.max)
+    stores.registry.set_alias(ref.job, "champion", champion or ref.version)
+    stores.registry.drop_alias(ref.job, "challenger", ref.version)
+    return promotion

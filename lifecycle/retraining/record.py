@@ -1,0 +1,123 @@
+"""The record of a retraining: what asked for it, how far it came and how it ended; one per job at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any, Literal
+
+from scoring.errors import NightError, RetrainingFailed, described
+from scoring.job import Job
+from scoring.stores import Stores
+from scoring.stores.warehouse import ensure_job, ledger, monitoring, retrainings
+
+ENDINGS = ("unchanged", "refused", "promoted")
+Trigger = Literal["decision", "schedule", "hand"]
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a retraining was asked to do, by whom and why."""
+
+    reason: str
+    trigger: Trigger = "hand"
+    night: date | None = None
+    """It knows what was known at the end of this night; default: the last published one that is over."""
+    since: date | None = None
+    until: date | None = None
+    """The window, half-open; default: the job's policy. Never beyond what had matured."""
+    decision_id: int | None = None
+    airflow_run_id: str | None = None
+    force: bool = False
+    """Train although a version of the same rows and recipe is there."""
+
+
+def training_window(job: Job, night: date) -> tuple[date, date]:
+    """Return the window (since, until) whose labels had all matured at the end of ``night``; half-open."""
+    until = night + timedelta(days=1 - job.label.delay_days)
+    if job.training.window == "expanding":
+        return job.schedule.first_night, until
+    return until - timedelta(days=job.training.window_days), until
+
+
+def begin(stores: Stores, job: Job, request: Request) -> Json:
+    """Record the retraining and return its row; the same Airflow run gets the same one.
+
+    Raises ``RetrainingRunning`` while another of the job is not finished, and ``NightError`` when there is no night.
+    """
+    ensure_job(stores.warehouse, job)
+    night = request.night or max(ledger.settled(stores.warehouse, job.name, stores.clock()), default=None)
+    if night is None:
+        raise NightError(
+            f"retraining of {job.name}", found="neither a night nor a published one", next_step="give the night"
+        )
+    since, until = training_window(job, night)
+    until = min(until, request.until or until)
+    row = retrainings.begin(
+        stores.warehouse,
+        {
+            "job": job.name, "night": night, "trigger": request.trigger, "reason": request.reason,
+            "decision_id": request.decision_id, "airflow_run_id": request.airflow_run_id, "since": request.since or since,
+            "until": until, "forced": request.force, "started_at": stores.clock(),
+        },
+    )  # fmt: skip
+    tell_decision(stores, row)
+    return row
+
+
+@contextmanager
+def recorded(stores: Stores, retraining_id: int, stage: str) -> Iterator[Json]:
+    """Give the retraining's row, in ``stage`` from now on; a failure is written into it and raised again."""
+    row = retrainings.get(stores.warehouse, retraining_id)
+    again = {} if row["state"] == "promoted" else {"state": "running", "finished_at": None}  # a task that was cleared
+    retrainings.record(stores.warehouse, retraining_id, stage=stage, detail=None, **again)
+    try:
+        yield row
+    except Exception as error:  # recorded, then raised again
+        retrainings.record(stores.warehouse, retraining_id, detail=described(error))
+        raise
+
+
+def announce(stores: Stores, retraining_id: int) -> Json:
+    """Return the finished retraining; one that no task ended has failed, and raises ``RetrainingFailed``."""
+    row = retrainings.get(stores.warehouse, retraining_id)
+    if row["state"] in ENDINGS:
+        return row
+    detail = row["detail"] or f"stopped in stage {row['stage']}"
+    fail(stores, retraining_id, detail)
+    raise RetrainingFailed(
+        f"retraining {retraining_id} of {row['job']}", found=f"stage {row['stage']}: {detail}",
+        expected="every task to end well", next_step="clear the failed task; the champion stays as it is",
+    )  # fmt: skip
+
+
+def abandon(stores: Stores, retraining_id: int, by: str) -> None:
+    """End a retraining whose process is gone."""
+    row = retrainings.get(stores.warehouse, retraining_id)
+    if row["finished_at"] is None:
+        fail(stores, retraining_id, f"abandoned by {by} in stage {row['stage']}")
+
+
+def fail(stores: Stores, retraining_id: int, detail: str) -> None:
+    """Write that a retraining failed; the stage says where."""
+    facts = {"state": "failed", "detail": detail, "finished_at": stores.clock()}
+    retrainings.record(stores.warehouse, retraining_id, **facts)
+    tell_decision(stores, retrainings.get(stores.warehouse, retraining_id))
+
+
+def end(stores: Stores, retraining_id: int, state: str, detail: str) -> None:
+    """Write how a retraining ended."""
+    facts = {"state": state, "detail": detail, "stage": "done", "finished_at": stores.clock()}
+    retrainings.record(stores.warehouse, retraining_id, **facts)
+    tell_decision(stores, retrainings.get(stores.warehouse, retraining_id))
+
+
+def tell_decision(stores: Stores, row: Json) -> None:
+    """Write on the decision that asked for it how the retraining goes."""
+    if row["decision_id"] is None:
+        return
+    state = {"running": "running", "failed": "failed"}.get(row["state"], "done")
+    monitoring.record_retraining(stores.warehouse, row["decision_id"], state, row["model_version"])

@@ -1,0 +1,175 @@
+"""Fits a job's pipeline on labelled rows, and says how it does on rows that it did not see. Reads and writes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from sklearn import metrics
+from sklearn.base import is_classifier, is_regressor
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.frozen import FrozenEstimator
+
+from lifecycle.training.reference import fold_of, importance, sample_places
+from lifecycle.training.rows import NIGHT
+from scoring.errors import PipelineError, TrainingDataError
+from scoring.job import Job, place_of, step_of, words_of
+from scoring.rows import Rule, constant_loss, decision_of, predict, to_frame
+from scoring.stores import LABEL
+
+FOLDS = 3
+"""Stretches of nights, each predicted by a pipeline fitted on the others, that the reference predictions come from."""
+LOSS_WORDS = {"binary": "log loss", "multiclass": "log loss", "regression": "mean absolute error"}
+_LOSS = {"binary": "holdout_log_loss", "multiclass": "holdout_log_loss", "regression": "holdout_mae"}
+
+
+def parted(labelled: pa.Table, split: date) -> tuple[pa.Table, pa.Table]:
+    """Return the rows of the nights before ``split`` and of those from it on."""
+    before = pc.less(labelled.column(NIGHT), pa.scalar(split, pa.date32()))
+    return labelled.filter(before), labelled.filter(pc.invert(before))
+
+
+def fit(labelled: pa.Table, job: Job) -> Any:
+    """Return the job's pipeline fitted on the rows; with calibration, its probabilities calibrated on the last nights."""
+    pipeline = job.pipeline_factory()()
+    if job.training.calibration == "none":
+        return _fitted(pipeline, labelled, job, pipeline)
+    last = pc.max(labelled.column(NIGHT)).as_py()
+    early, late = parted(labelled, last - timedelta(days=job.training.calibration_nights - 1))
+    if not (fits(early, job) and fits(late, job)):
+        raise TrainingDataError(
+            f"training {job.name} with calibration",
+            found=f"classes {classes(early)} in the nights to fit on, {classes(late)} in the last ones to calibrate on",
+            expected=f"each of {expected_classes(job)} in both",
+            next_step="widen the window, or lower training.calibration_nights",
+        )
+    _fitted(pipeline, early, job, pipeline)
+    calibrated = CalibratedClassifierCV(FrozenEstimator(pipeline), method=job.training.calibration)
+    return _fitted(calibrated, late, job, pipeline)
+
+
+def _fitted(model: Any, rows: pa.Table, job: Job, pipeline: Any) -> Any:
+    """Return the model fitted on the rows; ``pipeline`` is what the job's own steps are named from."""
+    try:
+        fitted = model.fit(to_frame(rows, job), target(rows, job))
+    except Exception as error:  # whatever a pipeline raises is its own: named and raised again
+        step, where = step_of(pipeline, error), place_of(error)
+        raise PipelineError(
+            f"fitting the pipeline of {job.name} on {rows.num_rows:,} rows",
+            found=f"{words_of(error)}{f' in step {step}' if step else ''}{f' ({where})' if where else ''}",
+            next_step=f"correct it, then `nightshift check {job.name}`",
+        ) from error
+    return model if fitted is None else fitted
+
+
+def kind_of(pipeline: Any) -> str | None:
+    """Return ``classifier`` or ``regressor`` as a pipeline says of itself; None if it does not say."""
+    try:
+        kinds = {"classifier": is_classifier(pipeline), "regressor": is_regressor(pipeline)}
+    except Exception:  # noqa: BLE001  an object of one's own, without scikit-learn's tags
+        return None
+    return next((kind for kind, said in kinds.items() if said), None)
+
+
+def fits(rows: pa.Table, job: Job) -> bool:
+    """Return whether the rows hold every class, so that the pipeline gives the columns the job declares."""
+    if job.task == "regression":
+        return bool(rows.num_rows)
+    return classes(rows) == expected_classes(job)
+
+
+def expected_classes(job: Job) -> list[Any]:
+    """Return the classes that the job declares, sorted."""
+    return [False, True] if job.task == "binary" else sorted(job.label.classes or [])
+
+
+def classes(rows: pa.Table) -> list[Any]:
+    """Return the outcomes that there are, sorted."""
+    return sorted(pc.unique(rows.column(LABEL)).to_pylist())
+
+
+def target(rows: pa.Table, job: Job) -> np.ndarray:
+    """Return the outcomes as pipelines are fitted on them, shape (rows,): 0 and 1, names of classes, or numbers."""
+    column = rows.column(LABEL)
+    if job.task == "binary":
+        zeros_and_ones: np.ndarray = pc.cast(column, pa.int8()).to_numpy()
+        return zeros_and_ones
+    return np.array(column.to_pylist(), dtype=object if job.task == "multiclass" else np.float64)
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A pipeline that never saw the last nights, and how it did on them; all but the weights empty without enough rows."""
+
+    pipeline: Any
+    scores: dict[str, float]
+    weights: dict[str, float]
+    holdout: pa.Table | None
+    constant: dict[str, float] | None = None
+    """The loss on the last nights of the ``version``, and of the ``constant`` that the nights before had."""
+
+
+def evaluate(job: Job, early: pa.Table, late: pa.Table) -> Evaluated:
+    """Return a pipeline fitted on the early nights with its metrics, predictions and column weights on the late ones.
+
+    Without enough early or late rows there are none of them, and every feature weighs the same.
+    """
+    if not (early.num_rows and late.num_rows and fits(early, job)):
+        return Evaluated(None, {}, dict.fromkeys(job.features, 1 / len(job.features)), None)
+    pipeline = fit(early, job)
+    truth = target(late, job)
+    found = predict(pipeline, batch_of(late), job, Rule(decision_of(pipeline, job)))
+    outcome = [late.column(NIGHT).combine_chunks(), late.column(LABEL).combine_chunks()]
+    names = ["prediction", *job.probability_columns]
+    holdout = pa.table([*outcome, *(found.column(name) for name in names)], ["night", "outcome", *names])
+    chosen = sample_places(late.num_rows)
+    frame, some = to_frame(late, job).iloc[chosen].reset_index(drop=True), truth[chosen]
+    weights = importance(lambda shuffled: _scores(job, pipeline, shuffled, some)[_LOSS[job.task]], frame)
+    scores = _scores(job, pipeline, to_frame(late, job), truth)
+    constant = {"version": scores[_LOSS[job.task]], "constant": constant_loss(job, target(early, job), truth)}
+    return Evaluated(pipeline, scores, weights, holdout, constant)
+
+
+def _scores(job: Job, pipeline: Any, frame: pd.DataFrame, truth: np.ndarray) -> dict[str, float]:
+    """Return the holdout metrics of a fitted pipeline."""
+    if job.task == "regression":
+        found = pipeline.predict(frame)
+        return {
+            "holdout_mae": float(metrics.mean_absolute_error(truth, found)),
+            "holdout_rmse": float(metrics.root_mean_squared_error(truth, found)),
+        }
+    chances = pipeline.predict_proba(frame)
+    scores = {"holdout_log_loss": float(metrics.log_loss(truth, chances, labels=list(pipeline.classes_)))}
+    if job.task == "binary" and len(set(truth)) == 2:
+        scores["holdout_auc"] = float(metrics.roc_auc_score(truth, chances[:, 1]))
+    if job.task == "multiclass":
+        scores["holdout_accuracy"] = float(metrics.accuracy_score(list(truth), list(pipeline.predict(frame))))
+    return scores
+
+
+def out_of_fold(job: Job, pipeline: Any, table: pa.Table) -> pa.Table:
+    """Return a prediction per row by a pipeline that was fitted without the row's stretch of nights, where that can be."""
+    nights = table.column(NIGHT).to_pylist()
+    folds = fold_of(sorted(set(nights)), FOLDS)
+    fold = np.array([folds[night] for night in nights])
+    parts, places = [], []
+    for number in sorted(set(folds.values())):
+        place = np.flatnonzero(fold == number)
+        others = table.filter(pa.array(fold != number))
+        others = others.filter(pc.is_valid(others.column(LABEL)))
+        honest = fit(others, job) if others.num_rows and fits(others, job) else pipeline
+        parts.append(predict(honest, batch_of(table.take(pa.array(place))), job, Rule(decision_of(honest, job))))
+        places.append(place)
+    together = pa.Table.from_batches(parts)
+    return together.take(pa.array(np.argsort(np.concatenate(places))))
+
+
+def batch_of(table: pa.Table) -> pa.RecordBatch:
+    """Return a table as one batch."""
+    batches = table.combine_chunks().to_batches()
+    return batches[0] if batches else pa.RecordBatch.from_pylist([], table.schema)

@@ -1,0 +1,87 @@
+"""The rows a version is trained on: everything that passed the contract, with its night and, where known, its label."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import date
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from scoring.interval import DataInterval
+from scoring.job import Job
+from scoring.progress import Progress, silent
+from scoring.rows import Contract, require_positive
+from scoring.stores import LABEL, Stores, contracted, labels_of, nights_of
+
+NIGHT = "nightshift_night"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a window in key order, with ``NIGHT`` and ``LABEL`` as last columns, and what was quarantined."""
+
+    table: pa.Table
+    extracted: int
+    reasons: dict[str, int] = field(default_factory=dict)
+    unreadable_labels: int = 0
+    """Rows of ``labels.sql`` that were left out, as their key cannot be read."""
+
+    @property
+    def labelled(self) -> pa.Table:
+        """Return the rows whose outcome is known."""
+        return self.table.filter(pc.is_valid(self.table.column(LABEL)))
+
+
+def read_rows(stores: Stores, job: Job, window: tuple[date, date], progress: Progress = silent) -> Rows:
+    """Return the window's rows that passed the contract; ``window`` is (since, until), half-open.
+
+    Keys are unique within a night. Without a time column nothing in them says which, so such a job is read night by
+    night, each exactly as it would be scored, and the nights follow one another. So is SQL that binds ``:night``.
+    """
+    by_night = job.time_column is None or stores.by_night(job, stores.features_query(job))
+    spans = nights_of(window, job) if by_night else [window]
+    outcomes: Counter[str] = Counter()
+    parts = [_read(stores, job, span, progress, outcomes) for span in spans]
+    if job.task == "binary":
+        require_positive(dict(outcomes.most_common()), job, stores.labels_query(job).name)
+    reasons = sum((Counter(part.reasons) for part in parts), Counter[str]())
+    extracted, unreadable = (sum(getattr(part, name) for part in parts) for name in ("extracted", "unreadable_labels"))
+    return Rows(pa.concat_tables([part.table for part in parts]), extracted, dict(reasons), unreadable)
+
+
+def labelled_rows(stores: Stores, job: Job, window: tuple[date, date], progress: Progress = silent) -> pa.Table:
+    """Return the window's rows that passed the contract and have a label, in key order, label last."""
+    return read_rows(stores, job, window, progress).labelled.drop_columns([NIGHT])
+
+
+def _read(
+    stores: Stores, job: Job, span: tuple[date, date], progress: Progress, outcomes: Counter[str]
+) -> Rows:  # fmt: skip
+    """Return the rows of a span of nights; adds their outcomes up."""
+    interval = DataInterval.of_nights(*span, job.schedule.timezone)
+    accepted = [Contract(job, interval).schema.empty_table()]
+    reasons: Counter[str] = Counter()
+    extracted = 0
+    with contracted(stores, job, interval) as batches:
+        for found, part in batches:
+            progress("read", part.accepted.num_rows)
+            accepted.append(pa.Table.from_batches([part.accepted]))
+            reasons.update(part.reasons)
+            extracted += found.num_rows
+    rows = pa.concat_tables(accepted)
+    rows = rows.append_column(NIGHT, _nights(rows, job, span[0]))
+    labels = labels_of(stores, job, span)
+    outcomes.update(labels.outcomes)
+    joined = rows.join(labels.table, keys=list(job.key), join_type="left outer")
+    ordered = joined.sort_by([(name, "ascending") for name in job.key])
+    return Rows(ordered, extracted, dict(reasons), labels.unreadable_keys)
+
+
+def _nights(rows: pa.Table, job: Job, first: date) -> pa.ChunkedArray | pa.Array:
+    """Return the night of each row, a date in the job's timezone."""
+    if job.time_column is None:
+        return pa.repeat(pa.scalar(first, pa.date32()), rows.num_rows)
+    local = pc.local_timestamp(pc.cast(rows.column(job.time_column), pa.timestamp("us", job.schedule.timezone)))
+    return pc.cast(local, pa.date32())

@@ -1,0 +1,106 @@
+"""Training snapshots: the rows of a window as they were read, kept by the hash of what they hold."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from lifecycle.training.rows import Rows, read_rows
+from scoring.errors import NightNotOver, TrainingDataError
+from scoring.job import Job
+from scoring.progress import Progress, silent
+from scoring.rows import RowsDigest
+from scoring.stores import Stores
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The rows of a window, and the hash that names them: the same window with the same rows has the same hash."""
+
+    hash: str
+    window: tuple[date, date]
+    rows: Rows
+
+
+def take(stores: Stores, job: Job, window: tuple[date, date], progress: Progress = silent) -> Snapshot:
+    """Read the window's rows, keep them, and return them; ``window`` is (since, until), half-open.
+
+    Rows that were kept before are not written again. Raises ``TrainingDataError`` when more of the rows than
+    ``training.max_quarantine_share`` break the contract: broken data are never trained on; and ``NightNotOver`` for a
+    window with a night that has not ended.
+    """
+    _refuse_unfinished(stores, job, window)
+    progress("read", 0)
+    rows = read_rows(stores, job, window, progress)
+    _refuse_broken(job, window, rows)
+    snapshot = Snapshot(_hash_of(window, rows), window, rows)
+    folder = stores.lake.snapshot_folder(job.name, snapshot.hash)
+    if not stores.lake.exists(f"{folder}/snapshot.json"):
+        stores.lake.write(f"{folder}/rows.parquet", rows.table.schema, rows.table.to_batches(), {})
+        stores.lake.write_json(f"{folder}/snapshot.json", _facts(stores, snapshot))
+    return snapshot
+
+
+def _refuse_unfinished(stores: Stores, job: Job, window: tuple[date, date]) -> None:
+    last = window[1] - timedelta(days=1)
+    if not stores.over(job, last):
+        raise NightNotOver.at(
+            f"training of {job.name} on nights before {window[1]}", stores.end_of(job, last),
+            found=f"night {last}, which has not ended", next_step="train with an earlier --until",
+        )  # fmt: skip
+
+
+def load(stores: Stores, job: Job, digest: str) -> Snapshot:
+    """Return the snapshot that was kept under a hash; raises ``TrainingDataError`` when it is gone, or is another."""
+    folder = stores.lake.snapshot_folder(job.name, digest)
+    if not stores.lake.exists(f"{folder}/snapshot.json"):
+        raise TrainingDataError(
+            f"snapshot {digest} of {job.name}", found="no files", next_step="start the retraining again"
+        )
+    facts = stores.lake.read_json(f"{folder}/snapshot.json")
+    table, unreadable = stores.lake.table(f"{folder}/rows.parquet"), facts.get("unreadable_labels", 0)
+    rows = Rows(table, facts["extracted"], facts["reasons"], unreadable)
+    snapshot = Snapshot(digest, (date.fromisoformat(facts["since"]), date.fromisoformat(facts["until"])), rows)
+    found = _hash_of(snapshot.window, rows)
+    if found != digest:
+        raise TrainingDataError(
+            f"snapshot {digest} of {job.name}",
+            found=f"rows with hash {found}",
+            next_step=f"remove {folder} and start again",
+        )
+    return snapshot
+
+
+def _facts(stores: Stores, snapshot: Snapshot) -> dict[str, Any]:
+    rows = snapshot.rows
+    return {
+        "hash": snapshot.hash, "since": str(snapshot.window[0]), "until": str(snapshot.window[1]),
+        "extracted": rows.extracted, "reasons": rows.reasons, "rows": rows.table.num_rows,
+        "unreadable_labels": rows.unreadable_labels, "created_at": stores.clock().isoformat(),
+    }  # fmt: skip
+
+
+def _hash_of(window: tuple[date, date], rows: Rows) -> str:
+    digest = RowsDigest()
+    for batch in rows.table.to_batches():
+        digest.add(batch)
+    kinds = [str(kind) for kind in rows.table.schema.types]
+    told = repr((str(window[0]), str(window[1]), digest.hexdigest(), kinds, rows.extracted))
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def _refuse_broken(job: Job, window: tuple[date, date], rows: Rows) -> None:
+    broken = rows.extracted - rows.table.num_rows
+    share = broken / rows.extracted if rows.extracted else 0.0
+    if share <= job.training.max_quarantine_share:
+        return
+    worst = sorted(rows.reasons.items(), key=lambda item: -item[1])[:3]
+    reasons = ", ".join(f"{reason}: {count}" for reason, count in worst)
+    raise TrainingDataError(
+        f"training {job.name} on {window[0]} to {window[1]}",
+        found=f"{broken} of {rows.extracted} rows ({share:.1%}) in quarantine ({reasons})",
+        expected=f"at most training.max_quarantine_share, {job.training.max_quarantine_share:.1%}",
+        next_step="repair the source; nothing was trained",
+    )

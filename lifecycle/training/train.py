@@ -1,0 +1,140 @@
+"""Fits a job's pipeline on a window of nights and registers it as a model version."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from lifecycle.training.fit import batch_of, classes, evaluate, expected_classes, fit, fits, out_of_fold, parted
+from lifecycle.training.row_independence import proven_rule, reference_rows
+from lifecycle.training.rows import NIGHT
+from lifecycle.training.snapshot import Snapshot, take
+from lifecycle.training.version_folder import Fitted, pickled, write_reference, write_version
+from scoring.errors import TrainingDataError
+from scoring.job import Job
+from scoring.progress import Progress, silent
+from scoring.rows import UsualNights, certainty
+from scoring.settings import code_version
+from scoring.stores import Stores
+from scoring.stores.registry import VersionRef, library_versions
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A registered version and how it did on the nights it had not seen."""
+
+    ref: VersionRef
+    rows: int
+    metrics: dict[str, float]
+    holdout: pa.Table | None = None
+    """Night, outcome and prediction of those nights; None if there were none."""
+    constant: dict[str, float] | None = None
+    """The loss on those nights of the version, and of always saying what the nights before were like."""
+    without_outcome: int = 0
+    """Rows that passed the contract and have no label: read for the reference, not trained on."""
+    unreadable_labels: int = 0
+    """Rows of ``labels.sql`` that were left out, as their key cannot be read."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a retraining asks of its training."""
+
+    holdout_nights: int | None = None
+    """The last nights, that judge; default: the job's."""
+    retraining_id: int | None = None
+
+
+NO_ORDER = Order()
+
+
+def train(stores: Stores, job: Job, window: tuple[date, date], progress: Progress = silent) -> Trained:
+    """Keep the window's rows as a snapshot, train on it, register, and return the new version.
+
+    ``window`` is ``(since, until)``, half-open: no row at or after ``until`` is read. Raises ``TrainingDataError``
+    when the window has too few labelled rows, one class only, or too many rows in quarantine.
+    """
+    recipe_of(job)  # what cannot be stored is refused before any row is read
+    return train_on(stores, job, take(stores, job, window, progress), progress)
+
+
+def train_on(
+    stores: Stores, job: Job, snapshot: Snapshot, progress: Progress = silent, order: Order = NO_ORDER
+) -> Trained:
+    """Fit on a snapshot without its last nights, evaluate on these, fit again on all, and register the version.
+
+    The same snapshot gives the same artifact, as far as the pipeline's own seeds are fixed. Without ``training.refit``
+    the version is the one that was evaluated. Raises ``TrainingDataError``, or ``PipelineNotRowWise`` when what it says
+    of a row depends on more than the row; then there is no version.
+    """
+    rows, window = snapshot.rows, snapshot.window
+    labelled = rows.labelled
+    _check(labelled, job, window)
+    progress("evaluate", 0)
+    split = max(window[0], window[1] - timedelta(days=order.holdout_nights or job.training.holdout_nights))
+    evaluated = evaluate(job, *parted(labelled, split))
+    progress("fit", labelled.num_rows)
+    again = job.training.refit or evaluated.pipeline is None
+    pipeline = fit(labelled, job) if again else evaluated.pipeline
+    rule = proven_rule(pipeline, reference_rows(batch_of(labelled), job), job, threads=stores.settings.score_threads)
+    progress("reference", rows.table.num_rows)
+    fitted = Fitted(
+        pipeline, evaluated.scores, evaluated.weights, evaluated.holdout, out_of_fold(job, pipeline, rows.table)
+    )
+    facts = {
+        **_facts(stores, job, window, labelled, evaluated.scores), "snapshot": snapshot.hash,
+        "extracted": rows.extracted, "quarantined": rows.reasons, "recipe_sha256": recipe_of(job),
+        "fitted_until": str(window[1] if again else split), "evaluated_until": str(split), "refit": again,
+        "retraining_id": order.retraining_id, "constant": evaluated.constant, **rule.facts(),
+        "without_outcome": rows.table.num_rows - labelled.num_rows, "unreadable_labels": rows.unreadable_labels,
+    }  # fmt: skip
+    scores = evaluated.scores
+    with tempfile.TemporaryDirectory() as folder:
+        usual = UsualNights.of(certainty(fitted.predictions, job), rows.table.column(NIGHT))
+        write_version(Path(folder), job, fitted, labelled, facts, usual)
+        write_reference(Path(folder), job, fitted, rows)
+        progress("register", 0)
+        ref = stores.registry.register(job.name, Path(folder), facts, scores)
+    left_out = facts["without_outcome"], rows.unreadable_labels
+    return Trained(ref, labelled.num_rows, scores, evaluated.holdout, evaluated.constant, *left_out)
+
+
+def recipe_of(job: Job) -> str:
+    """Return the sha256 of what makes a version out of rows: the unfitted pipeline, the columns, how it is trained."""
+    unset = {"label": {"threshold"}} if job.label.threshold is None else None  # as before there was such a setting
+    told = job.model_dump_json(include={"features", "key", "label", "task", "training"}, exclude=unset)
+    return hashlib.sha256(told.encode() + pickled(job.pipeline_factory()(), job)).hexdigest()
+
+
+def _check(rows: pa.Table, job: Job, window: tuple[date, date]) -> None:
+    if rows.num_rows < job.training.min_rows:
+        raise TrainingDataError(
+            f"training {job.name} on {window[0]} to {window[1]}",
+            found=f"{rows.num_rows} labelled rows that pass the contract",
+            expected=f"at least training.min_rows, {job.training.min_rows}",
+            next_step="widen the window or check features.sql and labels.sql",
+        )
+    if not fits(rows, job):
+        raise TrainingDataError(
+            f"training {job.name}",
+            found=f"classes {classes(rows)}",
+            expected=f"each of {expected_classes(job)}, and no other",
+            next_step="widen the window or check labels.sql",
+        )
+
+
+def _facts(
+    stores: Stores, job: Job, window: tuple[date, date], rows: pa.Table, scores: dict[str, float]
+) -> dict[str, Any]:
+    return {
+        "job": job.name, "since": str(window[0]), "until": str(window[1]), "rows": rows.num_rows,
+        "trained_at": stores.clock().isoformat(), "metrics": scores, "code_version": code_version(stores.settings),
+        "features_sql_sha256": stores.features_query(job).sha256,
+        "labels_sql_sha256": stores.labels_query(job).sha256, "library_versions": library_versions(),
+    }  # fmt: skip

@@ -1,0 +1,68 @@
+"""Alerts out of Airflow: a task that failed, a night that is late, and what a task has to tell."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from airflow.configuration import conf
+from airflow.sdk import BaseNotifier
+
+from orchestration.context import current_stores, night_of, now, run_type
+from scoring.errors import (
+    AlertNotSent,
+    NightHeld,
+    described,
+)
+from scoring.job import Job
+
+
+class FailureAlert(BaseNotifier):
+    """Tells the receivers of alerts that a task failed for good, or that a night is held; never in a backfill."""
+
+    def __init__(self, job: str) -> None:
+        """Tell it of ``job``."""
+        super().__init__()
+        self.job = job
+
+    def notify(self, context: Any) -> None:
+        """Send the alert of a task's failure."""
+        error = context.get("exception")
+        kind = "held" if isinstance(error, NightHeld) else "failed"
+        task = getattr(context.get("task"), "task_id", "a task")
+        alert(self.job, context, kind, f"{task}: {described(error)}")
+
+
+def late_nights(jobs: Sequence[Job]) -> list[str]:
+    """Alert about every job whose last night is not published in time; return them, a line each.
+
+    Runs that nobody works on any more are recorded as abandoned.
+    """
+    from scoring.stores.warehouse import liveness
+    from scoring.upkeep import late
+
+    stores = current_stores()
+    liveness.abandon_dead(stores.warehouse, now())
+    found = [(job, night) for job in jobs if (night := late(stores, job)) is not None]
+    for job, night in found:
+        tell(job.name, night, "late", f"not published {job.limits.late_after_minutes} minutes after its end")
+    return [f"{job.name}: night {night}" for job, night in found]
+
+
+def alert(job: str, context: Mapping[str, Any], kind: Any, message: str) -> None:
+    """Send an alert about a run's night; nothing in a backfill, and a receiver that fails is only logged."""
+    if run_type(context) != "backfill":
+        tell(job, night_of(context), kind, message)
+
+
+def tell(job: str, night: date, kind: Any, message: str) -> None:
+    """Send an alert about a night; a receiver that fails is only logged."""
+    from scoring.upkeep import Alert, send
+
+    link = f"{conf.get('api', 'base_url').rstrip('/')}/nightshift/jobs/{job}/nights/{night}"
+    try:
+        send(current_stores(), Alert(job, night, kind, message, link))
+    except AlertNotSent as error:
+        logging.getLogger(__name__).error("%s", error)

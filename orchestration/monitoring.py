@@ -1,0 +1,117 @@
+"""The monitoring tasks of a nightly DAG: Airflow's context → the use-cases of ``drift``."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from airflow.sdk import BaseOperator, BaseOperatorLink, get_current_context
+from airflow.sdk.exceptions import AirflowSkipException
+
+from orchestration.alerts import alert
+from orchestration.context import current_stores, night_of, run_type
+from scoring.job import Job
+
+
+class DriftReportLink(BaseOperatorLink):
+    """A link from the drift task to the page of its night."""
+
+    name = "Drift report"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        """Return the page of the run's night."""
+        return f"/nightshift/run?dag_id={quote(ti_key.dag_id)}&run_id={quote(ti_key.run_id)}"
+
+
+class DriftOperator(BaseOperator):
+    """Judges a scored night and makes its page; runs for held nights too, and is skipped when nothing was scored."""
+
+    operator_extra_links = (DriftReportLink(),)
+
+    def __init__(self, *, job: Job, **kwargs: Any) -> None:
+        """Judge the run of ``job`` that the task ``extract`` began."""
+        super().__init__(**kwargs)
+        self.job = job
+
+    def execute(self, context: Any) -> dict[str, Any]:
+        """Return verdict, reasons and page."""
+        from drift.report import prune_reports, write_report
+        from drift.runs import SCORED
+        from drift.watch import watch
+        from scoring.stores.warehouse import ledger
+
+        stores = current_stores()
+        run_id = context["ti"].xcom_pull(
+            task_ids="extract", key="run_id"
+        )  # none when the extract failed or was skipped
+        run = ledger.get(stores.warehouse, run_id, self.job.name) if run_id else None
+        if run is None or run.status not in SCORED:
+            raise AirflowSkipException("the night was not scored, so there is nothing to compare")
+        watched = watch(stores, self.job, run.run_id, write_report)
+        prune_reports(stores, self.job, run.night)
+        for reason in watched.reasons:
+            self.log.warning("%s", reason)
+        if watched.report_error:
+            self.log.warning("page: %s", watched.report_error)
+        if watched.verdict == "alert" and not run.provisional:
+            alert(self.job.name, context, "drift", "; ".join(watched.reasons))
+        found = {"verdict": watched.verdict, "reasons": list(watched.reasons), "report": watched.report}
+        return {**found, "report_error": watched.report_error}
+
+
+def performance(job: Job) -> list[str]:
+    """Measure the nights whose labels have matured by the end of the run's night; return them."""
+    from drift.measure import measure
+    from drift.report import write_report
+
+    night = night_of(get_current_context())
+    return [str(measured) for measured in measure(current_stores(), job, night, reporter=write_report)]
+
+
+def decide(job: Job, run_id: str) -> bool:
+    """Decide after the night; return whether to retrain, and push the decision's id, night and reason as XComs."""
+    from drift.decide import conclude
+
+    row = conclude(current_stores(), job, run_id)
+    pushed = {name: row[name] for name in ("decision_id", "decision", "reason")}
+    for name, value in {**pushed, "night": str(row["night"])}.items():
+        get_current_context()["ti"].xcom_push(key=name, value=value)
+    return bool(row["decision"] == "retrain")
+
+
+def trigger_arguments(job: Job) -> dict[str, Any]:
+    """Return what triggers the retraining DAG: one run per decision, however often the task runs; red if it is paused."""
+    pulled = {
+        name: f"{{{{ ti.xcom_pull(task_ids='decide', key='{name}') }}}}" for name in ("decision_id", "night", "reason")
+    }
+    return {
+        "trigger_dag_id": f"{job.name}_retraining",
+        "trigger_run_id": f"decision-{pulled['decision_id']}",
+        "conf": pulled,
+        "logical_date": None,
+        "skip_when_already_exists": True,
+        "fail_when_dag_is_paused": True,  # else the retraining waits unseen until somebody unpauses it
+    }
+
+
+def shadow(job: Job, run_id: str) -> list[int]:
+    """Score the published run with the versions in the shadow; return them, or skip when there are none."""
+    from lifecycle.shadow import shadow_run
+
+    done = shadow_run(current_stores(), job, run_id)
+    if not done:
+        raise AirflowSkipException("no version is in the shadow")
+    return done
+
+
+def review(job: Job) -> list[str]:
+    """Judge the versions in the shadow on labels that came; return what that ended. A backfill takes no crown away."""
+    from lifecycle.shadow import review as look
+
+    context = get_current_context()
+    may = run_type(context) != "backfill"
+    found = look(current_stores(), job, night_of(context), may_roll_back=may)
+    for one in found:
+        if one.rolled_back:
+            alert(job.name, context, "rollback", f"version {one.model_version} is champion again: {one.detail}")
+    return [f"version {one.model_version} ({one.role}): {one.state}; {one.detail}" for one in found]

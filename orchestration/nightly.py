@@ -1,0 +1,136 @@
+"""The tasks of a nightly DAG that score: extract, score, publish; and what the DAG is made with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+from airflow.sdk import CronPartitionTimetable, Param, get_current_context
+from airflow.sdk.exceptions import AirflowSkipException
+
+from orchestration.alerts import FailureAlert
+from orchestration.context import current_stores, midnight_after, night_of, now, run_type, task_arguments
+from scoring.errors import (
+    EmptyNight,
+    NoSuchNight,
+)
+from scoring.job import Job
+
+MAPPED_TASKS = 1000
+"""Airflow maps over at most 1024 items; a night of more chunks gives each task several."""
+
+
+def dag_arguments(job: Job) -> dict[str, Any]:
+    """Return what the DAG of ``job`` is made with: one night is one partition, keyed by its date."""
+    end = job.schedule.last_night
+    return {
+        "schedule": CronPartitionTimetable(
+            job.schedule.cron, timezone=job.schedule.timezone, run_offset=-1, key_format="%Y-%m-%d"
+        ),
+        "start_date": midnight_after(job.schedule.first_night, job),
+        "end_date": midnight_after(end, job) if end is not None else None,
+        "catchup": False,
+        "max_active_runs": job.limits.parallel_nights,
+        "tags": ["nightshift", *job.tags],
+        "description": job.description,
+        "params": _params(),
+        "default_args": {**task_arguments(job), "on_failure_callback": FailureAlert(job.name)},
+    }
+
+
+def extract(job: Job) -> list[dict[str, int]]:
+    """Extract the run's night; return what the score tasks are mapped over, and push ids and counts as XComs."""
+    from scoring.night import Request, extract
+
+    context = get_current_context()
+    run = context["dag_run"]
+    request = Request(
+        night=night_of(context),
+        started_at=now(),
+        origin=run_type(context),
+        airflow_run_id=run.run_id,
+        model_version=context["params"].get("model_version"),
+        unfinished=bool(context["params"].get("unfinished")),
+    )
+    stores = current_stores()
+    try:
+        with at_work(stores, request.run_id):
+            done = extract(stores, job, request)
+    except EmptyNight as error:
+        if job.on_empty == "skip":
+            raise AirflowSkipException(str(error)) from error
+        raise
+    except NoSuchNight as error:
+        raise AirflowSkipException(str(error)) from None
+    for key, value in asdict(done).items():
+        context["ti"].xcom_push(key=key, value=value)
+    return chunk_groups(done.chunks)
+
+
+def score(job: Job, run_id: str, chunk: dict[str, int]) -> int:
+    """Score the chunks of one mapped task; return how many rows."""
+    from scoring.night import score_chunk
+
+    get_current_context()["chunk_label"] = chunk_label(chunk)  # type: ignore[typeddict-unknown-key]
+    stores = current_stores()
+    with at_work(stores, run_id):
+        return sum(score_chunk(stores, job, run_id, number) for number in range(chunk["first"], chunk["last"] + 1))
+
+
+def publish(job: Job, run_id: str) -> dict[str, Any]:
+    """Publish the run; return its id, status, rows and lake object."""
+    from scoring.night import publish
+
+    stores = current_stores()
+    with at_work(stores, run_id):
+        return asdict(publish(stores, job, run_id))
+
+
+@contextmanager
+def at_work(stores: Any, run_id: str) -> Iterator[None]:
+    """Hold a run's lock while a task works on it, and record a sign of life before and after."""
+    from scoring.stores.warehouse import liveness
+
+    with liveness.held(stores.warehouse, run_id):
+        liveness.seen(stores.warehouse, run_id, now())
+        yield
+        liveness.seen(stores.warehouse, run_id, now())
+
+
+def chunk_groups(chunks: int) -> list[dict[str, int]]:
+    """Return the first and last chunk of each mapped task, at most ``MAPPED_TASKS`` of them.
+
+    >>> chunk_groups(2)
+    [{'first': 0, 'last': 0, 'of': 2}, {'first': 1, 'last': 1, 'of': 2}]
+    """
+    size = -(-chunks // MAPPED_TASKS) or 1
+    return [{"first": n, "last": min(n + size, chunks) - 1, "of": chunks} for n in range(0, chunks, size)]
+
+
+def chunk_label(chunk: Mapping[str, int]) -> str:
+    """Return the name of a mapped task in the grid.
+
+    >>> chunk_label({"first": 2, "last": 2, "of": 12})
+    'chunk 3 of 12'
+    """
+    first, last = chunk["first"] + 1, chunk["last"] + 1
+    return f"chunk {first} of {chunk['of']}" if first == last else f"chunks {first}–{last} of {chunk['of']}"
+
+
+def _params() -> dict[str, Param]:
+    return {
+        "night": Param(
+            None, type=["null", "string"], format="date", title="Night",
+            description="Calendar day in the job's timezone. Only for a run without partition key; backfills ignore it.",
+        ),
+        "model_version": Param(
+            None, type=["null", "integer"], minimum=1, title="Model version",
+            description="Default: the version that was champion at that night.",
+        ),
+        "unfinished": Param(
+            False, type="boolean", title="Unfinished",
+            description="Score a night that has not ended. What comes of it is provisional: shown, and used for nothing else.",
+        ),
+    }  # fmt: skip

@@ -1,0 +1,1 @@
+"""What Airflow's api-server loads: the pages and where they are linked."""

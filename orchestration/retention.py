@@ -1,0 +1,47 @@
+"""The task of the retention DAG."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow.sdk import Param, get_current_context
+
+from orchestration.context import current_stores
+from scoring.job import Job
+from scoring.settings import load_settings
+
+
+def retention_arguments() -> dict[str, Any]:
+    """Return what the retention DAG is made with: once a week, one run at a time, its form filled in by the settings."""
+    kept = ", ".join(f"{name} {value}" for name, value in load_settings().retention if name != "apply")
+    return {
+        "schedule": "30 10 * * 6",
+        "start_date": datetime(2013, 1, 1, tzinfo=UTC),
+        "catchup": False,
+        "max_active_runs": 1,
+        "tags": ["nightshift", "retention"],
+        "description": "Removes rows and files that nothing points at any more",
+        "params": {
+            "apply": Param(
+                load_settings().retention.apply, type="boolean", title="Remove",
+                description=f"Off: only say in the log what would be removed. Kept: {kept}.",
+            )
+        },
+    }  # fmt: skip
+
+
+def retain(job: Job) -> dict[str, Any]:
+    """Plan what a job's policy lets go, remove it if the run's parameter ``apply`` says so; return how much it is."""
+    from scoring.upkeep import retention
+
+    stores, remove = current_stores(), bool(get_current_context()["params"]["apply"])
+    found = retention.plan(stores, job, stores.settings.retention)
+    if remove:
+        found = retention.apply(stores, job, found)
+    for one in found:
+        said = f"{one.kind} {one.what}, {one.bytes:,} bytes, {one.rows:,} rows: {one.reason}"
+        logging.getLogger(__name__).info("%s: %s", "removed" if remove else "would be removed", said)
+    total = {"bytes": sum(one.bytes for one in found), "rows": sum(one.rows for one in found)}
+    return {"removed" if remove else "would_be_removed": len(found), **total}

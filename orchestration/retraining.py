@@ -1,0 +1,190 @@
+"""The tasks of a retraining DAG: Airflow's context → the use-cases of ``lifecycle.retraining``."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import CronTriggerTimetable, Param, get_current_context
+
+from orchestration.alerts import tell
+from orchestration.context import current_stores, midnight_after, run_type, task_arguments
+from scoring.interval import parse_night
+from scoring.job import Job
+
+CARD = "/nightshift/jobs/{job}/versions/{{{{ ti.xcom_pull(task_ids='train') }}}}"
+
+
+def dag_arguments(job: Job) -> dict[str, Any]:
+    """Return what the retraining DAG of ``job`` is made with: never two runs at once; by decision, schedule or hand."""
+    cron = job.retraining.schedule
+    return {
+        "schedule": CronTriggerTimetable(cron, timezone=job.schedule.timezone) if cron else None,
+        "start_date": midnight_after(job.schedule.first_night, job),
+        "catchup": False,
+        "max_active_runs": 1,
+        "tags": ["nightshift", "retraining", *job.tags],
+        "description": f"Trains a challenger of {job.name}, and makes it champion if it is better",
+        "default_args": task_arguments(job),
+        "params": _params(),
+    }
+
+
+def _params() -> dict[str, Param]:
+    def night(title: str, description: str) -> Param:
+        return Param(None, type=["null", "string"], format="date", title=title, description=description)
+
+    return {
+        "reason": Param("by hand", type="string", minLength=1, title="Reason", description="Why; it is recorded."),
+        "night": night("Night", "What was known at the end of this night counts. Default: the last published one."),
+        "since": night("Window: first night", "Default: the training policy of the job file."),
+        "until": night("Window: first night not read", "Default: all whose labels had matured."),
+        "force": Param(
+            False, type="boolean", title="Train anyway", description="Although nothing changed since a version."
+        ),
+        "decision_id": Param(None, type=["null", "integer", "string"], title="Decision", description="Leave empty."),
+    }
+
+
+def snapshot(job: Job) -> bool:
+    """Begin the retraining and keep its rows; return whether there is anything to train, push the id as an XCom."""
+    from lifecycle.retraining import Request, begin, snapshot
+
+    context = get_current_context()
+    params, stores = context["params"], current_stores()
+    nights = {
+        name: parse_night(str(params[name])) if params.get(name) else None for name in ("night", "since", "until")
+    }
+    decision = params.get("decision_id")
+    scheduled = run_type(context) == "scheduled"
+    request = Request(
+        reason="schedule" if scheduled else str(params["reason"]),
+        trigger="decision" if decision else "schedule" if scheduled else "hand",
+        decision_id=int(decision) if decision else None,
+        airflow_run_id=context["run_id"],
+        force=bool(params.get("force")),
+        **nights,
+    )
+    number = int(begin(stores, job, request)["retraining_id"])
+    context["ti"].xcom_push(key="retraining_id", value=number)
+    return snapshot(stores, job, number)
+
+
+def train(job: Job) -> int:
+    """Train the challenger; return its version."""
+    from lifecycle.retraining import train
+
+    return train(current_stores(), job, _id())
+
+
+def evaluate(job: Job) -> str:
+    """Compare challenger and champion; return the page of the model card."""
+    from lifecycle.retraining import assess
+
+    assess(current_stores(), job, _id())
+    return f"/nightshift/jobs/{job.name}/versions/{get_current_context()['ti'].xcom_pull(task_ids='train')}"
+
+
+def gate(job: Job) -> bool:
+    """Return whether the challenger is better, with evidence."""
+    from lifecycle.retraining import gate
+
+    return gate(current_stores(), job, _id())
+
+
+def approval_arguments(job: Job) -> dict[str, Any]:
+    """Return what asks a person, with the card linked; no answer in time is a no. It waits without a worker.
+
+    An answer within the second in which the question appears can be taken for a lost task: then it is asked again.
+    """
+    card = CARD.format(job=job.name)
+    return {
+        "subject": f"Promote version {{{{ ti.xcom_pull(task_ids='train') }}}} of {job.name}?",
+        "body": f"The gate was passed. [Model card]({card}): data, metrics, comparison with the champion.",
+        "defaults": "Reject",
+        "response_timeout": timedelta(hours=job.promotion.approval_hours),
+        "retries": 2,
+        "execution_timeout": None,
+    }
+
+
+def begin_shadow(job: Job) -> None:
+    """Let the challenger score the next nights in the shadow."""
+    from lifecycle.retraining import start_shadow
+
+    start_shadow(current_stores(), job, _id())
+
+
+def shadow_arguments(job: Job) -> dict[str, Any]:
+    """Return how the shadow is waited for: looked at now and then, holding no worker in between.
+
+    A look that is put off for too short a time can be taken for a lost task, which costs a try.
+    """
+    nights = job.promotion.shadow_nights + job.label.delay_days
+    return {
+        "mode": "reschedule",
+        "poke_interval": job.limits.poke_seconds,
+        "timeout": (3 * nights + 30) * 86_400,
+        "execution_timeout": None,
+        "retries": 20,
+    }
+
+
+def shadow_over(job: Job) -> bool:
+    """Return whether the challenger's nights in the shadow are over."""
+    from lifecycle.retraining import shadow_passed
+
+    return shadow_passed(current_stores(), _id()) is not None
+
+
+def shadow_passed(job: Job) -> bool:
+    """Return whether the challenger did well in the shadow."""
+    from lifecycle.retraining import shadow_passed
+
+    return bool(shadow_passed(current_stores(), _id()))
+
+
+def promote(job: Job) -> str:
+    """Make the challenger champion; return from which night on."""
+    from lifecycle.retraining import promote
+
+    return str(promote(current_stores(), job, _id(), _approver()).effective_from)
+
+
+def announce(job: Job) -> dict[str, Any]:
+    """Return how the retraining ended and tell the receivers of alerts; raises when a task failed."""
+    from lifecycle.retraining import announce, end
+    from scoring.errors import RetrainingFailed
+    from scoring.stores.warehouse import retrainings
+
+    stores, number, context = current_stores(), _id(), get_current_context()
+    if number is None:
+        raise RetrainingFailed("retraining", found="it was never recorded", next_step="see the log of snapshot")
+    row = retrainings.get(stores.warehouse, number)
+    if row["state"] == "running" and row["stage"] == "approve" and _state_of(context, "approve") == "success":
+        end(stores, number, "refused", "approval: somebody said no, or nobody answered in time")
+    try:
+        row = announce(stores, number)
+    finally:
+        told = retrainings.get(stores.warehouse, number)
+        tell(job.name, told["night"], "retraining", f"retraining {number} {told['state']}: {told['detail']}")
+    return {name: row[name] for name in ("retraining_id", "state", "detail", "model_version")}
+
+
+def _state_of(context: Any, task_id: str) -> str | None:
+    """Return the state of a task of this run; None if there is no such task."""
+    found = context["ti"].get_task_states(dag_id=context["dag"].dag_id, task_ids=[task_id], run_ids=[context["run_id"]])
+    state = found.get(context["run_id"], {}).get(task_id)
+    return str(getattr(state, "value", state)) if state else None
+
+
+def _approver() -> str:
+    """Return who said yes, if somebody was asked; a no leaves no XCom."""
+    answer = get_current_context()["ti"].xcom_pull(task_ids="approve") or {}
+    user = answer.get("responded_by_user") or {}
+    return str(user.get("name") or user.get("id") or "nightshift")
+
+
+def _id() -> Any:
+    """Return the id that the task snapshot pushed; None when it came to none."""
+    return get_current_context()["ti"].xcom_pull(task_ids="snapshot", key="retraining_id")

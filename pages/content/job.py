@@ -1,0 +1,53 @@
+"""The page of a job: its nights, plots, decisions, versions."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from pages.content.metric import metrics_of
+from pages.content.overview import is_retired, overview_card
+from pages.content.places import Places, View
+from pages.content.retrainings import SHADOWS_SHOWN, job_retrainings, shadow_views
+from pages.plots import months, performance_plot, score_plot
+from scoring.stores.warehouse import Promotion, Row, Span, monitoring, overview, promotions
+
+YEAR = 366
+DECISIONS_SHOWN = 20
+
+
+def job_page(places: Places, job: str, until: date | None) -> View | None:
+    """Return what is known of a job's nights of a year up to ``until``; None for a job that was never used."""
+    status = next(iter(overview.statuses(places.warehouse, [job])), None)
+    if status is None:
+        return None
+    newest = overview.neighbours(places.warehouse, job, date.max)[0]
+    last = until or newest
+    span = Span(job, last - timedelta(days=YEAR - 1) if last else None, last + timedelta(days=1) if last else None)
+    rows = overview.nights(places.warehouse, span)
+    measured = overview.measured(places.warehouse, span)
+    decided = monitoring.decisions(places.warehouse, span)
+    history = promotions.history_of(places.warehouse, job)
+    grid = months(rows, _counted_from(rows, history), last) if last else []
+    earlier = overview.neighbours(places.warehouse, job, span.first)[0] if span.first else None
+    later = overview.neighbours(places.warehouse, job, last)[1] if last else None
+    file = places.job(job)
+    stays = shadow_views(places.warehouse, job, file)
+    return {
+        **overview_card(places, status), "rows": rows, "months": grid, "missing": sum(one.missing for one in grid),
+        "later_missing": _later_missing(places, status, newest) if newest and not later else 0,
+        "until": until, "last": last, "earlier": earlier, "later": later,
+        "quality": performance_plot(measured, decided), "score": score_plot(rows), "measured": measured[::-1],
+        "metrics_of": metrics_of, "decisions": decided[::-1][:DECISIONS_SHOWN], "decided": len(decided),
+        "promotions": history[::-1], "file": file, **job_retrainings(places.warehouse, job),
+        "shadows": stays[:SHADOWS_SHOWN], "shadowed": len(stays),
+    }  # fmt: skip
+
+
+def _later_missing(places: Places, status: Row, newest: date) -> int:
+    """Return how many nights after the newest are expected and not there; none of a retired job is."""
+    return 0 if is_retired(places, status) else (status["expected_night"] - newest).days
+
+
+def _counted_from(rows: list[Row], history: list[Promotion]) -> date | None:
+    """Return the first night that counts as missing when it is not there: one with a champion, or ever tried."""
+    return min([*(row["night"] for row in rows[:1]), *(one.effective_from for one in history)], default=None)

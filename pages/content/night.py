@@ -1,0 +1,73 @@
+"""The page of a night: verdict, columns, performance, attempts."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from drift.verdict import MEANINGS, WORDS
+from pages.content.metric import Metric, metrics_of
+from pages.content.overview import description_of
+from pages.content.places import Places, View
+from pages.plots import state_of
+from scoring.stores.warehouse import Row, Span, ledger, monitoring, overview, retrainings
+
+
+def night_page(places: Places, job: str, night: date, run_id: str | None = None) -> View | None:
+    """Return all that is known of a night: of its published run, or the newest attempt, or the run asked for.
+
+    None for a night, or a run, that there is not.
+    """
+    attempts = ledger.runs_of(places.warehouse, job, night)
+    shown = ledger.published(places.warehouse, job, night).get(night)
+    wanted = run_id or shown or (attempts[-1].run_id if attempts else None)
+    run = next((one for one in attempts if one.run_id == wanted), None)
+    if run is None:
+        return None
+    verdict = monitoring.drift_of(places.warehouse, run.run_id)
+    before, after = overview.neighbours(places.warehouse, job, night)
+    state = state_of({**run.facts, "verdict": verdict["verdict"] if verdict else None})
+    return {
+        "job": job, "night": night, "run": run, "attempts": attempts, "published": shown, "state": state,
+        "drift": verdict, "columns": _columns(places, job, run.run_id), "words": WORDS, "meanings": MEANINGS,
+        "decision": overview.decision_of(places.warehouse, run.run_id), "before": before, "after": after,
+        "report": _report(places, verdict), "quarantine": run.quarantine_reasons or {},
+        "description": description_of(places, job),
+        "carded": retrainings.versions_with_card(places.warehouse, job), **_performance(places, job, night, verdict),
+    }  # fmt: skip
+
+
+def _performance(places: Places, job: str, night: date, verdict: Row | None) -> View:
+    """Return what the labels said; without them when they are due, and an estimate if there is one."""
+    found = next(iter(overview.measured(places.warehouse, Span(job, night, night + timedelta(days=1)))), None)
+    file = places.job(job)
+    due = night + timedelta(days=file.label.delay_days) if file else None
+    estimate = {} if found or verdict is None else verdict["estimate"] or {}
+    guesses = [Metric(name, value, None, None) for name, value in estimate.items()]
+    metrics = metrics_of(found["metrics"]) if found else []
+    rolling = found["rolling"] if found else {}
+    return {"performance": found, "metrics": metrics, "rolling": rolling, "estimate": guesses, "due": due}
+
+
+def _columns(places: Places, job: str, run_id: str) -> list[Row]:
+    """Return the columns of a run, faults first, then what counts, then the most unusual."""
+    order = {"monitored": 0, "seasonal": 1, "ignored": 2}
+    file = places.job(job)
+    rows = monitoring.columns_of(places.warehouse, [run_id])
+    hidden = file.sensitive if file else set()
+    for row in rows:
+        row["sensitive"] = row["column_name"] in hidden
+    return sorted(rows, key=lambda row: (row["fault"] is None, order.get(row["role"], 3), -row["ratio"]))
+
+
+def _report(places: Places, verdict: Row | None) -> str | None:
+    """Return the path of the Evidently page below the lake's reports; None when it is not there (any more)."""
+    path = verdict["report"] if verdict else None
+    if path is None or not places.lake.exists(places.lake.below(path)):
+        return None
+    return str(path).removeprefix("reports/")
+
+
+def place_of_run(places: Places, job: str, airflow_run_id: str) -> tuple[date, str] | None:
+    """Return night and run of the newest attempt that a DAG run made; None if it made none."""
+    run = overview.run_of_airflow(places.warehouse, job, airflow_run_id)
+    return (run.night, run.run_id) if run else None

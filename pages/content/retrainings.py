@@ -1,0 +1,107 @@
+"""What the pages show of retrainings and of versions in the shadow, read from the warehouse."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from drift.performance import LOSS, LOSS_UNITS
+from scoring.job import HIDDEN, Job
+from scoring.stores.warehouse import Row, Warehouse, retrainings, shadows
+
+RETRAININGS_SHOWN = 20
+SHADOWS_SHOWN = 10
+ASKED = {"decision": "the governor's decision", "schedule": "the job's schedule", "hand": "a person"}
+ROLES = {
+    "challenger": "challenger: would take the crown",
+    "predecessor": "predecessor: was champion, and would take the crown back",
+}
+View = dict[str, Any]
+
+
+def retraining_view(row: Row) -> View:
+    """Return a retraining with who asked for it in words, whether it is open, and its duration in seconds."""
+    ended = row["finished_at"]
+    seconds = (ended - row["started_at"]).total_seconds() if ended else None
+    return {**row, "asked": ASKED[row["trigger"]], "open": ended is None, "seconds": seconds}
+
+
+def job_retrainings(warehouse: Warehouse, job: str) -> View:
+    """Return the newest retrainings of a job, how many there are, and the versions that have a model card."""
+    rows = retrainings.of_job(warehouse, job)
+    shown = [retraining_view(row) for row in rows[::-1][:RETRAININGS_SHOWN]]
+    return {"retrainings": shown, "retrained": len(rows), "carded": retrainings.versions_with_card(warehouse, job)}
+
+
+def open_retraining(warehouse: Warehouse, job: str) -> Row | None:
+    """Return the retraining of a job that is not finished; None if there is none."""
+    return next((row for row in retrainings.of_job(warehouse, job)[::-1] if row["finished_at"] is None), None)
+
+
+def retraining_of_version(warehouse: Warehouse, job: str, version: int) -> View | None:
+    """Return the retraining that made a version; None for one that a person trained."""
+    mine = [row for row in retrainings.of_job(warehouse, job) if row["model_version"] == version]
+    return retraining_view(mine[-1]) if mine else None
+
+
+def version_of_run(warehouse: Warehouse, job: str, airflow_run_id: str) -> tuple[bool, int | None]:
+    """Return whether a DAG run made a retraining of the job, and the version that it came to so far."""
+    for row in retrainings.of_job(warehouse, job)[::-1]:
+        if row["airflow_run_id"] == airflow_run_id:
+            return True, row["model_version"]
+    return False, None
+
+
+def shadow_views(warehouse: Warehouse, job: str, file: Job | None) -> list[View]:
+    """Return every stay in the shadow, the newest first, with its nights; a sensitive column's values are hidden.
+
+    Without the job's file nobody knows which columns are sensitive: then all are.
+    """
+    rows = shadows.nights(warehouse, job)
+    found = [_shadow(one, shadows.beside(rows, one), file) for one in shadows.of_job(warehouse, job)]
+    return found[::-1]
+
+
+def _shadow(one: Row, rows: Sequence[Row], file: Job | None) -> View:
+    scored = [row for row in rows if row["status"] == "scored"]
+    loss = LOSS[file.task] if file else "loss"
+    plain = set(file.features) - file.sensitive if file else set()
+    segments = (scored[-1]["disagreement"] or {}).get("segments", []) if scored else []
+    shown = [{**part, "value": part["value"] if part["column"] in plain else HIDDEN} for part in segments]
+    return {
+        **one, "role_words": ROLES[one["role"]], "open": one["ended_at"] is None, "scored": len(scored),
+        "failed": len(rows) - len(scored), "measured": sum(row["sums"] is not None for row in rows),
+        "rows": [_night(row) for row in rows[::-1]], "newest": scored[-1]["night"] if scored else None,
+        "segments": sorted(shown, key=lambda part: (part["column"], -part["rows"])), "loss": loss,
+        "loss_unit": LOSS_UNITS.get(loss, ""), "gap_unit": _gap_unit(file),
+        "sure": _sure(one["evidence"]), "decides": file is None or _decides(file),
+    }  # fmt: skip
+
+
+def _sure(evidence: Row | None) -> str:
+    return f"{100 * evidence['gain']['confidence']:g} %" if evidence else ""
+
+
+def _decides(file: Job) -> bool:
+    return file.task != "regression"
+
+
+def _gap_unit(file: Job | None) -> str:
+    """Return the unit of the differences between two versions' predictions."""
+    if file is None:
+        return ""
+    return "probability" if _decides(file) else LOSS_UNITS[LOSS[file.task]]
+
+
+def _night(row: Row) -> View:
+    """Return a night with mean losses per row, the shadow's and the champion's; None until they are measured."""
+    told, sums = row["disagreement"] or {}, row["sums"]
+    labelled = sums["rows"] if sums else 0
+    quantiles = told.get("quantiles", {})
+    return {
+        **{name: row[name] for name in ("night", "status", "reason", "rows")}, "labelled": labelled,
+        "changed": told.get("decisions_changed"), "mean_absolute": told.get("mean_absolute"),
+        "low": quantiles.get("0.05"), "high": quantiles.get("0.95"),
+        "champion": sums["champion"] / labelled if labelled else None,
+        "shadow": sums["shadow"] / labelled if labelled else None,
+    }  # fmt: skip

@@ -1,0 +1,130 @@
+"""What the page of a model version shows: its card, what became of it since, and how it did in the shadow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import zip_longest
+from typing import Any
+
+from drift.performance import LOSS_UNITS
+from pages.content.metric import Metric, metrics_of
+from pages.content.places import Places, View
+from pages.content.retrainings import ASKED, retraining_of_version, shadow_views
+from pages.plots import calibration_plot, gain_plot, importance_plot
+from scoring.stores.warehouse import Promotion, champion_at, overview, promotions, retrainings
+
+SIDES = ("challenger", "champion")
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A metric of the challenger, and of the champion; None without one."""
+
+    challenger: Metric
+    champion: Metric | None
+
+
+@dataclass(frozen=True)
+class Reign:
+    """Nights of which a version was champion, from one promotion on."""
+
+    promotion: Promotion
+    until: date | None
+    """The first night of its successor; None while there is none."""
+
+    @property
+    def empty(self) -> bool:
+        """Return whether another promotion took its first night already."""
+        return self.until is not None and self.until <= self.promotion.effective_from
+
+
+def card_view(card: Json) -> View:
+    """Return a model card for the template; ``card`` is what ``lifecycle.comparison.model_card`` wrote."""
+    found = card["evaluation"]
+    unit = LOSS_UNITS.get(found["loss"], "")
+    gain, rival = found["gain"], found["champion"]
+    labels = {"challenger": f"version {card['version']}", "champion": f"champion {rival['version']}" if rival else ""}
+    since, until = (date.fromisoformat(card["data"][name]) for name in ("since", "until"))
+    return {
+        "card": card, "evaluation": found, "unit": unit, "nights": (until - since).days, "decision": _decision(card["gate"]),
+        "asked": ASKED.get(card["asked"]["trigger"], card["asked"]["trigger"]), "rival": rival,
+        "metrics": _pairs(found["metrics"]), "gain": gain, "sure": f"{100 * gain['confidence']:g} %" if gain else "",
+        "gains": [_gain(one) for one in found["by_night"]], "segments": [_segment(one) for one in found["segments"]],
+        "gain_plot": gain_plot(found["by_night"], gain, found["loss"], unit),
+        "calibration_plot": calibration_plot(found["calibration"], labels),
+        "calibration": [(labels[side], found["calibration"][side]) for side in SIDES if side in found["calibration"]],
+        "importance_plot": importance_plot(found["importance"], card.get("sensitive", [])),
+        "importance": sorted(found["importance"].items(), key=lambda item: (-item[1], item[0])),
+    }  # fmt: skip
+
+
+def _decision(gate: Json | None) -> View:
+    """Return the gate's word, the colour of its badge, the reason and the checks."""
+    if gate is None:
+        return {"word": "not judged yet", "kind": "", "reason": "The gate has not spoken yet.", "checks": []}
+    word, kind = ("passed", "ok") if gate["passed"] else ("refused", "alert")
+    return {"word": word, "kind": kind, "reason": gate["reason"], "checks": gate["checks"]}
+
+
+def _pairs(metrics: Json) -> list[Pair]:
+    rival = {one.name: one for one in metrics_of(metrics.get("champion", {}))}
+    return [Pair(one, rival.get(one.name)) for one in metrics_of(metrics["challenger"])]
+
+
+def _gain(one: Json) -> View:
+    """Return a night with mean losses per row and the gain."""
+    rows = one["rows"]
+    champion, challenger = (one[side] / rows if rows else None for side in ("champion", "challenger"))
+    gain = None if champion is None or challenger is None else champion - challenger
+    return {"night": one["night"], "rows": rows, "champion": champion, "challenger": challenger, "gain": gain}
+
+
+def _segment(one: Json) -> View:
+    """Return a segment with how much larger the challenger's loss is, as a share of the champion's."""
+    return {**one, "worse": one["challenger"] / one["champion"] - 1 if one["champion"] else None}
+
+
+def version_page(places: Places, job: str, version: int) -> View | None:
+    """Return what is known of a version: its card if it has one, its reigns, its nights in the shadow.
+
+    None for a version that the warehouse never heard of.
+    """
+    warehouse = places.warehouse
+    card = retrainings.card(warehouse, job, version)
+    history = promotions.history_of(warehouse, job)
+    retraining = retraining_of_version(warehouse, job, version)
+    stays = shadow_views(warehouse, job, places.job(job))
+    mine = [one for one in stays if one["model_version"] == version]
+    reigns = [one for one in reigns_of(history) if one.promotion.model_version == version]
+    if not (card or retraining or mine or reigns):
+        return None
+    status = next(iter(overview.statuses(warehouse, [job])), None)
+    return {
+        "job": job, "version": version, "view": card_view(card) if card else None, "retraining": retraining,
+        "standing": _standing(version, history, mine, retraining), "reigns": reigns[::-1], "shadows": mine,
+        "beside": [one for one in stays if one["champion_version"] == version and one["model_version"] != version],
+        "description": status["description"] if status else "", "champion": champion_at(history, date.max),
+        "carded": retrainings.versions_with_card(warehouse, job),
+    }  # fmt: skip
+
+
+def reigns_of(history: Sequence[Promotion]) -> list[Reign]:
+    """Return the nights that every promotion was in effect, in the order of the nights; of one night the last counts."""
+    ordered = sorted(history, key=lambda one: one.effective_from)
+    return [Reign(one, after.effective_from if after else None) for one, after in zip_longest(ordered, ordered[1:])]
+
+
+def _standing(version: int, history: Sequence[Promotion], stays: Sequence[View], retraining: View | None) -> View:
+    """Return what the version is now, in words, and the colour of its badge."""
+    if champion_at(list(history), date.max) == version:
+        return {"word": "champion", "kind": "ok"}
+    role = next((one["role"] for one in stays if one["open"]), None)
+    if role is not None:
+        return {"word": f"{role} in the shadow", "kind": "held"}
+    if retraining is not None and retraining["open"]:
+        return {"word": "challenger", "kind": "held"}
+    crowned = any(one.model_version == version for one in history)
+    return {"word": "champion before" if crowned else "never champion", "kind": ""}

@@ -1,0 +1,212 @@
+"""``Job``: what a validated ``jobs/<job>.yaml`` says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, Field, model_validator
+
+from scoring.job.factory import factory_of
+from scoring.job.policies import Gate, Limits, Monitor, Promotion, Retraining, Training
+from scoring.names import (
+    COLUMN_PATTERN,
+    JOB_PATTERN,
+    SOURCE_PATTERN,
+    class_column,
+    refuse_classes,
+    refuse_columns,
+)
+from scoring.validation import CRON_PATTERN, FACTORY_PATTERN, Strict
+
+JobName = Annotated[str, Field(pattern=JOB_PATTERN)]
+SourceName = Annotated[str, Field(pattern=SOURCE_PATTERN)]
+ColumnName = Annotated[str, Field(pattern=COLUMN_PATTERN)]
+"""A column as the source's database has it, ``Total Charges`` too; ``scoring.names`` says what becomes of it."""
+ColumnType = Literal["float", "int", "bool", "category", "datetime"]
+KeyType = Literal["int", "string", "datetime", "date"]
+Task = Literal["binary", "multiclass", "regression"]
+Role = Literal["monitored", "seasonal", "ignored"]
+HIDDEN = "hidden"
+"""Stands for the values of a sensitive column wherever a value would be named."""
+
+
+def _known_timezone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("expected a timezone of the IANA database, such as America/New_York") from None
+    return value
+
+
+Timezone = Annotated[str, AfterValidator(_known_timezone)]
+
+
+class Schedule(Strict):
+    """When the DAG runs: once a day, in the job's timezone, for the calendar day that just ended."""
+
+    timezone: Timezone = Field(description="The zone in which a night is a calendar day, such as America/New_York.")
+    cron: str = Field(default="0 0 * * *", pattern=CRON_PATTERN, description="The time of day when nights are scored.")
+    first_night: date = Field(description="The first night that is scheduled or trained on.")
+    last_night: date | None = Field(default=None, description="The last night that is scheduled; null for no end.")
+
+    @model_validator(mode="after")
+    def _nights_are_in_order(self) -> Self:
+        if self.last_night is not None and self.last_night < self.first_night:
+            raise ValueError(
+                f"found last_night {self.last_night} before first_night {self.first_night}, expected it on that day or later"
+            )
+        return self
+
+
+class Feature(Strict):
+    """What one feature column must look like."""
+
+    type: ColumnType = Field(description="What the pipeline gets: numbers, text or moments.")
+    nullable: bool = Field(default=False, description="Whether a null is allowed; otherwise its row is quarantined.")
+    min: float | None = Field(default=None, description="Smallest value that is allowed, for numbers.")
+    max: float | None = Field(default=None, description="Largest value that is allowed, for numbers.")
+    allowed: list[str] | None = Field(default=None, description="The only values that are allowed, for categories.")
+    unknown: Literal["count", "quarantine"] = "count"
+    """What happens to a category that the model never saw: counted only, or quarantined."""
+    drift: Role | None = None
+    """Whether a change counts: ``monitored``, ``seasonal`` (shown, never alarms alone), ``ignored``.
+
+    Default: monitored; ignored for datetimes, which always move on.
+    """
+    sensitive: bool = False
+    """Values of the column appear in no report and on no page."""
+
+    @property
+    def role(self) -> Role:
+        """Return how drift treats the column."""
+        return self.drift or ("ignored" if self.type == "datetime" else "monitored")
+
+    @model_validator(mode="after")
+    def _limits_fit_the_type(self) -> Self:
+        if self.type not in ("float", "int") and (self.min is not None or self.max is not None):
+            raise ValueError(f"found min or max with type {self.type}, expected type float or int for these")
+        if self.type != "category" and (self.allowed is not None or self.unknown == "quarantine"):
+            raise ValueError(f"found allowed or unknown with type {self.type}, expected type category for these")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"found min {self.min:g} above max {self.max:g}, expected it at most as large")
+        return self
+
+
+class Label(Strict):
+    """The outcome column of ``labels.sql``, and when it can be trusted."""
+
+    column: ColumnName = Field(description="The column of labels.sql that holds the outcome.")
+    delay_days: int = Field(default=1, ge=0)
+    """Days after the night's end until a label counts as matured."""
+    classes: list[str] | None = None
+    """For multiclass jobs: every class, in the order of the probability columns."""
+    positive: bool | int | float | str | None = None
+    """For binary jobs: the value that counts as positive; default: true, 1, t."""
+    threshold: float | None = Field(default=None, gt=0, lt=1)
+    """For binary jobs: the probability from which on ``prediction`` is true, in place of the pipeline's own decision.
+
+    It belongs to the version that is trained with it; changed, it takes effect with the next one.
+    """
+
+
+class Job(Strict):
+    """One model's nightly scoring: what is read, what it must look like, how it is scored and published."""
+
+    name: JobName = Field(description="As the file is called; it begins the names of tables, views and DAGs.")
+    description: str = Field(min_length=1, description="What a prediction says, in a sentence.")
+    owner: str = Field(min_length=1, description="Who answers for the job.")
+    tags: list[str] = Field(default_factory=list, description="Tags of the DAGs in Airflow.")
+    schedule: Schedule = Field(description="Which nights there are, and when they are scored.")
+    source: SourceName = Field(description="The database that the SQL runs on, by its name in the settings.")
+    source_timezone: Timezone = "UTC"
+    """The zone of times that the source keeps without one."""
+    time_column: ColumnName | None = None
+    """A key column of type datetime: rows outside the night's interval are quarantined."""
+    key: dict[ColumnName, KeyType] = Field(min_length=1, description="The columns that are unique together in a night.")
+    features: dict[ColumnName, Feature] = Field(min_length=1, description="The columns that the pipeline is given.")
+    task: Task = Field(description="What the pipeline predicts: one of two classes, one of several, or a number.")
+    label: Label = Field(description="The outcome that predictions are compared with.")
+    pipeline: str = Field(pattern=FACTORY_PATTERN, description="module:function that returns the unfitted pipeline.")
+    training: Training = Field(default=Training(), description="How versions are fitted.")
+    chunk_rows: int = Field(default=100_000, ge=1, le=1_000_000, description="Rows that are in memory at a time.")
+    on_empty: Literal["fail", "skip"] = Field(default="fail", description="What a night without rows is.")
+    gate: Gate = Field(default=Gate(), description="What a night must keep to be published.")
+    monitor: Monitor = Field(default=Monitor(), description="How a night is compared with others.")
+    retraining: Retraining = Field(default=Retraining(), description="When a version is trained.")
+    promotion: Promotion = Field(default=Promotion(), description="When it becomes champion.")
+    limits: Limits = Field(default=Limits(), description="What a run may use.")
+
+    @model_validator(mode="after")
+    def _columns_are_consistent(self) -> Self:
+        alike = {"category": "string"}
+        for name in set(self.key) & set(self.features):
+            kind = self.features[name].type
+            if self.key[name] != alike.get(kind, kind):
+                raise ValueError(
+                    f"features.{name}: found type {kind}, and type {self.key[name]} in key; one column has one type, "
+                    "expected the same in both"
+                )
+        if self.label.column in self.columns:
+            raise ValueError(
+                f"label.column: found {self.label.column!r}, which is a key or feature: the model would see the outcome; "
+                "expected a column of labels.sql alone"
+            )
+        if self.time_column is not None and self.key.get(self.time_column) != "datetime":
+            raise ValueError(f"time_column: found {self.time_column!r}, expected a key column of type datetime")
+        if self.task == "multiclass" and len(self.label.classes or []) < 3:
+            raise ValueError(
+                f"label.classes: found {len(self.label.classes or [])} classes, expected at least 3 classes for task multiclass"
+            )
+        if self.task != "multiclass" and self.label.classes is not None:
+            raise ValueError(f"label.classes: found with task {self.task}, expected with task multiclass only")
+        for name in ("threshold", "positive"):
+            if self.task != "binary" and getattr(self.label, name) is not None:
+                raise ValueError(f"label.{name}: found with task {self.task}, expected with task binary only")
+        if self.training.calibration != "none" and self.task == "regression":
+            raise ValueError(
+                f"training.calibration: found {self.training.calibration}, expected none: task regression has no probabilities"
+            )
+        if self.training.holdout_nights < self.promotion.min_nights:
+            raise ValueError(
+                f"training.holdout_nights: found {self.training.holdout_nights}, expected at least promotion.min_nights, "
+                f"which is {self.promotion.min_nights}: no challenger could ever be promoted"
+            )
+        plain = [name for name in self.promotion.segments if not self._is_category(name)]
+        if plain:
+            raise ValueError(f"promotion.segments: found {plain}, expected features of type category")
+        return self
+
+    @model_validator(mode="after")
+    def _names_are_free(self) -> Self:
+        refuse_classes(self.label.classes or [])
+        refuse_columns(self.key, self.features, self.probability_columns)
+        return self
+
+    def _is_category(self, name: str) -> bool:
+        return name in self.features and self.features[name].type == "category"
+
+    @property
+    def sensitive(self) -> set[str]:
+        """Return the features whose values appear in no report and on no page."""
+        return {name for name, feature in self.features.items() if feature.sensitive}
+
+    @property
+    def columns(self) -> list[str]:
+        """Return every column that ``features.sql`` must give: keys, then features that are no keys."""
+        return list(dict.fromkeys([*self.key, *self.features]))
+
+    @property
+    def probability_columns(self) -> list[str]:
+        """Return the probability columns of the predictions table: none, one, or one per class."""
+        if self.task == "regression":
+            return []
+        if self.task == "binary":
+            return ["probability"]
+        return [class_column(name) for name in self.label.classes or []]
+
+    def pipeline_factory(self) -> Callable[[], Any]:
+        """Return the function that makes the job's unfitted pipeline; see ``factory_of`` for what it raises."""
+        return factory_of(self.name, self.pipeline)

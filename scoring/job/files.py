@@ -1,0 +1,95 @@
+"""Reads ``jobs/<job>.yaml``: one, all, or one with settings changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from scoring.errors import JobFileError
+from scoring.job.definition import Job
+from scoring.job.yaml_text import read, read_mapping
+from scoring.validation import nearest, sentences
+
+
+def load_job(path: Path) -> Job:
+    """Return the job that ``path`` describes.
+
+    Raises ``JobFileError`` that names the file, the path in the file, what was found and what was expected.
+    """
+    content = read_mapping(path)
+    job = _validated(content, path.name)
+    if job.name != path.stem:
+        raise JobFileError(f"{path.name}: name", found=repr(job.name), expected=f"{path.stem!r}, as the file is called")
+    _refuse_rival(path)
+    return job
+
+
+def _refuse_rival(path: Path) -> None:
+    """Raise ``JobFileError`` for ``x_shadow`` beside a job ``x``, whose versions in the shadow have the same table."""
+    rival = path.with_name(f"{path.stem.removesuffix('_shadow')}.yaml")
+    if rival != path and rival.exists():
+        table = f"{path.stem}_predictions"
+        raise JobFileError(
+            f"{path.name}: name", found=f"{path.stem!r} beside {rival.name}, which needs the table {table} as well",
+            expected="another name", next_step="rename one of the two jobs",
+        )  # fmt: skip
+
+
+def changed_job(job: Job, changes: list[str]) -> Job:
+    """Return the job with settings such as ``retraining.cooldown_nights=7`` in place of its own, validated.
+
+    Only what monitoring decides with can be changed; raises ``JobFileError``.
+    """
+    content = job.model_dump(mode="json", exclude_unset=True)
+    for change in changes:
+        path, sign, value = change.rpartition("=")  # the name of a column may have one too, and dots
+        section, _, rest = path.partition(".")
+        folder, _, name = rest.rpartition(".")
+        if not sign or section not in ("monitor", "retraining", "features"):
+            expected = "monitor.…=…, retraining.…=… or features.<column>.drift=…"
+            raise JobFileError("a changed setting", found=repr(change), expected=expected)
+        place = content.setdefault(section, {})
+        if folder:
+            place = place.setdefault(folder, {})
+        place[name] = read(value, f"the value of {path}")
+    return _validated(content, f"{job.name} with {changes}")
+
+
+def _validated(content: dict[str, Any], name: str) -> Job:
+    """Return the job; raises ``JobFileError`` with all problems of one file, a line each when there are several."""
+    try:
+        return Job.model_validate(content)
+    except ValidationError as error:
+        found = sentences(error, Job)
+    if len(found) == 1:
+        raise JobFileError(f"{name}: {found[0]}")
+    raise JobFileError(f"{name}: found {len(found)} problems\n  - " + "\n  - ".join(found))
+
+
+def load_jobs(folder: Path) -> tuple[list[Job], dict[str, JobFileError]]:
+    """Return all valid jobs of ``folder``, and the error of each file that is not valid, by the file's stem."""
+    jobs: list[Job] = []
+    broken: dict[str, JobFileError] = {}
+    for path in sorted(folder.glob("*.yaml")):
+        try:
+            jobs.append(load_job(path))
+        except JobFileError as error:
+            broken[path.stem] = error
+    return jobs, broken
+
+
+def find_job(folder: Path, name: str) -> Job:
+    """Return the job ``name`` of ``folder``, or raise ``JobFileError`` that lists the jobs there are."""
+    known = [path.stem for path in sorted(folder.glob("*.yaml"))]
+    if name in known:
+        return load_job(folder / f"{name}.yaml")
+    meant = nearest(name, known)
+    new = f"nightshift new-job {name}"
+    raise JobFileError(
+        "job",
+        found=repr(name),
+        expected=f"one of {known}",
+        next_step=f"did you mean {meant}? If not: {new}" if meant else new,
+    )

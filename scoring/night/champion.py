@@ -1,0 +1,44 @@
+"""Which model version scores a night."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from scoring.errors import ChampionMissing
+from scoring.job import Job
+from scoring.night.request import Request
+from scoring.stores import Stores
+from scoring.stores.registry import VersionRef
+from scoring.stores.warehouse import Promotion, promotions
+
+
+def champion_version(stores: Stores, job: Job, night: date) -> int:
+    """Return the version that was champion at ``night``; raises ``ChampionMissing``."""
+    return _promotion(stores, job, night).model_version
+
+
+def _promotion(stores: Stores, job: Job, night: date) -> Promotion:
+    known = promotions.history_of(stores.warehouse, job.name)
+    promotion = promotions.in_effect(known, night)
+    if promotion is None:
+        effective = sorted(str(one.effective_from) for one in known)
+        raise ChampionMissing(
+            f"champion of {job.name} at {night}",
+            found=f"promotions effective from {effective or 'no night'}",
+            next_step=f"`nightshift train {job.name} --until {night}`, or give a model version",
+        )
+    return promotion
+
+
+def pinned(stores: Stores, job: Job, request: Request) -> VersionRef:
+    """Return the version that scores the night: the one asked for, or the champion."""
+    if request.model_version is not None:
+        return stores.registry.resolve(job.name, request.model_version)
+    return promoted_ref(stores, _promotion(stores, job, request.night))
+
+
+def promoted_ref(stores: Stores, promotion: Promotion) -> VersionRef:
+    """Return the version of a promotion, whose artifact stands in it; the registry is asked for rows from before that."""
+    if promotion.model_sha256 and promotion.model_uri:
+        return VersionRef(promotion.job, promotion.model_version, promotion.model_sha256, promotion.model_uri)
+    return stores.registry.resolve(promotion.job, promotion.model_version)

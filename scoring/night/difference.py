@@ -1,0 +1,109 @@
+"""How the predictions of two runs of a night differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from scoring.errors import RunMissing
+from scoring.job import Job
+from scoring.rows import prediction_schema
+from scoring.stores import Stores
+from scoring.stores.warehouse import ledger
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How the predictions of two runs of a night differ; numbers are probabilities, or predicted values."""
+
+    first: ledger.Run
+    second: ledger.Run
+    rows_compared: int
+    rows_changed: int
+    only_first: int
+    only_second: int
+    largest: float
+    mean: float
+    decisions_changed: int | None = None
+    """Rows with another predicted class; None for a regression, which decides nothing."""
+
+
+def two_runs(
+    stores: Stores, job: Job, night: date, chosen: tuple[str, str] | None = None
+) -> tuple[ledger.Run, ledger.Run]:
+    """Return the chosen runs of a night, or its last two that were scored; raises ``RunMissing``."""
+    runs = [run for run in ledger.runs_of(stores.warehouse, job.name, night) if run.predictions_hash]
+    if chosen is not None:
+        by_id = {run.run_id: run for run in runs}
+        if set(chosen) <= set(by_id):
+            return by_id[chosen[0]], by_id[chosen[1]]
+    elif len(runs) >= 2:
+        return runs[-2], runs[-1]
+    raise RunMissing(
+        f"runs of {job.name} at {night}",
+        found=f"scored runs {[run.run_id for run in runs]}",
+        expected=str(list(chosen)) if chosen else "at least two",
+        next_step=f"see `nightshift explain {job.name} {night}`",
+    )
+
+
+def diff_runs(stores: Stores, job: Job, first: ledger.Run, second: ledger.Run) -> Difference:
+    """Return how the predictions of two runs of a night differ, matched by key.
+
+    Raises ``RunMissing`` when retention has removed the files of one.
+    """
+    for run in (first, second):
+        ledger.require_files(run)
+    keys = [f"key {place}" for place in range(len(job.key))]  # so that no column's name can be another's
+    one, two = (_predictions(stores, job, run) for run in (first, second))
+    values = one.column_names[len(keys) :]
+    joined = one.rename_columns([*keys, *values]).join(
+        two.rename_columns([*keys, *map(_second, values)]), keys=keys, join_type="full outer"
+    )
+    known = joined.column("prediction")
+    other = joined.column(_second("prediction"))
+    both = joined.filter(pc.and_(pc.is_valid(known), pc.is_valid(other)))
+    gaps = _gaps(both, job)
+    return Difference(
+        first=first,
+        second=second,
+        rows_compared=both.num_rows,
+        rows_changed=int((gaps > 0).sum()),
+        only_first=int(pc.sum(pc.is_null(other)).as_py() or 0),
+        only_second=int(pc.sum(pc.is_null(known)).as_py() or 0),
+        largest=float(gaps.max()) if gaps.size else 0.0,
+        mean=float(gaps.mean()) if gaps.size else 0.0,
+        decisions_changed=None if job.task == "regression" else _decisions(both),
+    )
+
+
+def _decisions(both: pa.Table) -> int:
+    """Return how many rows have another predicted class."""
+    return int(pc.sum(pc.not_equal(both.column("prediction"), both.column(_second("prediction")))).as_py() or 0)
+
+
+def _second(name: str) -> str:
+    """Return what a column is called when it is of the second run; no column of the first can be called so."""
+    return f"{name} of the second run"
+
+
+def _gaps(both: pa.Table, job: Job) -> np.ndarray:
+    """Return the largest absolute difference of each row's predicted numbers, shape (rows,)."""
+    names = job.probability_columns or ["prediction"]
+    pairs = [(both.column(name).to_numpy(), both.column(_second(name)).to_numpy()) for name in names]
+    gaps: np.ndarray = np.max([np.abs(one - two) for one, two in pairs], axis=0)
+    return gaps
+
+
+def _predictions(stores: Stores, job: Job, run: ledger.Run) -> pa.Table:
+    folder = stores.lake.run_folder(job.name, run.night, run.run_id)
+    batches = [
+        batch
+        for number in range(run.chunks)
+        for batch in stores.lake.batches(stores.lake.part(folder, "predictions", number))
+    ]
+    return pa.Table.from_batches(batches, schema=prediction_schema(job))

@@ -1,0 +1,130 @@
+"""Extract: from the source's rows of one night to feature chunks on the lake.
+
+With ``score`` and ``publish`` one function per Airflow task; the CLI calls the same functions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+from scoring.errors import EmptyNight, NightNotOver
+from scoring.interval import DataInterval
+from scoring.job import Job
+from scoring.night.champion import pinned
+from scoring.night.recording import recorded
+from scoring.night.request import Extracted, Request
+from scoring.progress import Progress, silent
+from scoring.rows import RowsDigest, Split
+from scoring.settings import code_version
+from scoring.stores import Lake, Stores, contracted
+from scoring.stores.registry import VersionRef, library_versions
+from scoring.stores.warehouse import abandon_dead, ensure_job, ledger
+
+
+def extract(
+    stores: Stores, job: Job, request: Request, on_chunk: Callable[[int], None] | None = None,
+    progress: Progress = silent,
+) -> Extracted:  # fmt: skip
+    """Pin the model version and write the night's feature snapshot and quarantine; return ids and counts.
+
+    ``on_chunk`` is told each chunk's number once it is on disk. Before anything is recorded: raises ``NoSuchNight`` when
+    the timezone has no such day, and ``NightNotOver`` for a night that had not ended when the run began, unless the
+    request allows that. Raises ``EmptyNight`` when there are no rows.
+    """
+    interval = DataInterval.of_night(request.night, job.schedule.timezone).require()
+    _refuse_unfinished(job, request, interval)
+    ensure_job(stores.warehouse, job)
+    abandon_dead(stores.warehouse, stores.clock(), job.name)
+    ref = pinned(stores, job, request)
+    run = ledger.start(stores.warehouse, _first_facts(stores, job, request, ref, interval))
+    folder = stores.lake.run_folder(job.name, request.night, run.run_id)
+    with recorded(stores, run.run_id):
+        began = monotonic()
+        stores.lake.write_json(f"{folder}/run.json", {"run_id": run.run_id, "model_uri": ref.uri})
+        known = stores.registry.load(ref, job).categories
+        counts = _Counts()
+        with contracted(stores, job, interval, known) as batches:
+            for number, (found, part) in enumerate(batches):
+                _write_chunk(stores.lake, folder, number, part)
+                counts.add(found.num_rows, part)
+                progress("extract", found.num_rows)
+                if on_chunk is not None and counts.rows:
+                    on_chunk(number)
+        facts = counts.facts()
+        ledger.record(stores.warehouse, run.run_id, **facts, stage="score", seconds_extract=monotonic() - began)
+        _refuse_empty(stores, job, run, counts.rows)
+    return Extracted(run.run_id, ref.version, counts.chunks, counts.rows, counts.rows - counts.accepted)
+
+
+def _refuse_unfinished(job: Job, request: Request, interval: DataInterval) -> None:
+    if request.unfinished or interval.end <= request.started_at:
+        return
+    raise NightNotOver.at(
+        f"night {request.night} of {job.name}", interval.end, found=f"a run that began at {request.started_at}",
+        next_step="run it after that; to score what is there now on purpose, as provisional: `--unfinished`, in Airflow "
+        "the parameter Unfinished",
+    )  # fmt: skip
+
+
+def _refuse_empty(stores: Stores, job: Job, run: ledger.Run, rows: int) -> None:
+    if rows:
+        return
+    error = EmptyNight(
+        f"night {run.night} of {job.name}",
+        found="0 rows",
+        expected="at least 1",
+        next_step="check that the source has the night's rows; `on_empty: skip` in the job file allows none",
+    )
+    if job.on_empty == "skip":
+        ledger.record(
+            stores.warehouse, run.run_id, status="skipped", stage="done", reason=str(error), finished_at=stores.clock()
+        )
+    raise error
+
+
+class _Counts:
+    """Adds up what the chunks of one extract held."""
+
+    def __init__(self) -> None:
+        self.rows = self.accepted = self.chunks = 0
+        self.reasons: Counter[str] = Counter()
+        self.unknown: Counter[str] = Counter()
+        self.digest = RowsDigest()
+
+    def add(self, rows: int, part: Split) -> None:
+        self.rows += rows
+        self.accepted += part.accepted.num_rows
+        self.chunks += 1
+        self.reasons.update(part.reasons)
+        self.unknown.update(part.unknown)
+        self.digest.add(part.accepted)
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "chunks": self.chunks, "rows_extracted": self.rows, "rows_quarantined": self.rows - self.accepted,
+            "quarantine_reasons": dict(self.reasons), "unknown_categories": dict(self.unknown),
+            "snapshot_hash": self.digest.hexdigest(),
+        }  # fmt: skip
+
+
+def _first_facts(stores: Stores, job: Job, request: Request, ref: VersionRef, interval: DataInterval) -> dict[str, Any]:
+    return {
+        "run_id": request.run_id, "job": job.name, "night": request.night,
+        "interval_start": interval.start, "interval_end": interval.end,
+        "origin": request.origin, "airflow_run_id": request.airflow_run_id, "started_at": request.started_at,
+        "provisional": interval.end > request.started_at,
+        "model_version": ref.version, "model_sha256": ref.sha256,
+        "job_sha256": hashlib.sha256(job.model_dump_json().encode()).hexdigest(),
+        "sql_sha256": stores.features_query(job).sha256,
+        "code_version": code_version(stores.settings), "library_versions": library_versions(),
+    }  # fmt: skip
+
+
+def _write_chunk(lake: Lake, folder: str, number: int, part: Split) -> None:
+    lake.write(lake.part(folder, "features", number), part.accepted.schema, [part.accepted], {})
+    if part.quarantined.num_rows:
+        lake.write(lake.part(folder, "quarantine", number), part.quarantined.schema, [part.quarantined], {})

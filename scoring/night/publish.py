@@ -1,0 +1,241 @@
+"""Publish: load, reconcile, gate, flip the pointer, replace the lake object; release and discard held nights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from time import monotonic
+
+import pyarrow as pa
+
+from scoring.errors import LakeFileBroken, LakeFileMissing, NightHeld, ReconciliationError, RunMissing
+from scoring.job import Job
+from scoring.night.gate import gate_reasons
+from scoring.night.recording import recorded
+from scoring.progress import Progress, silent
+from scoring.rows import RowsDigest, Summary, prediction_schema
+from scoring.stores import Stores
+from scoring.stores.registry import VersionRef
+from scoring.stores.warehouse import ledger, load, remove_rows, stamped, worked_on
+
+
+@dataclass(frozen=True)
+class Published:
+    """What publish did; ``status`` is ``published``, or ``superseded`` when a later run is shown already."""
+
+    run_id: str
+    status: str
+    rows: int
+    lake_object: str
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What loading did: rows of the run in the table, hash of the rows sent, seconds without waiting for chunks."""
+
+    rows: int
+    predictions_hash: str
+    seconds: float
+
+
+def publish(
+    stores: Stores, job: Job, run_id: str, progress: Progress = silent, loaded: Loaded | None = None
+) -> Published:
+    """Load a scored run unless that is done, reconcile its counts, pass the gate, flip the pointer, replace the lake object.
+
+    Doing it again gives the same state. Raises ``ReconciliationError`` when rows are missing anywhere, ``NightHeld``
+    when the gate refuses; then what was published before stays.
+    """
+    run = worked_on(stores.warehouse, run_id, job.name)
+    if run.status in ("published", "superseded"):
+        return _after_flip(stores, job, run, str(run.status))
+    if run.status not in ("running", "failed", "held"):
+        again = f"nightshift release {job.name} {run_id}" if run.status == "unpublished" else "run the night again"
+        raise RunMissing(
+            f"run {run_id}", found=f"status {run.status}", expected="a run that was scored", next_step=again
+        )
+    ledger.require_files(run)
+    with recorded(stores, run_id):
+        _require_chunks(stores, run)
+        numbers = range(run.chunks)
+        summary = _reconciled(stores, run, loaded or load_run(stores, job, run, numbers, progress))
+        _pass_gate(stores, job, run, summary)
+        status = ledger.flip(stores.warehouse, run, summary.rows, stores.clock())
+    return _after_flip(stores, job, ledger.get(stores.warehouse, run_id), status)
+
+
+def load_run(stores: Stores, job: Job, run: ledger.Run, numbers: Iterable[int], progress: Progress = silent) -> Loaded:
+    """Load the predictions of a run's chunks, in the order of ``numbers``, in one transaction; they are invisible yet."""
+    began, digest, waits = monotonic(), RowsDigest(), _Waits(numbers)
+    predictions = _told(digest.through(_predictions(stores, run, waits)), progress)
+    rows = load(stores.warehouse, job, run, predictions, prediction_schema(job))
+    return Loaded(rows, digest.hexdigest(), monotonic() - began - waits.seconds)
+
+
+class _Waits:
+    """Gives chunk numbers on, and adds up the seconds that each was waited for."""
+
+    def __init__(self, numbers: Iterable[int]) -> None:
+        self._numbers = iter(numbers)
+        self.seconds = 0.0
+
+    def __iter__(self) -> Iterator[int]:
+        return self
+
+    def __next__(self) -> int:
+        began = monotonic()
+        try:
+            return next(self._numbers)
+        finally:
+            self.seconds += monotonic() - began
+
+
+def _reconciled(stores: Stores, run: ledger.Run, loaded: Loaded) -> Summary:
+    """Return the summary of the run's predictions, all of which are loaded; record what was counted."""
+    began = monotonic()
+    folder = stores.lake.run_folder(run.job, run.night, run.run_id)
+    chunks = [stores.lake.read_json(f"{folder}/summary-{number:05d}.json") for number in range(run.chunks)]
+    summary = sum((Summary.from_dict(chunk["summary"]) for chunk in chunks), Summary())
+    scored = sum(chunk["rows"] for chunk in chunks)
+    _reconcile(run, scored, summary.rows, loaded.rows)
+    total = (stores.clock() - run.started_at).total_seconds()
+    ledger.record(
+        stores.warehouse, run.run_id, stage="publish", rows_scored=scored, rows_loaded=loaded.rows,
+        predictions_hash=loaded.predictions_hash, rows_per_second=run.rows_extracted / total if total > 0 else None,
+        seconds_score=sum(chunk["seconds"] for chunk in chunks), seconds_publish=loaded.seconds + monotonic() - began,
+    )  # fmt: skip
+    return summary
+
+
+def _require_chunks(stores: Stores, run: ledger.Run) -> None:
+    """Raise ``ReconciliationError`` that lists the run's chunks without predictions, if there are any."""
+    folder = stores.lake.run_folder(run.job, run.night, run.run_id)
+    numbers = range(run.chunks or 0)
+    missing = [n for n in numbers if not stores.lake.exists(f"{folder}/summary-{n:05d}.json")]
+    if missing or not numbers:
+        raise ReconciliationError(
+            f"run {run.run_id}", found=f"chunks {missing} of {len(numbers)} not scored", expected="every chunk scored",
+            next_step="clear the score task of the run",
+        )  # fmt: skip
+
+
+def _predictions(stores: Stores, run: ledger.Run, numbers: Iterable[int]) -> Iterator[pa.RecordBatch]:
+    folder = stores.lake.run_folder(run.job, run.night, run.run_id)
+    for number in numbers:
+        yield from stores.lake.batches(stores.lake.part(folder, "predictions", number))
+
+
+def _told(batches: Iterable[pa.RecordBatch], progress: Progress) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        yield batch
+        progress("publish", batch.num_rows)
+
+
+def _reconcile(run: ledger.Run, scored: int, summarised: int, loaded: int) -> None:
+    """Raise ``ReconciliationError`` unless extracted = quarantined + scored and scored = summarised = loaded."""
+    if run.rows_extracted != run.rows_quarantined + scored or not scored == summarised == loaded:
+        raise ReconciliationError(
+            f"run {run.run_id}",
+            found=f"{run.rows_extracted} extracted, {run.rows_quarantined} quarantined, {scored} scored, {loaded} loaded",
+            expected="extracted = quarantined + scored, scored = loaded",
+            next_step="run the night again; nothing was published",
+        )
+
+
+def _pass_gate(stores: Stores, job: Job, run: ledger.Run, summary: Summary) -> None:
+    folder = stores.lake.run_folder(job.name, run.night, run.run_id)
+    uri = stores.lake.read_json(f"{folder}/run.json")["model_uri"]
+    ref = VersionRef(job.name, run.model_version, run.model_sha256, uri)
+    version = stores.registry.load(ref, job)
+    reasons = gate_reasons(job, summary, run.rows_quarantined, version.reference, version.usual)
+    if reasons:
+        ledger.record(
+            stores.warehouse, run.run_id, status="held", reason="; ".join(reasons), finished_at=stores.clock()
+        )
+        raise NightHeld(
+            f"night {run.night} of {job.name} is held", found="; ".join(reasons), expected="the publish gate to pass",
+            next_step=f"`nightshift release {job.name} {run.run_id}` publishes it, `discard` drops it",
+        )  # fmt: skip
+
+
+def _after_flip(stores: Stores, job: Job, run: ledger.Run, status: str) -> Published:
+    return Published(run.run_id, status, run.rows_loaded or 0, refresh_lake(stores, job, run.night))
+
+
+def refresh_lake(stores: Stores, job: Job, night: date, anew: bool = False) -> str:
+    """Make the night's lake object what the pointer says, under the night's lock; return its path.
+
+    An object of the published run stays as it is, unless ``anew`` asks for it to be written once more.
+    """
+    path = stores.lake.current(job.name, night)
+    with stores.warehouse.transaction() as connection:
+        ledger.hold_lock(connection, job.name, night)
+        shown = ledger.published(stores.warehouse, job.name, night).get(night)
+        if shown is None:
+            stores.lake.remove(path)
+        elif anew or _run_of(stores, path) != shown:
+            _write_current(stores, job, ledger.get(stores.warehouse, shown), path)
+    return path
+
+
+def _run_of(stores: Stores, path: str) -> str | None:
+    """Return the run that a lake object says it is of; None if there is none, or one that cannot be read."""
+    try:
+        return (stores.lake.facts(path) or {}).get("run_id")
+    except (LakeFileBroken, LakeFileMissing):
+        return None
+
+
+def _write_current(stores: Stores, job: Job, run: ledger.Run, path: str) -> None:
+    """Write a published run's predictions with the columns of the analysts' view."""
+    schema = prediction_schema(job)
+    constants = {
+        "night": pa.scalar(run.night, pa.date32()),
+        "model_version": pa.scalar(run.model_version, pa.int32()),
+        "run_id": pa.scalar(run.run_id, pa.string()),
+        "scored_at": pa.scalar(run.started_at, pa.timestamp("us", "UTC")),
+    }
+    order = [*job.key, "night", *schema.names[len(job.key) :], "model_version", "run_id", "scored_at"]
+    facts = {name: str(run.facts[name]) for name in ("job", "night", "run_id", "model_version", "predictions_hash")}
+    parts = _predictions(stores, run, range(run.chunks))
+    empty = stamped(pa.RecordBatch.from_pylist([], schema), constants, order)
+    stores.lake.write(path, empty.schema, (stamped(batch, constants, order) for batch in parts), facts)
+
+
+def release(stores: Stores, job: Job, run_id: str) -> Published:
+    """Publish a held run, or one again that was replaced or taken back, although the gate or a later run speaks against it."""
+    run = ledger.get(stores.warehouse, run_id, job.name)
+    if run.status not in ("held", "superseded", "published", "unpublished"):
+        expected = "held, superseded, unpublished or published"
+        raise RunMissing(f"run {run_id}", found=f"status {run.status}", expected=expected)
+    status = ledger.flip(stores.warehouse, run, run.rows_loaded, stores.clock(), force=True)
+    return _after_flip(stores, job, run, status)
+
+
+def unpublish(stores: Stores, job: Job, night: date, reason: str) -> ledger.Run:
+    """Take a night's publication back: the pointer, then the lake object; return the run that it showed.
+
+    Rows, files, ledger and ``…_as_of`` stay. Done again it completes what was interrupted. Raises ``RunMissing`` for a
+    night that was never published.
+    """
+    run = ledger.withdraw(stores.warehouse, job.name, night, reason, stores.clock())
+    if run is None:
+        taken_back = [run for run in ledger.runs_of(stores.warehouse, job.name, night) if run.status == "unpublished"]
+        if not taken_back:
+            raise RunMissing(
+                f"night {night} of {job.name}", found="no publication", expected="a published night",
+                next_step=f"see `nightshift explain {job.name} {night}`",
+            )  # fmt: skip
+        run = taken_back[-1]
+    refresh_lake(stores, job, night)
+    return run
+
+
+def discard(stores: Stores, job: Job, run_id: str) -> int:
+    """Drop a held run's rows; return how many. What was published before stays."""
+    run = ledger.get(stores.warehouse, run_id, job.name)
+    if run.status != "held":
+        raise RunMissing(f"run {run_id}", found=f"status {run.status}", expected="held")
+    ledger.record(stores.warehouse, run_id, status="discarded", stage="done", finished_at=stores.clock())
+    return remove_rows(stores.warehouse, job, run)

@@ -1,0 +1,43 @@
+"""What is asked for: a night of a job to be scored, and what its extraction came to."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import date, datetime
+
+
+@dataclass(frozen=True)
+class Request:
+    """What one attempt at a night was asked to do, by whom and when."""
+
+    night: date
+    started_at: datetime
+    origin: str
+    airflow_run_id: str | None = None
+    model_version: int | None = None
+    """Overrides the version that was champion at the night."""
+    unfinished: bool = False
+    """Score the night although it has not ended; what comes of it is provisional."""
+
+    @property
+    def run_id(self) -> str:
+        """Return the attempt's id: its night, its start in UTC, and a hash of who asked.
+
+        >>> from datetime import UTC
+        >>> Request(date(2013, 4, 1), datetime(2013, 4, 2, 4, tzinfo=UTC), "cli").run_id
+        '2013-04-01-20130402T040000000000-aaf63300'
+        """
+        asked = hashlib.sha256(f"{self.origin} {self.airflow_run_id} {self.model_version}".encode()).hexdigest()
+        return f"{self.night}-{self.started_at:%Y%m%dT%H%M%S%f}-{asked[:8]}"
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """What extract did: ids and counts only."""
+
+    run_id: str
+    model_version: int
+    chunks: int
+    rows_extracted: int
+    rows_quarantined: int

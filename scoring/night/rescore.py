@@ -1,0 +1,89 @@
+"""Scores published nights again with a chosen model version, and says what that changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+from scoring.errors import LakeFileBroken, LakeFileMissing, NightError, NightHeld, NightshiftError, described
+from scoring.interval import nights_in
+from scoring.job import Job
+from scoring.night.difference import Difference, diff_runs
+from scoring.night.request import Request
+from scoring.night.run import run_night
+from scoring.progress import Progress, silent
+from scoring.stores import Stores
+from scoring.stores.warehouse import ledger
+
+NOT_PUBLISHED = "not published"
+
+
+@dataclass(frozen=True)
+class Rescored:
+    """What became of one night of the range; ``difference`` is from the run published before to the new one."""
+
+    night: date
+    status: str
+    """``published``, ``superseded`` (a run that began later is shown), ``held``, ``failed`` or ``not published``."""
+    problem: str | None = None
+    difference: Difference | None = None
+    run_id: str | None = None
+    """The new run, if there is one that was scored."""
+
+    @property
+    def same_snapshot(self) -> bool | None:
+        """Return whether both runs saw the same rows; None when nothing was compared."""
+        if self.difference is None:
+            return None
+        return bool(self.difference.first.snapshot_hash == self.difference.second.snapshot_hash)
+
+
+def rescore(
+    stores: Stores, job: Job, nights: tuple[date, date], model_version: int, reason: str, progress: Progress = silent
+) -> Iterator[Rescored]:
+    """Yield what became of each night of ``nights`` (first and last, both included), scored with ``model_version``.
+
+    A published night gets a new publication; the run it showed before is superseded and stays in ``…_as_of``. A night
+    that is not published is left alone, one that is held or fails keeps what it shows, and the others go on; days that the
+    timezone left out are left out. Before anything is scored: raises ``NightError`` when the last night is before the
+    first, ``VersionMissing``.
+    """
+    first, last = nights
+    if last < first:
+        raise NightError(
+            "nights to rescore", found=f"from {first} to {last}", expected="a first night not after the last"
+        )
+    ref = stores.registry.resolve(job.name, model_version)
+    days = nights_in(first, last, job.schedule.timezone)
+    why = f"rescored with version {ref.version}: {reason}"
+    return (_again(stores, job, night, ref.version, why, progress) for night in days)
+
+
+def _again(stores: Stores, job: Job, night: date, model_version: int, why: str, progress: Progress) -> Rescored:
+    shown = ledger.published(stores.warehouse, job.name, night).get(night)
+    if shown is None:
+        return Rescored(night, NOT_PUBLISHED)
+    before = ledger.get(stores.warehouse, shown, job.name)
+    request = Request(night, stores.clock(), "rescore", model_version=model_version)
+    try:
+        done = run_night(stores, job, request, progress)
+    except NightHeld as error:
+        return Rescored(night, "held", str(error), run_id=request.run_id)
+    except NightshiftError as error:
+        return Rescored(night, "failed", described(error))
+    if done.status == "published":
+        ledger.record(stores.warehouse, done.run_id, reason=why)
+    return _compared(stores, job, before, done.run_id)
+
+
+def _compared(stores: Stores, job: Job, before: ledger.Run, run_id: str) -> Rescored:
+    after = ledger.get(stores.warehouse, run_id, job.name)
+    try:
+        return Rescored(before.night, after.status, None, diff_runs(stores, job, before, after), run_id)
+    except LakeFileBroken as error:
+        return Rescored(before.night, after.status, f"not compared: {error}", run_id=run_id)
+    except LakeFileMissing:
+        return Rescored(
+            before.night, after.status, f"not compared: files of run {before.run_id} are missing", run_id=run_id
+        )

@@ -1,0 +1,186 @@
+"""What a batch must look like; splits one into accepted rows and quarantined rows with every reason they broke."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from scoring.errors import ContractError
+from scoring.interval import DataInterval
+from scoring.job import Feature, Job
+from scoring.names import select_advice
+from scoring.rows.casting import ARROW_TYPES, read_as
+from scoring.rows.value_text import as_found
+
+KEY_BYTES = 2_400
+"""Longest key, all texts of it together: PostgreSQL's b-tree takes rows of 2,704 bytes, the other columns included."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """One batch after the contract: accepted rows in the declared types, the rest as found, with reasons."""
+
+    accepted: pa.RecordBatch
+    quarantined: pa.RecordBatch
+    reasons: dict[str, int] = field(default_factory=dict)
+    """Rows by reason, ``column:rule``; a row counts once under each reason it broke."""
+    unknown: dict[str, int] = field(default_factory=dict)
+    """Accepted rows whose category the model never saw, by column."""
+
+
+def require_columns(where: str, required: Iterable[str], present: Sequence[str]) -> None:
+    """Raise ``ContractError`` that lists all missing and all present columns, unless every required one is there.
+
+    >>> require_columns("sql/x/features.sql", ["a"], ["a", "b"])
+    """
+    missing = [name for name in required if name not in present]
+    if missing:
+        raise ContractError(
+            f"{where}: missing columns {missing}",
+            found=str(list(present)),
+            expected=str(list(required)),
+            next_step=select_advice(missing, present),
+        )
+    repeated = [name for name in required if present.count(name) > 1]
+    if repeated:
+        raise ContractError(
+            f"{where}: columns {repeated} come more than once", found=str(list(present)), expected="each of them once"
+        )
+
+
+class Contract:
+    """The declared columns of a job, as vectorised checks on Arrow record batches."""
+
+    def __init__(self, job: Job, interval: DataInterval, known: Mapping[str, Sequence[str]] | None = None) -> None:
+        """Make the contract of ``job`` for one interval; ``known`` are the categories the model saw, by column."""
+        self._job = job
+        self._interval = interval
+        self._known = {name: pa.array(sorted(levels), pa.string()) for name, levels in (known or {}).items()}
+        self.types = {name: ARROW_TYPES[kind] for name, kind in job.key.items()}
+        self.types |= {name: ARROW_TYPES[feature.type] for name, feature in job.features.items()}
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Return the schema of accepted rows: keys, then features, in the declared types."""
+        return pa.schema(list(self.types.items()))
+
+    def split(self, batch: pa.RecordBatch, duplicate: np.ndarray | None = None) -> Split:
+        """Return the batch's accepted and quarantined rows; ``duplicate`` marks rows whose key is not unique.
+
+        A row that breaks several rules has several reasons. Raises ``ContractError`` for a missing column or one
+        whose type cannot be read as the declared one at all.
+        """
+        require_columns(f"result for job {self._job.name}", self.types, batch.schema.names)
+        broken: dict[str, pa.Array] = {}
+        columns: dict[str, pa.Array] = {}
+        for name, target in self.types.items():
+            columns[name], unreadable = read_as(batch.column(name), target, name, self._job.source_timezone)
+            broken[f"{name}:{'not_text' if target == pa.string() else 'type'}"] = unreadable
+            missing = pc.and_not(pc.is_null(columns[name]), unreadable)
+            broken |= {f"{name}:{rule}": rows for rule, rows in self._rules_of(name, columns[name], missing).items()}
+        broken |= self._too_long(columns)
+        if duplicate is not None:
+            broken["duplicate_key"] = pa.array(duplicate)
+        return self._divide(batch, columns, {reason: pc.fill_null(rows, False) for reason, rows in broken.items()})
+
+    def keys_of(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the keys as they will be stored, and beside each the values that cannot be read, as text."""
+        columns = {}
+        for name in self._job.key:
+            found, nothing = batch.column(name), pa.nulls(batch.num_rows, pa.string())
+            columns[name], unreadable = read_as(found, self.types[name], name, self._job.source_timezone)
+            some = pc.any(unreadable).as_py()
+            columns[f"{name}, unreadable"] = pc.if_else(unreadable, as_found(found), nothing) if some else nothing
+        return pa.RecordBatch.from_pydict(columns)
+
+    def keeps_order(self, found: pa.Schema) -> bool:
+        """Return whether keys of these types, in the source's order, are in order as they will be stored too.
+
+        Then equal ones stand beside each other. Numbers kept as text or as numeric, and days that are taken from
+        times, need not: '7' < '70' < '007'. PostgreSQL's types only: those of other databases bind no value.
+        """
+        naive = self._job.source_timezone == "UTC"
+        for name in self._job.key:
+            kind, target = found.field(name).type, self.types[name]
+            alike = pa.types.is_integer(kind) and pa.types.is_integer(target)
+            alike |= pa.types.is_timestamp(kind) and pa.types.is_timestamp(target) and (kind.tz is not None or naive)
+            if not (alike or kind == target):
+                return False
+        return True
+
+    def _rules_of(self, name: str, column: pa.Array, missing: pa.Array) -> dict[str, pa.Array]:
+        """Return the rows that break each rule of one column."""
+        feature = self._job.features.get(name)
+        rules: dict[str, pa.Array] = {}
+        if feature is None or not feature.nullable or name in self._job.key:
+            rules["null"] = missing
+        if pa.types.is_floating(column.type):
+            rules["not_finite"] = pc.invert(pc.is_finite(column))
+        if name == self._job.time_column:
+            before = pc.less(column, pa.scalar(self._interval.start, column.type))
+            after = pc.greater_equal(column, pa.scalar(self._interval.end, column.type))
+            rules["outside_interval"] = pc.or_(before, after)
+        if feature is not None:
+            rules |= self._limits_of(name, feature, column)
+        return rules
+
+    def _too_long(self, columns: dict[str, pa.Array]) -> dict[str, pa.Array]:
+        """Return the rows whose key the warehouse cannot hold, under the longest text of each key."""
+        texts = [name for name in self._job.key if self.types[name] == pa.string()]
+        if not texts:
+            return {}
+        sizes = np.stack([pc.fill_null(pc.binary_length(columns[name]), 0).to_numpy() for name in texts])
+        over, longest = sizes.sum(axis=0) > KEY_BYTES, sizes.argmax(axis=0)
+        return {f"{name}:too_long": pa.array(over & (longest == place)) for place, name in enumerate(texts)}
+
+    def _limits_of(self, name: str, feature: Feature, column: pa.Array) -> dict[str, pa.Array]:
+        rules: dict[str, pa.Array] = {}
+        if feature.min is not None:
+            rules["below_min"] = pc.less(pc.cast(column, pa.float64(), safe=False), feature.min)
+        if feature.max is not None:
+            rules["above_max"] = pc.greater(pc.cast(column, pa.float64(), safe=False), feature.max)
+        if feature.allowed is not None:
+            rules["not_allowed"] = _not_in(column, pa.array(feature.allowed, pa.string()))
+        if feature.unknown == "quarantine" and name in self._known:
+            rules["unknown_category"] = _not_in(column, self._known[name])
+        return rules
+
+    def _divide(self, batch: pa.RecordBatch, columns: dict[str, pa.Array], broken: dict[str, pa.Array]) -> Split:
+        reasons = {reason: count for reason, rows in broken.items() if (count := pc.sum(rows).as_py() or 0)}
+        bad = np.zeros(batch.num_rows, dtype=bool)
+        for reason in reasons:
+            bad |= broken[reason].to_numpy(zero_copy_only=False)
+        accepted = pa.RecordBatch.from_arrays(list(columns.values()), schema=self.schema)
+        if reasons:
+            accepted = accepted.filter(pa.array(~bad))
+        return Split(accepted, _as_found(batch, bad, {r: broken[r] for r in reasons}), reasons, self._unknown(accepted))
+
+    def _unknown(self, accepted: pa.RecordBatch) -> dict[str, int]:
+        counts = {
+            name: pc.sum(_not_in(accepted.column(name), levels)).as_py() or 0 for name, levels in self._known.items()
+        }
+        return {name: count for name, count in counts.items() if count}
+
+
+def quarantine_schema(columns: Sequence[str]) -> pa.Schema:
+    """Return the schema of a quarantine file: every column as text, as found, then the reasons."""
+    return pa.schema([*((name, pa.string()) for name in columns), ("reasons", pa.list_(pa.string()))])
+
+
+def _as_found(batch: pa.RecordBatch, bad: np.ndarray, broken: dict[str, pa.Array]) -> pa.RecordBatch:
+    """Return the bad rows, every value as text, with the list of reasons of each."""
+    rows = np.flatnonzero(bad)
+    found = batch.take(pa.array(rows))
+    masks = {reason: mask.to_numpy(zero_copy_only=False)[rows] for reason, mask in broken.items()}
+    reasons = [[reason for reason, mask in masks.items() if mask[row]] for row in range(len(rows))]
+    columns = [as_found(column) for column in found.columns]
+    schema = quarantine_schema(batch.schema.names)
+    return pa.RecordBatch.from_arrays([*columns, pa.array(reasons, pa.list_(pa.string()))], schema=schema)
+
+
+def _not_in(column: pa.Array, values: pa.Array) -> pa.Array:
+    return pc.and_(pc.is_valid(column), pc.invert(pc.is_in(column, value_set=values)))

@@ -1,0 +1,148 @@
+"""Batch + fitted pipeline → predictions, one row per row. Nothing here fits anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from joblib import parallel_config
+
+from scoring.errors import NightshiftError, PredictionError
+from scoring.job import Job
+from scoring.rows.casting import ARROW_TYPES
+from scoring.rows.decision import Rule, chosen_classes, decision_before_rules
+
+
+class Pipeline(Protocol):
+    """What scoring needs of a fitted scikit-learn pipeline."""
+
+    def predict(self, X: pd.DataFrame) -> np.ndarray:
+        """Return one prediction per row."""
+
+
+def to_frame(batch: pa.RecordBatch | pa.Table, job: Job) -> pd.DataFrame:
+    """Return the job's features as the frame that every pipeline sees, at training and at scoring alike.
+
+    Numbers and bools are float64 with NaN for null; categories are object columns with NaN for null; datetimes are
+    datetime64[us, UTC] with NaT. A null is one thing everywhere: a mix of None and NaN moves probabilities.
+    """
+    return pd.DataFrame({name: _column(batch.column(name), feature.type) for name, feature in job.features.items()})
+
+
+def _column(column: pa.Array | pa.ChunkedArray, kind: str) -> Any:
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    if kind == "datetime":
+        return column.to_pandas()
+    if kind != "category":
+        return pc.cast(column, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    encoded = column.dictionary_encode()
+    values = np.array([*encoded.dictionary.to_pylist(), np.nan], dtype=object)
+    codes = pc.fill_null(encoded.indices, len(values) - 1).to_numpy()
+    return values[codes]
+
+
+def outcome_type(job: Job) -> pa.DataType:
+    """Return the type that outcomes and predictions of the job's task have."""
+    return {"binary": pa.bool_(), "multiclass": pa.string(), "regression": pa.float64()}[job.task]
+
+
+def prediction_schema(job: Job) -> pa.Schema:
+    """Return the schema of a predictions file: keys, ``prediction``, and the probability columns of the task."""
+    kind = outcome_type(job)
+    keys = [(name, ARROW_TYPES[key]) for name, key in job.key.items()]
+    return pa.schema([*keys, ("prediction", kind), *((name, pa.float64()) for name in job.probability_columns)])
+
+
+def predict(pipeline: Any, batch: pa.RecordBatch, job: Job, rule: Rule | None = None) -> pa.RecordBatch:
+    """Return one prediction per row of ``batch``, in its order, with the row's key, by the version's rule.
+
+    Without a rule it decides as versions did before they had one, at probability 0.5. Raises ``PredictionError`` when
+    the pipeline fails, or gives another number of rows, other classes than the job declares, or a value that is not finite.
+    """
+    schema = prediction_schema(job)
+    keys = [batch.column(name) for name in job.key]
+    if batch.num_rows == 0:
+        return pa.RecordBatch.from_pylist([], schema)
+    rule = rule or Rule(decision_before_rules(job))
+    blocks = [_answers(pipeline, frame, rows, job, rule) for frame, rows in _blocks(to_frame(batch, job), rule)]
+    values, chosen = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    bad = int((~np.isfinite(values)).reshape(batch.num_rows, -1).any(axis=1).sum())
+    if bad:
+        raise PredictionError(f"predictions of {job.name}", found=f"{bad} rows not finite", expected="finite numbers")
+    columns = {"regression": _regression, "binary": _binary, "multiclass": _multiclass}[job.task](values, chosen, job)
+    return pa.RecordBatch.from_arrays([*keys, *columns], schema=schema)
+
+
+def _blocks(frame: pd.DataFrame, rule: Rule) -> Iterator[tuple[pd.DataFrame, int]]:
+    """Yield the frames of the calls, and how many rows of each count; the rest of a short one repeats its rows."""
+    if rule.block_rows is None:
+        yield frame, len(frame)
+        return
+    for start in range(0, len(frame), rule.block_rows):
+        places = np.arange(start, min(start + rule.block_rows, len(frame)))
+        yield frame.iloc[np.resize(places, rule.block_rows)].reset_index(drop=True), len(places)
+
+
+def _answers(pipeline: Any, frame: pd.DataFrame, rows: int, job: Job, rule: Rule) -> tuple[np.ndarray, np.ndarray]:
+    """Return the raw output of the first ``rows`` rows, (rows,) or (rows, classes), and the places of their classes.
+
+    joblib's workers are kept out: a forest adds up its trees in the order in which they finish.
+    """
+    shape: tuple[int, ...] = (len(frame),)
+    if job.task != "regression":
+        shape = (len(frame), len(_check_classes(pipeline, job)))
+    try:
+        with parallel_config(backend="sequential"):
+            output = pipeline.predict(frame) if job.task == "regression" else pipeline.predict_proba(frame)
+            values = np.asarray(output, dtype=np.float64)
+            if values.shape != shape:
+                raise PredictionError(
+                    f"predictions of {job.name}", found=f"shape {values.shape}", expected=f"shape {shape}"
+                )
+            chosen = np.zeros(len(frame), dtype=np.intp)
+            if job.task != "regression":
+                chosen = chosen_classes(pipeline, frame, values, rule.decision, job)
+    except NightshiftError:
+        raise
+    except Exception as error:  # whatever a pipeline raises is its own: named and raised again
+        raise PredictionError(f"pipeline of {job.name}", found=f"{type(error).__name__}: {error}") from error
+    return values[:rows], chosen[:rows]
+
+
+def _check_classes(pipeline: Any, job: Job) -> list[Any]:
+    classes = list(getattr(pipeline, "classes_", []))
+    expected = [0, 1] if job.task == "binary" else sorted(job.label.classes or [])
+    if [str(c) for c in classes] != [str(c) for c in expected] and not (
+        job.task == "binary" and classes == [False, True]
+    ):
+        raise PredictionError(f"classes of the pipeline of {job.name}", found=str(classes), expected=str(expected))
+    return classes
+
+
+def _regression(values: np.ndarray, chosen: np.ndarray, job: Job) -> list[pa.Array]:
+    return [pa.array(values)]
+
+
+def _binary(values: np.ndarray, chosen: np.ndarray, job: Job) -> list[pa.Array]:
+    return [pa.array(chosen == 1), pa.array(np.ascontiguousarray(values[:, 1]))]
+
+
+def _multiclass(values: np.ndarray, chosen: np.ndarray, job: Job) -> list[pa.Array]:
+    declared = job.label.classes or []
+    order = np.argsort(np.argsort(declared))  # the pipeline's classes are sorted, the job's as declared
+    names = np.array(sorted(declared), dtype=object)
+    return [pa.array(names[chosen], pa.string()), *(pa.array(column.copy()) for column in values[:, order].T)]
+
+
+def certainty(predictions: pa.RecordBatch | pa.Table, job: Job) -> np.ndarray:
+    """Return the number that stands for each prediction, shape (rows,).
+
+    That is the probability (binary), the highest probability (multiclass) or the prediction (regression).
+    """
+    columns = [np.asarray(predictions.column(name)) for name in job.probability_columns or ["prediction"]]
+    return np.asarray(np.max(np.stack(columns), axis=0), dtype=np.float64)

@@ -1,0 +1,23 @@
+"""What a night is read from and written to: source, lake, model registry, warehouse."""
+
+from scoring.stores import embedded
+from scoring.stores.installation import Stores, open_stores
+from scoring.stores.labels import LABEL, Labels, labels_of, nights_of, read_labels
+from scoring.stores.lake import SNAPSHOT_FACTS, Lake
+from scoring.stores.reading import contracted
+from scoring.stores.urls import libpq_url
+
+__all__ = [
+    "LABEL",
+    "SNAPSHOT_FACTS",
+    "Labels",
+    "Lake",
+    "Stores",
+    "contracted",
+    "embedded",
+    "labels_of",
+    "libpq_url",
+    "nights_of",
+    "open_stores",
+    "read_labels",
+]

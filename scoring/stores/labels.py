@@ -1,0 +1,122 @@
+"""Outcomes of a span of nights, by key, as a job's ``labels.sql`` gives them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from scoring.errors import TrainingDataError
+from scoring.interval import DataInterval, nights_in
+from scoring.job import Job
+from scoring.rows import ARROW_TYPES, counted, meanings, outcome_text, outcome_type, read_as, require_columns
+from scoring.stores.installation import Stores
+from scoring.stores.source import Query, stream
+
+LABEL = "nightshift_label"
+
+
+_UNREADABLE = "nightshift_unreadable"
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Key and outcome of the rows whose outcome is known, and what else ``labels.sql`` gave."""
+
+    table: pa.Table
+    without_outcome: int
+    """Rows whose outcome is null."""
+    unreadable_keys: int
+    """Rows that were left out, as their key cannot be read or is null."""
+    outcomes: dict[str, int]
+    """Rows by outcome as the source gives it, in binary and multiclass jobs."""
+
+
+def read_labels(stores: Stores, job: Job, span: tuple[date, date]) -> pa.Table:
+    """Return key and label of every row of the nights in ``span`` (half-open) whose outcome is known.
+
+    Raises ``TrainingDataError`` on duplicate keys and on outcomes that are not of the declared type.
+    """
+    return labels_of(stores, job, span).table
+
+
+def labels_of(stores: Stores, job: Job, span: tuple[date, date], at_most: int | None = None) -> Labels:
+    """Return the labels of the nights in ``span`` (half-open), or a part of them: at least ``at_most`` rows, if there are.
+
+    Keys are read like those of ``features.sql``; a row whose key cannot be read matches none and is left out.
+    """
+    query = stores.labels_query(job)
+    parts = [_empty_labels(job)]
+    for each in nights_of(span, job) if stores.by_night(job, query) else [span]:
+        interval = DataInterval.of_nights(*each, job.schedule.timezone)
+        with stream(stores.source_url(job), query, interval, min(job.chunk_rows, at_most or job.chunk_rows)) as batches:
+            for batch in batches:
+                require_columns(query.name, query.columns, batch.schema.names)
+                parts.append(_labels(batch, job, query))
+                if at_most is not None and sum(part.num_rows for part in parts) >= at_most:
+                    break
+    return _joined(pa.concat_tables(parts), job, query)
+
+
+def nights_of(window: tuple[date, date], job: Job) -> list[tuple[date, date]]:
+    """Return each night of a window as a window of its own; days that the timezone leaves out are left out."""
+    nights = nights_in(window[0], window[1] - timedelta(days=1), job.schedule.timezone)
+    return [(night, night + timedelta(days=1)) for night in nights] or [window]
+
+
+def _empty_labels(job: Job) -> pa.Table:
+    kind = pa.string() if job.task == "binary" else outcome_type(job)
+    columns = [(name, ARROW_TYPES[key]) for name, key in job.key.items()]
+    return pa.schema([*columns, (LABEL, kind), (_UNREADABLE, pa.bool_())]).empty_table()
+
+
+def _labels(batch: pa.RecordBatch, job: Job, query: Query) -> pa.Table:
+    """Return key and outcome of each row, and whether its key cannot be read."""
+    columns, unreadable = [], np.zeros(batch.num_rows, dtype=bool)
+    for name, key in job.key.items():
+        values, bad = read_as(batch.column(name), ARROW_TYPES[key], name, query.timezone)
+        columns.append(values)
+        unreadable |= pc.or_(bad, pc.is_null(values)).to_numpy(zero_copy_only=False)
+    outcome = batch.column(job.label.column)
+    if job.task == "binary":
+        columns.append(outcome_text(outcome, job, query.name))
+    else:
+        columns.append(_declared(outcome, outcome_type(job), query, job.label.column))
+    return pa.Table.from_arrays([*columns, pa.array(unreadable)], schema=_empty_labels(job).schema)
+
+
+def _joined(rows: pa.Table, job: Job, query: Query) -> Labels:
+    """Return all labels together, binary outcomes as bools; raises ``TrainingDataError`` if a key comes twice."""
+    table = rows.filter(pc.invert(rows.column(_UNREADABLE))).drop_columns([_UNREADABLE])
+    unique = table.group_by(list(job.key)).aggregate([]).num_rows
+    if unique != table.num_rows:
+        raise TrainingDataError(
+            query.name, found=f"{table.num_rows - unique} rows with a key that is there already", expected="unique keys"
+        )
+    outcomes: dict[str, int] = {}
+    outcome = table.column(LABEL)
+    known = pc.is_finite(outcome) if job.task == "regression" else pc.is_valid(outcome)
+    if job.task == "binary":
+        outcomes = counted(outcome)
+        truth = [value for value, positive in meanings(outcomes, job, query.name).items() if positive]
+        positive = pc.is_in(outcome, value_set=pa.array(truth, pa.string()))
+        table = table.set_column(len(job.key), LABEL, positive)
+    elif job.task == "multiclass":
+        outcomes = counted(outcome)
+    labelled = table.filter(known)
+    return Labels(labelled, table.num_rows - labelled.num_rows, rows.num_rows - table.num_rows, outcomes)
+
+
+def _declared(column: pa.Array, kind: pa.DataType, query: Query, name: str) -> pa.Array:
+    """Return the column as the contract reads it; no value may be unreadable."""
+    values, unreadable = read_as(column, kind, name, query.timezone)
+    bad = pc.sum(unreadable).as_py() or 0
+    if bad:
+        first = column.filter(unreadable)[0].as_py()
+        raise TrainingDataError(
+            f"{query.name}: column {name}", found=f"{bad} values such as {first!r}", expected=f"values of type {kind}"
+        )
+    return values

@@ -1,0 +1,18 @@
+"""Model versions: their files, golden rows and sha256, in MLflow."""
+
+from scoring.stores.registry.golden import GOLDEN_TOLERANCE, largest_difference, library_versions
+from scoring.stores.registry.registry import Registry, unpickled
+from scoring.stores.registry.version import ARTIFACT, HOLDOUT_FILE, NIGHTS_FILE, ModelVersion, VersionRef
+
+__all__ = [
+    "ARTIFACT",
+    "GOLDEN_TOLERANCE",
+    "HOLDOUT_FILE",
+    "NIGHTS_FILE",
+    "ModelVersion",
+    "Registry",
+    "VersionRef",
+    "largest_difference",
+    "library_versions",
+    "unpickled",
+]

@@ -1,0 +1,290 @@
+"""Model versions: registered with a sha256, found by number, loaded only after the sha256 matched."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import shutil
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import joblib
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from scoring.errors import ArtifactMismatch, NightshiftError, RegistryUnavailable, SettingsError, VersionMissing
+from scoring.job import Job
+from scoring.rows import Rule
+from scoring.settings import Settings
+from scoring.stores import embedded
+from scoring.stores.failures import lasting
+from scoring.stores.lake_problems import LIBRARIES, missing_library
+from scoring.stores.registry.files import delete, download, readable, sizes
+from scoring.stores.registry.golden import check_golden_rows
+from scoring.stores.registry.version import ARTIFACT, FACTS, FILES, NIGHTS_FILE, TAGS, ModelVersion, VersionRef
+from scoring.stores.urls import database_url, written
+from scoring.stores.warehouse import require_answer
+
+_SERVERS = ("http://", "https://", "databricks", "file:")
+
+
+class Registry:
+    """The MLflow registry; MLflow is imported at the first call that needs it (2.7 s)."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Use the registry that the settings name, or the embedded one."""
+        self._settings = settings
+
+    def register(self, job: str, folder: Path, facts: Mapping[str, Any], metrics: Mapping[str, float]) -> VersionRef:
+        """Store the files of ``folder`` as a new version of ``job`` and return it."""
+        digest = _sha256((folder / ARTIFACT).read_bytes())
+        with self._client() as client:
+            run = client.create_run(self._experiment(client, job), run_name=f"{job} until {facts['until']}")
+            client.log_artifacts(run.info.run_id, str(folder), artifact_path="version")
+            for name in ("since", "until", "rows", "code_version", "features_sql_sha256", "labels_sql_sha256"):
+                client.log_param(run.info.run_id, name, facts[name])
+            for name, value in metrics.items():
+                client.log_metric(run.info.run_id, name, value)
+            client.set_terminated(run.info.run_id)
+            _ensure_model(client, job)
+            source = f"{run.info.artifact_uri}/version"
+            made = client.create_model_version(
+                job, source, run.info.run_id, tags={"sha256": digest, **_tags(facts)}, await_creation_for=0
+            )
+            return VersionRef(job, int(made.version), digest, source)
+
+    def resolve(self, job: str, version: int) -> VersionRef:
+        """Return version ``version`` of ``job``; raises ``VersionMissing`` that lists the versions there are."""
+        known = self.versions(job)
+        for ref in known:
+            if ref.version == version:
+                return ref
+        raise VersionMissing(
+            f"model version {version} of {job}",
+            found=f"versions {[ref.version for ref in known]}",
+            next_step=f"see `nightshift models {job}`",
+        )
+
+    def versions(self, job: str) -> list[VersionRef]:
+        """Return all versions of a job, oldest first."""
+        return self.tagged(job)
+
+    def tagged(self, job: str, **facts: Any) -> list[VersionRef]:
+        """Return the versions with these facts among ``TAGS``, oldest first; no file of theirs is looked at."""
+        wanted = _tags(facts).items()
+        with self._client() as client:
+            found = client.search_model_versions(f"name = '{job}'")
+            refs = [
+                VersionRef(job, int(one.version), one.tags.get("sha256", ""), one.source)
+                for one in found
+                if wanted <= one.tags.items()
+            ]
+        return sorted(refs, key=lambda ref: ref.version)
+
+    def set_alias(self, job: str, alias: str, version: int) -> None:
+        """Point an alias (``champion``, ``challenger``) at a version."""
+        with self._client() as client:
+            client.set_registered_model_alias(job, alias, str(version))
+
+    def drop_alias(self, job: str, alias: str, version: int) -> None:
+        """Take an alias away from a version; nothing happens when it points elsewhere."""
+        if self.aliases(job).get(alias) == version:
+            with self._client() as client:
+                client.delete_registered_model_alias(job, alias)
+
+    def attach(self, ref: VersionRef, name: str, content: str) -> None:
+        """Add a text file to a version's files, in place of one of that name; what was registered stays as it is."""
+        with self._client() as client:
+            run_id = client.get_model_version(ref.job, str(ref.version)).run_id
+            client.log_text(run_id, content, f"version/{name}")
+            client.set_model_version_tag(ref.job, str(ref.version), name.partition(".")[0], f"version/{name}")
+        (self._local(ref) / name).write_text(content, encoding="utf-8")  # files that were downloaded before
+
+    def artifact_bytes(self, ref: VersionRef) -> int:
+        """Return the size of a version's pickled pipeline."""
+        return (self._local(ref) / ARTIFACT).stat().st_size
+
+    def aliases(self, job: str) -> dict[str, int]:
+        """Return the version that each alias of a job points at."""
+        with self._client() as client:
+            found = client.search_registered_models(f"name = '{job}'")
+            return {alias: int(number) for one in found for alias, number in one.aliases.items()}
+
+    def size(self, ref: VersionRef) -> int:
+        """Return the bytes of a version's files."""
+        with self._client():
+            return sum(sizes(ref.uri, self._uri()).values())
+
+    def remove(self, ref: VersionRef) -> None:
+        """Remove a version: its files but the facts, then its entry in the registry, then the facts; its metrics stay.
+
+        After a crash before the entry is gone the version is listed with its facts as before, and may be removed again
+        (loading it is refused, by ``ArtifactMismatch``); after one later a small file is left that nothing names.
+        """
+        with self._client() as client:
+            names = set(sizes(ref.uri, self._uri())) - {FACTS}
+            delete(ref.uri, self._uri(), sorted(names))
+            client.delete_model_version(ref.job, str(ref.version))
+            delete(ref.uri, self._uri(), [FACTS])
+        shutil.rmtree(self._cached(ref), ignore_errors=True)
+
+    def facts(self, ref: VersionRef) -> dict[str, Any]:
+        """Return the training facts stored with a version."""
+        return self.content(ref, FACTS)
+
+    def content(self, ref: VersionRef, name: str) -> dict[str, Any]:
+        """Return a JSON file stored with a version; empty if it has no such file. Nothing is unpickled."""
+        path = self._local(ref) / name
+        return _json(path, _what(ref)) if path.exists() else {}
+
+    def table(self, ref: VersionRef, name: str) -> pa.Table | None:
+        """Return a Parquet file stored with a version; None if it has no such file."""
+        path = self._local(ref) / name
+        with readable(path, _what(ref)):
+            return pq.read_table(path) if path.exists() else None
+
+    def load(self, ref: VersionRef, job: Job) -> ModelVersion:
+        """Return the thread's own copy of a version, its sha256 verified before unpickling, its golden rows scored again.
+
+        A pipeline may hold state while it predicts. Raises ``ArtifactMismatch``,
+        ``GoldenRowsMismatch`` or ``RegistryUnavailable``.
+        """
+        return _load.of_thread(self._local(ref), ref, job.model_dump_json())
+
+    def _local(self, ref: VersionRef) -> Path:
+        """Return a local folder with the version's files, downloading them once if they are elsewhere."""
+        parts = urlsplit(ref.uri)
+        if parts.scheme in ("", "file"):
+            return Path(unquote(parts.path))
+        cached = self._cached(ref)
+        if not cached.exists():
+            with self._client():
+                download(ref.uri, self._uri(), cached)
+            if not cached.exists():
+                raise RegistryUnavailable(f"files of version {ref.version} of {ref.job}", found=f"none at {ref.uri}")
+        return cached
+
+    def _cached(self, ref: VersionRef) -> Path:
+        return self._settings.data_dir / "cache" / "models" / f"{ref.job}-{ref.version}-{ref.sha256[:12]}"
+
+    def _uri(self) -> str:
+        given = self._settings.registry_url
+        url = given.get_secret_value().strip() if given else embedded.url(self._settings.postgres_dir, "registry")
+        return url if url.startswith(_SERVERS) else written(database_url(url, "NIGHTSHIFT_REGISTRY_URL"))
+
+    @contextmanager
+    def _client(self) -> Iterator[Any]:
+        """Give an MLflow client; its errors become ``RegistryUnavailable``."""
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        from mlflow.exceptions import MlflowException
+        from mlflow.tracking import MlflowClient
+
+        try:
+            yield _client_for(MlflowClient, self._uri())
+        except MlflowException as error:
+            raise _unanswered(str(error)) from None  # a log would print the cause, and with it the URL perhaps
+        except NightshiftError:
+            raise
+        except Exception as error:  # noqa: BLE001 - MLflow lets the errors of its libraries through: named
+            raise self._unavailable(error) from None
+
+    def _unavailable(self, error: Exception) -> NightshiftError:
+        """Return the error of a registry that does not answer, or whose store's library is not installed."""
+        scheme = urlsplit(self._settings.artifacts_root).scheme
+        if isinstance(error, ImportError) and scheme in LIBRARIES:  # MLflow reaches a store by a library of its own
+            return missing_library("NIGHTSHIFT_ARTIFACTS_URL", scheme, str(error))
+        return _unanswered(f"{type(error).__name__}: {error}")
+
+    def _experiment(self, client: Any, job: str) -> str:
+        found = client.get_experiment_by_name(job)
+        if found is not None:
+            return str(found.experiment_id)
+        server = self._uri().startswith("http")
+        return str(client.create_experiment(job, None if server else f"{self._settings.artifacts_root}/{job}"))
+
+
+def _unanswered(reason: str) -> NightshiftError:
+    """Return the error of a registry that does not answer, or whose URL somebody has to correct."""
+    if lasting(reason):
+        return SettingsError("model registry", found=reason, next_step="correct NIGHTSHIFT_REGISTRY_URL")
+    return RegistryUnavailable("model registry", found=reason, next_step="try again once it answers")
+
+
+@lru_cache(maxsize=4)
+def _client_for(kind: Any, uri: str) -> Any:
+    if not uri.startswith(_SERVERS):
+        require_answer(uri)  # MLflow tries for minutes, whatever the reason
+    return kind(tracking_uri=uri, registry_uri=uri)
+
+
+def _tags(facts: Mapping[str, Any]) -> dict[str, str]:
+    """Return the facts that versions are found by, as tags; those that are not known are left out."""
+    return {name: str(facts[name]) for name in TAGS if facts.get(name) is not None}
+
+
+def _ensure_model(client: Any, job: str) -> None:
+    if not client.search_registered_models(f"name = '{job}'"):
+        client.create_registered_model(job)
+
+
+def _verified(folder: Path, ref: VersionRef, job_json: str) -> ModelVersion:
+    missing = [name for name in FILES if not (folder / name).is_file()]
+    if missing:
+        raise ArtifactMismatch(
+            _what(ref),
+            found=f"no {missing} in {folder}",
+            next_step="restore the files, or train a new version",
+        )
+    with readable(folder / ARTIFACT, _what(ref)):
+        content = (folder / ARTIFACT).read_bytes()
+    digest = _sha256(content)
+    if digest != ref.sha256:
+        raise ArtifactMismatch(
+            f"model version {ref.version} of {ref.job}: {ARTIFACT} was not unpickled",
+            found=f"sha256 {digest}",
+            expected=f"sha256 {ref.sha256}",
+            next_step="restore the file, or train a new version",
+        )
+    facts, profile = (_json(folder / name, _what(ref)) for name in (FACTS, "reference_profile.json"))
+    nights = _json(kept, _what(ref)) if (kept := folder / NIGHTS_FILE).exists() else {}
+    job = Job.model_validate_json(job_json)
+    pipeline = unpickled(content)
+    check_golden_rows(folder, pipeline, facts, job, _what(ref))
+    return ModelVersion(ref, pipeline, facts, profile, nights, Rule.of_facts(facts, job))
+
+
+class _Loaded(threading.local):
+    """The last four versions that each thread has loaded."""
+
+    def __init__(self) -> None:
+        self.of_thread = lru_cache(maxsize=4)(_verified)
+        self.cache_clear = self.of_thread.cache_clear
+
+
+_load = _Loaded()
+
+
+def _what(ref: VersionRef) -> str:
+    return f"model version {ref.version} of {ref.job}"
+
+
+def _json(path: Path, what: str) -> dict[str, Any]:
+    with readable(path, what):
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def unpickled(content: bytes) -> Any:
+    """Return the pipeline that ``lifecycle.training.pickled`` made the bytes of."""
+    return joblib.load(io.BytesIO(content))
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,151 @@
+"""Connections to the warehouse, with the drivers' errors under our names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import adbc_driver_manager
+import psycopg
+import sqlalchemy as sa
+
+from scoring.errors import NightshiftError, Permanent, SettingsError, WarehouseUnavailable
+from scoring.settings import Settings
+from scoring.stores import embedded
+from scoring.stores.failures import heals, lasting
+from scoring.stores.urls import database_url, with_options, written
+
+_SQL = Path(__file__).resolve().parents[3] / "sql" / "warehouse"
+_ANALYST = "nightshift_analyst"
+_READ_ONLY = "-c default_transaction_read_only=on"
+_SESSION = "-c lock_timeout=60s -c timezone=UTC"
+_PATIENCE = {"connect_timeout": "10"}
+_CANCELLED = "57014"
+"""A statement that took too long, perhaps because of others."""
+
+
+def statement(name: str) -> sa.TextClause:
+    """Return the statement in ``sql/warehouse/<name>.sql``."""
+    return sa.text(sql_text(name))
+
+
+def sql_text(name: str) -> str:
+    """Return the text of ``sql/warehouse/<name>.sql``."""
+    return (_SQL / f"{name}.sql").read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Warehouse:
+    """One warehouse; ``url`` holds a password perhaps, so it stays out of every repr."""
+
+    url: str = field(repr=False)
+    analyst_url: str = field(repr=False)
+    engine: sa.Engine = field(repr=False)
+
+    @contextmanager
+    def transaction(self) -> Iterator[sa.Connection]:
+        """Give a connection in one transaction: all of it is committed, or none.
+
+        Raises ``WarehouseUnavailable`` when trying again can help.
+        """
+        with translated(), self.engine.begin() as connection:
+            yield connection
+
+    def rows(self, chosen: sa.Select[Any]) -> list[dict[str, Any]]:
+        """Return the rows of a select, each as a dictionary."""
+        with self.transaction() as connection:
+            return [dict(row) for row in connection.execute(chosen).mappings()]
+
+    def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Return column names and rows of one statement, run read-only as the analyst role."""
+        engine = sa.create_engine(self.analyst_url, poolclass=sa.pool.NullPool)
+        with translated(), engine.connect() as connection:
+            connection.exec_driver_sql("set transaction read only")
+            cursor: Any = connection.connection.cursor()
+            _refuse_unless_it_gives_rows(cursor, sql)
+            result = cursor.execute(sql, prepare=True)
+            return [column.name for column in result.description], result.fetchall()
+
+
+def open_warehouse(settings: Settings) -> Warehouse:
+    """Return the warehouse that the settings name, or the embedded one (started if needed).
+
+    Analysts log in to the embedded one as themselves. On a server without an ``analyst_url`` their role is only set, and
+    a set role can be left.
+    """
+    if settings.warehouse_url is not None:
+        url = _on_postgresql(settings.warehouse_url.get_secret_value(), "NIGHTSHIFT_WAREHOUSE_URL")
+        analyst = with_options(url, f"-c role={_ANALYST} {_READ_ONLY}")
+    else:
+        url = _on_postgresql(embedded.url(settings.postgres_dir, "warehouse"), "embedded PostgreSQL")
+        own = embedded.url(settings.postgres_dir, "warehouse", user=_ANALYST)
+        analyst = with_options(_on_postgresql(own, "embedded PostgreSQL"), _READ_ONLY)
+    if settings.analyst_url is not None:
+        analyst = _on_postgresql(settings.analyst_url.get_secret_value(), "NIGHTSHIFT_ANALYST_URL")
+    session = with_options(url, _SESSION).update_query_dict({} if "connect_timeout" in url.query else _PATIENCE)
+    engine = sa.create_engine(session, pool_pre_ping=True, pool_size=2)
+    return Warehouse(url=written(url), analyst_url=written(analyst), engine=engine)
+
+
+def require_answer(url: str) -> None:
+    """Raise the error of a PostgreSQL database that cannot be opened, at once; nothing for other databases."""
+    location = database_url(url, "database URL")
+    if location.get_backend_name() == "postgresql":
+        engine = sa.create_engine(location.update_query_dict(_PATIENCE), poolclass=sa.pool.NullPool)
+        with engine.connect():
+            pass
+
+
+def _on_postgresql(text: str, variable: str) -> sa.URL:
+    """Return the URL of a PostgreSQL database; raises ``SettingsError``."""
+    url = database_url(text, variable)
+    if url.get_backend_name() != "postgresql":
+        raise SettingsError(
+            variable, found=f"{url.drivername}://", expected="postgresql://, the only warehouse there is"
+        )
+    return url
+
+
+def _refuse_unless_it_gives_rows(cursor: Any, sql: str) -> None:
+    """Raise before anything runs unless ``sql`` is one statement with a result: a ``do`` or ``set`` could leave the role.
+
+    A prepared statement holds one command only, so nothing can be smuggled in behind a semicolon.
+    """
+    server = cursor.connection.pgconn
+    prepared = server.prepare(b"", sql.encode())
+    if prepared.status != psycopg.pq.ExecStatus.COMMAND_OK:
+        raise psycopg.errors.error_from_result(prepared)
+    if server.describe_prepared(b"").nfields == 0:
+        raise Permanent("sql", found="a statement without a result", expected="a select")
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn the driver's errors into ours; what heals becomes ``WarehouseUnavailable``, our own errors pass."""
+    try:
+        yield
+    except NightshiftError:
+        raise
+    except sa.exc.DBAPIError as error:
+        raise _named(error.orig or error) from None  # a log would print the cause, and what it knows of the URL
+    except (psycopg.Error, adbc_driver_manager.Error) as error:
+        raise _named(error) from None
+
+
+def _named(error: BaseException) -> NightshiftError:
+    reason = str(error).strip()
+    state = getattr(error, "sqlstate", None) or ""
+    unanswered = isinstance(error, psycopg.OperationalError | adbc_driver_manager.OperationalError) and not state
+    if unanswered and f'role "{_ANALYST}"' in reason:
+        return Permanent("warehouse", found=reason, next_step="`nightshift migrate` makes the analyst's login")
+    if unanswered and lasting(reason):
+        step = "correct NIGHTSHIFT_WAREHOUSE_URL or NIGHTSHIFT_ANALYST_URL, or what it leads to"
+        return Permanent("warehouse", found=reason, next_step=step)
+    if unanswered or state == _CANCELLED or heals(state, reason):
+        return WarehouseUnavailable("warehouse", found=reason, next_step="try again once it answers")
+    if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedColumn):
+        return Permanent("warehouse", found=reason, next_step="`nightshift migrate` if a table should be there")
+    return Permanent("warehouse", found=reason)

@@ -1,0 +1,101 @@
+"""The tables and views of one job: predictions with their history, and those of versions in the shadow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from scoring.job import Job
+from scoring.names import plain
+from scoring.stores.warehouse.tables import PUBLICATIONS, PUBLISHED, RUNS
+
+_KEY_TYPES: dict[str, type[sa.types.TypeEngine[Any]] | sa.types.TypeEngine[Any]] = {
+    "int": sa.BigInteger,
+    "string": sa.Text,
+    "datetime": sa.DateTime(timezone=True),
+    "date": sa.Date,
+}
+
+
+_PREDICTION_TYPES: dict[str, type[sa.types.TypeEngine[Any]]] = {
+    "binary": sa.Boolean,
+    "multiclass": sa.Text,
+    "regression": sa.Double,
+}
+
+
+def history(job: Job) -> sa.Table:
+    """Return the table of every prediction ever loaded for ``job``, partitioned by month of the night.
+
+    The primary key serves one key over time; the block range index serves one night, whose rows lie together.
+    """
+    columns = [*_identity(job), *_predicted(job)]
+    name = f"{job.name}_predictions_history"
+    comment = f"Every run's rows, published or not. {job.description}"
+    key = sa.PrimaryKeyConstraint(*job.key, "night", "run_number")
+    by_month = "range (night)"
+    table: sa.Table = sa.Table(name, sa.MetaData(), *columns, key, comment=comment, postgresql_partition_by=by_month)
+    sa.Index(f"{job.name}_one_night", table.c.night, table.c.run_number, postgresql_using="brin")
+    return table
+
+
+def shadow(job: Job) -> sa.Table:
+    """Return the table of what versions in the shadow said about the rows of ``job``; none of it was ever published."""
+    version = sa.Column("model_version", sa.Integer, nullable=False, comment="Version in the shadow")
+    columns = [*_identity(job), version, *_predicted(job)]
+    key = sa.PrimaryKeyConstraint("night", "run_number", "model_version", *job.key)
+    comment = f"Predictions of versions in the shadow, never published. {job.description}"
+    return sa.Table(f"{job.name}_shadow_predictions", sa.MetaData(), *columns, key, comment=comment)
+
+
+def _identity(job: Job) -> list[sa.Column[Any]]:
+    """Return the columns that say which row of which run it is; a key has a plain name there, and its own in ``.key``."""
+    return [
+        *(
+            sa.Column(plain(key), _KEY_TYPES[kind], key=key, nullable=False, comment=_meaning(key))
+            for key, kind in job.key.items()
+        ),
+        sa.Column("night", sa.Date, nullable=False, comment="Calendar day in the job's timezone that was scored"),
+        sa.Column(
+            "run_number", sa.BigInteger, nullable=False, comment="Run of the ledger (scoring_runs) that loaded the row"
+        ),
+    ]
+
+
+def _meaning(key: str) -> str:
+    return "Key" if plain(key) == key else f"Key, {key} in the source"
+
+
+def _predicted(job: Job) -> list[sa.Column[Any]]:
+    """Return the columns of what was predicted; ``describe_prediction`` says more once there is a champion."""
+    kind = {"binary": "Decision", "multiclass": "Class", "regression": "Value"}[job.task]
+    comment = f"{kind} that the row's model version predicts"
+    chances = (
+        sa.Column(name, sa.Double, nullable=False, comment="Probability, 0 to 1") for name in job.probability_columns
+    )
+    return [sa.Column("prediction", _PREDICTION_TYPES[job.task], nullable=False, comment=comment), *chances]
+
+
+def current_view(job: Job) -> sa.Select[Any]:
+    """Return the select behind ``<job>_predictions``: one row per key and night, of the published run."""
+    rows = history(job)
+    shown = sa.and_(PUBLISHED.c.night == rows.c.night, PUBLISHED.c.run_number == rows.c.run_number)
+    stamp = [PUBLISHED.c[name] for name in ("model_version", "run_id", "scored_at")]
+    return sa.select(*_outward(rows, job), *stamp).join(PUBLISHED, sa.and_(PUBLISHED.c.job == job.name, shown))
+
+
+def as_of_view(job: Job) -> sa.Select[Any]:
+    """Return the select behind ``<job>_predictions_as_of``: published rows with the time they were visible."""
+    rows = history(job)
+    loaded = sa.and_(RUNS.c.night == rows.c.night, RUNS.c.run_number == rows.c.run_number)
+    stamp = [RUNS.c.model_version, RUNS.c.run_id, RUNS.c.started_at.label("scored_at")]
+    visible = [PUBLICATIONS.c.visible_from, PUBLICATIONS.c.visible_until]
+    joined = rows.join(RUNS, sa.and_(RUNS.c.job == job.name, loaded)).join(
+        PUBLICATIONS, PUBLICATIONS.c.run_id == RUNS.c.run_id
+    )
+    return sa.select(*_outward(rows, job), *stamp, *visible).select_from(joined)
+
+
+def _outward(rows: sa.Table, job: Job) -> list[sa.Column[Any]]:
+    return [rows.c[name] for name in (*job.key, "night", "prediction", *job.probability_columns)]

@@ -1,0 +1,209 @@
+"""The run ledger and the pointer: which attempts there were, and which one each night shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from scoring.errors import RunMissing
+from scoring.stores.warehouse.connection import Warehouse, statement
+from scoring.stores.warehouse.tables import PUBLICATIONS, PUBLISHED, RUNS
+
+PRUNED = "its files were removed by retention"
+"""How the reason of a run ends once retention has removed its rows and files."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One row of the ledger."""
+
+    facts: dict[str, Any]
+
+    def __getattr__(self, name: str) -> Any:
+        """Return the ledger column ``name``."""
+        try:
+            return self.facts[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    @property
+    def pruned(self) -> bool:
+        """Return whether retention has removed the run's rows and files; its ledger row stays."""
+        return self.facts["status"] != "published" and self.facts["pruned_at"] is not None
+
+
+def start(warehouse: Warehouse, facts: dict[str, Any]) -> Run:
+    """Record a new attempt; attempts of the same Airflow run that never finished become ``abandoned``.
+
+    A run that is in the ledger already (the same task tried again at the same instant) is returned as it is.
+    """
+    same_night = sa.and_(RUNS.c.job == facts["job"], RUNS.c.night == facts["night"])
+    with warehouse.transaction() as connection:
+        connection.execute(statement("lock_night"), {"job": facts["job"], "night": facts["night"]})
+        if facts.get("airflow_run_id"):
+            unfinished = sa.and_(
+                same_night, RUNS.c.airflow_run_id == facts["airflow_run_id"], RUNS.c.status == "running"
+            )
+            connection.execute(
+                sa.update(RUNS)
+                .where(unfinished, RUNS.c.run_id != facts["run_id"])
+                .values(
+                    status="abandoned",
+                    reason="a new attempt of the same Airflow run began",
+                    finished_at=facts["started_at"],
+                )
+            )
+        before = connection.execute(sa.select(sa.func.max(RUNS.c.attempt)).where(same_night)).scalar() or 0
+        row = {**facts, "attempt": before + 1, "status": "running", "stage": "extract", "seen_at": facts["started_at"]}
+        connection.execute(insert(RUNS).values(row).on_conflict_do_nothing(index_elements=["run_id"]))
+    return get(warehouse, facts["run_id"])
+
+
+def get(warehouse: Warehouse, run_id: str, job: str | None = None) -> Run:
+    """Return a run, of ``job`` if that is given; raises ``RunMissing``."""
+    found = [run for run in find(warehouse, RUNS.c.run_id == run_id) if job in (None, run.job)]
+    if not found:
+        raise RunMissing(
+            "run",
+            found=f"no run {run_id!r}{f' of {job}' if job else ''} in the ledger",
+            next_step="see `nightshift explain`",
+        )
+    return found[0]
+
+
+def runs_of(warehouse: Warehouse, job: str, night: date) -> list[Run]:
+    """Return all attempts at a night, oldest first."""
+    return find(warehouse, sa.and_(RUNS.c.job == job, RUNS.c.night == night))
+
+
+def find(warehouse: Warehouse, condition: sa.ColumnElement[bool]) -> list[Run]:
+    """Return the runs that meet a condition, oldest first."""
+    chosen = sa.select(sa.text("*")).select_from(RUNS).where(condition).order_by(RUNS.c.started_at)
+    return [Run(row) for row in warehouse.rows(chosen)]
+
+
+def record(warehouse: Warehouse, run_id: str, **facts: Any) -> None:
+    """Write facts of a run into its ledger row."""
+    with warehouse.transaction() as connection:
+        connection.execute(sa.update(RUNS).where(RUNS.c.run_id == run_id).values(facts))
+
+
+def record_failure(warehouse: Warehouse, run_id: str, reason: str, now: datetime) -> None:
+    """Mark a run as failed unless it ended otherwise before."""
+    failed = sa.update(RUNS).where(RUNS.c.run_id == run_id, RUNS.c.status.in_(["running", "failed"]))
+    with warehouse.transaction() as connection:
+        connection.execute(failed.values(status="failed", reason=reason, finished_at=now))
+
+
+def require_files(run: Run) -> None:
+    """Raise ``RunMissing`` when retention has removed the run's rows and files."""
+    if run.pruned:
+        again = f"nightshift run {run.job} --night {run.night} --model-version {run.model_version}"
+        raise RunMissing(f"run {run.run_id}", found=PRUNED, next_step=f"score the night again: `{again}`")
+
+
+def flip(warehouse: Warehouse, run: Run, rows: int, now: datetime, force: bool = False) -> str:
+    """Make a run the one its night shows, in one transaction; return the run's status.
+
+    The status is ``published``; or ``superseded`` when a run that began later is shown already, or was taken back, so
+    that a run that hung cannot put older data over newer (``force`` does). Flipping to the run that is shown changes
+    nothing. Raises ``RunMissing`` when retention has removed the run's rows, which it does under the same lock.
+    """
+    job, night, run_id = run.job, run.night, run.run_id
+    with warehouse.transaction() as connection:
+        connection.execute(statement("lock_night"), {"job": job, "night": night})
+        shown = _shown(connection, job, night)
+        if shown is not None and shown.run_id == run_id:
+            return "published"
+        pruned_at = connection.execute(sa.select(RUNS.c.pruned_at).where(RUNS.c.run_id == run_id)).scalar()
+        require_files(Run({**run.facts, "pruned_at": pruned_at}))
+        later = None if force else _later(connection, run, shown)
+        if later is not None:
+            _end(connection, run_id, "superseded", f"run {later.run_id} began later and is {later.status}", now)
+            return "superseded"
+        if shown is not None:
+            _end(connection, shown.run_id, "superseded", f"run {run_id} was published", None)
+        _point(connection, run, rows, now)
+        _end(connection, run_id, "published", None, now)
+    return "published"
+
+
+def _point(connection: sa.Connection, run: Run, rows: int, now: datetime) -> None:
+    values = {name: run.facts[name] for name in ("run_id", "run_number", "model_version")}
+    values |= {"rows": rows, "scored_at": run.started_at, "published_at": now}
+    row = insert(PUBLISHED).values(job=run.job, night=run.night, **values)
+    connection.execute(row.on_conflict_do_update(index_elements=["job", "night"], set_=values))
+    this_night = sa.and_(PUBLICATIONS.c.job == run.job, PUBLICATIONS.c.night == run.night)
+    closing = sa.update(PUBLICATIONS).where(this_night, PUBLICATIONS.c.visible_until.is_(None))
+    connection.execute(closing.values(visible_until=now))
+    connection.execute(
+        sa.insert(PUBLICATIONS).values(job=run.job, night=run.night, run_id=run.run_id, visible_from=now)
+    )
+
+
+def withdraw(warehouse: Warehouse, job: str, night: date, reason: str, now: datetime) -> Run | None:
+    """Take a night's publication back, in one transaction; return the run that it showed, None if it shows none.
+
+    The run becomes ``unpublished``; its rows, its files and the history of the pointer stay.
+    """
+    this_night = sa.and_(PUBLICATIONS.c.job == job, PUBLICATIONS.c.night == night)
+    with warehouse.transaction() as connection:
+        hold_lock(connection, job, night)
+        shown = _shown(connection, job, night)
+        if shown is None:
+            return None
+        connection.execute(sa.delete(PUBLISHED).where(PUBLISHED.c.job == job, PUBLISHED.c.night == night))
+        closing = sa.update(PUBLICATIONS).where(this_night, PUBLICATIONS.c.visible_until.is_(None))
+        connection.execute(closing.values(visible_until=now))
+        _end(connection, shown.run_id, "unpublished", reason, None)
+    return get(warehouse, shown.run_id)
+
+
+def _shown(connection: sa.Connection, job: str, night: date) -> Any:
+    pointed = sa.select(PUBLISHED.c.run_id).where(PUBLISHED.c.job == job, PUBLISHED.c.night == night)
+    return connection.execute(pointed).first()
+
+
+def _later(connection: sa.Connection, run: Run, shown: Any) -> Any:
+    """Return a run of the same night that began later and is shown, or was until it was taken back."""
+    began_later = sa.select(RUNS.c.run_id, RUNS.c.status).where(
+        RUNS.c.job == run.job, RUNS.c.night == run.night, RUNS.c.started_at > run.started_at,
+        sa.or_(RUNS.c.status == "unpublished", RUNS.c.run_id == (shown.run_id if shown is not None else None)),
+    )  # fmt: skip
+    return connection.execute(began_later.order_by(RUNS.c.started_at.desc()).limit(1)).first()
+
+
+def _end(connection: sa.Connection, run_id: str, status: str, reason: str | None, now: datetime | None) -> None:
+    values: dict[str, Any] = {"status": status, "reason": reason, "stage": "done"}
+    if now is not None:
+        values["finished_at"] = now
+    connection.execute(sa.update(RUNS).where(RUNS.c.run_id == run_id).values(values))
+
+
+def hold_lock(connection: sa.Connection, job: str, night: date) -> None:
+    """Hold the night's lock until the connection's transaction ends."""
+    connection.execute(statement("lock_night"), {"job": job, "night": night})
+
+
+def settled(warehouse: Warehouse, job: str, now: datetime) -> dict[date, str]:
+    """Return the run that each published night shows, by night: of nights that are over, and were when they were scored."""
+    chosen = (
+        sa.select(PUBLISHED.c.night, PUBLISHED.c.run_id)
+        .join(RUNS, RUNS.c.run_id == PUBLISHED.c.run_id)
+        .where(PUBLISHED.c.job == job, sa.not_(RUNS.c.provisional), RUNS.c.interval_end <= now)
+        .order_by(PUBLISHED.c.night)
+    )
+    return {row["night"]: row["run_id"] for row in warehouse.rows(chosen)}
+
+
+def published(warehouse: Warehouse, job: str, night: date | None = None) -> dict[date, str]:
+    """Return the run that each published night of a job shows, by night."""
+    chosen = sa.select(PUBLISHED.c.night, PUBLISHED.c.run_id).where(PUBLISHED.c.job == job).order_by(PUBLISHED.c.night)
+    if night is not None:
+        chosen = chosen.where(PUBLISHED.c.night == night)
+    with warehouse.transaction() as connection:
+        return {row.night: row.run_id for row in connection.execute(chosen)}

@@ -1,0 +1,110 @@
+"""Who works on a run: its lock, held by a database session for as long as a process works on it, and signs of life.
+
+The lock belongs to a session, so a warehouse behind a connection pooler must give sessions, not transactions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from scoring.errors import RunMissing
+from scoring.stores.warehouse import ledger
+from scoring.stores.warehouse.connection import Warehouse, statement, translated
+from scoring.stores.warehouse.ledger import Run
+from scoring.stores.warehouse.tables import RUNS
+
+SILENT_FOR = timedelta(days=2)
+"""A run of Airflow may wait so long between two tasks, for a worker or a pool; one that comes later still goes on."""
+
+
+@contextmanager
+def held(warehouse: Warehouse, run_id: str) -> Iterator[None]:
+    """Hold a run's lock, which proves that somebody works on it, until the block ends or this process dies."""
+    with translated():
+        connection = warehouse.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        connection.detach()  # a session of its own: the lock goes with it
+    try:
+        with translated():
+            connection.execute(statement("hold_run"), {"run": run_id})
+        yield
+    finally:
+        connection.close()
+
+
+def seen(warehouse: Warehouse, run_id: str, now: datetime) -> None:
+    """Record a sign of life of a run."""
+    ledger.record(warehouse, run_id, seen_at=now)
+
+
+def abandon_dead(warehouse: Warehouse, now: datetime, job: str | None = None) -> list[str]:
+    """Record as ``abandoned`` what is ``running`` though nobody works on it; return these runs.
+
+    That is a run without Airflow whose lock nobody holds: its process was killed. One of Airflow waits between its tasks,
+    so it must also have given no sign of life for ``SILENT_FOR``.
+    """
+    mine = RUNS.c.job == job if job is not None else sa.true()
+    running = ledger.find(warehouse, sa.and_(RUNS.c.status == "running", mine))
+    return [run.run_id for run in running if _silent(run, now) and _abandon(warehouse, run)]
+
+
+def _last_sign(run: Run) -> datetime:
+    last: datetime = run.facts.get("seen_at") or run.started_at
+    return last
+
+
+def _silent(run: Run, now: datetime) -> bool:
+    return run.airflow_run_id is None or now - _last_sign(run) > SILENT_FOR
+
+
+def _abandon(warehouse: Warehouse, run: Run) -> bool:
+    """Record the run as abandoned unless somebody holds its lock or gave a sign of life since; return whether it was."""
+    last = _last_sign(run)
+    worker = f"Airflow run {run.airflow_run_id}" if run.airflow_run_id else "its process"
+    facts = {
+        "status": "abandoned", "finished_at": last,
+        "reason": f"{worker} was killed or is gone: nobody works on it, last sign of life at {last:%Y-%m-%d %H:%M:%S} UTC",
+    }  # fmt: skip
+    unchanged = sa.and_(
+        RUNS.c.run_id == run.run_id,
+        RUNS.c.status == "running",
+        RUNS.c.seen_at.is_not_distinct_from(run.facts.get("seen_at")),
+    )
+    with warehouse.transaction() as connection:
+        if not connection.execute(statement("run_is_free"), {"run": run.run_id}).scalar_one():
+            return False
+        return bool(connection.execute(sa.update(RUNS).where(unchanged).values(facts)).rowcount)
+
+
+def worked_on(warehouse: Warehouse, run_id: str, job: str) -> Run:
+    """Return a run for somebody who goes on with it; one that was taken for dead is ``running`` again.
+
+    Raises ``RunMissing`` when a later attempt of the same Airflow run took over, or retention removed the run's files.
+    """
+    run = ledger.get(warehouse, run_id, job)
+    if run.status == "abandoned":
+        _revive(warehouse, run)
+        run = ledger.get(warehouse, run_id, job)
+    return run
+
+
+def _revive(warehouse: Warehouse, run: Run) -> None:
+    later = sa.select(RUNS.c.run_id).where(
+        RUNS.c.job == run.job, RUNS.c.night == run.night, RUNS.c.airflow_run_id == run.airflow_run_id,
+        RUNS.c.started_at > run.started_at,
+    )  # fmt: skip
+    abandoned = sa.and_(RUNS.c.run_id == run.run_id, RUNS.c.status == "abandoned")
+    with warehouse.transaction() as connection:
+        ledger.hold_lock(connection, run.job, run.night)
+        successor = connection.execute(later.limit(1)).scalar() if run.airflow_run_id is not None else None
+        if successor is not None:
+            raise RunMissing(
+                f"run {run.run_id}", found=f"status abandoned: {run.reason}", expected="a run that is going on",
+                next_step=f"see run {successor}, which took over",
+            )  # fmt: skip
+        pruned_at = connection.execute(sa.select(RUNS.c.pruned_at).where(RUNS.c.run_id == run.run_id)).scalar()
+        ledger.require_files(Run({**run.facts, "pruned_at": pruned_at}))
+        connection.execute(sa.update(RUNS).where(abandoned).values(status="running", reason=None, finished_at=None))

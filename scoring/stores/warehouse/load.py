@@ -1,0 +1,103 @@
+"""Bulk load of one run's predictions by binary COPY: invisible until the pointer is flipped, or beside it for good."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+
+import adbc_driver_postgresql.dbapi
+import pyarrow as pa
+import sqlalchemy as sa
+
+from scoring.errors import NightshiftError
+from scoring.job import Job
+from scoring.stores.urls import libpq_url
+from scoring.stores.warehouse.connection import Warehouse, translated
+from scoring.stores.warehouse.job_tables import history, shadow
+from scoring.stores.warehouse.ledger import Run
+from scoring.stores.warehouse.schema import ensure_month
+
+
+def load(warehouse: Warehouse, job: Job, run: Run, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> int:
+    """Load a run's predictions, invisible until it is published; return how many rows of the run the table holds.
+
+    All rows become part of the table in one transaction or none do; a run's rows from an interrupted try are
+    replaced. ``schema`` is the one of ``batches``. Raises ``WarehouseUnavailable`` when trying again can help.
+    """
+    constants = {"night": pa.scalar(run.night, pa.date32()), "run_number": pa.scalar(run.run_number, pa.int64())}
+    ensure_month(warehouse, job, run.night)
+    _replace(warehouse, history(job), constants, batches, schema)
+    return count_rows(warehouse, job, run)
+
+
+def load_shadow(
+    warehouse: Warehouse, job: Job, run: Run, version: int, batches: Iterable[pa.RecordBatch], schema: pa.Schema
+) -> None:  # fmt: skip
+    """Load what a version in the shadow said about a run's rows, in place of an earlier try; all of it or nothing."""
+    constants = {
+        "night": pa.scalar(run.night, pa.date32()),
+        "run_number": pa.scalar(run.run_number, pa.int64()),
+        "model_version": pa.scalar(version, pa.int32()),
+    }
+    _replace(warehouse, shadow(job), constants, batches, schema)
+
+
+def _replace(
+    warehouse: Warehouse, table: sa.Table, constants: dict[str, pa.Scalar], batches: Iterable[pa.RecordBatch],
+    schema: pa.Schema,
+) -> None:  # fmt: skip
+    """Put the batches, stamped with the constants, in place of the rows that have these constants."""
+    order, names = [column.key for column in table.columns], [column.name for column in table.columns]
+    failures: list[Exception] = []
+    reader = pa.RecordBatchReader.from_batches(
+        stamped(pa.RecordBatch.from_pylist([], schema), constants, order).rename_columns(names).schema,
+        (stamped(batch, constants, order).rename_columns(names) for batch in _remembered(batches, failures)),
+    )
+    try:
+        with translated(), closing(adbc_driver_postgresql.dbapi.connect(libpq_url(warehouse.url))) as connection:
+            with connection.cursor() as cursor:
+                cursor.execute(_delete(table, constants), parameters=[one.as_py() for one in constants.values()])
+                cursor.adbc_ingest(table.name, reader, mode="append")
+            connection.commit()
+    except NightshiftError as error:
+        raise failures[0] if failures else error  # noqa: B904 - of reading the batches, not of the database
+
+
+def _remembered(batches: Iterable[pa.RecordBatch], failures: list[Exception]) -> Iterator[pa.RecordBatch]:
+    """Yield the batches, and add the error of reading them to ``failures``: the driver gives on its text only."""
+    try:
+        yield from batches
+    except Exception as error:  # raised again
+        failures.append(error)
+        raise
+
+
+def stamped(batch: pa.RecordBatch, constants: dict[str, pa.Scalar], order: list[str]) -> pa.RecordBatch:
+    """Return the batch with a column for each constant, its columns in the given order."""
+    arrays = [pa.repeat(constants[name], batch.num_rows) if name in constants else batch.column(name) for name in order]
+    return pa.RecordBatch.from_arrays(arrays, order)
+
+
+def count_rows(warehouse: Warehouse, job: Job, run: Run) -> int:
+    """Return how many rows of a run the history table holds."""
+    table = history(job)
+    with warehouse.transaction() as connection:
+        return connection.execute(sa.select(sa.func.count()).select_from(table).where(of_run(table, run))).scalar_one()
+
+
+def remove_rows(warehouse: Warehouse, job: Job, run: Run) -> int:
+    """Remove a run's rows from the history table; return how many there were."""
+    table = history(job)
+    with warehouse.transaction() as connection:
+        return connection.execute(sa.delete(table).where(of_run(table, run))).rowcount
+
+
+def of_run(table: sa.Table, run: Run) -> sa.ColumnElement[bool]:
+    """Return the condition that a history row is of a run."""
+    return sa.and_(table.c.night == run.night, table.c.run_number == run.run_number)
+
+
+def _delete(table: sa.Table, constants: dict[str, pa.Scalar]) -> str:
+    dialect = sa.dialects.postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
+    gone = sa.delete(table).where(*(table.c[name] == sa.bindparam(name) for name in constants))
+    return str(gone.compile(dialect=dialect))

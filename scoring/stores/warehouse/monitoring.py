@@ -1,0 +1,136 @@
+"""What monitoring wrote: profiles and verdicts of nights, measured performance, decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import distinct_on, insert
+
+from scoring.stores.warehouse.connection import Warehouse
+from scoring.stores.warehouse.span import Row, Span
+from scoring.stores.warehouse.tables import DECISIONS, DRIFT, DRIFT_COLUMNS, PERFORMANCE, PROFILES, PUBLISHED, RUNS
+
+
+def save_profile(warehouse: Warehouse, facts: Row) -> None:
+    """Keep a run's profile; the same run again replaces it."""
+    _upsert(warehouse, PROFILES, facts, ["run_id"])
+
+
+def evidence(table: sa.TableClause) -> sa.ColumnElement[bool]:
+    """Return the condition that a table's rows are about a night that is published, by a run that may count.
+
+    A run that was taken back does not count, nor one that is provisional: it began before its night was over.
+    """
+    pointer, runs = PUBLISHED.alias("pointer"), RUNS.alias("counted")  # the select may read the tables itself
+    shown = sa.exists().where(pointer.c.job == table.c.job, pointer.c.night == table.c.night)
+    counts = sa.exists().where(
+        runs.c.run_id == table.c.run_id, runs.c.status.in_(["published", "superseded"]), sa.not_(runs.c.provisional)
+    )
+    return sa.and_(shown, counts)
+
+
+def profiles(warehouse: Warehouse, span: Span, version: int) -> list[Row]:
+    """Return the profiles that published nights of a version have, oldest night first, with verdict and score.
+
+    Provisional ones are left out, here and wherever else something is learnt or decided.
+    """
+    published = sa.join(PROFILES, PUBLISHED, PUBLISHED.c.run_id == PROFILES.c.run_id)
+    joined = published.outerjoin(DRIFT, DRIFT.c.run_id == PROFILES.c.run_id)  # nights that were never judged count too
+    chosen = (
+        sa.select(
+            PROFILES.c.run_id, PROFILES.c.night, PROFILES.c.profile, DRIFT.c.verdict, DRIFT.c.score, DRIFT.c.faults
+        )
+        .select_from(joined)
+        .where(span.of(PROFILES), PROFILES.c.model_version == version, evidence(PROFILES))
+        .order_by(PROFILES.c.night)
+    )
+    return warehouse.rows(chosen)
+
+
+def save_drift(warehouse: Warehouse, facts: Row, columns: Sequence[Row]) -> None:
+    """Keep a run's verdict and its columns, in place of earlier ones."""
+    row = insert(DRIFT).values(facts)
+    with warehouse.transaction() as connection:
+        connection.execute(row.on_conflict_do_update(index_elements=["run_id"], set_=facts))
+        connection.execute(sa.delete(DRIFT_COLUMNS).where(DRIFT_COLUMNS.c.run_id == facts["run_id"]))
+        if columns:
+            connection.execute(sa.insert(DRIFT_COLUMNS), [{**one, "run_id": facts["run_id"]} for one in columns])
+
+
+def save_report(warehouse: Warehouse, run_id: str, report: str | None, problem: str | None) -> None:
+    """Keep where a run's page is, and what it lacks."""
+    with warehouse.transaction() as connection:
+        changed = sa.update(DRIFT).where(DRIFT.c.run_id == run_id)
+        connection.execute(changed.values(report=report, report_error=problem))
+
+
+def drift(warehouse: Warehouse, span: Span) -> list[Row]:
+    """Return the verdicts on the published nights of a span, oldest first."""
+    joined = sa.join(DRIFT, PUBLISHED, PUBLISHED.c.run_id == DRIFT.c.run_id)
+    chosen = sa.select(DRIFT).select_from(joined).where(span.of(DRIFT), evidence(DRIFT))
+    return warehouse.rows(chosen.order_by(DRIFT.c.night))
+
+
+def drift_of(warehouse: Warehouse, run_id: str) -> Row | None:
+    """Return the verdict on a run; None if there is none."""
+    found = warehouse.rows(sa.select(DRIFT).where(DRIFT.c.run_id == run_id))
+    return found[0] if found else None
+
+
+def columns_of(warehouse: Warehouse, run_ids: Sequence[str]) -> list[Row]:
+    """Return the column results of runs, the most unusual first."""
+    chosen = sa.select(DRIFT_COLUMNS).where(DRIFT_COLUMNS.c.run_id.in_(run_ids))
+    return warehouse.rows(
+        chosen.order_by(DRIFT_COLUMNS.c.run_id, DRIFT_COLUMNS.c.ratio.desc(), DRIFT_COLUMNS.c.column_name)
+    )
+
+
+def save_performance(warehouse: Warehouse, facts: Row) -> None:
+    """Keep what a night's labels said at the end of ``known_at``; measured again it replaces the row."""
+    _upsert(warehouse, PERFORMANCE, facts, ["job", "night", "known_at"])
+
+
+def performance(warehouse: Warehouse, span: Span, known_at: date) -> list[Row]:
+    """Return the performance of the span's nights as it was known at the end of night ``known_at``, oldest first."""
+    chosen = (
+        sa.select(PERFORMANCE)
+        .ext(distinct_on(PERFORMANCE.c.night))
+        .where(span.of(PERFORMANCE), PERFORMANCE.c.known_at <= known_at, evidence(PERFORMANCE))
+        .order_by(PERFORMANCE.c.night, PERFORMANCE.c.known_at.desc())
+    )
+    return warehouse.rows(chosen)
+
+
+def is_measured(warehouse: Warehouse, run_id: str) -> bool:
+    """Return whether outcomes of a run were measured."""
+    return bool(warehouse.rows(sa.select(PERFORMANCE.c.night).where(PERFORMANCE.c.run_id == run_id).limit(1)))
+
+
+def save_decision(warehouse: Warehouse, facts: Row) -> Row:
+    """Record a decision; the first one on a run stands, so that deciding again changes nothing. Return it."""
+    with warehouse.transaction() as connection:
+        row = insert(DECISIONS).values(facts).on_conflict_do_nothing(index_elements=["job", "night", "run_id"])
+        connection.execute(row)
+        chosen = sa.select(DECISIONS).where(DECISIONS.c.run_id == facts["run_id"])
+        return dict(connection.execute(chosen).mappings().one())
+
+
+def decisions(warehouse: Warehouse, span: Span) -> list[Row]:
+    """Return the decisions of a span, oldest night first."""
+    chosen = sa.select(DECISIONS).where(span.of(DECISIONS))
+    return warehouse.rows(chosen.order_by(DECISIONS.c.night, DECISIONS.c.decision_id))
+
+
+def record_retraining(warehouse: Warehouse, decision_id: int, state: str, version: int | None = None) -> None:
+    """Write how the retraining that a decision asked for goes: ``running``, ``done`` or ``failed``."""
+    values: Row = {"retraining": state, "trained_version": version}
+    with warehouse.transaction() as connection:
+        connection.execute(sa.update(DECISIONS).where(DECISIONS.c.decision_id == decision_id).values(values))
+
+
+def _upsert(warehouse: Warehouse, table: sa.TableClause, facts: Row, key: list[str]) -> None:
+    row = insert(table).values(facts)
+    with warehouse.transaction() as connection:
+        connection.execute(row.on_conflict_do_update(index_elements=key, set_=facts))

@@ -1,0 +1,107 @@
+"""Which model version is champion from which night on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from scoring.errors import ChampionMissing
+from scoring.job import Job
+from scoring.stores.warehouse.connection import Warehouse, statement
+from scoring.stores.warehouse.tables import PROMOTIONS
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """One decision that a version is champion from ``effective_from`` on."""
+
+    job: str
+    model_version: int
+    effective_from: date
+    kind: str
+    reason: str
+    promoted_by: str
+    promoted_at: datetime
+    model_sha256: str | None = None
+    model_uri: str | None = None
+    """Where the version's files are, and the sha256 of the artifact; None in rows that are older than these columns."""
+    retraining_id: int | None = None
+    """The retraining that the version came from; None when a person promoted it, and for rollbacks."""
+
+
+@contextmanager
+def locked(warehouse: Warehouse, job: str) -> Iterator[None]:
+    """Hold the lock of a job's versions: while one is promoted none is removed, and the other way round."""
+    with warehouse.transaction() as connection:
+        connection.execute(statement("lock_job"), {"job": job})
+        yield
+
+
+def add(warehouse: Warehouse, promotion: Promotion) -> Promotion:
+    """Record a promotion or rollback and return what stands: a retraining promotes once, however often it is asked to."""
+    row = insert(PROMOTIONS).values(vars(promotion)).on_conflict_do_nothing(index_elements=["retraining_id"])
+    with warehouse.transaction() as connection:
+        if connection.execute(row.returning(PROMOTIONS.c.promotion_id)).first() is not None:
+            return promotion
+    known = history_of(warehouse, promotion.job)
+    return next(one for one in known if one.retraining_id == promotion.retraining_id)
+
+
+def history_of(warehouse: Warehouse, job: str) -> list[Promotion]:
+    """Return all promotions of a job in the order in which they were recorded."""
+    columns = [PROMOTIONS.c[name] for name in Promotion.__dataclass_fields__]
+    chosen = sa.select(*columns).where(PROMOTIONS.c.job == job).order_by(PROMOTIONS.c.promotion_id)
+    with warehouse.transaction() as connection:
+        return [Promotion(*row) for row in connection.execute(chosen)]
+
+
+def champion_at(promotions: list[Promotion], night: date) -> int | None:
+    """Return the version that was champion at ``night``; None if there was none."""
+    promotion = in_effect(promotions, night)
+    return promotion.model_version if promotion else None
+
+
+def in_effect(promotions: list[Promotion], night: date) -> Promotion | None:
+    """Return the promotion that made the champion of ``night``: of those effective by then, the latest.
+
+    Of several that take effect on the same night, the one recorded last counts. None if there is none.
+    """
+    effective = [promotion for promotion in promotions if promotion.effective_from <= night]
+    newest_first = reversed(effective)  # max keeps the first of equals
+    return max(newest_first, key=lambda promotion: promotion.effective_from, default=None)
+
+
+def previous_champion(known: list[Promotion], job: Job) -> int:
+    """Return the version that the present champion displaced; one that was rolled back is never gone back to.
+
+    Nor is one that was to come, and whose night the champion before it took over.
+    """
+    crowned: list[Promotion] = []
+    for one in sorted(known, key=lambda promotion: promotion.effective_from):  # of equals, in the order of record
+        versions = [before.model_version for before in crowned]
+        if one.kind == "rollback" and one.model_version in versions:
+            del crowned[versions.index(one.model_version) + 1 :]
+        elif _taken_over(crowned, one):
+            crowned.pop()
+        elif versions[-1:] != [one.model_version]:
+            crowned.append(one)
+    if len(crowned) > 1:
+        return crowned[-2].model_version
+    raise ChampionMissing(
+        f"rollback of {job.name}",
+        found=f"promotions of versions {[one.model_version for one in known]}",
+        expected="an earlier champion",
+        next_step="name a version with --to",
+    )
+
+
+def _taken_over(crowned: list[Promotion], one: Promotion) -> bool:
+    """Return whether a promotion keeps the champion before, on the very night on which the last one was to come."""
+    if len(crowned) < 2 or crowned[-2].model_version != one.model_version:
+        return False
+    return crowned[-2].effective_from < crowned[-1].effective_from == one.effective_from

@@ -1,0 +1,89 @@
+"""Retrainings, one row each from the first task to the last, and the model cards they made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from scoring.errors import RetrainingRunning, RunMissing
+from scoring.stores.warehouse.connection import Warehouse, statement
+from scoring.stores.warehouse.span import Row
+from scoring.stores.warehouse.tables import CARDS, RETRAININGS
+
+
+def begin(warehouse: Warehouse, facts: Row) -> Row:
+    """Record a retraining and return it; the one that the same Airflow run began is opened again, unless it promoted.
+
+    Raises ``RetrainingRunning`` while another one of the job is not finished.
+    """
+    run = facts["airflow_run_id"]
+    same = RETRAININGS.c.airflow_run_id == run if run is not None else sa.false()  # without Airflow each is a new one
+    mine = sa.and_(RETRAININGS.c.job == facts["job"], same)
+    others = sa.and_(RETRAININGS.c.job == facts["job"], RETRAININGS.c.finished_at.is_(None))
+    with warehouse.transaction() as connection:
+        connection.execute(statement("lock_job"), {"job": facts["job"]})
+        known = connection.execute(sa.select(RETRAININGS).where(mine)).mappings().first()
+        running = connection.execute(sa.select(RETRAININGS).where(others)).mappings().first()
+        if running is not None and (known is None or running["retraining_id"] != known["retraining_id"]):
+            raise _running(dict(running))
+        if known is not None:
+            again = sa.update(RETRAININGS).where(RETRAININGS.c.retraining_id == known["retraining_id"])
+            opened = again.values(state="running", finished_at=None, detail=None)
+            if known["state"] in ("failed", "refused", "unchanged"):
+                return dict(connection.execute(opened.returning(*RETRAININGS.c)).mappings().one())
+            return dict(known)
+        row = insert(RETRAININGS).values({**facts, "stage": "snapshot", "state": "running"})
+        return dict(connection.execute(row.returning(*RETRAININGS.c)).mappings().one())
+
+
+def _running(row: Row) -> RetrainingRunning:
+    return RetrainingRunning(
+        f"retraining of {row['job']}",
+        found=f"retraining {row['retraining_id']} is in stage {row['stage']} since {row['started_at']:%Y-%m-%d %H:%M}Z",
+        expected="no other one of the job",
+        next_step=f"wait; or `nightshift retrain abandon {row['job']} {row['retraining_id']}` if its process is gone",
+    )
+
+
+def get(warehouse: Warehouse, retraining_id: int) -> Row:
+    """Return a retraining; raises ``RunMissing``."""
+    found = warehouse.rows(sa.select(RETRAININGS).where(RETRAININGS.c.retraining_id == retraining_id))
+    if not found:
+        raise RunMissing(
+            "retraining", found=f"no retraining {retraining_id}", next_step="see `nightshift retrain list`"
+        )
+    return found[0]
+
+
+def of_job(warehouse: Warehouse, job: str) -> list[Row]:
+    """Return all retrainings of a job, oldest first."""
+    chosen = sa.select(RETRAININGS).where(RETRAININGS.c.job == job)
+    return warehouse.rows(chosen.order_by(RETRAININGS.c.retraining_id))
+
+
+def record(warehouse: Warehouse, retraining_id: int, **facts: Any) -> None:
+    """Write facts of a retraining into its row."""
+    with warehouse.transaction() as connection:
+        connection.execute(sa.update(RETRAININGS).where(RETRAININGS.c.retraining_id == retraining_id).values(facts))
+
+
+def save_card(warehouse: Warehouse, facts: Row) -> None:
+    """Keep the card of a model version; the newest one stands."""
+    row = insert(CARDS).values(facts)
+    changed = row.on_conflict_do_update(index_elements=["job", "model_version"], set_=facts)
+    with warehouse.transaction() as connection:
+        connection.execute(changed)
+
+
+def card(warehouse: Warehouse, job: str, version: int) -> Row | None:
+    """Return the card of a model version; None if it has none."""
+    chosen = sa.select(CARDS.c.card).where(CARDS.c.job == job, CARDS.c.model_version == version)
+    found = warehouse.rows(chosen)
+    return found[0]["card"] if found else None
+
+
+def versions_with_card(warehouse: Warehouse, job: str) -> set[int]:
+    """Return the versions of a job that have a card."""
+    return {row["model_version"] for row in warehouse.rows(sa.select(CARDS.c.model_version).where(CARDS.c.job == job))}

@@ -1,0 +1,99 @@
+"""Versions that score in the shadow, and what they did on each night."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from scoring.stores.warehouse.connection import Warehouse, statement
+from scoring.stores.warehouse.monitoring import evidence
+from scoring.stores.warehouse.span import Row
+from scoring.stores.warehouse.tables import PUBLISHED, SHADOW_NIGHTS, SHADOWS
+
+
+def start(warehouse: Warehouse, facts: Row) -> Row:
+    """Let a version score in the shadow and return its row; one that does so already for the same reason stays as it is.
+
+    A version that scores in another role ends that first.
+    """
+    mine = sa.and_(
+        SHADOWS.c.job == facts["job"], SHADOWS.c.model_version == facts["model_version"], SHADOWS.c.ended_at.is_(None)
+    )
+    with warehouse.transaction() as connection:
+        connection.execute(statement("lock_job"), {"job": facts["job"]})
+        known = connection.execute(sa.select(SHADOWS).where(mine)).mappings().first()
+        if known is not None and all(
+            known[name] == facts[name] for name in ("role", "champion_version", "retraining_id")
+        ):
+            return dict(known)
+        ended = {"state": "ended", "ended_at": facts["started_at"], "detail": f"goes on as {facts['role']}"}
+        connection.execute(sa.update(SHADOWS).where(mine).values(ended))
+        row = insert(SHADOWS).values({**facts, "state": "running"})
+        return dict(connection.execute(row.returning(*SHADOWS.c)).mappings().one())
+
+
+def running(warehouse: Warehouse, job: str, night: date | None = None) -> list[Row]:
+    """Return the versions that score in the shadow, of ``night`` if given, oldest first."""
+    chosen = sa.select(SHADOWS).where(SHADOWS.c.job == job, SHADOWS.c.ended_at.is_(None))
+    if night is not None:
+        chosen = chosen.where(SHADOWS.c.first_night <= night)
+    return warehouse.rows(chosen.order_by(SHADOWS.c.shadow_id))
+
+
+def of_job(warehouse: Warehouse, job: str) -> list[Row]:
+    """Return every version that ever scored in the shadow, oldest first."""
+    return warehouse.rows(sa.select(SHADOWS).where(SHADOWS.c.job == job).order_by(SHADOWS.c.shadow_id))
+
+
+def of_retraining(warehouse: Warehouse, retraining_id: int) -> Row | None:
+    """Return the shadow of a retraining's challenger; None if there is none."""
+    chosen = sa.select(SHADOWS).where(SHADOWS.c.retraining_id == retraining_id, SHADOWS.c.role == "challenger")
+    found = warehouse.rows(chosen.order_by(SHADOWS.c.shadow_id))
+    return found[-1] if found else None
+
+
+def end(warehouse: Warehouse, shadow_id: int, **facts: Any) -> None:
+    """Write how a version in the shadow ended."""
+    with warehouse.transaction() as connection:
+        connection.execute(sa.update(SHADOWS).where(SHADOWS.c.shadow_id == shadow_id).values(facts))
+
+
+def save_night(warehouse: Warehouse, facts: Row) -> None:
+    """Keep what a version did on a run's rows; done again it replaces what was measured too."""
+    values = {"reason": None, "rows": None, "seconds": None, "disagreement": None, "sums": None, "measured_at": None}
+    values |= facts
+    row = insert(SHADOW_NIGHTS).values(values)
+    with warehouse.transaction() as connection:
+        connection.execute(row.on_conflict_do_update(index_elements=["run_id", "model_version"], set_=values))
+
+
+def save_sums(warehouse: Warehouse, run_id: str, version: int, **facts: Any) -> None:
+    """Keep what the outcomes of a run's rows said of both versions."""
+    same = sa.and_(SHADOW_NIGHTS.c.run_id == run_id, SHADOW_NIGHTS.c.model_version == version)
+    with warehouse.transaction() as connection:
+        connection.execute(sa.update(SHADOW_NIGHTS).where(same).values(facts))
+
+
+def nights(warehouse: Warehouse, job: str, version: int | None = None) -> list[Row]:
+    """Return what shadows did on runs that are published now and not provisional, oldest night first."""
+    shown = sa.join(SHADOW_NIGHTS, PUBLISHED, PUBLISHED.c.run_id == SHADOW_NIGHTS.c.run_id)
+    chosen = sa.select(SHADOW_NIGHTS).select_from(shown).where(SHADOW_NIGHTS.c.job == job, evidence(SHADOW_NIGHTS))
+    if version is not None:
+        chosen = chosen.where(SHADOW_NIGHTS.c.model_version == version)
+    return warehouse.rows(chosen.order_by(SHADOW_NIGHTS.c.night, SHADOW_NIGHTS.c.model_version))
+
+
+def beside(rows: Sequence[Row], shadow: Row) -> list[Row]:
+    """Return those of ``rows`` (see ``nights``) that count for a shadow: its champion's nights, from its first one on."""
+    mine = [
+        row
+        for row in rows
+        if row["model_version"] == shadow["model_version"]
+        and row["champion_version"] == shadow["champion_version"]
+        and row["night"] >= shadow["first_night"]
+    ]
+    return mine[: shadow["nights"]]

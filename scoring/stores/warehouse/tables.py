@@ -1,0 +1,127 @@
+"""The warehouse's tables for SQLAlchemy, those that every job shares."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+
+
+def fixed_table(name: str, plain: str, json: str = "") -> sa.TableClause:
+    """Return a table by its columns: names apart by spaces, those that hold JSON apart from the others."""
+    return sa.table(name, *map(sa.column, plain.split()), *(sa.column(column, JSONB) for column in json.split()))
+
+
+RUNS = sa.table(
+    "scoring_runs",
+    *(
+        sa.column(name)
+        for name in (
+            "run_id", "run_number", "job", "night", "interval_start", "interval_end", "attempt", "origin", "airflow_run_id",
+            "status", "stage", "reason", "model_version", "model_sha256", "job_sha256", "sql_sha256",
+            "snapshot_hash", "predictions_hash", "code_version", "chunks", "rows_extracted", "rows_quarantined",
+            "rows_scored", "rows_loaded", "seconds_extract", "seconds_score", "seconds_publish", "rows_per_second",
+            "started_at", "finished_at", "pruned_at", "provisional", "seen_at",
+        )
+    ),
+    sa.column("library_versions", JSONB),
+    sa.column("quarantine_reasons", JSONB),
+    sa.column("unknown_categories", JSONB),
+)  # fmt: skip
+JOBS = sa.table(
+    "jobs",
+    *map(
+        sa.column,
+        ("job", "description", "owner", "timezone", "first_night", "last_night", "retired_at", "retired_reason"),
+    ),
+)
+PUBLISHED = sa.table(
+    "published_nights",
+    *map(sa.column, ("job", "night", "run_id", "run_number", "model_version", "rows", "scored_at", "published_at")),
+)
+PUBLICATIONS = sa.table("publications", *map(sa.column, ("job", "night", "run_id", "visible_from", "visible_until")))
+PROMOTIONS = sa.table(
+    "model_promotions",
+    *map(
+        sa.column,
+        (
+            "promotion_id", "job", "model_version", "effective_from", "kind", "reason", "promoted_by", "promoted_at",
+            "model_sha256", "model_uri", "retraining_id",
+        ),
+    ),
+)  # fmt: skip
+
+
+PROFILES = fixed_table("night_profiles", "run_id job night model_version rows", "profile")
+
+
+DRIFT = fixed_table(
+    "drift_results",
+    "run_id job night model_version verdict score score_limit drifted_weight baseline_nights baseline_first rows report "
+    "report_error evaluated_at",
+    "reasons faults drifted_columns estimate",
+)
+
+
+DRIFT_COLUMNS = fixed_table(
+    "drift_columns",
+    "run_id column_name role weight status signal value threshold ratio beyond fault sustained",
+    "signals",
+)
+
+
+PERFORMANCE = fixed_table(
+    "performance_results",
+    "job night known_at run_id model_version rows_published rows_labelled share_labelled labels_hash measured_at",
+    "metrics rolling sums",
+)
+
+
+DECISIONS = fixed_table(
+    "retraining_decisions",
+    "decision_id job night run_id model_version decision reason origin decided_at retraining trained_version",
+    "inputs",
+)
+
+
+SHADOWS = sa.table(
+    "shadows",
+    *map(
+        sa.column,
+        (
+            "shadow_id", "job", "model_version", "model_sha256", "model_uri", "role", "champion_version", "first_night",
+            "nights", "state", "detail", "retraining_id", "started_at", "ended_at",
+        ),
+    ),
+    sa.column("evidence", JSONB),
+)  # fmt: skip
+
+
+SHADOW_NIGHTS = sa.table(
+    "shadow_nights",
+    *map(
+        sa.column,
+        (
+            "run_id", "model_version", "job", "night", "champion_version", "status", "reason", "rows", "seconds",
+            "scored_at", "measured_at",
+        ),
+    ),
+    sa.column("disagreement", JSONB),
+    sa.column("sums", JSONB),
+)  # fmt: skip
+
+
+RETRAININGS = sa.table(
+    "retrainings",
+    *map(
+        sa.column,
+        (
+            "retraining_id", "job", "night", "trigger", "reason", "decision_id", "airflow_run_id", "since", "until", "forced",
+            "stage", "state", "detail", "snapshot", "model_version", "champion_version", "started_at", "finished_at",
+        ),
+    ),
+    sa.column("gate", JSONB),
+)  # fmt: skip
+
+
+CARDS = sa.table("model_cards", *map(sa.column, ("job", "model_version", "made_at")), sa.column("card", JSONB))
+ALERTS = fixed_table("alerts", "job night kind message sent_at")

@@ -1,0 +1,9 @@
+"""What keeps an installation in order: retention, retired jobs, alerts."""
+
+from scoring.upkeep import retention
+from scoring.upkeep.alerts import Alert, late, send
+from scoring.upkeep.retention import apply, plan
+from scoring.upkeep.retirement import has_file, retire
+from scoring.upkeep.verify import verify
+
+__all__ = ["Alert", "apply", "has_file", "late", "plan", "retention", "retire", "send", "verify"]

@@ -1,0 +1,76 @@
+"""Holds the stores against each other, and repairs what can be made anew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from scoring.errors import LakeFileBroken, LakeFileMissing, LakeRefused, LakeUnavailable
+from scoring.job import Job
+from scoring.night import refresh_lake
+from scoring.rows import RowsDigest, prediction_schema
+from scoring.stores import Stores
+from scoring.stores.warehouse import abandon_dead, count_rows, ledger
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One disagreement between ledger, table and lake."""
+
+    night: date
+    problem: str
+    repaired: bool
+
+
+def verify(stores: Stores, job: Job, repair: bool = False) -> list[Finding]:
+    """Return every disagreement between ledger, table and lake of a job's published nights.
+
+    ``repair`` writes lake objects anew from the published run and removes those of nights that are not published;
+    it never touches the table. Runs that nobody works on any more are recorded as abandoned first.
+    """
+    abandon_dead(stores.warehouse, stores.clock(), job.name)
+    shown = ledger.published(stores.warehouse, job.name)
+    findings = []
+    for night, run_id in shown.items():
+        run = ledger.get(stores.warehouse, run_id)
+        rows = count_rows(stores.warehouse, job, run)
+        if rows != run.rows_loaded:
+            findings.append(
+                Finding(night, f"the table has {rows} rows of run {run_id}, the ledger {run.rows_loaded}", False)
+            )
+        problem = _lake_problem(stores, job, run)
+        if problem:
+            findings.append(Finding(night, problem, repair and _rewrite(stores, job, night)))
+    for night in sorted(set(stores.lake.nights(job.name)) - set(shown)):
+        findings.append(
+            Finding(night, "a lake object of a night that is not published", repair and _rewrite(stores, job, night))
+        )
+    return sorted(findings, key=lambda finding: finding.night)
+
+
+def _lake_problem(stores: Stores, job: Job, run: ledger.Run) -> str | None:
+    """Return what is wrong with the lake object of a published run, reading all of it."""
+    path = stores.lake.current(job.name, run.night)
+    try:
+        facts = stores.lake.facts(path)
+        if facts is None:
+            return "no lake object"
+        if facts.get("run_id") != run.run_id:
+            return f"the lake object is of run {facts.get('run_id')}, published is {run.run_id}"
+        digest = RowsDigest()
+        for batch in stores.lake.batches(path):
+            digest.add(batch.select(prediction_schema(job).names))
+    except (LakeFileBroken, LakeFileMissing, LakeRefused, LakeUnavailable, KeyError) as error:
+        return f"the lake object cannot be read: {error}"
+    if digest.hexdigest() != run.predictions_hash:
+        return f"the lake object's rows ({facts['rows']}) are not those that were scored ({run.rows_loaded})"
+    return None
+
+
+def _rewrite(stores: Stores, job: Job, night: date) -> bool:
+    """Write the night's lake object anew, or remove it; return False, and leave it, when the run's files are gone or broken."""
+    try:
+        refresh_lake(stores, job, night, anew=True)
+    except (LakeFileMissing, LakeFileBroken):
+        return False
+    return True

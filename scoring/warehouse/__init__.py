@@ -1,5 +1,0 @@
-"""The warehouse: schema, bulk load, run ledger, pointer flip, analyst views. PostgreSQL, embedded or a server."""
-
-from scoring.warehouse.connection import Warehouse, open_warehouse
-
-__all__ = ["Warehouse", "open_warehouse"]

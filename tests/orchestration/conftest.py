@@ -1,0 +1,155 @@
+"""One real Airflow (scheduler, dag-processor, api-server, triggerer) for all tests of the DAGs."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from demo import processes
+from demo.local_airflow import LocalAirflow, free_port, running
+from scoring.job.definition import Job
+from scoring.settings import Settings
+from scoring.stores import embedded
+from scoring.stores.installation import Stores, open_stores
+from tests.conftest import new_database
+from tests.support.toy import FIRST, TRAIN_NIGHTS, add, create_source, events, train_champion, write_job
+
+NIGHTS = 13
+GUARDS = {"max_latency_ratio": 1000}
+"""Predicting takes toy models no time, so the ratio of two of them is noise."""
+WAITING = """
+from airflow.providers.standard.sensors.python import PythonSensor
+from airflow.sdk import DAG
+
+with DAG("waiting", schedule=None, max_active_runs=100):
+    PythonSensor(task_id="wait", python_callable=lambda: False, mode="reschedule", poke_interval=3600)
+"""
+"""A DAG whose runs wait like a retraining that waits for nights in the shadow."""
+
+
+@dataclass
+class AirflowUnderTest:
+    """A running Airflow, the jobs it has, and the stores it writes to."""
+
+    api: LocalAirflow
+    stores: Stores
+    jobs: dict[str, Job]
+    heard: list[str]
+    """The alerts that a receiver on loopback was sent."""
+
+
+@pytest.fixture(scope="session")
+def receiver() -> Iterator[tuple[str, list[str]]]:
+    """The URL of a webhook on loopback, and what it was sent."""
+    heard: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["message"])
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"json://127.0.0.1:{server.server_port}", heard
+        server.shutdown()
+
+
+def with_waiting_dag(folder: Path) -> dict[str, str]:
+    """Return the variables that make Airflow read a folder beside the project's DAGs, with the DAG that waits."""
+    folder.mkdir()
+    (folder / "waiting.py").write_text(WAITING)
+    local = "airflow.dag_processing.bundles.local.LocalDagBundle"
+    bundles = [
+        {"name": "dags-folder", "classpath": local, "kwargs": {}},
+        {"name": "tests", "classpath": local, "kwargs": {"path": str(folder)}},
+    ]
+    return {"AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles)}
+
+
+@pytest.fixture(scope="session")
+def airflow(data_dir: Path, template: str, receiver: tuple[str, list[str]]) -> Iterator[AirflowUnderTest]:
+    """A running Airflow with seven toy jobs and one whose file is broken."""
+    folder = data_dir / "airflow-tests"
+    for name in ("jobs", "sql"):
+        (folder / name).mkdir(parents=True)
+    source, story = new_database(data_dir), new_database(data_dir)
+    create_source(source, nights=NIGHTS)
+    create_source(story, nights=TRAIN_NIGHTS)
+    for first, count, change in ((TRAIN_NIGHTS, 10, True), (TRAIN_NIGHTS + 10, 5, False)):
+        nights = [events(FIRST + timedelta(days=n)) for n in range(first, first + count)]
+        for rows in nights:  # the world changes, and changes back
+            add(story, rows.assign(y=~rows["y"]) if change else rows)
+    settings = Settings(
+        data_dir=data_dir,
+        jobs_dir=folder / "jobs",
+        sql_dir=folder / "sql",
+        sources={
+            "toy": SecretStr(source),
+            "story": SecretStr(story),
+            "gone": SecretStr("postgresql+psycopg://nobody@127.0.0.1:1/nothing"),
+        },
+        warehouse_url=SecretStr(new_database(data_dir, template)),
+        registry_url=SecretStr(embedded.url(data_dir / "postgres", "registry")),
+        code_version="test",
+        alert_urls=SecretStr(receiver[0]),
+    )
+    quick = {"retries": 2, "retry_delay_seconds": 1}
+    patient = {"retries": 20, "retry_delay_seconds": 1}  # a registry is away for a while in one of its tests
+    jobs = {
+        "chunks": write_job(folder, "air_chunks", limits=quick, tags=["toys"]),
+        "skip": write_job(folder, "air_skip", on_empty="skip", limits=patient),
+        "gate": write_job(folder, "air_gate", gate={"min_rows": 1000}, limits=quick),
+        "retrain": write_job(
+            folder,
+            "air_retrain",
+            limits=quick,
+            retraining={"max_age_nights": 1, "min_new_labelled_nights": 1, "drift_weight": 1.0, "max_loss": 9.0},
+        ),
+        "gone": write_job(folder, "air_gone", limits=quick),
+        "story": write_job(
+            folder,
+            "air_story",
+            source="story",
+            limits={**quick, "poke_seconds": 5},
+            chunk_rows=1000,
+            training={"window_days": 6, "holdout_nights": 2},
+            retraining={"min_new_labelled_nights": 6, "drift_weight": 1.0, "max_age_nights": None},
+            promotion={"promote": "shadow", "shadow_nights": 2, "min_nights": 2, **GUARDS},
+        ),
+        "human": write_job(
+            folder,
+            "air_human",
+            source="story",
+            limits=quick,
+            training={"window_days": 6, "holdout_nights": 2},
+            promotion={"promote": "human", "min_nights": 2, "approval_hours": 0.005, **GUARDS},
+        ),
+    }
+    stores = open_stores(settings, lambda: datetime.now(UTC))
+    for job in jobs.values():
+        train_champion(stores, job)
+    jobs["gone"] = write_job(folder, "air_gone", source="gone", limits=quick)
+    (folder / "jobs" / "air_broken.yaml").write_text("name: air_broken\nfeatures: 3\n")
+    with (
+        processes.claimed(settings.airflow_home, processes.UP),  # so that commands use it
+        running(settings, free_port(), changed=with_waiting_dag(folder / "dags")) as api,
+    ):
+        dags = [f"{job.name}_{kind}" for job in jobs.values() for kind in ("nightly", "retraining")]
+        for dag_id in [*dags, "late_nights", "nightshift_retention", "waiting"]:
+            api.wait_for_dag(dag_id)
+            api.unpause(dag_id)
+        api.wait_for_dag("air_broken_nightly")
+        yield AirflowUnderTest(api, stores, jobs, receiver[1])
+    stores.warehouse.engine.dispose()

@@ -1,0 +1,70 @@
+"""What the DAG files make of the job files of a folder, whatever is wrong with one of them; without a running Airflow."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from scoring.settings import HOME, child_environment
+from tests.support.toy import write_job
+
+pytestmark = pytest.mark.slow
+
+LIST = """
+import json, runpy
+from airflow.sdk import DAG
+files = {}
+for name in ("nightly_scoring", "retraining", "retention", "late_nights"):
+    dags = [value for value in runpy.run_path(f"dags/{name}.py").values() if isinstance(value, DAG)]
+    files[name] = {dag.dag_id: sorted(dag.task_ids) for dag in dags}
+print("dags " + json.dumps(files))
+"""
+TAG = "x" * 120
+"""Airflow refuses a tag of more than 100 letters when the DAG is made."""
+STRANGE = ("My Job", "größe", "late_nights", "y" * 230)
+Dags = dict[str, dict[str, list[str]]]
+
+
+@pytest.fixture(scope="module")
+def dags(tmp_path_factory: pytest.TempPathFactory) -> Dags:
+    """The DAGs of each DAG file, with their tasks.
+
+    Of a good job, one that Airflow refuses, names that no DAG can have, files that are no YAML, and a folder.
+    """
+    folder = tmp_path_factory.mktemp("home")
+    for name in ("jobs", "sql"):
+        (folder / name).mkdir()
+    write_job(folder, "good")
+    write_job(folder, "tagged", tags=[TAG])
+    for name in STRANGE:
+        (folder / "jobs" / f"{name}.yaml").write_text("name: [", encoding="utf-8")
+    (folder / "jobs" / "empty.yaml").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", LIST], cwd=HOME, capture_output=True, text=True, check=False,
+        env=child_environment({"NIGHTSHIFT_JOBS_DIR": str(folder / "jobs"), "PYTHONPATH": str(HOME)}),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("dags "))
+    found: Dags = json.loads(line.removeprefix("dags "))
+    return found
+
+
+def test_every_job_file_has_a_nightly_dag_of_its_own_whatever_the_others_are(dags: Dags) -> None:
+    found = dict(dags["nightly_scoring"])
+    assert len(found) == 3 + len(STRANGE)
+    assert "extract" in found.pop("good_nightly")
+    assert {"tagged_nightly", "empty_nightly", "late_nights_nightly", "My_Job_a827bd_nightly"} <= set(found)
+    assert all(tasks == ["invalid_job_file"] for tasks in found.values())
+
+
+def test_a_job_that_airflow_refuses_does_not_stop_the_retrainings_of_others(dags: Dags) -> None:
+    assert dags["retraining"]["tagged_retraining"] == ["invalid_job_file"]
+    assert "snapshot" in dags["retraining"]["good_retraining"]
+
+
+@pytest.mark.parametrize(("name", "tasks"), [("retention", ["good", "tagged"]), ("late_nights", ["look"])])
+def test_a_dag_of_all_jobs_is_there_whatever_is_wrong_with_one(dags: Dags, name: str, tasks: list[str]) -> None:
+    assert list(dags[name].values()) == [tasks]

@@ -1,0 +1,249 @@
+"""Who works on a run: killed processes are seen at once, whoever lives is never called dead, and a mistake does no harm."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from scoring.errors import RunMissing
+from scoring.night.extract import extract
+from scoring.night.publish import publish
+from scoring.night.request import Request
+from scoring.night.run import run_night
+from scoring.night.score import score_chunk
+from scoring.settings import HOME, Retention, child_environment
+from scoring.stores.warehouse import ledger, liveness
+from scoring.stores.warehouse.liveness import SILENT_FOR, abandon_dead, held
+from scoring.upkeep.retention import apply, plan
+from scoring.upkeep.verify import verify
+from tests.conftest import Toy
+from tests.scoring.night.test_crashes import die_at
+from tests.scoring.night.test_extract_and_score import expected, shown
+from tests.scoring.upkeep.test_retention import at, files
+from tests.support.shell import nightshift
+from tests.support.toy import NIGHT, ROWS
+
+pytestmark = pytest.mark.slow
+
+HANG = """
+import importlib, sys, time
+module, name = sys.argv[1], sys.argv[2]
+where = importlib.import_module(module)
+real = getattr(where, name)
+def waiting(*args, **kwargs):
+    print("there", flush=True)
+    sys.stdin.readline()
+    return real(*args, **kwargs)
+setattr(where, name, waiting)
+from cli.main import main
+sys.argv = ["nightshift", "run", sys.argv[3], "--night", sys.argv[4]]
+main()
+"""
+MINUTE = timedelta(minutes=1)
+
+
+@contextmanager
+def hanging(toy: Toy, function: str = "_pass_gate") -> Iterator[subprocess.Popen[str]]:
+    """Give a `run` in a process of its own that waits for a line before it publishes."""
+    command = [sys.executable, "-c", HANG, "scoring.night.publish", function, toy.job.name, str(NIGHT)]
+    child = subprocess.Popen(
+        command, env=child_environment(toy.stores.settings.environment()), cwd=HOME, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert child.stdout is not None and child.stdout.readline() == "there\n"
+        yield child
+    finally:
+        child.kill()
+        child.communicate()
+
+
+def go_on(child: subprocess.Popen[str]) -> int:
+    child.communicate("\n", timeout=120)
+    return child.returncode
+
+
+def runs(toy: Toy) -> list[ledger.Run]:
+    return ledger.runs_of(toy.stores.warehouse, toy.job.name, NIGHT)
+
+
+def statuses(toy: Toy) -> list[str]:
+    return [run.status for run in runs(toy)]
+
+
+def look(toy: Toy, moment: datetime | None = None) -> list[str]:
+    return abandon_dead(toy.stores.warehouse, moment or datetime.now(UTC), toy.job.name)
+
+
+def extracted(toy: Toy, airflow_run_id: str | None = "scheduled__1", moment: datetime | None = None) -> str:
+    request = Request(NIGHT, moment or datetime.now(UTC), "scheduled", airflow_run_id=airflow_run_id)
+    return extract(toy.stores, toy.job, request).run_id
+
+
+def score(toy: Toy, run_id: str) -> None:
+    for number in range(ledger.get(toy.stores.warehouse, run_id).chunks):
+        score_chunk(toy.stores, toy.job, run_id, number)
+
+
+def next_run(toy: Toy) -> None:
+    run_night(toy.stores, toy.job, Request(NIGHT, datetime.now(UTC), "test"))
+
+
+def status_command(toy: Toy) -> None:
+    subprocess.run(
+        nightshift("status"), env=child_environment(toy.stores.settings.environment()),
+        cwd=HOME, capture_output=True, timeout=120, check=True,
+    )  # fmt: skip
+
+
+SEEN_BY: dict[str, Callable[[Toy], object]] = {
+    "the next run": next_run,
+    "status": status_command,
+    "verify": lambda toy: verify(toy.stores, toy.job),
+    "retention": lambda toy: plan(toy.stores, toy.job, Retention()),
+}
+
+
+@pytest.mark.parametrize("by", SEEN_BY)
+def test_killed_run_is_abandoned_as_soon_as_somebody_looks(toy: Toy, by: str) -> None:
+    die_at(toy, "loaded, before the flip")
+    assert statuses(toy) == ["running"]
+    SEEN_BY[by](toy)
+    dead = runs(toy)[0]
+    assert dead.status == "abandoned" and dead.reason.startswith(
+        "its process was killed or is gone: nobody works on it"
+    )
+    assert dead.started_at < dead.finished_at == dead.seen_at < datetime.now(UTC)
+
+
+def test_rows_and_files_of_a_killed_run_are_removed(toy: Toy) -> None:
+    die_at(toy, "loaded, before the flip")
+    later = at(toy, datetime.now(UTC) + timedelta(days=31))
+    (removal,) = plan(later, toy.job, Retention(failed_days=30))
+    (dead,) = runs(toy)
+    assert (removal.what, removal.rows) == (dead.run_id, ROWS)
+    apply(later, toy.job, [removal])
+    assert not files(toy, dead.run_id) and runs(toy)[0].pruned
+
+
+def test_run_that_lives_stays_running_beside_another_however_slow_it_is(toy: Toy) -> None:
+    with hanging(toy) as slow:
+        assert look(toy, datetime.now(UTC) + timedelta(days=400)) == []
+        next_run(toy)
+        verify(toy.stores, toy.job)
+        assert statuses(toy) == ["running", "published"]
+        assert go_on(slow) == 0
+    assert statuses(toy) == ["superseded", "published"]
+
+
+def test_run_killed_beside_one_that_lives_is_the_only_one_abandoned(toy: Toy) -> None:
+    with hanging(toy) as alive, hanging(toy) as dying:
+        os.kill(dying.pid, signal.SIGKILL)
+        dying.wait()
+        deadline = time.monotonic() + 30
+        while not (gone := look(toy)) and time.monotonic() < deadline:  # the server sees it within milliseconds
+            time.sleep(0.05)
+        assert statuses(toy) == ["running", "abandoned"] and gone == [runs(toy)[1].run_id]
+        assert go_on(alive) == 0
+    assert statuses(toy) == ["published", "abandoned"]
+    assert shown(toy) == expected(toy)
+
+
+def end_session(toy: Toy) -> None:
+    """End the database session that holds a run's lock, as an administrator or a restart would."""
+    name = toy.stores.warehouse.engine.url.database
+    folder = toy.stores.warehouse.engine.url.query["host"]
+    with psycopg.connect(f"postgresql://postgres@/{name}?host={folder}", autocommit=True) as connection:
+        held_by = (
+            "select pg_terminate_backend(pid, 5000) from pg_locks where locktype = 'advisory' and mode = 'ShareLock'"
+        )
+        assert connection.execute(held_by).fetchall() == [(True,)]
+
+
+def test_run_that_lost_its_session_is_called_dead_and_publishes_all_the_same(toy: Toy) -> None:
+    with hanging(toy, "_require_chunks") as child:
+        (run,) = runs(toy)
+        end_session(toy)
+        assert look(toy) == [run.run_id]
+        assert go_on(child) == 0
+    assert statuses(toy) == ["published"] and runs(toy)[0].reason is None
+    assert shown(toy) == expected(toy) and verify(toy.stores, toy.job) == []
+
+
+def test_lock_is_let_go_with_its_session_when_the_work_is_done(toy: Toy) -> None:
+    run_id = extracted(toy, airflow_run_id=None)
+    with held(toy.stores.warehouse, run_id):
+        with held(toy.stores.warehouse, run_id):  # chunks are scored side by side
+            assert look(toy) == []
+        assert look(toy) == []
+    assert look(toy) == [run_id]
+
+
+def test_run_of_airflow_is_alive_between_its_tasks(toy: Toy) -> None:
+    began = datetime.now(UTC)
+    run_id = extracted(toy, moment=began)
+    assert look(toy, began + SILENT_FOR - MINUTE) == []
+    liveness.seen(toy.stores.warehouse, run_id, began + timedelta(days=1))
+    assert look(toy, began + SILENT_FOR + MINUTE) == []
+    assert look(toy, began + SILENT_FOR + timedelta(days=1) + MINUTE) == [run_id]
+    (run,) = runs(toy)
+    assert (run.status, run.finished_at) == ("abandoned", began + timedelta(days=1))
+    assert run.reason.startswith("Airflow run scheduled__1 was killed or is gone")
+
+
+def test_run_of_airflow_whose_task_works_is_alive_however_long_that_takes(toy: Toy) -> None:
+    run_id = extracted(toy)
+    with held(toy.stores.warehouse, run_id):
+        assert look(toy, datetime.now(UTC) + timedelta(days=400)) == []
+
+
+def test_task_that_comes_late_goes_on_with_a_run_that_was_taken_for_dead(toy: Toy) -> None:
+    run_id = extracted(toy)
+    assert look(toy, datetime.now(UTC) + 2 * SILENT_FOR) == [run_id]
+    score_chunk(toy.stores, toy.job, run_id, 0)
+    assert [(run.status, run.reason, run.finished_at) for run in runs(toy)] == [("running", None, None)]
+    score(toy, run_id)
+    assert look(toy, datetime.now(UTC) + 2 * SILENT_FOR) == [run_id]
+    assert publish(toy.stores, toy.job, run_id).status == "published"
+    assert shown(toy) == expected(toy)
+
+
+def test_attempt_that_another_of_its_airflow_run_replaced_does_not_come_back(toy: Toy) -> None:
+    first = extracted(toy)
+    score(toy, first)
+    second = extracted(toy)
+    assert statuses(toy) == ["abandoned", "running"]
+    with pytest.raises(
+        RunMissing, match=f"a new attempt of the same Airflow run began.*see run {second}, which took over"
+    ):
+        publish(toy.stores, toy.job, first)
+    assert statuses(toy) == ["abandoned", "running"]
+
+
+def test_run_whose_files_retention_took_does_not_come_back(toy: Toy) -> None:
+    run_id = extracted(toy)
+    far = at(toy, datetime.now(UTC) + timedelta(days=99))
+    apply(far, toy.job, plan(far, toy.job, Retention()))
+    for go in (
+        lambda: score_chunk(toy.stores, toy.job, run_id, 0),
+        lambda: publish(toy.stores, toy.job, run_id),
+    ):
+        with pytest.raises(RunMissing, match="its files were removed by retention"):
+            go()
+    assert statuses(toy) == ["abandoned"]
+
+
+def test_run_that_failed_or_is_held_is_not_called_abandoned(toy: Toy) -> None:
+    run_id = extracted(toy, airflow_run_id=None)
+    for status in ("failed", "held", "published", "superseded", "discarded", "skipped"):
+        ledger.record(toy.stores.warehouse, run_id, status=status)
+        assert look(toy) == []

@@ -1,0 +1,117 @@
+"""Alerts over real HTTP: off by default, one line with a link, each kind once per night."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+from pydantic import SecretStr
+
+from scoring.errors import AlertNotSent
+from scoring.night.request import Request
+from scoring.night.run import run_night
+from scoring.stores.installation import Stores
+from scoring.upkeep.alerts import Alert, late, send
+from tests.conftest import Toy
+from tests.support.toy import NIGHT
+
+
+@dataclass
+class Receiver:
+    """A webhook on loopback and what it was sent."""
+
+    url: str
+    heard: list[dict] = field(default_factory=list)
+    status: int = 200
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    found = Receiver("")
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            found.heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(found.status)
+            self.end_headers()
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    found.url = f"json://user:s3cr3t@127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield found
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def alert(toy: Toy, **changes) -> Alert:
+    return replace(Alert(toy.job.name, NIGHT, "drift", "kind: values\nappear", "http://127.0.0.1:8080/x"), **changes)
+
+
+def telling(stores: Stores, url: str | None) -> Stores:
+    return replace(stores, settings=stores.settings.model_copy(update={"alert_urls": url and SecretStr(url)}))
+
+
+def test_alerts_are_off_by_default(toy: Toy) -> None:
+    assert send(toy.stores, alert(toy)) is False
+    assert toy.stores.warehouse.query("select count(*) from alerts")[1] == [(0,)]
+
+
+def test_alert_is_one_line_with_a_link_and_is_sent_once(toy: Toy, receiver: Receiver) -> None:
+    stores = telling(toy.stores, receiver.url)
+    assert [send(stores, alert(toy)), send(stores, alert(toy))] == [True, False]
+    assert [heard["message"] for heard in receiver.heard] == [
+        f"{toy.job.name}, night {NIGHT}, drift: kind: values appear http://127.0.0.1:8080/x"
+    ]
+    assert send(stores, alert(toy, kind="failed")) and send(stores, alert(toy, night=NIGHT + timedelta(days=1)))
+    assert len(receiver.heard) == 3
+
+
+def test_alert_that_was_refused_is_tried_again_and_tells_no_secret(toy: Toy, receiver: Receiver) -> None:
+    stores = telling(toy.stores, receiver.url)
+    receiver.status = 500
+    with pytest.raises(AlertNotSent) as caught:
+        send(stores, alert(toy))
+    assert "s3cr3t" not in str(caught.value) + repr(stores.settings)
+    receiver.status = 200
+    assert send(stores, alert(toy))
+
+
+def test_url_that_is_not_understood_is_an_error(toy: Toy) -> None:
+    with pytest.raises(AlertNotSent, match="a URL that is not understood"):
+        send(telling(toy.stores, "nonsense"), alert(toy))
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        ("2024-01-08T02:59:00Z", date(2024, 1, 6)),  # the night of the 7th has three hours
+        ("2024-01-08T03:01:00Z", date(2024, 1, 7)),
+        ("2024-06-01T12:00:00Z", date(2024, 1, 8)),
+        ("2024-01-01T01:00:00Z", None),  # before the first night
+    ],
+)
+def test_night_is_late_when_it_is_not_published_in_time(toy: Toy, now: str, expected: date | None) -> None:
+    last = date(2024, 1, 8) if now > "2024-02" else None
+    job = toy.change(schedule={"timezone": "UTC", "first_night": date(2024, 1, 1), "last_night": last})
+    moment = datetime.fromisoformat(now)
+    if moment.month == 6:
+        expected = None  # history: nobody is alarmed months later
+    assert late(replace(toy.stores, clock=lambda: moment), job) == expected
+
+
+def test_published_night_is_not_late(toy: Toy) -> None:
+    run_night(toy.stores, toy.job, Request(NIGHT, datetime.now(UTC), "cli"))
+    after = datetime(2024, 1, 8, 12, tzinfo=UTC)
+    assert late(replace(toy.stores, clock=lambda: after), toy.job) is None
+    toy.change(limits={"late_after_minutes": None})
+    assert late(replace(toy.stores, clock=lambda: after + timedelta(days=1)), toy.job) is None
