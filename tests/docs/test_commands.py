@@ -42,6 +42,8 @@ def unparsable(arguments: list[str]) -> str | None:
     command: Any = application()
     path, rest = "nightshift", list(arguments)
     while isinstance(command, TyperGroup):
+        if rest and rest[0] in {name for one in command.params for name in one.opts}:
+            return None  # such as --version, which ends the program
         if not rest or rest[0] not in command.commands:
             return f"{path} has no command {rest[:1]}"
         path, command = f"{path} {rest[0]}", command.commands[rest.pop(0)]
