@@ -8,7 +8,7 @@ READY := .venv/ready-$(shell cat requirements.txt pyproject.toml | cksum | cut -
 unexport PYTHONDONTWRITEBYTECODE # without byte code every child process of a test compiles our modules anew
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up stop test test-fast lint unit bench bench-drift bench-retraining lock clean
+.PHONY: help demo up stop test test-fast lint unit docs screenshots bench bench-drift bench-retraining lock release clean
 
 help: ## print the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /	/' | expand -t 13
@@ -45,6 +45,13 @@ unit: $(READY) ## all tests, without lint
 test-fast: $(READY) ## the tests that need no Airflow and are not marked slow
 	@$(BIN)/python -m pytest $(PARALLEL) -m "not airflow and not slow"
 
+docs: $(READY) ## write the generated pages anew and build the site in site/
+	@$(BIN)/python -m tools.reference
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+screenshots: $(READY) ## pictures of the pages for docs/images, after make demo; needs Chromium
+	@$(BIN)/python -m tools.screenshots
+
 bench: $(READY) ## rows/s and memory, next to the bare predict and the naive loop
 	@$(BIN)/python -m bench.end_to_end
 
@@ -57,6 +64,9 @@ bench-retraining: $(READY) ## what retraining policies gain and cost, on the fli
 lock: $(READY) ## compile requirements.txt from requirements.in and requirements-dev.in
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-find-links --no-emit-index-url \
 		--custom-compile-command "make lock" requirements.in requirements-dev.in -o requirements.txt
+
+release: $(READY) ## date the changelog's unreleased part: make release VERSION=0.2.0
+	@$(BIN)/python -m tools.release $(VERSION)
 
 clean: stop ## remove the demo's data (data/); the environment stays
 	@rm -rf data

@@ -309,7 +309,9 @@ def test_image_copies_what_exists_and_runs_as_a_user():
 def test_ci_runs_the_tests_with_pinned_actions():
     workflow = yaml.safe_load((HOME / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
     assert set(workflow[True]) == {"push", "pull_request"}, "YAML 1.1 reads the key on as True"
-    steps = workflow["jobs"]["test"]["steps"]
-    assert "make test" in [step.get("run") for step in steps]
-    assert {step["with"]["python-version"] for step in steps if "with" in step} == {"3.11"}
+    job = workflow["jobs"]["test"]
+    steps = [step for every in workflow["jobs"].values() for step in every["steps"]]
+    assert "make test" in [step.get("run") for step in job["steps"]]
+    assert job["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13"]
+    assert {step["with"]["python-version"] for step in job["steps"] if "with" in step} == {"${{ matrix.python }}"}
     assert all(re.fullmatch(r"[\w/-]+@v\d+\.\d+\.\d+", step["uses"]) for step in steps if "uses" in step)

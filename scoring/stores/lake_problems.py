@@ -87,7 +87,7 @@ def unknown_scheme(root: str) -> SettingsError:
     return SettingsError(
         "NIGHTSHIFT_LAKE_URL", found=f"a URL that begins with {scheme + ':'!r}",
         expected="a folder, or s3://…, gs://…, abfs://… without quotes",
-        next_step="correct the variable; see README, Settings",
+        next_step="correct the variable; see docs/reference/settings.md",
     )  # fmt: skip
 
 
