@@ -2,13 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= logical
-<<<<<<< HEAD
-PARALLEL := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
-READY := .venv/ready-$(shell cat requirements.txt pyproject.toml | cksum | cut -d' ' -f1)
-=======
 PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
-READY := .venv/ready-$(shell cksum requirements.txt | cut -d' ' -f1)
->>>>>>> suite
+READY := .venv/ready-$(shell cat requirements.txt pyproject.toml | cksum | cut -d' ' -f1)
 
 unexport PYTHONDONTWRITEBYTECODE # without byte code every child process of a test compiles our modules anew
 
