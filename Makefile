@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= logical
-PARALLEL := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 READY := .venv/ready-$(shell cat requirements.txt pyproject.toml | cksum | cut -d' ' -f1)
 
 unexport PYTHONDONTWRITEBYTECODE # without byte code every child process of a test compiles our modules anew

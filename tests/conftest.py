@@ -31,17 +31,29 @@ from tests.support.toy import FIRST, Training, copy_champion, create_source, eve
 quiet_telemetry()
 os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="nightshift-airflow-"))  # else it is made in $HOME
 _numbers = itertools.count()
+AIRFLOW = "tests/dags/"
+"""Where the tests of Airflow are."""
 ROOM = 2 * 2**30
 """Bytes that a folder in memory must have free: a database has 8 MB, and most are dropped after their test."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With ``-n`` and ``--dist loadgroup`` a file stays in one process, and so do all tests of the one Airflow."""
-    if config.pluginmanager.hasplugin("xdist"):
-        for item in items:
-            group = "airflow" if item.get_closest_marker("airflow") else str(item.path)
-            item.add_marker(pytest.mark.xdist_group(group))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With ``-n`` and ``--dist loadfile`` a file stays in one process, and so do all files that share the one Airflow."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return AIRFLOW if nodeid.startswith(AIRFLOW) else str(super()._split_scope(nodeid))
+
+    return ByFile(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse a test of Airflow in another folder: two processes would start an Airflow each."""
+    elsewhere = [item.nodeid for item in items if item.get_closest_marker("airflow") and AIRFLOW not in item.nodeid]
+    if elsewhere:
+        raise pytest.UsageError(f"tests marked airflow outside of {AIRFLOW}: {elsewhere}")
 
 
 @pytest.fixture(autouse=True)

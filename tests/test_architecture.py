@@ -498,11 +498,9 @@ def test_places_that_docstrings_name_exist():
             rf"``((?:{'|'.join(PACKAGES)})(?:\.\w+)+)(?:\(\))?``", module.path.read_text(encoding="utf-8")
         ):
             room, _, last = name.rpartition(".")
-            shown = (
-                faces().get(room, set()) | {n.partition(":")[2] for n, _ in modules()[room].functions()}
-                if room in modules()
-                else set()
-            )
+            shown = set(faces().get(room, ()))
+            if room in modules():
+                shown |= {function.name for _, function in modules()[room].functions()}
             if name not in modules() and last not in shown:
                 gone.add(f"{module.name}: {name}")
     assert gone == set()
