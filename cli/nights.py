@@ -9,7 +9,7 @@ import typer
 from cli import console
 from cli.arguments import First, JobName, Last, NightOption, Reason, asked_nights, now, open_job
 from scoring.errors import EmptyNight, NoSuchNight
-from scoring.interval import parse_night
+from scoring.interval import Nights, parse_night
 from scoring.job import Job
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def rescore(
     from scoring.night import rescore as score_again
 
     stores, job = open_job(name)
-    nights = (parse_night(first), parse_night(last))
+    nights = Nights.including(parse_night(first), parse_night(last))
     done: list[tuple[Rescored, Watched | None]] = []
     try:
         with console.progress(f"rescore {name}") as told:

@@ -16,7 +16,7 @@ from cli import console
 from demo import backfills, processes
 from demo.local_airflow import LocalAirflow, reached, running
 from scoring.errors import NightshiftError
-from scoring.interval import nights_between, parse_night
+from scoring.interval import Nights, parse_night
 from scoring.job import Job, find_job
 from scoring.settings import HOME, Settings, load_settings
 from scoring.stores import Stores, embedded, open_stores
@@ -24,7 +24,7 @@ from scoring.stores import Stores, embedded, open_stores
 JOBS = ("flight_delay", "flight_duration")
 SINCE, UNTIL = date(2013, 1, 1), date(2013, 4, 1)
 DAGS = [f"{job}_{kind}" for job in JOBS for kind in ("nightly", "retraining")] + ["late_nights", "nightshift_retention"]
-NIGHTS = nights_between(date(2013, 4, 1), date(2013, 4, 3))
+NIGHTS = Nights.including(date(2013, 4, 1), date(2013, 4, 3))
 PYTHON = ".venv/bin/python"
 _SQL = HOME / "sql" / "demo"
 
@@ -188,7 +188,7 @@ def _summary(stores: Stores, jobs: list[Job], seconds: float) -> None:
         ("warehouse", stores.warehouse.engine.url.render_as_string(hide_password=True)),
         ("drift reports", f"{stores.settings.lake_root}/reports/<job>/night=<night>/drift.html"),
         ("Airflow's UI", "make up; drift, performance, decisions and model cards are under Nightshift"),
-        ("one night's story", f"{PYTHON} -m scoring explain-night {jobs[0].name} {NIGHTS[-1]}"),
+        ("one night's story", f"{PYTHON} -m scoring explain-night {jobs[0].name} {NIGHTS.last}"),
     ]
     for name, value in lines:
         console.OUT.print(f"{name:18} {value}", highlight=False, soft_wrap=True)

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pyarrow.compute as pc
 
 from scoring.errors import TrainingDataError
-from scoring.interval import DataInterval
+from scoring.interval import DataInterval, Nights
 from scoring.job import Job
 from scoring.rows import named, positive_of, require_positive
 from scoring.stores import LABEL, Labels, Stores, labels_of
@@ -27,7 +27,7 @@ def check_labels(stores: Stores, job: Job) -> list[str]:
     """
     tried = list(_nights(stores, job))
     for night in tried:
-        labels = labels_of(stores, job, (night, night + timedelta(days=1)), SAMPLE)
+        labels = labels_of(stores, job, Nights.of(night), SAMPLE)
         if labels.table.num_rows or labels.without_outcome or labels.unreadable_keys:
             return list(_about(job, night, labels, stores.labels_query(job).name))
     return [f"no labels of the nights {', '.join(map(str, tried))}: nothing to say of the outcome"]

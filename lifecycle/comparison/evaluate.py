@@ -24,6 +24,7 @@ from drift.performance import (
 from lifecycle.comparison.gate import Losses, gain_of
 from lifecycle.training import NIGHT, Snapshot, batch_of
 from scoring.errors import TrainingDataError
+from scoring.interval import Nights
 from scoring.job import Job
 from scoring.rows import predict
 from scoring.stores import LABEL, Stores
@@ -78,10 +79,10 @@ def losses_from(evaluation: Json) -> Losses:
     return Losses(*(np.array([one[name] for one in nights], dtype=np.float64) for name in columns))
 
 
-def seen_by(facts: Json) -> tuple[date, date]:
-    """Return the nights (since, until) that a version was fitted on, half-open."""
+def seen_by(facts: Json) -> Nights:
+    """Return the nights that a version was fitted on."""
     until = facts["fitted_until"] if "fitted_until" in facts else facts["until"]
-    return date.fromisoformat(facts["since"]), date.fromisoformat(until)
+    return Nights(date.fromisoformat(facts["since"]), date.fromisoformat(until))
 
 
 def _holdout(
@@ -110,8 +111,8 @@ def _holdout(
     return _Holdout(rows, kept, said, of_nights)
 
 
-def _unseen(nights: pa.ChunkedArray, seen: tuple[date, date]) -> pa.ChunkedArray:
-    first, until = (pa.scalar(night, pa.date32()) for night in seen)
+def _unseen(nights: pa.ChunkedArray, seen: Nights) -> pa.ChunkedArray:
+    first, until = (pa.scalar(night, pa.date32()) for night in (seen.first, seen.until))
     return pc.or_(pc.less(nights, first), pc.greater_equal(nights, until))
 
 
@@ -181,5 +182,7 @@ def _latency(models: dict[str, ModelVersion], rows: pa.Table, job: Job) -> dict[
 
 
 def _about(model: ModelVersion) -> Json:
-    since, until = seen_by(model.facts)
-    return {"version": model.ref.version, "sha256": model.ref.sha256, "since": str(since), "fitted_until": str(until)}
+    seen, ref = seen_by(model.facts), model.ref
+    return {
+        "version": ref.version, "sha256": ref.sha256, "since": str(seen.first), "fitted_until": str(seen.until),
+    }  # fmt: skip

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from scoring.errors import TrainingDataError
-from scoring.interval import DataInterval, nights_in
+from scoring.interval import Nights
 from scoring.job import Job
 from scoring.rows import ARROW_TYPES, counted, meanings, outcome_text, outcome_type, read_as, require_columns
 from scoring.stores.installation import Stores
@@ -35,23 +34,23 @@ class Labels:
     """Rows by outcome as the source gives it, in binary and multiclass jobs."""
 
 
-def read_labels(stores: Stores, job: Job, span: tuple[date, date]) -> pa.Table:
-    """Return key and label of every row of the nights in ``span`` (half-open) whose outcome is known.
+def read_labels(stores: Stores, job: Job, nights: Nights) -> pa.Table:
+    """Return key and label of every row of the nights whose outcome is known.
 
     Raises ``TrainingDataError`` on duplicate keys and on outcomes that are not of the declared type.
     """
-    return labels_of(stores, job, span).table
+    return labels_of(stores, job, nights).table
 
 
-def labels_of(stores: Stores, job: Job, span: tuple[date, date], at_most: int | None = None) -> Labels:
-    """Return the labels of the nights in ``span`` (half-open), or a part of them: at least ``at_most`` rows, if there are.
+def labels_of(stores: Stores, job: Job, nights: Nights, at_most: int | None = None) -> Labels:
+    """Return the labels of the nights, or a part of them: at least ``at_most`` rows, if there are.
 
     Keys are read like those of ``features.sql``; a row whose key cannot be read matches none and is left out.
     """
     query = stores.labels_query(job)
     parts = [_empty_labels(job)]
-    for each in nights_of(span, job) if stores.by_night(job, query) else [span]:
-        interval = DataInterval.of_nights(*each, job.schedule.timezone)
+    for each in nights_of(nights, job) if stores.by_night(job, query) else [nights]:
+        interval = each.interval(job.schedule.timezone)
         with stream(stores.source_url(job), query, interval, min(job.chunk_rows, at_most or job.chunk_rows)) as batches:
             for batch in batches:
                 require_columns(query.name, query.columns, batch.schema.names)
@@ -61,10 +60,9 @@ def labels_of(stores: Stores, job: Job, span: tuple[date, date], at_most: int | 
     return _joined(pa.concat_tables(parts), job, query)
 
 
-def nights_of(window: tuple[date, date], job: Job) -> list[tuple[date, date]]:
+def nights_of(window: Nights, job: Job) -> list[Nights]:
     """Return each night of a window as a window of its own; days that the timezone leaves out are left out."""
-    nights = nights_in(window[0], window[1] - timedelta(days=1), job.schedule.timezone)
-    return [(night, night + timedelta(days=1)) for night in nights] or [window]
+    return [Nights.of(night) for night in window.in_timezone(job.schedule.timezone)] or [window]
 
 
 def _empty_labels(job: Job) -> pa.Table:

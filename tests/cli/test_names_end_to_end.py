@@ -32,6 +32,7 @@ from lifecycle.shadow import review
 from lifecycle.shadow.score import pin, shadow_run
 from pages import web
 from pages.content.places import Places
+from scoring.interval import Nights
 from scoring.job.definition import Job
 from scoring.job.files import find_job
 from scoring.night.difference import diff_runs, two_runs
@@ -187,7 +188,7 @@ def test_a_job_of_any_names_is_retrained_shadowed_and_rescored(lived: tuple[Stor
     columns, rows = stores.warehouse.query(f"select * from {job.name}_shadow_predictions")
     assert columns[: len(PLAIN)] == [PLAIN[key] for key in job.key]
     assert len(rows) == ROWS
-    rescored = list(rescore(stores, job, (NIGHT, NIGHT), 1, "a test"))
+    rescored = list(rescore(stores, job, Nights.including(NIGHT, NIGHT), 1, "a test"))
     assert len(rescored) == 1
 
 

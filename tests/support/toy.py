@@ -18,6 +18,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 from lifecycle.promotion import promote
 from lifecycle.training.train import Trained, train
+from scoring.interval import Nights
 from scoring.job.definition import Job
 from scoring.job.files import load_job
 from scoring.stores.installation import Stores
@@ -117,6 +118,6 @@ def write_job(folder: Path, name: str, **changes: Any) -> Job:
 def train_champion(stores: Stores, job: Job, until: date = UNTIL) -> Trained:
     """Train the job on all nights before ``until`` and make the version champion from then on."""
     ensure_job(stores.warehouse, job)
-    trained = train(stores, job, (FIRST, until))
+    trained = train(stores, job, Nights(FIRST, until))
     promote(stores, job, trained.ref.version, "test", "tests", effective_from=until)
     return trained

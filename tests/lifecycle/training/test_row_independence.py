@@ -21,6 +21,7 @@ from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder, StandardS
 from lifecycle.training.row_independence import BLOCK_ROWS, proven_rule, reference_rows
 from lifecycle.training.train import train
 from scoring.errors import PipelineNotRowWise, PredictionError
+from scoring.interval import Nights
 from scoring.job.definition import Job
 from scoring.night.run import run_night
 from scoring.rows.prediction import predict, to_frame
@@ -182,7 +183,7 @@ def test_pipeline_that_keeps_rows_on_itself_can_be_scored(plain_rows: pa.RecordB
 def test_version_that_looks_at_its_batch_never_comes_to_be(untrained: Toy) -> None:
     untrained.change(pipeline="tests.support.pipelines:build_batch_mean")
     with pytest.raises(PipelineNotRowWise, match="ofthebatch"):
-        train(untrained.stores, untrained.job, (FIRST, UNTIL))
+        train(untrained.stores, untrained.job, Nights(FIRST, UNTIL))
     assert untrained.stores.registry.versions(untrained.job.name) == []
 
 

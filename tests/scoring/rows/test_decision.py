@@ -25,6 +25,7 @@ from lifecycle.training.row_independence import proven_rule, reference_rows
 from lifecycle.training.snapshot import take
 from lifecycle.training.train import recipe_of, train
 from scoring.errors import JobFileError, PredictionError
+from scoring.interval import Nights
 from scoring.job.definition import Job
 from scoring.night.run import run_night
 from scoring.rows.decision import Decision, Rule, decision_of
@@ -246,8 +247,8 @@ def test_columns_say_how_the_latest_champion_decides(untrained: Toy) -> None:
 
 def test_card_says_how_the_version_decides(untrained: Toy) -> None:
     job = untrained.change(label={"column": "y", "threshold": 0.9})
-    done = train(untrained.stores, job, (FIRST, UNTIL))
-    found = evaluate(untrained.stores, job, done.ref, take(untrained.stores, job, (FIRST, UNTIL)), None)
+    done = train(untrained.stores, job, Nights(FIRST, UNTIL))
+    found = evaluate(untrained.stores, job, done.ref, take(untrained.stores, job, Nights(FIRST, UNTIL)), None)
     asked = {"retraining_id": 1, "trigger": "manual", "reason": "r", "decision_id": None, "night": NIGHT}
     card = card_of(untrained.stores, job, done.ref, found, asked)
     assert card["prediction"] == "true from probability 0.9 on (label.threshold)"

@@ -20,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 
 from demo.seed import read_table
 from scoring.errors import PredictionError
-from scoring.interval import DataInterval
+from scoring.interval import Nights
 from scoring.job.definition import Job
 from scoring.job.files import load_job
 from scoring.night.gate import gate_reasons
@@ -30,7 +30,7 @@ from scoring.rows.summary import Summary
 from scoring.settings import HOME
 
 MODEST = settings(deadline=None, max_examples=50, derandomize=True)
-APRIL = DataInterval.of_nights(date(2013, 4, 1), date(2013, 4, 6), "America/New_York")
+APRIL = Nights(date(2013, 4, 1), date(2013, 4, 6)).interval("America/New_York")
 
 
 def make_job(task: str = "binary", classes: list[str] | None = None, **changed: Any) -> Job:
