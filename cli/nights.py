@@ -153,7 +153,7 @@ def rescore(
 
 def _print_changes(title: str, job: Job, done: list[tuple[Rescored, Watched | None]]) -> None:
     """Print what became of each night, and of all together."""
-    unit = "predicted value" if job.task == "regression" else "probability"
+    unit = job.task.number
     columns = ("night", "status", "version before", "same features", "rows compared", "rows changed", "decisions changed",
                f"mean difference ({unit})", f"largest difference ({unit})", "verdict")  # fmt: skip
     rows = [(one.night, one.status, *_changes(one), judged and judged.verdict) for one, judged in done]

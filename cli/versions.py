@@ -68,11 +68,10 @@ def train(
 
 def _refused(job: Job, trained: Trained) -> VersionRefused | None:
     """Return why a first version is not crowned; None if it may be."""
-    from lifecycle.training import LOSS_WORDS
     from scoring.rows import constant_checks, floor_checks, holdout_metrics
 
     checks = floor_checks(holdout_metrics(trained.holdout, job), job.promotion.floors)
-    checks += constant_checks(LOSS_WORDS[job.task], trained.constant)
+    checks += constant_checks(job.task.loss, trained.constant)
     failed = [check.sentence for check in checks if not check.passed]
     if not failed:
         return None

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from drift.governor import LASTING, Facts, Loss, decide
-from drift.performance import PRIMARY, difference, expanded, metrics_of, sums_by_night
+from drift.performance import difference, expanded, metrics_of, sums_by_night
 from drift.runs import scored_run, version_of
 from scoring.interval import Nights
 from scoring.job import Job
@@ -71,8 +71,8 @@ def loss_of(stores: Stores, job: Job, ref: VersionRef, known: list[dict[str, Any
         return None
     before = sums_by_night(held_out, job)
     recent = np.stack([expanded(row["sums"]) for row in mine])
-    name = PRIMARY[job.task]
+    name = job.task.primary_metric
     gap = difference(recent, before, job, name)
     at_training = metrics_of(before.sum(axis=0), job)
-    allowed = job.retraining.max_loss * float(at_training["mae" if job.task == "regression" else "log_loss"])
+    allowed = job.retraining.max_loss * float(at_training[job.task.loss_metric])
     return Loss(name, len(mine), gap["value"], gap["low"], gap["high"], float(at_training[name]), allowed)

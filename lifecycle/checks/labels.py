@@ -45,13 +45,13 @@ def _nights(stores: Stores, job: Job) -> Iterator[date]:
 def _about(job: Job, night: date, labels: Labels, where: str) -> Iterator[str]:
     """Yield what the labels of a night are like; raises ``TrainingDataError`` for values that the job does not know."""
     known = labels.table.num_rows
-    if job.task == "regression":
+    if not job.task.classifies:
         ends = pc.min_max(labels.table.column(LABEL)).as_py()
         between = f", {ends['min']:g} to {ends['max']:g}" if known else ""
         yield f"outcome of night {night}: {known:,} numbers{between}"
     elif known:
         count = len(labels.outcomes)
-        meaning = f"; {_positive(job, labels, where)}" if job.task == "binary" else ""
+        meaning = f"; {_positive(job, labels, where)}" if job.task.has_positive else ""
         yield f"outcome of night {night}: {count} {'value' if count == 1 else 'values'}, {named(labels.outcomes)}{meaning}"
     strange = set(labels.outcomes) - set(job.label.classes or labels.outcomes)
     if strange:

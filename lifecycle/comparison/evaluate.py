@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from drift.performance import (
-    LOSS,
     Floats,
     losses_of,
     nights_of,
@@ -62,7 +61,7 @@ def evaluate(stores: Stores, job: Job, ref: VersionRef, snapshot: Snapshot, cham
     losses = _losses(sums, job)
     loaded = {"challenger": model} | ({"champion": crowned} if crowned is not None else {})
     return {
-        "challenger": _about(model), "champion": _about(crowned) if crowned else None, "holdout": holdout, "loss": LOSS[job.task],
+        "challenger": _about(model), "champion": _about(crowned) if crowned else None, "holdout": holdout, "loss": job.task.loss,
         "metrics": {side: with_intervals(found, job) for side, found in sums.items()},
         "gain": asdict(gain_of(losses, job.promotion.confidence)) if losses else None, "by_night": _by_night(nights, losses),
         "segments": _segments(held, sides, job), "calibration": _calibration(sums, job),
@@ -117,11 +116,12 @@ def _unseen(nights: pa.ChunkedArray, seen: Nights) -> pa.ChunkedArray:
 
 
 def _sums(rows: pa.Table, predictions: pa.Table, job: Job) -> Floats:
-    names = ["prediction", *job.probability_columns]
     if rows.num_rows == 0:
         return np.zeros((0, 1))
     columns = {"night": rows.column(NIGHT), "outcome": rows.column(LABEL)}
-    return sums_by_night(pa.table({**columns, **{name: predictions.column(name) for name in names}}), job)
+    return sums_by_night(
+        pa.table({**columns, **{name: predictions.column(name) for name in job.prediction_columns}}), job
+    )
 
 
 def _losses(sums: dict[str, Floats], job: Job) -> Losses | None:
@@ -161,7 +161,7 @@ def _segments(held: _Holdout, sides: dict[str, pa.Table], job: Job) -> list[Json
 
 
 def _calibration(sums: dict[str, Floats], job: Job) -> dict[str, list[dict[str, float]]]:
-    if job.task != "binary":
+    if not job.task.has_positive:
         return {}
     return {side: reliability(found.sum(axis=0)) for side, found in sums.items() if len(found)}
 

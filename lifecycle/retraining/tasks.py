@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from drift.performance import LOSS
 from lifecycle.comparison import card_of, evaluate, holdout_nights, judge, page_of, seen_by
 from lifecycle.promotion import promote as make_champion
 from lifecycle.retraining.record import Request, begin, end, fail, recorded
@@ -100,7 +99,7 @@ def gate(stores: Stores, job: Job, retraining_id: int) -> bool:
             raise RetrainingFailed(
                 f"version {ref.version} of {job.name}", found="no model card", next_step="clear evaluate"
             )
-        judged = judge(card["evaluation"], job.promotion, LOSS[job.task])
+        judged = judge(card["evaluation"], job.promotion, job.task.loss)
         retrainings.record(stores.warehouse, retraining_id, gate=judged.as_dict())
         _keep_card(stores, ref, {**card, "gate": judged.as_dict()})
         if not judged.passed:

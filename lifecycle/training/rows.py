@@ -44,7 +44,7 @@ def read_rows(stores: Stores, job: Job, window: Nights, progress: Progress = sil
     ranges = nights_of(window, job) if by_night else [window]
     outcomes: Counter[str] = Counter()
     parts = [_read(stores, job, nights, progress, outcomes) for nights in ranges]
-    if job.task == "binary":
+    if job.task.has_positive:
         require_positive(dict(outcomes.most_common()), job, stores.labels_query(job).name)
     reasons = sum((Counter(part.reasons) for part in parts), Counter[str]())
     extracted, unreadable = (sum(getattr(part, name) for part in parts) for name in ("extracted", "unreadable_labels"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +11,8 @@ import pyarrow.compute as pc
 
 from scoring.errors import TrainingDataError
 from scoring.interval import Nights
-from scoring.job import Job
-from scoring.rows import ARROW_TYPES, counted, meanings, outcome_text, outcome_type, read_as, require_columns
+from scoring.job import BINARY, MULTICLASS, REGRESSION, Job, Task
+from scoring.rows import ARROW_TYPES, counted, label_type, meanings, outcome_text, read_as, require_columns
 from scoring.stores.installation import Stores
 from scoring.stores.source import Query, stream
 
@@ -66,9 +67,8 @@ def nights_of(window: Nights, job: Job) -> list[Nights]:
 
 
 def _empty_labels(job: Job) -> pa.Table:
-    kind = pa.string() if job.task == "binary" else outcome_type(job)
     columns = [(name, ARROW_TYPES[key]) for name, key in job.key.items()]
-    return pa.schema([*columns, (LABEL, kind), (_UNREADABLE, pa.bool_())]).empty_table()
+    return pa.schema([*columns, (LABEL, label_type(job)), (_UNREADABLE, pa.bool_())]).empty_table()
 
 
 def _labels(batch: pa.RecordBatch, job: Job, query: Query) -> pa.Table:
@@ -78,11 +78,7 @@ def _labels(batch: pa.RecordBatch, job: Job, query: Query) -> pa.Table:
         values, bad = read_as(batch.column(name), ARROW_TYPES[key], name, query.timezone)
         columns.append(values)
         unreadable |= pc.or_(bad, pc.is_null(values)).to_numpy(zero_copy_only=False)
-    outcome = batch.column(job.label.column)
-    if job.task == "binary":
-        columns.append(outcome_text(outcome, job, query.name))
-    else:
-        columns.append(_declared(outcome, outcome_type(job), query, job.label.column))
+    columns.append(_READ[job.task](batch.column(job.label.column), job, query))
     return pa.Table.from_arrays([*columns, pa.array(unreadable)], schema=_empty_labels(job).schema)
 
 
@@ -94,22 +90,24 @@ def _joined(rows: pa.Table, job: Job, query: Query) -> Labels:
         raise TrainingDataError(
             query.name, found=f"{table.num_rows - unique} rows with a key that is there already", expected="unique keys"
         )
-    outcomes: dict[str, int] = {}
     outcome = table.column(LABEL)
-    known = pc.is_finite(outcome) if job.task == "regression" else pc.is_valid(outcome)
-    if job.task == "binary":
-        outcomes = counted(outcome)
+    known = pc.is_valid(outcome) if job.task.classifies else pc.is_finite(outcome)
+    outcomes = counted(outcome) if job.task.classifies else {}
+    if job.task.has_positive:
         truth = [value for value, positive in meanings(outcomes, job, query.name).items() if positive]
         positive = pc.is_in(outcome, value_set=pa.array(truth, pa.string()))
         table = table.set_column(len(job.key), LABEL, positive)
-    elif job.task == "multiclass":
-        outcomes = counted(outcome)
     labelled = table.filter(known)
     return Labels(labelled, table.num_rows - labelled.num_rows, rows.num_rows - table.num_rows, outcomes)
 
 
-def _declared(column: pa.Array, kind: pa.DataType, query: Query, name: str) -> pa.Array:
+def _text(column: pa.Array, job: Job, query: Query) -> pa.Array:
+    return outcome_text(column, job, query.name)
+
+
+def _declared(column: pa.Array, job: Job, query: Query) -> pa.Array:
     """Return the column as the contract reads it; no value may be unreadable."""
+    kind, name = label_type(job), job.label.column
     values, unreadable = read_as(column, kind, name, query.timezone)
     bad = pc.sum(unreadable).as_py() or 0
     if bad:
@@ -118,3 +116,8 @@ def _declared(column: pa.Array, kind: pa.DataType, query: Query, name: str) -> p
             f"{query.name}: column {name}", found=f"{bad} values such as {first!r}", expected=f"values of type {kind}"
         )
     return values
+
+
+_READ: dict[Task, Callable[[pa.Array, Job, Query], pa.Array]] = {
+    BINARY: _text, MULTICLASS: _declared, REGRESSION: _declared,
+}  # fmt: skip

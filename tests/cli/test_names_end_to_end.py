@@ -35,6 +35,7 @@ from pages.content.places import Places
 from scoring.interval import Nights
 from scoring.job.definition import Job
 from scoring.job.files import find_job
+from scoring.job.task import MULTICLASS
 from scoring.night.difference import diff_runs, two_runs
 from scoring.night.request import Request
 from scoring.night.rescore import rescore
@@ -140,7 +141,7 @@ def lived(request: pytest.FixtureRequest, stores: Stores, tmp_path: Path) -> tup
     sources = {**stores.settings.sources, "lite": SecretStr(f"sqlite:///{tmp_path / 'source.db'}")}
     both = replace(stores, settings=stores.settings.model_copy(update={"sources": sources}))
     job = written(tmp_path, request.param)
-    fill(sources[job.source].get_secret_value(), rows_of(TRAIN_NIGHTS + FOLLOWING + 1, job.task == "multiclass"))
+    fill(sources[job.source].get_secret_value(), rows_of(TRAIN_NIGHTS + FOLLOWING + 1, job.task is MULTICLASS))
     check_job(both, job)
     train_champion(both, job)
     runs = []

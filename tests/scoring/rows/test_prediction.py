@@ -23,6 +23,7 @@ from scoring.errors import PredictionError
 from scoring.interval import Nights
 from scoring.job.definition import Job
 from scoring.job.files import load_job
+from scoring.job.task import BINARY
 from scoring.night.gate import gate_reasons
 from scoring.rows.contract import Contract
 from scoring.rows.prediction import predict, prediction_schema, to_frame
@@ -295,7 +296,7 @@ def test_predict_of_a_row_does_not_depend_on_the_rows_around_it(april, name):
     assert unseen.num_rows > 500
     random = np.random.default_rng(0)
     distance = np.asarray(train.column("distance"))
-    if job.task == "binary":
+    if job.task is BINARY:
         label = random.random(train.num_rows) < np.where(distance > 1000, 0.4, 0.2)
     else:
         label = distance / 8 + random.normal(0, 10, train.num_rows)
