@@ -224,7 +224,7 @@ def governor(retraining: Retraining) -> Callable[[], Trigger]:
 
 
 def facts_of(life: Life, retraining: Retraining) -> Facts:
-    """Return what was known at the end of a life's night, as ``drift.monitor.facts_of`` puts it together."""
+    """Return what was known at the end of a life's night, as ``drift.decide.facts_of`` puts it together."""
     world, version = life.world, life.champion
     for place in range(max(FIRST, life.night - LASTING[1] + 1), life.night + 1):
         if life.served[place - FIRST] == version:
@@ -255,7 +255,7 @@ def _judge(life: Life, version: Version, night: int) -> None:
 
 
 def _loss(life: Life, version: Version, retraining: Retraining) -> Loss | None:
-    """Return the measured loss as ``drift.monitor.loss_of`` has it."""
+    """Return the measured loss as ``drift.decide.loss_of`` has it."""
     world, nights = life.world, life.measured(version)[-retraining.performance_nights :]
     if len(nights) < 3:
         return None

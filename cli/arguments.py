@@ -1,4 +1,4 @@
-"""What every command of ``python -m scoring`` begins with: its arguments, and the job and stores that they name."""
+"""What commands begin with: their arguments, and the job and stores that they name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 JobName = Annotated[str, typer.Argument(metavar="JOB", help="A job of the jobs/ folder.")]
 Night = Annotated[str, typer.Argument(metavar="NIGHT", help="A calendar day in the job's timezone, YYYY-MM-DD.")]
-RunId = Annotated[str, typer.Argument(metavar="RUN_ID", help="A run of the ledger; see explain-night.")]
+RunId = Annotated[str, typer.Argument(metavar="RUN_ID", help="A run of the ledger; see `explain`.")]
 NightOption = Annotated[str | None, typer.Option("--night", help="One calendar day in the job's timezone, YYYY-MM-DD.")]
 First = Annotated[str | None, typer.Option("--from", help="First night of a range, instead of one night.")]
 Last = Annotated[str | None, typer.Option("--to", help="Last night of the range; it is one of them.")]

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import console
+from cli import console, tables
 from cli.arguments import JobName, Reason, open_job
 from scoring.errors import VersionRefused
 from scoring.interval import Nights, parse_night
-from scoring.job import Job
 
 if TYPE_CHECKING:
     from lifecycle.training import Trained
+    from scoring.job import Job
 
 app = typer.Typer()
 
@@ -63,7 +63,7 @@ def train(
     stores.registry.set_alias(name, "challenger", trained.ref.version)
     if refused is not None:
         raise refused
-    console.OUT.print(f"it is the challenger; python -m scoring promote {name} {trained.ref.version} makes it champion")
+    console.OUT.print(f"it is the challenger; nightshift promote {name} {trained.ref.version} makes it champion")
 
 
 def _refused(job: Job, trained: Trained) -> VersionRefused | None:
@@ -79,7 +79,7 @@ def _refused(job: Job, trained: Trained) -> VersionRefused | None:
     return VersionRefused(
         f"{job.name} version {number} is the challenger, not champion", found="; ".join(failed),
         expected="a first version that reaches every floor and is no worse than a constant",
-        next_step=f"look at features, labels and window; `python -m scoring promote {job.name} {number}`, or train with "
+        next_step=f"look at features, labels and window; `nightshift promote {job.name} {number}`, or train with "
         "--anyway, crowns it all the same",
     )  # fmt: skip
 
@@ -95,7 +95,7 @@ def _left_out(trained: Trained) -> list[str]:
 
 
 @app.command()
-def models(name: JobName) -> None:
+def models(name: JobName, as_json: tables.Json = False) -> None:
     """List a job's model versions and promotions."""
     from scoring.rows import Rule
     from scoring.stores.warehouse import promotions
@@ -111,9 +111,11 @@ def models(name: JobName) -> None:
         about = f"{scores}; prediction: {Rule.of_facts(known, job).decision.words}"
         rows.append((ref.version, called, window, known["rows"], about, ref.sha256[:12]))
     columns = ("version", "alias", "trained on nights", "rows", "metrics; prediction", "sha256")
-    console.table(f"model versions of {name}", columns, rows)
+    tables.table(f"model versions of {name}", columns, rows, key="versions")
     made = [list(vars(one).values())[1:7] for one in promotions.history_of(stores.warehouse, name)]
-    console.table(f"promotions of {name}", ("version", "effective from", "kind", "reason", "by", "at"), made)
+    tables.table(
+        f"promotions of {name}", ("version", "effective from", "kind", "reason", "by", "at"), made, key="promotions"
+    )
 
 
 @app.command()

@@ -45,7 +45,7 @@ def published_run(stores: Stores, job: Job, night: date) -> Run:
     if not held:
         raise RunMissing(
             f"night {night} of {job.name}", found="no published and no held run", expected="a scored night",
-            next_step=f"python -m scoring run {job.name} --night {night}",
+            next_step=f"nightshift run {job.name} --night {night}",
         )  # fmt: skip
     return held[-1]
 
@@ -61,7 +61,7 @@ def night_of_run(stores: Stores, job: Job, run: Run) -> Night:
     if missing:
         raise RunMissing(
             f"profiles of run {run.run_id}", found=f"{missing} of {len(paths)} chunks have none", expected="one per chunk",
-            next_step=f"score the night again: python -m scoring run {job.name} --night {run.night}",
+            next_step=f"score the night again: nightshift run {job.name} --night {run.night}",
         )  # fmt: skip
     chunks = (Profile.from_dict(stores.lake.read_json(path)) for path in paths)
     return Night(merged(chunks), by_column(run.quarantine_reasons or {}))

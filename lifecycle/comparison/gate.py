@@ -109,8 +109,8 @@ def holdout_nights(new_nights: int, most: int, least: int) -> int:
 def judge(evaluation: Mapping[str, Any], policy: Promotion, primary: str) -> Judged:
     """Return whether a challenger may take the crown: better with evidence, and in no guarded respect worse.
 
-    ``evaluation`` is what ``drift.evaluation`` wrote. A tie keeps the champion. Without a champion the floors count, and
-    a loss that is no greater than a constant's.
+    ``evaluation`` is what ``lifecycle.comparison.evaluate`` wrote. A tie keeps the champion. Without a champion the
+    floors count, and a loss that is no greater than a constant's.
     """
     if evaluation["champion"] is None:
         return _judged(_first(evaluation, policy, primary))

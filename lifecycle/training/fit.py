@@ -61,7 +61,7 @@ def _fitted(model: Any, rows: pa.Table, job: Job, pipeline: Any) -> Any:
         raise PipelineError(
             f"fitting the pipeline of {job.name} on {rows.num_rows:,} rows",
             found=f"{words_of(error)}{f' in step {step}' if step else ''}{f' ({where})' if where else ''}",
-            next_step=f"correct it, then `python -m scoring check {job.name}`",
+            next_step=f"correct it, then `nightshift check {job.name}`",
         ) from error
     return model if fitted is None else fitted
 

@@ -42,7 +42,7 @@ class Reign:
 
 
 def card_view(card: Json) -> View:
-    """Return a model card for the template; ``card`` is what ``drift.card`` wrote."""
+    """Return a model card for the template; ``card`` is what ``lifecycle.comparison.model_card`` wrote."""
     found = card["evaluation"]
     unit = LOSS_UNITS.get(found["loss"], "")
     gain, rival = found["gain"], found["champion"]

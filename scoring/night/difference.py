@@ -47,7 +47,7 @@ def two_runs(
         f"runs of {job.name} at {night}",
         found=f"scored runs {[run.run_id for run in runs]}",
         expected=str(list(chosen)) if chosen else "at least two",
-        next_step=f"see `python -m scoring explain-night {job.name} {night}`",
+        next_step=f"see `nightshift explain {job.name} {night}`",
     )
 
 

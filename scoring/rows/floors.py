@@ -49,7 +49,7 @@ def constant_loss(job: Job, early: np.ndarray, late: np.ndarray) -> float:
     """Return the loss on the late outcomes of always saying what the early ones were like.
 
     That is the log loss (nats) of the share of each class, or the mean absolute error of the mean. Outcomes as
-    ``scoring.fitting.target`` gives them; every late class is among the early ones.
+    ``lifecycle.training.fit.target`` gives them; every late class is among the early ones.
     """
     if not job.task.classifies:
         return float(np.abs(late - early.mean()).mean())

@@ -44,7 +44,9 @@ from scoring.stores.installation import Stores
 from scoring.stores.warehouse import monitoring
 from scoring.upkeep.retention import plan
 from scoring.upkeep.verify import verify
-from tests.support.toy import FIRST, NIGHT, TRAIN_NIGHTS, train_champion, write_job
+from tests.support.toy import FIRST, NIGHT, TRAIN_NIGHTS, execute, train_champion, write_job
+
+pytestmark = pytest.mark.slow
 
 DAY = timedelta(days=1)
 ROWS = 60
@@ -141,6 +143,7 @@ def lived(request: pytest.FixtureRequest, stores: Stores, tmp_path: Path) -> tup
     sources = {**stores.settings.sources, "lite": SecretStr(f"sqlite:///{tmp_path / 'source.db'}")}
     both = replace(stores, settings=stores.settings.model_copy(update={"sources": sources}))
     job = written(tmp_path, request.param)
+    execute(sources["toy"].get_secret_value(), "drop table events")
     fill(sources[job.source].get_secret_value(), rows_of(TRAIN_NIGHTS + FOLLOWING + 1, job.task is MULTICLASS))
     check_job(both, job)
     train_champion(both, job)

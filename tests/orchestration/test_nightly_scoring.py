@@ -17,8 +17,7 @@ from scoring.settings import HOME
 from scoring.stores.warehouse import ledger, monitoring, retrainings
 from scoring.stores.warehouse.span import Span
 from tests.orchestration.conftest import AirflowUnderTest
-from tests.support import toy
-from tests.support.toy import NIGHT, ROWS
+from tests.support.toy import NIGHT, ROWS, execute
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]
 DAG = "air_chunks_nightly"
@@ -270,9 +269,7 @@ def test_monitor_that_fails_is_red_and_leaves_the_publication(airflow: AirflowUn
 def test_drift_alert_is_sent_once_and_never_in_a_backfill(airflow: AirflowUnderTest) -> None:
     day = NIGHT + timedelta(days=5)
     source = airflow.stores.settings.sources["toy"].get_secret_value()
-    toy.execute(
-        source, f"update events set kind = upper(kind) where at >= '{day}' and at < '{day + timedelta(days=1)}'"
-    )
+    execute(source, f"update events set kind = upper(kind) where at >= '{day}' and at < '{day + timedelta(days=1)}'")
     assert trigger(airflow, "air_skip_nightly", partition_key=str(day))["state"] == "success"
     assert trigger(airflow, "air_skip_nightly", partition_key=str(day))["state"] == "success"
     (line,) = (line for line in airflow.heard if line.startswith(f"air_skip, night {day}, drift: kind: "))

@@ -19,7 +19,7 @@ from scoring.stores.warehouse import monitoring
 from scoring.stores.warehouse.ledger import Run
 from scoring.stores.warehouse.span import Span
 from tests.conftest import Toy
-from tests.support.toy import NIGHT
+from tests.support.toy import NIGHT, add, events, execute
 
 DAY = timedelta(days=1)
 
@@ -34,8 +34,8 @@ def add_nights(
     """Put events of nights into the source in place of those that are there, changed."""
     listed = list(days)
     gone = " or ".join(f"(at >= '{day}' and at < '{day + DAY}')" for day in listed)
-    toy.execute(toy.source, f"delete from events where {gone}")
-    toy.add(toy.source, pd.concat([change(toy.events(day)) for day in listed]))
+    execute(toy.source, f"delete from events where {gone}")
+    add(toy.source, pd.concat([change(events(day)) for day in listed]))
 
 
 def score(toy: Toy, night: date, origin: str = "cli") -> str:

@@ -43,7 +43,7 @@ def _running(row: Row) -> RetrainingRunning:
         f"retraining of {row['job']}",
         found=f"retraining {row['retraining_id']} is in stage {row['stage']} since {row['started_at']:%Y-%m-%d %H:%M}Z",
         expected="no other one of the job",
-        next_step=f"wait; or `python -m drift abandon {row['job']} {row['retraining_id']}` if its process is gone",
+        next_step=f"wait; or `nightshift retrain abandon {row['job']} {row['retraining_id']}` if its process is gone",
     )
 
 
@@ -52,7 +52,7 @@ def get(warehouse: Warehouse, retraining_id: int) -> Row:
     found = warehouse.rows(sa.select(RETRAININGS).where(RETRAININGS.c.retraining_id == retraining_id))
     if not found:
         raise RunMissing(
-            "retraining", found=f"no retraining {retraining_id}", next_step="see `python -m drift retrainings`"
+            "retraining", found=f"no retraining {retraining_id}", next_step="see `nightshift retrain list`"
         )
     return found[0]
 

@@ -50,6 +50,7 @@ def days(untrained: Toy) -> Callable[..., Job]:
     return of
 
 
+@pytest.mark.slow
 def test_check_says_how_many_rows_and_from_when_to_when(untrained: Toy):
     job = untrained.change(schedule={**NEW_YORK, "timezone": "Asia/Tokyo"})
     (said, *_) = check_job(untrained.stores, job)
@@ -84,6 +85,7 @@ def test_check_sees_rows_that_quarantine_would_take(untrained: Toy):
     assert "200 rows" in said
 
 
+@pytest.mark.slow
 def test_check_refuses_times_outside_the_night(untrained: Toy):
     path = untrained.stores.settings.sql_path(untrained.job.name, "features")
     path.write_text(
@@ -120,28 +122,28 @@ def test_check_refuses_calendar_days_compared_with_moments_west_of_utc(untrained
         with pytest.raises(
             ContractError, match="calendar days compared with the interval, which begins at 05:00 UTC"
         ) as caught:
-            check_job(untrained.stores, job)
+            check_rows(untrained.stores, job)
         assert "<date> = :night" in str(caught.value)
-    assert "3 rows" in check_job(untrained.stores, days(BY_INTERVAL, source_timezone="America/New_York"))[0]
-    assert "3 rows" in check_job(untrained.stores, days(BY_INTERVAL, schedule={**NEW_YORK, "timezone": "UTC"}))[0]
+    assert "3 rows" in check_rows(untrained.stores, days(BY_INTERVAL, source_timezone="America/New_York"))[0]
+    assert "3 rows" in check_rows(untrained.stores, days(BY_INTERVAL, schedule={**NEW_YORK, "timezone": "UTC"}))[0]
 
 
 def test_check_looks_at_the_days_when_the_interval_is_cast_to_them(untrained: Toy, days):
     where = "day >= :interval_start::date and day < cast(:interval_end as date)"
-    assert "3 rows" in check_job(untrained.stores, days(where))[0]
+    assert "3 rows" in check_rows(untrained.stores, days(where))[0]
     with pytest.raises(ContractError, match=r"day from 2024-01-04 to 2024-01-04, 100.0% outside the night"):
-        check_job(untrained.stores, days(where, schedule={**NEW_YORK, "timezone": "Asia/Tokyo"}))
+        check_rows(untrained.stores, days(where, schedule={**NEW_YORK, "timezone": "Asia/Tokyo"}))
 
 
 @pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo", "UTC"])
 def test_check_says_that_days_lie_in_their_night(untrained: Toy, days, zone):
-    (said, *_) = check_job(untrained.stores, days("day = :night", schedule={**NEW_YORK, "timezone": zone}))
+    (said,) = check_rows(untrained.stores, days("day = :night", schedule={**NEW_YORK, "timezone": zone}))
     assert said == f"night 2024-01-05 in {zone}: 3 rows, day from 2024-01-05 to 2024-01-05, 0.0% outside the night"
 
 
 def test_check_says_what_it_cannot_see_without_a_time(untrained: Toy, days):
     job = days("day = :night", key={"id": "int"}, label={"column": "y"})
-    (said, *_) = check_job(untrained.stores, job)
+    (said,) = check_rows(untrained.stores, job)
     assert "3 rows; no time_column in the job file" in said
 
 

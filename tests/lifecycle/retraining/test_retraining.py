@@ -26,9 +26,10 @@ from scoring.stores.warehouse import ledger, monitoring, promotions, retrainings
 from scoring.stores.warehouse.promotions import champion_at
 from scoring.stores.warehouse.span import Span
 from tests.conftest import Toy
-from tests.support import toy
 from tests.support.living import DAY, add_nights, live, nights, score
-from tests.support.toy import FIRST, NIGHT, ROWS, UNTIL
+from tests.support.toy import FIRST, NIGHT, ROWS, UNTIL, execute
+
+pytestmark = pytest.mark.slow
 
 NEW = 21
 """Nights after the champion's training."""
@@ -263,7 +264,7 @@ def test_unchanged_snapshot_says_so_and_stops(lived: Toy) -> None:
     assert asked(lived, force=True)["model_version"] == 3
     digests = {ref.sha256 for ref in lived.stores.registry.versions(lived.job.name)[1:]}
     assert len(digests) == 1  # the same rows give the same artifact
-    toy.execute(lived.source, f"update events set y = not y where id = 7 and at >= '{LAST - 2 * DAY}'")
+    execute(lived.source, f"update events set y = not y where id = 7 and at >= '{LAST - 2 * DAY}'")
     assert asked(lived)["state"] != "unchanged"
     change(lived, training={"reference_rows": 500})
     assert asked(lived)["state"] != "unchanged"  # another recipe

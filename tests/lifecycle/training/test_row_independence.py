@@ -188,6 +188,7 @@ def test_version_that_looks_at_its_batch_never_comes_to_be(untrained: Toy) -> No
     assert untrained.stores.registry.versions(untrained.job.name) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "factory",
     [

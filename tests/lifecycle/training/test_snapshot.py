@@ -18,8 +18,7 @@ from scoring.settings import HOME, Settings
 from scoring.stores import embedded
 from scoring.stores.installation import open_stores
 from tests.conftest import Toy
-from tests.support import toy
-from tests.support.toy import FIRST, ROWS, TRAIN_NIGHTS, UNTIL
+from tests.support.toy import FIRST, ROWS, TRAIN_NIGHTS, UNTIL, execute
 
 WINDOW = Nights(FIRST, UNTIL)
 
@@ -40,13 +39,13 @@ def test_same_rows_have_the_same_hash_and_are_kept_once(untrained: Toy) -> None:
 )
 def test_other_rows_have_another_hash(untrained: Toy, change: str) -> None:
     first = take(untrained.stores, untrained.job, WINDOW)
-    toy.execute(untrained.source, f"update events {change} and at < '2024-01-02'")
+    execute(untrained.source, f"update events {change} and at < '2024-01-02'")
     assert take(untrained.stores, untrained.job, WINDOW).hash != first.hash
 
 
 def test_other_window_has_another_hash_also_without_other_rows(untrained: Toy) -> None:
     first = take(untrained.stores, untrained.job, WINDOW)
-    toy.execute(untrained.source, f"delete from events where at >= '{UNTIL}'")
+    execute(untrained.source, f"delete from events where at >= '{UNTIL}'")
     assert take(untrained.stores, untrained.job, Nights(FIRST, date(2024, 2, 1))).hash != first.hash
 
 

@@ -15,7 +15,7 @@ from scoring.job.task import BINARY, MULTICLASS, PRIMARY_METRICS, REGRESSION, TA
 from scoring.settings import HOME
 from tests.support.nights import JOB
 
-PACKAGES = ("scoring", "drift", "pages", "lifecycle", "orchestration", "cli", "demo", "dags", "jobs", "bench")
+PACKAGES = ("scoring", "drift", "pages", "lifecycle", "orchestration", "cli", "demo", "dags", "jobs", "bench", "tools")
 
 
 def sources() -> Iterator[tuple[str, ast.Module]]:

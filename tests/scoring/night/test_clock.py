@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -32,6 +31,7 @@ from scoring.upkeep.retention import plan
 from scoring.upkeep.verify import verify
 from tests.conftest import Toy
 from tests.support.living import live
+from tests.support.shell import nightshift
 from tests.support.toy import FIRST, NIGHT, ROWS
 
 DAY = timedelta(days=1)
@@ -266,12 +266,13 @@ def test_rows_of_an_unpublished_run_go_like_those_of_a_superseded_one(toy: Toy) 
 
 def told(toy: Toy, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "scoring", *words],
+        nightshift(*words),
         env=child_environment(toy.stores.settings.environment()),
         cwd=HOME, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_command_line_refuses_the_night_under_way_and_takes_publications_back(toy: Toy) -> None:
     tonight = datetime.now(UTC).date()
     refused = told(toy, "run", toy.job.name, "--night", str(tonight))

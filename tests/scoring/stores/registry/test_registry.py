@@ -222,7 +222,7 @@ def test_resolve_lists_the_versions_there_are(toy: Toy) -> None:
     train(toy.stores, toy.job, Nights(FIRST, UNTIL))
     with pytest.raises(VersionMissing, match=rf"model version 7 of {toy.job.name}: found versions \[1, 2\]"):
         toy.stores.registry.resolve(toy.job.name, 7)
-    with pytest.raises(VersionMissing, match=r"found versions \[\].*python -m scoring models nothing"):
+    with pytest.raises(VersionMissing, match=r"found versions \[\].*nightshift models nothing"):
         toy.stores.registry.resolve("nothing", 1)
 
 

@@ -176,6 +176,7 @@ def job_of(folder: Path, source: str, columns: str, **changes: Any) -> Job:
     return job
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["toy", "lite"])
 def test_a_night_is_the_same_in_chunks_of_any_size(lite: Stores, tmp_path: Path, source: str) -> None:
     if source == "toy":
