@@ -17,7 +17,7 @@ import pyarrow as pa
 from bench import default_rules
 from bench.policy_world import FIRST, Floats, Version, World, as_measured, nightly
 from drift.governor import LASTING, Facts, Loss, decide
-from drift.performance import LOSS, PRIMARY, difference, metrics_of
+from drift.performance import difference, metrics_of
 from drift.verdict import Night, Past, Verdict, verdict_on
 from lifecycle.comparison import gain_of, holdout_nights, judge, judge_predecessor
 from scoring.job import Promotion, Retraining, Training
@@ -144,7 +144,7 @@ def _passes(life: Life, challenger: Version, gate: Promotion) -> bool:
         "champion": {}, "gain": asdict(gain_of(losses, gate.confidence)), "holdout": {"of_nights": losses.nights},
         "metrics": dict(zip(same, errors, strict=True)), "segments": [], "latency": same, "size": same,
     }  # fmt: skip
-    return judge(evaluation, gate, LOSS[world.job.task]).passed
+    return judge(evaluation, gate, world.job.task.loss).passed
 
 
 def _calibration_error(world: World, sums: Floats) -> float:
@@ -161,7 +161,7 @@ def _rolled_back(life: Life, gate: Promotion) -> bool:
     world = life.world
     nights = np.arange(promoted + 1, min(life.night, promoted + 1 + gate.predecessor_nights))
     losses = world.losses(nights, world.sums(successor), world.sums(predecessor))
-    if not judge_predecessor(losses, gate, LOSS[world.job.task]).passed:
+    if not judge_predecessor(losses, gate, world.job.task.loss).passed:
         return False
     life.champion = predecessor
     life.rolled_back.append(life.night)
@@ -261,7 +261,7 @@ def _loss(life: Life, version: Version, retraining: Retraining) -> Loss | None:
         return None
     held = np.arange(version.until - version.holdout, version.until)
     before, recent = as_measured(world.honest(version)[held]), as_measured(world.sums(version)[nights])
-    name = PRIMARY[world.job.task]
+    name = world.job.task.primary_metric
     gap = difference(recent, before, world.job, name)
     at_training = metrics_of(before.sum(axis=0), world.job)
     allowed = retraining.max_loss * float(at_training["log_loss"])

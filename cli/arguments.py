@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scoring.errors import NightError
-from scoring.interval import nights_between, parse_night
+from scoring.interval import Nights, parse_night
 
 if TYPE_CHECKING:
     from scoring.job import Job
@@ -55,10 +54,7 @@ def asked_nights(night: str | None, first: str | None, last: str | None, argumen
         return [parse_night(night)]
     if night or not (first and last):
         raise typer.BadParameter(f"give one night ({argument}), or a range (--from and --to)")
-    begin, end = parse_night(first), parse_night(last)
-    if end < begin:
-        raise NightError("nights", found=f"from {begin} to {end}", expected="a first night not after the last")
-    return nights_between(begin, end)
+    return list(Nights.including(parse_night(first), parse_night(last)).require("nights"))
 
 
 def now() -> datetime:

@@ -10,7 +10,7 @@ import typer
 from cli import console, tables
 from cli.arguments import First, JobName, Last, NightOption, Reason, asked_nights, now, open_job
 from scoring.errors import EmptyNight, NoSuchNight
-from scoring.interval import parse_night
+from scoring.interval import Nights, parse_night
 
 if TYPE_CHECKING:
     from drift.night_runs import NightRun, Watched
@@ -140,7 +140,7 @@ def rescore(
     from scoring.night import rescore as score_again
 
     stores, job = open_job(name)
-    nights = (parse_night(first), parse_night(last))
+    nights = Nights.including(parse_night(first), parse_night(last))
     done: list[tuple[Rescored, Watched | None]] = []
     try:
         with console.progress(f"rescore {name}") as told:
@@ -158,7 +158,7 @@ def rescore(
 
 def _print_changes(title: str, job: Job, done: list[tuple[Rescored, Watched | None]]) -> None:
     """Print what became of each night, and of all together."""
-    unit = "predicted value" if job.task == "regression" else "probability"
+    unit = job.task.number
     columns = ("night", "status", "version before", "same features", "rows compared", "rows changed", "decisions changed",
                f"mean difference ({unit})", f"largest difference ({unit})", "verdict")  # fmt: skip
     rows = [(one.night, one.status, *_changes(one), judged and judged.verdict) for one, judged in done]

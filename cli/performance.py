@@ -9,7 +9,7 @@ import typer
 
 from cli import console, tables
 from cli.arguments import JobName, open_job
-from scoring.interval import parse_night
+from scoring.interval import ALL_NIGHTS, Nights, parse_night
 
 app = typer.Typer()
 
@@ -26,10 +26,10 @@ def performance(
     from scoring.stores.warehouse import Span, monitoring
 
     stores, job = open_job(name)
-    known_at = parse_night(night)
+    known_at, asked = parse_night(night), Nights.since(parse_night(since)) if since else None
     with console.step(f"measuring nights whose labels were known on {night}"):
-        measured = measure(stores, job, known_at, parse_night(since) if since else None)
-    rows = monitoring.performance(stores.warehouse, Span(name, parse_night(since) if since else None), known_at)[-28:]
+        measured = measure(stores, job, known_at, asked)
+    rows = monitoring.performance(stores.warehouse, Span(name, ALL_NIGHTS if asked is None else asked), known_at)[-28:]
     metrics = list(rows[-1]["metrics"]) if rows else []
     lines = [
         [row["night"], row["model_version"], tables.share(row["share_labelled"]), row["rows_labelled"]]
@@ -72,7 +72,7 @@ def replay(
     decisions: Counter[str] = Counter()
     lines = []
     with console.step(f"replaying {name}") as told:
-        for one in run_again(stores, job, parse_night(first), parse_night(last)):
+        for one in run_again(stores, job, Nights.including(parse_night(first), parse_night(last))):
             told(f"replaying {name}: {one.night}")
             verdicts[one.verdict.verdict] += 1
             decisions[one.decision.decision] += 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +10,7 @@ import typer
 from cli import console, tables
 from cli.arguments import JobName, Reason, open_job
 from scoring.errors import VersionRefused
-from scoring.interval import parse_night
+from scoring.interval import Nights, parse_night
 
 if TYPE_CHECKING:
     from lifecycle.training import Trained
@@ -42,14 +41,14 @@ def train(
     from scoring.stores.warehouse import ensure_job, promotions
 
     stores, job = open_job(name)
-    last = parse_night(until)
-    first = parse_night(since) if since else last - timedelta(days=job.training.window_days)
+    end = parse_night(until)
+    window = Nights(parse_night(since), end) if since else Nights.before(end, job.training.window_days)
     ensure_job(stores.warehouse, job)
     with console.stages(f"train {name}") as told:
-        trained = fit(stores, job, (first, last), told)
+        trained = fit(stores, job, window, told)
     scores = ", ".join(f"{metric} {value:.4f}" for metric, value in trained.metrics.items())
     console.OUT.print(
-        f"{name} version {trained.ref.version}: {trained.rows:,} rows, {first} to {last} (not included); "
+        f"{name} version {trained.ref.version}: {trained.rows:,} rows, {window.first} to {window.until} (not included); "
         f"{scores or 'no holdout: too few nights or classes, so how good it is was not measured'}"
     )
     for line in _left_out(trained):
@@ -69,11 +68,10 @@ def train(
 
 def _refused(job: Job, trained: Trained) -> VersionRefused | None:
     """Return why a first version is not crowned; None if it may be."""
-    from lifecycle.training import LOSS_WORDS
     from scoring.rows import constant_checks, floor_checks, holdout_metrics
 
     checks = floor_checks(holdout_metrics(trained.holdout, job), job.promotion.floors)
-    checks += constant_checks(LOSS_WORDS[job.task], trained.constant)
+    checks += constant_checks(job.task.loss, trained.constant)
     failed = [check.sentence for check in checks if not check.passed]
     if not failed:
         return None

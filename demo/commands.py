@@ -14,7 +14,7 @@ import typer
 
 from cli import console, tables
 from scoring.errors import NightshiftError
-from scoring.interval import nights_between, parse_night
+from scoring.interval import Nights, parse_night
 from scoring.settings import HOME
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 JOBS = ("flight_delay", "flight_duration")
 SINCE, UNTIL = date(2013, 1, 1), date(2013, 4, 1)
 DAGS = [f"{job}_{kind}" for job in JOBS for kind in ("nightly", "retraining")] + ["late_nights", "nightshift_retention"]
-NIGHTS = nights_between(date(2013, 4, 1), date(2013, 4, 3))
+NIGHTS = Nights.including(date(2013, 4, 1), date(2013, 4, 3))
 PROGRAM = ".venv/bin/nightshift"
 _SQL = HOME / "sql" / "demo"
 
@@ -207,7 +207,7 @@ def _summary(stores: Stores, jobs: list[Job], seconds: float) -> None:
         ("warehouse", stores.warehouse.engine.url.render_as_string(hide_password=True)),
         ("drift reports", f"{stores.settings.lake_root}/reports/<job>/night=<night>/drift.html"),
         ("Airflow's UI", "make up; drift, performance, decisions and model cards are under Nightshift"),
-        ("one night's story", f"{PROGRAM} explain {jobs[0].name} {NIGHTS[-1]}"),
+        ("one night's story", f"{PROGRAM} explain {jobs[0].name} {NIGHTS.last}"),
     ]
     for name, value in lines:
         console.OUT.print(f"{name:18} {value}", highlight=False, soft_wrap=True)

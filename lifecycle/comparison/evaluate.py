@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from drift.performance import (
-    LOSS,
     Floats,
     losses_of,
     nights_of,
@@ -24,6 +23,7 @@ from drift.performance import (
 from lifecycle.comparison.gate import Losses, gain_of
 from lifecycle.training import NIGHT, Snapshot, batch_of
 from scoring.errors import TrainingDataError
+from scoring.interval import Nights
 from scoring.job import Job
 from scoring.rows import predict
 from scoring.stores import LABEL, Stores
@@ -61,7 +61,7 @@ def evaluate(stores: Stores, job: Job, ref: VersionRef, snapshot: Snapshot, cham
     losses = _losses(sums, job)
     loaded = {"challenger": model} | ({"champion": crowned} if crowned is not None else {})
     return {
-        "challenger": _about(model), "champion": _about(crowned) if crowned else None, "holdout": holdout, "loss": LOSS[job.task],
+        "challenger": _about(model), "champion": _about(crowned) if crowned else None, "holdout": holdout, "loss": job.task.loss,
         "metrics": {side: with_intervals(found, job) for side, found in sums.items()},
         "gain": asdict(gain_of(losses, job.promotion.confidence)) if losses else None, "by_night": _by_night(nights, losses),
         "segments": _segments(held, sides, job), "calibration": _calibration(sums, job),
@@ -78,10 +78,10 @@ def losses_from(evaluation: Json) -> Losses:
     return Losses(*(np.array([one[name] for one in nights], dtype=np.float64) for name in columns))
 
 
-def seen_by(facts: Json) -> tuple[date, date]:
-    """Return the nights (since, until) that a version was fitted on, half-open."""
+def seen_by(facts: Json) -> Nights:
+    """Return the nights that a version was fitted on."""
     until = facts["fitted_until"] if "fitted_until" in facts else facts["until"]
-    return date.fromisoformat(facts["since"]), date.fromisoformat(until)
+    return Nights(date.fromisoformat(facts["since"]), date.fromisoformat(until))
 
 
 def _holdout(
@@ -110,17 +110,18 @@ def _holdout(
     return _Holdout(rows, kept, said, of_nights)
 
 
-def _unseen(nights: pa.ChunkedArray, seen: tuple[date, date]) -> pa.ChunkedArray:
-    first, until = (pa.scalar(night, pa.date32()) for night in seen)
+def _unseen(nights: pa.ChunkedArray, seen: Nights) -> pa.ChunkedArray:
+    first, until = (pa.scalar(night, pa.date32()) for night in (seen.first, seen.until))
     return pc.or_(pc.less(nights, first), pc.greater_equal(nights, until))
 
 
 def _sums(rows: pa.Table, predictions: pa.Table, job: Job) -> Floats:
-    names = ["prediction", *job.probability_columns]
     if rows.num_rows == 0:
         return np.zeros((0, 1))
     columns = {"night": rows.column(NIGHT), "outcome": rows.column(LABEL)}
-    return sums_by_night(pa.table({**columns, **{name: predictions.column(name) for name in names}}), job)
+    return sums_by_night(
+        pa.table({**columns, **{name: predictions.column(name) for name in job.prediction_columns}}), job
+    )
 
 
 def _losses(sums: dict[str, Floats], job: Job) -> Losses | None:
@@ -160,7 +161,7 @@ def _segments(held: _Holdout, sides: dict[str, pa.Table], job: Job) -> list[Json
 
 
 def _calibration(sums: dict[str, Floats], job: Job) -> dict[str, list[dict[str, float]]]:
-    if job.task != "binary":
+    if not job.task.has_positive:
         return {}
     return {side: reliability(found.sum(axis=0)) for side, found in sums.items() if len(found)}
 
@@ -181,5 +182,7 @@ def _latency(models: dict[str, ModelVersion], rows: pa.Table, job: Job) -> dict[
 
 
 def _about(model: ModelVersion) -> Json:
-    since, until = seen_by(model.facts)
-    return {"version": model.ref.version, "sha256": model.ref.sha256, "since": str(since), "fitted_until": str(until)}
+    seen, ref = seen_by(model.facts), model.ref
+    return {
+        "version": ref.version, "sha256": ref.sha256, "since": str(seen.first), "fitted_until": str(seen.until),
+    }  # fmt: skip

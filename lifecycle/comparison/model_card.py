@@ -27,7 +27,7 @@ def card_of(stores: Stores, job: Job, ref: VersionRef, evaluation: Json, retrain
     facts = stores.registry.facts(ref)
     asked = {name: retraining[name] for name in ("retraining_id", "trigger", "reason", "decision_id")}
     return {
-        "job": job.name, "description": job.description, "owner": job.owner, "task": job.task,
+        "job": job.name, "description": job.description, "owner": job.owner, "task": job.task.name,
         "version": ref.version, "sha256": ref.sha256, "made_at": stores.clock().isoformat(),
         "data": {name: facts.get(name) for name in _FACTS}, "training": job.training.model_dump(mode="json"),
         "asked": {**asked, "night": str(retraining["night"])}, "gate": None,

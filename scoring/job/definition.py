@@ -11,11 +11,11 @@ from pydantic import AfterValidator, Field, model_validator
 
 from scoring.job.factory import factory_of
 from scoring.job.policies import Gate, Limits, Monitor, Promotion, Retraining, Training
+from scoring.job.task import Task, tasks_with
 from scoring.names import (
     COLUMN_PATTERN,
     JOB_PATTERN,
     SOURCE_PATTERN,
-    class_column,
     refuse_classes,
     refuse_columns,
 )
@@ -27,7 +27,6 @@ ColumnName = Annotated[str, Field(pattern=COLUMN_PATTERN)]
 """A column as the source's database has it, ``Total Charges`` too; ``scoring.names`` says what becomes of it."""
 ColumnType = Literal["float", "int", "bool", "category", "datetime"]
 KeyType = Literal["int", "string", "datetime", "date"]
-Task = Literal["binary", "multiclass", "regression"]
 Role = Literal["monitored", "seasonal", "ignored"]
 HIDDEN = "hidden"
 """Stands for the values of a sensitive column wherever a value would be named."""
@@ -156,18 +155,20 @@ class Job(Strict):
             )
         if self.time_column is not None and self.key.get(self.time_column) != "datetime":
             raise ValueError(f"time_column: found {self.time_column!r}, expected a key column of type datetime")
-        if self.task == "multiclass" and len(self.label.classes or []) < 3:
+        if len(self.label.classes or []) < self.task.least_classes:
             raise ValueError(
-                f"label.classes: found {len(self.label.classes or [])} classes, expected at least 3 classes for task multiclass"
+                f"label.classes: found {len(self.label.classes or [])} classes, expected at least "
+                f"{self.task.least_classes} classes for task {self.task}"
             )
-        if self.task != "multiclass" and self.label.classes is not None:
-            raise ValueError(f"label.classes: found with task {self.task}, expected with task multiclass only")
-        for name in ("threshold", "positive"):
-            if self.task != "binary" and getattr(self.label, name) is not None:
-                raise ValueError(f"label.{name}: found with task {self.task}, expected with task binary only")
-        if self.training.calibration != "none" and self.task == "regression":
+        for name in ("classes", "threshold", "positive"):
+            if name not in self.task.label_settings and getattr(self.label, name) is not None:
+                raise ValueError(
+                    f"label.{name}: found with task {self.task}, expected with task {tasks_with(name)} only"
+                )
+        if self.training.calibration != "none" and not self.task.classifies:
             raise ValueError(
-                f"training.calibration: found {self.training.calibration}, expected none: task regression has no probabilities"
+                f"training.calibration: found {self.training.calibration}, expected none: task {self.task} has no "
+                "probabilities"
             )
         if self.training.holdout_nights < self.promotion.min_nights:
             raise ValueError(
@@ -201,11 +202,22 @@ class Job(Strict):
     @property
     def probability_columns(self) -> list[str]:
         """Return the probability columns of the predictions table: none, one, or one per class."""
-        if self.task == "regression":
-            return []
-        if self.task == "binary":
-            return ["probability"]
-        return [class_column(name) for name in self.label.classes or []]
+        return self.task.probability_columns(self.label.classes or [])
+
+    @property
+    def prediction_columns(self) -> list[str]:
+        """Return the columns of a prediction: ``prediction``, then the probability columns."""
+        return ["prediction", *self.probability_columns]
+
+    @property
+    def number_columns(self) -> list[str]:
+        """Return the columns whose numbers two predictions of a row are compared by."""
+        return self.probability_columns or ["prediction"]
+
+    @property
+    def outcomes(self) -> list[Any]:
+        """Return every outcome that there can be; none are listed of numbers."""
+        return self.task.outcomes(self.label.classes or [])
 
     def pipeline_factory(self) -> Callable[[], Any]:
         """Return the function that makes the job's unfitted pipeline; see ``factory_of`` for what it raises."""

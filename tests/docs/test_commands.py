@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 
 from lifecycle.promotion import promote
 from lifecycle.training import train
+from scoring.interval import Nights
 from scoring.job import find_job
 from scoring.settings import HOME, Settings, child_environment
 from scoring.stores import Stores, embedded, open_stores
@@ -133,7 +134,7 @@ def installation(data_dir: Path, template: str, flights: str, tmp_path_factory: 
     stores = open_stores(settings, lambda: datetime.now(UTC))
     job = find_job(settings.jobs_dir, JOB)
     ensure_job(stores.warehouse, job)
-    trained = train(stores, job, (SINCE, UNTIL))
+    trained = train(stores, job, Nights(SINCE, UNTIL))
     promote(stores, job, trained.ref.version, "first version", "tests")
     installed = Installation(folder, stores, _environment(folder, settings))
     installed.run(f"nightshift run {JOB} --from 2013-04-01 --to 2013-04-03")

@@ -18,6 +18,7 @@ from drift.replay import replay
 from drift.runs import published_run, reference_of, version_of
 from drift.watch import watch
 from scoring.errors import NightHeld, RunMissing
+from scoring.interval import Nights
 from scoring.job.files import changed_job
 from scoring.rows.profile import Profile, profiled
 from scoring.stores.warehouse import ledger, monitoring
@@ -28,7 +29,7 @@ from tests.support.toy import NIGHT, ROWS, UNTIL, events, execute, train_champio
 
 
 def measured(toy: Toy, known_at, first=None):
-    return monitoring.performance(toy.stores.warehouse, Span(toy.job.name, first), known_at)
+    return monitoring.performance(toy.stores.warehouse, Span(toy.job.name, Nights.since(first)), known_at)
 
 
 # ---------------------------------------------------------------- verdict
@@ -260,8 +261,8 @@ def test_replaying_gives_the_decisions_of_living_through_it(toy: Toy) -> None:
     ]
     assert "cooldown" in lived[6]["reason"] and "broken" in lived[7]["reason"] and "budget" in lived[12]["reason"]
     execute(toy.source, f"update events set y = not y where at >= '{NIGHT}'")
-    measure(toy.stores, toy.job, days[-1] + 20 * DAY, first=NIGHT)  # labels are corrected much later
-    again = list(replay(toy.stores, toy.job, days[0], days[-1]))
+    measure(toy.stores, toy.job, days[-1] + 20 * DAY, nights=Nights.since(NIGHT))  # labels are corrected much later
+    again = list(replay(toy.stores, toy.job, Nights.including(days[0], days[-1])))
     assert [(one.decision.decision, one.decision.reason) for one in again] == [
         (row["decision"], row["reason"]) for row in lived
     ]
@@ -269,7 +270,7 @@ def test_replaying_gives_the_decisions_of_living_through_it(toy: Toy) -> None:
     assert [(one.verdict.verdict, list(one.verdict.reasons)) for one in again] == [
         (judged(toy, day)["verdict"], judged(toy, day)["reasons"]) for day in days
     ]
-    part = list(replay(toy.stores, toy.job, days[6], days[-1]))  # nights before are taken as recorded
+    part = list(replay(toy.stores, toy.job, Nights.including(days[6], days[-1])))  # nights before are taken as recorded
     assert [(one.decision.decision, one.verdict.verdict) for one in part] == [
         (one.decision.decision, one.verdict.verdict) for one in again[6:]
     ]
@@ -297,7 +298,9 @@ def test_replay_with_other_settings_writes_nothing(toy: Toy) -> None:
     live(toy, nights(4))
     before = toy.stores.warehouse.query("select * from retraining_decisions order by decision_id")[1]
     other = changed_job(toy.job, ["retraining.max_age_nights=null"])
-    assert {one.decision.decision for one in replay(toy.stores, other, NIGHT, NIGHT + 3 * DAY)} == {"none"}
+    assert {one.decision.decision for one in replay(toy.stores, other, Nights.including(NIGHT, NIGHT + 3 * DAY))} == {
+        "none"
+    }
     assert toy.stores.warehouse.query("select * from retraining_decisions order by decision_id")[1] == before
 
 
@@ -331,7 +334,7 @@ def test_replay_evaluates_a_backfill_as_if_it_had_been_scheduled(toy: Toy) -> No
     assert {row["reason"] for row in decided} == {"not evaluated: backfill"}
     policy = {"max_age_nights": 1, "min_new_labelled_nights": 1}
     other = toy.job.model_copy(update={"retraining": toy.job.retraining.model_copy(update=policy)})
-    again = list(replay(toy.stores, other, NIGHT, NIGHT + 3 * DAY))
+    again = list(replay(toy.stores, other, Nights.including(NIGHT, NIGHT + 3 * DAY)))
     assert [one.decision.decision for one in again].count("retrain") == 1
     assert not any("backfill" in one.decision.reason for one in again)
     assert {one.recorded for one in again} == {"none"}  # what is on record stays

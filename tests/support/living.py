@@ -12,6 +12,7 @@ from drift.decide import conclude
 from drift.measure import measure
 from drift.runs import published_run
 from drift.watch import watch
+from scoring.interval import Nights
 from scoring.night.request import Request
 from scoring.night.run import run_night
 from scoring.stores.warehouse import monitoring
@@ -55,7 +56,7 @@ def live(toy: Toy, days: Iterable[date], origin: str = "cli") -> list[dict[str, 
 
 def judged(toy: Toy, night: date) -> dict[str, Any]:
     """Return the verdict on record of a night."""
-    (row,) = monitoring.drift(toy.stores.warehouse, Span(toy.job.name, night, night + DAY))
+    (row,) = monitoring.drift(toy.stores.warehouse, Span(toy.job.name, Nights.of(night)))
     return row
 
 

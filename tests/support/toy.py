@@ -21,6 +21,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 from lifecycle.promotion import promote
 from lifecycle.training.train import Trained, train
+from scoring.interval import Nights
 from scoring.job.definition import Job
 from scoring.job.files import load_job
 from scoring.stores.installation import Stores
@@ -121,7 +122,7 @@ def write_job(folder: Path, name: str, **changes: Any) -> Job:
 def train_champion(stores: Stores, job: Job, until: date = UNTIL) -> Trained:
     """Train the job on all nights before ``until`` and make the version champion from then on."""
     ensure_job(stores.warehouse, job)
-    trained = train(stores, job, (FIRST, until))
+    trained = train(stores, job, Nights(FIRST, until))
     promote(stores, job, trained.ref.version, "test", "tests", effective_from=until)
     return trained
 
@@ -137,7 +138,7 @@ class Training:
 
 def training_of(stores: Stores, job: Job) -> Training:
     """Train the job on all nights before ``UNTIL`` and return what that left."""
-    trained = train(stores, job, (FIRST, UNTIL))
+    trained = train(stores, job, Nights(FIRST, UNTIL))
     return Training(Path(trained.ref.uri), Path(stores.lake.snapshot_folder(job.name, "")), trained.metrics)
 
 

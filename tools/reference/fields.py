@@ -17,11 +17,13 @@ import annotated_types
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
+from scoring.job import TASKS, Task
 from tools.reference.markdown import prose
 
 Arguments = tuple[Any, ...]
 NAMES: dict[Any, str] = {str: "text", bool: "true or false", int: "integer", float: "number", date: "date (YYYY-MM-DD)",
-                         Path: "path", SecretStr: "text, secret", NoneType: "null"}  # fmt: skip
+                         Path: "path", SecretStr: "text, secret", NoneType: "null",
+                         Task: " or ".join(f"`{task}`" for task in TASKS)}  # fmt: skip
 """Types as a person who writes YAML or an environment variable calls them."""
 SIGNS: dict[type, tuple[str, str]] = {annotated_types.Ge: ("ge", "≥"), annotated_types.Gt: ("gt", ">"),
                                       annotated_types.Le: ("le", "≤"), annotated_types.Lt: ("lt", "<")}  # fmt: skip

@@ -15,6 +15,7 @@ from lifecycle.checks.job import check_job
 from lifecycle.checks.rows import SAMPLE, check_rows
 from lifecycle.training.rows import NIGHT, read_rows
 from scoring.errors import ContractError, NoSuchNight
+from scoring.interval import Nights
 from scoring.job.definition import Job
 from scoring.night.request import Request
 from scoring.night.rescore import rescore
@@ -148,18 +149,18 @@ def test_check_says_what_it_cannot_see_without_a_time(untrained: Toy, days):
 
 def test_a_window_of_sql_by_night_is_read_night_by_night(untrained: Toy, days):
     job = days("day = :night")
-    rows = read_rows(untrained.stores, job, (date(2024, 1, 2), date(2024, 1, 5))).table
+    rows = read_rows(untrained.stores, job, Nights(date(2024, 1, 2), date(2024, 1, 5))).table
     assert rows.column("id").to_pylist() == list(range(3, 12))
     assert rows.column(NIGHT) == rows.column("day")
     assert pc.count(rows.column(LABEL)).as_py() == 9
-    assert read_labels(untrained.stores, job, (date(2024, 1, 2), date(2024, 1, 5))).num_rows == 9
+    assert read_labels(untrained.stores, job, Nights(date(2024, 1, 2), date(2024, 1, 5))).num_rows == 9
 
 
 def test_a_window_of_features_by_interval_takes_labels_by_night(untrained: Toy):
     by_night = "select at, id, y from events where (at at time zone 'UTC')::date = :night and y is not null"
-    before = read_rows(untrained.stores, untrained.job, (FIRST, FIRST + timedelta(days=3))).labelled
+    before = read_rows(untrained.stores, untrained.job, Nights(FIRST, FIRST + timedelta(days=3))).labelled
     untrained.stores.settings.sql_path(untrained.job.name, "labels").write_text(by_night)
-    assert read_rows(untrained.stores, untrained.job, (FIRST, FIRST + timedelta(days=3))).labelled == before
+    assert read_rows(untrained.stores, untrained.job, Nights(FIRST, FIRST + timedelta(days=3))).labelled == before
 
 
 # ---------------------------------------------------------------- a day that the timezone left out
@@ -180,9 +181,9 @@ def test_a_night_that_does_not_exist_is_skipped_and_leaves_no_trace(samoa: Toy):
 
 
 def test_a_night_that_does_not_exist_is_in_no_range(samoa: Toy):
-    done = rescore(samoa.stores, samoa.job, (SAMOA - timedelta(days=1), SAMOA + timedelta(days=1)), 1, "tests")
+    window = Nights.including(SAMOA - timedelta(days=1), SAMOA + timedelta(days=1))
+    done = rescore(samoa.stores, samoa.job, window, 1, "tests")
     assert [night.night for night in done] == [date(2011, 12, 29), date(2011, 12, 31)]
-    window = (SAMOA - timedelta(days=1), SAMOA + timedelta(days=2))
     assert read_rows(samoa.stores, samoa.job, window).extracted == 0
 
 

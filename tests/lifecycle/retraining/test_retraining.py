@@ -21,6 +21,7 @@ from lifecycle.shadow.review import Reviewed, review
 from lifecycle.shadow.score import pin, shadow_run
 from lifecycle.training.train import train
 from scoring.errors import RegistryUnavailable, RetrainingFailed, RetrainingRunning, TrainingDataError
+from scoring.interval import Nights
 from scoring.stores.warehouse import ledger, monitoring, promotions, retrainings, shadows
 from scoring.stores.warehouse.promotions import champion_at
 from scoring.stores.warehouse.span import Span
@@ -139,7 +140,7 @@ def test_leaky_challenger_that_saw_the_holdout_has_no_nights_left_to_win_on(live
     """It remembers every row, so on nights that it was fitted on it is perfect; these nights are dropped."""
     add_nights(lived, nights(NEW))
     lived.change(pipeline="tests.support.pipelines:build_memory", training={"holdout_nights": 14}, promotion={})
-    train(lived.stores, lived.job, (FIRST, LAST))
+    train(lived.stores, lived.job, Nights(FIRST, LAST))
     leak_holdout(lived, 2)
     row = begin(lived.stores, lived.job, Request("leak", night=LAST))
     facts = lived.stores.registry.facts(lived.stores.registry.resolve(lived.job.name, 2))
@@ -178,7 +179,7 @@ def leak_holdout(toy: Toy, version: int) -> None:
 
 def test_nights_that_the_champion_saw_do_not_count(lived: Toy) -> None:
     add_nights(lived, nights(NEW), turned)
-    late = train(lived.stores, lived.job, (FIRST, LAST - 4 * DAY)).ref
+    late = train(lived.stores, lived.job, Nights(FIRST, LAST - 4 * DAY)).ref
     promote(lived.stores, lived.job, late.version, "by hand", "tests")
     row = asked(lived)
     assert (
@@ -280,8 +281,8 @@ def test_labels_that_have_not_matured_are_left_out(lived: Toy) -> None:
 
 def test_window_slides_or_expands(toy: Toy) -> None:
     night = FIRST + 200 * DAY
-    assert training_window(toy.job, night) == (night - 90 * DAY, night)
-    assert training_window(toy.change(training={"window": "expanding"}), night) == (FIRST, night)
+    assert training_window(toy.job, night) == Nights(night - 90 * DAY, night)
+    assert training_window(toy.change(training={"window": "expanding"}), night) == Nights(FIRST, night)
 
 
 def test_too_much_quarantine_is_never_trained_on(lived: Toy) -> None:
@@ -400,7 +401,7 @@ def test_retraining_whose_process_is_gone_forbids_others_until_it_is_abandoned(l
 
 def test_champion_that_changed_since_the_comparison_is_not_replaced(lived: Toy, monkeypatch) -> None:
     add_nights(lived, nights(NEW), turned)
-    other = train(lived.stores, lived.job, (FIRST, UNTIL)).ref
+    other = train(lived.stores, lived.job, Nights(FIRST, UNTIL)).ref
     real = tasks.gate
 
     def gate(*arguments: Any) -> bool:
@@ -466,7 +467,7 @@ def test_challenger_that_does_worse_in_the_shadow_is_refused(lived: Toy) -> None
 
 
 def test_shadow_that_fails_is_on_record_and_touches_no_publication(lived: Toy) -> None:
-    train(lived.stores, lived.job, (FIRST, UNTIL))
+    train(lived.stores, lived.job, Nights(FIRST, UNTIL))
     pin(lived.stores, lived.job, 2, nights=3)
     ref = lived.stores.registry.resolve(lived.job.name, 2)
     (Path(ref.uri.removeprefix("file://")) / "pipeline.joblib").write_bytes(b"broken")
@@ -528,7 +529,7 @@ def test_decision_says_how_its_retraining_went(lived: Toy) -> None:
         lived.stores, lived.job,
         Request(decided[-1]["reason"], "decision", NIGHT + 2 * DAY, decision_id=decided[-1]["decision_id"]),
     )  # fmt: skip
-    (found,) = monitoring.decisions(lived.stores.warehouse, Span(lived.job.name, NIGHT + 2 * DAY))
+    (found,) = monitoring.decisions(lived.stores.warehouse, Span(lived.job.name, Nights.since(NIGHT + 2 * DAY)))
     assert (found["retraining"], found["trained_version"], row["trigger"]) == ("done", 2, "decision")
 
 

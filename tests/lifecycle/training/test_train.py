@@ -17,7 +17,7 @@ from sklearn import metrics
 from lifecycle.training.rows import labelled_rows
 from lifecycle.training.train import Trained, train
 from scoring.errors import ContractError, NightError, PredictionError, TrainingDataError
-from scoring.interval import DataInterval
+from scoring.interval import Nights
 from scoring.rows.prediction import to_frame
 from scoring.settings import Settings
 from scoring.stores import embedded
@@ -38,7 +38,7 @@ from tests.support.toy import (
 
 DAY = timedelta(days=1)
 _numbers = itertools.count()
-WINDOW = (FIRST, UNTIL)
+WINDOW = Nights(FIRST, UNTIL)
 CLEAN = {"x": {"type": "float", "nullable": True, "min": -50}, "kind": {"type": "category"}}
 
 
@@ -62,7 +62,7 @@ def untrained(data_dir: Path, toy_source: str, tmp_path: Path) -> Iterator[Toy]:
     drop_database(data_dir, source)
 
 
-def trained(toy: Toy, window: tuple[date, date] = WINDOW, **changes: Any) -> Trained:
+def trained(toy: Toy, window: Nights = WINDOW, **changes: Any) -> Trained:
     if changes:
         toy.change(**changes)
     return train(toy.stores, toy.job, window)
@@ -114,17 +114,17 @@ def test_train_does_not_look_at_rows_at_or_after_until(untrained: Toy) -> None:
 
 
 def test_train_does_not_look_at_rows_before_since(untrained: Toy) -> None:
-    window = (FIRST + 2 * DAY, UNTIL)
+    window = Nights(FIRST + 2 * DAY, UNTIL)
     first = trained(untrained, window)
     assert first.rows == (TRAIN_NIGHTS - 2) * ROWS
-    execute(untrained.source, f"update events set x = x * 1000, kind = 'poison', y = not y where at < '{window[0]}'")
+    execute(untrained.source, f"update events set x = x * 1000, kind = 'poison', y = not y where at < '{window.first}'")
     assert trained(untrained, window).ref.sha256 == first.ref.sha256
 
 
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Kathmandu"])
 def test_window_is_half_open_to_the_microsecond_in_the_jobs_timezone(untrained: Toy, zone: str) -> None:
-    window = (FIRST + DAY, UNTIL - DAY)
-    interval = DataInterval.of_nights(*window, zone)
+    window = Nights(FIRST + DAY, UNTIL - DAY)
+    interval = window.interval(zone)
     tick = timedelta(microseconds=1)
     moments = [interval.start - tick, interval.start, interval.end - tick, interval.end]
     for number, moment in enumerate(moments):
@@ -198,7 +198,8 @@ def test_job_without_time_column_is_read_night_by_night(untrained: Toy) -> None:
 def test_holdout_metrics_are_of_a_pipeline_that_never_saw_the_holdout(untrained: Toy) -> None:
     done = trained(untrained)
     split = UNTIL - 2 * DAY
-    early, late = (labelled_rows(untrained.stores, untrained.job, w) for w in ((FIRST, split), (split, UNTIL)))
+    halves = Nights(FIRST, split), Nights(split, UNTIL)
+    early, late = (labelled_rows(untrained.stores, untrained.job, nights) for nights in halves)
     targets = [np.array(part.column("nightshift_label").to_pylist(), dtype=int) for part in (early, late)]
     honest = build_pipeline().fit(to_frame(early, untrained.job), targets[0])
     chances = honest.predict_proba(to_frame(late, untrained.job))
@@ -262,14 +263,14 @@ def test_train_refuses_too_few_rows_and_registers_nothing(untrained: Toy) -> Non
 
 def test_train_refuses_a_window_without_rows(untrained: Toy) -> None:
     with pytest.raises(TrainingDataError, match="found 0 labelled rows that pass the contract"):
-        trained(untrained, (date(2025, 1, 1), date(2025, 2, 1)))
+        trained(untrained, Nights(date(2025, 1, 1), date(2025, 2, 1)))
 
 
 @pytest.mark.parametrize("until", [FIRST, FIRST - DAY])
 def test_train_refuses_a_window_that_ends_before_it_begins(untrained: Toy, until: date) -> None:
     for changes in ({}, {"time_column": None}):
         with pytest.raises(NightError, match=f"first night {FIRST}, until {until}"):
-            trained(untrained, (FIRST, until), **changes)
+            trained(untrained, Nights(FIRST, until), **changes)
 
 
 def test_train_refuses_one_class_only(untrained: Toy) -> None:

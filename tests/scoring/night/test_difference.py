@@ -15,6 +15,7 @@ import pytest
 
 from lifecycle.training.train import train
 from scoring.errors import NightHeld, RunMissing
+from scoring.interval import Nights
 from scoring.night.difference import Difference, diff_runs, two_runs
 from scoring.night.publish import Published, discard
 from scoring.night.request import Request
@@ -233,7 +234,7 @@ def test_run_differs_from_itself_and_from_its_repetition_by_nothing(toy: Toy) ->
 
 
 def test_another_model_version_differs_as_computed_directly(toy: Toy) -> None:
-    train(toy.stores, toy.job, (FIRST, UNTIL - 3 * DAY))
+    train(toy.stores, toy.job, Nights(FIRST, UNTIL - 3 * DAY))
     first, second = (ledger.get(toy.stores.warehouse, run(toy, model_version=n).run_id) for n in (1, 2))
     one, two = chances(toy, first.run_id), chances(toy, second.run_id)
     gaps = np.array([abs(one[key] - two[key]) for key in one])

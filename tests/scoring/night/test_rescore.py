@@ -8,6 +8,7 @@ import pytest
 
 from lifecycle.training.train import train
 from scoring.errors import NightError, VersionMissing
+from scoring.interval import Nights
 from scoring.night.request import Request
 from scoring.night.rescore import Rescored, rescore
 from scoring.night.run import run_night
@@ -22,14 +23,14 @@ DAY = timedelta(days=1)
 @pytest.fixture
 def two(toy: Toy) -> Toy:
     """A toy job with versions 1 and 2, two nights published with version 1, and a hole between them."""
-    train(toy.stores, toy.job, (FIRST, FIRST + 3 * DAY))
+    train(toy.stores, toy.job, Nights(FIRST, FIRST + 3 * DAY))
     for night in (NIGHT, NIGHT + 2 * DAY):
         run_night(toy.stores, toy.job, Request(night, datetime.now(UTC), "test"))
     return toy
 
 
 def again(toy: Toy, last: date = NIGHT + 2 * DAY, version: int = 2) -> list[Rescored]:
-    return list(rescore(toy.stores, toy.job, (NIGHT, last), version, "a better model"))
+    return list(rescore(toy.stores, toy.job, Nights.including(NIGHT, last), version, "a better model"))
 
 
 def runs(toy: Toy, night: date = NIGHT) -> list[ledger.Run]:
@@ -128,7 +129,7 @@ def test_rescore_of_a_regression_changes_no_decision(untrained: Toy) -> None:
     labels = untrained.stores.settings.sql_path(untrained.job.name, "labels")
     labels.write_text(LABELS.replace("id, y from", "id, case when y then 30.5 else 1 end as y from"))
     train_champion(untrained.stores, untrained.job)
-    train(untrained.stores, untrained.job, (FIRST, FIRST + 3 * DAY))
+    train(untrained.stores, untrained.job, Nights(FIRST, FIRST + 3 * DAY))
     run_night(untrained.stores, untrained.job, Request(NIGHT, datetime.now(UTC), "test"))
     one, *_ = again(untrained, NIGHT)
     assert one.difference is not None and one.difference.decisions_changed is None
