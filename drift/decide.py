@@ -11,9 +11,9 @@ import numpy as np
 
 from drift.governor import LASTING, Facts, Loss, decide
 from drift.performance import PRIMARY, difference, expanded, metrics_of, sums_by_night
-from drift.runs import scored_run, version_of
+from drift.runs import scored_run
 from scoring.job import Job
-from scoring.stores import Stores
+from scoring.stores import RunFolder, Stores
 from scoring.stores.registry import HOLDOUT_FILE, VersionRef
 from scoring.stores.warehouse import Run, Span, monitoring, retrainings
 
@@ -46,7 +46,7 @@ def facts_of(stores: Stores, job: Job, run: Run, seen: Sequence[Mapping[str, Any
 
     ``seen`` are the verdicts on the last nights, newest last, this night's included if it has one.
     """
-    ref = version_of(stores, job, run)
+    ref = RunFolder(stores.lake, run).version_ref()
     until = date.fromisoformat(stores.registry.facts(ref)["until"])
     known = monitoring.performance(stores.warehouse, Span(job.name, until, run.night + timedelta(days=1)), run.night)
     mine = [one for one in seen if one["model_version"] == run.model_version]

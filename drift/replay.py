@@ -9,11 +9,11 @@ from typing import Any
 
 from drift.decide import facts_of
 from drift.governor import LASTING, Decision, decide
-from drift.runs import night_of_run, past_of, reference_of, version_of
+from drift.runs import night_of_run, past_of, reference_of
 from drift.verdict import Past, Reference, Verdict, earliest, verdict_on
 from drift.watch import result_of
 from scoring.job import Job
-from scoring.stores import Stores
+from scoring.stores import RunFolder, Stores
 from scoring.stores.warehouse import Span, ledger, monitoring
 
 AS_IF = "scheduled"
@@ -53,7 +53,7 @@ def replay(stores: Stores, job: Job, first: date, last: date) -> Iterator[Replay
             continue
         version = run.model_version
         if version not in known:
-            known[version] = reference_of(stores, job, version_of(stores, job, run))
+            known[version] = reference_of(stores, job, RunFolder(stores.lake, run).version_ref())
             past[version] = past_of(stores, before, version)
         found = night_of_run(stores, job, run)
         verdict = verdict_on(known[version], past[version], night, found)

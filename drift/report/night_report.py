@@ -12,10 +12,9 @@ import pyarrow as pa
 
 from drift.performance import outcomes_of
 from drift.report.evidently_page import Sides, evidently_page
-from drift.runs import version_of
 from scoring.errors import described
 from scoring.job import Job
-from scoring.stores import Stores
+from scoring.stores import RunFolder, Stores
 from scoring.stores.warehouse import Run, monitoring
 
 ASSETS = "reports/assets"
@@ -68,7 +67,7 @@ def sample_sides(stores: Stores, job: Job, run: Run) -> tuple[Sides, int]:
 
     The sample is seeded by night and spread over the chunks by their size, so that the same run gives the same page.
     """
-    reference = stores.registry.table(version_of(stores, job, run), "reference.parquet")
+    reference = stores.registry.table(RunFolder(stores.lake, run).version_ref(), "reference.parquet")
     if reference is None:
         raise ValueError("the model version keeps no reference sample")
     wanted = job.monitor.report_rows
@@ -92,11 +91,10 @@ def _sampled(stores: Stores, job: Job, run: Run, share: float) -> Iterator[pa.Ta
     if monitoring.is_measured(stores.warehouse, run.run_id):
         outcomes = outcomes_of(stores, job, run)
         known = outcomes.predictions.select(list(job.key)).append_column("outcome", outcomes.outcome)
-    folder = stores.lake.run_folder(job.name, run.night, run.run_id)
-    for number in range(run.chunks or 0):
-        features, predictions = (
-            stores.lake.table(stores.lake.part(folder, kind, number)) for kind in ("features", "predictions")
-        )
+    folder = RunFolder(stores.lake, run)
+    for number in folder.chunks:
+        features = stores.lake.table(folder.part("features", number))
+        predictions = stores.lake.table(folder.part("predictions", number))
         random = np.random.default_rng([run.night.toordinal(), number])
         place = pa.array(np.flatnonzero(random.random(features.num_rows) < share))
         found = features.take(place)

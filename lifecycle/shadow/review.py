@@ -14,7 +14,7 @@ from drift.performance import LOSS, Floats, losses_of, metrics_of, outcome_sums,
 from lifecycle.comparison import Judged, Losses, gain_of, judge_predecessor, judge_shadow, losses_from
 from lifecycle.promotion import rollback
 from scoring.job import Job
-from scoring.stores import LABEL, Stores
+from scoring.stores import LABEL, RunFolder, Stores
 from scoring.stores.warehouse import champion_at, ledger, promotions, retrainings, shadows
 
 GIVE_UP_NIGHTS = 14
@@ -86,9 +86,8 @@ def _values(sums: Floats, job: Job) -> dict[str, float | None]:
 
 
 def _said(stores: Stores, job: Job, run: ledger.Run, version: int) -> pa.Table:
-    folder = stores.lake.run_folder(job.name, run.night, run.run_id)
-    paths = (stores.lake.shadow_part(folder, version, number) for number in range(run.chunks))
-    return pa.concat_tables(stores.lake.table(path) for path in paths)
+    folder = RunFolder(stores.lake, run)
+    return pa.concat_tables(stores.lake.table(folder.shadow_part(version, number)) for number in folder.chunks)
 
 
 def nights_of_shadow(stores: Stores, one: Json) -> list[Json]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from time import monotonic
@@ -15,7 +14,7 @@ import pyarrow.compute as pc
 from scoring.errors import NightshiftError, RunMissing, described
 from scoring.job import HIDDEN, Job
 from scoring.rows import predict, prediction_schema
-from scoring.stores import Stores
+from scoring.stores import RunFolder, Stores
 from scoring.stores.registry import VersionRef
 from scoring.stores.warehouse import ledger, load_shadow, shadows
 
@@ -77,23 +76,17 @@ def _score(stores: Stores, job: Job, run: ledger.Run, one: Json) -> Json:
     began = monotonic()
     ref = VersionRef(job.name, one["model_version"], one["model_sha256"], one["model_uri"])
     model = stores.registry.load(ref, job)
-    folder = stores.lake.run_folder(job.name, run.night, run.run_id)
+    folder = RunFolder(stores.lake, run)
     found = _Differences(job)
-    for number in range(run.chunks):
-        features = stores.lake.table(stores.lake.part(folder, "features", number))
+    for number in folder.chunks:
+        features = stores.lake.table(folder.part("features", number))
         said = [predict(model.pipeline, batch, job, model.rule) for batch in features.to_batches(50_000)]
-        stores.lake.write(stores.lake.shadow_part(folder, ref.version, number), prediction_schema(job), said, {})
-        champion = stores.lake.table(stores.lake.part(folder, "predictions", number))
+        stores.lake.write(folder.shadow_part(ref.version, number), prediction_schema(job), said, {})
+        champion = stores.lake.table(folder.part("predictions", number))
         found.add(features, champion, pa.Table.from_batches(said, prediction_schema(job)))
-    load_shadow(
-        stores.warehouse, job, run, ref.version, _parts(stores, run, folder, ref.version), prediction_schema(job)
-    )
+    shadow_rows = folder.shadow_predictions(ref.version)
+    load_shadow(stores.warehouse, job, run, ref.version, shadow_rows, prediction_schema(job))
     return {"rows": found.rows, "seconds": monotonic() - began, "disagreement": found.as_dict()}
-
-
-def _parts(stores: Stores, run: ledger.Run, folder: str, version: int) -> Iterator[pa.RecordBatch]:
-    for number in range(run.chunks):
-        yield from stores.lake.batches(stores.lake.shadow_part(folder, version, number))
 
 
 @dataclass

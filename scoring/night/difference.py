@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from scoring.errors import RunMissing
 from scoring.job import Job
 from scoring.rows import prediction_schema
-from scoring.stores import Stores
+from scoring.stores import RunFolder, Stores
 from scoring.stores.warehouse import ledger
 
 
@@ -100,10 +100,4 @@ def _gaps(both: pa.Table, job: Job) -> np.ndarray:
 
 
 def _predictions(stores: Stores, job: Job, run: ledger.Run) -> pa.Table:
-    folder = stores.lake.run_folder(job.name, run.night, run.run_id)
-    batches = [
-        batch
-        for number in range(run.chunks)
-        for batch in stores.lake.batches(stores.lake.part(folder, "predictions", number))
-    ]
-    return pa.Table.from_batches(batches, schema=prediction_schema(job))
+    return pa.Table.from_batches(RunFolder(stores.lake, run).predictions(), schema=prediction_schema(job))

@@ -15,8 +15,7 @@ from scoring.night.gate import gate_reasons
 from scoring.night.recording import recorded
 from scoring.progress import Progress, silent
 from scoring.rows import RowsDigest, Summary, prediction_schema
-from scoring.stores import Stores
-from scoring.stores.registry import VersionRef
+from scoring.stores import RunFolder, Stores
 from scoring.stores.warehouse import ledger, load, remove_rows, stamped, worked_on
 
 
@@ -70,7 +69,7 @@ def publish(
 def load_run(stores: Stores, job: Job, run: ledger.Run, numbers: Iterable[int], progress: Progress = silent) -> Loaded:
     """Load the predictions of a run's chunks, in the order of ``numbers``, in one transaction; they are invisible yet."""
     began, digest, waits = monotonic(), RowsDigest(), _Waits(numbers)
-    predictions = _told(digest.through(_predictions(stores, run, waits)), progress)
+    predictions = _told(digest.through(RunFolder(stores.lake, run).predictions(waits)), progress)
     rows = load(stores.warehouse, job, run, predictions, prediction_schema(job))
     return Loaded(rows, digest.hexdigest(), monotonic() - began - waits.seconds)
 
@@ -96,36 +95,28 @@ class _Waits:
 def _reconciled(stores: Stores, run: ledger.Run, loaded: Loaded) -> Summary:
     """Return the summary of the run's predictions, all of which are loaded; record what was counted."""
     began = monotonic()
-    folder = stores.lake.run_folder(run.job, run.night, run.run_id)
-    chunks = [stores.lake.read_json(f"{folder}/summary-{number:05d}.json") for number in range(run.chunks)]
-    summary = sum((Summary.from_dict(chunk["summary"]) for chunk in chunks), Summary())
-    scored = sum(chunk["rows"] for chunk in chunks)
+    chunks = RunFolder(stores.lake, run).scored()
+    summary = sum((chunk.summary for chunk in chunks), Summary())
+    scored = sum(chunk.rows for chunk in chunks)
     _reconcile(run, scored, summary.rows, loaded.rows)
     total = (stores.clock() - run.started_at).total_seconds()
     ledger.record(
         stores.warehouse, run.run_id, stage="publish", rows_scored=scored, rows_loaded=loaded.rows,
         predictions_hash=loaded.predictions_hash, rows_per_second=run.rows_extracted / total if total > 0 else None,
-        seconds_score=sum(chunk["seconds"] for chunk in chunks), seconds_publish=loaded.seconds + monotonic() - began,
+        seconds_score=sum(chunk.seconds for chunk in chunks), seconds_publish=loaded.seconds + monotonic() - began,
     )  # fmt: skip
     return summary
 
 
 def _require_chunks(stores: Stores, run: ledger.Run) -> None:
     """Raise ``ReconciliationError`` that lists the run's chunks without predictions, if there are any."""
-    folder = stores.lake.run_folder(run.job, run.night, run.run_id)
-    numbers = range(run.chunks or 0)
-    missing = [n for n in numbers if not stores.lake.exists(f"{folder}/summary-{n:05d}.json")]
+    folder = RunFolder(stores.lake, run)
+    numbers, missing = folder.chunks, folder.unscored()
     if missing or not numbers:
         raise ReconciliationError(
             f"run {run.run_id}", found=f"chunks {missing} of {len(numbers)} not scored", expected="every chunk scored",
             next_step="clear the score task of the run",
         )  # fmt: skip
-
-
-def _predictions(stores: Stores, run: ledger.Run, numbers: Iterable[int]) -> Iterator[pa.RecordBatch]:
-    folder = stores.lake.run_folder(run.job, run.night, run.run_id)
-    for number in numbers:
-        yield from stores.lake.batches(stores.lake.part(folder, "predictions", number))
 
 
 def _told(batches: Iterable[pa.RecordBatch], progress: Progress) -> Iterator[pa.RecordBatch]:
@@ -146,10 +137,7 @@ def _reconcile(run: ledger.Run, scored: int, summarised: int, loaded: int) -> No
 
 
 def _pass_gate(stores: Stores, job: Job, run: ledger.Run, summary: Summary) -> None:
-    folder = stores.lake.run_folder(job.name, run.night, run.run_id)
-    uri = stores.lake.read_json(f"{folder}/run.json")["model_uri"]
-    ref = VersionRef(job.name, run.model_version, run.model_sha256, uri)
-    version = stores.registry.load(ref, job)
+    version = stores.registry.load(RunFolder(stores.lake, run).version_ref(), job)
     reasons = gate_reasons(job, summary, run.rows_quarantined, version.reference, version.usual)
     if reasons:
         ledger.record(
@@ -200,7 +188,7 @@ def _write_current(stores: Stores, job: Job, run: ledger.Run, path: str) -> None
     }
     order = [*job.key, "night", *schema.names[len(job.key) :], "model_version", "run_id", "scored_at"]
     facts = {name: str(run.facts[name]) for name in ("job", "night", "run_id", "model_version", "predictions_hash")}
-    parts = _predictions(stores, run, range(run.chunks))
+    parts = RunFolder(stores.lake, run).predictions()
     empty = stamped(pa.RecordBatch.from_pylist([], schema), constants, order)
     stores.lake.write(path, empty.schema, (stamped(batch, constants, order) for batch in parts), facts)
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from scoring.errors import ChampionMissing
 from scoring.job import Job
 from scoring.settings import Retention
-from scoring.stores import SNAPSHOT_FACTS, Stores
+from scoring.stores import SNAPSHOT_FACTS, RunFolder, Stores
 from scoring.stores.registry import VersionRef
 from scoring.stores.warehouse import (
     Run,
@@ -195,7 +195,7 @@ def _remove_run(stores: Stores, job: Job, removal: Removal) -> Removal | None:
     rows = pruning.prune(stores.warehouse, job, run, stores.clock())
     if rows is None:
         return None
-    stores.lake.remove(stores.lake.run_folder(job.name, run.night, run.run_id))
+    RunFolder(stores.lake, run).remove()
     return replace(removal, rows=rows)
 
 

@@ -15,11 +15,12 @@ from drift import watch as watching
 from drift.decide import conclude
 from drift.measure import measure
 from drift.replay import replay
-from drift.runs import published_run, reference_of, version_of
+from drift.runs import published_run, reference_of
 from drift.watch import watch
 from scoring.errors import NightHeld, RunMissing
 from scoring.job.files import changed_job
 from scoring.rows.profile import Profile, profiled
+from scoring.stores import RunFolder
 from scoring.stores.warehouse import ledger, monitoring
 from scoring.stores.warehouse.span import Span
 from tests.conftest import Toy
@@ -43,11 +44,11 @@ def test_profile_on_record_is_the_profile_of_all_rows(toy: Toy) -> None:
     folder = lake.run_folder(toy.job.name, NIGHT, run_id)
     parts = [
         pa.concat_tables(
-            [pa.Table.from_batches(list(lake.batches(lake.part(folder, kind, number)))) for number in range(4)]
+            [pa.Table.from_batches(list(lake.batches(f"{folder}/{kind}-{number:05d}.parquet"))) for number in range(4)]
         )
         for kind in ("features", "predictions")
     ]
-    ref = version_of(toy.stores, toy.job, shown_run(toy, NIGHT))
+    ref = RunFolder(lake, shown_run(toy, NIGHT)).version_ref()
     bins = reference_of(toy.stores, toy.job, ref).bins
     whole = Profile.of(bins, profiled(*parts, toy.job), ROWS)
     (row,) = monitoring.profiles(toy.stores.warehouse, Span(toy.job.name), 1)

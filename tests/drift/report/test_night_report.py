@@ -14,8 +14,8 @@ from drift.measure import measure
 from drift.report import evidently_page as report
 from drift.report.evidently_page import evidently_page
 from drift.report.night_report import prune_reports, sample_sides, write_report
-from drift.runs import version_of
 from drift.watch import Watched, watch
+from scoring.stores import RunFolder
 from scoring.stores.warehouse import monitoring
 from tests.conftest import Toy
 from tests.support.living import DAY, add_nights, judged, score, shown_run
@@ -151,7 +151,7 @@ def scored(toy: Toy):
 def test_page_that_fails_leaves_the_verdict_and_says_why(toy: Toy) -> None:
     run = scored(toy)
     write_report(toy.stores, toy.job, run)
-    ref = version_of(toy.stores, toy.job, run)
+    ref = RunFolder(toy.stores.lake, run).version_ref()
     sample = Path(ref.uri) / "reference.parquet"
     sound = sample.read_bytes()
     sample.write_bytes(b"no parquet")
