@@ -35,7 +35,8 @@ def conclude(stores: Stores, job: Job, run_id: str) -> dict[str, Any]:
     open_ones += [row["night"] for row in retrainings.of_job(stores.warehouse, job.name) if row["finished_at"] is None]
     facts = replace(facts, running=any(lately < night <= run.night for night in open_ones))
     decision = decide(facts, job.retraining)
-    row = {name: run.facts[name] for name in ("job", "night", "run_id", "model_version", "origin")}
+    row: dict[str, Any] = {"job": run.job, "night": run.night, "run_id": run.run_id}
+    row |= {"model_version": run.model_version, "origin": run.origin}
     inputs = {**facts.as_dict(), "evidence": decision.evidence}
     row |= {"decision": decision.decision, "reason": decision.reason, "inputs": inputs, "decided_at": stores.clock()}
     return monitoring.save_decision(stores.warehouse, row)

@@ -34,7 +34,7 @@ def watch(stores: Stores, job: Job, run_id: str, reporter: Reporter | None = Non
     """
     run = scored_run(stores, job, run_id)
     found = night_of_run(stores, job, run)
-    keys: dict[str, Any] = {name: run.facts[name] for name in ("run_id", "job", "night", "model_version")}
+    keys = {"run_id": run.run_id, "job": run.job, "night": run.night, "model_version": run.model_version}
     monitoring.save_profile(stores.warehouse, {**keys, "rows": found.profile.rows, "profile": found.profile.as_dict()})
     ref = RunFolder(stores.lake, run).version_ref()
     reference = reference_of(stores, job, ref)

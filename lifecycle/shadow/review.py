@@ -15,7 +15,7 @@ from lifecycle.comparison import Judged, Losses, gain_of, judge_predecessor, jud
 from lifecycle.promotion import rollback
 from scoring.job import Job
 from scoring.stores import LABEL, RunFolder, Stores
-from scoring.stores.warehouse import champion_at, ledger, promotions, retrainings, shadows
+from scoring.stores.warehouse import Run, champion_at, ledger, promotions, retrainings, shadows
 
 GIVE_UP_NIGHTS = 14
 """Published nights after its last one that a shadow waits for nights and labels that it still lacks."""
@@ -85,7 +85,7 @@ def _values(sums: Floats, job: Job) -> dict[str, float | None]:
     return {name: float(value) if np.isfinite(value) else None for name, value in found.items()}
 
 
-def _said(stores: Stores, job: Job, run: ledger.Run, version: int) -> pa.Table:
+def _said(stores: Stores, job: Job, run: Run, version: int) -> pa.Table:
     folder = RunFolder(stores.lake, run)
     return pa.concat_tables(stores.lake.table(folder.shadow_part(version, number)) for number in folder.chunks)
 

@@ -16,7 +16,7 @@ from scoring.job import HIDDEN, Job
 from scoring.rows import predict, prediction_schema
 from scoring.stores import RunFolder, Stores
 from scoring.stores.registry import VersionRef
-from scoring.stores.warehouse import ledger, load_shadow, shadows
+from scoring.stores.warehouse import Run, ledger, load_shadow, shadows
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 Json = dict[str, Any]
@@ -71,7 +71,7 @@ def shadow_run(stores: Stores, job: Job, run_id: str) -> list[int]:
     return done
 
 
-def _score(stores: Stores, job: Job, run: ledger.Run, one: Json) -> Json:
+def _score(stores: Stores, job: Job, run: Run, one: Json) -> Json:
     """Return rows, seconds and disagreement of a version on a run, its predictions written and loaded."""
     began = monotonic()
     ref = VersionRef(job.name, one["model_version"], one["model_sha256"], one["model_uri"])

@@ -25,7 +25,7 @@ def night_page(places: Places, job: str, night: date, run_id: str | None = None)
         return None
     verdict = monitoring.drift_of(places.warehouse, run.run_id)
     before, after = overview.neighbours(places.warehouse, job, night)
-    state = state_of({**run.facts, "verdict": verdict["verdict"] if verdict else None})
+    state = state_of(run.status, verdict["verdict"] if verdict else None)
     return {
         "job": job, "night": night, "run": run, "attempts": attempts, "published": shown, "state": state,
         "drift": verdict, "columns": _columns(places, job, run.run_id), "words": WORDS, "meanings": MEANINGS,

@@ -59,11 +59,10 @@ class Month:
     missing: int
 
 
-def state_of(row: Mapping[str, Any]) -> State:
+def state_of(status: str, verdict: str | None) -> State:
     """Return the state of a night's run: its verdict once it is published."""
-    status = row["status"]
     if status in ("published", "superseded"):
-        return STATES[row.get("verdict") or "unjudged"]
+        return STATES[verdict or "unjudged"]
     return STATES.get("failed" if status == "abandoned" else status, STATES["failed"])
 
 
@@ -94,4 +93,4 @@ def _cell(night: date, found: Mapping[date, Mapping[str, Any]], span: tuple[date
     notes = ["provisional: scored before the night was over"] if row.get("provisional") else []
     if newest not in (row["status"], "published", "superseded"):
         notes.append(f"newest attempt: {newest}")
-    return Cell(night, state_of(row), row["model_version"], "; ".join(notes))
+    return Cell(night, state_of(row["status"], row["verdict"]), row["model_version"], "; ".join(notes))

@@ -22,7 +22,7 @@ from scoring.rows import RowsDigest, Split
 from scoring.settings import code_version
 from scoring.stores import RunFolder, Stores, contracted
 from scoring.stores.registry import VersionRef, library_versions
-from scoring.stores.warehouse import abandon_dead, ensure_job, ledger
+from scoring.stores.warehouse import Run, abandon_dead, ensure_job, ledger
 
 
 def extract(
@@ -70,7 +70,7 @@ def _refuse_unfinished(job: Job, request: Request, interval: DataInterval) -> No
     )  # fmt: skip
 
 
-def _refuse_empty(stores: Stores, job: Job, run: ledger.Run, rows: int) -> None:
+def _refuse_empty(stores: Stores, job: Job, run: Run, rows: int) -> None:
     if rows:
         return
     error = EmptyNight(

@@ -16,7 +16,7 @@ from scoring.night.recording import recorded
 from scoring.progress import Progress, silent
 from scoring.rows import RowsDigest, Summary, prediction_schema
 from scoring.stores import RunFolder, Stores
-from scoring.stores.warehouse import ledger, load, remove_rows, stamped, worked_on
+from scoring.stores.warehouse import Run, ledger, load, remove_rows, stamped, worked_on
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def publish(
     """
     run = worked_on(stores.warehouse, run_id, job.name)
     if run.status in ("published", "superseded"):
-        return _after_flip(stores, job, run, str(run.status))
+        return _after_flip(stores, job, run, run.status)
     if run.status not in ("running", "failed", "held"):
         again = (
             f"python -m scoring release {job.name} {run_id}" if run.status == "unpublished" else "run the night again"
@@ -59,14 +59,14 @@ def publish(
     ledger.require_files(run)
     with recorded(stores, run_id):
         _require_chunks(stores, run)
-        numbers = range(run.chunks)
+        numbers = RunFolder(stores.lake, run).chunks
         summary = _reconciled(stores, run, loaded or load_run(stores, job, run, numbers, progress))
         _pass_gate(stores, job, run, summary)
         status = ledger.flip(stores.warehouse, run, summary.rows, stores.clock())
     return _after_flip(stores, job, ledger.get(stores.warehouse, run_id), status)
 
 
-def load_run(stores: Stores, job: Job, run: ledger.Run, numbers: Iterable[int], progress: Progress = silent) -> Loaded:
+def load_run(stores: Stores, job: Job, run: Run, numbers: Iterable[int], progress: Progress = silent) -> Loaded:
     """Load the predictions of a run's chunks, in the order of ``numbers``, in one transaction; they are invisible yet."""
     began, digest, waits = monotonic(), RowsDigest(), _Waits(numbers)
     predictions = _told(digest.through(RunFolder(stores.lake, run).predictions(waits)), progress)
@@ -92,7 +92,7 @@ class _Waits:
             self.seconds += monotonic() - began
 
 
-def _reconciled(stores: Stores, run: ledger.Run, loaded: Loaded) -> Summary:
+def _reconciled(stores: Stores, run: Run, loaded: Loaded) -> Summary:
     """Return the summary of the run's predictions, all of which are loaded; record what was counted."""
     began = monotonic()
     chunks = RunFolder(stores.lake, run).scored()
@@ -102,13 +102,13 @@ def _reconciled(stores: Stores, run: ledger.Run, loaded: Loaded) -> Summary:
     total = (stores.clock() - run.started_at).total_seconds()
     ledger.record(
         stores.warehouse, run.run_id, stage="publish", rows_scored=scored, rows_loaded=loaded.rows,
-        predictions_hash=loaded.predictions_hash, rows_per_second=run.rows_extracted / total if total > 0 else None,
+        predictions_hash=loaded.predictions_hash, rows_per_second=(run.rows_extracted or 0) / total if total > 0 else None,
         seconds_score=sum(chunk.seconds for chunk in chunks), seconds_publish=loaded.seconds + monotonic() - began,
     )  # fmt: skip
     return summary
 
 
-def _require_chunks(stores: Stores, run: ledger.Run) -> None:
+def _require_chunks(stores: Stores, run: Run) -> None:
     """Raise ``ReconciliationError`` that lists the run's chunks without predictions, if there are any."""
     folder = RunFolder(stores.lake, run)
     numbers, missing = folder.chunks, folder.unscored()
@@ -125,9 +125,9 @@ def _told(batches: Iterable[pa.RecordBatch], progress: Progress) -> Iterator[pa.
         progress("publish", batch.num_rows)
 
 
-def _reconcile(run: ledger.Run, scored: int, summarised: int, loaded: int) -> None:
+def _reconcile(run: Run, scored: int, summarised: int, loaded: int) -> None:
     """Raise ``ReconciliationError`` unless extracted = quarantined + scored and scored = summarised = loaded."""
-    if run.rows_extracted != run.rows_quarantined + scored or not scored == summarised == loaded:
+    if run.rows_extracted != (run.rows_quarantined or 0) + scored or not scored == summarised == loaded:
         raise ReconciliationError(
             f"run {run.run_id}",
             found=f"{run.rows_extracted} extracted, {run.rows_quarantined} quarantined, {scored} scored, {loaded} loaded",
@@ -136,9 +136,9 @@ def _reconcile(run: ledger.Run, scored: int, summarised: int, loaded: int) -> No
         )
 
 
-def _pass_gate(stores: Stores, job: Job, run: ledger.Run, summary: Summary) -> None:
+def _pass_gate(stores: Stores, job: Job, run: Run, summary: Summary) -> None:
     version = stores.registry.load(RunFolder(stores.lake, run).version_ref(), job)
-    reasons = gate_reasons(job, summary, run.rows_quarantined, version.reference, version.usual)
+    reasons = gate_reasons(job, summary, run.rows_quarantined or 0, version.reference, version.usual)
     if reasons:
         ledger.record(
             stores.warehouse, run.run_id, status="held", reason="; ".join(reasons), finished_at=stores.clock()
@@ -149,7 +149,7 @@ def _pass_gate(stores: Stores, job: Job, run: ledger.Run, summary: Summary) -> N
         )  # fmt: skip
 
 
-def _after_flip(stores: Stores, job: Job, run: ledger.Run, status: str) -> Published:
+def _after_flip(stores: Stores, job: Job, run: Run, status: str) -> Published:
     return Published(run.run_id, status, run.rows_loaded or 0, refresh_lake(stores, job, run.night))
 
 
@@ -177,7 +177,7 @@ def _run_of(stores: Stores, path: str) -> str | None:
         return None
 
 
-def _write_current(stores: Stores, job: Job, run: ledger.Run, path: str) -> None:
+def _write_current(stores: Stores, job: Job, run: Run, path: str) -> None:
     """Write a published run's predictions with the columns of the analysts' view."""
     schema = prediction_schema(job)
     constants = {
@@ -187,7 +187,10 @@ def _write_current(stores: Stores, job: Job, run: ledger.Run, path: str) -> None
         "scored_at": pa.scalar(run.started_at, pa.timestamp("us", "UTC")),
     }
     order = [*job.key, "night", *schema.names[len(job.key) :], "model_version", "run_id", "scored_at"]
-    facts = {name: str(run.facts[name]) for name in ("job", "night", "run_id", "model_version", "predictions_hash")}
+    facts = {
+        "job": run.job, "night": str(run.night), "run_id": run.run_id, "model_version": str(run.model_version),
+        "predictions_hash": str(run.predictions_hash),
+    }  # fmt: skip
     parts = RunFolder(stores.lake, run).predictions()
     empty = stamped(pa.RecordBatch.from_pylist([], schema), constants, order)
     stores.lake.write(path, empty.schema, (stamped(batch, constants, order) for batch in parts), facts)
@@ -199,11 +202,11 @@ def release(stores: Stores, job: Job, run_id: str) -> Published:
     if run.status not in ("held", "superseded", "published", "unpublished"):
         expected = "held, superseded, unpublished or published"
         raise RunMissing(f"run {run_id}", found=f"status {run.status}", expected=expected)
-    status = ledger.flip(stores.warehouse, run, run.rows_loaded, stores.clock(), force=True)
+    status = ledger.flip(stores.warehouse, run, run.rows_loaded or 0, stores.clock(), force=True)
     return _after_flip(stores, job, run, status)
 
 
-def unpublish(stores: Stores, job: Job, night: date, reason: str) -> ledger.Run:
+def unpublish(stores: Stores, job: Job, night: date, reason: str) -> Run:
     """Take a night's publication back: the pointer, then the lake object; return the run that it showed.
 
     Rows, files, ledger and ``…_as_of`` stay. Done again it completes what was interrupted. Raises ``RunMissing`` for a

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from scoring.stores.warehouse.connection import Warehouse
-from scoring.stores.warehouse.ledger import Run
 from scoring.stores.warehouse.monitoring import evidence
+from scoring.stores.warehouse.records import Run
 from scoring.stores.warehouse.span import Row, Span
 from scoring.stores.warehouse.tables import DECISIONS, DRIFT, DRIFT_COLUMNS, JOBS, PERFORMANCE, PUBLISHED, RUNS
 
@@ -115,4 +115,4 @@ def run_of_airflow(warehouse: Warehouse, job: str, airflow_run_id: str) -> Run |
     """Return the newest attempt that a DAG run made for a job; None if it made none."""
     mine = sa.and_(RUNS.c.job == job, RUNS.c.airflow_run_id == airflow_run_id)
     found = warehouse.rows(sa.select(*RUNS.c).where(mine).order_by(RUNS.c.started_at.desc()).limit(1))
-    return Run(found[0]) if found else None
+    return Run(**found[0]) if found else None

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from typing import Any, get_args, get_origin, get_type_hints
+
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
+
+from scoring.stores.warehouse.records import Run
 
 
 def fixed_table(name: str, plain: str, json: str = "") -> sa.TableClause:
@@ -11,22 +16,19 @@ def fixed_table(name: str, plain: str, json: str = "") -> sa.TableClause:
     return sa.table(name, *map(sa.column, plain.split()), *(sa.column(column, JSONB) for column in json.split()))
 
 
-RUNS = sa.table(
-    "scoring_runs",
-    *(
-        sa.column(name)
-        for name in (
-            "run_id", "run_number", "job", "night", "interval_start", "interval_end", "attempt", "origin", "airflow_run_id",
-            "status", "stage", "reason", "model_version", "model_sha256", "job_sha256", "sql_sha256",
-            "snapshot_hash", "predictions_hash", "code_version", "chunks", "rows_extracted", "rows_quarantined",
-            "rows_scored", "rows_loaded", "seconds_extract", "seconds_score", "seconds_publish", "rows_per_second",
-            "started_at", "finished_at", "pruned_at", "provisional", "seen_at",
-        )
-    ),
-    sa.column("library_versions", JSONB),
-    sa.column("quarantine_reasons", JSONB),
-    sa.column("unknown_categories", JSONB),
-)  # fmt: skip
+def record_table(name: str, record: type) -> sa.TableClause:
+    """Return a table by the fields of its rows' class; columns that hold a mapping or a list are JSON."""
+    kinds = get_type_hints(record)
+    return sa.table(
+        name, *(sa.column(one.name, JSONB if _is_json(kinds[one.name]) else None) for one in fields(record))
+    )
+
+
+def _is_json(kind: Any) -> bool:
+    return any(get_origin(part) in (dict, list) for part in (kind, *get_args(kind)))
+
+
+RUNS = record_table("scoring_runs", Run)
 JOBS = sa.table(
     "jobs",
     *map(
