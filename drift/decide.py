@@ -32,7 +32,7 @@ def conclude(stores: Stores, job: Job, run_id: str) -> dict[str, Any]:
     facts = facts_of(stores, job, run, seen, retrained)
     lately = run.night - timedelta(days=STALE_NIGHTS)
     open_ones = [row["night"] for row in past if row["retraining"] == "running"]
-    open_ones += [row["night"] for row in retrainings.of_job(stores.warehouse, job.name) if row["finished_at"] is None]
+    open_ones += [row.night for row in retrainings.of_job(stores.warehouse, job.name) if row.open]
     facts = replace(facts, running=any(lately < night <= run.night for night in open_ones))
     decision = decide(facts, job.retraining)
     row: dict[str, Any] = {"job": run.job, "night": run.night, "run_id": run.run_id}

@@ -154,11 +154,11 @@ def _record(stores: Stores, ref: VersionRef, effective_from: date, kind: str, wh
         stores.registry.resolve(ref.job, ref.version)  # which retention may have removed meanwhile
         promotion = promotions.add(stores.warehouse, promotion)
     for one in shadows.running(stores.warehouse, ref.job):
-        crowned = one["model_version"] == ref.version
-        displaced = one["role"] == "predecessor" and one["champion_version"] != ref.version  # else asked for once more
+        crowned = one.model_version == ref.version
+        displaced = one.role == "predecessor" and one.champion_version != ref.version  # else asked for once more
         if crowned or displaced:
             facts = {"state": "passed" if crowned else "ended", "detail": f"version {ref.version} became champion"}
-            shadows.end(stores.warehouse, one["shadow_id"], **facts, ended_at=stores.clock())
+            shadows.end(stores.warehouse, one.shadow_id, **facts, ended_at=stores.clock())
     champion = promotions.champion_at(promotions.history_of(stores.warehouse, ref.job), date.max)
     stores.registry.set_alias(ref.job, "champion", champion or ref.version)
     stores.registry.drop_alias(ref.job, "challenger", ref.version)

@@ -11,6 +11,7 @@ from scoring.job import HIDDEN, Job
 from scoring.rows import Rule
 from scoring.stores import Stores
 from scoring.stores.registry import VersionRef
+from scoring.stores.warehouse import Retraining
 
 Json = dict[str, Any]
 _FACTS = (
@@ -19,18 +20,21 @@ _FACTS = (
 )  # fmt: skip
 
 
-def card_of(stores: Stores, job: Job, ref: VersionRef, evaluation: Json, retraining: Json) -> Json:
+def card_of(stores: Stores, job: Job, ref: VersionRef, evaluation: Json, retraining: Retraining) -> Json:
     """Return the card of a version that was compared, before the gate spoke, for JSON.
 
     Values of sensitive columns are hidden here, so that the gate, which judges by the card, names none either.
     """
     facts = stores.registry.facts(ref)
-    asked = {name: retraining[name] for name in ("retraining_id", "trigger", "reason", "decision_id")}
+    asked = {
+        "retraining_id": retraining.retraining_id, "trigger": retraining.trigger, "reason": retraining.reason,
+        "decision_id": retraining.decision_id, "night": str(retraining.night),
+    }  # fmt: skip
     return {
         "job": job.name, "description": job.description, "owner": job.owner, "task": job.task,
         "version": ref.version, "sha256": ref.sha256, "made_at": stores.clock().isoformat(),
         "data": {name: facts.get(name) for name in _FACTS}, "training": job.training.model_dump(mode="json"),
-        "asked": {**asked, "night": str(retraining["night"])}, "gate": None,
+        "asked": asked, "gate": None,
         "evaluation": {**evaluation, "segments": [_shown(one, job) for one in evaluation["segments"]]},
         "sensitive": sorted(job.sensitive), "prediction": Rule.of_facts(facts, job).decision.words,
     }  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from time import monotonic
 from typing import Any
@@ -16,14 +16,13 @@ from scoring.job import HIDDEN, Job
 from scoring.rows import predict, prediction_schema
 from scoring.stores import RunFolder, Stores
 from scoring.stores.registry import VersionRef
-from scoring.stores.warehouse import Run, ledger, load_shadow, shadows
+from scoring.stores.warehouse import Disagreement, Row, Run, Shadow, ledger, load_shadow, shadows
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
-Json = dict[str, Any]
 
 
-def pin(stores: Stores, job: Job, version: int, nights: int, retraining_id: int | None = None) -> Json:
-    """Let a version score the next ``nights`` nights in the shadow of the champion; return the row that says so.
+def pin(stores: Stores, job: Job, version: int, nights: int, retraining_id: int | None = None) -> Shadow:
+    """Let a version score the next ``nights`` nights in the shadow of the champion; return that stay.
 
     Asked again for the same, nothing changes. Raises ``VersionMissing``, ``RunMissing`` before any night is published.
     """
@@ -55,9 +54,9 @@ def shadow_run(stores: Stores, job: Job, run_id: str) -> list[int]:
     done: list[int] = []
     errors: list[NightshiftError] = []
     for one in shadows.running(stores.warehouse, job.name, run.night):
-        if one["model_version"] == run.model_version:
+        if one.model_version == run.model_version:
             continue
-        facts: Json = {"run_id": run_id, "job": job.name, "night": run.night, "model_version": one["model_version"]}
+        facts: Row = {"run_id": run_id, "job": job.name, "night": run.night, "model_version": one.model_version}
         facts |= {"champion_version": run.model_version, "scored_at": stores.clock()}
         try:
             shadows.save_night(stores.warehouse, {**facts, "status": "scored", **_score(stores, job, run, one)})
@@ -65,16 +64,16 @@ def shadow_run(stores: Stores, job: Job, run_id: str) -> list[int]:
             reason = described(error)
             shadows.save_night(stores.warehouse, {**facts, "status": "failed", "reason": reason})
             errors.append(error)
-        done.append(one["model_version"])
+        done.append(one.model_version)
     if errors:
         raise errors[0]
     return done
 
 
-def _score(stores: Stores, job: Job, run: Run, one: Json) -> Json:
+def _score(stores: Stores, job: Job, run: Run, one: Shadow) -> Row:
     """Return rows, seconds and disagreement of a version on a run, its predictions written and loaded."""
     began = monotonic()
-    ref = VersionRef(job.name, one["model_version"], one["model_sha256"], one["model_uri"])
+    ref = VersionRef(job.name, one.model_version, one.model_sha256, one.model_uri)
     model = stores.registry.load(ref, job)
     folder = RunFolder(stores.lake, run)
     found = _Differences(job)
@@ -86,7 +85,7 @@ def _score(stores: Stores, job: Job, run: Run, one: Json) -> Json:
         found.add(features, champion, pa.Table.from_batches(said, prediction_schema(job)))
     shadow_rows = folder.shadow_predictions(ref.version)
     load_shadow(stores.warehouse, job, run, ref.version, shadow_rows, prediction_schema(job))
-    return {"rows": found.rows, "seconds": monotonic() - began, "disagreement": found.as_dict()}
+    return {"rows": found.rows, "seconds": monotonic() - began, "disagreement": asdict(found.result())}
 
 
 @dataclass
@@ -118,15 +117,15 @@ class _Differences:
                 sums = np.array([same.sum(), changed[same].sum(), gap[same].sum()])
                 self.segments[(name, value)] = self.segments.get((name, value), np.zeros(3)) + sums
 
-    def as_dict(self) -> Json:
-        """Return shares, quantiles and segments, for JSON; the share of changed decisions is null for numbers."""
+    def result(self) -> Disagreement:
+        """Return shares, quantiles and segments; the share of changed decisions is None for numbers."""
         gaps = np.concatenate(self.gaps) if self.gaps else np.zeros(0)
-        return {
-            "decisions_changed": None if self.job.task == "regression" or not self.rows else self.changed / self.rows,
-            "mean": float(gaps.mean()) if len(gaps) else None,
-            "mean_absolute": float(np.abs(gaps).mean()) if len(gaps) else None,
-            "quantiles": {f"{q:g}": float(np.quantile(gaps, q)) for q in QUANTILES} if len(gaps) else {},
-            "segments": [
+        return Disagreement(
+            decisions_changed=None if self.job.task == "regression" or not self.rows else self.changed / self.rows,
+            mean=float(gaps.mean()) if len(gaps) else None,
+            mean_absolute=float(np.abs(gaps).mean()) if len(gaps) else None,
+            quantiles={f"{q:g}": float(np.quantile(gaps, q)) for q in QUANTILES} if len(gaps) else {},
+            segments=[
                 {
                     "column": name,
                     "value": HIDDEN if name in self.job.sensitive else value,
@@ -136,4 +135,4 @@ class _Differences:
                 }
                 for (name, value), (rows, changed, gap) in self.segments.items()
             ],
-        }
+        )

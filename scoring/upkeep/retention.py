@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Literal
+from typing import Literal
 
 from scoring.errors import ChampionMissing
 from scoring.job import Job
@@ -19,6 +19,7 @@ from scoring.settings import Retention
 from scoring.stores import SNAPSHOT_FACTS, RunFolder, Stores
 from scoring.stores.registry import VersionRef
 from scoring.stores.warehouse import (
+    Retraining,
     Run,
     abandon_dead,
     ledger,
@@ -110,13 +111,13 @@ def _why_old(stores: Stores, policy: Retention, run: Run, replaced: dict[str, da
 def _versions_in_use(stores: Stores, job: Job, gone: Collection[str] = ()) -> set[int]:
     """Return the versions that something points at; runs in ``gone`` do not count."""
     named = set(stores.registry.aliases(job.name).values())
-    named |= {row["model_version"] for row in shadows.running(stores.warehouse, job.name)}
-    named |= {row["model_version"] for row in _open_retrainings(stores, job) if row["model_version"] is not None}
+    named |= {row.model_version for row in shadows.running(stores.warehouse, job.name)}
+    named |= {row.model_version for row in _open_retrainings(stores, job) if row.model_version is not None}
     return named | pruning.versions_with_files(stores.warehouse, job.name, gone) | _crowned(stores, job)
 
 
-def _open_retrainings(stores: Stores, job: Job) -> list[dict[str, Any]]:
-    return [row for row in retrainings.of_job(stores.warehouse, job.name) if row["finished_at"] is None]
+def _open_retrainings(stores: Stores, job: Job) -> list[Retraining]:
+    return [row for row in retrainings.of_job(stores.warehouse, job.name) if row.open]
 
 
 def _old_shadow_rows(stores: Stores, job: Job, policy: Retention) -> list[Removal]:
@@ -180,7 +181,7 @@ def _old_snapshots(stores: Stores, job: Job, policy: Retention, leaving: set[int
 def _snapshots_named(stores: Stores, job: Job, leaving: Collection[int] = ()) -> str:
     """Return what the facts of all versions but those ``leaving`` say of their snapshots, as one text."""
     staying = [ref for ref in stores.registry.versions(job.name) if ref.version not in leaving]
-    open_ones = [row["snapshot"] for row in _open_retrainings(stores, job)]
+    open_ones = [row.snapshot for row in _open_retrainings(stores, job)]
     return json.dumps([*open_ones, *(stores.registry.facts(ref).get("snapshot") for ref in staying)])
 
 

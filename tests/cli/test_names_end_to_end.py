@@ -179,8 +179,8 @@ def test_a_job_of_any_names_lives_through_everything(lived: tuple[Stores, Job, l
 def test_a_job_of_any_names_is_retrained_shadowed_and_rescored(lived: tuple[Stores, Job, list[str]]) -> None:
     stores, job, _ = lived
     row = retrain(stores, job, Asked("a test", night=NIGHT + FOLLOWING * DAY, force=True))
-    assert row["state"] in ("kept", "rejected", "promoted", "refused"), row
-    pin(stores, job, row["model_version"] or 1, nights=3)
+    assert row.state in ("kept", "rejected", "promoted", "refused"), row
+    pin(stores, job, row.model_version or 1, nights=3)
     coming = NIGHT + FOLLOWING * DAY
     shadow_run(stores, job, run_night(stores, job, Request(coming, stores.clock(), "test")).run_id)
     assert review.measure(stores, job, coming + 2 * DAY) == [coming]

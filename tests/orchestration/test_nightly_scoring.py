@@ -229,8 +229,8 @@ def test_decision_to_retrain_trains_a_challenger_once(airflow: AirflowUnderTest)
     assert (made["retraining"], made["trained_version"]) == ("done", versions[-1])
     assert airflow.stores.registry.aliases("air_retrain") == {"champion": versions[0], "challenger": versions[-1]}
     (row,) = retrainings.of_job(airflow.stores.warehouse, "air_retrain")  # nothing changed in two nights
-    assert (row["state"], row["trigger"], row["decision_id"]) == ("refused", "decision", made["decision_id"])
-    assert row["reason"] == made["reason"] and row["night"] == days[2]
+    assert (row.state, row.trigger, row.decision_id) == ("refused", "decision", made["decision_id"])
+    assert row.reason == made["reason"] and row.night == days[2]
     nightly = airflow.api.runs("air_retrain_nightly")[0]["dag_run_id"]
     body = {
         "dry_run": False,

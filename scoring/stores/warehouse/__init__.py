@@ -6,14 +6,19 @@ from scoring.stores.warehouse.connection import Warehouse, open_warehouse, requi
 from scoring.stores.warehouse.liveness import abandon_dead, held, seen, worked_on
 from scoring.stores.warehouse.load import count_rows, load, load_shadow, remove_rows, stamped
 from scoring.stores.warehouse.promotions import Promotion, champion_at, in_effect, previous_champion
-from scoring.stores.warehouse.records import Run
+from scoring.stores.warehouse.records import Disagreement, Retraining, Run, Shadow, ShadowLosses, ShadowNight
 from scoring.stores.warehouse.schema import describe_prediction, ensure_job, mark_retired, migrate
 from scoring.stores.warehouse.span import Row, Span
 
 __all__ = [
+    "Disagreement",
     "Promotion",
+    "Retraining",
     "Row",
     "Run",
+    "Shadow",
+    "ShadowLosses",
+    "ShadowNight",
     "Span",
     "Warehouse",
     "abandon_dead",

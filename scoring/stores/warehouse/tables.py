@@ -8,7 +8,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
-from scoring.stores.warehouse.records import Run
+from scoring.stores.warehouse.records import Retraining, Run, Shadow, ShadowNight
 
 
 def fixed_table(name: str, plain: str, json: str = "") -> sa.TableClause:
@@ -85,44 +85,13 @@ DECISIONS = fixed_table(
 )
 
 
-SHADOWS = sa.table(
-    "shadows",
-    *map(
-        sa.column,
-        (
-            "shadow_id", "job", "model_version", "model_sha256", "model_uri", "role", "champion_version", "first_night",
-            "nights", "state", "detail", "retraining_id", "started_at", "ended_at",
-        ),
-    ),
-    sa.column("evidence", JSONB),
-)  # fmt: skip
+SHADOWS = record_table("shadows", Shadow)
 
 
-SHADOW_NIGHTS = sa.table(
-    "shadow_nights",
-    *map(
-        sa.column,
-        (
-            "run_id", "model_version", "job", "night", "champion_version", "status", "reason", "rows", "seconds",
-            "scored_at", "measured_at",
-        ),
-    ),
-    sa.column("disagreement", JSONB),
-    sa.column("sums", JSONB),
-)  # fmt: skip
+SHADOW_NIGHTS = record_table("shadow_nights", ShadowNight)
 
 
-RETRAININGS = sa.table(
-    "retrainings",
-    *map(
-        sa.column,
-        (
-            "retraining_id", "job", "night", "trigger", "reason", "decision_id", "airflow_run_id", "since", "until", "forced",
-            "stage", "state", "detail", "snapshot", "model_version", "champion_version", "started_at", "finished_at",
-        ),
-    ),
-    sa.column("gate", JSONB),
-)  # fmt: skip
+RETRAININGS = record_table("retrainings", Retraining)
 
 
 CARDS = sa.table("model_cards", *map(sa.column, ("job", "model_version", "made_at")), sa.column("card", JSONB))

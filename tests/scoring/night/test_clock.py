@@ -149,7 +149,7 @@ def test_shadow_begins_after_the_last_night_that_is_over(toy: Toy) -> None:
     score(toy, NIGHT)
     score(toy, TONIGHT, NOON, unfinished=True)
     version = train(toy.stores, toy.job, (FIRST, NIGHT)).ref.version
-    assert pin(toy.stores, toy.job, version, 3)["first_night"] == TONIGHT
+    assert pin(toy.stores, toy.job, version, 3).first_night == TONIGHT
 
 
 def test_training_on_a_night_that_is_not_over_is_refused(toy: Toy) -> None:
