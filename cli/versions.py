@@ -99,7 +99,6 @@ def _left_out(trained: Trained) -> list[str]:
 @app.command()
 def models(name: JobName) -> None:
     """List a job's model versions and promotions."""
-    from scoring.rows import Rule
     from scoring.stores.warehouse import promotions
 
     stores, job = open_job(name)
@@ -108,10 +107,10 @@ def models(name: JobName) -> None:
     for ref in stores.registry.versions(job.name):
         known = stores.registry.facts(ref)
         called = ", ".join(alias for alias, number in aliases.items() if number == ref.version)
-        scores = ", ".join(f"{metric} {value:.4f}" for metric, value in known["metrics"].items())
-        window = f"{known['since']} to {known['until']} (not included)"
-        about = f"{scores}; prediction: {Rule.of_facts(known, job).decision.words}"
-        rows.append((ref.version, called, window, known["rows"], about, ref.sha256[:12]))
+        scores = ", ".join(f"{metric} {value:.4f}" for metric, value in known.metrics.items())
+        window = f"{known.since} to {known.until} (not included)"
+        about = f"{scores}; prediction: {known.rule(job).decision.words}"
+        rows.append((ref.version, called, window, known.rows, about, ref.sha256[:12]))
     columns = ("version", "alias", "trained on nights", "rows", "metrics; prediction", "sha256")
     console.table(f"model versions of {name}", columns, rows)
     made = [list(vars(one).values())[1:7] for one in promotions.history_of(stores.warehouse, name)]

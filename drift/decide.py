@@ -48,7 +48,7 @@ def facts_of(stores: Stores, job: Job, run: Run, seen: Sequence[Mapping[str, Any
     ``seen`` are the verdicts on the last nights, newest last, this night's included if it has one.
     """
     ref = RunFolder(stores.lake, run).version_ref()
-    until = date.fromisoformat(stores.registry.facts(ref)["until"])
+    until = stores.registry.facts(ref).trained_until
     known = monitoring.performance(stores.warehouse, Span(job.name, until, run.night + timedelta(days=1)), run.night)
     mine = [one for one in seen if one["model_version"] == run.model_version]
     tonight = mine[-1] if mine and mine[-1]["night"] == run.night else None

@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 from scoring.errors import PromotionRefused
 from scoring.job import Job
 from scoring.night import promoted_ref
-from scoring.rows import Rule
 from scoring.stores import Stores
 from scoring.stores.registry import VersionRef
 from scoring.stores.warehouse import (
@@ -71,7 +70,7 @@ def _describe(stores: Stores, job: Job) -> None:
     latest = promotions.in_effect(promotions.history_of(stores.warehouse, job.name), date.max)
     if latest is None:
         return
-    words = Rule.of_facts(stores.registry.facts(promoted_ref(stores, latest)), job).decision.words
+    words = stores.registry.facts(promoted_ref(stores, latest)).rule(job).decision.words
     describe_prediction(
         stores.warehouse, job,
         f"Decision of the row's model version; of version {latest.model_version}, champion from night "
@@ -115,8 +114,7 @@ def _crown(stores: Stores, job: Job, ref: VersionRef, known: list[Promotion], ki
 
 def _trained_until(stores: Stores, ref: VersionRef) -> date | None:
     """Return the first night that a version was not trained on; None for one whose facts do not say."""
-    until = stores.registry.facts(ref).get("until")
-    return date.fromisoformat(until) if until else None
+    return stores.registry.facts(ref).until
 
 
 def _refuse_trained_on(stores: Stores, ref: VersionRef, effective_from: date) -> None:

@@ -67,7 +67,7 @@ def evaluate(stores: Stores, job: Job, ref: VersionRef, snapshot: Snapshot, cham
         "segments": _segments(held, sides, job), "calibration": _calibration(sums, job),
         "latency": _latency(loaded, snapshot.rows.table, job),
         "size": {side: stores.registry.artifact_bytes(one.ref) / 1e6 for side, one in loaded.items()},
-        "constant": model.facts.get("constant"), "importance": model.profile.get("weights", {}),
+        "constant": model.facts.constant, "importance": model.profile.get("weights", {}),
     }  # fmt: skip
 
 
@@ -76,12 +76,6 @@ def losses_from(evaluation: Json) -> Losses:
     nights = evaluation["by_night"]
     columns = ("rows", "champion", "challenger")
     return Losses(*(np.array([one[name] for one in nights], dtype=np.float64) for name in columns))
-
-
-def seen_by(facts: Json) -> tuple[date, date]:
-    """Return the nights (since, until) that a version was fitted on, half-open."""
-    until = facts["fitted_until"] if "fitted_until" in facts else facts["until"]
-    return date.fromisoformat(facts["since"]), date.fromisoformat(until)
 
 
 def _holdout(
@@ -100,9 +94,9 @@ def _holdout(
             expected=f"one for each of the {rows.num_rows} rows of snapshot {snapshot.hash}",
         )  # fmt: skip
     of_nights = len(nights_of(rows.column(NIGHT)))
-    unseen = pc.greater_equal(rows.column(NIGHT), pa.scalar(date.fromisoformat(model.facts["evaluated_until"])))
+    unseen = pc.greater_equal(rows.column(NIGHT), pa.scalar(model.facts.holdout_from))
     if champion is not None:
-        unseen = pc.and_(unseen, _unseen(rows.column(NIGHT), seen_by(champion.facts)))
+        unseen = pc.and_(unseen, _unseen(rows.column(NIGHT), champion.facts.seen))
     rows, kept = rows.filter(unseen), kept.filter(unseen)
     said = None
     if champion is not None:
@@ -181,5 +175,5 @@ def _latency(models: dict[str, ModelVersion], rows: pa.Table, job: Job) -> dict[
 
 
 def _about(model: ModelVersion) -> Json:
-    since, until = seen_by(model.facts)
+    since, until = model.facts.seen
     return {"version": model.ref.version, "sha256": model.ref.sha256, "since": str(since), "fitted_until": str(until)}

@@ -8,7 +8,6 @@ from typing import Any
 from pages.content import card_view
 from pages.rendering import render
 from scoring.job import HIDDEN, Job
-from scoring.rows import Rule
 from scoring.stores import Stores
 from scoring.stores.registry import VersionRef
 from scoring.stores.warehouse import Retraining
@@ -26,6 +25,7 @@ def card_of(stores: Stores, job: Job, ref: VersionRef, evaluation: Json, retrain
     Values of sensitive columns are hidden here, so that the gate, which judges by the card, names none either.
     """
     facts = stores.registry.facts(ref)
+    data = facts.as_json()
     asked = {
         "retraining_id": retraining.retraining_id, "trigger": retraining.trigger, "reason": retraining.reason,
         "decision_id": retraining.decision_id, "night": str(retraining.night),
@@ -33,10 +33,10 @@ def card_of(stores: Stores, job: Job, ref: VersionRef, evaluation: Json, retrain
     return {
         "job": job.name, "description": job.description, "owner": job.owner, "task": job.task,
         "version": ref.version, "sha256": ref.sha256, "made_at": stores.clock().isoformat(),
-        "data": {name: facts.get(name) for name in _FACTS}, "training": job.training.model_dump(mode="json"),
+        "data": {name: data[name] for name in _FACTS}, "training": job.training.model_dump(mode="json"),
         "asked": asked, "gate": None,
         "evaluation": {**evaluation, "segments": [_shown(one, job) for one in evaluation["segments"]]},
-        "sensitive": sorted(job.sensitive), "prediction": Rule.of_facts(facts, job).decision.words,
+        "sensitive": sorted(job.sensitive), "prediction": facts.rule(job).decision.words,
     }  # fmt: skip
 
 

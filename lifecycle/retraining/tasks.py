@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 
 from drift.performance import LOSS
-from lifecycle.comparison import card_of, evaluate, holdout_nights, judge, page_of, seen_by
+from lifecycle.comparison import card_of, evaluate, holdout_nights, judge, page_of
 from lifecycle.promotion import promote as make_champion
 from lifecycle.retraining.record import Request, begin, end, fail, recorded, snapshot_of, version_of
 from lifecycle.shadow import pin
@@ -62,7 +62,7 @@ def train(stores: Stores, job: Job, retraining_id: int, progress: Progress = sil
             champion = _champion(stores, job)
             most = job.training.holdout_nights
             if champion is not None:
-                new = (row.until - seen_by(stores.registry.facts(promoted_ref(stores, champion)))[1]).days
+                new = (row.until - stores.registry.facts(promoted_ref(stores, champion)).seen[1]).days
                 most = holdout_nights(new, most, job.promotion.min_nights)
             version = _known_version(stores, job, retraining_id, taken.hash)
             if version is None:

@@ -140,7 +140,7 @@ def test_leaky_challenger_that_saw_the_holdout_has_no_nights_left_to_win_on(live
     leak_holdout(lived, 2)
     row = begin(lived.stores, lived.job, Request("leak", night=LAST))
     facts = lived.stores.registry.facts(lived.stores.registry.resolve(lived.job.name, 2))
-    retrainings.record(lived.stores.warehouse, row.retraining_id, model_version=2, snapshot=facts["snapshot"])
+    retrainings.record(lived.stores.warehouse, row.retraining_id, model_version=2, snapshot=facts.snapshot)
     assess(lived.stores, lived.job, row.retraining_id)
     assert not tasks.gate(lived.stores, lived.job, row.retraining_id)
     found = retrainings.get(lived.stores.warehouse, row.retraining_id)
