@@ -17,7 +17,7 @@ from scoring.night import promoted_ref
 from scoring.progress import Progress, silent
 from scoring.stores import Stores
 from scoring.stores.registry import VersionRef
-from scoring.stores.warehouse import Promotion, Retraining, in_effect, promotions, retrainings, shadows
+from scoring.stores.warehouse import Evaluation, Promotion, Retraining, in_effect, promotions, retrainings, shadows
 
 BY = "nightshift"
 Json = dict[str, Any]
@@ -99,7 +99,7 @@ def gate(stores: Stores, job: Job, retraining_id: int) -> bool:
             raise RetrainingFailed(
                 f"version {ref.version} of {job.name}", found="no model card", next_step="clear evaluate"
             )
-        judged = judge(card["evaluation"], job.promotion, LOSS[job.task])
+        judged = judge(Evaluation.from_json(card["evaluation"]), job.promotion, LOSS[job.task])
         retrainings.record(stores.warehouse, retraining_id, gate=judged.as_dict())
         _keep_card(stores, ref, {**card, "gate": judged.as_dict()})
         if not judged.passed:

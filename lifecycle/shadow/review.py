@@ -15,6 +15,7 @@ from lifecycle.promotion import rollback
 from scoring.job import Job
 from scoring.stores import LABEL, RunFolder, Stores
 from scoring.stores.warehouse import (
+    Evaluation,
     Row,
     Run,
     Shadow,
@@ -131,7 +132,7 @@ def _review_challenger(stores: Stores, job: Job, one: Shadow, night: date) -> li
 def _holdout(stores: Stores, one: Shadow) -> Losses:
     """Return the nights on which the gate compared a challenger; none for one that a person pinned."""
     card = retrainings.card(stores.warehouse, one.job, one.model_version) if one.retraining_id else None
-    return losses_from(card["evaluation"] if card else {"by_night": []})
+    return losses_from(Evaluation.from_json(card["evaluation"]).by_night if card else [])
 
 
 def _review_predecessor(stores: Stores, job: Job, one: Shadow, night: date) -> list[Reviewed]:
