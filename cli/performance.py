@@ -28,10 +28,10 @@ def performance(
     with console.step(f"measuring nights whose labels were known on {night}"):
         measured = measure(stores, job, known_at, parse_night(since) if since else None)
     rows = monitoring.performance(stores.warehouse, Span(name, parse_night(since) if since else None), known_at)[-28:]
-    metrics = list(rows[-1]["metrics"]) if rows else []
+    metrics = list(rows[-1].metrics) if rows else []
     lines = [
-        [row["night"], row["model_version"], f"{row['share_labelled']:.1%}", row["rows_labelled"]]
-        + [_with_interval(row["metrics"].get(metric)) for metric in metrics]
+        [row.night, row.model_version, f"{row.share_labelled:.1%}", row.rows_labelled]
+        + [_with_interval(row.metrics.get(metric)) for metric in metrics]
         for row in rows
     ]
     columns = ("night", "version", "labelled", "rows", *metrics)

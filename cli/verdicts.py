@@ -72,8 +72,8 @@ def decide(name: JobName, night: Night = None, first: First = None, last: Last =
         return
     run = published_run(stores, job, asked[0])
     row = conclude(stores, job, run.run_id)
-    console.OUT.print(f"{name} {night}: {row['decision']}: {row['reason']}", highlight=False)
-    console.facts(f"known at the end of {night}", row["inputs"].items())
+    console.OUT.print(f"{name} {night}: {row.decision}: {row.reason}", highlight=False)
+    console.facts(f"known at the end of {night}", row.inputs.items())
 
 
 def _over(stores: Stores, job: Job, nights: Sequence[date], titles: tuple[str, ...], told: Told) -> None:
@@ -113,21 +113,23 @@ def _report(stores: Stores, job: Job, run: Run) -> tuple[Any, ...]:
 
 def _decide(stores: Stores, job: Job, run: Run) -> tuple[Any, ...]:
     row = conclude(stores, job, run.run_id)
-    return row["decision"], row["reason"]
+    return row.decision, row.reason
 
 
 def print_drift(stores: Stores, run: Run) -> None:
     """Print a run's verdict, its reasons and its columns."""
-    found = monitoring.drift_of(stores.warehouse, run.run_id) or {}
+    found = monitoring.drift_of(stores.warehouse, run.run_id)
+    if found is None:
+        return
     console.OUT.print(
-        f"{run.job} {run.night}, model version {run.model_version}, run {run.run_id}: {found['verdict']}, "
-        f"{found['rows']:,} rows against {found['baseline_nights']} nights; unusual above ratio {found['score_limit']:.2f}",
+        f"{run.job} {run.night}, model version {run.model_version}, run {run.run_id}: {found.verdict}, "
+        f"{found.rows:,} rows against {found.baseline_nights} nights; unusual above ratio {found.score_limit:.2f}",
         highlight=False,
     )
-    for reason in found["reasons"]:
+    for reason in found.reasons:
         console.OUT.print(f"  - {reason}", highlight=False)
     names = ("column_name", "role", "weight", "status", "signal", "value", "threshold", "ratio", "beyond", "sustained")
-    rows = [[row[name] for name in names] for row in monitoring.columns_of(stores.warehouse, [run.run_id])]
+    rows = [[row.facts[name] for name in names] for row in monitoring.columns_of(stores.warehouse, [run.run_id])]
     titles = ("column", "role", "weight", "status", "signal", "distance", "unusual above", "ratio",
               "nearer nights (share)", "7 nights to training (ratio)")  # fmt: skip
     console.table("columns, the most unusual first", titles, rows)

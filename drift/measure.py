@@ -33,7 +33,7 @@ def measure(
     last = min(known_at - timedelta(days=job.label.delay_days), last or known_at)
     begin = first or last - timedelta(days=job.retraining.performance_nights - 1)
     span = Span(job.name, begin, known_at)
-    known = {row["night"] for row in monitoring.performance(stores.warehouse, span, known_at)}
+    known = {row.night for row in monitoring.performance(stores.warehouse, span, known_at)}
     settled = {night for night in known if night <= last - timedelta(days=REVISITED)} if first is None else set()
     shown = ledger.settled(stores.warehouse, job.name, stores.clock())
     measured = []
@@ -51,7 +51,7 @@ def _measure_night(stores: Stores, job: Job, run: Run, known_at: date) -> bool:
     before = monitoring.performance(
         stores.warehouse, Span(job.name, run.night, run.night + timedelta(days=1)), known_at
     )
-    unchanged = before and (before[0]["labels_hash"], before[0]["run_id"]) == (found.labels_hash, run.run_id)
+    unchanged = before and (before[0].labels_hash, before[0].run_id) == (found.labels_hash, run.run_id)
     if not found.labelled or unchanged:
         return False
     blocks = outcome_sums(found.predictions, found.outcome, job)
@@ -72,7 +72,7 @@ def _rolling(stores: Stores, job: Job, night: date, known_at: date, sums: Floats
     rows = monitoring.performance(stores.warehouse, Span(job.name, night - timedelta(days=27), night), known_at)
     found = {}
     for nights in (7, 28):
-        near = [row for row in rows if row["night"] > night - timedelta(days=nights)]
-        together = np.stack([*(expanded(row["sums"]) for row in near), sums])
+        near = [row for row in rows if row.night > night - timedelta(days=nights)]
+        together = np.stack([*(expanded(row.sums) for row in near), sums])
         found[str(nights)] = {"nights": len(together), **with_intervals(together, job)}
     return found

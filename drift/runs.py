@@ -61,11 +61,11 @@ def night_of_run(stores: Stores, job: Job, run: Run) -> Night:
 def past_of(stores: Stores, span: Span, version: int) -> list[Past]:
     """Return the published nights of a span that a version scored, with their verdicts, oldest first."""
     rows = monitoring.profiles(stores.warehouse, span, version)
-    flags = _unusual(stores, [row["run_id"] for row in rows])
+    flags = _unusual(stores, [row.run_id for row in rows])
     return [
         Past(
-            row["night"], Profile.from_dict(row["profile"]), row["verdict"], row["score"] or 0.0, row["faults"] or [],
-            flags.get(row["run_id"], {}),
+            row.night, Profile.from_dict(row.profile), row.verdict, row.score or 0.0, row.faults or [],
+            flags.get(row.run_id, {}),
         )
         for row in rows
     ]  # fmt: skip
@@ -74,5 +74,5 @@ def past_of(stores: Stores, span: Span, version: int) -> list[Past]:
 def _unusual(stores: Stores, run_ids: list[str]) -> dict[str, dict[str, bool]]:
     found: dict[str, dict[str, bool]] = {}
     for row in monitoring.columns_of(stores.warehouse, run_ids):
-        found.setdefault(row["run_id"], {})[row["column_name"]] = row["status"] in UNUSUAL
+        found.setdefault(row.run_id, {})[row.column_name] = row.status in UNUSUAL
     return found

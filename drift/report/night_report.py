@@ -43,7 +43,8 @@ def write_report(stores: Stores, job: Job, run: Run) -> tuple[str | None, str | 
 
 
 def _write(stores: Stores, job: Job, run: Run, path: str) -> str | None:
-    verdict = (monitoring.drift_of(stores.warehouse, run.run_id) or {}).get("verdict", "none yet")
+    judged = monitoring.drift_of(stores.warehouse, run.run_id)
+    verdict = judged.verdict if judged else "none yet"
     sides, rows = sample_sides(stores, job, run)
     title = {"job": job.name, "night": str(run.night), "model_version": str(run.model_version), "run": run.run_id}
     when = datetime.combine(run.night, time.min, UTC)
@@ -80,7 +81,7 @@ def sample_sides(stores: Stores, job: Job, run: Run) -> tuple[Sides, int]:
     before = reference.select([name for name in names if name in reference.schema.names])
     chosen = np.sort(np.random.default_rng(0).permutation(before.num_rows)[:wanted])
     columns = monitoring.columns_of(stores.warehouse, [run.run_id])
-    limits = {row["column_name"]: {name: limit for name, (_, limit) in row["signals"].items()} for row in columns}
+    limits = {row.column_name: {name: limit for name, (_, limit) in row.signals.items()} for row in columns}
     current = pa.concat_tables(parts).slice(0, wanted)
     return Sides(_frame(current), _frame(before.take(pa.array(chosen))), limits), rows
 

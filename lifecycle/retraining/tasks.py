@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Any
 
 from drift.performance import LOSS
 from lifecycle.comparison import card_of, evaluate, holdout_nights, judge, page_of
@@ -17,10 +16,9 @@ from scoring.night import promoted_ref
 from scoring.progress import Progress, silent
 from scoring.stores import Stores
 from scoring.stores.registry import VersionRef
-from scoring.stores.warehouse import Evaluation, Promotion, Retraining, in_effect, promotions, retrainings, shadows
+from scoring.stores.warehouse import Evaluation, Promotion, Retraining, Row, in_effect, promotions, retrainings, shadows
 
 BY = "nightshift"
-Json = dict[str, Any]
 
 
 def snapshot(stores: Stores, job: Job, retraining_id: int, progress: Progress = silent) -> bool:
@@ -201,7 +199,7 @@ def _champion(stores: Stores, job: Job) -> Promotion | None:
     return in_effect(promotions.history_of(stores.warehouse, job.name), date.max)
 
 
-def _keep_card(stores: Stores, ref: VersionRef, card: Json) -> None:
+def _keep_card(stores: Stores, ref: VersionRef, card: Row) -> None:
     """Keep a card in the warehouse, for the pages, and with the version."""
     facts = {"job": ref.job, "model_version": ref.version, "card": card, "made_at": stores.clock()}
     retrainings.save_card(stores.warehouse, facts)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from drift.performance import LOSS, LOSS_UNITS
+from pages.content.places import View
 from scoring.job import HIDDEN, Job
 from scoring.stores.warehouse import Retraining, Row, Shadow, ShadowNight, Warehouse, retrainings, shadows
 
@@ -16,7 +16,6 @@ ROLES = {
     "challenger": "challenger: would take the crown",
     "predecessor": "predecessor: was champion, and would take the crown back",
 }
-View = dict[str, Any]
 
 
 def retraining_view(row: Retraining) -> View:

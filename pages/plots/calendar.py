@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
+
+from scoring.stores.warehouse import TriedNight
 
 _MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
@@ -66,14 +67,14 @@ def state_of(status: str, verdict: str | None) -> State:
     return STATES.get("failed" if status == "abandoned" else status, STATES["failed"])
 
 
-def months(rows: Sequence[Mapping[str, Any]], first: date | None, last: date) -> list[Month]:
+def months(rows: Sequence[TriedNight], first: date | None, last: date) -> list[Month]:
     """Return the months that hold a night of ``rows``; other nights from ``first`` to ``last`` are missing there."""
-    found = {row["night"]: row for row in rows}
+    found = {row.night: row for row in rows}
     names = sorted({(night.year, night.month) for night in found})
     return [_month(year, month, found, (first or last, last)) for year, month in names]
 
 
-def _month(year: int, month: int, found: Mapping[date, Mapping[str, Any]], span: tuple[date, date]) -> Month:
+def _month(year: int, month: int, found: Mapping[date, TriedNight], span: tuple[date, date]) -> Month:
     begin = date(year, month, 1)
     day = begin - timedelta(days=begin.weekday())
     weeks: list[list[Cell | date | None]] = []
@@ -85,12 +86,12 @@ def _month(year: int, month: int, found: Mapping[date, Mapping[str, Any]], span:
     return Month(f"{_MONTHS[month - 1]} {year}", weeks, missing)
 
 
-def _cell(night: date, found: Mapping[date, Mapping[str, Any]], span: tuple[date, date]) -> Cell | date:
+def _cell(night: date, found: Mapping[date, TriedNight], span: tuple[date, date]) -> Cell | date:
     row = found.get(night)
     if row is None:
         return Cell(night, STATES["missing"]) if span[0] <= night <= span[1] else night
-    newest = row["newest_status"]
-    notes = ["provisional: scored before the night was over"] if row.get("provisional") else []
-    if newest not in (row["status"], "published", "superseded"):
+    newest = row.newest_status
+    notes = ["provisional: scored before the night was over"] if row.provisional else []
+    if newest not in (row.status, "published", "superseded"):
         notes.append(f"newest attempt: {newest}")
-    return Cell(night, state_of(row["status"], row["verdict"]), row["model_version"], "; ".join(notes))
+    return Cell(night, state_of(row.status, row.verdict), row.model_version, "; ".join(notes))

@@ -162,10 +162,10 @@ def test_a_job_of_any_names_lives_through_everything(lived: tuple[Stores, Job, l
 
     for run in runs:
         watch(stores, job, run)
-    judged = {row["column_name"] for row in monitoring.columns_of(stores.warehouse, [runs[0]])}
+    judged = {row.column_name for row in monitoring.columns_of(stores.warehouse, [runs[0]])}
     assert {*NUMBERS, "Größe %s"} <= judged
     assert len(measure(stores, job, NIGHT + FOLLOWING * DAY)) == FOLLOWING
-    assert conclude(stores, job, runs[-1])["decision"] in ("none", "hold", "retrain")
+    assert conclude(stores, job, runs[-1]).decision in ("none", "hold", "retrain")
     watched = watch(stores, job, runs[0], write_report)  # with outcomes
     assert watched.report is not None
     assert "Evidently" not in (watched.report_error or "")

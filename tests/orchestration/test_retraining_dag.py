@@ -65,11 +65,11 @@ def test_story_of_a_retraining(airflow: AirflowUnderTest) -> None:
     lived(airflow, "story", 0, 5)
     assert trigger(airflow, nightly, partition_key=str(NIGHT + 6 * DAY))["state"] == "success"
     (decided,) = monitoring.decisions(stores.warehouse, Span("air_story", NIGHT + 6 * DAY))
-    assert decided["decision"] == "retrain" and decided["reason"].startswith("measured loss of performance")
+    assert decided.decision == "retrain" and decided.reason.startswith("measured loss of performance")
     waiting = until(airflow, dag_id, "shadow", "up_for_reschedule")
     assert (waiting["gate"], waiting["begin_shadow"], waiting["promote"]) == ("success", "success", None)
     (row,) = retrainings.of_job(stores.warehouse, "air_story")
-    assert (row.stage, row.state, row.decision_id) == ("shadow", "running", decided["decision_id"])
+    assert (row.stage, row.state, row.decision_id) == ("shadow", "running", decided.decision_id)
     challenger = row.model_version
     assert retrainings.card(stores.warehouse, "air_story", challenger)["gate"]["passed"]
     run = trigger(airflow, nightly, partition_key=str(NIGHT + 7 * DAY))

@@ -279,7 +279,7 @@ def test_shadow_of_a_sensitive_segment_hides_its_values(untrained: Toy) -> None:
 def test_job_page_lists_retrainings_and_links_cards(client: TestClient, toy: Toy) -> None:  # noqa: F811
     live(toy, [NIGHT])
     decision = monitoring.decisions(toy.stores.warehouse, Span(toy.job.name))[0]
-    row = retrained(toy, trigger="decision", decision_id=decision["decision_id"])
+    row = retrained(toy, trigger="decision", decision_id=decision.decision_id)
     again = retrain(toy.stores, toy.job, Request("again", "schedule", night=LAST))
     assert (again.state, again.retraining_id) == ("unchanged", row.retraining_id + 1)
     job = read(client, home(toy))
@@ -289,7 +289,7 @@ def test_job_page_lists_retrainings_and_links_cards(client: TestClient, toy: Toy
     assert f"/nightshift{home(toy)}/versions/1" not in job.links  # it has no card
     night = read(client, f"{home(toy)}/nights/{NIGHT}")
     assert f"/nightshift{home(toy)}/versions/2" in night.links
-    assert f"decision {decision['decision_id']}" in read(client, f"{home(toy)}/versions/2").words
+    assert f"decision {decision.decision_id}" in read(client, f"{home(toy)}/versions/2").words
     assert "retraining 1" not in read(client, "/").words
 
 

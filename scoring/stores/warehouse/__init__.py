@@ -16,17 +16,23 @@ from scoring.stores.warehouse.liveness import abandon_dead, held, seen, worked_o
 from scoring.stores.warehouse.load import count_rows, load, load_shadow, remove_rows, stamped
 from scoring.stores.warehouse.promotions import Promotion, champion_at, in_effect, previous_champion
 from scoring.stores.warehouse.records import Disagreement, Retraining, Run, Shadow, ShadowLosses, ShadowNight
+from scoring.stores.warehouse.results import ColumnNight, ColumnVerdict, Decided, Measured, NightVerdict, TriedNight
 from scoring.stores.warehouse.schema import describe_prediction, ensure_job, mark_retired, migrate
 from scoring.stores.warehouse.span import Row, Span
 
 __all__ = [
+    "ColumnNight",
+    "ColumnVerdict",
     "ComparedVersion",
+    "Decided",
     "Disagreement",
     "Evaluation",
     "Gain",
     "Holdout",
+    "Measured",
     "Metrics",
     "NightLosses",
+    "NightVerdict",
     "Promotion",
     "Retraining",
     "Row",
@@ -36,6 +42,7 @@ __all__ = [
     "ShadowLosses",
     "ShadowNight",
     "Span",
+    "TriedNight",
     "Warehouse",
     "abandon_dead",
     "champion_at",

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
 from scoring.stores.warehouse.records import Retraining, Run, Shadow, ShadowNight
+from scoring.stores.warehouse.results import ColumnVerdict, Decided, Measured, NightVerdict
 
 
 def fixed_table(name: str, plain: str, json: str = "") -> sa.TableClause:
@@ -56,33 +57,16 @@ PROMOTIONS = sa.table(
 PROFILES = fixed_table("night_profiles", "run_id job night model_version rows", "profile")
 
 
-DRIFT = fixed_table(
-    "drift_results",
-    "run_id job night model_version verdict score score_limit drifted_weight baseline_nights baseline_first rows report "
-    "report_error evaluated_at",
-    "reasons faults drifted_columns estimate",
-)
+DRIFT = record_table("drift_results", NightVerdict)
 
 
-DRIFT_COLUMNS = fixed_table(
-    "drift_columns",
-    "run_id column_name role weight status signal value threshold ratio beyond fault sustained",
-    "signals",
-)
+DRIFT_COLUMNS = record_table("drift_columns", ColumnVerdict)
 
 
-PERFORMANCE = fixed_table(
-    "performance_results",
-    "job night known_at run_id model_version rows_published rows_labelled share_labelled labels_hash measured_at",
-    "metrics rolling sums",
-)
+PERFORMANCE = record_table("performance_results", Measured)
 
 
-DECISIONS = fixed_table(
-    "retraining_decisions",
-    "decision_id job night run_id model_version decision reason origin decided_at retraining trained_version",
-    "inputs",
-)
+DECISIONS = record_table("retraining_decisions", Decided)
 
 
 SHADOWS = record_table("shadows", Shadow)

@@ -520,7 +520,7 @@ def test_decision_says_how_its_retraining_went(lived: Toy) -> None:
         Request(decided[-1]["reason"], "decision", NIGHT + 2 * DAY, decision_id=decided[-1]["decision_id"]),
     )  # fmt: skip
     (found,) = monitoring.decisions(lived.stores.warehouse, Span(lived.job.name, NIGHT + 2 * DAY))
-    assert (found["retraining"], found["trained_version"], row.trigger) == ("done", 2, "decision")
+    assert (found.retraining, found.trained_version, row.trigger) == ("done", 2, "decision")
 
 
 def test_governor_holds_while_a_retraining_by_hand_is_open(lived: Toy) -> None:

@@ -8,9 +8,24 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 
-from scoring.stores.warehouse import Retraining, Run, Shadow, ShadowNight, Warehouse, open_warehouse
+from scoring.stores.warehouse import (
+    ColumnVerdict,
+    Decided,
+    Measured,
+    NightVerdict,
+    Retraining,
+    Run,
+    Shadow,
+    ShadowNight,
+    Warehouse,
+    open_warehouse,
+)
 
-TABLES = {"scoring_runs": Run, "retrainings": Retraining, "shadows": Shadow, "shadow_nights": ShadowNight}
+TABLES = {
+    "scoring_runs": Run, "retrainings": Retraining, "shadows": Shadow, "shadow_nights": ShadowNight,
+    "drift_results": NightVerdict, "drift_columns": ColumnVerdict, "performance_results": Measured,
+    "retraining_decisions": Decided,
+}  # fmt: skip
 KINDS = {
     "text": str, "integer": int, "bigint": int, "double precision": float, "boolean": bool, "date": date,
     "timestamp with time zone": datetime,
