@@ -12,13 +12,13 @@ import pyarrow as pa
 from bench.default_rules import Side, side_of
 from bench.drift_streams import PROBABILITY, Stream
 from drift.report import evidently_page, sample_sides
-from drift.runs import night_of_run, past_of, reference_of, scored_run, version_of
+from drift.runs import night_of_run, past_of, reference_of, scored_run
 from drift.verdict import verdict_on
 from scoring.interval import Nights
 from scoring.job import Job
 from scoring.night import Request, run_night, score_chunk
 from scoring.rows import Profile, profiled
-from scoring.stores import Stores
+from scoring.stores import RunFolder, Stores
 from scoring.stores.registry import VersionRef
 from scoring.stores.warehouse import Span
 
@@ -44,14 +44,14 @@ def _parts(stores: Stores, job: Job, ref: VersionRef, run_id: str, stream: Strea
     chunks = range(run.chunks or 0)
     scoring, _ = _timed(lambda: [score_chunk(stores, job, run_id, number) for number in chunks])
     bins = stores.registry.load(ref, job).bins
-    folder = stores.lake.run_folder(job.name, run.night, run_id)
+    folder = RunFolder(stores.lake, run)
 
     def batches(kind: Any, number: int) -> list[pa.RecordBatch]:
-        return list(stores.lake.batches(stores.lake.part(folder, kind, number), rows=50_000))
+        return list(stores.lake.batches(folder.part(kind, number), rows=50_000))
 
     pairs = [pair for one in chunks for pair in zip(batches("features", one), batches("predictions", one), strict=True)]
     profile, _ = _timed(lambda: [Profile.of(bins, profiled(a, b, job), a.num_rows) for a, b in pairs])
-    reference = reference_of(stores, job, version_of(stores, job, run))
+    reference = reference_of(stores, job, folder.version_ref())
     past = past_of(stores, Span(job.name, Nights.before(run.night, 90)), run.model_version)
     verdict, _ = _timed(lambda: verdict_on(reference, past, run.night, night_of_run(stores, job, run)))
     sampling, (sides, _) = _timed(lambda: sample_sides(stores, job, run))

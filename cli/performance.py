@@ -30,10 +30,10 @@ def performance(
     with console.step(f"measuring nights whose labels were known on {night}"):
         measured = measure(stores, job, known_at, asked)
     rows = monitoring.performance(stores.warehouse, Span(name, ALL_NIGHTS if asked is None else asked), known_at)[-28:]
-    metrics = list(rows[-1]["metrics"]) if rows else []
+    metrics = list(rows[-1].metrics) if rows else []
     lines = [
-        [row["night"], row["model_version"], tables.share(row["share_labelled"]), row["rows_labelled"]]
-        + [_with_interval(row["metrics"].get(metric)) for metric in metrics]
+        [row.night, row.model_version, tables.share(row.share_labelled), row.rows_labelled]
+        + [_with_interval(row.metrics.get(metric)) for metric in metrics]
         for row in rows
     ]
     columns = ("night", "version", "labelled", "rows", *metrics)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import getpass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli import console, tables
 from cli.arguments import JobName, Night, open_job
 from scoring.interval import parse_night
+
+if TYPE_CHECKING:
+    from scoring.stores.warehouse import Retraining, ShadowNight
 
 app = typer.Typer()
 RetrainingId = Annotated[int, typer.Argument(metavar="RETRAINING", help="Its number; see `retrain list`.")]
@@ -37,22 +40,22 @@ def retrain(
     _say(row)
 
 
-def _say(row: dict[str, Any]) -> None:
-    what = f"retraining {row['retraining_id']} of {row['job']}: {row['state']}"
-    console.OUT.print(what if row["state"] != "running" else f"{what}, stage {row['stage']}", highlight=False)
-    if row["detail"]:
-        console.OUT.print(row["detail"], highlight=False)
-    for check in (row["gate"] or {}).get("checks", []):
+def _say(row: Retraining) -> None:
+    what = f"retraining {row.retraining_id} of {row.job}: {row.state}"
+    console.OUT.print(what if row.state != "running" else f"{what}, stage {row.stage}", highlight=False)
+    if row.detail:
+        console.OUT.print(row.detail, highlight=False)
+    for check in (row.gate or {}).get("checks", []):
         console.OUT.print(
             f"  {'passed' if check['passed'] else 'FAILED'}  {check['name']}: {check['sentence']}", highlight=False
         )
-    if row["state"] == "running":
-        wait = f"nightshift retrain resume {row['job']} {row['retraining_id']}"
+    if row.state == "running":
+        wait = f"nightshift retrain resume {row.job} {row.retraining_id}"
         told = {
             "shadow": f"the challenger is in the shadow; when its nights are over: {wait}",
             "approve": f"to say yes: {wait}",
         }
-        console.OUT.print(told.get(row["stage"], wait), highlight=False)
+        console.OUT.print(told.get(row.stage, wait), highlight=False)
 
 
 @app.command("list")
@@ -63,7 +66,7 @@ def list_retrainings(name: JobName, as_json: tables.Json = False) -> None:
     stores, job = open_job(name)
     names = ("retraining_id", "night", "trigger", "reason", "since", "until", "snapshot", "model_version", "stage", "state",
              "detail", "started_at", "finished_at")  # fmt: skip
-    rows = [[row[one] for one in names] for row in retrainings.of_job(stores.warehouse, job.name)]
+    rows = [[row.facts[one] for one in names] for row in retrainings.of_job(stores.warehouse, job.name)]
     titles = ("retraining", "night", "asked by", "reason", "from night", "to (not included)", "snapshot", "version", "stage",
               "state", "detail", "started", "finished")  # fmt: skip
     tables.table(f"retrainings of {name}", titles, rows, key="retrainings")
@@ -101,8 +104,8 @@ def pin(
     stores, job = open_job(name)
     row = begin(stores, job, version, nights or job.promotion.shadow_nights)
     console.OUT.print(
-        f"{name} version {version} scores {row['nights']} nights from {row['first_night']} on in the shadow of version "
-        f"{row['champion_version']}", highlight=False,
+        f"{name} version {version} scores {row.nights} nights from {row.first_night} on in the shadow of version "
+        f"{row.champion_version}", highlight=False,
     )  # fmt: skip
 
 
@@ -113,7 +116,7 @@ def list_shadows(name: JobName, as_json: tables.Json = False) -> None:
 
     stores, job = open_job(name)
     names = ("model_version", "role", "champion_version", "first_night", "nights", "state", "detail")
-    rows = [[row[one] for one in names] for row in shadows.of_job(stores.warehouse, job.name)]
+    rows = [[row.facts[one] for one in names] for row in shadows.of_job(stores.warehouse, job.name)]
     titles = ("version", "role", "beside champion", "from night", "nights", "state", "detail")
     tables.table(f"{name}: versions in the shadow", titles, rows, key="shadows")
     tables.table(
@@ -124,19 +127,19 @@ def list_shadows(name: JobName, as_json: tables.Json = False) -> None:
     )  # fmt: skip
 
 
-def _night(row: dict[str, Any]) -> list[Any]:
-    found, sums = row["disagreement"] or {}, row["sums"]
-    losses = [sums[side] / sums["rows"] for side in ("champion", "shadow")] if sums else [None, None]
-    differs = [found.get("decisions_changed"), found.get("mean_absolute")]
+def _night(row: ShadowNight) -> list[Any]:
+    found = row.differences
+    losses = row.losses.means if row.losses else (None, None)
     return [
-        row["night"],
-        row["model_version"],
-        row["champion_version"],
-        row["status"],
-        row["rows"],
-        *differs,
+        row.night,
+        row.model_version,
+        row.champion_version,
+        row.status,
+        row.rows,
+        found.decisions_changed,
+        found.mean_absolute,
         *losses,
-        row["reason"],
+        row.reason,
     ]
 
 

@@ -86,9 +86,9 @@ def decide(
         return
     run = published_run(stores, job, asked[0])
     row = conclude(stores, job, run.run_id)
-    console.OUT.print(f"{name} {night}: {row['decision']}: {row['reason']}", highlight=False)
-    tables.record("decisions", {"job": name, "night": night, **{k: row[k] for k in ("decision", "reason")}})
-    tables.facts(f"known at the end of {night}", row["inputs"].items(), key="inputs")
+    console.OUT.print(f"{name} {night}: {row.decision}: {row.reason}", highlight=False)
+    tables.record("decisions", {"job": name, "night": night, "decision": row.decision, "reason": row.reason})
+    tables.facts(f"known at the end of {night}", row.inputs.items(), key="inputs")
 
 
 def _over(stores: Stores, job: Job, nights: Sequence[date], titles: tuple[str, ...], told: Told) -> None:
@@ -135,24 +135,26 @@ def _decide(stores: Stores, job: Job, run: Run) -> tuple[Any, ...]:
     from drift.decide import conclude
 
     row = conclude(stores, job, run.run_id)
-    return row["decision"], row["reason"]
+    return row.decision, row.reason
 
 
 def print_drift(stores: Stores, run: Run) -> None:
     """Print a run's verdict, its reasons and its columns."""
     from scoring.stores.warehouse import monitoring
 
-    found = monitoring.drift_of(stores.warehouse, run.run_id) or {}
+    found = monitoring.drift_of(stores.warehouse, run.run_id)
+    if found is None:
+        return
     console.OUT.print(
-        f"{run.job} {run.night}, model version {run.model_version}, run {run.run_id}: {found['verdict']}, "
-        f"{found['rows']:,} rows against {found['baseline_nights']} nights; unusual above ratio {found['score_limit']:.2f}",
+        f"{run.job} {run.night}, model version {run.model_version}, run {run.run_id}: {found.verdict}, "
+        f"{found.rows:,} rows against {found.baseline_nights} nights; unusual above ratio {found.score_limit:.2f}",
         highlight=False,
     )
-    tables.record("verdicts", found)
-    for reason in found["reasons"]:
+    tables.record("verdicts", found.facts)
+    for reason in found.reasons:
         console.OUT.print(f"  - {reason}", highlight=False)
     names = ("column_name", "role", "weight", "status", "signal", "value", "threshold", "ratio", "beyond", "sustained")
-    rows = [[row[name] for name in names] for row in monitoring.columns_of(stores.warehouse, [run.run_id])]
+    rows = [[row.facts[name] for name in names] for row in monitoring.columns_of(stores.warehouse, [run.run_id])]
     titles = ("column", "role", "weight", "status", "signal", "distance", "unusual above", "ratio",
               "nearer nights (share)", "7 nights to training (ratio)")  # fmt: skip
     tables.table("columns, the most unusual first", titles, rows, key="columns")

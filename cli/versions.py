@@ -97,7 +97,6 @@ def _left_out(trained: Trained) -> list[str]:
 @app.command()
 def models(name: JobName, as_json: tables.Json = False) -> None:
     """List a job's model versions and promotions."""
-    from scoring.rows import Rule
     from scoring.stores.warehouse import promotions
 
     stores, job = open_job(name)
@@ -106,10 +105,10 @@ def models(name: JobName, as_json: tables.Json = False) -> None:
     for ref in stores.registry.versions(job.name):
         known = stores.registry.facts(ref)
         called = ", ".join(alias for alias, number in aliases.items() if number == ref.version)
-        scores = ", ".join(f"{metric} {value:.4f}" for metric, value in known["metrics"].items())
-        window = f"{known['since']} to {known['until']} (not included)"
-        about = f"{scores}; prediction: {Rule.of_facts(known, job).decision.words}"
-        rows.append((ref.version, called, window, known["rows"], about, ref.sha256[:12]))
+        scores = ", ".join(f"{metric} {value:.4f}" for metric, value in known.metrics.items())
+        window = f"{known.since} to {known.until} (not included)"
+        about = f"{scores}; prediction: {known.rule(job).decision.words}"
+        rows.append((ref.version, called, window, known.rows, about, ref.sha256[:12]))
     columns = ("version", "alias", "trained on nights", "rows", "metrics; prediction", "sha256")
     tables.table(f"model versions of {name}", columns, rows, key="versions")
     made = [list(vars(one).values())[1:7] for one in promotions.history_of(stores.warehouse, name)]

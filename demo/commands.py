@@ -164,9 +164,9 @@ def _train(stores: Stores, job: Job, told: Callable[[str], None]) -> None:
         return
     told(f"training {job.name} on {SINCE} to {UNTIL} (not included)")
     row = retrain(stores, job, Request("first version", night=UNTIL, since=SINCE))
-    if row["state"] != "promoted":
+    if row.state != "promoted":
         raise NightshiftError(
-            f"first version of {job.name}", found=f"{row['state']}: {row['detail']}", next_step="make clean demo"
+            f"first version of {job.name}", found=f"{row.state}: {row.detail}", next_step="make clean demo"
         )
 
 

@@ -33,7 +33,7 @@ def measure(
     matured = known_at - timedelta(days=job.label.delay_days)
     asked = Nights.up_to(matured, job.retraining.performance_nights) if nights is None else nights
     span = Span(job.name, Nights(asked.first, known_at))
-    known = {row["night"] for row in monitoring.performance(stores.warehouse, span, known_at)}
+    known = {row.night for row in monitoring.performance(stores.warehouse, span, known_at)}
     settled = {night for night in known if night <= matured - timedelta(days=REVISITED)} if nights is None else set()
     shown = ledger.settled(stores.warehouse, job.name, stores.clock())
     measured = []
@@ -49,7 +49,7 @@ def measure(
 def _measure_night(stores: Stores, job: Job, run: Run, known_at: date) -> bool:
     found = outcomes_of(stores, job, run)
     before = monitoring.performance(stores.warehouse, Span(job.name, Nights.of(run.night)), known_at)
-    unchanged = before and (before[0]["labels_hash"], before[0]["run_id"]) == (found.labels_hash, run.run_id)
+    unchanged = before and (before[0].labels_hash, before[0].run_id) == (found.labels_hash, run.run_id)
     if not found.labelled or unchanged:
         return False
     blocks = outcome_sums(found.predictions, found.outcome, job)
@@ -70,7 +70,7 @@ def _rolling(stores: Stores, job: Job, night: date, known_at: date, sums: Floats
     rows = monitoring.performance(stores.warehouse, Span(job.name, Nights.before(night, 27)), known_at)
     found = {}
     for nights in (7, 28):
-        near = [row for row in rows if row["night"] > night - timedelta(days=nights)]
-        together = np.stack([*(expanded(row["sums"]) for row in near), sums])
+        near = [row for row in rows if row.night > night - timedelta(days=nights)]
+        together = np.stack([*(expanded(row.sums) for row in near), sums])
         found[str(nights)] = {"nights": len(together), **with_intervals(together, job)}
     return found

@@ -123,7 +123,7 @@ def measure_again(stores: Stores, job: Job, days: Collection[date]) -> list[date
     if not days:
         return []
     span = Span(job.name, Nights.including(min(days), max(days)))
-    known = {row["night"]: row["run_id"] for row in overview.measured(stores.warehouse, span)}
+    known = {row.night: row.run_id for row in overview.measured(stores.warehouse, span)}
     stale = [day for day in days if day in known and known[day] != shown[day]]
     return measure_nights(stores, job, max(shown), Nights.including(min(stale), max(stale))) if stale else []
 
@@ -150,4 +150,4 @@ def last_night(stores: Stores, job: Job) -> date:
 
 def _verdict(stores: Stores, run_id: str) -> Watched:
     found = monitoring.drift_of(stores.warehouse, run_id)
-    return Watched(found["verdict"], tuple(found["reasons"])) if found else NOT_WATCHED
+    return Watched(found.verdict, tuple(found.reasons)) if found else NOT_WATCHED

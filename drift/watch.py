@@ -8,11 +8,11 @@ from typing import Any
 
 from drift.performance import estimate
 from drift.report import Reporter, report_of
-from drift.runs import night_of_run, past_of, reference_of, scored_run, version_of
+from drift.runs import night_of_run, past_of, reference_of, scored_run
 from drift.verdict import Verdict, earliest, verdict_on
 from scoring.interval import Nights
 from scoring.job import Job
-from scoring.stores import Stores
+from scoring.stores import RunFolder, Stores
 from scoring.stores.warehouse import Span, monitoring
 
 
@@ -35,9 +35,9 @@ def watch(stores: Stores, job: Job, run_id: str, reporter: Reporter | None = Non
     """
     run = scored_run(stores, job, run_id)
     found = night_of_run(stores, job, run)
-    keys: dict[str, Any] = {name: run.facts[name] for name in ("run_id", "job", "night", "model_version")}
+    keys = {"run_id": run.run_id, "job": run.job, "night": run.night, "model_version": run.model_version}
     monitoring.save_profile(stores.warehouse, {**keys, "rows": found.profile.rows, "profile": found.profile.as_dict()})
-    ref = version_of(stores, job, run)
+    ref = RunFolder(stores.lake, run).version_ref()
     reference = reference_of(stores, job, ref)
     past = past_of(stores, _before(job, run.night), run.model_version)
     verdict = verdict_on(reference, past, run.night, found)

@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 from scoring.errors import PromotionRefused
 from scoring.job import Job
 from scoring.night import promoted_ref
-from scoring.rows import Rule
 from scoring.stores import Stores
 from scoring.stores.registry import VersionRef
 from scoring.stores.warehouse import (
@@ -71,7 +70,7 @@ def _describe(stores: Stores, job: Job) -> None:
     latest = promotions.in_effect(promotions.history_of(stores.warehouse, job.name), date.max)
     if latest is None:
         return
-    words = Rule.of_facts(stores.registry.facts(promoted_ref(stores, latest)), job).decision.words
+    words = stores.registry.facts(promoted_ref(stores, latest)).rule(job).decision.words
     describe_prediction(
         stores.warehouse, job,
         f"Decision of the row's model version; of version {latest.model_version}, champion from night "
@@ -115,8 +114,7 @@ def _crown(stores: Stores, job: Job, ref: VersionRef, known: list[Promotion], ki
 
 def _trained_until(stores: Stores, ref: VersionRef) -> date | None:
     """Return the first night that a version was not trained on; None for one whose facts do not say."""
-    until = stores.registry.facts(ref).get("until")
-    return date.fromisoformat(until) if until else None
+    return stores.registry.facts(ref).until
 
 
 def _refuse_trained_on(stores: Stores, ref: VersionRef, effective_from: date) -> None:
@@ -154,11 +152,11 @@ def _record(stores: Stores, ref: VersionRef, effective_from: date, kind: str, wh
         stores.registry.resolve(ref.job, ref.version)  # which retention may have removed meanwhile
         promotion = promotions.add(stores.warehouse, promotion)
     for one in shadows.running(stores.warehouse, ref.job):
-        crowned = one["model_version"] == ref.version
-        displaced = one["role"] == "predecessor" and one["champion_version"] != ref.version  # else asked for once more
+        crowned = one.model_version == ref.version
+        displaced = one.role == "predecessor" and one.champion_version != ref.version  # else asked for once more
         if crowned or displaced:
             facts = {"state": "passed" if crowned else "ended", "detail": f"version {ref.version} became champion"}
-            shadows.end(stores.warehouse, one["shadow_id"], **facts, ended_at=stores.clock())
+            shadows.end(stores.warehouse, one.shadow_id, **facts, ended_at=stores.clock())
     champion = promotions.champion_at(promotions.history_of(stores.warehouse, ref.job), date.max)
     stores.registry.set_alias(ref.job, "champion", champion or ref.version)
     stores.registry.drop_alias(ref.job, "challenger", ref.version)

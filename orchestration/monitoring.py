@@ -73,10 +73,10 @@ def decide(job: Job, run_id: str) -> bool:
     from drift.decide import conclude
 
     row = conclude(current_stores(), job, run_id)
-    pushed = {name: row[name] for name in ("decision_id", "decision", "reason")}
-    for name, value in {**pushed, "night": str(row["night"])}.items():
+    pushed = {"decision_id": row.decision_id, "decision": row.decision, "reason": row.reason}
+    for name, value in {**pushed, "night": str(row.night)}.items():
         get_current_context()["ti"].xcom_push(key=name, value=value)
-    return bool(row["decision"] == "retrain")
+    return row.decision == "retrain"
 
 
 def trigger_arguments(job: Job) -> dict[str, Any]:

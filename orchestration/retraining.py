@@ -65,7 +65,7 @@ def snapshot(job: Job) -> bool:
         force=bool(params.get("force")),
         **nights,
     )
-    number = int(begin(stores, job, request)["retraining_id"])
+    number = begin(stores, job, request).retraining_id
     context["ti"].xcom_push(key="retraining_id", value=number)
     return snapshot(stores, job, number)
 
@@ -161,14 +161,14 @@ def announce(job: Job) -> dict[str, Any]:
     if number is None:
         raise RetrainingFailed("retraining", found="it was never recorded", next_step="see the log of snapshot")
     row = retrainings.get(stores.warehouse, number)
-    if row["state"] == "running" and row["stage"] == "approve" and _state_of(context, "approve") == "success":
+    if row.state == "running" and row.stage == "approve" and _state_of(context, "approve") == "success":
         end(stores, number, "refused", "approval: somebody said no, or nobody answered in time")
     try:
         row = announce(stores, number)
     finally:
         told = retrainings.get(stores.warehouse, number)
-        tell(job.name, told["night"], "retraining", f"retraining {number} {told['state']}: {told['detail']}")
-    return {name: row[name] for name in ("retraining_id", "state", "detail", "model_version")}
+        tell(job.name, told.night, "retraining", f"retraining {number} {told.state}: {told.detail}")
+    return {name: row.facts[name] for name in ("retraining_id", "state", "detail", "model_version")}
 
 
 def _state_of(context: Any, task_id: str) -> str | None:

@@ -94,7 +94,9 @@ def test_installation_of_before_goes_on(stores: Stores) -> None:
     assert difference.rows_changed == 0
 
     verdict = watch(stores, job, before.run_id)
-    assert verdict.verdict == (monitoring.drift_of(stores.warehouse, before.run_id) or {})["verdict"]
+    kept = monitoring.drift_of(stores.warehouse, before.run_id)
+    assert kept is not None
+    assert verdict.verdict == kept.verdict
     assert verify(stores, job) == []
 
 
@@ -105,7 +107,7 @@ def test_pages_show_what_was_made_before(stores: Stores) -> None:
     assert len(job_page(places, JOB, None)["decisions"]) == 2
     assert version_page(places, JOB, 1)["view"] is not None
     (retraining,) = retrainings.of_job(stores.warehouse, JOB)
-    assert retraining["state"] == "promoted"
+    assert retraining.state == "promoted"
 
 
 def test_night_of_before_can_be_released_again(stores: Stores) -> None:

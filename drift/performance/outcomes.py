@@ -14,7 +14,7 @@ from drift.performance.metrics import Floats, outcome_sums
 from scoring.interval import Nights
 from scoring.job import Job
 from scoring.rows import RowsDigest
-from scoring.stores import LABEL, Stores, read_labels
+from scoring.stores import LABEL, RunFolder, Stores, read_labels
 from scoring.stores.warehouse import Run
 
 
@@ -37,9 +37,8 @@ class Outcomes:
 
 def predictions_of(stores: Stores, job: Job, run: Run) -> pa.Table:
     """Return a run's predictions: keys, prediction, probabilities."""
-    folder = stores.lake.run_folder(job.name, run.night, run.run_id)
-    numbers = range(run.chunks or 0)
-    return pa.concat_tables(stores.lake.table(stores.lake.part(folder, "predictions", number)) for number in numbers)
+    folder = RunFolder(stores.lake, run)
+    return pa.concat_tables(stores.lake.table(folder.part("predictions", number)) for number in folder.chunks)
 
 
 def outcomes_of(stores: Stores, job: Job, run: Run, predictions: pa.Table | None = None) -> Outcomes:

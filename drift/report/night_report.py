@@ -12,10 +12,9 @@ import pyarrow as pa
 
 from drift.performance import outcomes_of
 from drift.report.evidently_page import Sides, evidently_page
-from drift.runs import version_of
 from scoring.errors import described
 from scoring.job import Job
-from scoring.stores import Stores
+from scoring.stores import RunFolder, Stores
 from scoring.stores.warehouse import Run, monitoring
 
 ASSETS = "reports/assets"
@@ -44,7 +43,8 @@ def write_report(stores: Stores, job: Job, run: Run) -> tuple[str | None, str | 
 
 
 def _write(stores: Stores, job: Job, run: Run, path: str) -> str | None:
-    verdict = (monitoring.drift_of(stores.warehouse, run.run_id) or {}).get("verdict", "none yet")
+    judged = monitoring.drift_of(stores.warehouse, run.run_id)
+    verdict = judged.verdict if judged else "none yet"
     sides, rows = sample_sides(stores, job, run)
     title = {"job": job.name, "night": str(run.night), "model_version": str(run.model_version), "run": run.run_id}
     when = datetime.combine(run.night, time.min, UTC)
@@ -68,7 +68,7 @@ def sample_sides(stores: Stores, job: Job, run: Run) -> tuple[Sides, int]:
 
     The sample is seeded by night and spread over the chunks by their size, so that the same run gives the same page.
     """
-    reference = stores.registry.table(version_of(stores, job, run), "reference.parquet")
+    reference = stores.registry.table(RunFolder(stores.lake, run).version_ref(), "reference.parquet")
     if reference is None:
         raise ValueError("the model version keeps no reference sample")
     wanted = job.monitor.report_rows
@@ -81,7 +81,7 @@ def sample_sides(stores: Stores, job: Job, run: Run) -> tuple[Sides, int]:
     before = reference.select([name for name in names if name in reference.schema.names])
     chosen = np.sort(np.random.default_rng(0).permutation(before.num_rows)[:wanted])
     columns = monitoring.columns_of(stores.warehouse, [run.run_id])
-    limits = {row["column_name"]: {name: limit for name, (_, limit) in row["signals"].items()} for row in columns}
+    limits = {row.column_name: {name: limit for name, (_, limit) in row.signals.items()} for row in columns}
     current = pa.concat_tables(parts).slice(0, wanted)
     return Sides(_frame(current), _frame(before.take(pa.array(chosen))), limits), rows
 
@@ -92,11 +92,10 @@ def _sampled(stores: Stores, job: Job, run: Run, share: float) -> Iterator[pa.Ta
     if monitoring.is_measured(stores.warehouse, run.run_id):
         outcomes = outcomes_of(stores, job, run)
         known = outcomes.predictions.select(list(job.key)).append_column("outcome", outcomes.outcome)
-    folder = stores.lake.run_folder(job.name, run.night, run.run_id)
-    for number in range(run.chunks or 0):
-        features, predictions = (
-            stores.lake.table(stores.lake.part(folder, kind, number)) for kind in ("features", "predictions")
-        )
+    folder = RunFolder(stores.lake, run)
+    for number in folder.chunks:
+        features = stores.lake.table(folder.part("features", number))
+        predictions = stores.lake.table(folder.part("predictions", number))
         random = np.random.default_rng([run.night.toordinal(), number])
         place = pa.array(np.flatnonzero(random.random(features.num_rows) < share))
         found = features.take(place)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Any
 
-from lifecycle.comparison import card_of, evaluate, holdout_nights, judge, page_of, seen_by
+from lifecycle.comparison import card_of, evaluate, holdout_nights, judge, page_of
 from lifecycle.promotion import promote as make_champion
-from lifecycle.retraining.record import Request, begin, end, fail, recorded
+from lifecycle.retraining.record import Request, begin, end, fail, recorded, snapshot_of, version_of
 from lifecycle.shadow import pin
 from lifecycle.training import Order, load, recipe_of, take, train_on
 from scoring.errors import RetrainingFailed, described
@@ -17,10 +16,9 @@ from scoring.night import promoted_ref
 from scoring.progress import Progress, silent
 from scoring.stores import Stores
 from scoring.stores.registry import VersionRef
-from scoring.stores.warehouse import Promotion, in_effect, promotions, retrainings, shadows
+from scoring.stores.warehouse import Evaluation, Promotion, Retraining, Row, in_effect, promotions, retrainings, shadows
 
 BY = "nightshift"
-Json = dict[str, Any]
 
 
 def snapshot(stores: Stores, job: Job, retraining_id: int, progress: Progress = silent) -> bool:
@@ -29,9 +27,9 @@ def snapshot(stores: Stores, job: Job, retraining_id: int, progress: Progress = 
         return True
     with recorded(stores, retraining_id, "snapshot") as row:
         recipe_of(job)  # what cannot be stored is refused before any row is read
-        taken = take(stores, job, Nights(row["since"], row["until"]), progress)
+        taken = take(stores, job, Nights(row.since, row.until), progress)
         retrainings.record(stores.warehouse, retraining_id, snapshot=taken.hash)
-        same = None if row["forced"] or row["model_version"] else _same_version(stores, job, taken.hash, retraining_id)
+        same = None if row.forced or row.model_version else _same_version(stores, job, taken.hash, retraining_id)
         if same is None:
             return True
         words = f"version {same} was trained on the same rows (snapshot {taken.hash}) with the same recipe"
@@ -55,23 +53,23 @@ def _known_version(stores: Stores, job: Job, retraining_id: int, digest: str) ->
 def train(stores: Stores, job: Job, retraining_id: int, progress: Progress = silent) -> int:
     """Train on the snapshot, make the version the challenger, and return its number; done again it stays the same one."""
     if _promoted(stores, job, retraining_id):
-        return int(retrainings.get(stores.warehouse, retraining_id)["model_version"])
+        return version_of(retrainings.get(stores.warehouse, retraining_id))
     with recorded(stores, retraining_id, "train") as row:
-        if row["model_version"] is None:
-            taken = load(stores, job, row["snapshot"])
+        if row.model_version is None:
+            taken = load(stores, job, snapshot_of(row))
             champion = _champion(stores, job)
             most = job.training.holdout_nights
             if champion is not None:
-                new = (row["until"] - seen_by(stores.registry.facts(promoted_ref(stores, champion))).until).days
+                new = (row.until - stores.registry.facts(promoted_ref(stores, champion)).seen.until).days
                 most = holdout_nights(new, most, job.promotion.min_nights)
-            version = _known_version(stores, job, retraining_id, row["snapshot"])
+            version = _known_version(stores, job, retraining_id, taken.hash)
             if version is None:
                 version = train_on(stores, job, taken, progress, Order(most, retraining_id)).ref.version
             number = champion.model_version if champion else None
             retrainings.record(stores.warehouse, retraining_id, model_version=version, champion_version=number)
-        version = retrainings.get(stores.warehouse, retraining_id)["model_version"]
+        version = version_of(retrainings.get(stores.warehouse, retraining_id))
         stores.registry.set_alias(job.name, "challenger", version)
-        return int(version)
+        return version
 
 
 def assess(stores: Stores, job: Job, retraining_id: int) -> None:
@@ -79,9 +77,9 @@ def assess(stores: Stores, job: Job, retraining_id: int) -> None:
     if _promoted(stores, job, retraining_id):
         return
     with recorded(stores, retraining_id, "evaluate") as row:
-        ref = stores.registry.resolve(job.name, row["model_version"])
+        ref = stores.registry.resolve(job.name, version_of(row))
         champion = _champion(stores, job)
-        taken = load(stores, job, row["snapshot"])
+        taken = load(stores, job, snapshot_of(row))
         found = evaluate(stores, job, ref, taken, promoted_ref(stores, champion) if champion else None)
         number = champion.model_version if champion else None
         retrainings.record(stores.warehouse, retraining_id, champion_version=number)
@@ -93,13 +91,13 @@ def gate(stores: Stores, job: Job, retraining_id: int) -> bool:
     if _promoted(stores, job, retraining_id):
         return True
     with recorded(stores, retraining_id, "gate") as row:
-        ref = stores.registry.resolve(job.name, row["model_version"])
+        ref = stores.registry.resolve(job.name, version_of(row))
         card = retrainings.card(stores.warehouse, job.name, ref.version)
         if card is None:
             raise RetrainingFailed(
                 f"version {ref.version} of {job.name}", found="no model card", next_step="clear evaluate"
             )
-        judged = judge(card["evaluation"], job.promotion, job.task.loss)
+        judged = judge(Evaluation.from_json(card["evaluation"]), job.promotion, job.task.loss)
         retrainings.record(stores.warehouse, retraining_id, gate=judged.as_dict())
         _keep_card(stores, ref, {**card, "gate": judged.as_dict()})
         if not judged.passed:
@@ -112,21 +110,21 @@ def gate(stores: Stores, job: Job, retraining_id: int) -> bool:
 def start_shadow(stores: Stores, job: Job, retraining_id: int) -> None:
     """Let the challenger score the next nights in the shadow; once only, and not without a champion to stand beside."""
     with recorded(stores, retraining_id, "shadow") as row:
-        if row["champion_version"] is not None and shadows.of_retraining(stores.warehouse, retraining_id) is None:
-            pin(stores, job, row["model_version"], job.promotion.shadow_nights, retraining_id)
+        if row.champion_version is not None and shadows.of_retraining(stores.warehouse, retraining_id) is None:
+            pin(stores, job, version_of(row), job.promotion.shadow_nights, retraining_id)
 
 
 def shadow_passed(stores: Stores, retraining_id: int) -> bool | None:
     """Return whether the challenger did well in the shadow; None while that is open. A first version needs none."""
     row = retrainings.get(stores.warehouse, retraining_id)
-    if row["stage"] != "shadow" or row["champion_version"] is None:
-        return bool(row["state"] != "refused")
+    if row.stage != "shadow" or row.champion_version is None:
+        return row.state != "refused"
     one = shadows.of_retraining(stores.warehouse, retraining_id)
-    if one is None or one["ended_at"] is None:
+    if one is None or one.open:
         return None
-    if one["state"] != "passed":
-        end(stores, retraining_id, "refused", f"shadow: {one['detail']}")
-    return bool(one["state"] == "passed")
+    if one.state != "passed":
+        end(stores, retraining_id, "refused", f"shadow: {one.detail}")
+    return one.state == "passed"
 
 
 def promote(stores: Stores, job: Job, retraining_id: int, by: str = BY) -> Promotion:
@@ -137,13 +135,13 @@ def promote(stores: Stores, job: Job, retraining_id: int, by: str = BY) -> Promo
     with recorded(stores, retraining_id, "promote") as row:
         champion = _champion(stores, job)
         number = champion.model_version if champion else None
-        if number not in (row["champion_version"], row["model_version"]):
+        if number not in (row.champion_version, row.model_version):
             raise RetrainingFailed(
-                f"promotion of version {row['model_version']} of {job.name}", found=f"version {number} is champion now",
-                expected=f"version {row['champion_version']}, as when they were compared", next_step="clear evaluate",
+                f"promotion of version {row.model_version} of {job.name}", found=f"version {number} is champion now",
+                expected=f"version {row.champion_version}, as when they were compared", next_step="clear evaluate",
             )  # fmt: skip
-        why = f"retraining {retraining_id}: {row['gate']['reason']}"
-        made = make_champion(stores, job, row["model_version"], why, by, retraining_id=retraining_id)
+        why = f"retraining {retraining_id}: {(row.gate or {})['reason']}"
+        made = make_champion(stores, job, version_of(row), why, by, retraining_id=retraining_id)
         end(
             stores,
             retraining_id,
@@ -153,12 +151,12 @@ def promote(stores: Stores, job: Job, retraining_id: int, by: str = BY) -> Promo
     return made
 
 
-def retrain(stores: Stores, job: Job, request: Request, progress: Progress = silent) -> Json:
-    """Do a whole retraining without Airflow and return its row; with a shadow to wait for, or a person, it stays open."""
+def retrain(stores: Stores, job: Job, request: Request, progress: Progress = silent) -> Retraining:
+    """Do a whole retraining without Airflow and return it; with a shadow to wait for, or a person, it stays open."""
     row = begin(stores, job, request)
-    number = int(row["retraining_id"])
+    number = row.retraining_id
     try:
-        if row["state"] == "running":
+        if row.state == "running":
             _run(stores, job, number, progress)
     except Exception as error:  # the record says failed, then it is raised again
         fail(stores, number, described(error))
@@ -181,12 +179,12 @@ def _run(stores: Stores, job: Job, number: int, progress: Progress) -> None:
             promote(stores, job, number)
 
 
-def resume(stores: Stores, job: Job, retraining_id: int, by: str) -> Json:
-    """Go on with a retraining that waited for its shadow or for a person (``by`` says yes); return its row."""
+def resume(stores: Stores, job: Job, retraining_id: int, by: str) -> Retraining:
+    """Go on with a retraining that waited for its shadow or for a person (``by`` says yes); return it."""
     row = retrainings.get(stores.warehouse, retraining_id)
-    if row["state"] == "running" and row["stage"] == "shadow" and shadow_passed(stores, retraining_id):
+    if row.state == "running" and row.stage == "shadow" and shadow_passed(stores, retraining_id):
         promote(stores, job, retraining_id)
-    elif row["state"] == "running" and row["stage"] == "approve":
+    elif row.state == "running" and row.stage == "approve":
         promote(stores, job, retraining_id, by)
     return retrainings.get(stores.warehouse, retraining_id)
 
@@ -201,7 +199,7 @@ def _champion(stores: Stores, job: Job) -> Promotion | None:
     return in_effect(promotions.history_of(stores.warehouse, job.name), date.max)
 
 
-def _keep_card(stores: Stores, ref: VersionRef, card: Json) -> None:
+def _keep_card(stores: Stores, ref: VersionRef, card: Row) -> None:
     """Keep a card in the warehouse, for the pages, and with the version."""
     facts = {"job": ref.job, "model_version": ref.version, "card": card, "made_at": stores.clock()}
     retrainings.save_card(stores.warehouse, facts)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from time import monotonic
 from typing import Any
@@ -15,16 +14,15 @@ import pyarrow.compute as pc
 from scoring.errors import NightshiftError, RunMissing, described
 from scoring.job import HIDDEN, Job
 from scoring.rows import predict, prediction_schema
-from scoring.stores import Stores
+from scoring.stores import RunFolder, Stores
 from scoring.stores.registry import VersionRef
-from scoring.stores.warehouse import ledger, load_shadow, shadows
+from scoring.stores.warehouse import Disagreement, Row, Run, Shadow, ledger, load_shadow, shadows
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
-Json = dict[str, Any]
 
 
-def pin(stores: Stores, job: Job, version: int, nights: int, retraining_id: int | None = None) -> Json:
-    """Let a version score the next ``nights`` nights in the shadow of the champion; return the row that says so.
+def pin(stores: Stores, job: Job, version: int, nights: int, retraining_id: int | None = None) -> Shadow:
+    """Let a version score the next ``nights`` nights in the shadow of the champion; return that stay.
 
     Asked again for the same, nothing changes. Raises ``VersionMissing``, ``RunMissing`` before any night is published.
     """
@@ -56,9 +54,9 @@ def shadow_run(stores: Stores, job: Job, run_id: str) -> list[int]:
     done: list[int] = []
     errors: list[NightshiftError] = []
     for one in shadows.running(stores.warehouse, job.name, run.night):
-        if one["model_version"] == run.model_version:
+        if one.model_version == run.model_version:
             continue
-        facts: Json = {"run_id": run_id, "job": job.name, "night": run.night, "model_version": one["model_version"]}
+        facts: Row = {"run_id": run_id, "job": job.name, "night": run.night, "model_version": one.model_version}
         facts |= {"champion_version": run.model_version, "scored_at": stores.clock()}
         try:
             shadows.save_night(stores.warehouse, {**facts, "status": "scored", **_score(stores, job, run, one)})
@@ -66,34 +64,28 @@ def shadow_run(stores: Stores, job: Job, run_id: str) -> list[int]:
             reason = described(error)
             shadows.save_night(stores.warehouse, {**facts, "status": "failed", "reason": reason})
             errors.append(error)
-        done.append(one["model_version"])
+        done.append(one.model_version)
     if errors:
         raise errors[0]
     return done
 
 
-def _score(stores: Stores, job: Job, run: ledger.Run, one: Json) -> Json:
+def _score(stores: Stores, job: Job, run: Run, one: Shadow) -> Row:
     """Return rows, seconds and disagreement of a version on a run, its predictions written and loaded."""
     began = monotonic()
-    ref = VersionRef(job.name, one["model_version"], one["model_sha256"], one["model_uri"])
+    ref = VersionRef(job.name, one.model_version, one.model_sha256, one.model_uri)
     model = stores.registry.load(ref, job)
-    folder = stores.lake.run_folder(job.name, run.night, run.run_id)
+    folder = RunFolder(stores.lake, run)
     found = _Differences(job)
-    for number in range(run.chunks):
-        features = stores.lake.table(stores.lake.part(folder, "features", number))
+    for number in folder.chunks:
+        features = stores.lake.table(folder.part("features", number))
         said = [predict(model.pipeline, batch, job, model.rule) for batch in features.to_batches(50_000)]
-        stores.lake.write(stores.lake.shadow_part(folder, ref.version, number), prediction_schema(job), said, {})
-        champion = stores.lake.table(stores.lake.part(folder, "predictions", number))
+        stores.lake.write(folder.shadow_part(ref.version, number), prediction_schema(job), said, {})
+        champion = stores.lake.table(folder.part("predictions", number))
         found.add(features, champion, pa.Table.from_batches(said, prediction_schema(job)))
-    load_shadow(
-        stores.warehouse, job, run, ref.version, _parts(stores, run, folder, ref.version), prediction_schema(job)
-    )
-    return {"rows": found.rows, "seconds": monotonic() - began, "disagreement": found.as_dict()}
-
-
-def _parts(stores: Stores, run: ledger.Run, folder: str, version: int) -> Iterator[pa.RecordBatch]:
-    for number in range(run.chunks):
-        yield from stores.lake.batches(stores.lake.shadow_part(folder, version, number))
+    shadow_rows = folder.shadow_predictions(ref.version)
+    load_shadow(stores.warehouse, job, run, ref.version, shadow_rows, prediction_schema(job))
+    return {"rows": found.rows, "seconds": monotonic() - began, "disagreement": asdict(found.result())}
 
 
 @dataclass
@@ -125,15 +117,15 @@ class _Differences:
                 sums = np.array([same.sum(), changed[same].sum(), gap[same].sum()])
                 self.segments[(name, value)] = self.segments.get((name, value), np.zeros(3)) + sums
 
-    def as_dict(self) -> Json:
-        """Return shares, quantiles and segments, for JSON; the share of changed decisions is null for numbers."""
+    def result(self) -> Disagreement:
+        """Return shares, quantiles and segments; the share of changed decisions is None for numbers."""
         gaps = np.concatenate(self.gaps) if self.gaps else np.zeros(0)
-        return {
-            "decisions_changed": self.changed / self.rows if self.job.task.classifies and self.rows else None,
-            "mean": float(gaps.mean()) if len(gaps) else None,
-            "mean_absolute": float(np.abs(gaps).mean()) if len(gaps) else None,
-            "quantiles": {f"{q:g}": float(np.quantile(gaps, q)) for q in QUANTILES} if len(gaps) else {},
-            "segments": [
+        return Disagreement(
+            decisions_changed=self.changed / self.rows if self.job.task.classifies and self.rows else None,
+            mean=float(gaps.mean()) if len(gaps) else None,
+            mean_absolute=float(np.abs(gaps).mean()) if len(gaps) else None,
+            quantiles={f"{q:g}": float(np.quantile(gaps, q)) for q in QUANTILES} if len(gaps) else {},
+            segments=[
                 {
                     "column": name,
                     "value": HIDDEN if name in self.job.sensitive else value,
@@ -143,4 +135,4 @@ class _Differences:
                 }
                 for (name, value), (rows, changed, gap) in self.segments.items()
             ],
-        }
+        )

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
@@ -23,7 +22,7 @@ from scoring.progress import Progress, silent
 from scoring.rows import UsualNights, certainty
 from scoring.settings import code_version
 from scoring.stores import Stores
-from scoring.stores.registry import VersionRef, library_versions
+from scoring.stores.registry import TrainingFacts, VersionRef, library_versions
 
 
 @dataclass(frozen=True)
@@ -88,13 +87,13 @@ def train_on(
     fitted = Fitted(
         pipeline, evaluated.scores, evaluated.weights, evaluated.holdout, out_of_fold(job, pipeline, rows.table)
     )
-    facts = {
-        **_facts(stores, job, window, labelled, evaluated.scores), "snapshot": snapshot.hash,
-        "extracted": rows.extracted, "quarantined": rows.reasons, "recipe_sha256": recipe_of(job),
-        "fitted_until": str(window.until if again else split), "evaluated_until": str(split), "refit": again,
-        "retraining_id": order.retraining_id, "constant": evaluated.constant, **rule.facts(),
-        "without_outcome": rows.table.num_rows - labelled.num_rows, "unreadable_labels": rows.unreadable_labels,
-    }  # fmt: skip
+    facts = replace(
+        _facts(stores, job, window, labelled, evaluated.scores), snapshot=snapshot.hash,
+        extracted=rows.extracted, quarantined=rows.reasons, recipe_sha256=recipe_of(job),
+        fitted_until=window.until if again else split, evaluated_until=split, refit=again,
+        retraining_id=order.retraining_id, constant=evaluated.constant, **rule.facts(),
+        without_outcome=rows.table.num_rows - labelled.num_rows, unreadable_labels=rows.unreadable_labels,
+    )  # fmt: skip
     scores = evaluated.scores
     with tempfile.TemporaryDirectory() as folder:
         usual = UsualNights.of(certainty(fitted.predictions, job), rows.table.column(NIGHT))
@@ -102,7 +101,7 @@ def train_on(
         write_reference(Path(folder), job, fitted, rows)
         progress("register", 0)
         ref = stores.registry.register(job.name, Path(folder), facts, scores)
-    left_out = facts["without_outcome"], rows.unreadable_labels
+    left_out = rows.table.num_rows - labelled.num_rows, rows.unreadable_labels
     return Trained(ref, labelled.num_rows, scores, evaluated.holdout, evaluated.constant, *left_out)
 
 
@@ -130,10 +129,9 @@ def _check(rows: pa.Table, job: Job, window: Nights) -> None:
         )
 
 
-def _facts(stores: Stores, job: Job, window: Nights, rows: pa.Table, scores: dict[str, float]) -> dict[str, Any]:
-    return {
-        "job": job.name, "since": str(window.first), "until": str(window.until), "rows": rows.num_rows,
-        "trained_at": stores.clock().isoformat(), "metrics": scores, "code_version": code_version(stores.settings),
-        "features_sql_sha256": stores.features_query(job).sha256,
-        "labels_sql_sha256": stores.labels_query(job).sha256, "library_versions": library_versions(),
-    }  # fmt: skip
+def _facts(stores: Stores, job: Job, window: Nights, rows: pa.Table, scores: dict[str, float]) -> TrainingFacts:
+    return TrainingFacts(
+        job=job.name, since=window.first, until=window.until, rows=rows.num_rows, trained_at=stores.clock(), metrics=scores,
+        code_version=code_version(stores.settings), features_sql_sha256=stores.features_query(job).sha256,
+        labels_sql_sha256=stores.labels_query(job).sha256, library_versions=library_versions(),
+    )  # fmt: skip

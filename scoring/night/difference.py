@@ -12,16 +12,16 @@ import pyarrow.compute as pc
 from scoring.errors import RunMissing
 from scoring.job import Job
 from scoring.rows import prediction_schema
-from scoring.stores import Stores
-from scoring.stores.warehouse import ledger
+from scoring.stores import RunFolder, Stores
+from scoring.stores.warehouse import Run, ledger
 
 
 @dataclass(frozen=True)
 class Difference:
     """How the predictions of two runs of a night differ; numbers are probabilities, or predicted values."""
 
-    first: ledger.Run
-    second: ledger.Run
+    first: Run
+    second: Run
     rows_compared: int
     rows_changed: int
     only_first: int
@@ -32,9 +32,7 @@ class Difference:
     """Rows with another predicted class; None for a regression, which decides nothing."""
 
 
-def two_runs(
-    stores: Stores, job: Job, night: date, chosen: tuple[str, str] | None = None
-) -> tuple[ledger.Run, ledger.Run]:
+def two_runs(stores: Stores, job: Job, night: date, chosen: tuple[str, str] | None = None) -> tuple[Run, Run]:
     """Return the chosen runs of a night, or its last two that were scored; raises ``RunMissing``."""
     runs = [run for run in ledger.runs_of(stores.warehouse, job.name, night) if run.predictions_hash]
     if chosen is not None:
@@ -51,7 +49,7 @@ def two_runs(
     )
 
 
-def diff_runs(stores: Stores, job: Job, first: ledger.Run, second: ledger.Run) -> Difference:
+def diff_runs(stores: Stores, job: Job, first: Run, second: Run) -> Difference:
     """Return how the predictions of two runs of a night differ, matched by key.
 
     Raises ``RunMissing`` when retention has removed the files of one.
@@ -99,11 +97,5 @@ def _gaps(both: pa.Table, job: Job) -> np.ndarray:
     return gaps
 
 
-def _predictions(stores: Stores, job: Job, run: ledger.Run) -> pa.Table:
-    folder = stores.lake.run_folder(job.name, run.night, run.run_id)
-    batches = [
-        batch
-        for number in range(run.chunks)
-        for batch in stores.lake.batches(stores.lake.part(folder, "predictions", number))
-    ]
-    return pa.Table.from_batches(batches, schema=prediction_schema(job))
+def _predictions(stores: Stores, job: Job, run: Run) -> pa.Table:
+    return pa.Table.from_batches(RunFolder(stores.lake, run).predictions(), schema=prediction_schema(job))

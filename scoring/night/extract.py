@@ -20,9 +20,9 @@ from scoring.night.request import Extracted, Request
 from scoring.progress import Progress, silent
 from scoring.rows import RowsDigest, Split
 from scoring.settings import code_version
-from scoring.stores import Lake, Stores, contracted
+from scoring.stores import RunFolder, Stores, contracted
 from scoring.stores.registry import VersionRef, library_versions
-from scoring.stores.warehouse import abandon_dead, ensure_job, ledger
+from scoring.stores.warehouse import Run, abandon_dead, ensure_job, ledger
 
 
 def extract(
@@ -41,15 +41,15 @@ def extract(
     abandon_dead(stores.warehouse, stores.clock(), job.name)
     ref = pinned(stores, job, request)
     run = ledger.start(stores.warehouse, _first_facts(stores, job, request, ref, interval))
-    folder = stores.lake.run_folder(job.name, request.night, run.run_id)
+    folder = RunFolder(stores.lake, run)
     with recorded(stores, run.run_id):
         began = monotonic()
-        stores.lake.write_json(f"{folder}/run.json", {"run_id": run.run_id, "model_uri": ref.uri})
+        folder.write_pin(ref)
         known = stores.registry.load(ref, job).categories
         counts = _Counts()
         with contracted(stores, job, interval, known) as batches:
             for number, (found, part) in enumerate(batches):
-                _write_chunk(stores.lake, folder, number, part)
+                _write_chunk(folder, number, part)
                 counts.add(found.num_rows, part)
                 progress("extract", found.num_rows)
                 if on_chunk is not None and counts.rows:
@@ -70,7 +70,7 @@ def _refuse_unfinished(job: Job, request: Request, interval: DataInterval) -> No
     )  # fmt: skip
 
 
-def _refuse_empty(stores: Stores, job: Job, run: ledger.Run, rows: int) -> None:
+def _refuse_empty(stores: Stores, job: Job, run: Run, rows: int) -> None:
     if rows:
         return
     error = EmptyNight(
@@ -124,7 +124,8 @@ def _first_facts(stores: Stores, job: Job, request: Request, ref: VersionRef, in
     }  # fmt: skip
 
 
-def _write_chunk(lake: Lake, folder: str, number: int, part: Split) -> None:
-    lake.write(lake.part(folder, "features", number), part.accepted.schema, [part.accepted], {})
+def _write_chunk(folder: RunFolder, number: int, part: Split) -> None:
+    lake = folder.lake
+    lake.write(folder.part("features", number), part.accepted.schema, [part.accepted], {})
     if part.quarantined.num_rows:
-        lake.write(lake.part(folder, "quarantine", number), part.quarantined.schema, [part.quarantined], {})
+        lake.write(folder.part("quarantine", number), part.quarantined.schema, [part.quarantined], {})

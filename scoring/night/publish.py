@@ -15,9 +15,8 @@ from scoring.night.gate import gate_reasons
 from scoring.night.recording import recorded
 from scoring.progress import Progress, silent
 from scoring.rows import RowsDigest, Summary, prediction_schema
-from scoring.stores import Stores
-from scoring.stores.registry import VersionRef
-from scoring.stores.warehouse import ledger, load, remove_rows, stamped, worked_on
+from scoring.stores import RunFolder, Stores
+from scoring.stores.warehouse import Run, ledger, load, remove_rows, stamped, worked_on
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ def publish(
     """
     run = worked_on(stores.warehouse, run_id, job.name)
     if run.status in ("published", "superseded"):
-        return _after_flip(stores, job, run, str(run.status))
+        return _after_flip(stores, job, run, run.status)
     if run.status not in ("running", "failed", "held"):
         again = f"nightshift release {job.name} {run_id}" if run.status == "unpublished" else "run the night again"
         raise RunMissing(
@@ -58,17 +57,17 @@ def publish(
     ledger.require_files(run)
     with recorded(stores, run_id):
         _require_chunks(stores, run)
-        numbers = range(run.chunks)
+        numbers = RunFolder(stores.lake, run).chunks
         summary = _reconciled(stores, run, loaded or load_run(stores, job, run, numbers, progress))
         _pass_gate(stores, job, run, summary)
         status = ledger.flip(stores.warehouse, run, summary.rows, stores.clock())
     return _after_flip(stores, job, ledger.get(stores.warehouse, run_id), status)
 
 
-def load_run(stores: Stores, job: Job, run: ledger.Run, numbers: Iterable[int], progress: Progress = silent) -> Loaded:
+def load_run(stores: Stores, job: Job, run: Run, numbers: Iterable[int], progress: Progress = silent) -> Loaded:
     """Load the predictions of a run's chunks, in the order of ``numbers``, in one transaction; they are invisible yet."""
     began, digest, waits = monotonic(), RowsDigest(), _Waits(numbers)
-    predictions = _told(digest.through(_predictions(stores, run, waits)), progress)
+    predictions = _told(digest.through(RunFolder(stores.lake, run).predictions(waits)), progress)
     rows = load(stores.warehouse, job, run, predictions, prediction_schema(job))
     return Loaded(rows, digest.hexdigest(), monotonic() - began - waits.seconds)
 
@@ -91,39 +90,31 @@ class _Waits:
             self.seconds += monotonic() - began
 
 
-def _reconciled(stores: Stores, run: ledger.Run, loaded: Loaded) -> Summary:
+def _reconciled(stores: Stores, run: Run, loaded: Loaded) -> Summary:
     """Return the summary of the run's predictions, all of which are loaded; record what was counted."""
     began = monotonic()
-    folder = stores.lake.run_folder(run.job, run.night, run.run_id)
-    chunks = [stores.lake.read_json(f"{folder}/summary-{number:05d}.json") for number in range(run.chunks)]
-    summary = sum((Summary.from_dict(chunk["summary"]) for chunk in chunks), Summary())
-    scored = sum(chunk["rows"] for chunk in chunks)
+    chunks = RunFolder(stores.lake, run).scored()
+    summary = sum((chunk.summary for chunk in chunks), Summary())
+    scored = sum(chunk.rows for chunk in chunks)
     _reconcile(run, scored, summary.rows, loaded.rows)
     total = (stores.clock() - run.started_at).total_seconds()
     ledger.record(
         stores.warehouse, run.run_id, stage="publish", rows_scored=scored, rows_loaded=loaded.rows,
-        predictions_hash=loaded.predictions_hash, rows_per_second=run.rows_extracted / total if total > 0 else None,
-        seconds_score=sum(chunk["seconds"] for chunk in chunks), seconds_publish=loaded.seconds + monotonic() - began,
+        predictions_hash=loaded.predictions_hash, rows_per_second=(run.rows_extracted or 0) / total if total > 0 else None,
+        seconds_score=sum(chunk.seconds for chunk in chunks), seconds_publish=loaded.seconds + monotonic() - began,
     )  # fmt: skip
     return summary
 
 
-def _require_chunks(stores: Stores, run: ledger.Run) -> None:
+def _require_chunks(stores: Stores, run: Run) -> None:
     """Raise ``ReconciliationError`` that lists the run's chunks without predictions, if there are any."""
-    folder = stores.lake.run_folder(run.job, run.night, run.run_id)
-    numbers = range(run.chunks or 0)
-    missing = [n for n in numbers if not stores.lake.exists(f"{folder}/summary-{n:05d}.json")]
+    folder = RunFolder(stores.lake, run)
+    numbers, missing = folder.chunks, folder.unscored()
     if missing or not numbers:
         raise ReconciliationError(
             f"run {run.run_id}", found=f"chunks {missing} of {len(numbers)} not scored", expected="every chunk scored",
             next_step="clear the score task of the run",
         )  # fmt: skip
-
-
-def _predictions(stores: Stores, run: ledger.Run, numbers: Iterable[int]) -> Iterator[pa.RecordBatch]:
-    folder = stores.lake.run_folder(run.job, run.night, run.run_id)
-    for number in numbers:
-        yield from stores.lake.batches(stores.lake.part(folder, "predictions", number))
 
 
 def _told(batches: Iterable[pa.RecordBatch], progress: Progress) -> Iterator[pa.RecordBatch]:
@@ -132,9 +123,9 @@ def _told(batches: Iterable[pa.RecordBatch], progress: Progress) -> Iterator[pa.
         progress("publish", batch.num_rows)
 
 
-def _reconcile(run: ledger.Run, scored: int, summarised: int, loaded: int) -> None:
+def _reconcile(run: Run, scored: int, summarised: int, loaded: int) -> None:
     """Raise ``ReconciliationError`` unless extracted = quarantined + scored and scored = summarised = loaded."""
-    if run.rows_extracted != run.rows_quarantined + scored or not scored == summarised == loaded:
+    if run.rows_extracted != (run.rows_quarantined or 0) + scored or not scored == summarised == loaded:
         raise ReconciliationError(
             f"run {run.run_id}",
             found=f"{run.rows_extracted} extracted, {run.rows_quarantined} quarantined, {scored} scored, {loaded} loaded",
@@ -143,12 +134,9 @@ def _reconcile(run: ledger.Run, scored: int, summarised: int, loaded: int) -> No
         )
 
 
-def _pass_gate(stores: Stores, job: Job, run: ledger.Run, summary: Summary) -> None:
-    folder = stores.lake.run_folder(job.name, run.night, run.run_id)
-    uri = stores.lake.read_json(f"{folder}/run.json")["model_uri"]
-    ref = VersionRef(job.name, run.model_version, run.model_sha256, uri)
-    version = stores.registry.load(ref, job)
-    reasons = gate_reasons(job, summary, run.rows_quarantined, version.reference, version.usual)
+def _pass_gate(stores: Stores, job: Job, run: Run, summary: Summary) -> None:
+    version = stores.registry.load(RunFolder(stores.lake, run).version_ref(), job)
+    reasons = gate_reasons(job, summary, run.rows_quarantined or 0, version.reference, version.usual)
     if reasons:
         ledger.record(
             stores.warehouse, run.run_id, status="held", reason="; ".join(reasons), finished_at=stores.clock()
@@ -159,7 +147,7 @@ def _pass_gate(stores: Stores, job: Job, run: ledger.Run, summary: Summary) -> N
         )  # fmt: skip
 
 
-def _after_flip(stores: Stores, job: Job, run: ledger.Run, status: str) -> Published:
+def _after_flip(stores: Stores, job: Job, run: Run, status: str) -> Published:
     return Published(run.run_id, status, run.rows_loaded or 0, refresh_lake(stores, job, run.night))
 
 
@@ -187,7 +175,7 @@ def _run_of(stores: Stores, path: str) -> str | None:
         return None
 
 
-def _write_current(stores: Stores, job: Job, run: ledger.Run, path: str) -> None:
+def _write_current(stores: Stores, job: Job, run: Run, path: str) -> None:
     """Write a published run's predictions with the columns of the analysts' view."""
     schema = prediction_schema(job)
     constants = {
@@ -197,8 +185,11 @@ def _write_current(stores: Stores, job: Job, run: ledger.Run, path: str) -> None
         "scored_at": pa.scalar(run.started_at, pa.timestamp("us", "UTC")),
     }
     order = [*job.key, "night", *schema.names[len(job.key) :], "model_version", "run_id", "scored_at"]
-    facts = {name: str(run.facts[name]) for name in ("job", "night", "run_id", "model_version", "predictions_hash")}
-    parts = _predictions(stores, run, range(run.chunks))
+    facts = {
+        "job": run.job, "night": str(run.night), "run_id": run.run_id, "model_version": str(run.model_version),
+        "predictions_hash": str(run.predictions_hash),
+    }  # fmt: skip
+    parts = RunFolder(stores.lake, run).predictions()
     empty = stamped(pa.RecordBatch.from_pylist([], schema), constants, order)
     stores.lake.write(path, empty.schema, (stamped(batch, constants, order) for batch in parts), facts)
 
@@ -209,11 +200,11 @@ def release(stores: Stores, job: Job, run_id: str) -> Published:
     if run.status not in ("held", "superseded", "published", "unpublished"):
         expected = "held, superseded, unpublished or published"
         raise RunMissing(f"run {run_id}", found=f"status {run.status}", expected=expected)
-    status = ledger.flip(stores.warehouse, run, run.rows_loaded, stores.clock(), force=True)
+    status = ledger.flip(stores.warehouse, run, run.rows_loaded or 0, stores.clock(), force=True)
     return _after_flip(stores, job, run, status)
 
 
-def unpublish(stores: Stores, job: Job, night: date, reason: str) -> ledger.Run:
+def unpublish(stores: Stores, job: Job, night: date, reason: str) -> Run:
     """Take a night's publication back: the pointer, then the lake object; return the run that it showed.
 
     Rows, files, ledger and ``…_as_of`` stay. Done again it completes what was interrupted. Raises ``RunMissing`` for a

@@ -14,7 +14,7 @@ from scoring.night.request import Request
 from scoring.night.run import run_night
 from scoring.progress import Progress, silent
 from scoring.stores import Stores
-from scoring.stores.warehouse import ledger
+from scoring.stores.warehouse import Run, ledger
 
 NOT_PUBLISHED = "not published"
 
@@ -73,7 +73,7 @@ def _again(stores: Stores, job: Job, night: date, model_version: int, why: str, 
     return _compared(stores, job, before, done.run_id)
 
 
-def _compared(stores: Stores, job: Job, before: ledger.Run, run_id: str) -> Rescored:
+def _compared(stores: Stores, job: Job, before: Run, run_id: str) -> Rescored:
     after = ledger.get(stores.warehouse, run_id, job.name)
     try:
         return Rescored(before.night, after.status, None, diff_runs(stores, job, before, after), run_id)

@@ -8,8 +8,7 @@ from scoring.job import Job
 from scoring.night.recording import recorded
 from scoring.progress import Progress, silent
 from scoring.rows import Profile, Summary, predict, prediction_schema, profiled
-from scoring.stores import Stores
-from scoring.stores.registry import VersionRef
+from scoring.stores import RunFolder, ScoredChunk, Stores
 from scoring.stores.warehouse import ledger, seen, worked_on
 
 
@@ -20,21 +19,18 @@ def score_chunk(stores: Stores, job: Job, run_id: str, number: int, progress: Pr
     """
     run = worked_on(stores.warehouse, run_id, job.name)
     ledger.require_files(run)
-    lake, folder = stores.lake, stores.lake.run_folder(job.name, run.night, run_id)
+    lake, folder = stores.lake, RunFolder(stores.lake, run)
     with recorded(stores, run_id):
         began = monotonic()
-        uri = lake.read_json(f"{folder}/run.json")["model_uri"]
-        model = stores.registry.load(VersionRef(job.name, run.model_version, run.model_sha256, uri), job)
+        model = stores.registry.load(folder.version_ref(), job)
         summary, profile, bins = Summary(), Profile(), model.bins
         parts = []
-        for batch in lake.batches(lake.part(folder, "features", number), rows=50_000):
+        for batch in lake.batches(folder.part("features", number), rows=50_000):
             parts.append(predict(model.pipeline, batch, job, model.rule))
             summary += Summary.of(parts[-1], job)
             profile += Profile.of(bins, profiled(batch, parts[-1], job), batch.num_rows)
             progress("score", batch.num_rows)
-        rows = lake.write(lake.part(folder, "predictions", number), prediction_schema(job), parts, {})
-        lake.write_json(f"{folder}/profile-{number:05d}.json", profile.as_dict())
-        facts = {"rows": rows, "summary": summary.as_dict(), "seconds": monotonic() - began}
-        lake.write_json(f"{folder}/summary-{number:05d}.json", facts)
+        rows = lake.write(folder.part("predictions", number), prediction_schema(job), parts, {})
+        folder.write_scored(number, profile, ScoredChunk(rows, summary, monotonic() - began))
         seen(stores.warehouse, run_id, stores.clock())
     return rows

@@ -6,19 +6,19 @@ last ``superseded_days`` days in full, and for times before that only with what 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Literal
+from typing import Literal
 
 from scoring.errors import ChampionMissing
 from scoring.job import Job
 from scoring.settings import Retention
-from scoring.stores import SNAPSHOT_FACTS, Stores
+from scoring.stores import SNAPSHOT_FACTS, RunFolder, Stores
 from scoring.stores.registry import VersionRef
 from scoring.stores.warehouse import (
+    Retraining,
     Run,
     abandon_dead,
     ledger,
@@ -110,13 +110,13 @@ def _why_old(stores: Stores, policy: Retention, run: Run, replaced: dict[str, da
 def _versions_in_use(stores: Stores, job: Job, gone: Collection[str] = ()) -> set[int]:
     """Return the versions that something points at; runs in ``gone`` do not count."""
     named = set(stores.registry.aliases(job.name).values())
-    named |= {row["model_version"] for row in shadows.running(stores.warehouse, job.name)}
-    named |= {row["model_version"] for row in _open_retrainings(stores, job) if row["model_version"] is not None}
+    named |= {row.model_version for row in shadows.running(stores.warehouse, job.name)}
+    named |= {row.model_version for row in _open_retrainings(stores, job) if row.model_version is not None}
     return named | pruning.versions_with_files(stores.warehouse, job.name, gone) | _crowned(stores, job)
 
 
-def _open_retrainings(stores: Stores, job: Job) -> list[dict[str, Any]]:
-    return [row for row in retrainings.of_job(stores.warehouse, job.name) if row["finished_at"] is None]
+def _open_retrainings(stores: Stores, job: Job) -> list[Retraining]:
+    return [row for row in retrainings.of_job(stores.warehouse, job.name) if row.open]
 
 
 def _old_shadow_rows(stores: Stores, job: Job, policy: Retention) -> list[Removal]:
@@ -149,9 +149,9 @@ def _crowned(stores: Stores, job: Job) -> set[int]:
 def _old_versions(stores: Stores, job: Job, policy: Retention, used: set[int]) -> list[Removal]:
     found = []
     for ref in stores.registry.versions(job.name)[: -policy.versions_kept]:
-        trained_at = stores.registry.facts(ref).get("trained_at") if ref.version not in used else None
+        trained_at = stores.registry.facts(ref).trained_at if ref.version not in used else None
         if trained_at is not None and _older(stores, trained_at, policy.version_days):
-            reason = f"trained on {trained_at[:10]}, kept for {policy.version_days} days, and nothing uses it"
+            reason = f"trained on {trained_at:%Y-%m-%d}, kept for {policy.version_days} days, and nothing uses it"
             found.append(Removal("model version", str(ref.version), None, stores.registry.size(ref), 0, reason))
     return found
 
@@ -164,12 +164,12 @@ def _old_snapshots(stores: Stores, job: Job, policy: Retention, leaving: set[int
     old = {}
     for name, folder in stores.lake.snapshots(job.name).items():
         made_at = stores.lake.read_json(f"{folder}/{SNAPSHOT_FACTS}").get("created_at")
-        if made_at is not None and _older(stores, made_at, policy.snapshot_days):
+        if made_at is not None and _older(stores, datetime.fromisoformat(made_at), policy.snapshot_days):
             old[name] = (
                 folder,
                 f"made on {made_at[:10]}, kept for {policy.snapshot_days} days, and no version names it",
             )
-    named = _snapshots_named(stores, job, leaving) if old else ""
+    named = _snapshots_named(stores, job, set(old), leaving) if old else set()
     return [
         Removal("training snapshot", name, None, stores.lake.size(folder), 0, reason)
         for name, (folder, reason) in old.items()
@@ -177,17 +177,17 @@ def _old_snapshots(stores: Stores, job: Job, policy: Retention, leaving: set[int
     ]
 
 
-def _snapshots_named(stores: Stores, job: Job, leaving: Collection[int] = ()) -> str:
-    """Return what the facts of all versions but those ``leaving`` say of their snapshots, as one text."""
+def _snapshots_named(stores: Stores, job: Job, snapshots: set[str], leaving: Collection[int] = ()) -> set[str]:
+    """Return those of ``snapshots`` that an open retraining reads, or a version but those ``leaving`` was trained on."""
     staying = [ref for ref in stores.registry.versions(job.name) if ref.version not in leaving]
-    open_ones = [row["snapshot"] for row in _open_retrainings(stores, job)]
-    return json.dumps([*open_ones, *(stores.registry.facts(ref).get("snapshot") for ref in staying)])
+    facts = [stores.registry.facts(ref) for ref in staying]
+    used = {row.snapshot for row in _open_retrainings(stores, job)}
+    return {name for name in snapshots if name in used or any(known.names_snapshot(name) for known in facts)}
 
 
-def _older(stores: Stores, moment: str, days: int) -> bool:
-    """Return whether a moment, in ISO 8601 (UTC unless it says otherwise), is more than so many days ago."""
-    then = datetime.fromisoformat(moment)
-    return stores.clock() - (then if then.tzinfo else then.replace(tzinfo=UTC)) > timedelta(days=days)
+def _older(stores: Stores, moment: datetime, days: int) -> bool:
+    """Return whether a moment (UTC unless it says otherwise) is more than so many days ago."""
+    return stores.clock() - (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) > timedelta(days=days)
 
 
 def _remove_run(stores: Stores, job: Job, removal: Removal) -> Removal | None:
@@ -195,7 +195,7 @@ def _remove_run(stores: Stores, job: Job, removal: Removal) -> Removal | None:
     rows = pruning.prune(stores.warehouse, job, run, stores.clock())
     if rows is None:
         return None
-    stores.lake.remove(stores.lake.run_folder(job.name, run.night, run.run_id))
+    RunFolder(stores.lake, run).remove()
     return replace(removal, rows=rows)
 
 
@@ -222,7 +222,7 @@ def _version(stores: Stores, job: Job, number: int) -> VersionRef | None:
 
 def _remove_snapshot(stores: Stores, job: Job, removal: Removal) -> Removal | None:
     folder = stores.lake.snapshots(job.name).get(removal.what)
-    if folder is None or removal.what in _snapshots_named(stores, job):
+    if folder is None or _snapshots_named(stores, job, {removal.what}):
         return None
     stores.lake.remove_folder(folder, last=SNAPSHOT_FACTS)
     return removal

@@ -10,7 +10,7 @@ from scoring.job import Job
 from scoring.night import refresh_lake
 from scoring.rows import RowsDigest, prediction_schema
 from scoring.stores import Stores
-from scoring.stores.warehouse import abandon_dead, count_rows, ledger
+from scoring.stores.warehouse import Run, abandon_dead, count_rows, ledger
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def verify(stores: Stores, job: Job, repair: bool = False) -> list[Finding]:
     return sorted(findings, key=lambda finding: finding.night)
 
 
-def _lake_problem(stores: Stores, job: Job, run: ledger.Run) -> str | None:
+def _lake_problem(stores: Stores, job: Job, run: Run) -> str | None:
     """Return what is wrong with the lake object of a published run, reading all of it."""
     path = stores.lake.current(job.name, run.night)
     try:

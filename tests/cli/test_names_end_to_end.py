@@ -167,10 +167,10 @@ def test_a_job_of_any_names_lives_through_everything(lived: tuple[Stores, Job, l
 
     for run in runs:
         watch(stores, job, run)
-    judged = {row["column_name"] for row in monitoring.columns_of(stores.warehouse, [runs[0]])}
+    judged = {row.column_name for row in monitoring.columns_of(stores.warehouse, [runs[0]])}
     assert {*NUMBERS, "Größe %s"} <= judged
     assert len(measure(stores, job, NIGHT + FOLLOWING * DAY)) == FOLLOWING
-    assert conclude(stores, job, runs[-1])["decision"] in ("none", "hold", "retrain")
+    assert conclude(stores, job, runs[-1]).decision in ("none", "hold", "retrain")
     watched = watch(stores, job, runs[0], write_report)  # with outcomes
     assert watched.report is not None
     assert "Evidently" not in (watched.report_error or "")
@@ -184,8 +184,8 @@ def test_a_job_of_any_names_lives_through_everything(lived: tuple[Stores, Job, l
 def test_a_job_of_any_names_is_retrained_shadowed_and_rescored(lived: tuple[Stores, Job, list[str]]) -> None:
     stores, job, _ = lived
     row = retrain(stores, job, Asked("a test", night=NIGHT + FOLLOWING * DAY, force=True))
-    assert row["state"] in ("kept", "rejected", "promoted", "refused"), row
-    pin(stores, job, row["model_version"] or 1, nights=3)
+    assert row.state in ("kept", "rejected", "promoted", "refused"), row
+    pin(stores, job, row.model_version or 1, nights=3)
     coming = NIGHT + FOLLOWING * DAY
     shadow_run(stores, job, run_night(stores, job, Request(coming, stores.clock(), "test")).run_id)
     assert review.measure(stores, job, coming + 2 * DAY) == [coming]

@@ -196,7 +196,7 @@ def test_retraining_that_promotes_again_leaves_what_was_planned_since(versions: 
             "job": versions.job.name, "night": NIGHT, "trigger": "hand", "reason": "test", "since": FIRST, "until": UNTIL,
             "decision_id": None, "airflow_run_id": None, "forced": False, "started_at": versions.stores.clock(),
         },
-    )["retraining_id"]  # fmt: skip
+    ).retraining_id  # fmt: skip
     for _ in range(2):
         promote(versions.stores, versions.job, 3, "why", "nightshift", retraining_id=number)
     assert champions(versions, UNTIL, ahead) == [3, 3]

@@ -257,10 +257,10 @@ def test_signals_of_every_column_are_on_record(toy: Toy) -> None:
     """Evidently's limits and the column pages are made of them."""
     watch(toy.stores, toy.job, score(toy, NIGHT))
     run = ledger.runs_of(toy.stores.warehouse, toy.job.name, NIGHT)[0]
-    rows = {row["column_name"]: row for row in monitoring.columns_of(toy.stores.warehouse, [run.run_id])}
-    assert {"shape", "nulls", "quarantined"} <= set(rows["x"]["signals"])
+    rows = {row.column_name: row for row in monitoring.columns_of(toy.stores.warehouse, [run.run_id])}
+    assert {"shape", "nulls", "quarantined"} <= set(rows["x"].signals)
     for row in rows.values():
-        assert row["signals"][row["signal"]] == [row["value"], row["threshold"]]
+        assert row.signals[row.signal] == [row.value, row.threshold]
 
 
 def test_run_of_airflow_leads_to_its_night(client: TestClient, toy: Toy) -> None:
@@ -288,10 +288,10 @@ def test_what_comes_from_data_is_text(client: TestClient, toy: Toy) -> None:
     warehouse = toy.stores.warehouse
     row = monitoring.drift_of(warehouse, run.run_id)
     assert row is not None
-    column = monitoring.columns_of(warehouse, [run.run_id])[0]
+    column = monitoring.columns_of(warehouse, [run.run_id])[0].facts
     del column["run_id"]
     evil = {**column, "column_name": EVIL_COLUMN, "fault": EVIL, "status": "fault", "signal": EVIL, "role": EVIL}
-    facts = {**row, "reasons": [EVIL], "faults": [EVIL], "drifted_columns": [EVIL], "report_error": EVIL}
+    facts = {**row.facts, "reasons": [EVIL], "faults": [EVIL], "drifted_columns": [EVIL], "report_error": EVIL}
     monitoring.save_drift(warehouse, facts, [column, evil])
     ledger.record(warehouse, run.run_id, reason=EVIL, quarantine_reasons={EVIL: 3}, airflow_run_id=EVIL, origin=EVIL)
     with warehouse.transaction() as connection:

@@ -14,8 +14,8 @@ from drift.measure import measure
 from drift.report import evidently_page as report
 from drift.report.evidently_page import evidently_page
 from drift.report.night_report import prune_reports, sample_sides, write_report
-from drift.runs import version_of
 from drift.watch import Watched, watch
+from scoring.stores import RunFolder
 from scoring.stores.warehouse import monitoring
 from tests.conftest import Toy
 from tests.support.living import DAY, add_nights, judged, score, shown_run
@@ -66,7 +66,7 @@ def test_page_shows_quality_once_the_night_is_measured(toy: Toy) -> None:
     reported(toy)
     assert measure(toy.stores, toy.job, NIGHT + DAY, reporter=write_report) == [NIGHT]
     html = page(toy)
-    assert "Classification" in html and judged(toy, NIGHT)["report_error"] == "20 of 200 sampled rows (no outcome yet)"
+    assert "Classification" in html and judged(toy, NIGHT).report_error == "20 of 200 sampled rows (no outcome yet)"
 
 
 def test_pages_share_their_scripts_and_ask_nobody_outside(toy: Toy) -> None:
@@ -153,7 +153,7 @@ def scored(toy: Toy):
 def test_page_that_fails_leaves_the_verdict_and_says_why(toy: Toy) -> None:
     run = scored(toy)
     write_report(toy.stores, toy.job, run)
-    ref = version_of(toy.stores, toy.job, run)
+    ref = RunFolder(toy.stores.lake, run).version_ref()
     sample = Path(ref.uri) / "reference.parquet"
     sound = sample.read_bytes()
     sample.write_bytes(b"no parquet")
@@ -162,7 +162,7 @@ def test_page_that_fails_leaves_the_verdict_and_says_why(toy: Toy) -> None:
     assert path is None and "Parquet" in why
     assert not toy.stores.lake.exists(toy.stores.lake.below(toy.stores.lake.report(toy.job.name, NIGHT)))
     done = watch(toy.stores, toy.job, run.run_id, lambda *_: (path, why))
-    assert (done.verdict, judged(toy, NIGHT)["verdict"], judged(toy, NIGHT)["report_error"]) == ("ok", "ok", why)
+    assert (done.verdict, judged(toy, NIGHT).verdict, judged(toy, NIGHT).report_error) == ("ok", "ok", why)
 
 
 def test_sample_is_bounded_spread_over_the_chunks_and_the_same_every_time(toy: Toy) -> None:
@@ -188,4 +188,4 @@ def test_old_pages_are_removed(toy: Toy) -> None:
     assert prune_reports(toy.stores, toy.job, NIGHT + timedelta(days=10)) == []
     assert prune_reports(toy.stores, toy.job, NIGHT + timedelta(days=11)) == [NIGHT]
     assert list(toy.stores.lake.reports(toy.job.name)) == [NIGHT + DAY]
-    assert monitoring.drift_of(toy.stores.warehouse, shown_run(toy, NIGHT).run_id)["verdict"] == "ok"
+    assert monitoring.drift_of(toy.stores.warehouse, shown_run(toy, NIGHT).run_id).verdict == "ok"

@@ -207,7 +207,7 @@ def test_holdout_metrics_are_of_a_pipeline_that_never_saw_the_holdout(untrained:
         "holdout_log_loss": pytest.approx(metrics.log_loss(targets[1], chances), abs=1e-12),
         "holdout_auc": pytest.approx(metrics.roc_auc_score(targets[1], chances[:, 1]), abs=1e-12),
     }
-    assert untrained.stores.registry.facts(done.ref)["metrics"] == done.metrics
+    assert untrained.stores.registry.facts(done.ref).metrics == done.metrics
 
 
 def test_holdout_of_one_class_has_a_log_loss_only(untrained: Toy) -> None:
@@ -337,4 +337,4 @@ def test_time_of_training_is_the_clocks(untrained: Toy) -> None:
     moment = datetime(2031, 2, 3, 4, 5, tzinfo=UTC)
     stores = type(untrained.stores)(**{**vars(untrained.stores), "clock": lambda: moment})
     facts = stores.registry.facts(train(stores, untrained.job, WINDOW).ref)
-    assert facts["trained_at"] == moment.isoformat()
+    assert facts.trained_at == moment

@@ -85,7 +85,7 @@ def test_unfinished_night_is_scored_on_purpose_as_provisional(toy: Toy) -> None:
     run = the_run(toy, score(toy, TONIGHT, NOON, unfinished=True))
     assert (run.status, run.provisional) == ("published", True)
     (row,) = overview.nights(toy.stores.warehouse, Span(toy.job.name))
-    assert row["provisional"] is True
+    assert row.provisional is True
     (status,) = overview.statuses(toy.stores.warehouse, [toy.job.name])
     assert status["latest_provisional"] is True
 
@@ -124,7 +124,7 @@ def test_provisional_night_is_neither_baseline_nor_evidence_nor_measured(toy: To
     watch(toy.stores, toy.job, run_id)
     span = Span(toy.job.name, Nights(NIGHT, TONIGHT + 2 * DAY))
     assert [one.night for one in past_of(toy.stores, span, 1)] == [NIGHT]
-    assert [row["night"] for row in monitoring.drift(toy.stores.warehouse, span)] == [NIGHT]
+    assert [row.night for row in monitoring.drift(toy.stores.warehouse, span)] == [NIGHT]
     assert measure(toy.stores, toy.job, TONIGHT + 2 * DAY, Nights.since(NIGHT)) == [NIGHT]
     assert [one.night for one in replay(toy.stores, toy.job, Nights.including(NIGHT, TONIGHT))] == [NIGHT]
 
@@ -134,7 +134,7 @@ def test_provisional_night_is_never_decided_on(toy: Toy) -> None:
     run_id = score(toy, TONIGHT, NOON, unfinished=True)
     watch(toy.stores, toy.job, run_id)
     decided = conclude(toy.stores, toy.job, run_id)
-    assert (decided["decision"], decided["reason"]) == (
+    assert (decided.decision, decided.reason) == (
         "none", "not evaluated: the night had not ended when it was scored",
     )  # fmt: skip
 
@@ -150,7 +150,7 @@ def test_shadow_begins_after_the_last_night_that_is_over(toy: Toy) -> None:
     score(toy, NIGHT)
     score(toy, TONIGHT, NOON, unfinished=True)
     version = train(toy.stores, toy.job, Nights(FIRST, NIGHT)).ref.version
-    assert pin(toy.stores, toy.job, version, 3)["first_night"] == TONIGHT
+    assert pin(toy.stores, toy.job, version, 3).first_night == TONIGHT
 
 
 def test_training_on_a_night_that_is_not_over_is_refused(toy: Toy) -> None:
@@ -232,11 +232,11 @@ def test_run_that_began_before_the_one_taken_back_does_not_publish_itself(toy: T
 def test_unpublished_night_counts_neither_for_drift_nor_for_performance(toy: Toy) -> None:
     live(toy, [NIGHT, TONIGHT])
     span = Span(toy.job.name, Nights(NIGHT, TONIGHT + DAY))
-    assert [row["night"] for row in monitoring.performance(toy.stores.warehouse, span, TONIGHT)] == [NIGHT]
+    assert [row.night for row in monitoring.performance(toy.stores.warehouse, span, TONIGHT)] == [NIGHT]
     unpublish(toy.stores, toy.job, NIGHT, "why")
     assert monitoring.performance(toy.stores.warehouse, span, TONIGHT) == []
     assert overview.measured(toy.stores.warehouse, span) == []
-    assert [row["night"] for row in monitoring.drift(toy.stores.warehouse, span)] == [TONIGHT]
+    assert [row.night for row in monitoring.drift(toy.stores.warehouse, span)] == [TONIGHT]
     for view in ("performance_by_night", "drift_by_night"):
         asked = f"select count(*) from {view} where job = '{toy.job.name}' and night = '{NIGHT}'"
         assert toy.stores.warehouse.query(asked)[1] == [(0,)]

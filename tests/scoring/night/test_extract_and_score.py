@@ -36,8 +36,8 @@ from scoring.night.score import score_chunk
 from scoring.rows.prediction import to_frame
 from scoring.settings import HOME, child_environment
 from scoring.stores.installation import open_stores
-from scoring.stores.lake import Part
 from scoring.stores.reading import contracted
+from scoring.stores.run_folder import Part
 from scoring.stores.warehouse import ledger
 from scoring.stores.warehouse.load import count_rows
 from scoring.stores.warehouse.schema import ensure_month
@@ -156,7 +156,7 @@ def test_bad_rows_go_to_quarantine_with_every_reason(toy: Toy) -> None:
     assert (found.rows_extracted, found.rows_quarantined, found.rows_scored) == (ROWS, 2, ROWS - 2)
     assert found.quarantine_reasons == {"x:below_min": 1, "kind:null": 1, "x:not_finite": 1}
     folder = toy.stores.lake.run_folder(toy.job.name, NIGHT, found.run_id)
-    kept = [row for n in range(4) if toy.stores.lake.exists(p := toy.stores.lake.part(folder, "quarantine", n))
+    kept = [row for n in range(4) if toy.stores.lake.exists(p := f"{folder}/quarantine-{n:05d}.parquet")
             for row in pq.read_table(p).to_pylist()]  # fmt: skip
     assert {row["id"]: sorted(row["reasons"]) for row in kept} == {
         "7": ["kind:null", "x:below_min"],
@@ -236,7 +236,7 @@ def test_a_run_that_hung_does_not_replace_a_later_one(toy: Toy) -> None:
 def blocked(toy: Toy, asked: Request, part: Part, chunk: int) -> str:
     """Put a folder where one of the run's files is to appear, so that writing it fails."""
     lake = toy.stores.lake
-    path = lake.part(lake.run_folder(toy.job.name, asked.night, asked.run_id), part, chunk)
+    path = f"{lake.run_folder(toy.job.name, asked.night, asked.run_id)}/{part}-{chunk:05d}.parquet"
     (Path(path) / "in the way").mkdir(parents=True)
     return path
 
@@ -327,7 +327,7 @@ def test_lost_rows_stop_publishing(toy: Toy) -> None:
     for chunk in range(begun.chunks):
         score_chunk(toy.stores, toy.job, begun.run_id, chunk)
     lake = toy.stores.lake
-    path = lake.part(lake.run_folder(toy.job.name, NIGHT, begun.run_id), "predictions", 1)
+    path = f"{lake.run_folder(toy.job.name, NIGHT, begun.run_id)}/predictions-00001.parquet"
     table = pq.read_table(path)
     pq.write_table(table.slice(1), path)
     with pytest.raises(ReconciliationError, match=f"{ROWS} scored, {ROWS - 1} loaded"):

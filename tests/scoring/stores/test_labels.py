@@ -69,7 +69,7 @@ def test_labels_whose_key_cannot_be_read_are_left_out_and_counted(untrained: Toy
         TRAIN_NIGHTS * (ROWS - 2), TRAIN_NIGHTS * 2, TRAIN_NIGHTS * 2
     )  # fmt: skip
     facts = untrained.stores.registry.facts(made.ref)
-    assert (facts["without_outcome"], facts["unreadable_labels"]) == (TRAIN_NIGHTS * 2, TRAIN_NIGHTS * 2)
+    assert (facts.without_outcome, facts.unreadable_labels) == (TRAIN_NIGHTS * 2, TRAIN_NIGHTS * 2)
 
 
 def test_labels_with_keys_that_are_stored_alike_are_refused(untrained: Toy) -> None:

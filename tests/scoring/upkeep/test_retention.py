@@ -82,12 +82,12 @@ def files(toy: Toy, run_id: str) -> bool:
     ).exists()
 
 
-def registered(toy: Toy, folder: Path, count: int = 1, **facts: object) -> list[int]:
+def registered(toy: Toy, folder: Path, count: int = 1, **facts: Any) -> list[int]:
     """Register copies of the job's first version, with other facts; return their numbers."""
     first = toy.stores.registry.versions(toy.job.name)[0]
     shutil.copytree(folder_of(first), folder, dirs_exist_ok=True)
-    known = {**toy.stores.registry.facts(first), **facts}
-    (folder / FACTS).write_text(json.dumps(known))
+    known = replace(toy.stores.registry.facts(first), **facts)
+    (folder / FACTS).write_text(json.dumps(known.as_json()))
     return [toy.stores.registry.register(toy.job.name, folder, known, {}).version for _ in range(count)]
 
 

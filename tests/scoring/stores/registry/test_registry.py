@@ -106,13 +106,13 @@ def test_version_has_its_files_and_the_sha256_of_its_artifact(kept: Toy) -> None
 
 def test_facts_say_what_the_version_was_trained_on(kept: Toy) -> None:
     facts = kept.stores.registry.facts(only_version(kept))
-    assert (facts["job"], facts["since"], facts["until"]) == (kept.job.name, str(FIRST), str(UNTIL))
-    assert (facts["rows"], facts["code_version"]) == (TRAIN_NIGHTS * ROWS, "test")
-    assert facts["library_versions"] == library_versions()
-    assert facts["features_sql_sha256"] == kept.stores.features_query(kept.job).sha256
-    assert facts["labels_sql_sha256"] == kept.stores.labels_query(kept.job).sha256
-    assert sorted(facts["metrics"]) == ["holdout_auc", "holdout_log_loss"]
-    assert 0.6 < facts["metrics"]["holdout_auc"] < 1
+    assert (facts.job, facts.since, facts.until) == (kept.job.name, FIRST, UNTIL)
+    assert (facts.rows, facts.code_version) == (TRAIN_NIGHTS * ROWS, "test")
+    assert facts.library_versions == library_versions()
+    assert facts.features_sql_sha256 == kept.stores.features_query(kept.job).sha256
+    assert facts.labels_sql_sha256 == kept.stores.labels_query(kept.job).sha256
+    assert sorted(facts.metrics) == ["holdout_auc", "holdout_log_loss"]
+    assert 0.6 < facts.metrics["holdout_auc"] < 1
 
 
 def test_registry_holds_facts_and_metrics_where_mlflow_shows_them(kept: Toy) -> None:
@@ -206,7 +206,7 @@ def test_register_again_gives_the_next_number_and_keeps_the_first(toy: Toy) -> N
 def test_versions_are_counted_by_job(kept: Toy) -> None:
     ref, other = only_version(kept), f"{kept.job.name}_other"
     assert kept.stores.registry.versions(other) == []
-    made = kept.stores.registry.register(other, folder_of(ref), content(ref, "facts.json"), {})
+    made = kept.stores.registry.register(other, folder_of(ref), kept.stores.registry.facts(ref), {})
     assert (made.version, made.sha256) == (1, ref.sha256)
     assert only_version(kept) == ref
 
@@ -214,7 +214,7 @@ def test_versions_are_counted_by_job(kept: Toy) -> None:
 def test_more_than_ten_versions_are_in_the_order_of_their_numbers(toy: Toy) -> None:
     first = only_version(toy)
     for _ in range(10):
-        toy.stores.registry.register(toy.job.name, folder_of(first), content(first, "facts.json"), {})
+        toy.stores.registry.register(toy.job.name, folder_of(first), toy.stores.registry.facts(first), {})
     assert [ref.version for ref in toy.stores.registry.versions(toy.job.name)] == list(range(1, 12))
 
 
@@ -318,8 +318,8 @@ def test_largest_difference_is_over_all_numbers_and_infinite_for_another_class(k
 def test_artifacts_lie_in_a_folder_with_blanks_too(kept: Toy, copied: VersionRef, tmp_path: Path) -> None:
     settings = kept.stores.settings.model_copy(update={"artifacts_url": str(tmp_path / "my models, 100%")})
     registry, name = Registry(settings), f"{kept.job.name}_with_blanks"
-    ref = registry.register(name, folder_of(copied), content(copied, "facts.json"), {})
-    assert registry.facts(ref) == content(copied, "facts.json")
+    ref = registry.register(name, folder_of(copied), kept.stores.registry.facts(copied), {})
+    assert registry.facts(ref).as_json() == content(copied, "facts.json")
     assert registry.load(ref, kept.job).ref == ref
     assert (tmp_path / "my models, 100%" / name).is_dir()
 
@@ -333,7 +333,7 @@ def test_artifacts_elsewhere_are_downloaded_once_and_verified(toy: Toy, tmp_path
     remote = VersionRef(ref.job, ref.version, ref.sha256, f"runs:/{made.run_id}/version")
     registry = Registry(settings)
     first = registry.load(remote, toy.job)
-    assert registry.facts(remote) == content(ref, "facts.json")
+    assert registry.facts(remote).as_json() == content(ref, "facts.json")
     shutil.rmtree(folder_of(ref))
     module._load.cache_clear()
     second = registry.load(remote, toy.job)

@@ -82,16 +82,20 @@ def job(warehouse: Warehouse, tmp_path: Path) -> Job:
 
 def begun(warehouse: Warehouse, job: Job, night: date = NIGHT, **changes: Any) -> Run:
     """Start a run without extracting anything."""
+    return ledger.start(warehouse, first_facts(job, night, **changes))
+
+
+def first_facts(job: Job, night: date = NIGHT, **changes: Any) -> dict[str, Any]:
+    """Return what the ledger is told of a run when it begins."""
     number = next(_numbers)
     interval = DataInterval.of_night(night, "UTC")
     started = MOMENT + timedelta(seconds=number)
-    facts = {
+    return {
         "run_id": f"{night}-{number}", "job": job.name, "night": night, "interval_start": interval.start,
         "interval_end": interval.end, "origin": "test", "airflow_run_id": None, "started_at": started,
         "model_version": 1, "model_sha256": "a" * 64, "job_sha256": "b" * 64, "sql_sha256": "c" * 64,
         "code_version": "test", "library_versions": {"python": "3"}, **changes,
     }  # fmt: skip
-    return ledger.start(warehouse, facts)
 
 
 def predictions(job: Job, night: date, rows: int) -> pa.RecordBatch:
@@ -584,11 +588,15 @@ def test_start_gives_each_attempt_its_number_when_many_begin_at_the_same_time(wa
     assert sorted(run.attempt for run in runs) == list(range(1, 13))
 
 
-def test_get_names_a_run_that_is_not_there(warehouse: Warehouse) -> None:
+def test_get_names_a_run_that_is_not_there(warehouse: Warehouse, job: Job) -> None:
     with pytest.raises(RunMissing, match="no run 'nothing' in the ledger"):
         ledger.get(warehouse, "nothing")
     with pytest.raises(AttributeError, match="colour"):
-        _ = Run({}).colour
+        _ = begun(warehouse, job).colour
+
+
+def test_facts_of_a_run_are_its_columns_in_the_order_of_the_table(warehouse: Warehouse, job: Job) -> None:
+    assert list(begun(warehouse, job).facts) == [column.name for column in ledger.RUNS.c]
 
 
 def test_record_failure_leaves_a_run_that_ended(warehouse: Warehouse, job: Job) -> None:
@@ -755,7 +763,7 @@ def away() -> Iterator[Warehouse]:
 
 
 def test_warehouse_that_does_not_answer_is_unavailable(away: Warehouse, job: Job) -> None:
-    run = Run({"night": NIGHT, "run_number": 1})
+    run = Run(**first_facts(job), run_number=1, attempt=1, status="running", stage="extract", provisional=False)
     calls = [
         lambda: away.query("select 1"), lambda: migrate(away), lambda: ensure_job(away, job),
         lambda: ledger.get(away, "x"), lambda: load(away, job, run, [], prediction_schema(job)),
