@@ -24,6 +24,7 @@ from scoring.job import find_job
 from scoring.settings import HOME, Settings, child_environment
 from scoring.stores import Stores, embedded, open_stores
 from scoring.stores.warehouse import ensure_job
+from scoring.stores.workspace import Workspace
 from tests.conftest import new_database
 from tests.support.docs import INLINE, PAGES, Block, blocks_of, prose_of, shell_blocks
 from tools.reference.commands import application
@@ -138,8 +139,8 @@ def installation(data_dir: Path, template: str, flights: str, tmp_path_factory: 
     job = find_job(settings.jobs_dir, JOB)
     ensure_job(stores.warehouse, job)
     with threadpool_limits(1):  # several threads wait for each other on a busy machine
-        trained = train(stores, job, Nights(SINCE, UNTIL))
-    promote(stores, job, trained.ref.version, "first version", "tests")
+        trained = train(Workspace(stores, job), Nights(SINCE, UNTIL))
+    promote(Workspace(stores, job), trained.ref.version, "first version", "tests")
     installed = Installation(folder, stores, _environment(folder, settings))
     installed.run(f"nightshift run {JOB} --from 2013-04-01 --to 2013-04-03")
     yield installed

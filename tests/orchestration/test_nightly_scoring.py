@@ -16,6 +16,7 @@ from scoring.night.publish import release
 from scoring.settings import HOME
 from scoring.stores.warehouse import ledger, monitoring, retrainings
 from scoring.stores.warehouse.span import Span
+from scoring.stores.workspace import Workspace
 from tests.orchestration.conftest import AirflowUnderTest
 from tests.support.toy import NIGHT, ROWS, execute
 
@@ -178,7 +179,7 @@ def test_held_night_is_red_and_green_after_release(airflow: AirflowUnderTest) ->
     assert states(airflow, dag_id, run["dag_run_id"])["decide"] == "upstream_failed"
     (line,) = (line for line in airflow.heard if line.startswith(f"air_gate, night {NIGHT}, held: publish: NightHeld"))
     assert line.endswith(f"{airflow.api.url}/nightshift/jobs/air_gate/nights/{NIGHT}") and "\n" not in line
-    release(airflow.stores, airflow.jobs["gate"], held.run_id)
+    release(Workspace(airflow.stores, airflow.jobs["gate"]), held.run_id)
     body = {
         "dry_run": False,
         "dag_run_id": run["dag_run_id"],

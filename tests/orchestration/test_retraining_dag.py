@@ -19,6 +19,7 @@ from scoring.night.run import run_night
 from scoring.stores.warehouse import monitoring, promotions, retrainings, shadows
 from scoring.stores.warehouse.promotions import champion_at
 from scoring.stores.warehouse.span import Span
+from scoring.stores.workspace import Workspace
 from tests.conftest import administration
 from tests.orchestration.conftest import AirflowUnderTest
 from tests.orchestration.test_nightly_scoring import log_of, states, tasks, trigger, why
@@ -31,12 +32,14 @@ DAY = timedelta(days=1)
 def lived(airflow: AirflowUnderTest, job: str, first: int, last: int) -> None:
     """Live through nights without Airflow, through the same functions."""
     for day in (NIGHT + n * DAY for n in range(first, last + 1)):
-        run_id = run_night(airflow.stores, airflow.jobs[job], Request(day, airflow.stores.clock(), "cli")).run_id
-        watch(airflow.stores, airflow.jobs[job], run_id)
-        measure(airflow.stores, airflow.jobs[job], day)
-        shadow_run(airflow.stores, airflow.jobs[job], run_id)
-        review(airflow.stores, airflow.jobs[job], day)
-        conclude(airflow.stores, airflow.jobs[job], run_id)
+        run_id = run_night(
+            Workspace(airflow.stores, airflow.jobs[job]), Request(day, airflow.stores.clock(), "cli")
+        ).run_id
+        watch(Workspace(airflow.stores, airflow.jobs[job]), run_id)
+        measure(Workspace(airflow.stores, airflow.jobs[job]), day)
+        shadow_run(Workspace(airflow.stores, airflow.jobs[job]), run_id)
+        review(Workspace(airflow.stores, airflow.jobs[job]), day)
+        conclude(Workspace(airflow.stores, airflow.jobs[job]), run_id)
 
 
 def until(airflow: AirflowUnderTest, dag_id: str, task: str, state: str, seconds: float = 120) -> dict[str, str]:

@@ -60,7 +60,7 @@ def retrained(toy: Toy, turn: bool = True, **request: Any) -> Retraining:
     add_nights(toy, nights(LEARNT), turned if turn else lambda rows: rows)
     if not toy.job.promotion.segments:
         toy.change(promotion=POLICY, training={"holdout_nights": 4})
-    return retrain(toy.stores, toy.job, Request("more data", night=LAST, **request))
+    return retrain(toy.work, Request("more data", night=LAST, **request))
 
 
 def card_of(toy: Toy, version: int) -> Json:
@@ -158,7 +158,7 @@ def test_card_before_the_gate_spoke(toy: Toy) -> None:
 
 def test_card_of_a_first_version_has_no_champion(untrained: Toy) -> None:
     untrained.change(promotion=POLICY, training={"holdout_nights": 3})
-    retrain(untrained.stores, untrained.job, Request("first", night=NIGHT))
+    retrain(untrained.work, Request("first", night=NIGHT))
     for page in (standing_alone(card_of(untrained, 1)), version_of(untrained, 1)):
         assert "none: the first version" in page.words
         assert "on the holdout, always saying the base rate of the nights before has" in page.words
@@ -170,7 +170,7 @@ def test_card_of_a_first_version_has_no_champion(untrained: Toy) -> None:
 
 def test_card_without_a_holdout_says_so(untrained: Toy) -> None:
     untrained.change(promotion=POLICY, training={"holdout_nights": 40})
-    retrain(untrained.stores, untrained.job, Request("first", night=NIGHT))
+    retrain(untrained.work, Request("first", night=NIGHT))
     for page in (standing_alone(card_of(untrained, 1)), version_of(untrained, 1)):
         assert "Nothing was measured: there was no holdout night left" in page.words and "No night: of 0" in page.words
 
@@ -200,12 +200,12 @@ def regression(toy: Toy) -> None:
         task="regression", pipeline="tests.support.pipelines:build_linear", features=SENSITIVE, promotion=POLICY,
         training={"holdout_nights": 4},
     )  # fmt: skip
-    train_champion(toy.stores, toy.job)
+    train_champion(toy.work)
 
 
 def test_regression_with_a_sensitive_segment(untrained: Toy) -> None:
     regression(untrained)
-    row = retrain(untrained.stores, untrained.job, Request("more data", night=LAST))
+    row = retrain(untrained.work, Request("more data", night=LAST))
     card = card_of(untrained, 2)
     assert {one["value"] for one in card["evaluation"]["segments"]} == {HIDDEN} and card["sensitive"] == ["kind"]
     page, file = version_of(untrained, 2), standing_alone(card)
@@ -223,11 +223,11 @@ def test_regression_with_a_sensitive_segment(untrained: Toy) -> None:
 def shadowed(toy: Toy, days: list[date]) -> Shadow:
     """Live nights beside a version that is pinned to the shadow before the last two; return its row."""
     live(toy, days[:-2])
-    one = pin(toy.stores, toy.job, 2, 3)
+    one = pin(toy.work, 2, 3)
     live(toy, days[-2:])
     for day in days[-2:]:
         for run in ledger.runs_of(toy.stores.warehouse, toy.job.name, day):
-            shadow_run(toy.stores, toy.job, run.run_id)
+            shadow_run(toy.work, run.run_id)
     return one
 
 
@@ -235,7 +235,7 @@ def test_shadow_of_a_challenger(client: TestClient, toy: Toy) -> None:  # noqa: 
     row = retrained(toy, turn=False)
     days = nights(3)
     shadowed(toy, days)
-    measure(toy.stores, toy.job, days[-1])
+    measure(toy.work, days[-1])
     page = read(client, f"{home(toy)}/versions/2").words
     assert row.state == "refused" and "challenger in the shadow" in page
     assert f"from night {days[1]} on: 3 nights planned, 2 scored, 1 measured" in page
@@ -252,19 +252,19 @@ def test_shadow_of_a_challenger(client: TestClient, toy: Toy) -> None:  # noqa: 
     shadows.save_night(toy.stores.warehouse, {**facts, "status": "failed", "reason": f"ArtifactMismatch: {EVIL}"})
     failed = read(client, f"{home(toy)}/versions/2")
     assert "1 failed" in failed.words and f"ArtifactMismatch: {EVIL}" in failed.text
-    reviewed = review(toy.stores, toy.job, days[-1] + timedelta(days=40))
+    reviewed = review(toy.work, days[-1] + timedelta(days=40))
     assert [one.state for one in reviewed] == ["failed"]
     assert f"It ended: {reviewed[0].detail}" in read(client, f"{home(toy)}/versions/2").words
 
 
 def test_shadow_of_a_sensitive_segment_hides_its_values(untrained: Toy) -> None:
     regression(untrained)
-    retrain(untrained.stores, untrained.job, Request("more data", night=NIGHT + 3 * DAY))
+    retrain(untrained.work, Request("more data", night=NIGHT + 3 * DAY))
     live(untrained, [NIGHT])
-    pin(untrained.stores, untrained.job, 2, 3)
+    pin(untrained.work, 2, 3)
     live(untrained, [NIGHT + DAY])
     (run,) = ledger.runs_of(untrained.stores.warehouse, untrained.job.name, NIGHT + DAY)
-    shadow_run(untrained.stores, untrained.job, run.run_id)
+    shadow_run(untrained.work, run.run_id)
     (row,) = shadows.nights(untrained.stores.warehouse, untrained.job.name)
     assert {one["value"] for one in row.disagreement["segments"]} == {HIDDEN}
     told = {**row.disagreement, "segments": [{**row.disagreement["segments"][0], "value": VALUES[0]}]}
@@ -281,7 +281,7 @@ def test_job_page_lists_retrainings_and_links_cards(client: TestClient, toy: Toy
     live(toy, [NIGHT])
     decision = monitoring.decisions(toy.stores.warehouse, Span(toy.job.name))[0]
     row = retrained(toy, trigger="decision", decision_id=decision.decision_id)
-    again = retrain(toy.stores, toy.job, Request("again", "schedule", night=LAST))
+    again = retrain(toy.work, Request("again", "schedule", night=LAST))
     assert (again.state, again.retraining_id) == ("unchanged", row.retraining_id + 1)
     job = read(client, home(toy))
     assert "The newest 2 of 2" in job.words and f"{again.retraining_id} {LAST} unchanged –" in job.words
@@ -309,7 +309,7 @@ def test_open_retraining_is_on_the_overview(client: TestClient, toy: Toy) -> Non
 
 def test_run_of_the_retraining_dag_leads_to_its_card(client: TestClient, toy: Toy, readable: set[str]) -> None:  # noqa: F811
     request = Request("by hand", night=LAST, airflow_run_id="manual__1")
-    begin(toy.stores, toy.job, request)
+    begin(toy.work, request)
     asked = {"dag_id": f"{toy.job.name}_retraining", "run_id": "manual__1"}
 
     def place(**changed: str) -> tuple[int, str]:
@@ -394,12 +394,12 @@ def test_reigns_follow_the_nights() -> None:
 
 
 def test_every_retraining_without_airflow_is_a_new_one(toy: Toy) -> None:
-    first = begin(toy.stores, toy.job, Request("one", night=LAST))
+    first = begin(toy.work, Request("one", night=LAST))
     fail(toy.stores, first.retraining_id, "interrupted")
-    second = begin(toy.stores, toy.job, Request("another", night=LAST))
+    second = begin(toy.work, Request("another", night=LAST))
     assert (second.reason, second.retraining_id > first.retraining_id) == ("another", True)
     with pytest.raises(NightshiftError):
-        begin(toy.stores, toy.job, Request("at the same time", night=LAST))
+        begin(toy.work, Request("at the same time", night=LAST))
 
 
 def test_stores_are_not_opened_for_a_card(stores: Stores) -> None:

@@ -27,6 +27,7 @@ from scoring.job.files import load_job
 from scoring.stores.installation import Stores
 from scoring.stores.registry.version import FACTS
 from scoring.stores.warehouse.schema import ensure_job
+from scoring.stores.workspace import Workspace
 
 FIRST = date(2024, 1, 1)
 TRAIN_NIGHTS = 6
@@ -119,11 +120,11 @@ def write_job(folder: Path, name: str, **changes: Any) -> Job:
     return load_job(path)
 
 
-def train_champion(stores: Stores, job: Job, until: date = UNTIL) -> Trained:
+def train_champion(work: Workspace, until: date = UNTIL) -> Trained:
     """Train the job on all nights before ``until`` and make the version champion from then on."""
-    ensure_job(stores.warehouse, job)
-    trained = train(stores, job, Nights(FIRST, until))
-    promote(stores, job, trained.ref.version, "test", "tests", effective_from=until)
+    ensure_job(work.warehouse, work.job)
+    trained = train(work, Nights(FIRST, until))
+    promote(work, trained.ref.version, "test", "tests", effective_from=until)
     return trained
 
 
@@ -136,10 +137,10 @@ class Training:
     metrics: dict[str, float]
 
 
-def training_of(stores: Stores, job: Job) -> Training:
+def training_of(work: Workspace) -> Training:
     """Train the job on all nights before ``UNTIL`` and return what that left."""
-    trained = train(stores, job, Nights(FIRST, UNTIL))
-    return Training(Path(trained.ref.uri), Path(stores.lake.snapshot_folder(job.name, "")), trained.metrics)
+    trained = train(work, Nights(FIRST, UNTIL))
+    return Training(Path(trained.ref.uri), Path(work.lake.snapshot_folder(work.job.name, "")), trained.metrics)
 
 
 def copy_champion(training: Training, stores: Stores, job: Job) -> None:
@@ -153,4 +154,4 @@ def copy_champion(training: Training, stores: Stores, job: Job) -> None:
     (copied / FACTS).write_text(json.dumps(facts, indent=1))
     ref = stores.registry.register(job.name, copied, facts, training.metrics)
     shutil.rmtree(copied)
-    promote(stores, job, ref.version, "test", "tests", effective_from=UNTIL)
+    promote(Workspace(stores, job), ref.version, "test", "tests", effective_from=UNTIL)

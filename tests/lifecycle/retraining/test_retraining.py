@@ -67,7 +67,7 @@ def lived(toy: Toy) -> Toy:
 
 
 def asked(toy: Toy, night: date = LAST, **facts: Any) -> dict[str, Any]:
-    return retrain(toy.stores, toy.job, Request("a test", night=night, **facts))
+    return retrain(toy.work, Request("a test", night=night, **facts))
 
 
 def champion(toy: Toy, night: date = date.max) -> int | None:
@@ -138,13 +138,13 @@ def test_leaky_challenger_that_saw_the_holdout_has_no_nights_left_to_win_on(live
     """It remembers every row, so on nights that it was fitted on it is perfect; these nights are dropped."""
     add_nights(lived, nights(NEW))
     lived.change(pipeline="tests.support.pipelines:build_memory", training={"holdout_nights": 14}, promotion={})
-    train(lived.stores, lived.job, Nights(FIRST, LAST))
+    train(lived.work, Nights(FIRST, LAST))
     leak_holdout(lived, 2)
-    row = begin(lived.stores, lived.job, Request("leak", night=LAST))
+    row = begin(lived.work, Request("leak", night=LAST))
     facts = lived.stores.registry.facts(lived.stores.registry.resolve(lived.job.name, 2))
     retrainings.record(lived.stores.warehouse, row.retraining_id, model_version=2, snapshot=facts.snapshot)
-    assess(lived.stores, lived.job, row.retraining_id)
-    assert not tasks.gate(lived.stores, lived.job, row.retraining_id)
+    assess(lived.work, row.retraining_id)
+    assert not tasks.gate(lived.work, row.retraining_id)
     found = retrainings.get(lived.stores.warehouse, row.retraining_id)
     assert "0 holdout nights that neither version has seen (14 of 14 dropped" in found.detail and champion(lived) == 1
 
@@ -162,7 +162,7 @@ def leak_holdout(toy: Toy, version: int) -> None:
     folder = Path(ref.uri.removeprefix("file://"))
     facts = json.loads((folder / "facts.json").read_text())
     kept = pq.read_table(folder / "holdout.parquet")
-    rows = load(toy.stores, toy.job, facts["snapshot"]).rows.labelled
+    rows = load(toy.work, facts["snapshot"]).rows.labelled
     late = rows.slice(rows.num_rows - kept.num_rows)
     said = predict(toy.stores.registry.load(ref, toy.job).pipeline, batch_of(late), toy.job)
     leaky = kept
@@ -175,8 +175,8 @@ def leak_holdout(toy: Toy, version: int) -> None:
 
 def test_nights_that_the_champion_saw_do_not_count(lived: Toy) -> None:
     add_nights(lived, nights(NEW), turned)
-    late = train(lived.stores, lived.job, Nights(FIRST, LAST - 4 * DAY)).ref
-    promote(lived.stores, lived.job, late.version, "by hand", "tests")
+    late = train(lived.work, Nights(FIRST, LAST - 4 * DAY)).ref
+    promote(lived.work, late.version, "by hand", "tests")
     row = asked(lived)
     assert row.state == "refused" and "4 holdout nights that neither version has seen (3 of 7 dropped" in row.detail
 
@@ -352,10 +352,10 @@ def test_crash_after_the_work_of_each_task_changes_nothing_when_it_runs_again(
     with monkeypatch.context() as broken:
         broken.setattr(retrainings, "record", dying)
         with pytest.raises(KeyboardInterrupt):
-            retrain(lived.stores, lived.job, request)
+            retrain(lived.work, request)
     (row,) = retrainings.of_job(lived.stores.warehouse, lived.job.name)
     assert row.finished_at is None and row.stage == stage
-    again = retrain(lived.stores, lived.job, request)
+    again = retrain(lived.work, request)
     assert (again.retraining_id, again.state, again.model_version) == (row.retraining_id, "promoted", 2)
     assert versions(lived) == [1, 2]
     assert [one.model_version for one in promotions.history_of(lived.stores.warehouse, lived.job.name)] == [1, 2]
@@ -373,18 +373,18 @@ def test_registry_that_does_not_answer_leaves_everything_and_is_tried_again(live
 
     monkeypatch.setattr(type(lived.stores.registry), "set_alias", down)
     with pytest.raises(RegistryUnavailable):
-        retrain(lived.stores, lived.job, request)
+        retrain(lived.work, request)
     (row,) = retrainings.of_job(lived.stores.warehouse, lived.job.name)
     assert row.state == "failed" and "connection refused" in row.detail and champion(lived) == 1
     assert RegistryUnavailable.retryable
     monkeypatch.setattr(type(lived.stores.registry), "set_alias", lambda self, *arguments: real(*arguments))
-    again = retrain(lived.stores, lived.job, request)
+    again = retrain(lived.work, request)
     assert (again.state, versions(lived), champion(lived)) == ("promoted", [1, 2], 2)
 
 
 def test_retraining_whose_process_is_gone_forbids_others_until_it_is_abandoned(lived: Toy) -> None:
     add_nights(lived, nights(NEW))
-    row = begin(lived.stores, lived.job, Request("gone", night=LAST))
+    row = begin(lived.work, Request("gone", night=LAST))
     with pytest.raises(RetrainingRunning, match=f"retraining {row.retraining_id} is in stage snapshot.*abandon"):
         asked(lived)
     abandon(lived.stores, row.retraining_id, "tests")
@@ -395,12 +395,12 @@ def test_retraining_whose_process_is_gone_forbids_others_until_it_is_abandoned(l
 
 def test_champion_that_changed_since_the_comparison_is_not_replaced(lived: Toy, monkeypatch) -> None:
     add_nights(lived, nights(NEW), turned)
-    other = train(lived.stores, lived.job, Nights(FIRST, UNTIL)).ref
+    other = train(lived.work, Nights(FIRST, UNTIL)).ref
     real = tasks.gate
 
     def gate(*arguments: Any) -> bool:
         passed = real(*arguments)
-        promote(lived.stores, lived.job, other.version, "meanwhile", "somebody")
+        promote(lived.work, other.version, "meanwhile", "somebody")
         return passed
 
     monkeypatch.setattr(tasks, "gate", gate)
@@ -417,8 +417,8 @@ def shadowed(toy: Toy, days: list[date]) -> list[Reviewed]:
     found = []
     for day in days:
         run_id = score(toy, day)
-        shadow_run(toy.stores, toy.job, run_id)
-        found += review(toy.stores, toy.job, day)
+        shadow_run(toy.work, run_id)
+        found += review(toy.work, day)
     return found
 
 
@@ -434,7 +434,7 @@ def test_challenger_in_the_shadow_is_promoted_after_its_nights(lived: Toy) -> No
     assert {ledger.get(lived.stores.warehouse, run_id).model_version for run_id in published} == {1}
     (done,) = shadowed(lived, [LAST + 4 * DAY])
     assert (done.state, done.role, done.model_version) == ("passed", "challenger", 2)
-    row = resume(lived.stores, lived.job, row.retraining_id, "tests")
+    row = resume(lived.work, row.retraining_id, "tests")
     assert (row.state, champion(lived, LAST + 4 * DAY), champion(lived)) == ("promoted", 1, 2)
     rows = shadows.nights(lived.stores.warehouse, lived.job.name, 2)
     assert [one.night for one in rows] == [*following, LAST + 4 * DAY]
@@ -454,18 +454,18 @@ def test_challenger_that_does_worse_in_the_shadow_is_refused(lived: Toy) -> None
     row = asked(lived)
     (done,) = shadowed(lived, nights(4, LAST + DAY))
     assert done.state == "failed"
-    row = resume(lived.stores, lived.job, row.retraining_id, "tests")
+    row = resume(lived.work, row.retraining_id, "tests")
     assert row.state == "refused" and row.detail.startswith("shadow: ") and champion(lived) == 1
 
 
 def test_shadow_that_fails_is_on_record_and_touches_no_publication(lived: Toy) -> None:
-    train(lived.stores, lived.job, Nights(FIRST, UNTIL))
-    pin(lived.stores, lived.job, 2, nights=3)
+    train(lived.work, Nights(FIRST, UNTIL))
+    pin(lived.work, 2, nights=3)
     ref = lived.stores.registry.resolve(lived.job.name, 2)
     (Path(ref.uri.removeprefix("file://")) / "pipeline.joblib").write_bytes(b"broken")
     run_id = score(lived, NIGHT + DAY)
     with pytest.raises(Exception, match="sha256"):
-        shadow_run(lived.stores, lived.job, run_id)
+        shadow_run(lived.work, run_id)
     (row,) = shadows.nights(lived.stores.warehouse, lived.job.name)
     assert row.status == "failed" and "ArtifactMismatch" in row.reason
     assert ledger.published(lived.stores.warehouse, lived.job.name)[NIGHT + DAY] == run_id
@@ -495,8 +495,8 @@ def test_backfill_takes_no_crown_away(lived: Toy) -> None:
     asked(lived)
     add_nights(lived, nights(5, LAST + DAY))
     for day in nights(4, LAST + DAY):
-        shadow_run(lived.stores, lived.job, score(lived, day, "backfill"))
-        assert review(lived.stores, lived.job, day, may_roll_back=False) == []
+        shadow_run(lived.work, score(lived, day, "backfill"))
+        assert review(lived.work, day, may_roll_back=False) == []
     assert champion(lived) == 2
 
 
@@ -518,7 +518,7 @@ def test_decision_says_how_its_retraining_went(lived: Toy) -> None:
     decided = live(lived, nights(3))
     assert decided[-1]["decision"] == "retrain"
     row = retrain(
-        lived.stores, lived.job,
+        lived.work,
         Request(decided[-1]["reason"], "decision", NIGHT + 2 * DAY, decision_id=decided[-1]["decision_id"]),
     )  # fmt: skip
     (found,) = monitoring.decisions(lived.stores.warehouse, Span(lived.job.name, Nights.since(NIGHT + 2 * DAY)))
@@ -527,6 +527,6 @@ def test_decision_says_how_its_retraining_went(lived: Toy) -> None:
 
 def test_governor_holds_while_a_retraining_by_hand_is_open(lived: Toy) -> None:
     change(lived, retraining={"max_age_nights": 1, "min_new_labelled_nights": 1, "max_loss": 9.0, "drift_weight": 1.0})
-    begin(lived.stores, lived.job, Request("by hand", night=NIGHT))
+    begin(lived.work, Request("by hand", night=NIGHT))
     decided = live(lived, nights(3))
     assert decided[-1]["decision"] == "hold" and "a retraining is running" in decided[-1]["reason"]
