@@ -180,9 +180,9 @@ def _old_snapshots(stores: Stores, job: Job, policy: Retention, leaving: set[int
 def _snapshots_named(stores: Stores, job: Job, snapshots: set[str], leaving: Collection[int] = ()) -> set[str]:
     """Return those of ``snapshots`` that an open retraining reads, or a version but those ``leaving`` was trained on."""
     staying = [ref for ref in stores.registry.versions(job.name) if ref.version not in leaving]
-    facts = [stores.registry.facts(ref) for ref in staying]
+    trainings = [stores.registry.facts(ref) for ref in staying]
     used = {row.snapshot for row in _open_retrainings(stores, job)}
-    return {name for name in snapshots if name in used or any(known.names_snapshot(name) for known in facts)}
+    return {name for name in snapshots if name in used or any(facts.names_snapshot(name) for facts in trainings)}
 
 
 def _older(stores: Stores, moment: datetime, days: int) -> bool:
