@@ -15,15 +15,20 @@ RUN useradd --uid 10001 --user-group --create-home nightshift \
         /var/lib/nightshift/airflow /var/lib/nightshift/airflow/logs
 COPY --from=libraries /opt/venv /opt/venv
 WORKDIR /opt/nightshift
-COPY pyproject.toml ./
-COPY orchestration orchestration
+COPY pyproject.toml pyproject.toml
+COPY requirements.in requirements.in
 COPY sql sql
 COPY scoring scoring
 COPY drift drift
+COPY pages pages
+COPY lifecycle lifecycle
+COPY orchestration orchestration
 COPY cli cli
 COPY demo demo
 COPY jobs jobs
 COPY dags dags
+# The program `nightshift`: the libraries are there, so nothing is fetched.
+RUN /opt/venv/bin/uv pip install --python /opt/venv/bin/python --offline --no-deps --no-build-isolation --editable .
 # The services run as a user that cannot write here, so the bytecode is made now.
 RUN /opt/venv/bin/python -m compileall -q scoring drift pages lifecycle orchestration cli demo jobs dags
 # What the ledger calls this code: `git describe --always --dirty`. Empty: the package's own version.
@@ -36,4 +41,4 @@ ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     NIGHTSHIFT_DATA_DIR=/var/lib/nightshift \
     NIGHTSHIFT_CODE_VERSION=${CODE_VERSION}
 USER nightshift
-CMD ["python", "-m", "scoring", "--help"]
+CMD ["nightshift", "--help"]

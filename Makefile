@@ -1,30 +1,35 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 PYTHON ?= python3
 BIN := .venv/bin
-READY := .venv/ready-$(shell cksum requirements.txt | cut -d' ' -f1)
+WORKERS ?= logical
+PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+READY := .venv/ready-$(shell cat requirements.txt pyproject.toml | cksum | cut -d' ' -f1)
+
+unexport PYTHONDONTWRITEBYTECODE # without byte code every child process of a test compiles our modules anew
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up stop test lint unit bench bench-drift bench-retraining lock clean
+.PHONY: help demo up stop test test-fast lint unit docs screenshots bench bench-drift bench-retraining lock release clean
 
 help: ## print the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /	/' | expand -t 13
 
-$(READY): requirements.txt
+$(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python {sys.version.split()[0]} found, 3.11 or newer needed: make PYTHON=python3.11")'
 	@echo "installing the pinned requirements into .venv"
 	@test -x $(BIN)/uv || { $(PYTHON) -m venv .venv && \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements.txt)"; }
 	@$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python requirements.txt
+	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .
 	@touch $@
 
 demo: $(READY) ## install, seed, train, and let Airflow score real nights
-	@$(BIN)/python -m demo all
+	@$(BIN)/nightshift demo all
 
 up: $(READY) ## run Airflow's UI on loopback until Ctrl-C
-	@$(BIN)/python -m demo up
+	@$(BIN)/nightshift demo up
 
 stop: $(READY) ## stop make up or make demo if one runs, then the embedded PostgreSQL
-	@$(BIN)/python -m demo stop
+	@$(BIN)/nightshift demo stop
 
 test: lint unit ## lint, types, and all tests
 
@@ -35,7 +40,17 @@ lint: $(READY) ## ruff, mypy, and no merge-conflict markers
 	@$(BIN)/mypy
 
 unit: $(READY) ## all tests, without lint
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(PARALLEL)
+
+test-fast: $(READY) ## the tests that need no Airflow and are not marked slow
+	@$(BIN)/python -m pytest $(PARALLEL) -m "not airflow and not slow"
+
+docs: $(READY) ## write the generated pages anew and build the site in site/
+	@$(BIN)/python -m tools.reference
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+screenshots: $(READY) ## pictures of the pages for docs/images, after make demo; needs Chromium
+	@$(BIN)/python -m tools.screenshots
 
 bench: $(READY) ## rows/s and memory, next to the bare predict and the naive loop
 	@$(BIN)/python -m bench.end_to_end
@@ -46,9 +61,12 @@ bench-drift: $(READY) ## false alarms and detections of the drift verdict, next 
 bench-retraining: $(READY) ## what retraining policies gain and cost, on the flights year and made-up streams
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -W ignore -m bench.retraining_policies
 
-lock: $(READY) ## compile requirements.txt from requirements.in
+lock: $(READY) ## compile requirements.txt from requirements.in and requirements-dev.in
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-find-links --no-emit-index-url \
-		--custom-compile-command "make lock" requirements.in -o requirements.txt
+		--custom-compile-command "make lock" requirements.in requirements-dev.in -o requirements.txt
+
+release: $(READY) ## date the changelog's unreleased part: make release VERSION=0.2.0
+	@$(BIN)/python -m tools.release $(VERSION)
 
 clean: stop ## remove the demo's data (data/); the environment stays
 	@rm -rf data

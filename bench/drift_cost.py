@@ -14,6 +14,7 @@ from bench.drift_streams import PROBABILITY, Stream
 from drift.report import evidently_page, sample_sides
 from drift.runs import night_of_run, past_of, reference_of, scored_run
 from drift.verdict import verdict_on
+from scoring.interval import Nights
 from scoring.job import Job
 from scoring.night import Request, run_night, score_chunk
 from scoring.rows import Profile, profiled
@@ -51,7 +52,7 @@ def _parts(stores: Stores, job: Job, ref: VersionRef, run_id: str, stream: Strea
     pairs = [pair for one in chunks for pair in zip(batches("features", one), batches("predictions", one), strict=True)]
     profile, _ = _timed(lambda: [Profile.of(bins, profiled(a, b, job), a.num_rows) for a, b in pairs])
     reference = reference_of(stores, job, folder.version_ref())
-    past = past_of(stores, Span(job.name, run.night - timedelta(days=90), run.night), run.model_version)
+    past = past_of(stores, Span(job.name, Nights.before(run.night, 90)), run.model_version)
     verdict, _ = _timed(lambda: verdict_on(reference, past, run.night, night_of_run(stores, job, run)))
     sampling, (sides, _) = _timed(lambda: sample_sides(stores, job, run))
     title = {"job": job.name, "night": str(run.night)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from functools import cached_property
 
 import numpy as np
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from drift.verdict import Reference
 from lifecycle.training import NIGHT
-from scoring.interval import nights_between
+from scoring.interval import Nights
 from scoring.job import Job, find_job
 from scoring.rows import Bins, Profile, bins_of, profiled
 from scoring.settings import Settings
@@ -21,7 +21,7 @@ from scoring.stores import LABEL, Stores, open_stores
 from scoring.stores.registry import VersionRef
 
 REFERENCE_NIGHTS = 90
-YEAR = date(2013, 1, 1), date(2014, 1, 1)
+YEAR = Nights(date(2013, 1, 1), date(2014, 1, 1))
 UNTIL = date(2013, 4, 1)
 PROBABILITY = "probability"
 
@@ -79,11 +79,11 @@ def flights(settings: Settings) -> tuple[Stream, Stores, VersionRef]:
     migrate(stores.warehouse)
     seed(stores.source_url(job), lambda table: None)
     ensure_job(stores.warehouse, job)
-    ref = train(stores, job, (YEAR[0], UNTIL)).ref
+    ref = train(stores, job, Nights(YEAR.first, UNTIL)).ref
     promote(stores, job, ref.version, "benchmark", "bench", UNTIL)
     pipeline = stores.registry.load(ref, job).pipeline
-    before = read_rows(stores, job, (YEAR[0], UNTIL)).table
-    after = read_rows(stores, job, (UNTIL, YEAR[1])).table.combine_chunks()
+    before = read_rows(stores, job, Nights(YEAR.first, UNTIL)).table
+    after = read_rows(stores, job, Nights(UNTIL, YEAR.until)).table.combine_chunks()
     chances = out_of_fold(job, pipeline, before), pa.Table.from_batches([predict(pipeline, after.to_batches()[0], job)])
     parts = [
         rows.append_column(PROBABILITY, found.column(PROBABILITY))
@@ -97,7 +97,7 @@ def flights(settings: Settings) -> tuple[Stream, Stores, VersionRef]:
 
 
 def _cut(name: str, job: Job, rows: pa.Table) -> Stream:
-    days = nights_between(YEAR[0], YEAR[1] - timedelta(days=1))
+    days = list(YEAR)
     night = rows.column(NIGHT)
     own = {day: rows.filter(pc.equal(night, pa.scalar(day, pa.date32()))).combine_chunks() for day in days}
 
@@ -128,7 +128,7 @@ def made_up(name: str, seasonal: float) -> Stream:
     number = {"type": "float", "nullable": True}
     job = Job.model_validate({
         "name": name, "description": "Made up.", "owner": "bench", "source": "none", "task": "binary",
-        "schedule": {"timezone": "UTC", "first_night": YEAR[0]}, "key": {"id": "int"}, "label": {"column": "y"},
+        "schedule": {"timezone": "UTC", "first_night": YEAR.first}, "key": {"id": "int"}, "label": {"column": "y"},
         "pipeline": "none:none",
         "features": {
             "amount": {"type": "float", "min": 0}, "age": number, "income": number, "duration": number,
@@ -136,7 +136,7 @@ def made_up(name: str, seasonal: float) -> Stream:
             "temperature": {**number, "drift": "seasonal"},
         },
     })  # fmt: skip
-    days = nights_between(YEAR[0], YEAR[1] - timedelta(days=1))
+    days = list(YEAR)
     return Stream(name, job, days, lambda day, rows: _night(day, rows or _NATURAL, seasonal))
 
 

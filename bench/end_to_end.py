@@ -65,8 +65,8 @@ def measure(command: Sequence[str], data: Path) -> Facts:
 
 
 def score(night: str, data: Path) -> Facts:
-    """Run ``python -m scoring run`` for a night; return what the process used and what the ledger says."""
-    facts = measure([sys.executable, "-m", "scoring", "run", JOB, "--night", night], data)
+    """Run ``nightshift run`` for a night; return what the process used and what the ledger says."""
+    facts = measure([str(Path(sys.executable).parent / "nightshift"), "run", JOB, "--night", night], data)
     return {**facts, **_step(data, "runs", night)["runs"][-1]}
 
 
@@ -174,7 +174,7 @@ def table_rows(found: Facts, middle: Facts, compared: Facts) -> list[tuple[str, 
     to_pair = ["", "run_to_bare_two_at_a_time", "run_to_bare_two_at_a_time_without_start_up", ""]
     growth = f"× {compared['large_to_run_peak_rss']:.2f}"
     return [
-        process(f"python -m scoring run {JOB}", run),
+        process(f"nightshift run {JOB}", run),
         *((f"  stage {stage}{note}", f"{run[f'seconds_{stage}']:.1f}", "", "", "", "") for stage, note in stages.items()),
         ("bare predict_proba in memory, chunk after chunk", *alone),
         ("bare predict_proba in memory, two chunks at a time", *pair),

@@ -18,7 +18,7 @@ import pyarrow as pa
 from bench import default_rules
 from bench.policy_world import FIRST, Floats, Version, World, as_measured, nightly
 from drift.governor import LASTING, Facts, Loss, decide
-from drift.performance import LOSS, PRIMARY, difference, metrics_of
+from drift.performance import difference, metrics_of
 from drift.verdict import Night, Past, Verdict, verdict_on
 from lifecycle.comparison import gain_of, holdout_nights, judge, judge_predecessor
 from scoring.job import Promotion, Retraining, Training
@@ -145,10 +145,10 @@ def _passes(life: Life, challenger: Version, gate: Promotion) -> bool:
     side = ComparedVersion(0, "", date.min, date.min)
     evaluation = Evaluation(
         challenger=side, champion=side, holdout=Holdout(None, None, losses.nights, losses.nights, int(losses.rows.sum())),
-        loss=LOSS[world.job.task], metrics=dict(zip(same, errors, strict=True)), by_night=[], segments=[], calibration={},
+        loss=world.job.task.loss, metrics=dict(zip(same, errors, strict=True)), by_night=[], segments=[], calibration={},
         gain=gain_of(losses, gate.confidence), latency=same, size=same,
     )  # fmt: skip
-    return judge(evaluation, gate, LOSS[world.job.task]).passed
+    return judge(evaluation, gate, world.job.task.loss).passed
 
 
 def _calibration_error(world: World, sums: Floats) -> float:
@@ -165,7 +165,7 @@ def _rolled_back(life: Life, gate: Promotion) -> bool:
     world = life.world
     nights = np.arange(promoted + 1, min(life.night, promoted + 1 + gate.predecessor_nights))
     losses = world.losses(nights, world.sums(successor), world.sums(predecessor))
-    if not judge_predecessor(losses, gate, LOSS[world.job.task]).passed:
+    if not judge_predecessor(losses, gate, world.job.task.loss).passed:
         return False
     life.champion = predecessor
     life.rolled_back.append(life.night)
@@ -228,7 +228,7 @@ def governor(retraining: Retraining) -> Callable[[], Trigger]:
 
 
 def facts_of(life: Life, retraining: Retraining) -> Facts:
-    """Return what was known at the end of a life's night, as ``drift.monitor.facts_of`` puts it together."""
+    """Return what was known at the end of a life's night, as ``drift.decide.facts_of`` puts it together."""
     world, version = life.world, life.champion
     for place in range(max(FIRST, life.night - LASTING[1] + 1), life.night + 1):
         if life.served[place - FIRST] == version:
@@ -259,13 +259,13 @@ def _judge(life: Life, version: Version, night: int) -> None:
 
 
 def _loss(life: Life, version: Version, retraining: Retraining) -> Loss | None:
-    """Return the measured loss as ``drift.monitor.loss_of`` has it."""
+    """Return the measured loss as ``drift.decide.loss_of`` has it."""
     world, nights = life.world, life.measured(version)[-retraining.performance_nights :]
     if len(nights) < 3:
         return None
     held = np.arange(version.until - version.holdout, version.until)
     before, recent = as_measured(world.honest(version)[held]), as_measured(world.sums(version)[nights])
-    name = PRIMARY[world.job.task]
+    name = world.job.task.primary_metric
     gap = difference(recent, before, world.job, name)
     at_training = metrics_of(before.sum(axis=0), world.job)
     allowed = retraining.max_loss * float(at_training["log_loss"])

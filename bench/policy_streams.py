@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,12 +20,11 @@ from bench.drift_streams import YEAR
 from bench.end_to_end import own_settings
 from bench.policy_world import CACHE, World
 from lifecycle.training import NIGHT, read_rows
-from scoring.interval import nights_between
 from scoring.job import Job, find_job
 from scoring.settings import HOME
 from scoring.stores import LABEL, Stores, embedded, open_stores
 
-DAYS = nights_between(YEAR[0], YEAR[1] - timedelta(days=1))
+DAYS = list(YEAR)
 CHANGE = 180
 LATER = 3
 """So many nights later with each seed: a change may come at any time since the last retraining."""
@@ -91,7 +90,7 @@ def made_up(kind: str, seed: int) -> World:
     names = [f"x{number}" for number in range(1, 7)]
     job = Job.model_validate({
         "name": f"made_up_{kind}", "description": "Made up.", "owner": "bench", "source": "none", "task": "binary",
-        "schedule": {"timezone": "UTC", "first_night": YEAR[0]}, "key": {"id": "int"},
+        "schedule": {"timezone": "UTC", "first_night": YEAR.first}, "key": {"id": "int"},
         "label": {"column": "y", "delay_days": 1}, "pipeline": "bench.policy_streams:build_pipeline",
         "features": {name: {"type": "float"} for name in names},
     })  # fmt: skip

@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import sqlalchemy as sa
 
-from scoring.interval import DataInterval
+from scoring.interval import DataInterval, Nights
 from scoring.job import Job, find_job
 from scoring.rows import to_frame
 from scoring.settings import load_settings
@@ -28,7 +28,7 @@ from scoring.stores.registry import VersionRef
 from scoring.stores.warehouse import ledger
 
 JOB = "flight_delay"
-TRAINED_ON = (date(2013, 1, 1), date(2013, 4, 1))
+TRAINED_ON = Nights(date(2013, 1, 1), date(2013, 4, 1))
 CHUNK_ROWS = 50_000
 LEDGER_FACTS = (
     "run_id", "chunks", "rows_extracted", "rows_loaded", "rows_per_second",
@@ -55,7 +55,7 @@ def prepare(*nights: str) -> Facts:
     ensure_job(stores.warehouse, job)
     if not promotions.history_of(stores.warehouse, job.name):
         trained = train(stores, job, TRAINED_ON)
-        promote(stores, job, trained.ref.version, "benchmark", "bench", TRAINED_ON[1])
+        promote(stores, job, trained.ref.version, "benchmark", "bench", TRAINED_ON.until)
     asked = [night.split("=") for night in nights]
     made = {night: _inflated(url, date.fromisoformat(night), int(rows)) for night, rows in asked}
     _vacuum(stores)

@@ -1,4 +1,4 @@
-"""What every command of ``python -m scoring`` begins with: its arguments, and the job and stores that they name."""
+"""What commands begin with: their arguments, and the job and stores that they name."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scoring.errors import NightError
-from scoring.interval import nights_between, parse_night
+from scoring.interval import Nights, parse_night
 
 if TYPE_CHECKING:
     from scoring.job import Job
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 JobName = Annotated[str, typer.Argument(metavar="JOB", help="A job of the jobs/ folder.")]
 Night = Annotated[str, typer.Argument(metavar="NIGHT", help="A calendar day in the job's timezone, YYYY-MM-DD.")]
-RunId = Annotated[str, typer.Argument(metavar="RUN_ID", help="A run of the ledger; see explain-night.")]
+RunId = Annotated[str, typer.Argument(metavar="RUN_ID", help="A run of the ledger; see `explain`.")]
 NightOption = Annotated[str | None, typer.Option("--night", help="One calendar day in the job's timezone, YYYY-MM-DD.")]
 First = Annotated[str | None, typer.Option("--from", help="First night of a range, instead of one night.")]
 Last = Annotated[str | None, typer.Option("--to", help="Last night of the range; it is one of them.")]
@@ -55,10 +54,7 @@ def asked_nights(night: str | None, first: str | None, last: str | None, argumen
         return [parse_night(night)]
     if night or not (first and last):
         raise typer.BadParameter(f"give one night ({argument}), or a range (--from and --to)")
-    begin, end = parse_night(first), parse_night(last)
-    if end < begin:
-        raise NightError("nights", found=f"from {begin} to {end}", expected="a first night not after the last")
-    return nights_between(begin, end)
+    return list(Nights.including(parse_night(first), parse_night(last)).require("nights"))
 
 
 def now() -> datetime:

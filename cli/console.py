@@ -1,16 +1,13 @@
-"""What the command line prints: tables, progress on a terminal, errors in one line."""
+"""What the command line prints beside tables: progress on a terminal, errors in one line."""
 
 from __future__ import annotations
 
-import csv
 import gc
-import json
 import logging
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -28,56 +25,6 @@ good part of loading them: with the collector off, a night of 1,000 rows took 2.
 # Data are printed as they are, whatever brackets and colons they hold; a line stays one line, for grep and for copying.
 OUT = Console(soft_wrap=True, markup=False, emoji=False)
 ERR = Console(stderr=True, soft_wrap=True, markup=False, emoji=False)
-
-
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Print rows as a table; off a terminal no column is cut."""
-    from rich.table import Table
-
-    shown = Table(title=title, title_justify="left", header_style="bold")
-    for name in columns:
-        shown.add_column(name, overflow="fold")
-    for row in rows:
-        shown.add_row(*(text(value) for value in row))
-    wide = OUT if OUT.is_terminal else Console(width=240, markup=False, emoji=False)
-    wide.print(shown, soft_wrap=False)
-
-
-def facts(title: str, pairs: Iterable[tuple[str, Any]]) -> None:
-    """Print names and values, one pair a line."""
-    table(title, ("fact", "value"), pairs)
-
-
-def as_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Print rows as CSV, every value in full: numbers with all their digits, times as ISO 8601, null as nothing."""
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([[_in_full(value) for value in row] for row in rows])
-
-
-def _in_full(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, dict | list):
-        return json.dumps(value, default=str)
-    return value
-
-
-def text(value: Any) -> str:
-    """Return a value as people read it.
-
-    >>> text(0.123456789), text(None), text({"a": 1})
-    ('0.123457', '–', '{"a": 1}')
-    """
-    if value is None:
-        return "–"
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M:%S}Z" if value.utcoffset() is not None else f"{value:%Y-%m-%d %H:%M:%S}"
-    if isinstance(value, dict | list):
-        return json.dumps(value, default=str)
-    return str(value)
 
 
 @contextmanager

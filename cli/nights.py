@@ -1,25 +1,26 @@
-"""The commands ``run`` and ``rescore`` of ``python -m scoring``: nights scored, then judged and measured."""
+"""Nights scored, or scored again, then judged and measured."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli import console
+from cli import console, tables
 from cli.arguments import First, JobName, Last, NightOption, Reason, asked_nights, now, open_job
 from scoring.errors import EmptyNight, NoSuchNight
-from scoring.interval import parse_night
-from scoring.job import Job
+from scoring.interval import Nights, parse_night
 
 if TYPE_CHECKING:
     from drift.night_runs import NightRun, Watched
+    from scoring.job import Job
     from scoring.night import Difference, Request, Rescored
     from scoring.stores import Stores
 
 app = typer.Typer()
 NoMonitor = Annotated[
-    bool, typer.Option("--no-monitor", help="Without verdict and performance; `python -m drift verdict` makes up for it.")
+    bool, typer.Option("--no-monitor", help="Without verdict and performance; `nightshift drift verdict` makes up for it.")
 ]  # fmt: skip
 
 
@@ -38,10 +39,11 @@ def run(
         bool, typer.Option("--unfinished", help="Score a night that has not ended; what comes of it is provisional.")
     ] = False,
     no_monitor: NoMonitor = False,
+    as_json: tables.Json = False,
 ) -> None:
     """Score and publish one night or several, without Airflow, then judge them and measure performance.
 
-    Through the functions that the DAG calls, but for Evidently's page, which `python -m drift report` makes. Exit code 1
+    Through the functions that the DAG calls, but for Evidently's page, which `nightshift drift report` makes. Exit code 1
     if a night is held or fails, or cannot be judged; the others are scored all the same.
     """
     from drift.night_runs import missing_nights
@@ -79,6 +81,7 @@ def _run_one(stores: Stores, job: Job, request: Request, watched: bool) -> None:
         return
     console.OUT.print(f"{job.name} {done.night}: {done.status}, {done.rows:,} rows, run {done.run_id}", soft_wrap=True)
     console.OUT.print(f"lake object {done.lake_object}", soft_wrap=True)
+    tables.record("nights", {"job": job.name, **asdict(done)})
     if done.watched.problem:
         console.ERR.print(f"published, and not judged: {done.watched.problem}", style="red", highlight=False)
         raise typer.Exit(1)
@@ -101,8 +104,8 @@ def _run_several(stores: Stores, job: Job, requests: list[Request], watched: boo
         rows = [
             (one.night, one.status, one.rows, f"{one.seconds:.1f}", one.watched.verdict, _reason(one)) for one in done
         ]
-        console.table(f"{job.name}: {len(done)} of {len(requests)} nights",
-                      ("night", "status", "rows", "seconds", "verdict", "reason"), rows)  # fmt: skip
+        tables.table(f"{job.name}: {len(done)} of {len(requests)} nights",
+                      ("night", "status", "rows", "seconds", "verdict", "reason"), rows, key="nights")  # fmt: skip
     if any(one.went_wrong for one in done):
         raise typer.Exit(1)
 
@@ -120,11 +123,13 @@ def _judged(watched: Watched) -> str:
 @app.command()
 def rescore(
     name: JobName,
+    *,
     first: Annotated[str, typer.Option("--from", help="First night.")],
     last: Annotated[str, typer.Option("--to", help="Last night; it is scored too.")],
     model_version: Annotated[int, typer.Option(help="Model version.")],
     reason: Reason = "by hand",
     no_monitor: NoMonitor = False,
+    as_json: tables.Json = False,
 ) -> None:
     """Score published nights again with a model version, publish, judge and measure that, and show what it changed.
 
@@ -135,7 +140,7 @@ def rescore(
     from scoring.night import rescore as score_again
 
     stores, job = open_job(name)
-    nights = (parse_night(first), parse_night(last))
+    nights = Nights.including(parse_night(first), parse_night(last))
     done: list[tuple[Rescored, Watched | None]] = []
     try:
         with console.progress(f"rescore {name}") as told:
@@ -153,7 +158,7 @@ def rescore(
 
 def _print_changes(title: str, job: Job, done: list[tuple[Rescored, Watched | None]]) -> None:
     """Print what became of each night, and of all together."""
-    unit = "predicted value" if job.task == "regression" else "probability"
+    unit = job.task.number
     columns = ("night", "status", "version before", "same features", "rows compared", "rows changed", "decisions changed",
                f"mean difference ({unit})", f"largest difference ({unit})", "verdict")  # fmt: skip
     rows = [(one.night, one.status, *_changes(one), judged and judged.verdict) for one, judged in done]
@@ -161,7 +166,7 @@ def _print_changes(title: str, job: Job, done: list[tuple[Rescored, Watched | No
     if compared:
         same = all(one.same_snapshot for one, _ in done if one.difference)
         rows.append(("all", f"{len(compared)} nights", None, same, *_together(compared), None))
-    console.table(title, columns, rows)
+    tables.table(title, columns, rows, key="nights")
     for one, judged in done:
         if one.problem:
             console.ERR.print(f"{one.night}: {one.status}: {one.problem}", style="red", highlight=False)

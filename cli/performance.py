@@ -1,4 +1,4 @@
-"""``python -m drift``: verdict, report, performance and decision of a night, replays; retrainings and shadows."""
+"""How well nights did once their outcomes were known, and past nights seen again with other settings."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from typing import Annotated
 
 import typer
 
-from cli import console
+from cli import console, tables
 from cli.arguments import JobName, open_job
-from cli.drift import app
-from drift.measure import measure
-from scoring.interval import parse_night
-from scoring.job import changed_job
-from scoring.stores.warehouse import Span, monitoring
+from scoring.interval import ALL_NIGHTS, Nights, parse_night
+
+app = typer.Typer()
 
 
 @app.command()
@@ -21,27 +19,36 @@ def performance(
     name: JobName,
     night: Annotated[str, typer.Option(help="Labels known at the end of this night count.")],
     since: Annotated[str | None, typer.Option(help="First night to measure; default: the last 28.")] = None,
+    as_json: tables.Json = False,
 ) -> None:
     """Measure published nights whose labels have matured, and print what is known of the last nights."""
+    from drift.measure import measure
+    from scoring.stores.warehouse import Span, monitoring
+
     stores, job = open_job(name)
-    known_at = parse_night(night)
+    known_at, asked = parse_night(night), Nights.since(parse_night(since)) if since else None
     with console.step(f"measuring nights whose labels were known on {night}"):
-        measured = measure(stores, job, known_at, parse_night(since) if since else None)
-    rows = monitoring.performance(stores.warehouse, Span(name, parse_night(since) if since else None), known_at)[-28:]
+        measured = measure(stores, job, known_at, asked)
+    rows = monitoring.performance(stores.warehouse, Span(name, ALL_NIGHTS if asked is None else asked), known_at)[-28:]
     metrics = list(rows[-1].metrics) if rows else []
     lines = [
-        [row.night, row.model_version, f"{row.share_labelled:.1%}", row.rows_labelled]
+        [row.night, row.model_version, tables.share(row.share_labelled), row.rows_labelled]
         + [_with_interval(row.metrics.get(metric)) for metric in metrics]
         for row in rows
     ]
     columns = ("night", "version", "labelled", "rows", *metrics)
-    console.table(f"{name}: performance known on {night} (95 % interval); {len(measured)} nights new", columns, lines)
+    tables.table(
+        f"{name}: performance known on {night} (95 % interval); {len(measured)} nights new",
+        columns,
+        lines,
+        key="nights",
+    )
 
 
-def _with_interval(found: dict[str, float | None] | None) -> str:
+def _with_interval(found: dict[str, float | None] | None) -> tables.Cell | None:
     if not found or found["value"] is None:
-        return "–"
-    return f"{found['value']:.4f} ({console.text(found['low'])} to {console.text(found['high'])})"
+        return None
+    return tables.Cell(found, f"{found['value']:.4f} ({tables.text(found['low'])} to {tables.text(found['high'])})")
 
 
 @app.command()
@@ -53,9 +60,11 @@ def replay(
         list[str] | None, typer.Option("--set", help="Another setting, e.g. retraining.cooldown_nights=7.")
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Print nights without anything to tell too.")] = False,
+    as_json: tables.Json = False,
 ) -> None:
     """Run verdict and governor again over past nights, perhaps with other settings; nothing is written."""
     from drift.replay import replay as run_again
+    from scoring.job import changed_job
 
     stores, job = open_job(name)
     job = changed_job(job, settings or [])
@@ -63,7 +72,7 @@ def replay(
     decisions: Counter[str] = Counter()
     lines = []
     with console.step(f"replaying {name}") as told:
-        for one in run_again(stores, job, parse_night(first), parse_night(last)):
+        for one in run_again(stores, job, Nights.including(parse_night(first), parse_night(last))):
             told(f"replaying {name}: {one.night}")
             verdicts[one.verdict.verdict] += 1
             decisions[one.decision.decision] += 1
@@ -73,10 +82,5 @@ def replay(
                 lines.append([one.night, one.model_version, one.rows, one.verdict.verdict, reasons, decided,
                               one.recorded, one.decision.reason])  # fmt: skip
     titles = ("night", "version", "rows", "verdict", "because", "decision", "on record", "reason")
-    console.table(f"{name}, {first} to {last}, as each night would be seen", titles, lines)
+    tables.table(f"{name}, {first} to {last}, as each night would be seen", titles, lines, key="nights")
     console.OUT.print(f"verdicts {dict(verdicts)}, decisions {dict(decisions)}", highlight=False)
-
-
-def main() -> None:
-    """Run the command line."""
-    console.run(app)

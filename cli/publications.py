@@ -1,4 +1,4 @@
-"""``python -m scoring``: everything that the DAGs do, and everything to look at what they did."""
+"""What nights came to: published, held, taken back, and everything that is on record of them."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ from typing import Annotated
 
 import typer
 
-from cli import console, nights, upkeep, versions
+from cli import console, tables
 from cli.arguments import JobName, Night, Reason, RunId, now, open_installation, open_job
 from scoring.errors import RunMissing
 from scoring.interval import DataInterval, parse_night
 
 NO_FILE = "it has no job file any more; `retire` records that, and why"
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-for part in (upkeep, versions, nights):
-    app.registered_commands += part.app.registered_commands
+app = typer.Typer()
 
 
 @app.command()
@@ -49,7 +47,7 @@ def unpublish(name: JobName, night: Night, reason: Reason) -> None:
 
 
 @app.command()
-def status() -> None:
+def status(as_json: tables.Json = False) -> None:
     """Show, for every job, whether last night is there, complete and fresh; retired jobs, and those without a file, apart."""
     from scoring.stores.warehouse import abandon_dead
     from scoring.upkeep import has_file
@@ -61,26 +59,27 @@ def status() -> None:
     retired = [facts for facts in known if facts["retired_at"] is not None or not has_file(stores, facts["job"])]
     for facts in (facts for facts in known if facts not in retired):
         shown = [name for name in columns if name not in ("job", "retired_at", "retired_reason")]
-        console.facts(f"job {facts['job']}", [(name, facts[name]) for name in shown])
+        tables.facts(f"job {facts['job']}", [(name, facts[name]) for name in shown], key="jobs")
     if retired:
-        console.table("retired jobs", ("job", "since", "reason", "last night", "nights published"), [
+        tables.table("retired jobs", ("job", "since", "reason", "last night", "nights published"), [
             (one["job"], one["retired_at"], one["retired_reason"] or NO_FILE, one["latest_night"], one["nights_published"])
             for one in retired
-        ])  # fmt: skip
+        ], key="retired")  # fmt: skip
 
 
 @app.command()
 def sql(
     query: Annotated[str, typer.Argument(help="One select, run read-only as the analyst role.")],
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV instead of a table.")] = False,
+    as_json: tables.Json = False,
 ) -> None:
     """Ask the warehouse, as an analyst may."""
     columns, rows = open_installation().warehouse.query(query)
-    console.as_csv(columns, rows) if csv else console.table(f"{len(rows)} rows", columns, rows)
+    tables.as_csv(columns, rows) if csv else tables.table(f"{len(rows)} rows", columns, rows, key="rows")
 
 
-@app.command("explain-night")
-def explain_night(name: JobName, night: Night) -> None:
+@app.command("explain")
+def explain_night(name: JobName, night: Night, as_json: tables.Json = False) -> None:
     """Show everything that the ledger knows of a night: every attempt, what it did and how it ended."""
     from scoring.stores.warehouse import abandon_dead, ledger
 
@@ -93,19 +92,22 @@ def explain_night(name: JobName, night: Night) -> None:
     console.OUT.print(f"{name} {night}: {interval.start} to {interval.end}, {interval.hours:g} hours", soft_wrap=True)
     console.OUT.print(f"published: run {shown}" if shown else "published: nothing", soft_wrap=True)
     if not runs:
-        next_step = f"python -m scoring run {name} --night {night}"
+        next_step = f"nightshift run {name} --night {night}"
         raise RunMissing(f"{name} {night}", found="no attempt in the ledger", next_step=next_step)
     told = [fact for fact in runs[0].facts if fact not in ("job", "night", "attempt")]
     rows = [(fact, *(run.facts[fact] for run in runs)) for fact in told]
-    console.table(f"attempts at {night}", ("fact", *(f"attempt {run.attempt}" for run in runs)), rows)
+    attempts = [run.attempt for run in runs if not tables.record("attempts", run.facts)]
+    if attempts:
+        tables.table(f"attempts at {night}", ("fact", *(f"attempt {attempt}" for attempt in attempts)), rows)
 
 
-@app.command("diff-nights")
+@app.command("diff")
 def diff_nights(
     name: JobName,
     night: Night,
     first: Annotated[str | None, typer.Argument(help="Run id; default: the last but one that was scored.")] = None,
     second: Annotated[str | None, typer.Argument(help="Run id; default: the last that was scored.")] = None,
+    as_json: tables.Json = False,
 ) -> None:
     """Compare the predictions of two runs of a night."""
     from scoring.night import diff_runs, two_runs
@@ -115,7 +117,7 @@ def diff_nights(
     found = diff_runs(stores, job, *two_runs(stores, job, parse_night(night), chosen))
     facts = ("run_id", "status", "model_version", "sql_sha256", "snapshot_hash", "predictions_hash", "code_version")
     pairs = [(fact, getattr(found.first, fact), getattr(found.second, fact)) for fact in facts]
-    console.table(f"{name} {night}", ("", "first", "second"), pairs)
+    tables.table(f"{name} {night}", ("fact", "first", "second"), pairs, key="runs")
     counts = ("rows_compared", "rows_changed", "only_first", "only_second", "largest", "mean")
     words = (
         "rows compared",
@@ -125,9 +127,5 @@ def diff_nights(
         "largest difference",
         "mean difference",
     )
-    console.facts("predictions", zip(words, (getattr(found, count) for count in counts), strict=True))
-
-
-def main() -> None:
-    """Run the command line."""
-    console.run(app)
+    numbers = zip(words, (getattr(found, count) for count in counts), strict=True)
+    tables.facts("predictions", numbers, key="predictions")

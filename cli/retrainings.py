@@ -1,22 +1,24 @@
-"""The commands of ``python -m drift`` about retrainings and versions in the shadow."""
+"""Retrainings made by hand, and versions in the shadow of the champion."""
 
 from __future__ import annotations
 
 import getpass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli import console
+from cli import console, tables
 from cli.arguments import JobName, Night, open_job
-from cli.drift import app
 from scoring.interval import parse_night
-from scoring.stores.warehouse import Retraining, ShadowNight, retrainings, shadows
 
-RetrainingId = Annotated[int, typer.Argument(metavar="RETRAINING", help="Its number; see retrainings.")]
+if TYPE_CHECKING:
+    from scoring.stores.warehouse import Retraining, ShadowNight
+
+app = typer.Typer()
+RetrainingId = Annotated[int, typer.Argument(metavar="RETRAINING", help="Its number; see `retrain list`.")]
 
 
-@app.command()
+@app.command("run")
 def retrain(
     name: JobName,
     night: Annotated[
@@ -48,7 +50,7 @@ def _say(row: Retraining) -> None:
             f"  {'passed' if check['passed'] else 'FAILED'}  {check['name']}: {check['sentence']}", highlight=False
         )
     if row.state == "running":
-        wait = f"python -m drift resume {row.job} {row.retraining_id}"
+        wait = f"nightshift retrain resume {row.job} {row.retraining_id}"
         told = {
             "shadow": f"the challenger is in the shadow; when its nights are over: {wait}",
             "approve": f"to say yes: {wait}",
@@ -56,16 +58,18 @@ def _say(row: Retraining) -> None:
         console.OUT.print(told.get(row.stage, wait), highlight=False)
 
 
-@app.command("retrainings")
-def list_retrainings(name: JobName) -> None:
+@app.command("list")
+def list_retrainings(name: JobName, as_json: tables.Json = False) -> None:
     """List a job's retrainings: what asked for each, how far it came, how it ended."""
+    from scoring.stores.warehouse import retrainings
+
     stores, job = open_job(name)
     names = ("retraining_id", "night", "trigger", "reason", "since", "until", "snapshot", "model_version", "stage", "state",
              "detail", "started_at", "finished_at")  # fmt: skip
     rows = [[row.facts[one] for one in names] for row in retrainings.of_job(stores.warehouse, job.name)]
     titles = ("retraining", "night", "asked by", "reason", "from night", "to (not included)", "snapshot", "version", "stage",
               "state", "detail", "started", "finished")  # fmt: skip
-    console.table(f"retrainings of {name}", titles, rows)
+    tables.table(f"retrainings of {name}", titles, rows, key="retrainings")
 
 
 @app.command()
@@ -81,6 +85,7 @@ def resume(name: JobName, retraining: RetrainingId) -> None:
 def abandon(name: JobName, retraining: RetrainingId) -> None:
     """End a retraining whose process is gone, so that another can begin. The champion stays."""
     from lifecycle.retraining import abandon as give_up
+    from scoring.stores.warehouse import retrainings
 
     stores, _ = open_job(name)
     give_up(stores, retraining, getpass.getuser())
@@ -105,18 +110,20 @@ def pin(
 
 
 @app.command("shadows")
-def list_shadows(name: JobName) -> None:
+def list_shadows(name: JobName, as_json: tables.Json = False) -> None:
     """Show the versions in the shadow, and night by night how they differ from the champion and who did better."""
+    from scoring.stores.warehouse import shadows
+
     stores, job = open_job(name)
     names = ("model_version", "role", "champion_version", "first_night", "nights", "state", "detail")
     rows = [[row.facts[one] for one in names] for row in shadows.of_job(stores.warehouse, job.name)]
     titles = ("version", "role", "beside champion", "from night", "nights", "state", "detail")
-    console.table(f"{name}: versions in the shadow", titles, rows)
-    console.table(
+    tables.table(f"{name}: versions in the shadow", titles, rows, key="shadows")
+    tables.table(
         f"{name}: their nights",
         ("night", "version", "champion", "status", "rows", "decisions changed (share)", "mean difference (absolute)",
          "champion's loss", "shadow's loss", "reason"),
-        [_night(row) for row in shadows.nights(stores.warehouse, job.name)],
+        [_night(row) for row in shadows.nights(stores.warehouse, job.name)], key="nights",
     )  # fmt: skip
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import console
+from cli import console, tables
 from cli.arguments import JobName, Reason, open_installation, open_job
 from scoring.errors import JobFileError, NightshiftError
-from scoring.job import Job, find_job, load_jobs
-from scoring.settings import load_settings
+
+if TYPE_CHECKING:
+    from scoring.job import Job
 
 app = typer.Typer()
 MIB = 2**20
@@ -20,6 +21,7 @@ MIB = 2**20
 @app.command()
 def migrate() -> None:
     """Create the warehouse's tables, views and roles, or bring them up to date. Safe to repeat."""
+    from scoring.job import load_jobs
     from scoring.stores.warehouse import ensure_job
     from scoring.stores.warehouse import migrate as bring_up_to_date
 
@@ -56,6 +58,9 @@ def check(name: Annotated[str | None, typer.Argument(metavar="[JOB]", help="One 
 
 def _jobs(name: str | None) -> tuple[list[Job], dict[str, JobFileError]]:
     """Return the job ``name``, or all jobs and the errors of the job files that are not valid."""
+    from scoring.job import find_job, load_jobs
+    from scoring.settings import load_settings
+
     folder = load_settings().jobs_dir
     return load_jobs(folder) if name is None else ([find_job(folder, name)], {})
 
@@ -102,10 +107,11 @@ def new_job(
 ) -> None:
     """Write the files of a new job: yaml, pipeline, SQL and a test."""
     from scoring.job import new_job as write
+    from scoring.settings import load_settings
 
     for path in write(load_settings(), name, source):
         console.OUT.print(f"wrote {path}", highlight=False, soft_wrap=True)
-    console.OUT.print(f"edit them, then: python -m scoring check {name}")
+    console.OUT.print(f"edit them, then: nightshift check {name}")
 
 
 @app.command()
@@ -131,6 +137,7 @@ def verify(
 def retention(
     name: Annotated[str | None, typer.Argument(metavar="[JOB]", help="One job; all by default.")] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Remove it; without this it is only shown.")] = False,
+    as_json: tables.Json = False,
 ) -> None:
     """Show what nothing points at any more and is older than the policy keeps it; remove it with --apply."""
     from scoring.upkeep import apply as remove
@@ -143,10 +150,20 @@ def retention(
         found = plan(stores, job, stores.settings.retention)
         if apply:
             found = remove(stores, job, found)
-        rows = [(one.kind, one.what, one.night, f"{one.bytes / MIB:.2f}", one.rows, one.reason) for one in found]
+        rows = [
+            (
+                one.kind,
+                one.what,
+                one.night,
+                tables.Cell(one.bytes / MIB, f"{one.bytes / MIB:.2f}"),
+                one.rows,
+                one.reason,
+            )
+            for one in found
+        ]
         title = f"{job.name}: {'removed' if apply else 'would be removed'}"
         if rows:
-            console.table(title, ("kind", "what", "night", "size (MiB)", "rows", "reason"), rows)
+            tables.table(title, ("kind", "what", "night", "size (MiB)", "rows", "reason"), rows, key="removable")
         size, gone = sum(one.bytes for one in found) / MIB, sum(one.rows for one in found)
         console.OUT.print(f"{title}: {len(found)} of {size:.2f} MiB and {gone:,} rows", highlight=False)
 

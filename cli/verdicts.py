@@ -1,34 +1,38 @@
-"""The commands of ``python -m drift`` about scored nights, one or several: verdict, report, decision."""
+"""What follows from scored nights, one or several: verdict, report, decision."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import date
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli import console
+from cli import console, tables
 from cli.arguments import First, JobName, Last, asked_nights, open_job
-from cli.drift import app
-from drift.decide import conclude
-from drift.runs import published_run
-from drift.watch import watch
 from scoring.errors import NightshiftError, RunMissing
-from scoring.job import Job
-from scoring.stores import Stores
-from scoring.stores.warehouse import Run, monitoring
 
+if TYPE_CHECKING:
+    from scoring.job import Job
+    from scoring.stores import Stores
+    from scoring.stores.warehouse import Run
+
+app = typer.Typer()
 Night = Annotated[
     str | None, typer.Argument(metavar="[NIGHT]", help="A calendar day in the job's timezone, YYYY-MM-DD.")
 ]
-Told = Callable[[Stores, Job, Run], tuple[Any, ...]]
+Told = Callable[["Stores", "Job", "Run"], tuple[Any, ...]]
 """Does something of a scored night and returns its cells in the table."""
 
 
 @app.command()
-def verdict(name: JobName, night: Night = None, first: First = None, last: Last = None) -> None:
+def verdict(
+    name: JobName, night: Night = None, first: First = None, last: Last = None, as_json: tables.Json = False
+) -> None:
     """Judge a scored night, or all of a range, (again), keep the verdict and print it."""
+    from drift.runs import published_run
+    from drift.watch import watch
+
     asked = asked_nights(night, first, last, argument="NIGHT")
     stores, job = open_job(name)
     if night is None:
@@ -41,8 +45,13 @@ def verdict(name: JobName, night: Night = None, first: First = None, last: Last 
 
 
 @app.command()
-def report(name: JobName, night: Night = None, first: First = None, last: Last = None) -> None:
+def report(
+    name: JobName, night: Night = None, first: First = None, last: Last = None, as_json: tables.Json = False
+) -> None:
     """Judge a scored night, or all of a range, (again) and make its Evidently page anew."""
+    from drift.runs import published_run
+    from drift.watch import watch
+
     asked = asked_nights(night, first, last, argument="NIGHT")
     stores, job = open_job(name)
     if night is None:
@@ -63,8 +72,13 @@ def report(name: JobName, night: Night = None, first: First = None, last: Last =
 
 
 @app.command()
-def decide(name: JobName, night: Night = None, first: First = None, last: Last = None) -> None:
+def decide(
+    name: JobName, night: Night = None, first: First = None, last: Last = None, as_json: tables.Json = False
+) -> None:
     """Decide after a night, or all of a range, on what was known at its end; the first decision on a run stands."""
+    from drift.decide import conclude
+    from drift.runs import published_run
+
     asked = asked_nights(night, first, last, argument="NIGHT")
     stores, job = open_job(name)
     if night is None:
@@ -73,11 +87,14 @@ def decide(name: JobName, night: Night = None, first: First = None, last: Last =
     run = published_run(stores, job, asked[0])
     row = conclude(stores, job, run.run_id)
     console.OUT.print(f"{name} {night}: {row.decision}: {row.reason}", highlight=False)
-    console.facts(f"known at the end of {night}", row.inputs.items())
+    tables.record("decisions", {"job": name, "night": night, "decision": row.decision, "reason": row.reason})
+    tables.facts(f"known at the end of {night}", row.inputs.items(), key="inputs")
 
 
 def _over(stores: Stores, job: Job, nights: Sequence[date], titles: tuple[str, ...], told: Told) -> None:
     """Print what became of each night of a range; exit code 1 if one failed, the others go on."""
+    from drift.runs import published_run
+
     rows: list[tuple[Any, ...]] = []
     failed = 0
     with console.counted(job.name, len(nights)) as (_, counted):
@@ -93,18 +110,21 @@ def _over(stores: Stores, job: Job, nights: Sequence[date], titles: tuple[str, .
                 failed += 1
                 rows.append((night, "failed", *(None for _ in titles[1:]), f"{type(error).__name__}: {error}"))
             counted(str(night))
-    console.table(f"{job.name}, {nights[0]} to {nights[-1]}", ("night", "status", *titles), rows)
+    tables.table(f"{job.name}, {nights[0]} to {nights[-1]}", ("night", "status", *titles), rows, key="nights")
     if failed:
         raise typer.Exit(1)
 
 
 def _judge(stores: Stores, job: Job, run: Run) -> tuple[Any, ...]:
+    from drift.watch import watch
+
     watched = watch(stores, job, run.run_id)
     return watched.verdict, run.rows_scored, "; ".join(watched.reasons) or None
 
 
 def _report(stores: Stores, job: Job, run: Run) -> tuple[Any, ...]:
     from drift.report import write_report
+    from drift.watch import watch
 
     watched = watch(stores, job, run.run_id, write_report)
     page = stores.lake.below(watched.report) if watched.report else "no page"
@@ -112,12 +132,16 @@ def _report(stores: Stores, job: Job, run: Run) -> tuple[Any, ...]:
 
 
 def _decide(stores: Stores, job: Job, run: Run) -> tuple[Any, ...]:
+    from drift.decide import conclude
+
     row = conclude(stores, job, run.run_id)
     return row.decision, row.reason
 
 
 def print_drift(stores: Stores, run: Run) -> None:
     """Print a run's verdict, its reasons and its columns."""
+    from scoring.stores.warehouse import monitoring
+
     found = monitoring.drift_of(stores.warehouse, run.run_id)
     if found is None:
         return
@@ -126,10 +150,11 @@ def print_drift(stores: Stores, run: Run) -> None:
         f"{found.rows:,} rows against {found.baseline_nights} nights; unusual above ratio {found.score_limit:.2f}",
         highlight=False,
     )
+    tables.record("verdicts", found.facts)
     for reason in found.reasons:
         console.OUT.print(f"  - {reason}", highlight=False)
     names = ("column_name", "role", "weight", "status", "signal", "value", "threshold", "ratio", "beyond", "sustained")
     rows = [[row.facts[name] for name in names] for row in monitoring.columns_of(stores.warehouse, [run.run_id])]
     titles = ("column", "role", "weight", "status", "signal", "distance", "unusual above", "ratio",
               "nearer nights (share)", "7 nights to training (ratio)")  # fmt: skip
-    console.table("columns, the most unusual first", titles, rows)
+    tables.table("columns, the most unusual first", titles, rows, key="columns")

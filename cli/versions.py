@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import getpass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import console
+from cli import console, tables
 from cli.arguments import JobName, Reason, open_job
 from scoring.errors import VersionRefused
-from scoring.interval import parse_night
-from scoring.job import Job
+from scoring.interval import Nights, parse_night
 
 if TYPE_CHECKING:
     from lifecycle.training import Trained
+    from scoring.job import Job
 
 app = typer.Typer()
 
@@ -42,14 +41,14 @@ def train(
     from scoring.stores.warehouse import ensure_job, promotions
 
     stores, job = open_job(name)
-    last = parse_night(until)
-    first = parse_night(since) if since else last - timedelta(days=job.training.window_days)
+    end = parse_night(until)
+    window = Nights(parse_night(since), end) if since else Nights.before(end, job.training.window_days)
     ensure_job(stores.warehouse, job)
     with console.stages(f"train {name}") as told:
-        trained = fit(stores, job, (first, last), told)
+        trained = fit(stores, job, window, told)
     scores = ", ".join(f"{metric} {value:.4f}" for metric, value in trained.metrics.items())
     console.OUT.print(
-        f"{name} version {trained.ref.version}: {trained.rows:,} rows, {first} to {last} (not included); "
+        f"{name} version {trained.ref.version}: {trained.rows:,} rows, {window.first} to {window.until} (not included); "
         f"{scores or 'no holdout: too few nights or classes, so how good it is was not measured'}"
     )
     for line in _left_out(trained):
@@ -64,16 +63,15 @@ def train(
     stores.registry.set_alias(name, "challenger", trained.ref.version)
     if refused is not None:
         raise refused
-    console.OUT.print(f"it is the challenger; python -m scoring promote {name} {trained.ref.version} makes it champion")
+    console.OUT.print(f"it is the challenger; nightshift promote {name} {trained.ref.version} makes it champion")
 
 
 def _refused(job: Job, trained: Trained) -> VersionRefused | None:
     """Return why a first version is not crowned; None if it may be."""
-    from lifecycle.training import LOSS_WORDS
     from scoring.rows import constant_checks, floor_checks, holdout_metrics
 
     checks = floor_checks(holdout_metrics(trained.holdout, job), job.promotion.floors)
-    checks += constant_checks(LOSS_WORDS[job.task], trained.constant)
+    checks += constant_checks(job.task.loss, trained.constant)
     failed = [check.sentence for check in checks if not check.passed]
     if not failed:
         return None
@@ -81,7 +79,7 @@ def _refused(job: Job, trained: Trained) -> VersionRefused | None:
     return VersionRefused(
         f"{job.name} version {number} is the challenger, not champion", found="; ".join(failed),
         expected="a first version that reaches every floor and is no worse than a constant",
-        next_step=f"look at features, labels and window; `python -m scoring promote {job.name} {number}`, or train with "
+        next_step=f"look at features, labels and window; `nightshift promote {job.name} {number}`, or train with "
         "--anyway, crowns it all the same",
     )  # fmt: skip
 
@@ -97,7 +95,7 @@ def _left_out(trained: Trained) -> list[str]:
 
 
 @app.command()
-def models(name: JobName) -> None:
+def models(name: JobName, as_json: tables.Json = False) -> None:
     """List a job's model versions and promotions."""
     from scoring.stores.warehouse import promotions
 
@@ -112,9 +110,14 @@ def models(name: JobName) -> None:
         about = f"{scores}; prediction: {known.rule(job).decision.words}"
         rows.append((ref.version, called, window, known.rows, about, ref.sha256[:12]))
     columns = ("version", "alias", "trained on nights", "rows", "metrics; prediction", "sha256")
-    console.table(f"model versions of {name}", columns, rows)
-    made = [list(vars(one).values())[1:7] for one in promotions.history_of(stores.warehouse, name)]
-    console.table(f"promotions of {name}", ("version", "effective from", "kind", "reason", "by", "at"), made)
+    tables.table(f"model versions of {name}", columns, rows, key="versions")
+    made = [
+        (made.model_version, made.effective_from, made.kind, made.reason, made.promoted_by, made.promoted_at)
+        for made in promotions.history_of(stores.warehouse, name)
+    ]
+    tables.table(
+        f"promotions of {name}", ("version", "effective from", "kind", "reason", "by", "at"), made, key="promotions"
+    )
 
 
 @app.command()

@@ -15,10 +15,10 @@ attempt, and the views switch to it in one step. In a backfill nothing alarms an
 | a task retrying, *LakeUnavailable* | the lake's disk is full, or its store does not answer | make room, or wait |
 | a task red, *LakeFileBroken* | a file of the run cannot be read; the message names it | clear the task that it names |
 | `score` red, *ArtifactMismatch*, *GoldenRowsMismatch* | the model's file or a library changed | restore it, or train again |
-| `publish` red, *NightHeld* | the gate refused; what was published before stays | `python -m scoring release` or `discard` |
+| `publish` red, *NightHeld* | the gate refused; what was published before stays | `nightshift release` or `discard` |
 | `drift` or `performance` red | monitoring failed; the publication stands | read the message, clear the task |
 | `drift` green, verdict *alert* | the night is unusual, or broken | the Nightshift page of the night says what and how much |
-| `shadow` red | a version in the shadow failed; the publication stands | read the message; `python -m drift shadows <job>` |
+| `shadow` red | a version in the shadow failed; the publication stands | read the message; `nightshift retrain shadows <job>` |
 | `review` took the crown back | the champion did worse than its predecessor, with evidence | read it on the job's page |
 | `retrain` ran | the governor decided so; its reason is on the page | see `<job>_retraining` |
 | `retrain` red, *DagIsPaused* | `<job>_retraining` is paused, as every new DAG is | unpause it, clear `retrain` |
@@ -26,7 +26,7 @@ attempt, and the views switch to it in one step. In a backfill nothing alarms an
 | a night is missing | it was never run | Trigger → Backfill, from and to that night |
 | a night is wrong | its source was corrected later | Backfill with *All Runs* |
 
-What happened to a night: `python -m scoring explain-night <job> <night>`.
+What happened to a night: `nightshift explain <job> <night>`.
 """
 
 from __future__ import annotations

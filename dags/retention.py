@@ -13,9 +13,9 @@ stay whatever their age; so does every row of the ledger.
 | a task red, *…Unavailable* | a store does not answer, or a night is being published | clear the task; it goes on |
 | a task red, any other error | it stopped in the middle, which does no harm | read the message, clear the task |
 | a job has no task | its job file is not valid, and its nightly DAG says why | correct the file |
-| `release` or `diff-nights` says *its files were removed by retention* | the run is too old | score the night again |
+| `release` or `diff` says *its files were removed by retention* | the run is too old | score the night again |
 
-The same by hand: `python -m scoring retention [JOB] [--apply]`.
+The same by hand: `nightshift retention [JOB] [--apply]`.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ The champion stays unless a challenger is better on nights that neither has seen
 |---|---|---|
 | all skipped after `snapshot` | same rows and recipe as a version that is there | nothing; or *Train anyway* in the form |
 | `snapshot` red, *TrainingDataError* | too many rows break the contract: broken data are never trained on | repair the source |
-| `snapshot` red, *RetrainingRunning* | another retraining of the job is open | wait, or `python -m drift abandon` |
+| `snapshot` red, *RetrainingRunning* | another retraining of the job is open | wait, or `nightshift retrain abandon` |
 | `train` red, *TrainingDataError* | too few labelled rows, or one class only | check `labels.sql`, widen the window |
 | all skipped after `gate` | the challenger is not better, or worse in a guarded respect | read the model card |
 | `approve` waits | a person is asked (Browse → Required Actions) | read the card, then approve or reject; no answer is a no |
@@ -19,7 +19,7 @@ The champion stays unless a challenger is better on nights that neither has seen
 | a task retrying | source, warehouse or registry do not answer | wait |
 | `announce` red | a task before it failed; the champion stays as it is | read the message, clear that task |
 
-Undo a promotion: `python -m scoring rollback <job> --reason "…"`.
+Undo a promotion: `nightshift rollback <job> --reason "…"`.
 """
 
 from __future__ import annotations

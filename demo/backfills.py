@@ -101,7 +101,7 @@ def _require_name(settings: Settings, dag_id: str) -> None:
     if dag_id not in known:
         raise NightshiftError(
             "backfill create", found=f"--dag-id {dag_id}", expected=f"the DAG of a job's nights: {', '.join(known)}",
-            next_step="`python -m scoring new-job` makes a new one" if not known else "give one of these",
+            next_step="`nightshift new-job` makes a new one" if not known else "give one of these",
         )  # fmt: skip
 
 
@@ -109,7 +109,7 @@ def _require_unpaused(airflow: LocalAirflow, dag_id: str) -> None:
     if airflow.call("GET", f"/dags/{dag_id}")["is_paused"]:
         raise NightshiftError(
             f"DAG {dag_id}", found="it is paused, so that the nights of a backfill would wait",
-            next_step=f"`python -m demo airflow dags unpause {dag_id}`, then the same command again",
+            next_step=f"`nightshift demo airflow dags unpause {dag_id}`, then the same command again",
         )  # fmt: skip
 
 

@@ -150,7 +150,7 @@ def running(
     this installation's Airflow runs already.
     """
     home = settings.airflow_home
-    with processes.claimed(home, "python -m demo"):
+    with processes.claimed(home, "nightshift demo"):
         if not _free(port):
             raise NightshiftError(
                 f"port {port} on 127.0.0.1", found="it is in use", next_step="set NIGHTSHIFT_AIRFLOW_PORT"

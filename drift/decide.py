@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from drift.governor import LASTING, Facts, Loss, decide
-from drift.performance import PRIMARY, difference, expanded, metrics_of, sums_by_night
+from drift.performance import difference, expanded, metrics_of, sums_by_night
 from drift.runs import scored_run
+from scoring.interval import Nights
 from scoring.job import Job
 from scoring.stores import RunFolder, Stores
 from scoring.stores.registry import HOLDOUT_FILE, VersionRef
@@ -24,10 +25,10 @@ STALE_NIGHTS = 30
 def conclude(stores: Stores, job: Job, run_id: str) -> Decided:
     """Decide after a night, on what was known at its end, and return the decision that stands on the record."""
     run = scored_run(stores, job, run_id)
-    span = Span(job.name, run.night - timedelta(days=LASTING[1] - 1), run.night)
+    span = Span(job.name, Nights.before(run.night, LASTING[1] - 1))
     tonight = monitoring.drift_of(stores.warehouse, run_id)
     seen = [*monitoring.drift(stores.warehouse, span), *([tonight] if tonight else [])]
-    past = monitoring.decisions(stores.warehouse, Span(job.name, None, run.night))
+    past = monitoring.decisions(stores.warehouse, Span(job.name, Nights.before(run.night)))
     retrained = [row.night for row in past if row.decision == "retrain"]
     facts = facts_of(stores, job, run, seen, retrained)
     lately = run.night - timedelta(days=STALE_NIGHTS)
@@ -49,7 +50,8 @@ def facts_of(stores: Stores, job: Job, run: Run, seen: Sequence[NightVerdict], r
     """
     ref = RunFolder(stores.lake, run).version_ref()
     until = stores.registry.facts(ref).trained_until
-    known = monitoring.performance(stores.warehouse, Span(job.name, until, run.night + timedelta(days=1)), run.night)
+    unseen = Nights.including(until, run.night)
+    known = monitoring.performance(stores.warehouse, Span(job.name, unseen), run.night)
     mine = [one for one in seen if one.model_version == run.model_version]
     tonight = mine[-1] if mine and mine[-1].night == run.night else None
     return Facts(
@@ -70,8 +72,8 @@ def loss_of(stores: Stores, job: Job, ref: VersionRef, known: Sequence[Measured]
         return None
     before = sums_by_night(held_out, job)
     recent = np.stack([expanded(row.sums) for row in mine])
-    name = PRIMARY[job.task]
+    name = job.task.primary_metric
     gap = difference(recent, before, job, name)
     at_training = metrics_of(before.sum(axis=0), job)
-    allowed = job.retraining.max_loss * float(at_training["mae" if job.task == "regression" else "log_loss"])
+    allowed = job.retraining.max_loss * float(at_training[job.task.loss_metric])
     return Loss(name, len(mine), gap["value"], gap["low"], gap["high"], float(at_training[name]), allowed)

@@ -9,6 +9,7 @@ import numpy as np
 
 from drift.performance import Floats, compact, expanded, outcome_sums, outcomes_of, with_intervals
 from drift.report import Reporter, report_of
+from scoring.interval import Nights
 from scoring.job import Job
 from scoring.stores import Stores
 from scoring.stores.warehouse import Run, Span, ledger, monitoring
@@ -18,26 +19,25 @@ REVISITED = 7
 
 
 def measure(
-    stores: Stores, job: Job, known_at: date, first: date | None = None, reporter: Reporter | None = None,
-    last: date | None = None,
-) -> list[date]:  # fmt: skip
+    stores: Stores, job: Job, known_at: date, nights: Nights | None = None, reporter: Reporter | None = None
+) -> list[date]:
     """Measure published nights whose labels have matured by the end of night ``known_at``; return those measured.
 
     Looked at are the nights that matured in the last week and those of the last 28 that have no measurement yet, or
-    all from ``first`` on (to ``last``, if given). A night whose labels and run are the ones that were measured before
-    keeps its row; late or corrected labels give it a new one. Provisional nights are not measured, nor is anything at a
-    night that is not over.
+    all of ``nights``, if given. A night whose labels and run are the ones that were measured before keeps its row; late
+    or corrected labels give it a new one. Provisional nights are not measured, nor is anything at a night that is not
+    over.
     """
     if not stores.over(job, known_at):
         return []
-    last = min(known_at - timedelta(days=job.label.delay_days), last or known_at)
-    begin = first or last - timedelta(days=job.retraining.performance_nights - 1)
-    span = Span(job.name, begin, known_at)
+    matured = known_at - timedelta(days=job.label.delay_days)
+    asked = Nights.up_to(matured, job.retraining.performance_nights) if nights is None else nights
+    span = Span(job.name, Nights(asked.first, known_at))
     known = {row.night for row in monitoring.performance(stores.warehouse, span, known_at)}
-    settled = {night for night in known if night <= last - timedelta(days=REVISITED)} if first is None else set()
+    settled = {night for night in known if night <= matured - timedelta(days=REVISITED)} if nights is None else set()
     shown = ledger.settled(stores.warehouse, job.name, stores.clock())
     measured = []
-    for night in (night for night in shown if begin <= night <= last and night not in settled):
+    for night in (night for night in shown if night in asked and night <= matured and night not in settled):
         run = ledger.get(stores.warehouse, shown[night])
         if _measure_night(stores, job, run, known_at):
             measured.append(night)
@@ -48,9 +48,7 @@ def measure(
 
 def _measure_night(stores: Stores, job: Job, run: Run, known_at: date) -> bool:
     found = outcomes_of(stores, job, run)
-    before = monitoring.performance(
-        stores.warehouse, Span(job.name, run.night, run.night + timedelta(days=1)), known_at
-    )
+    before = monitoring.performance(stores.warehouse, Span(job.name, Nights.of(run.night)), known_at)
     unchanged = before and (before[0].labels_hash, before[0].run_id) == (found.labels_hash, run.run_id)
     if not found.labelled or unchanged:
         return False
@@ -69,7 +67,7 @@ def _measure_night(stores: Stores, job: Job, run: Run, known_at: date) -> bool:
 
 def _rolling(stores: Stores, job: Job, night: date, known_at: date, sums: Floats) -> dict[str, Any]:
     """Return the metrics of the 7 and 28 nights up to ``night``, whatever version scored them."""
-    rows = monitoring.performance(stores.warehouse, Span(job.name, night - timedelta(days=27), night), known_at)
+    rows = monitoring.performance(stores.warehouse, Span(job.name, Nights.before(night, 27)), known_at)
     found = {}
     for nights in (7, 28):
         near = [row for row in rows if row.night > night - timedelta(days=nights)]

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from drift import watch as monitor
 from drift.measure import measure as measure_nights
 from scoring.errors import EmptyNight, NightHeld, NightshiftError, NoSuchNight, described
-from scoring.interval import nights_in
+from scoring.interval import Nights
 from scoring.job import Job
 from scoring.night import Request, run_night
 from scoring.progress import Progress, silent
@@ -107,7 +107,7 @@ def watch(stores: Stores, job: Job, run_id: str, measured_at: date | None = None
     try:
         found = monitor.watch(stores, job, run_id)
         if measured_at is not None:
-            measure_nights(stores, job, measured_at, since)
+            measure_nights(stores, job, measured_at, Nights.since(since) if since else None)
     except NightshiftError as error:  # the publication stands; the caller says what is missing
         return Watched(problem=described(error))
     return Watched(found.verdict, found.reasons)
@@ -122,10 +122,10 @@ def measure_again(stores: Stores, job: Job, days: Collection[date]) -> list[date
     days = [day for day in days if day in shown]
     if not days:
         return []
-    span = Span(job.name, min(days), max(days) + timedelta(days=1))
+    span = Span(job.name, Nights.including(min(days), max(days)))
     known = {row.night: row.run_id for row in overview.measured(stores.warehouse, span)}
     stale = [day for day in days if day in known and known[day] != shown[day]]
-    return measure_nights(stores, job, max(shown), min(stale), last=max(stale)) if stale else []
+    return measure_nights(stores, job, max(shown), Nights.including(min(stale), max(stale))) if stale else []
 
 
 def missing_nights(stores: Stores, job: Job, first: date | None, last: date | None, championed: bool) -> list[date]:
@@ -138,7 +138,8 @@ def missing_nights(stores: Stores, job: Job, first: date | None, last: date | No
         first = max([job.schedule.first_night, *([min(crowned)] if crowned and championed else [])])
     last = last or last_night(stores, job)
     shown = ledger.settled(stores.warehouse, job.name, stores.clock())
-    return [night for night in nights_in(first, last, job.schedule.timezone) if night not in shown]
+    nights = Nights.including(first, last).in_timezone(job.schedule.timezone)
+    return [night for night in nights if night not in shown]
 
 
 def last_night(stores: Stores, job: Job) -> date:

@@ -11,6 +11,7 @@ from drift.governor import LASTING, Decision, decide
 from drift.runs import night_of_run, past_of, reference_of
 from drift.verdict import Night, Past, Reference, Verdict, earliest, verdict_on
 from drift.watch import result_of
+from scoring.interval import Nights
 from scoring.job import Job
 from scoring.stores import RunFolder, Stores
 from scoring.stores.warehouse import NightVerdict, Run, Span, ledger, monitoring
@@ -31,22 +32,22 @@ class Replayed:
     recorded: str | None
 
 
-def replay(stores: Stores, job: Job, first: date, last: date) -> Iterator[Replayed]:
-    """Yield every published night from ``first`` to ``last`` as it would be judged and decided with ``job``'s settings,
+def replay(stores: Stores, job: Job, nights: Nights) -> Iterator[Replayed]:
+    """Yield every published night of ``nights`` as it would be judged and decided with ``job``'s settings,
     had it been scheduled: one that was backfilled is evaluated like all others.
 
     Every night sees only the nights before it, as when it was lived through; decisions made here count for the cooldown
-    and budget of those after. Nights before ``first`` are taken as recorded.
+    and budget of those after. Nights before the first are taken as recorded.
     """
     shown = ledger.published(stores.warehouse, job.name)
-    before = Span(job.name, earliest(job, first), first)
-    decided = monitoring.decisions(stores.warehouse, Span(job.name, None, last + timedelta(days=1)))
+    before = Span(job.name, Nights(earliest(job, nights.first), nights.first))
+    decided = monitoring.decisions(stores.warehouse, Span(job.name, Nights.before(nights.until)))
     recorded = {row.run_id: row.decision for row in decided}
-    retrained = [row.night for row in decided if row.night < first and row.decision == "retrain"]
+    retrained = [row.night for row in decided if row.night < nights.first and row.decision == "retrain"]
     seen = monitoring.drift(stores.warehouse, before)
     past: dict[int, list[Past]] = {}
     known: dict[int, Reference] = {}
-    for night in (night for night in shown if first <= night <= last):
+    for night in (night for night in shown if night in nights):
         run = ledger.get(stores.warehouse, shown[night])
         if run.provisional:
             continue

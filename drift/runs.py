@@ -38,7 +38,7 @@ def published_run(stores: Stores, job: Job, night: date) -> Run:
     if not held:
         raise RunMissing(
             f"night {night} of {job.name}", found="no published and no held run", expected="a scored night",
-            next_step=f"python -m scoring run {job.name} --night {night}",
+            next_step=f"nightshift run {job.name} --night {night}",
         )  # fmt: skip
     return held[-1]
 
@@ -53,7 +53,7 @@ def night_of_run(stores: Stores, job: Job, run: Run) -> Night:
     if missing:
         raise RunMissing(
             f"profiles of run {run.run_id}", found=f"{missing} of {run.chunks} chunks have none", expected="one per chunk",
-            next_step=f"score the night again: python -m scoring run {job.name} --night {run.night}",
+            next_step=f"score the night again: nightshift run {job.name} --night {run.night}",
         )  # fmt: skip
     return Night(merged(folder.profiles()), by_column(run.quarantine_reasons or {}))
 

@@ -10,6 +10,7 @@ from drift.performance import estimate
 from drift.report import Reporter, report_of
 from drift.runs import night_of_run, past_of, reference_of, scored_run
 from drift.verdict import Verdict, earliest, verdict_on
+from scoring.interval import Nights
 from scoring.job import Job
 from scoring.stores import RunFolder, Stores
 from scoring.stores.warehouse import Span, monitoring
@@ -51,7 +52,7 @@ def watch(stores: Stores, job: Job, run_id: str, reporter: Reporter | None = Non
 
 
 def _before(job: Job, night: date) -> Span:
-    return Span(job.name, earliest(job, night), night)
+    return Span(job.name, Nights(earliest(job, night), night))
 
 
 def result_of(verdict: Verdict) -> dict[str, Any]:

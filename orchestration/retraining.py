@@ -1,4 +1,4 @@
-"""The tasks of a retraining DAG: Airflow's context → the use-cases of ``drift.retraining``."""
+"""The tasks of a retraining DAG: Airflow's context → the use-cases of ``lifecycle.retraining``."""
 
 from __future__ import annotations
 

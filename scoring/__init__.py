@@ -1,3 +1,5 @@
 """Nightly batch scoring: extract, score, publish, exactly once per night."""
 
-__version__ = "0.1.0"
+from importlib.metadata import version
+
+__version__ = version("nightshift")

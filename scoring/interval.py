@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Self
 from zoneinfo import ZoneInfo
 
 from scoring.errors import NightError, NoSuchNight
+
+DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,25 +23,13 @@ class DataInterval:
     """The calendar day, if the interval is that of one."""
 
     @classmethod
-    def of_nights(cls, first: date, until: date, timezone: str) -> Self:
-        """Return the interval of all calendar days from ``first`` up to, not including, ``until``.
-
-        >>> DataInterval.of_nights(date(2013, 3, 10), date(2013, 3, 11), "America/New_York").hours
-        23.0
-        """
-        if until <= first:
-            raise NightError("interval", found=f"first night {first}, until {until}", expected="until after first")
-        night = first if until - first == timedelta(days=1) else None
-        return cls(start=_midnight(first, timezone), end=_midnight(until, timezone), night=night)
-
-    @classmethod
     def of_night(cls, night: date, timezone: str) -> Self:
         """Return the interval that covers the calendar day ``night`` in ``timezone``.
 
         >>> DataInterval.of_night(date(2013, 4, 1), "America/New_York").start.isoformat()
         '2013-04-01T04:00:00+00:00'
         """
-        return cls.of_nights(night, night + timedelta(days=1), timezone)
+        return cls(_midnight(night, timezone), _midnight(night + DAY, timezone), night)
 
     @property
     def exists(self) -> bool:
@@ -66,6 +57,120 @@ class DataInterval:
         return (self.end - self.start).total_seconds() / 3600
 
 
+@dataclass(frozen=True, slots=True)
+class Nights:
+    """The calendar days from ``first`` up to, not including, ``until``; none if ``until`` is not after ``first``.
+
+    >>> nights = Nights(date(2024, 1, 1), date(2024, 1, 4))
+    >>> len(nights), str(nights), date(2024, 1, 3) in nights, nights.until in nights
+    (3, '2024-01-01 to 2024-01-03', True, False)
+    """
+
+    first: date
+    until: date
+
+    @classmethod
+    def including(cls, first: date, last: date) -> Self:
+        """Return the nights from ``first`` to ``last``, both included.
+
+        >>> Nights.including(date(2013, 2, 28), date(2013, 3, 1)).until
+        datetime.date(2013, 3, 2)
+        """
+        return cls(first, last + DAY)
+
+    @classmethod
+    def of(cls, night: date) -> Self:
+        """Return one night.
+
+        >>> list(Nights.of(date(2013, 4, 1)))
+        [datetime.date(2013, 4, 1)]
+        """
+        return cls.including(night, night)
+
+    @classmethod
+    def since(cls, first: date) -> Self:
+        """Return all nights from ``first`` on, up to the end of the calendar.
+
+        >>> date(2013, 4, 1) in Nights.since(date(2013, 4, 1))
+        True
+        """
+        return cls(first, date.max)
+
+    @classmethod
+    def before(cls, until: date, count: int | None = None) -> Self:
+        """Return the last ``count`` nights before ``until``, which is none of them; default: all of them.
+
+        >>> str(Nights.before(date(2013, 4, 8), 7))
+        '2013-04-01 to 2013-04-07'
+        """
+        return cls(date.min if count is None else until - timedelta(days=count), until)
+
+    @classmethod
+    def up_to(cls, last: date, count: int | None = None) -> Self:
+        """Return the last ``count`` nights up to ``last``, which is one of them; default: all of them.
+
+        >>> str(Nights.up_to(date(2013, 4, 7), 7))
+        '2013-04-01 to 2013-04-07'
+        """
+        return cls.before(last + DAY, count)
+
+    @property
+    def last(self) -> date:
+        """Return the last night.
+
+        >>> Nights(date(2024, 1, 1), date(2024, 1, 4)).last
+        datetime.date(2024, 1, 3)
+        """
+        return self.until - DAY
+
+    def require(self, what: str) -> Self:
+        """Return the nights themselves; raises ``NightError`` about ``what`` when there are none.
+
+        >>> Nights.including(date(2024, 1, 2), date(2024, 1, 1)).require("nights")
+        Traceback (most recent call last):
+        scoring.errors.NightError: nights: found from 2024-01-02 to 2024-01-01; expected a first night not after the last
+        """
+        if not self:
+            raise NightError(what, found=f"from {self}", expected="a first night not after the last")
+        return self
+
+    def interval(self, timezone: str) -> DataInterval:
+        """Return the hours that the nights cover in ``timezone``; raises ``NightError`` when there are no nights.
+
+        >>> Nights.of(date(2013, 3, 10)).interval("America/New_York").hours
+        23.0
+        """
+        if not self:
+            found = f"first night {self.first}, until {self.until}"
+            raise NightError("interval", found=found, expected="until after first")
+        night = self.first if len(self) == 1 else None
+        return DataInterval(_midnight(self.first, timezone), _midnight(self.until, timezone), night)
+
+    def in_timezone(self, timezone: str) -> list[date]:
+        """Return the nights that exist in ``timezone``: one that crosses the date line leaves a day out.
+
+        >>> [night.day for night in Nights.including(date(2011, 12, 29), date(2011, 12, 31)).in_timezone("Pacific/Apia")]
+        [29, 31]
+        """
+        return [night for night in self if DataInterval.of_night(night, timezone).exists]
+
+    def __iter__(self) -> Iterator[date]:
+        return (self.first + timedelta(days=number) for number in range(len(self)))
+
+    def __contains__(self, night: date) -> bool:
+        return self.first <= night < self.until
+
+    def __len__(self) -> int:
+        return max((self.until - self.first).days, 0)
+
+    def __str__(self) -> str:
+        return f"{self.first} to {self.last}"
+
+
+ALL_NIGHTS = Nights(date.min, date.max)
+"""Every night of the calendar: what a range is that is open at both ends."""
+
+
 def parse_night(text: str) -> date:
     """Return the night written as ``YYYY-MM-DD``.
 
@@ -81,24 +186,6 @@ def parse_night(text: str) -> date:
             expected="a calendar day as YYYY-MM-DD",
             next_step="give the day whose rows are to be scored, for example 2013-04-01",
         ) from error
-
-
-def nights_between(first: date, last: date) -> list[date]:
-    """Return every night from ``first`` to ``last``, both included.
-
-    >>> len(nights_between(date(2013, 4, 1), date(2013, 4, 30)))
-    30
-    """
-    return [first + timedelta(days=n) for n in range((last - first).days + 1)]
-
-
-def nights_in(first: date, last: date, timezone: str) -> list[date]:
-    """Return every night from ``first`` to ``last`` that exists in ``timezone``.
-
-    >>> nights_in(date(2011, 12, 29), date(2011, 12, 31), "Pacific/Apia")
-    [datetime.date(2011, 12, 29), datetime.date(2011, 12, 31)]
-    """
-    return [night for night in nights_between(first, last) if DataInterval.of_night(night, timezone).exists]
 
 
 def _midnight(day: date, timezone: str) -> datetime:

@@ -65,24 +65,35 @@ class Settings(BaseSettings):
     )
 
     home: Path = HOME
+    """The project's folder."""
     data_dir: Path = HOME / "data"
+    """Where everything embedded lies: PostgreSQL, lake, models, Airflow's home."""
     jobs_dir: Path = HOME / "jobs"
+    """Folder of the job files."""
     sql_dir: Path = HOME / "sql"
+    """Folder of the SQL statements."""
     sources: dict[str, SecretStr] = Field(default_factory=dict)
     """Source databases by the name that job files use: ``NIGHTSHIFT_SOURCES__<NAME>=<SQLAlchemy URL>``."""
     warehouse_url: SecretStr | None = None
+    """PostgreSQL of the warehouse; unset for the embedded one."""
     analyst_url: SecretStr | None = None
+    """The warehouse as a login of the role nightshift_analyst, for ``sql``; unset: see the operator's page."""
     registry_url: SecretStr | None = None
-    """MLflow tracking and registry URI; a server (http…) or a database."""
+    """MLflow tracking and registry URI: a server (http…) or a database; unset for the embedded PostgreSQL."""
     artifacts_url: str | None = Field(default=None, repr=False)
+    """Where model artifacts lie; unset for ``data/models``. An MLflow server keeps its own."""
     lake_url: str | None = Field(default=None, repr=False)
+    """Root of the lake, ``s3://…``, ``gs://…``, ``abfs://…`` or a folder; unset for ``data/lake``."""
     alert_urls: SecretStr | None = None
     """Where alerts go, as Apprise URLs with commas between them; unset for nowhere."""
     code_version: str | None = None
+    """What the ledger calls the code; unset for the git commit."""
     score_threads: int = Field(default=2, ge=1, le=64)
+    """Threads that score chunks in ``run``."""
     check_seconds: int = Field(default=60, ge=1)
     """How long `check` may try a job's pipeline on made-up rows."""
     airflow_port: int = Field(default=8080, ge=1024, le=65535)
+    """Port on 127.0.0.1 of the Airflow of ``make up``."""
     retention: Retention = Retention()
     """What is kept, and for how long: ``NIGHTSHIFT_RETENTION__<NAME>``."""
 
@@ -140,12 +151,12 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        raise SettingsError(_explained(error), next_step="see README, Settings") from None
+        raise SettingsError(_explained(error), next_step="see docs/reference/settings.md") from None
     except UnreadableError as error:
         name = "NIGHTSHIFT_" + "".join(re.findall(r'field "(\w+)"', str(error))).upper()
         raise SettingsError(
             f"environment variable {name}", found="no JSON", expected=f"{name}__<NAME>, one variable a value",
-            next_step="see README, Settings",
+            next_step="see docs/reference/settings.md",
         ) from None  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from cryptography.fernet import Fernet
 
 from demo import local_airflow
 from scoring.settings import HOME, Settings
+from tests.support.shell import nightshift
 
 TEXT = (HOME / "docker-compose.yml").read_text(encoding="utf-8")
 COMPOSE = yaml.safe_load(TEXT)
@@ -193,9 +194,10 @@ def test_there_are_two_workers_with_names_of_their_own():
     assert all(environment(name)["OMP_WAIT_POLICY"] == "PASSIVE" for name in workers)
 
 
+@pytest.mark.slow
 def test_programs_know_their_commands_and_options(tmp_path):
     variables = {key for name in OURS for key in environment(name) if key.startswith("AIRFLOW__")}
-    asked: dict[str, list[Any]] = {"airflow": [], "celery": [], "mlflow": [], "python": []}
+    asked: dict[str, list[Any]] = {"airflow": [], "celery": [], "mlflow": [], "nightshift": [], "python": []}
     for program, *words in (line for name in sorted(OURS) for line in started(name)):
         asked[program].append(words)
     options = sorted(".".join(variable.lower().split("__")[1:]) for variable in variables)
@@ -210,21 +212,24 @@ def test_programs_know_their_commands_and_options(tmp_path):
 
 def test_our_image_starts_only_programs_that_it_has():
     programs = {program for name in OURS for program, *_ in started(name)}
-    assert programs == {"airflow", "celery", "mlflow", "python"}
+    assert programs == {"airflow", "celery", "mlflow", "nightshift", "python"}
     assert all((Path(sys.executable).parent / program).exists() for program in programs)
 
 
 def test_python_modules_of_commands_exist():
     starts = [words for name in sorted(OURS) for program, *words in started(name) if program == "python"]
     for words in starts:
-        if words[0] == "-m":
-            assert (HOME / words[1] / "__main__.py").exists()
-            subprocess.run([sys.executable, *words, "--help"], cwd=HOME, check=True, capture_output=True, timeout=60)
-            continue
         nodes = list(ast.walk(ast.parse(words[1])))
         names = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
         names |= {one.name for node in nodes if isinstance(node, ast.Import) for one in node.names}
         assert names and all(find_spec(name) for name in names), names
+
+
+def test_our_commands_exist():
+    starts = [words for name in sorted(OURS) for program, *words in started(name) if program == "nightshift"]
+    assert starts
+    for words in starts:
+        subprocess.run(nightshift(*words, "--help"), cwd=HOME, check=True, capture_output=True, timeout=60)
 
 
 def test_nightshift_variables_are_settings():
@@ -286,7 +291,8 @@ def test_image_has_the_folders_that_are_mounted_and_named():
         assert targets <= set(owned), name
         for value in environment(name).values():
             if value.startswith(CODE):
-                assert value.removeprefix(f"{CODE}/") in copied(), value
+                path = value.removeprefix(f"{CODE}/")
+                assert path.partition("/")[0] in copied() and (HOME / path).exists(), value
 
 
 def test_image_copies_what_exists_and_runs_as_a_user():
@@ -303,7 +309,11 @@ def test_image_copies_what_exists_and_runs_as_a_user():
 def test_ci_runs_the_tests_with_pinned_actions():
     workflow = yaml.safe_load((HOME / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
     assert set(workflow[True]) == {"push", "pull_request"}, "YAML 1.1 reads the key on as True"
-    steps = workflow["jobs"]["test"]["steps"]
-    assert "make test" in [step.get("run") for step in steps]
-    assert {step["with"]["python-version"] for step in steps if "with" in step} == {"3.11"}
+    job = workflow["jobs"]["test"]
+    steps = [step for every in workflow["jobs"].values() for step in every["steps"]]
+    assert "make test" in [step.get("run") for step in job["steps"]]
+    assert job["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13"]
+    assert {step["with"]["python-version"] for step in job["steps"] if "python-version" in step.get("with", {})} == {
+        "${{ matrix.python }}"
+    }
     assert all(re.fullmatch(r"[\w/-]+@v\d+\.\d+\.\d+", step["uses"]) for step in steps if "uses" in step)

@@ -2,9 +2,7 @@
 
 from drift.performance.estimate import estimate
 from drift.performance.metrics import (
-    LOSS,
     LOSS_UNITS,
-    PRIMARY,
     UNITS,
     Floats,
     compact,
@@ -19,9 +17,7 @@ from drift.performance.metrics import (
 from drift.performance.outcomes import nights_of, outcomes_of, sums_by_night
 
 __all__ = [
-    "LOSS",
     "LOSS_UNITS",
-    "PRIMARY",
     "UNITS",
     "Floats",
     "compact",

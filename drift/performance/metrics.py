@@ -6,23 +6,20 @@ of weights with a matrix of sums. The area under the ROC curve is taken on 500 e
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from scoring.job import Job, Task
+from scoring.job import BINARY, MULTICLASS, REGRESSION, TASKS, Job, Task
 
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 Interval = dict[str, float | None]
 
-PRIMARY: Mapping[Task, str] = {"binary": "excess_log_loss", "multiclass": "excess_log_loss", "regression": "mae"}
-"""What a version is judged by, smaller is better. The log loss itself rises and falls with the share of positives."""
-LOSS: Mapping[Task, str] = {"binary": "log loss", "multiclass": "log loss", "regression": "mean absolute error"}
-"""What two versions are compared by on the same rows, smaller is better."""
-LOSS_UNITS = {"log loss": "nats", "mean absolute error": "unit of the label"}
+LOSS_UNITS = {task.loss: task.loss_unit for task in TASKS}
 UNITS = {
     "log_loss": "nats", "excess_log_loss": "nats above the base rate's", "brier": "0 to 1", "auc": "0 to 1",
     "calibration_error": "probability", "calibration_gap": "probability", "base_rate": "share", "accuracy": "share",
@@ -46,8 +43,7 @@ def outcome_sums(predictions: pa.Table, outcome: pa.ChunkedArray | pa.Array, job
     block = np.arange(rows)
     if rows > _BLOCKS:
         block = np.random.default_rng(0).permutation(rows) % _BLOCKS
-    columns = {"binary": _binary, "multiclass": _multiclass, "regression": _regression}[job.task]
-    values, cells, size = columns(predictions, outcome, job)
+    values, cells, size = _SUMS[job.task].cells(predictions, outcome, job)
     blocks = min(rows, _BLOCKS)
     sums = [np.bincount(block, weights=value, minlength=blocks) for value in (np.ones(rows), *values)]
     parts = [np.stack(sums, axis=1) if rows else np.zeros((0, len(sums)))]
@@ -86,9 +82,7 @@ def _regression(predictions: pa.Table, outcome: Any, job: Job) -> Cells:
 def metrics_of(sums: Floats, job: Job) -> dict[str, Floats]:
     """Return every metric of sums of shape (…, sums), each of shape (…); NaN where it has no meaning."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return {"binary": _binary_metrics, "multiclass": _multiclass_metrics, "regression": _regression_metrics}[
-            job.task
-        ](sums)
+        return _SUMS[job.task].metrics(sums)
 
 
 def _binary_metrics(sums: Floats) -> dict[str, Floats]:
@@ -114,6 +108,23 @@ def _multiclass_metrics(sums: Floats) -> dict[str, Floats]:
 def _regression_metrics(sums: Floats) -> dict[str, Floats]:
     n, absolute, square, error = (sums[..., i] for i in range(4))
     return {"mae": absolute / n, "rmse": np.sqrt(square / n), "bias": error / n}
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """How a task's sums are made of rows, and what is made of them."""
+
+    cells: Callable[[pa.Table, Any, Job], Cells]
+    metrics: Callable[[Floats], dict[str, Floats]]
+    loss: int
+    """The place of the summed loss."""
+
+
+_SUMS: dict[Task, _Sums] = {
+    BINARY: _Sums(_binary, _binary_metrics, loss=3),
+    MULTICLASS: _Sums(_multiclass, _multiclass_metrics, loss=1),
+    REGRESSION: _Sums(_regression, _regression_metrics, loss=1),
+}
 
 
 def _entropy(shares: Floats) -> Floats:
@@ -145,7 +156,7 @@ def difference(recent: Floats, before: Floats, job: Job, name: str) -> Interval:
 
 def losses_of(sums: Floats, job: Job) -> tuple[Floats, Floats]:
     """Return rows and summed loss of sums of shape (…, sums): log loss in nats, or absolute error in the label's unit."""
-    return sums[..., 0], sums[..., 3 if job.task == "binary" else 1]
+    return sums[..., 0], sums[..., _SUMS[job.task].loss]
 
 
 def reliability(sums: Floats) -> list[dict[str, float]]:

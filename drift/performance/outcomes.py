@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from drift.performance.metrics import Floats, outcome_sums
+from scoring.interval import Nights
 from scoring.job import Job
 from scoring.rows import RowsDigest
 from scoring.stores import LABEL, RunFolder, Stores, read_labels
@@ -43,7 +44,7 @@ def predictions_of(stores: Stores, job: Job, run: Run) -> pa.Table:
 def outcomes_of(stores: Stores, job: Job, run: Run, predictions: pa.Table | None = None) -> Outcomes:
     """Return a run's predictions, or others of its rows, with the outcomes that ``labels.sql`` gives now."""
     predictions = predictions_of(stores, job, run) if predictions is None else predictions
-    labels = read_labels(stores, job, (run.night, run.night + timedelta(days=1)))
+    labels = read_labels(stores, job, Nights.of(run.night))
     joined = predictions.join(labels, keys=list(job.key), join_type="inner").combine_chunks()
     digest = RowsDigest()
     for batch in joined.select([*job.key, LABEL]).to_batches():

@@ -6,7 +6,7 @@ import hashlib
 import re
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from scoring.errors import described
-from scoring.job import Job
+from scoring.job import BINARY, MULTICLASS, REGRESSION, Job, Task
 from scoring.settings import quiet_telemetry
 
 _LEVELS = 100
@@ -25,6 +25,54 @@ _OTHERS = "(all others)"
 _PARTS = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
 _LARGE = 20_000
 """Scripts and styles of more characters are shared by all pages."""
+
+
+@dataclass(frozen=True)
+class _Quality:
+    """How Evidently takes outcomes and predictions of a task."""
+
+    kind: Any
+    """Their type in its frames."""
+    shown: str
+    """Whether the page shows predictions as a ``number`` or as a ``category``."""
+    tasks: Callable[[], dict[str, Any]]
+    """What says to Evidently which column is which."""
+    listed: str | None = None
+    """As what outcome and predicted class or value are columns of their own; None for none."""
+    least: int = 1
+    """Different outcomes that there must be in both samples."""
+    needs: str | None = None
+    """A column without which there is no quality to show."""
+
+    def possible(self, columns: Mapping[str, str]) -> bool:
+        """Return whether the columns of the page suffice."""
+        return self.needs is None or self.needs in columns
+
+
+def _binary() -> dict[str, Any]:
+    from evidently import BinaryClassification
+
+    columns = {"target": "outcome", "prediction_labels": "predicted", "prediction_probas": "probability"}
+    return {"classification": [BinaryClassification(**columns, pos_label=1)]}
+
+
+def _multiclass() -> dict[str, Any]:
+    from evidently import MulticlassClassification
+
+    return {"classification": [MulticlassClassification(target="outcome", prediction_labels="predicted")]}
+
+
+def _regression() -> dict[str, Any]:
+    from evidently import Regression
+
+    return {"regression": [Regression(target="outcome", prediction="predicted")]}
+
+
+_QUALITY: dict[Task, _Quality] = {
+    BINARY: _Quality(np.int64, "number", _binary, least=2, needs="probability"),
+    MULTICLASS: _Quality(object, "category", _multiclass, listed="category"),
+    REGRESSION: _Quality(np.float64, "number", _regression, listed="number"),
+}
 
 
 @dataclass(frozen=True)
@@ -75,7 +123,7 @@ def _with_outcomes(sides: Sides, job: Job) -> tuple[Sides, dict[str, str]]:
     """Return the rows whose outcome is known, once that is most of the night, and a note; else all rows, unlabelled."""
     current, reference = (side[side["outcome"].notna()] if "outcome" in side else side[:0] for side in _both(sides))
     enough = len(current) >= len(sides.current) / 2 and len(current) and len(reference)
-    if not enough or (job.task == "binary" and min(current["outcome"].nunique(), reference["outcome"].nunique()) < 2):
+    if not enough or min(current["outcome"].nunique(), reference["outcome"].nunique()) < _QUALITY[job.task].least:
         plain = [side.drop(columns="outcome", errors="ignore") for side in _both(sides)]
         return Sides(plain[0], plain[1], sides.thresholds), {}
     missing = len(sides.current) - len(current)
@@ -90,8 +138,7 @@ def _both(sides: Sides) -> tuple[pd.DataFrame, pd.DataFrame]:
 def _columns(sides: Sides, job: Job) -> tuple[dict[str, str], dict[str, str]]:
     """Return the columns of the page, number or category, and why the others are not on it."""
     chosen, left_out = {}, {}
-    outcomes = ["probability"] if job.task == "binary" else ["prediction"]
-    for name in (*job.features, *outcomes):
+    for name in (*job.features, job.task.main_column):
         feature = job.features.get(name)
         problem = None
         if feature is not None and (feature.sensitive or name in job.key):
@@ -103,8 +150,8 @@ def _columns(sides: Sides, job: Job) -> tuple[dict[str, str], dict[str, str]]:
         elif name not in sides.reference or sides.reference[name].notna().sum() == 0:
             problem = "no values at training"
         if problem is None:
-            text = feature.type == "category" if feature is not None else job.task == "multiclass"
-            chosen[name] = "category" if text else "number"
+            kind = feature.type if feature is not None else _QUALITY[job.task].shown
+            chosen[name] = "category" if kind == "category" else "number"
         else:
             left_out[name] = problem
     return chosen, left_out
@@ -150,31 +197,24 @@ def _frame(side: pd.DataFrame, columns: Mapping[str, str], job: Job) -> pd.DataF
             often = text.value_counts().index[:_LEVELS]
             frame[name] = text.where(text.isin(often) | text.isna(), _OTHERS)
     if "outcome" in side:
-        kinds: dict[str, Any] = {"binary": np.int64, "multiclass": object, "regression": np.float64}
-        kind = kinds[job.task]
+        kind = _QUALITY[job.task].kind
         frame["outcome"], frame["predicted"] = side["outcome"].astype(kind), side["prediction"].astype(kind)
     return pd.DataFrame(frame)
 
 
 def _definition(columns: Mapping[str, str], job: Job, current: pd.DataFrame) -> Any:
-    from evidently import BinaryClassification, DataDefinition, MulticlassClassification, Regression
+    from evidently import DataDefinition
 
     numbers = [name for name, kind in columns.items() if kind == "number"]
     categories = [name for name, kind in columns.items() if kind == "category"]
     if "outcome" not in current:
         return DataDefinition(numerical_columns=numbers, categorical_columns=categories)
-    tasks: dict[str, Any] = {}
-    if job.task == "regression":
+    quality = _QUALITY[job.task]
+    if quality.listed == "number":
         numbers = [*numbers, "outcome", "predicted"]
-        tasks["regression"] = [Regression(target="outcome", prediction="predicted")]
-    elif job.task == "multiclass":
+    if quality.listed == "category":
         categories = [*categories, "outcome", "predicted"]
-        tasks["classification"] = [MulticlassClassification(target="outcome", prediction_labels="predicted")]
-    elif "probability" in columns:
-        one = BinaryClassification(
-            target="outcome", prediction_labels="predicted", prediction_probas="probability", pos_label=1
-        )
-        tasks["classification"] = [one]
+    tasks = quality.tasks() if quality.possible(columns) else {}
     return DataDefinition(numerical_columns=numbers, categorical_columns=categories, **tasks)
 
 
@@ -191,8 +231,8 @@ def _metrics(sides: Sides, columns: Mapping[str, str], job: Job, current: pd.Dat
     names = list(columns)
     drift = DataDriftPreset(columns=names, per_column_method=methods, per_column_threshold=limits)
     quality = []
-    if "outcome" in current and (job.task != "binary" or "probability" in columns):
-        quality = [RegressionPreset() if job.task == "regression" else ClassificationPreset()]
+    if "outcome" in current and _QUALITY[job.task].possible(columns):
+        quality = [ClassificationPreset() if job.task.classifies else RegressionPreset()]
     return [drift, *quality, DataSummaryPreset(columns=names)]
 
 

@@ -74,7 +74,7 @@ def sample_sides(stores: Stores, job: Job, run: Run) -> tuple[Sides, int]:
     wanted = job.monitor.report_rows
     rows = run.rows_scored or 0
     share = min(1.0, wanted / max(rows, 1))
-    names = [*job.features, "prediction", *job.probability_columns, "outcome"]
+    names = [*job.features, *job.prediction_columns, "outcome"]
     parts = [
         part.select([name for name in names if name in part.schema.names]) for part in _sampled(stores, job, run, share)
     ]
@@ -99,7 +99,7 @@ def _sampled(stores: Stores, job: Job, run: Run, share: float) -> Iterator[pa.Ta
         random = np.random.default_rng([run.night.toordinal(), number])
         place = pa.array(np.flatnonzero(random.random(features.num_rows) < share))
         found = features.take(place)
-        for name in ("prediction", *job.probability_columns):
+        for name in job.prediction_columns:
             found = found.append_column(name, predictions.column(name).take(place))
         if known is not None:
             found = found.join(known, keys=list(job.key), join_type="left outer")

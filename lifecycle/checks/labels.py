@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pyarrow.compute as pc
 
 from scoring.errors import TrainingDataError
-from scoring.interval import DataInterval
+from scoring.interval import DataInterval, Nights
 from scoring.job import Job
 from scoring.rows import named, positive_of, require_positive
 from scoring.stores import LABEL, Labels, Stores, labels_of
@@ -27,7 +27,7 @@ def check_labels(stores: Stores, job: Job) -> list[str]:
     """
     tried = list(_nights(stores, job))
     for night in tried:
-        labels = labels_of(stores, job, (night, night + timedelta(days=1)), SAMPLE)
+        labels = labels_of(stores, job, Nights.of(night), SAMPLE)
         if labels.table.num_rows or labels.without_outcome or labels.unreadable_keys:
             return list(_about(job, night, labels, stores.labels_query(job).name))
     return [f"no labels of the nights {', '.join(map(str, tried))}: nothing to say of the outcome"]
@@ -45,13 +45,13 @@ def _nights(stores: Stores, job: Job) -> Iterator[date]:
 def _about(job: Job, night: date, labels: Labels, where: str) -> Iterator[str]:
     """Yield what the labels of a night are like; raises ``TrainingDataError`` for values that the job does not know."""
     known = labels.table.num_rows
-    if job.task == "regression":
+    if not job.task.classifies:
         ends = pc.min_max(labels.table.column(LABEL)).as_py()
         between = f", {ends['min']:g} to {ends['max']:g}" if known else ""
         yield f"outcome of night {night}: {known:,} numbers{between}"
     elif known:
         count = len(labels.outcomes)
-        meaning = f"; {_positive(job, labels, where)}" if job.task == "binary" else ""
+        meaning = f"; {_positive(job, labels, where)}" if job.task.has_positive else ""
         yield f"outcome of night {night}: {count} {'value' if count == 1 else 'values'}, {named(labels.outcomes)}{meaning}"
     strange = set(labels.outcomes) - set(job.label.classes or labels.outcomes)
     if strange:

@@ -137,7 +137,7 @@ def _few(probe: Probe) -> pa.RecordBatch:
 
 def _fits_the_task(pipeline: Any, job: Job) -> None:
     """Raise ``Fault`` when a regressor shall classify, or the other way round."""
-    kind, wanted = kind_of(pipeline), "regressor" if job.task == "regression" else "classifier"
+    kind, wanted = kind_of(pipeline), job.task.estimator
     if kind is not None and kind != wanted:
         steps = getattr(pipeline, "steps", None)
         name = type(steps[-1][1] if steps else pipeline).__name__
@@ -156,7 +156,7 @@ def _fit_and_predict(probe: Probe, count: int) -> tuple[pa.Table, Any]:
         raise _explained(
             job, error.__cause__ or error, f"while fitting it on {rows.num_rows:,} made-up rows"
         ) from error
-    if job.task != "regression" and not hasattr(fitted, "predict_proba"):
+    if job.task.classifies and not hasattr(fitted, "predict_proba"):
         raise Fault(
             f"{job.pipeline!r} returns a pipeline without predict_proba", f"probabilities, for the task is {job.task}",
             "end it with a classifier that has predict_proba, or put CalibratedClassifierCV around the one it has",

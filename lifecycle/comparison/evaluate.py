@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from drift.performance import (
-    LOSS,
     Floats,
     losses_of,
     nights_of,
@@ -24,6 +23,7 @@ from drift.performance import (
 from lifecycle.comparison.gate import Losses, gain_of
 from lifecycle.training import NIGHT, Snapshot, batch_of
 from scoring.errors import TrainingDataError
+from scoring.interval import Nights
 from scoring.job import Job
 from scoring.rows import predict
 from scoring.stores import LABEL, Stores
@@ -59,7 +59,7 @@ def evaluate(stores: Stores, job: Job, ref: VersionRef, snapshot: Snapshot, cham
     first, last = (nights[0], nights[-1]) if nights else (None, None)
     loaded = {"challenger": model} | ({"champion": crowned} if crowned is not None else {})
     return Evaluation(
-        challenger=_about(model), champion=_about(crowned) if crowned else None, loss=LOSS[job.task],
+        challenger=_about(model), champion=_about(crowned) if crowned else None, loss=job.task.loss,
         holdout=Holdout(first, last, len(nights), held.of_nights, held.rows.num_rows),
         metrics={side: with_intervals(found, job) for side, found in sums.items()},
         gain=gain_of(losses, job.promotion.confidence) if losses else None, by_night=_by_night(nights, losses),
@@ -105,17 +105,18 @@ def _holdout(
     return _Holdout(rows, kept, said, of_nights)
 
 
-def _unseen(nights: pa.ChunkedArray, seen: tuple[date, date]) -> pa.ChunkedArray:
-    first, until = (pa.scalar(night, pa.date32()) for night in seen)
+def _unseen(nights: pa.ChunkedArray, seen: Nights) -> pa.ChunkedArray:
+    first, until = (pa.scalar(night, pa.date32()) for night in (seen.first, seen.until))
     return pc.or_(pc.less(nights, first), pc.greater_equal(nights, until))
 
 
 def _sums(rows: pa.Table, predictions: pa.Table, job: Job) -> Floats:
-    names = ["prediction", *job.probability_columns]
     if rows.num_rows == 0:
         return np.zeros((0, 1))
     columns = {"night": rows.column(NIGHT), "outcome": rows.column(LABEL)}
-    return sums_by_night(pa.table({**columns, **{name: predictions.column(name) for name in names}}), job)
+    return sums_by_night(
+        pa.table({**columns, **{name: predictions.column(name) for name in job.prediction_columns}}), job
+    )
 
 
 def _losses(sums: dict[str, Floats], job: Job) -> Losses | None:
@@ -152,7 +153,7 @@ def _segments(held: _Holdout, sides: dict[str, pa.Table], job: Job) -> list[Segm
 
 
 def _calibration(sums: dict[str, Floats], job: Job) -> dict[str, list[dict[str, float]]]:
-    if job.task != "binary":
+    if not job.task.has_positive:
         return {}
     return {side: reliability(found.sum(axis=0)) for side, found in sums.items() if len(found)}
 
@@ -173,4 +174,5 @@ def _latency(models: dict[str, ModelVersion], rows: pa.Table, job: Job) -> dict[
 
 
 def _about(model: ModelVersion) -> ComparedVersion:
-    return ComparedVersion(model.ref.version, model.ref.sha256, *model.facts.seen)
+    seen = model.facts.seen
+    return ComparedVersion(model.ref.version, model.ref.sha256, seen.first, seen.until)

@@ -31,7 +31,7 @@ def card_of(stores: Stores, job: Job, ref: VersionRef, evaluation: Evaluation, r
         "decision_id": retraining.decision_id, "night": str(retraining.night),
     }  # fmt: skip
     return {
-        "job": job.name, "description": job.description, "owner": job.owner, "task": job.task,
+        "job": job.name, "description": job.description, "owner": job.owner, "task": job.task.name,
         "version": ref.version, "sha256": ref.sha256, "made_at": stores.clock().isoformat(),
         "data": {name: data[name] for name in _FACTS}, "training": job.training.model_dump(mode="json"),
         "asked": asked, "gate": None,

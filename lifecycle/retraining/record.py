@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from typing import Literal
 
 from scoring.errors import NightError, RetrainingFailed, TrainingDataError, VersionMissing, described
+from scoring.interval import Nights
 from scoring.job import Job
 from scoring.stores import Stores
 from scoring.stores.warehouse import Retraining, ensure_job, ledger, monitoring, retrainings
@@ -34,12 +35,12 @@ class Request:
     """Train although a version of the same rows and recipe is there."""
 
 
-def training_window(job: Job, night: date) -> tuple[date, date]:
-    """Return the window (since, until) whose labels had all matured at the end of ``night``; half-open."""
+def training_window(job: Job, night: date) -> Nights:
+    """Return the window whose labels had all matured at the end of ``night``."""
     until = night + timedelta(days=1 - job.label.delay_days)
     if job.training.window == "expanding":
-        return job.schedule.first_night, until
-    return until - timedelta(days=job.training.window_days), until
+        return Nights(job.schedule.first_night, until)
+    return Nights.before(until, job.training.window_days)
 
 
 def version_of(row: Retraining) -> int:
@@ -67,14 +68,14 @@ def begin(stores: Stores, job: Job, request: Request) -> Retraining:
         raise NightError(
             f"retraining of {job.name}", found="neither a night nor a published one", next_step="give the night"
         )
-    since, until = training_window(job, night)
-    until = min(until, request.until or until)
+    matured = training_window(job, night)
+    window = Nights(request.since or matured.first, min(matured.until, request.until or matured.until))
     row = retrainings.begin(
         stores.warehouse,
         {
             "job": job.name, "night": night, "trigger": request.trigger, "reason": request.reason,
-            "decision_id": request.decision_id, "airflow_run_id": request.airflow_run_id, "since": request.since or since,
-            "until": until, "forced": request.force, "started_at": stores.clock(),
+            "decision_id": request.decision_id, "airflow_run_id": request.airflow_run_id, "since": window.first,
+            "until": window.until, "forced": request.force, "started_at": stores.clock(),
         },
     )  # fmt: skip
     tell_decision(stores, row)

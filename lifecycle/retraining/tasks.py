@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import date
 
-from drift.performance import LOSS
 from lifecycle.comparison import card_of, evaluate, holdout_nights, judge, page_of
 from lifecycle.promotion import promote as make_champion
 from lifecycle.retraining.record import Request, begin, end, fail, recorded, snapshot_of, version_of
 from lifecycle.shadow import pin
 from lifecycle.training import Order, load, recipe_of, take, train_on
 from scoring.errors import RetrainingFailed, described
+from scoring.interval import Nights
 from scoring.job import Job
 from scoring.night import promoted_ref
 from scoring.progress import Progress, silent
@@ -27,7 +27,7 @@ def snapshot(stores: Stores, job: Job, retraining_id: int, progress: Progress = 
         return True
     with recorded(stores, retraining_id, "snapshot") as row:
         recipe_of(job)  # what cannot be stored is refused before any row is read
-        taken = take(stores, job, (row.since, row.until), progress)
+        taken = take(stores, job, Nights(row.since, row.until), progress)
         retrainings.record(stores.warehouse, retraining_id, snapshot=taken.hash)
         same = None if row.forced or row.model_version else _same_version(stores, job, taken.hash, retraining_id)
         if same is None:
@@ -60,7 +60,7 @@ def train(stores: Stores, job: Job, retraining_id: int, progress: Progress = sil
             champion = _champion(stores, job)
             most = job.training.holdout_nights
             if champion is not None:
-                new = (row.until - stores.registry.facts(promoted_ref(stores, champion)).seen[1]).days
+                new = (row.until - stores.registry.facts(promoted_ref(stores, champion)).seen.until).days
                 most = holdout_nights(new, most, job.promotion.min_nights)
             version = _known_version(stores, job, retraining_id, taken.hash)
             if version is None:
@@ -97,7 +97,7 @@ def gate(stores: Stores, job: Job, retraining_id: int) -> bool:
             raise RetrainingFailed(
                 f"version {ref.version} of {job.name}", found="no model card", next_step="clear evaluate"
             )
-        judged = judge(Evaluation.from_json(card["evaluation"]), job.promotion, LOSS[job.task])
+        judged = judge(Evaluation.from_json(card["evaluation"]), job.promotion, job.task.loss)
         retrainings.record(stores.warehouse, retraining_id, gate=judged.as_dict())
         _keep_card(stores, ref, {**card, "gate": judged.as_dict()})
         if not judged.passed:

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 import numpy as np
 import pyarrow as pa
 
-from drift.performance import LOSS, Floats, losses_of, metrics_of, outcome_sums, outcomes_of
+from drift.performance import Floats, losses_of, metrics_of, outcome_sums, outcomes_of
 from lifecycle.comparison import Judged, Losses, gain_of, judge_predecessor, judge_shadow, losses_from
 from lifecycle.promotion import rollback
 from scoring.job import Job
@@ -125,7 +125,7 @@ def _review_challenger(stores: Stores, job: Job, one: Shadow, night: date) -> li
         failed = sum(row.status == "failed" for row in rows)
         missing = f"only {losses.nights} of {one.nights} nights are measured ({failed} failed) by night {night}"
         return [_end(stores, one, "failed", missing, None)]
-    judged = judge_shadow(losses, _holdout(stores, one), job.promotion, LOSS[job.task])
+    judged = judge_shadow(losses, _holdout(stores, one), job.promotion, job.task.loss)
     return [_end(stores, one, "passed" if judged.passed else "failed", judged.reason, _evidence(losses, job, judged))]
 
 
@@ -138,7 +138,7 @@ def _holdout(stores: Stores, one: Shadow) -> Losses:
 def _review_predecessor(stores: Stores, job: Job, one: Shadow, night: date) -> list[Reviewed]:
     rows = nights_of_shadow(stores, one)
     losses = losses_of_nights(rows)
-    judged = judge_predecessor(losses, job.promotion, LOSS[job.task])
+    judged = judge_predecessor(losses, job.promotion, job.task.loss)
     evidence = _evidence(losses, job, judged)
     if judged.passed:
         rollback(stores, job, f"automatic: {judged.reason}", "nightshift", one.model_version)

@@ -101,11 +101,11 @@ class _Differences:
 
     def add(self, features: pa.Table, champion: pa.Table, shadow: pa.Table) -> None:
         """Add the rows of a chunk, which stand in the same order in all three tables."""
-        names = self.job.probability_columns or ["prediction"]
+        names = self.job.number_columns
         pairs = [(np.asarray(shadow.column(name)), np.asarray(champion.column(name))) for name in names]
         gaps = [after - before for after, before in pairs]
         gap = gaps[0] if len(gaps) == 1 else np.max(np.abs(np.stack(gaps)), axis=0)
-        decided = self.job.task != "regression"
+        decided = self.job.task.classifies
         changed = np.asarray(pc.not_equal(shadow.column("prediction"), champion.column("prediction"))) & decided
         self.rows += len(gap)
         self.changed += int(changed.sum())
@@ -121,7 +121,7 @@ class _Differences:
         """Return shares, quantiles and segments; the share of changed decisions is None for numbers."""
         gaps = np.concatenate(self.gaps) if self.gaps else np.zeros(0)
         return Disagreement(
-            decisions_changed=None if self.job.task == "regression" or not self.rows else self.changed / self.rows,
+            decisions_changed=self.changed / self.rows if self.job.task.classifies and self.rows else None,
             mean=float(gaps.mean()) if len(gaps) else None,
             mean_absolute=float(np.abs(gaps).mean()) if len(gaps) else None,
             quantiles={f"{q:g}": float(np.quantile(gaps, q)) for q in QUANTILES} if len(gaps) else {},

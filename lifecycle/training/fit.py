@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -18,14 +19,12 @@ from sklearn.frozen import FrozenEstimator
 from lifecycle.training.reference import fold_of, importance, sample_places
 from lifecycle.training.rows import NIGHT
 from scoring.errors import PipelineError, TrainingDataError
-from scoring.job import Job, place_of, step_of, words_of
+from scoring.job import BINARY, MULTICLASS, REGRESSION, Job, Task, place_of, step_of, words_of
 from scoring.rows import Rule, constant_loss, decision_of, predict, to_frame
 from scoring.stores import LABEL
 
 FOLDS = 3
 """Stretches of nights, each predicted by a pipeline fitted on the others, that the reference predictions come from."""
-LOSS_WORDS = {"binary": "log loss", "multiclass": "log loss", "regression": "mean absolute error"}
-_LOSS = {"binary": "holdout_log_loss", "multiclass": "holdout_log_loss", "regression": "holdout_mae"}
 
 
 def parted(labelled: pa.Table, split: date) -> tuple[pa.Table, pa.Table]:
@@ -62,7 +61,7 @@ def _fitted(model: Any, rows: pa.Table, job: Job, pipeline: Any) -> Any:
         raise PipelineError(
             f"fitting the pipeline of {job.name} on {rows.num_rows:,} rows",
             found=f"{words_of(error)}{f' in step {step}' if step else ''}{f' ({where})' if where else ''}",
-            next_step=f"correct it, then `python -m scoring check {job.name}`",
+            next_step=f"correct it, then `nightshift check {job.name}`",
         ) from error
     return model if fitted is None else fitted
 
@@ -78,14 +77,14 @@ def kind_of(pipeline: Any) -> str | None:
 
 def fits(rows: pa.Table, job: Job) -> bool:
     """Return whether the rows hold every class, so that the pipeline gives the columns the job declares."""
-    if job.task == "regression":
+    if not job.task.classifies:
         return bool(rows.num_rows)
     return classes(rows) == expected_classes(job)
 
 
 def expected_classes(job: Job) -> list[Any]:
     """Return the classes that the job declares, sorted."""
-    return [False, True] if job.task == "binary" else sorted(job.label.classes or [])
+    return sorted(job.outcomes)
 
 
 def classes(rows: pa.Table) -> list[Any]:
@@ -95,11 +94,7 @@ def classes(rows: pa.Table) -> list[Any]:
 
 def target(rows: pa.Table, job: Job) -> np.ndarray:
     """Return the outcomes as pipelines are fitted on them, shape (rows,): 0 and 1, names of classes, or numbers."""
-    column = rows.column(LABEL)
-    if job.task == "binary":
-        zeros_and_ones: np.ndarray = pc.cast(column, pa.int8()).to_numpy()
-        return zeros_and_ones
-    return np.array(column.to_pylist(), dtype=object if job.task == "multiclass" else np.float64)
+    return _METHODS[job.task].target(rows.column(LABEL))
 
 
 @dataclass(frozen=True)
@@ -125,31 +120,65 @@ def evaluate(job: Job, early: pa.Table, late: pa.Table) -> Evaluated:
     truth = target(late, job)
     found = predict(pipeline, batch_of(late), job, Rule(decision_of(pipeline, job)))
     outcome = [late.column(NIGHT).combine_chunks(), late.column(LABEL).combine_chunks()]
-    names = ["prediction", *job.probability_columns]
+    names = job.prediction_columns
     holdout = pa.table([*outcome, *(found.column(name) for name in names)], ["night", "outcome", *names])
     chosen = sample_places(late.num_rows)
     frame, some = to_frame(late, job).iloc[chosen].reset_index(drop=True), truth[chosen]
-    weights = importance(lambda shuffled: _scores(job, pipeline, shuffled, some)[_LOSS[job.task]], frame)
-    scores = _scores(job, pipeline, to_frame(late, job), truth)
-    constant = {"version": scores[_LOSS[job.task]], "constant": constant_loss(job, target(early, job), truth)}
+    scored, loss = _METHODS[job.task].scores, f"holdout_{job.task.loss_metric}"
+    weights = importance(lambda shuffled: scored(pipeline, shuffled, some)[loss], frame)
+    scores = scored(pipeline, to_frame(late, job), truth)
+    constant = {"version": scores[loss], "constant": constant_loss(job, target(early, job), truth)}
     return Evaluated(pipeline, scores, weights, holdout, constant)
 
 
-def _scores(job: Job, pipeline: Any, frame: pd.DataFrame, truth: np.ndarray) -> dict[str, float]:
-    """Return the holdout metrics of a fitted pipeline."""
-    if job.task == "regression":
-        found = pipeline.predict(frame)
-        return {
-            "holdout_mae": float(metrics.mean_absolute_error(truth, found)),
-            "holdout_rmse": float(metrics.root_mean_squared_error(truth, found)),
-        }
+def _zeros_and_ones(outcome: pa.ChunkedArray) -> np.ndarray:
+    numbers: np.ndarray = pc.cast(outcome, pa.int8()).to_numpy()
+    return numbers
+
+
+def _names(outcome: pa.ChunkedArray) -> np.ndarray:
+    return np.array(outcome.to_pylist(), dtype=object)
+
+
+def _numbers(outcome: pa.ChunkedArray) -> np.ndarray:
+    return np.array(outcome.to_pylist(), dtype=np.float64)
+
+
+def _binary_scores(pipeline: Any, frame: pd.DataFrame, truth: np.ndarray) -> dict[str, float]:
     chances = pipeline.predict_proba(frame)
     scores = {"holdout_log_loss": float(metrics.log_loss(truth, chances, labels=list(pipeline.classes_)))}
-    if job.task == "binary" and len(set(truth)) == 2:
+    if len(set(truth)) == 2:
         scores["holdout_auc"] = float(metrics.roc_auc_score(truth, chances[:, 1]))
-    if job.task == "multiclass":
-        scores["holdout_accuracy"] = float(metrics.accuracy_score(list(truth), list(pipeline.predict(frame))))
     return scores
+
+
+def _multiclass_scores(pipeline: Any, frame: pd.DataFrame, truth: np.ndarray) -> dict[str, float]:
+    loss = metrics.log_loss(truth, pipeline.predict_proba(frame), labels=list(pipeline.classes_))
+    accuracy = metrics.accuracy_score(list(truth), list(pipeline.predict(frame)))
+    return {"holdout_log_loss": float(loss), "holdout_accuracy": float(accuracy)}
+
+
+def _regression_scores(pipeline: Any, frame: pd.DataFrame, truth: np.ndarray) -> dict[str, float]:
+    found = pipeline.predict(frame)
+    return {
+        "holdout_mae": float(metrics.mean_absolute_error(truth, found)),
+        "holdout_rmse": float(metrics.root_mean_squared_error(truth, found)),
+    }
+
+
+@dataclass(frozen=True)
+class _Method:
+    """How outcomes of a task are given to a pipeline, and what its metrics on the holdout are."""
+
+    target: Callable[[pa.ChunkedArray], np.ndarray]
+    scores: Callable[[Any, pd.DataFrame, np.ndarray], dict[str, float]]
+
+
+_METHODS: dict[Task, _Method] = {
+    BINARY: _Method(_zeros_and_ones, _binary_scores),
+    MULTICLASS: _Method(_names, _multiclass_scores),
+    REGRESSION: _Method(_numbers, _regression_scores),
+}
 
 
 def out_of_fold(job: Job, pipeline: Any, table: pa.Table) -> pa.Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import sysconfig
 from collections.abc import Callable
@@ -11,9 +12,12 @@ from types import CodeType, FrameType
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
-_LIBRARIES = tuple(
-    {*(sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib")), str(Path(__file__).parent)}
+_HOUSE = Path(__file__).parents[2]
+_LIBRARIES = (
+    *(sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib")),
+    *(f"{_HOUSE / package}{os.sep}" for package in ("scoring", "lifecycle")),
 )
+"""Where code lies that is not the user's own."""
 LINES = 60
 """Lines of the user's code before which the other call runs, at most; each once."""
 PATIENCE_SECONDS = 2.0
@@ -23,7 +27,7 @@ PATIENCE_SECONDS = 2.0
 def interleaved(call: Callable[[], Result], other: Callable[[], object]) -> Result:
     """Return what ``call`` returns while ``other`` runs, in another thread, before each line of the user's own code.
 
-    The user's own code is what lies neither in a library nor in this package. Raises what either of them raises.
+    The user's own code is what lies neither in a library nor in ``scoring`` or ``lifecycle``. Raises what either of them raises.
     """
     with ThreadPoolExecutor(1) as pool, ThreadPoolExecutor(1) as others:
         return pool.submit(_traced, call, _Intruder(other, others)).result()

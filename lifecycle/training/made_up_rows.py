@@ -122,9 +122,9 @@ def _moments(job: Job, night: np.ndarray, seconds: np.ndarray) -> list[datetime]
 
 def _labels(job: Job, signal: np.ndarray, night: np.ndarray) -> pa.Array:
     """Return outcomes that rise with the signal: every class as often as any other, on every night; or positive numbers."""
-    if job.task == "regression":
+    if not job.task.classifies:
         return pa.array(1.0 + signal - signal.min())
-    classes = [False, True] if job.task == "binary" else job.label.classes or []
+    classes = job.outcomes
     codes = np.zeros(len(signal), dtype=np.int64)
     for one in np.unique(night):
         rows = np.flatnonzero(night == one)

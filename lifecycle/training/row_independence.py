@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,7 +17,7 @@ from threadpoolctl import ThreadpoolController
 from lifecycle.training.interleaving import interleaved
 from lifecycle.training.pipeline_steps import differing_step
 from scoring.errors import NightshiftError, PipelineNotRowWise, PredictionError
-from scoring.job import Job
+from scoring.job import BINARY, MULTICLASS, REGRESSION, Job, Task
 from scoring.rows import (
     Decision,
     Rule,
@@ -118,12 +118,7 @@ class _Proof:
         """
         with self.openmp.limit(limits=1):
             found = predict(pipeline, self.rows.take(pa.array(places)), self.job, rule)
-        prediction = found.column("prediction")
-        if self.job.task == "multiclass":
-            known = self.job.label.classes or []
-            first = np.array([known.index(name) for name in prediction.to_pylist()], dtype=np.float64)
-        else:
-            first = prediction.to_numpy(zero_copy_only=False).astype(np.float64)
+        first = _AS_NUMBERS[self.job.task](found.column("prediction"), self.job)
         return np.column_stack([first, *(np.asarray(found.column(name)) for name in self.job.probability_columns)])
 
     def cuts(self) -> dict[str, Places]:
@@ -155,13 +150,13 @@ class _Proof:
                 raise self._refused(f"{words}: {error}", places, words) from error
             gaps = self.gaps(parts, whole[np.concatenate(places)])
             undecided = parts[:, 0] != whole[np.concatenate(places), 0]
-            decisive = allowed < ROUNDING and self.job.task != "regression"
+            decisive = allowed < ROUNDING and self.job.task.classifies
             if gaps.max(initial=0.0) > allowed or (decisive and undecided.any()):
                 raise self._refused(_different(gaps, undecided, f"when {words}"), places, words)
 
     def gaps(self, found: np.ndarray, expected: np.ndarray) -> np.ndarray:
         """Return the largest difference of each row: of probabilities, or of values as a share of the largest."""
-        if self.job.task == "regression":
+        if not self.job.task.classifies:
             scale = max(float(np.abs(expected).max(initial=0.0)), np.finfo(np.float64).tiny)
             return np.asarray(np.abs(found - expected)[:, 0] / scale)
         return np.asarray(np.abs(found - expected)[:, 1:].max(axis=1, initial=0.0))
@@ -191,7 +186,7 @@ class _Proof:
         answers.append((order, crossed))
         gaps = np.concatenate([self.gaps(found, whole[places]) for places, found in answers])
         undecided = np.concatenate([found[:, 0] != whole[places, 0] for places, found in answers])
-        decisive = allowed < ROUNDING and self.job.task != "regression"
+        decisive = allowed < ROUNDING and self.job.task.classifies
         if gaps.max(initial=0.0) > allowed or (decisive and undecided.any()):
             raise self._refused(_different(gaps, undecided, f"when {words}"), [], words)
 
@@ -205,6 +200,19 @@ class _Proof:
             next_step="in fit, learn what transform and predict need of other rows (means, levels, ranks); "
             "let them draw no random numbers, and keep nothing from one call to the next",
         )
+
+
+def _numbers(prediction: pa.Array, job: Job) -> np.ndarray:
+    return np.asarray(prediction.to_numpy(zero_copy_only=False).astype(np.float64))
+
+
+def _places(prediction: pa.Array, job: Job) -> np.ndarray:
+    return np.array([job.outcomes.index(name) for name in prediction.to_pylist()], dtype=np.float64)
+
+
+_AS_NUMBERS: dict[Task, Callable[[pa.Array, Job], np.ndarray]] = {
+    BINARY: _numbers, MULTICLASS: _places, REGRESSION: _numbers,
+}  # fmt: skip
 
 
 def _made_of_trees(pipeline: Any) -> bool:

@@ -9,7 +9,7 @@ from datetime import date
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from scoring.interval import DataInterval
+from scoring.interval import Nights
 from scoring.job import Job
 from scoring.progress import Progress, silent
 from scoring.rows import Contract, require_positive
@@ -34,33 +34,33 @@ class Rows:
         return self.table.filter(pc.is_valid(self.table.column(LABEL)))
 
 
-def read_rows(stores: Stores, job: Job, window: tuple[date, date], progress: Progress = silent) -> Rows:
-    """Return the window's rows that passed the contract; ``window`` is (since, until), half-open.
+def read_rows(stores: Stores, job: Job, window: Nights, progress: Progress = silent) -> Rows:
+    """Return the window's rows that passed the contract.
 
     Keys are unique within a night. Without a time column nothing in them says which, so such a job is read night by
     night, each exactly as it would be scored, and the nights follow one another. So is SQL that binds ``:night``.
     """
     by_night = job.time_column is None or stores.by_night(job, stores.features_query(job))
-    spans = nights_of(window, job) if by_night else [window]
+    ranges = nights_of(window, job) if by_night else [window]
     outcomes: Counter[str] = Counter()
-    parts = [_read(stores, job, span, progress, outcomes) for span in spans]
-    if job.task == "binary":
+    parts = [_read(stores, job, nights, progress, outcomes) for nights in ranges]
+    if job.task.has_positive:
         require_positive(dict(outcomes.most_common()), job, stores.labels_query(job).name)
     reasons = sum((Counter(part.reasons) for part in parts), Counter[str]())
     extracted, unreadable = (sum(getattr(part, name) for part in parts) for name in ("extracted", "unreadable_labels"))
     return Rows(pa.concat_tables([part.table for part in parts]), extracted, dict(reasons), unreadable)
 
 
-def labelled_rows(stores: Stores, job: Job, window: tuple[date, date], progress: Progress = silent) -> pa.Table:
+def labelled_rows(stores: Stores, job: Job, window: Nights, progress: Progress = silent) -> pa.Table:
     """Return the window's rows that passed the contract and have a label, in key order, label last."""
     return read_rows(stores, job, window, progress).labelled.drop_columns([NIGHT])
 
 
 def _read(
-    stores: Stores, job: Job, span: tuple[date, date], progress: Progress, outcomes: Counter[str]
+    stores: Stores, job: Job, nights: Nights, progress: Progress, outcomes: Counter[str]
 ) -> Rows:  # fmt: skip
-    """Return the rows of a span of nights; adds their outcomes up."""
-    interval = DataInterval.of_nights(*span, job.schedule.timezone)
+    """Return the rows of the nights; adds their outcomes up."""
+    interval = nights.interval(job.schedule.timezone)
     accepted = [Contract(job, interval).schema.empty_table()]
     reasons: Counter[str] = Counter()
     extracted = 0
@@ -71,8 +71,8 @@ def _read(
             reasons.update(part.reasons)
             extracted += found.num_rows
     rows = pa.concat_tables(accepted)
-    rows = rows.append_column(NIGHT, _nights(rows, job, span[0]))
-    labels = labels_of(stores, job, span)
+    rows = rows.append_column(NIGHT, _nights(rows, job, nights.first))
+    labels = labels_of(stores, job, nights)
     outcomes.update(labels.outcomes)
     joined = rows.join(labels.table, keys=list(job.key), join_type="left outer")
     ordered = joined.sort_by([(name, "ascending") for name in job.key])

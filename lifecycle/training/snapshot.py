@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 from lifecycle.training.rows import Rows, read_rows
 from scoring.errors import NightNotOver, TrainingDataError
+from scoring.interval import Nights
 from scoring.job import Job
 from scoring.progress import Progress, silent
 from scoring.rows import RowsDigest
@@ -20,12 +21,12 @@ class Snapshot:
     """The rows of a window, and the hash that names them: the same window with the same rows has the same hash."""
 
     hash: str
-    window: tuple[date, date]
+    window: Nights
     rows: Rows
 
 
-def take(stores: Stores, job: Job, window: tuple[date, date], progress: Progress = silent) -> Snapshot:
-    """Read the window's rows, keep them, and return them; ``window`` is (since, until), half-open.
+def take(stores: Stores, job: Job, window: Nights, progress: Progress = silent) -> Snapshot:
+    """Read the window's rows, keep them, and return them.
 
     Rows that were kept before are not written again. Raises ``TrainingDataError`` when more of the rows than
     ``training.max_quarantine_share`` break the contract: broken data are never trained on; and ``NightNotOver`` for a
@@ -43,12 +44,11 @@ def take(stores: Stores, job: Job, window: tuple[date, date], progress: Progress
     return snapshot
 
 
-def _refuse_unfinished(stores: Stores, job: Job, window: tuple[date, date]) -> None:
-    last = window[1] - timedelta(days=1)
-    if not stores.over(job, last):
+def _refuse_unfinished(stores: Stores, job: Job, window: Nights) -> None:
+    if not stores.over(job, window.last):
         raise NightNotOver.at(
-            f"training of {job.name} on nights before {window[1]}", stores.end_of(job, last),
-            found=f"night {last}, which has not ended", next_step="train with an earlier --until",
+            f"training of {job.name} on nights before {window.until}", stores.end_of(job, window.last),
+            found=f"night {window.last}, which has not ended", next_step="train with an earlier --until",
         )  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def load(stores: Stores, job: Job, digest: str) -> Snapshot:
     facts = stores.lake.read_json(f"{folder}/snapshot.json")
     table, unreadable = stores.lake.table(f"{folder}/rows.parquet"), facts.get("unreadable_labels", 0)
     rows = Rows(table, facts["extracted"], facts["reasons"], unreadable)
-    snapshot = Snapshot(digest, (date.fromisoformat(facts["since"]), date.fromisoformat(facts["until"])), rows)
+    snapshot = Snapshot(digest, Nights(*(date.fromisoformat(facts[name]) for name in ("since", "until"))), rows)
     found = _hash_of(snapshot.window, rows)
     if found != digest:
         raise TrainingDataError(
@@ -76,22 +76,22 @@ def load(stores: Stores, job: Job, digest: str) -> Snapshot:
 def _facts(stores: Stores, snapshot: Snapshot) -> dict[str, Any]:
     rows = snapshot.rows
     return {
-        "hash": snapshot.hash, "since": str(snapshot.window[0]), "until": str(snapshot.window[1]),
+        "hash": snapshot.hash, "since": str(snapshot.window.first), "until": str(snapshot.window.until),
         "extracted": rows.extracted, "reasons": rows.reasons, "rows": rows.table.num_rows,
         "unreadable_labels": rows.unreadable_labels, "created_at": stores.clock().isoformat(),
     }  # fmt: skip
 
 
-def _hash_of(window: tuple[date, date], rows: Rows) -> str:
+def _hash_of(window: Nights, rows: Rows) -> str:
     digest = RowsDigest()
     for batch in rows.table.to_batches():
         digest.add(batch)
     kinds = [str(kind) for kind in rows.table.schema.types]
-    told = repr((str(window[0]), str(window[1]), digest.hexdigest(), kinds, rows.extracted))
+    told = repr((str(window.first), str(window.until), digest.hexdigest(), kinds, rows.extracted))
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
-def _refuse_broken(job: Job, window: tuple[date, date], rows: Rows) -> None:
+def _refuse_broken(job: Job, window: Nights, rows: Rows) -> None:
     broken = rows.extracted - rows.table.num_rows
     share = broken / rows.extracted if rows.extracted else 0.0
     if share <= job.training.max_quarantine_share:
@@ -99,7 +99,7 @@ def _refuse_broken(job: Job, window: tuple[date, date], rows: Rows) -> None:
     worst = sorted(rows.reasons.items(), key=lambda item: -item[1])[:3]
     reasons = ", ".join(f"{reason}: {count}" for reason, count in worst)
     raise TrainingDataError(
-        f"training {job.name} on {window[0]} to {window[1]}",
+        f"training {job.name} on {window.first} to {window.until}",
         found=f"{broken} of {rows.extracted} rows ({share:.1%}) in quarantine ({reasons})",
         expected=f"at most training.max_quarantine_share, {job.training.max_quarantine_share:.1%}",
         next_step="repair the source; nothing was trained",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,6 +16,7 @@ from lifecycle.training.rows import NIGHT
 from lifecycle.training.snapshot import Snapshot, take
 from lifecycle.training.version_folder import Fitted, pickled, write_reference, write_version
 from scoring.errors import TrainingDataError
+from scoring.interval import Nights
 from scoring.job import Job
 from scoring.progress import Progress, silent
 from scoring.rows import UsualNights, certainty
@@ -53,10 +54,10 @@ class Order:
 NO_ORDER = Order()
 
 
-def train(stores: Stores, job: Job, window: tuple[date, date], progress: Progress = silent) -> Trained:
+def train(stores: Stores, job: Job, window: Nights, progress: Progress = silent) -> Trained:
     """Keep the window's rows as a snapshot, train on it, register, and return the new version.
 
-    ``window`` is ``(since, until)``, half-open: no row at or after ``until`` is read. Raises ``TrainingDataError``
+    No row at or after ``window.until`` is read. Raises ``TrainingDataError``
     when the window has too few labelled rows, one class only, or too many rows in quarantine.
     """
     recipe_of(job)  # what cannot be stored is refused before any row is read
@@ -76,7 +77,7 @@ def train_on(
     labelled = rows.labelled
     _check(labelled, job, window)
     progress("evaluate", 0)
-    split = max(window[0], window[1] - timedelta(days=order.holdout_nights or job.training.holdout_nights))
+    split = max(window.first, window.until - timedelta(days=order.holdout_nights or job.training.holdout_nights))
     evaluated = evaluate(job, *parted(labelled, split))
     progress("fit", labelled.num_rows)
     again = job.training.refit or evaluated.pipeline is None
@@ -89,7 +90,7 @@ def train_on(
     facts = replace(
         _facts(stores, job, window, labelled, evaluated.scores), snapshot=snapshot.hash,
         extracted=rows.extracted, quarantined=rows.reasons, recipe_sha256=recipe_of(job),
-        fitted_until=window[1] if again else split, evaluated_until=split, refit=again,
+        fitted_until=window.until if again else split, evaluated_until=split, refit=again,
         retraining_id=order.retraining_id, constant=evaluated.constant, **rule.facts(),
         without_outcome=rows.table.num_rows - labelled.num_rows, unreadable_labels=rows.unreadable_labels,
     )  # fmt: skip
@@ -111,10 +112,10 @@ def recipe_of(job: Job) -> str:
     return hashlib.sha256(told.encode() + pickled(job.pipeline_factory()(), job)).hexdigest()
 
 
-def _check(rows: pa.Table, job: Job, window: tuple[date, date]) -> None:
+def _check(rows: pa.Table, job: Job, window: Nights) -> None:
     if rows.num_rows < job.training.min_rows:
         raise TrainingDataError(
-            f"training {job.name} on {window[0]} to {window[1]}",
+            f"training {job.name} on {window.first} to {window.until}",
             found=f"{rows.num_rows} labelled rows that pass the contract",
             expected=f"at least training.min_rows, {job.training.min_rows}",
             next_step="widen the window or check features.sql and labels.sql",
@@ -128,11 +129,9 @@ def _check(rows: pa.Table, job: Job, window: tuple[date, date]) -> None:
         )
 
 
-def _facts(
-    stores: Stores, job: Job, window: tuple[date, date], rows: pa.Table, scores: dict[str, float]
-) -> TrainingFacts:
+def _facts(stores: Stores, job: Job, window: Nights, rows: pa.Table, scores: dict[str, float]) -> TrainingFacts:
     return TrainingFacts(
-        job=job.name, since=window[0], until=window[1], rows=rows.num_rows, trained_at=stores.clock(), metrics=scores,
+        job=job.name, since=window.first, until=window.until, rows=rows.num_rows, trained_at=stores.clock(), metrics=scores,
         code_version=code_version(stores.settings), features_sql_sha256=stores.features_query(job).sha256,
         labels_sql_sha256=stores.labels_query(job).sha256, library_versions=library_versions(),
     )  # fmt: skip

@@ -70,8 +70,7 @@ def write_reference(folder: Path, job: Job, fitted: Fitted, rows: Rows) -> None:
     reference["quarantined"] = {"extracted": rows.extracted, "reasons": rows.reasons}
     (folder / NIGHTS_FILE).write_text(json.dumps(reference))
     chosen = pa.array(np.sort(np.random.default_rng(0).permutation(len(table))[: job.training.reference_rows]))
-    names = ["prediction", *job.probability_columns]
-    outcome = {"outcome": table.column(LABEL), **{name: predictions.column(name) for name in names}}
+    outcome = {"outcome": table.column(LABEL), **{name: predictions.column(name) for name in job.prediction_columns}}
     sample = pa.table({NIGHT: nights, **{name: table.column(name) for name in job.columns}, **outcome})
     pq.write_table(sample.take(chosen), folder / "reference.parquet")
     if fitted.holdout is not None:

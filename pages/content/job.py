@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
 
 from pages.content.metric import metrics_of
 from pages.content.overview import is_retired, overview_card
 from pages.content.places import Places, View
 from pages.content.retrainings import SHADOWS_SHOWN, job_retrainings, shadow_views
 from pages.plots import months, performance_plot, score_plot
+from scoring.interval import ALL_NIGHTS, Nights
 from scoring.stores.warehouse import Promotion, Row, Span, TriedNight, monitoring, overview, promotions
 
 YEAR = 366
@@ -22,13 +23,13 @@ def job_page(places: Places, job: str, until: date | None) -> View | None:
         return None
     newest = overview.neighbours(places.warehouse, job, date.max)[0]
     last = until or newest
-    span = Span(job, last - timedelta(days=YEAR - 1) if last else None, last + timedelta(days=1) if last else None)
+    span = Span(job, Nights.up_to(last, YEAR) if last else ALL_NIGHTS)
     rows = overview.nights(places.warehouse, span)
     measured = overview.measured(places.warehouse, span)
     decided = monitoring.decisions(places.warehouse, span)
     history = promotions.history_of(places.warehouse, job)
-    grid = months(rows, _counted_from(rows, history), last) if last else []
-    earlier = overview.neighbours(places.warehouse, job, span.first)[0] if span.first else None
+    grid = months(rows, Nights.including(_counted_from(rows, history) or last, last)) if last else []
+    earlier = overview.neighbours(places.warehouse, job, span.nights.first)[0] if last else None
     later = overview.neighbours(places.warehouse, job, last)[1] if last else None
     file = places.job(job)
     stays = shadow_views(places.warehouse, job, file)

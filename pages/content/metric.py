@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from drift.performance import UNITS
+from scoring.job import PRIMARY_METRICS
 from scoring.rows import SMALLER_IS_BETTER
 
 NEAREST_TO_ZERO = {"calibration_gap", "bias"}
-
-
-PRIMARIES = ("excess_log_loss", "mae")
 
 
 @dataclass(frozen=True)
@@ -48,4 +46,4 @@ class Metric:
 def metrics_of(stored: Mapping[str, Any]) -> list[Metric]:
     """Return the metrics that a performance row keeps, the primary one first; other entries are left out."""
     found = [Metric(name, **one) for name, one in stored.items() if isinstance(one, dict)]
-    return sorted(found, key=lambda one: (one.name not in PRIMARIES, one.name))
+    return sorted(found, key=lambda one: (one.name not in PRIMARY_METRICS, one.name))

@@ -9,6 +9,7 @@ from pages.content.metric import Metric, metrics_of
 from pages.content.overview import description_of
 from pages.content.places import Places, View
 from pages.plots import state_of
+from scoring.interval import Nights
 from scoring.stores.warehouse import NightVerdict, Span, ledger, monitoring, overview, retrainings
 
 
@@ -38,7 +39,7 @@ def night_page(places: Places, job: str, night: date, run_id: str | None = None)
 
 def _performance(places: Places, job: str, night: date, verdict: NightVerdict | None) -> View:
     """Return what the labels said; without them when they are due, and an estimate if there is one."""
-    found = next(iter(overview.measured(places.warehouse, Span(job, night, night + timedelta(days=1)))), None)
+    found = next(iter(overview.measured(places.warehouse, Span(job, Nights.of(night)))), None)
     file = places.job(job)
     due = night + timedelta(days=file.label.delay_days) if file else None
     estimate = {} if found or verdict is None else verdict.estimate or {}

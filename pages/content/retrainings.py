@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from drift.performance import LOSS, LOSS_UNITS
+from drift.performance import LOSS_UNITS
 from pages.content.places import View
 from scoring.job import HIDDEN, Job
 from scoring.stores.warehouse import Retraining, Row, Shadow, ShadowNight, Warehouse, retrainings, shadows
@@ -62,7 +62,7 @@ def shadow_views(warehouse: Warehouse, job: str, file: Job | None) -> list[View]
 
 def _shadow(one: Shadow, rows: Sequence[ShadowNight], file: Job | None) -> View:
     scored = [row for row in rows if row.status == "scored"]
-    loss = LOSS[file.task] if file else "loss"
+    loss = file.task.loss if file else "loss"
     plain = set(file.features) - file.sensitive if file else set()
     segments = scored[-1].differences.segments if scored else []
     shown = [{**part, "value": part["value"] if part["column"] in plain else HIDDEN} for part in segments]
@@ -72,7 +72,7 @@ def _shadow(one: Shadow, rows: Sequence[ShadowNight], file: Job | None) -> View:
         "rows": [_night(row) for row in rows[::-1]], "newest": scored[-1].night if scored else None,
         "segments": sorted(shown, key=lambda part: (part["column"], -part["rows"])), "loss": loss,
         "loss_unit": LOSS_UNITS.get(loss, ""), "gap_unit": _gap_unit(file),
-        "sure": _sure(one.evidence), "decides": file is None or _decides(file),
+        "sure": _sure(one.evidence), "decides": file is None or file.task.classifies,
     }  # fmt: skip
 
 
@@ -80,15 +80,9 @@ def _sure(evidence: Row | None) -> str:
     return f"{100 * evidence['gain']['confidence']:g} %" if evidence else ""
 
 
-def _decides(file: Job) -> bool:
-    return file.task != "regression"
-
-
 def _gap_unit(file: Job | None) -> str:
     """Return the unit of the differences between two versions' predictions."""
-    if file is None:
-        return ""
-    return "probability" if _decides(file) else LOSS_UNITS[LOSS[file.task]]
+    return file.task.number_unit if file else ""
 
 
 def _night(row: ShadowNight) -> View:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from scoring.interval import Nights
 from scoring.stores.warehouse import TriedNight
 
 _MONTHS = (
@@ -67,29 +68,29 @@ def state_of(status: str, verdict: str | None) -> State:
     return STATES.get("failed" if status == "abandoned" else status, STATES["failed"])
 
 
-def months(rows: Sequence[TriedNight], first: date | None, last: date) -> list[Month]:
-    """Return the months that hold a night of ``rows``; other nights from ``first`` to ``last`` are missing there."""
+def months(rows: Sequence[TriedNight], nights: Nights) -> list[Month]:
+    """Return the months that hold a night of ``rows``; other nights of ``nights`` are missing there."""
     found = {row.night: row for row in rows}
     names = sorted({(night.year, night.month) for night in found})
-    return [_month(year, month, found, (first or last, last)) for year, month in names]
+    return [_month(year, month, found, nights) for year, month in names]
 
 
-def _month(year: int, month: int, found: Mapping[date, TriedNight], span: tuple[date, date]) -> Month:
+def _month(year: int, month: int, found: Mapping[date, TriedNight], nights: Nights) -> Month:
     begin = date(year, month, 1)
     day = begin - timedelta(days=begin.weekday())
     weeks: list[list[Cell | date | None]] = []
     while (day.year, day.month) <= (year, month):
         week = [day + timedelta(days=number) for number in range(7)]
-        weeks.append([_cell(one, found, span) if one.month == month else None for one in week])
+        weeks.append([_cell(one, found, nights) if one.month == month else None for one in week])
         day += timedelta(days=7)
     missing = sum(isinstance(cell, Cell) and cell.state.name == "missing" for week in weeks for cell in week)
     return Month(f"{_MONTHS[month - 1]} {year}", weeks, missing)
 
 
-def _cell(night: date, found: Mapping[date, TriedNight], span: tuple[date, date]) -> Cell | date:
+def _cell(night: date, found: Mapping[date, TriedNight], nights: Nights) -> Cell | date:
     row = found.get(night)
     if row is None:
-        return Cell(night, STATES["missing"]) if span[0] <= night <= span[1] else night
+        return Cell(night, STATES["missing"]) if night in nights else night
     newest = row.newest_status
     notes = ["provisional: scored before the night was over"] if row.provisional else []
     if newest not in (row.status, "published", "superseded"):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
+
+from scoring.interval import DAY, Nights
 
 WIDTH, HEIGHT = 760, 300
 LEFT, RIGHT, TOP, BOTTOM = 64, 14, 40, 44
 _MONTHS = ("", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -69,13 +70,12 @@ class Plot:
 
 @dataclass(frozen=True)
 class _Frame:
-    first: date
-    last: date
+    nights: Nights
     low: float
     high: float
 
     def x(self, night: date) -> float:
-        share = (night - self.first).days / max((self.last - self.first).days, 1)
+        share = (night - self.nights.first).days / max(len(self.nights) - 1, 1)
         return round(LEFT + 10 + share * (WIDTH - RIGHT - LEFT - 20), 1)
 
     def y(self, value: float) -> float:
@@ -97,7 +97,7 @@ def plot(title: str, unit: str, lines: Sequence[Line], marks: Sequence[Mark], to
     low, high = min(values), max(values)
     high = high if top is None or high <= top else max(top, low)
     steps = ticks(low, high)
-    frame = _Frame(min(nights), max(nights), min(low, steps[0]), max(high, steps[-1]))
+    frame = _Frame(Nights.including(min(nights), max(nights)), min(low, steps[0]), max(high, steps[-1]))
     drawn = [(line, _segments(line, frame)) for line in lines]
     placed = [_placed(mark, frame) for mark in marks if math.isfinite(mark.value)]
     y_ticks = [(frame.y(step), tick_label(step, steps)) for step in steps]
@@ -129,10 +129,9 @@ def tick_label(value: float, steps: Sequence[float]) -> str:
 
 
 def _night_ticks(frame: _Frame) -> list[tuple[float, str]]:
-    days = (frame.last - frame.first).days
-    step = max(1, math.ceil(days / 6))
-    found = [frame.first + timedelta(days=number) for number in range(0, days + 1, step)]
-    years = frame.first.year != frame.last.year
+    step = max(1, math.ceil((len(frame.nights) - 1) / 6))
+    found = list(frame.nights)[::step]
+    years = frame.nights.first.year != frame.nights.last.year
     return [(frame.x(one), f"{one.day} {_MONTHS[one.month]}{f' {one.year}' if years else ''}") for one in found]
 
 
@@ -144,7 +143,7 @@ def _segments(line: Line, frame: _Frame) -> list[str]:
         if value is None or not math.isfinite(value):
             before = None
             continue
-        if before is None or night - before > _DAY:
+        if before is None or night - before > DAY:
             parts.append([])
         parts[-1].append(f"{frame.x(night)},{frame.y(value)}")
         before = night

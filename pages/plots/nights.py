@@ -8,10 +8,10 @@ from datetime import date
 from drift.performance import UNITS
 from drift.verdict import MEANINGS
 from pages.plots.canvas import Line, Mark, Plot, plot
+from scoring.job import PRIMARY_METRICS
 from scoring.rows import SMALLER_IS_BETTER
 from scoring.stores.warehouse import ColumnNight, Decided, Measured, TriedNight
 
-PRIMARIES = ("excess_log_loss", "mae")
 LIMITS_SHOWN = 6
 """A plot reaches to so many times its limit; what lies above stands at the edge."""
 STATUS_SHAPES = {"unusual": "warn", "gross": "alert", "fault": "alert"}
@@ -19,7 +19,7 @@ STATUS_SHAPES = {"unusual": "warn", "gross": "alert", "fault": "alert"}
 
 def performance_plot(rows: Sequence[Measured], decisions: Sequence[Decided]) -> Plot | None:
     """Return the primary metric of measured nights, of 28 nights together, and its level at training."""
-    name = next((one for one in PRIMARIES if any(one in row.metrics for row in rows)), None)
+    name = next((one for one in PRIMARY_METRICS if any(one in row.metrics for row in rows)), None)
     if name is None:
         return None
     marks = [mark for row in rows if (mark := _measured(row, name)) is not None]

@@ -11,11 +11,11 @@ from pydantic import AfterValidator, Field, model_validator
 
 from scoring.job.factory import factory_of
 from scoring.job.policies import Gate, Limits, Monitor, Promotion, Retraining, Training
+from scoring.job.task import Task, tasks_with
 from scoring.names import (
     COLUMN_PATTERN,
     JOB_PATTERN,
     SOURCE_PATTERN,
-    class_column,
     refuse_classes,
     refuse_columns,
 )
@@ -27,7 +27,6 @@ ColumnName = Annotated[str, Field(pattern=COLUMN_PATTERN)]
 """A column as the source's database has it, ``Total Charges`` too; ``scoring.names`` says what becomes of it."""
 ColumnType = Literal["float", "int", "bool", "category", "datetime"]
 KeyType = Literal["int", "string", "datetime", "date"]
-Task = Literal["binary", "multiclass", "regression"]
 Role = Literal["monitored", "seasonal", "ignored"]
 HIDDEN = "hidden"
 """Stands for the values of a sensitive column wherever a value would be named."""
@@ -47,10 +46,10 @@ Timezone = Annotated[str, AfterValidator(_known_timezone)]
 class Schedule(Strict):
     """When the DAG runs: once a day, in the job's timezone, for the calendar day that just ended."""
 
-    timezone: Timezone
-    cron: str = Field(default="0 0 * * *", pattern=CRON_PATTERN)
-    first_night: date
-    last_night: date | None = None
+    timezone: Timezone = Field(description="The zone in which a night is a calendar day, such as America/New_York.")
+    cron: str = Field(default="0 0 * * *", pattern=CRON_PATTERN, description="The time of day when nights are scored.")
+    first_night: date = Field(description="The first night that is scheduled or trained on.")
+    last_night: date | None = Field(default=None, description="The last night that is scheduled; null for no end.")
 
     @model_validator(mode="after")
     def _nights_are_in_order(self) -> Self:
@@ -64,11 +63,11 @@ class Schedule(Strict):
 class Feature(Strict):
     """What one feature column must look like."""
 
-    type: ColumnType
-    nullable: bool = False
-    min: float | None = None
-    max: float | None = None
-    allowed: list[str] | None = None
+    type: ColumnType = Field(description="What the pipeline gets: numbers, text or moments.")
+    nullable: bool = Field(default=False, description="Whether a null is allowed; otherwise its row is quarantined.")
+    min: float | None = Field(default=None, description="Smallest value that is allowed, for numbers.")
+    max: float | None = Field(default=None, description="Largest value that is allowed, for numbers.")
+    allowed: list[str] | None = Field(default=None, description="The only values that are allowed, for categories.")
     unknown: Literal["count", "quarantine"] = "count"
     """What happens to a category that the model never saw: counted only, or quarantined."""
     drift: Role | None = None
@@ -98,7 +97,7 @@ class Feature(Strict):
 class Label(Strict):
     """The outcome column of ``labels.sql``, and when it can be trusted."""
 
-    column: ColumnName
+    column: ColumnName = Field(description="The column of labels.sql that holds the outcome.")
     delay_days: int = Field(default=1, ge=0)
     """Days after the night's end until a label counts as matured."""
     classes: list[str] | None = None
@@ -115,29 +114,29 @@ class Label(Strict):
 class Job(Strict):
     """One model's nightly scoring: what is read, what it must look like, how it is scored and published."""
 
-    name: JobName
-    description: str = Field(min_length=1)
-    owner: str = Field(min_length=1)
-    tags: list[str] = Field(default_factory=list)
-    schedule: Schedule
-    source: SourceName
+    name: JobName = Field(description="As the file is called; it begins the names of tables, views and DAGs.")
+    description: str = Field(min_length=1, description="What a prediction says, in a sentence.")
+    owner: str = Field(min_length=1, description="Who answers for the job.")
+    tags: list[str] = Field(default_factory=list, description="Tags of the DAGs in Airflow.")
+    schedule: Schedule = Field(description="Which nights there are, and when they are scored.")
+    source: SourceName = Field(description="The database that the SQL runs on, by its name in the settings.")
     source_timezone: Timezone = "UTC"
     """The zone of times that the source keeps without one."""
     time_column: ColumnName | None = None
     """A key column of type datetime: rows outside the night's interval are quarantined."""
-    key: dict[ColumnName, KeyType] = Field(min_length=1)
-    features: dict[ColumnName, Feature] = Field(min_length=1)
-    task: Task
-    label: Label
-    pipeline: str = Field(pattern=FACTORY_PATTERN)
-    training: Training = Training()
-    chunk_rows: int = Field(default=100_000, ge=1, le=1_000_000)
-    on_empty: Literal["fail", "skip"] = "fail"
-    gate: Gate = Gate()
-    monitor: Monitor = Monitor()
-    retraining: Retraining = Retraining()
-    promotion: Promotion = Promotion()
-    limits: Limits = Limits()
+    key: dict[ColumnName, KeyType] = Field(min_length=1, description="The columns that are unique together in a night.")
+    features: dict[ColumnName, Feature] = Field(min_length=1, description="The columns that the pipeline is given.")
+    task: Task = Field(description="What the pipeline predicts: one of two classes, one of several, or a number.")
+    label: Label = Field(description="The outcome that predictions are compared with.")
+    pipeline: str = Field(pattern=FACTORY_PATTERN, description="module:function that returns the unfitted pipeline.")
+    training: Training = Field(default=Training(), description="How versions are fitted.")
+    chunk_rows: int = Field(default=100_000, ge=1, le=1_000_000, description="Rows that are in memory at a time.")
+    on_empty: Literal["fail", "skip"] = Field(default="fail", description="What a night without rows is.")
+    gate: Gate = Field(default=Gate(), description="What a night must keep to be published.")
+    monitor: Monitor = Field(default=Monitor(), description="How a night is compared with others.")
+    retraining: Retraining = Field(default=Retraining(), description="When a version is trained.")
+    promotion: Promotion = Field(default=Promotion(), description="When it becomes champion.")
+    limits: Limits = Field(default=Limits(), description="What a run may use.")
 
     @model_validator(mode="after")
     def _columns_are_consistent(self) -> Self:
@@ -156,18 +155,20 @@ class Job(Strict):
             )
         if self.time_column is not None and self.key.get(self.time_column) != "datetime":
             raise ValueError(f"time_column: found {self.time_column!r}, expected a key column of type datetime")
-        if self.task == "multiclass" and len(self.label.classes or []) < 3:
+        if len(self.label.classes or []) < self.task.least_classes:
             raise ValueError(
-                f"label.classes: found {len(self.label.classes or [])} classes, expected at least 3 classes for task multiclass"
+                f"label.classes: found {len(self.label.classes or [])} classes, expected at least "
+                f"{self.task.least_classes} classes for task {self.task}"
             )
-        if self.task != "multiclass" and self.label.classes is not None:
-            raise ValueError(f"label.classes: found with task {self.task}, expected with task multiclass only")
-        for name in ("threshold", "positive"):
-            if self.task != "binary" and getattr(self.label, name) is not None:
-                raise ValueError(f"label.{name}: found with task {self.task}, expected with task binary only")
-        if self.training.calibration != "none" and self.task == "regression":
+        for name in ("classes", "threshold", "positive"):
+            if name not in self.task.label_settings and getattr(self.label, name) is not None:
+                raise ValueError(
+                    f"label.{name}: found with task {self.task}, expected with task {tasks_with(name)} only"
+                )
+        if self.training.calibration != "none" and not self.task.classifies:
             raise ValueError(
-                f"training.calibration: found {self.training.calibration}, expected none: task regression has no probabilities"
+                f"training.calibration: found {self.training.calibration}, expected none: task {self.task} has no "
+                "probabilities"
             )
         if self.training.holdout_nights < self.promotion.min_nights:
             raise ValueError(
@@ -201,11 +202,22 @@ class Job(Strict):
     @property
     def probability_columns(self) -> list[str]:
         """Return the probability columns of the predictions table: none, one, or one per class."""
-        if self.task == "regression":
-            return []
-        if self.task == "binary":
-            return ["probability"]
-        return [class_column(name) for name in self.label.classes or []]
+        return self.task.probability_columns(self.label.classes or [])
+
+    @property
+    def prediction_columns(self) -> list[str]:
+        """Return the columns of a prediction: ``prediction``, then the probability columns."""
+        return ["prediction", *self.probability_columns]
+
+    @property
+    def number_columns(self) -> list[str]:
+        """Return the columns whose numbers two predictions of a row are compared by."""
+        return self.probability_columns or ["prediction"]
+
+    @property
+    def outcomes(self) -> list[Any]:
+        """Return every outcome that there can be; none are listed of numbers."""
+        return self.task.outcomes(self.label.classes or [])
 
     def pipeline_factory(self) -> Callable[[], Any]:
         """Return the function that makes the job's unfitted pipeline; see ``factory_of`` for what it raises."""

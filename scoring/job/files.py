@@ -86,7 +86,7 @@ def find_job(folder: Path, name: str) -> Job:
     if name in known:
         return load_job(folder / f"{name}.yaml")
     meant = nearest(name, known)
-    new = f"python -m scoring new-job {name}"
+    new = f"nightshift new-job {name}"
     raise JobFileError(
         "job",
         found=repr(name),

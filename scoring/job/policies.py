@@ -15,7 +15,9 @@ class Training(Strict):
     window: Literal["sliding", "expanding"] = "sliding"
     """The last ``window_days`` nights, or all since ``schedule.first_night``."""
     window_days: int = Field(default=90, ge=1)
+    """Nights of a sliding window."""
     min_rows: int = Field(default=100, ge=1)
+    """Rows with an outcome below which nothing is trained."""
     holdout_nights: int = Field(default=14, ge=1)
     """The last nights of the window: scored by a model fitted on the rest, for honest metrics.
 
@@ -24,18 +26,22 @@ class Training(Strict):
     calibration: Literal["none", "isotonic", "sigmoid"] = "none"
     """How probabilities are calibrated, on nights that the pipeline was not fitted on."""
     calibration_nights: int = Field(default=14, ge=1)
+    """Nights that probabilities are calibrated on."""
     refit: bool = True
     """The version is fitted on the holdout nights too, after a fit without them gave the evidence."""
     max_quarantine_share: float = Field(default=0.05, ge=0, le=1)
     """Share of the window's rows in quarantine above which nothing is trained."""
     reference_rows: int = Field(default=10_000, ge=100)
+    """Rows of the sample that a version keeps of its training data, for the report."""
 
 
 class Gate(Strict):
     """Limits a scored night must keep before it becomes visible."""
 
     min_rows: int = Field(default=1, ge=0)
+    """Rows below which the night is held."""
     max_quarantine_share: float = Field(default=0.05, ge=0, le=1)
+    """Share of the night's rows in quarantine above which it is held."""
     max_mean_shift_sd: float = Field(default=1.5, gt=0)
     """How far the night's mean prediction may lie from the reference mean, in reference standard deviations.
 
@@ -57,6 +63,7 @@ class Monitor(Strict):
     report_rows: int = Field(default=5_000, ge=100, le=100_000)
     """Rows that the Evidently report is made of, on either side."""
     keep_reports_nights: int = Field(default=400, ge=1)
+    """Nights whose Evidently pages stay."""
 
     @field_validator("persistence")
     @classmethod
@@ -70,6 +77,7 @@ class Retraining(Strict):
     """When the governor has a new version trained; the defaults need no tuning."""
 
     enabled: bool = True
+    """Whether the governor may have versions trained at all."""
     cooldown_nights: int = Field(default=14, ge=1)
     """Nights between two retrainings."""
     budget: int = Field(default=3, ge=0)
@@ -125,11 +133,16 @@ class Limits(Strict):
     """What one run may use."""
 
     retries: int = Field(default=3, ge=0, le=20)
+    """Times that Airflow tries a task again after a failure that can heal."""
     retry_delay_seconds: int = Field(default=60, ge=0, le=86_400)
+    """Seconds before it does."""
     task_timeout_minutes: int = Field(default=60, ge=1, le=43_200)
+    """Minutes after which a task is ended as failed."""
     late_after_minutes: int | None = Field(default=180, ge=1, le=43_200)
     """Minutes after which a scheduled night that is not finished is late; null for never."""
     poke_seconds: int = Field(default=300, ge=3)
     """How often a retraining looks whether its challenger's nights in the shadow are over."""
     parallel_nights: int = Field(default=2, ge=1)
+    """Nights of the job that are scored side by side, in a backfill for example."""
     parallel_chunks: int = Field(default=2, ge=1)
+    """Chunks of a night that are scored side by side."""

@@ -25,7 +25,7 @@ def _promotion(stores: Stores, job: Job, night: date) -> Promotion:
         raise ChampionMissing(
             f"champion of {job.name} at {night}",
             found=f"promotions effective from {effective or 'no night'}",
-            next_step=f"`python -m scoring train {job.name} --until {night}`, or give a model version",
+            next_step=f"`nightshift train {job.name} --until {night}`, or give a model version",
         )
     return promotion
 

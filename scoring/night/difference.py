@@ -45,7 +45,7 @@ def two_runs(stores: Stores, job: Job, night: date, chosen: tuple[str, str] | No
         f"runs of {job.name} at {night}",
         found=f"scored runs {[run.run_id for run in runs]}",
         expected=str(list(chosen)) if chosen else "at least two",
-        next_step=f"see `python -m scoring explain-night {job.name} {night}`",
+        next_step=f"see `nightshift explain {job.name} {night}`",
     )
 
 
@@ -75,7 +75,7 @@ def diff_runs(stores: Stores, job: Job, first: Run, second: Run) -> Difference:
         only_second=int(pc.sum(pc.is_null(known)).as_py() or 0),
         largest=float(gaps.max()) if gaps.size else 0.0,
         mean=float(gaps.mean()) if gaps.size else 0.0,
-        decisions_changed=None if job.task == "regression" else _decisions(both),
+        decisions_changed=_decisions(both) if job.task.classifies else None,
     )
 
 
@@ -91,7 +91,7 @@ def _second(name: str) -> str:
 
 def _gaps(both: pa.Table, job: Job) -> np.ndarray:
     """Return the largest absolute difference of each row's predicted numbers, shape (rows,)."""
-    names = job.probability_columns or ["prediction"]
+    names = job.number_columns
     pairs = [(both.column(name).to_numpy(), both.column(_second(name)).to_numpy()) for name in names]
     gaps: np.ndarray = np.max([np.abs(one - two) for one, two in pairs], axis=0)
     return gaps

@@ -50,9 +50,7 @@ def publish(
     if run.status in ("published", "superseded"):
         return _after_flip(stores, job, run, run.status)
     if run.status not in ("running", "failed", "held"):
-        again = (
-            f"python -m scoring release {job.name} {run_id}" if run.status == "unpublished" else "run the night again"
-        )
+        again = f"nightshift release {job.name} {run_id}" if run.status == "unpublished" else "run the night again"
         raise RunMissing(
             f"run {run_id}", found=f"status {run.status}", expected="a run that was scored", next_step=again
         )
@@ -145,7 +143,7 @@ def _pass_gate(stores: Stores, job: Job, run: Run, summary: Summary) -> None:
         )
         raise NightHeld(
             f"night {run.night} of {job.name} is held", found="; ".join(reasons), expected="the publish gate to pass",
-            next_step=f"`python -m scoring release {job.name} {run.run_id}` publishes it, `discard` drops it",
+            next_step=f"`nightshift release {job.name} {run.run_id}` publishes it, `discard` drops it",
         )  # fmt: skip
 
 
@@ -218,7 +216,7 @@ def unpublish(stores: Stores, job: Job, night: date, reason: str) -> Run:
         if not taken_back:
             raise RunMissing(
                 f"night {night} of {job.name}", found="no publication", expected="a published night",
-                next_step=f"see `python -m scoring explain-night {job.name} {night}`",
+                next_step=f"see `nightshift explain {job.name} {night}`",
             )  # fmt: skip
         run = taken_back[-1]
     refresh_lake(stores, job, night)

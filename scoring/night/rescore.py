@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
-from scoring.errors import LakeFileBroken, LakeFileMissing, NightError, NightHeld, NightshiftError, described
-from scoring.interval import nights_in
+from scoring.errors import LakeFileBroken, LakeFileMissing, NightHeld, NightshiftError, described
+from scoring.interval import Nights
 from scoring.job import Job
 from scoring.night.difference import Difference, diff_runs
 from scoring.night.request import Request
@@ -40,22 +40,18 @@ class Rescored:
 
 
 def rescore(
-    stores: Stores, job: Job, nights: tuple[date, date], model_version: int, reason: str, progress: Progress = silent
+    stores: Stores, job: Job, nights: Nights, model_version: int, reason: str, progress: Progress = silent
 ) -> Iterator[Rescored]:
-    """Yield what became of each night of ``nights`` (first and last, both included), scored with ``model_version``.
+    """Yield what became of each night of ``nights``, scored with ``model_version``.
 
     A published night gets a new publication; the run it showed before is superseded and stays in ``…_as_of``. A night
     that is not published is left alone, one that is held or fails keeps what it shows, and the others go on; days that the
-    timezone left out are left out. Before anything is scored: raises ``NightError`` when the last night is before the
-    first, ``VersionMissing``.
+    timezone left out are left out. Before anything is scored: raises ``NightError`` when there are no nights,
+    ``VersionMissing``.
     """
-    first, last = nights
-    if last < first:
-        raise NightError(
-            "nights to rescore", found=f"from {first} to {last}", expected="a first night not after the last"
-        )
+    nights.require("nights to rescore")
     ref = stores.registry.resolve(job.name, model_version)
-    days = nights_in(first, last, job.schedule.timezone)
+    days = nights.in_timezone(job.schedule.timezone)
     why = f"rescored with version {ref.version}: {reason}"
     return (_again(stores, job, night, ref.version, why, progress) for night in days)
 

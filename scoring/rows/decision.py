@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
 
 from scoring.errors import PredictionError
-from scoring.job import Job
+from scoring.job import BINARY, MULTICLASS, REGRESSION, Job, Task
 
 By = Literal["half", "label.threshold", "threshold", "largest", "predict", "uncalibrated", "value"]
 NEAR = 1e-9
@@ -77,11 +77,15 @@ class Rule:
         return cls(Decision(**facts["decision"]), facts["block_rows"])
 
 
+_VALUE = Decision("value")
+_BEFORE_RULES: dict[Task, Decision] = {BINARY: Decision("half", 0.5), MULTICLASS: Decision("half"), REGRESSION: _VALUE}
+_PLAIN: dict[Task, Decision] = {BINARY: Decision("threshold", 0.5), MULTICLASS: Decision("largest"), REGRESSION: _VALUE}
+"""How scikit-learn's classifiers decide when nobody sets a threshold."""
+
+
 def decision_before_rules(job: Job) -> Decision:
     """Return how versions decided before decisions were recorded: at 0.5, or for the most probable class."""
-    if job.task == "regression":
-        return Decision("value")
-    return Decision("half", 0.5 if job.task == "binary" else None)
+    return _BEFORE_RULES[job.task]
 
 
 def decision_of(pipeline: Any, job: Job) -> Decision:
@@ -90,8 +94,8 @@ def decision_of(pipeline: Any, job: Job) -> Decision:
     A threshold on the probability is recognised where ``predict`` is known to be one. Where ``training.calibration``
     wrapped a pipeline with a decision of its own, that one's ``predict`` decides.
     """
-    if job.task == "regression":
-        return Decision("value")
+    if not job.task.classifies:
+        return _VALUE
     if job.label.threshold is not None:
         return Decision("label.threshold", job.label.threshold, "label.threshold")
     inner = uncalibrated(pipeline)
@@ -114,7 +118,7 @@ def chosen_classes(pipeline: Any, frame: pd.DataFrame, chances: np.ndarray, deci
     """
     if decision.by in ("predict", "uncalibrated"):
         return _predicted(pipeline if decision.by == "predict" else uncalibrated(pipeline), frame, job)
-    if decision.by == "half" and job.task == "multiclass":
+    if decision.by == "half" and decision.threshold is None:
         return _first_declared(chances, job)
     if decision.by == "largest":
         places, ranked = chances.argmax(axis=1), np.sort(chances, axis=1)
@@ -155,7 +159,7 @@ def _own(pipeline: Any, job: Job) -> Decision:
         threshold = _probability_threshold(model)
         return Decision("predict" if threshold is None else "threshold", threshold, name)
     if sklearn_name(model) in _MOST_PROBABLE:
-        return Decision("threshold", 0.5, name) if job.task == "binary" else Decision("largest", None, name)
+        return replace(_PLAIN[job.task], origin=name)
     return Decision("predict", None, name)
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from scoring.job import Job
+from scoring.job import BINARY, MULTICLASS, REGRESSION, TASKS, Job, Task
 
 SMALLER_IS_BETTER = {"log_loss", "excess_log_loss", "brier", "calibration_error", "mae", "rmse"}
 ROUNDING = 1e-9
 """Share of the constant's loss that is rounding: a version that says the constant itself is not worse."""
 _BINS = 10
+_CONSTANTS = {task.loss: task.constant for task in TASKS}
 _TINY = 1e-15
 
 
@@ -48,9 +49,9 @@ def constant_loss(job: Job, early: np.ndarray, late: np.ndarray) -> float:
     """Return the loss on the late outcomes of always saying what the early ones were like.
 
     That is the log loss (nats) of the share of each class, or the mean absolute error of the mean. Outcomes as
-    ``scoring.fitting.target`` gives them; every late class is among the early ones.
+    ``lifecycle.training.fit.target`` gives them; every late class is among the early ones.
     """
-    if job.task == "regression":
+    if not job.task.classifies:
         return float(np.abs(late - early.mean()).mean())
     classes, counts = np.unique(early.astype(str), return_counts=True)
     shares = dict(zip(classes, counts / counts.sum(), strict=True))
@@ -66,7 +67,7 @@ def constant_checks(loss: str, losses: Mapping[str, float] | None) -> list[Check
     if not losses:
         return []
     version, constant = losses["version"], losses["constant"]
-    saying = "base rate" if loss == "log loss" else "mean"
+    saying = _CONSTANTS[loss]
     sentence = (
         f"{loss} {version:.4g} on the holdout, always saying the {saying} of the nights before has {constant:.4g}"
     )
@@ -77,14 +78,16 @@ def holdout_metrics(holdout: pa.Table | None, job: Job) -> dict[str, float | Non
     """Return the metrics that floors may name, of outcomes and predictions on the holdout; empty without one."""
     if holdout is None or holdout.num_rows == 0:
         return {}
-    if job.task == "regression":
-        error = np.asarray(holdout.column("prediction")) - np.asarray(holdout.column("outcome"))
-        values = {"mae": np.abs(error).mean(), "rmse": np.sqrt(np.square(error).mean()), "bias": error.mean()}
-        return {name: float(value) for name, value in values.items()}
-    return _binary(holdout) if job.task == "binary" else _multiclass(holdout, job)
+    return _METRICS[job.task](holdout, job)
 
 
-def _binary(holdout: pa.Table) -> dict[str, float | None]:
+def _regression(holdout: pa.Table, job: Job) -> dict[str, float | None]:
+    error = np.asarray(holdout.column("prediction")) - np.asarray(holdout.column("outcome"))
+    values = {"mae": np.abs(error).mean(), "rmse": np.sqrt(np.square(error).mean()), "bias": error.mean()}
+    return {name: float(value) for name, value in values.items()}
+
+
+def _binary(holdout: pa.Table, job: Job) -> dict[str, float | None]:
     p = np.asarray(holdout.column("probability"), dtype=np.float64)
     y = np.asarray(pc.cast(holdout.column("outcome"), pa.float64()))
     safe = np.clip(p, _TINY, 1 - _TINY)
@@ -116,6 +119,11 @@ def _multiclass(holdout: pa.Table, job: Job) -> dict[str, float | None]:
     right = pc.mean(pc.cast(pc.equal(holdout.column("prediction"), holdout.column("outcome")), pa.float64())).as_py()
     shares = np.bincount(place) / len(place)
     return {"log_loss": loss, "excess_log_loss": loss - _entropy(shares), "accuracy": right}
+
+
+_METRICS: dict[Task, Callable[[pa.Table, Job], dict[str, float | None]]] = {
+    BINARY: _binary, MULTICLASS: _multiclass, REGRESSION: _regression,
+}  # fmt: skip
 
 
 def _entropy(shares: np.ndarray) -> float:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
 
-from scoring.job import Job
+from scoring.job import BINARY, MULTICLASS, REGRESSION, Job, Task
 
 NEAR, FAR = 2.0, 10.0
 """Times as far as the farthest training night: up to the first a shift passes, beyond the second it is held."""
@@ -88,20 +88,31 @@ def allowed_shift(job: Job, reference: Mapping[str, float], usual: UsualNights, 
     if near > allowed.shift:
         words = f"{near:.3g} is allowed, {NEAR:g} times as far as the farthest of {usual.nights} training nights"
         allowed = Allowed(near, words)
-    floor = _floor(job, reference)
-    if floor > allowed.shift:
-        words = f"{OF_MAGNITUDE:.0%} of their size" if job.task == "regression" else "see gate.min_mean_shift"
-        allowed = Allowed(floor, f"{floor:.3g} is always allowed, {words}")
-    return allowed
+    floor = _FLOORS[job.task](job, reference)
+    return floor if floor.shift > allowed.shift else allowed
 
 
-def _floor(job: Job, reference: Mapping[str, float]) -> float:
-    if job.task == "regression":
-        return OF_MAGNITUDE * reference["size"]
-    if job.task == "multiclass":
-        return job.gate.min_mean_shift
+def _binary_floor(job: Job, reference: Mapping[str, float]) -> Allowed:
     rarer = min(reference["mean"], 1 - reference["mean"])
-    return min(job.gate.min_mean_shift, max(LEAST, RARER * rarer))
+    return _always(min(job.gate.min_mean_shift, max(LEAST, RARER * rarer)), "see gate.min_mean_shift")
+
+
+def _multiclass_floor(job: Job, reference: Mapping[str, float]) -> Allowed:
+    return _always(job.gate.min_mean_shift, "see gate.min_mean_shift")
+
+
+def _regression_floor(job: Job, reference: Mapping[str, float]) -> Allowed:
+    return _always(OF_MAGNITUDE * reference["size"], f"{OF_MAGNITUDE:.0%} of their size")
+
+
+def _always(shift: float, words: str) -> Allowed:
+    return Allowed(shift, f"{shift:.3g} is always allowed, {words}")
+
+
+_FLOORS: dict[Task, Callable[[Job, Mapping[str, float]], Allowed]] = {
+    BINARY: _binary_floor, MULTICLASS: _multiclass_floor, REGRESSION: _regression_floor,
+}  # fmt: skip
+"""The shift that is allowed whatever the nights of training were like."""
 
 
 def one_value_is_usual(rows: int, usual: UsualNights) -> bool:

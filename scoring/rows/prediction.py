@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,9 +12,12 @@ import pyarrow.compute as pc
 from joblib import parallel_config
 
 from scoring.errors import NightshiftError, PredictionError
-from scoring.job import Job
+from scoring.job import BINARY, MULTICLASS, REGRESSION, Job, Task
 from scoring.rows.casting import ARROW_TYPES
 from scoring.rows.decision import Rule, chosen_classes, decision_before_rules
+
+_OUTCOME_TYPES: dict[Task, pa.DataType] = {BINARY: pa.bool_(), MULTICLASS: pa.string(), REGRESSION: pa.float64()}
+_LABEL_TYPES: dict[Task, pa.DataType] = {BINARY: pa.string(), MULTICLASS: pa.string(), REGRESSION: pa.float64()}
 
 
 class Pipeline(Protocol):
@@ -48,7 +51,12 @@ def _column(column: pa.Array | pa.ChunkedArray, kind: str) -> Any:
 
 def outcome_type(job: Job) -> pa.DataType:
     """Return the type that outcomes and predictions of the job's task have."""
-    return {"binary": pa.bool_(), "multiclass": pa.string(), "regression": pa.float64()}[job.task]
+    return _OUTCOME_TYPES[job.task]
+
+
+def label_type(job: Job) -> pa.DataType:
+    """Return the type as which outcomes are read from the source: text where two values still need a meaning."""
+    return _LABEL_TYPES[job.task]
 
 
 def prediction_schema(job: Job) -> pa.Schema:
@@ -74,8 +82,7 @@ def predict(pipeline: Any, batch: pa.RecordBatch, job: Job, rule: Rule | None = 
     bad = int((~np.isfinite(values)).reshape(batch.num_rows, -1).any(axis=1).sum())
     if bad:
         raise PredictionError(f"predictions of {job.name}", found=f"{bad} rows not finite", expected="finite numbers")
-    columns = {"regression": _regression, "binary": _binary, "multiclass": _multiclass}[job.task](values, chosen, job)
-    return pa.RecordBatch.from_arrays([*keys, *columns], schema=schema)
+    return pa.RecordBatch.from_arrays([*keys, *_COLUMNS[job.task](values, chosen, job)], schema=schema)
 
 
 def _blocks(frame: pd.DataFrame, rule: Rule) -> Iterator[tuple[pd.DataFrame, int]]:
@@ -94,18 +101,18 @@ def _answers(pipeline: Any, frame: pd.DataFrame, rows: int, job: Job, rule: Rule
     joblib's workers are kept out: a forest adds up its trees in the order in which they finish.
     """
     shape: tuple[int, ...] = (len(frame),)
-    if job.task != "regression":
+    if job.task.classifies:
         shape = (len(frame), len(_check_classes(pipeline, job)))
     try:
         with parallel_config(backend="sequential"):
-            output = pipeline.predict(frame) if job.task == "regression" else pipeline.predict_proba(frame)
+            output = pipeline.predict_proba(frame) if job.task.classifies else pipeline.predict(frame)
             values = np.asarray(output, dtype=np.float64)
             if values.shape != shape:
                 raise PredictionError(
                     f"predictions of {job.name}", found=f"shape {values.shape}", expected=f"shape {shape}"
                 )
             chosen = np.zeros(len(frame), dtype=np.intp)
-            if job.task != "regression":
+            if job.task.classifies:
                 chosen = chosen_classes(pipeline, frame, values, rule.decision, job)
     except NightshiftError:
         raise
@@ -116,10 +123,8 @@ def _answers(pipeline: Any, frame: pd.DataFrame, rows: int, job: Job, rule: Rule
 
 def _check_classes(pipeline: Any, job: Job) -> list[Any]:
     classes = list(getattr(pipeline, "classes_", []))
-    expected = [0, 1] if job.task == "binary" else sorted(job.label.classes or [])
-    if [str(c) for c in classes] != [str(c) for c in expected] and not (
-        job.task == "binary" and classes == [False, True]
-    ):
+    expected = job.task.fitted_classes(job.label.classes or [])
+    if classes != expected and [str(c) for c in classes] != [str(c) for c in expected]:  # False and True equal 0 and 1
         raise PredictionError(f"classes of the pipeline of {job.name}", found=str(classes), expected=str(expected))
     return classes
 
@@ -139,10 +144,15 @@ def _multiclass(values: np.ndarray, chosen: np.ndarray, job: Job) -> list[pa.Arr
     return [pa.array(names[chosen], pa.string()), *(pa.array(column.copy()) for column in values[:, order].T)]
 
 
+_COLUMNS: dict[Task, Callable[[np.ndarray, np.ndarray, Job], list[pa.Array]]] = {
+    BINARY: _binary, MULTICLASS: _multiclass, REGRESSION: _regression,
+}  # fmt: skip
+
+
 def certainty(predictions: pa.RecordBatch | pa.Table, job: Job) -> np.ndarray:
     """Return the number that stands for each prediction, shape (rows,).
 
     That is the probability (binary), the highest probability (multiclass) or the prediction (regression).
     """
-    columns = [np.asarray(predictions.column(name)) for name in job.probability_columns or ["prediction"]]
+    columns = [np.asarray(predictions.column(name)) for name in job.number_columns]
     return np.asarray(np.max(np.stack(columns), axis=0), dtype=np.float64)

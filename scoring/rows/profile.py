@@ -142,9 +142,9 @@ class Profile:
 def profiled(features: pa.RecordBatch | pa.Table, predictions: pa.RecordBatch | pa.Table, job: Job) -> dict[str, Any]:
     """Return the columns that a profile is made of, by name: the features and what was predicted."""
     columns = {name: features.column(name) for name in job.features if name in features.schema.names}
-    name = "probability" if job.task == "binary" else "prediction"
+    name = job.task.main_column
     columns[PREDICTION] = predictions.column(name)
-    if job.task == "binary":
+    if name in job.probability_columns:
         columns[GRID] = predictions.column(name)
     return columns
 

@@ -30,7 +30,7 @@ class Summary:
     @classmethod
     def of(cls, predictions: pa.RecordBatch | pa.Table, job: Job) -> Self:
         """Return the summary of the number that stands for a prediction, see ``certainty``."""
-        nulls = sum(predictions.column(name).null_count for name in ("prediction", *job.probability_columns))
+        nulls = sum(predictions.column(name).null_count for name in job.prediction_columns)
         if predictions.num_rows == 0:
             return cls()
         values = certainty(predictions, job)

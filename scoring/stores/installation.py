@@ -7,12 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 
-import pyarrow as pa
-
 from scoring.errors import SettingsError
 from scoring.interval import DataInterval
 from scoring.job import Job
-from scoring.rows import ARROW_TYPES
+from scoring.rows import ARROW_TYPES, label_type
 from scoring.settings import Settings
 from scoring.stores import embedded
 from scoring.stores.lake import Lake
@@ -67,8 +65,7 @@ class Stores:
     def labels_query(self, job: Job) -> Query:
         """Return the job's ``labels.sql``."""
         query = _query(self.settings.sql_path(job.name, "labels"), job, (*job.key, job.label.column))
-        outcome = pa.float64() if job.task == "regression" else pa.string()
-        return replace(query, types={**query.types, job.label.column: outcome})
+        return replace(query, types={**query.types, job.label.column: label_type(job)})
 
 
 def open_stores(settings: Settings, clock: Clock) -> Stores:

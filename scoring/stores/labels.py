@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, timedelta
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from scoring.errors import TrainingDataError
-from scoring.interval import DataInterval, nights_in
-from scoring.job import Job
-from scoring.rows import ARROW_TYPES, counted, meanings, outcome_text, outcome_type, read_as, require_columns
+from scoring.interval import Nights
+from scoring.job import BINARY, MULTICLASS, REGRESSION, Job, Task
+from scoring.rows import ARROW_TYPES, counted, label_type, meanings, outcome_text, read_as, require_columns
 from scoring.stores.installation import Stores
 from scoring.stores.source import Query, stream
 
@@ -35,23 +35,23 @@ class Labels:
     """Rows by outcome as the source gives it, in binary and multiclass jobs."""
 
 
-def read_labels(stores: Stores, job: Job, span: tuple[date, date]) -> pa.Table:
-    """Return key and label of every row of the nights in ``span`` (half-open) whose outcome is known.
+def read_labels(stores: Stores, job: Job, nights: Nights) -> pa.Table:
+    """Return key and label of every row of the nights whose outcome is known.
 
     Raises ``TrainingDataError`` on duplicate keys and on outcomes that are not of the declared type.
     """
-    return labels_of(stores, job, span).table
+    return labels_of(stores, job, nights).table
 
 
-def labels_of(stores: Stores, job: Job, span: tuple[date, date], at_most: int | None = None) -> Labels:
-    """Return the labels of the nights in ``span`` (half-open), or a part of them: at least ``at_most`` rows, if there are.
+def labels_of(stores: Stores, job: Job, nights: Nights, at_most: int | None = None) -> Labels:
+    """Return the labels of the nights, or a part of them: at least ``at_most`` rows, if there are.
 
     Keys are read like those of ``features.sql``; a row whose key cannot be read matches none and is left out.
     """
     query = stores.labels_query(job)
     parts = [_empty_labels(job)]
-    for each in nights_of(span, job) if stores.by_night(job, query) else [span]:
-        interval = DataInterval.of_nights(*each, job.schedule.timezone)
+    for each in nights_of(nights, job) if stores.by_night(job, query) else [nights]:
+        interval = each.interval(job.schedule.timezone)
         with stream(stores.source_url(job), query, interval, min(job.chunk_rows, at_most or job.chunk_rows)) as batches:
             for batch in batches:
                 require_columns(query.name, query.columns, batch.schema.names)
@@ -61,16 +61,14 @@ def labels_of(stores: Stores, job: Job, span: tuple[date, date], at_most: int | 
     return _joined(pa.concat_tables(parts), job, query)
 
 
-def nights_of(window: tuple[date, date], job: Job) -> list[tuple[date, date]]:
+def nights_of(window: Nights, job: Job) -> list[Nights]:
     """Return each night of a window as a window of its own; days that the timezone leaves out are left out."""
-    nights = nights_in(window[0], window[1] - timedelta(days=1), job.schedule.timezone)
-    return [(night, night + timedelta(days=1)) for night in nights] or [window]
+    return [Nights.of(night) for night in window.in_timezone(job.schedule.timezone)] or [window]
 
 
 def _empty_labels(job: Job) -> pa.Table:
-    kind = pa.string() if job.task == "binary" else outcome_type(job)
     columns = [(name, ARROW_TYPES[key]) for name, key in job.key.items()]
-    return pa.schema([*columns, (LABEL, kind), (_UNREADABLE, pa.bool_())]).empty_table()
+    return pa.schema([*columns, (LABEL, label_type(job)), (_UNREADABLE, pa.bool_())]).empty_table()
 
 
 def _labels(batch: pa.RecordBatch, job: Job, query: Query) -> pa.Table:
@@ -80,11 +78,7 @@ def _labels(batch: pa.RecordBatch, job: Job, query: Query) -> pa.Table:
         values, bad = read_as(batch.column(name), ARROW_TYPES[key], name, query.timezone)
         columns.append(values)
         unreadable |= pc.or_(bad, pc.is_null(values)).to_numpy(zero_copy_only=False)
-    outcome = batch.column(job.label.column)
-    if job.task == "binary":
-        columns.append(outcome_text(outcome, job, query.name))
-    else:
-        columns.append(_declared(outcome, outcome_type(job), query, job.label.column))
+    columns.append(_READ[job.task](batch.column(job.label.column), job, query))
     return pa.Table.from_arrays([*columns, pa.array(unreadable)], schema=_empty_labels(job).schema)
 
 
@@ -96,22 +90,24 @@ def _joined(rows: pa.Table, job: Job, query: Query) -> Labels:
         raise TrainingDataError(
             query.name, found=f"{table.num_rows - unique} rows with a key that is there already", expected="unique keys"
         )
-    outcomes: dict[str, int] = {}
     outcome = table.column(LABEL)
-    known = pc.is_finite(outcome) if job.task == "regression" else pc.is_valid(outcome)
-    if job.task == "binary":
-        outcomes = counted(outcome)
+    known = pc.is_valid(outcome) if job.task.classifies else pc.is_finite(outcome)
+    outcomes = counted(outcome) if job.task.classifies else {}
+    if job.task.has_positive:
         truth = [value for value, positive in meanings(outcomes, job, query.name).items() if positive]
         positive = pc.is_in(outcome, value_set=pa.array(truth, pa.string()))
         table = table.set_column(len(job.key), LABEL, positive)
-    elif job.task == "multiclass":
-        outcomes = counted(outcome)
     labelled = table.filter(known)
     return Labels(labelled, table.num_rows - labelled.num_rows, rows.num_rows - table.num_rows, outcomes)
 
 
-def _declared(column: pa.Array, kind: pa.DataType, query: Query, name: str) -> pa.Array:
+def _text(column: pa.Array, job: Job, query: Query) -> pa.Array:
+    return outcome_text(column, job, query.name)
+
+
+def _declared(column: pa.Array, job: Job, query: Query) -> pa.Array:
     """Return the column as the contract reads it; no value may be unreadable."""
+    kind, name = label_type(job), job.label.column
     values, unreadable = read_as(column, kind, name, query.timezone)
     bad = pc.sum(unreadable).as_py() or 0
     if bad:
@@ -120,3 +116,8 @@ def _declared(column: pa.Array, kind: pa.DataType, query: Query, name: str) -> p
             f"{query.name}: column {name}", found=f"{bad} values such as {first!r}", expected=f"values of type {kind}"
         )
     return values
+
+
+_READ: dict[Task, Callable[[pa.Array, Job, Query], pa.Array]] = {
+    BINARY: _text, MULTICLASS: _declared, REGRESSION: _declared,
+}  # fmt: skip

@@ -89,7 +89,7 @@ def unknown_scheme(root: str) -> SettingsError:
     return SettingsError(
         "NIGHTSHIFT_LAKE_URL", found=f"a URL that begins with {scheme + ':'!r}",
         expected="a folder, or s3://…, gs://…, abfs://… without quotes",
-        next_step="correct the variable; see README, Settings",
+        next_step="correct the variable; see docs/reference/settings.md",
     )  # fmt: skip
 
 
@@ -123,7 +123,7 @@ def _of_system(path: str, error: OSError, reading: bool) -> NightshiftError:
     if error.errno in _FULL:
         return LakeUnavailable(
             _what(path), found=f"{reason} ({free_space(path)})", expected="room for the file",
-            next_step="make room (`python -m scoring retention` shows what may go), then run the task again",
+            next_step="make room (`nightshift retention` shows what may go), then run the task again",
         )  # fmt: skip
     if error.errno in _STAYS or isinstance(error, PermissionError):
         next_step = "let this user write there, or move the lake: NIGHTSHIFT_LAKE_URL, NIGHTSHIFT_DATA_DIR"
@@ -153,15 +153,13 @@ def _way_out(path: str) -> str:
     parts = ("", "", "", "", "", *PurePosixPath(path).parts)
     kind, job, part = parts[-4:-1]
     if kind == "predictions" and part.startswith("night="):
-        return f"`python -m scoring verify {job} --repair` writes it anew"
+        return f"`nightshift verify {job} --repair` writes it anew"
     if parts[-5] == "runs" and parts[-3].startswith("night="):
         job, night = parts[-4], parts[-3].removeprefix("night=")
         task = _TASKS.get(parts[-1].partition("-")[0].partition(".")[0], "extract")
-        return (
-            f"clear the task `{task}` of the run, or score the night again: python -m scoring run {job} --night {night}"
-        )
+        return f"clear the task `{task}` of the run, or score the night again: nightshift run {job} --night {night}"
     if kind == "snapshots":
         return f"remove {PurePosixPath(path).parent} and start the retraining again"
     if kind == "reports" and part.startswith("night="):
-        return f"python -m drift report {job} {part.removeprefix('night=')}"
+        return f"nightshift drift report {job} {part.removeprefix('night=')}"
     return "restore the file"

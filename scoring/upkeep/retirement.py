@@ -40,6 +40,6 @@ def _put_aside(stores: Stores, name: str) -> str | None:
         raise JobFileError(
             f"jobs/{path.name}", found=f"it cannot be renamed to {aside.name} ({error.strerror})",
             expected="no file, which would go on being scheduled",
-            next_step=f"remove it where the files come from, then `python -m scoring retire {name}` again",
+            next_step=f"remove it where the files come from, then `nightshift retire {name}` again",
         ) from error  # fmt: skip
     return aside.name

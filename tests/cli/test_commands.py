@@ -1,115 +1,44 @@
-"""Every command of ``python -m scoring``, run in this process as the shell would: arguments in, text and exit code out."""
+"""Every command that is in no group, run in this process as the shell would: arguments in, text and exit code out."""
 
 from __future__ import annotations
 
 import csv
 import io
-import os
 import re
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+import tomllib
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
 
-from cli import arguments as command_line
-from cli import publications as module
-from cli.arguments import open_stores
+from cli.main import app
 from scoring.settings import HOME, Settings, child_environment, load_settings
 from scoring.stores.warehouse import ledger
 from scoring.stores.warehouse.schema import ensure_job
 from tests.conftest import Toy, new_database
+from tests.support.shell import SECRET, Shell, cells, done, nightshift, refused, shell_of
 from tests.support.toy import FIRST, NIGHT, ROWS, UNTIL, execute, write_job
 
-SECRET = "s3cr3t-pa55"
 COMMANDS = (
     "migrate", "check", "new-job", "train", "models", "promote", "rollback", "run", "release", "discard", "verify",
-    "status", "sql", "explain-night", "diff-nights", "rescore", "retention", "retire", "unpublish",
+    "status", "sql", "explain", "diff", "rescore", "retention", "retire", "unpublish",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Said:
-    """What a command printed, and its exit code."""
-
-    code: int
-    out: str
-    err: str
-
-
-Shell = Callable[..., Said]
-
-
-def with_password(url: str) -> str:
-    """Return the URL with a password, which the embedded server's socket does not ask for."""
-    return url.replace("postgres@", f"postgres:{SECRET}@")
 
 
 @pytest.fixture
 def shell(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Shell]:
     """Run a command with the environment of ``settings``; no output holds a password, no failure a traceback."""
-    with shell_of(module, settings, monkeypatch, capsys) as run:
+    with shell_of(settings, monkeypatch, capsys) as run:
         yield run
-
-
-@contextmanager
-def shell_of(
-    module: ModuleType, settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Shell]:
-    """Give what runs the commands of ``module`` with the environment of ``settings``."""
-    for name in [name for name in os.environ if name.startswith("NIGHTSHIFT_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setitem(Settings.model_config, "env_file", None)
-    for name, value in settings.environment().items():
-        monkeypatch.setenv(name, with_password(value))
-    monkeypatch.syspath_prepend(str(settings.jobs_dir.parent))  # where `jobs` is, as in the project's folder
-    opened, real = [], open_stores
-
-    def remembered(*arguments):
-        opened.append(real(*arguments))
-        return opened[-1]
-
-    monkeypatch.setattr(command_line, "open_stores", remembered)  # to close what a process closes at its end
-    load_settings.cache_clear()
-
-    def run(*arguments: object) -> Said:
-        monkeypatch.setattr(sys, "argv", ["scoring", *map(str, arguments)])
-        capsys.readouterr()
-        try:
-            module.main()
-            code = 0
-        except SystemExit as ended:
-            code = ended.code if isinstance(ended.code, int) else 0
-        said = Said(code, *capsys.readouterr())
-        assert SECRET not in said.out + said.err
-        assert "Traceback" not in said.out + said.err
-        return said
-
-    yield run
-    load_settings.cache_clear()
-    for stores in opened:
-        stores.warehouse.engine.dispose()
-
-
-def done(said: Said) -> str:
-    """Return what a command printed that went well."""
-    assert said.code == 0, said.err
-    return said.out
-
-
-def refused(said: Said, error: str) -> str:
-    """Return the one message of a command that failed with ``error``; nothing else is on stderr."""
-    assert (said.code, said.err.startswith(f"{error}: ")) == (1, True), said
-    assert said.err.count("\n") == 1, said.err
-    return said.err
 
 
 def run_ids(toy: Toy, night: date = NIGHT) -> list[str]:
@@ -120,28 +49,50 @@ def shown(toy: Toy) -> list[tuple]:
     return toy.stores.warehouse.query(f"select run_id, count(*) from {toy.job.name}_predictions group by 1")[1]
 
 
-def cells(output: str) -> list[list[str]]:
-    """Return the cells of a printed table, row by row."""
-    lines = [line for line in output.splitlines() if line.startswith(("│", "┃"))]
-    return [[cell.strip() for cell in re.split("[│┃]", line)[1:-1]] for line in lines]
-
-
 # ---------------------------------------------------------------- help
 
 
-def test_help_lists_every_command_and_each_says_what_it_does(shell: Shell) -> None:
-    assert {command.name or command.callback.__name__ for command in module.app.registered_commands} == set(COMMANDS)
-    listed = done(shell("--help"))
-    for command in COMMANDS:
-        assert command in listed
-        assert "Usage" in done(shell(command, "--help"))
-    assert shell("nonsense").code == 2
-    assert shell("run").code == 2
+def commands(group: TyperGroup, *words: str) -> Iterator[tuple[str, ...]]:
+    """Yield every command below a group as the words that call it."""
+    for name, command in group.commands.items():
+        if isinstance(command, TyperGroup):
+            yield from commands(command, *words, name)
+        else:
+            yield (*words, name)
+
+
+EVERY = sorted(commands(get_command(app)))
+
+
+def test_commands_are_those_of_the_reference() -> None:
+    assert {words[0] for words in EVERY} == {*COMMANDS, "drift", "retrain", "demo"}
+
+
+@pytest.mark.parametrize("words", EVERY, ids=" ".join)
+def test_command_says_what_it_does(shell: Shell, words: tuple[str, ...]) -> None:
+    if words == ("demo", "airflow"):
+        return  # its --help is Airflow's
+    assert f"nightshift {' '.join(words)}" in " ".join(done(shell(*words, "--help")).split())
+
+
+@pytest.mark.parametrize("words", [["nonsense"], ["run"], ["drift", "nonsense"], ["status", "--yaml"]], ids=" ".join)
+def test_wrong_usage_ends_with_exit_code_2(shell: Shell, words: list[str]) -> None:
+    assert shell(*words).code == 2
+
+
+def test_version_is_that_of_the_project(shell: Shell) -> None:
+    declared = tomllib.loads((HOME / "pyproject.toml").read_text())["project"]["version"]
+    assert done(shell("--version")) == f"nightshift {declared}, code test\n"
+
+
+def test_completion_of_a_shell_can_be_had(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
+    assert "_NIGHTSHIFT_COMPLETE=complete_bash" in done(shell("--show-completion", "bash"))
 
 
 def test_module_runs_as_a_process_of_its_own(toy: Toy) -> None:
     child = subprocess.run(
-        [sys.executable, "-m", "scoring", "sql", "--csv", "select count(*) as jobs from jobs"],
+        nightshift("sql", "--csv", "select count(*) as jobs from jobs"),
         env=child_environment(toy.stores.settings.environment()), cwd=HOME, capture_output=True, text=True,
         timeout=120, check=False,
     )  # fmt: skip
@@ -153,7 +104,7 @@ def test_module_runs_as_a_process_of_its_own(toy: Toy) -> None:
 
 def test_migrate_makes_the_schema_and_every_job(untrained: Toy, shell: Shell, data_dir: Path, monkeypatch) -> None:
     monkeypatch.setenv("NIGHTSHIFT_WAREHOUSE_URL", new_database(data_dir))
-    assert "`python -m scoring migrate`" in shell("status").err
+    assert "`nightshift migrate`" in shell("status").err
     for _ in range(2):
         assert done(shell("migrate")) == f"warehouse is up to date, jobs ['{untrained.job.name}']\n"
     assert untrained.job.name in done(shell("status"))
@@ -167,6 +118,7 @@ def test_migrate_does_the_good_jobs_and_names_the_broken_one(untrained: Toy, she
     assert said.code == 1 and said.err.startswith("JobFileError: broken.yaml: found")
 
 
+@pytest.mark.slow
 def test_check_says_what_is_valid(untrained: Toy, shell: Shell) -> None:
     expected = (
         f"{untrained.job.name}: job file, pipeline, features.sql and labels.sql are valid\n"
@@ -188,6 +140,7 @@ def test_check_names_a_broken_file_after_the_good_ones(untrained: Toy, shell: Sh
     assert "task: found 'guess', expected 'binary', 'multiclass' or 'regression'" in said.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["migrate", "check"])
 def test_a_bad_job_is_named_and_does_not_stop_the_next(untrained: Toy, shell: Shell, command: str) -> None:
     """A job whose table is there with another key, and whose SQL is not; its name comes first."""
@@ -253,6 +206,7 @@ def test_check_names_the_variable_of_a_source_that_is_not_set(untrained: Toy, sh
 # ---------------------------------------------------------------- train, models, promote, rollback
 
 
+@pytest.mark.slow
 def test_train_makes_the_first_version_champion_and_the_next_challenger(untrained: Toy, shell: Shell) -> None:
     name = untrained.job.name
     first = done(shell("train", name, "--since", FIRST, "--until", UNTIL)).splitlines()
@@ -262,7 +216,7 @@ def test_train_makes_the_first_version_champion_and_the_next_challenger(untraine
     )  # fmt: skip
     assert first[1:] == [f"{name} version 1 is champion from night {UNTIL} on"]
     second = done(shell("train", name, "--until", UNTIL)).splitlines()
-    assert second[1:] == [f"it is the challenger; python -m scoring promote {name} 2 makes it champion"]
+    assert second[1:] == [f"it is the challenger; nightshift promote {name} 2 makes it champion"]
     assert second[0].startswith(f"{name} version 2: 1,200 rows, {UNTIL - timedelta(days=90)} to {UNTIL}")
     assert untrained.stores.registry.aliases(name) == {"champion": 1, "challenger": 2}
     third = done(shell("train", name, "--until", UNTIL, "--promote"))
@@ -364,7 +318,7 @@ def test_release_publishes_a_held_night(toy: Toy, shell: Shell) -> None:
     toy.change(gate={"min_rows": 1000})
     message = refused(shell("run", toy.job.name, "--night", NIGHT), "NightHeld")
     (run_id,) = run_ids(toy)
-    assert "gate.min_rows is 1000" in message and f"python -m scoring release {toy.job.name} {run_id}" in message
+    assert "gate.min_rows is 1000" in message and f"nightshift release {toy.job.name} {run_id}" in message
     assert shown(toy) == []
     for _ in range(2):
         assert done(shell("release", toy.job.name, run_id)) == f"run {run_id}: published, {ROWS} rows\n"
@@ -455,18 +409,18 @@ def test_retention_shows_and_then_removes(toy: Toy, shell: Shell) -> None:
     reason = f"superseded since {long_ago:%Y-%m-%d}, kept for 30 days"
     assert row[:3] == ["run", old, str(NIGHT)] and float(row[3]) > 0 and row[4:] == [str(ROWS), reason]
     assert output.splitlines()[-1] == f"{name}: would be removed: 1 of {row[3]} MiB and {ROWS} rows"
-    assert pruned(done(shell("explain-night", name, NIGHT)))[0] == "–"
+    assert pruned(done(shell("explain", name, NIGHT)))[0] == "–"
     assert f"{name}: removed: 1 of {row[3]} MiB and {ROWS} rows" in done(shell("retention", name, "--apply"))
     assert done(shell("retention", "--apply")) == f"{name}: removed: 0 of 0.00 MiB and 0 rows\n"
     assert shown(toy) == [(new, ROWS)]
-    assert pruned(done(shell("explain-night", name, NIGHT)))[0].startswith("20")
-    for command in (("release", name, old), ("diff-nights", name, NIGHT, old, new)):
+    assert pruned(done(shell("explain", name, NIGHT)))[0].startswith("20")
+    for command in (("release", name, old), ("diff", name, NIGHT, old, new)):
         assert f"run {old}: found its files were removed by retention" in refused(shell(*command), "RunMissing")
     assert done(shell("verify", name)) == f"{name}: 0 problems\n"
 
 
 def pruned(output: str) -> list[str]:
-    """Return what explain-night says of when retention removed each attempt."""
+    """Return what `explain` says of when retention removed each attempt."""
     (row,) = (row for row in cells(output) if row[0] == "pruned_at")
     return row[1:]
 
@@ -483,11 +437,11 @@ def test_retention_of_a_broken_job_file_does_not_stop_the_others(toy: Toy, shell
 
 def test_explain_night_shows_every_attempt(toy: Toy, shell: Shell) -> None:
     name = toy.job.name
-    assert f"python -m scoring run {name} --night {NIGHT}" in refused(shell("explain-night", name, NIGHT), "RunMissing")
+    assert f"nightshift run {name} --night {NIGHT}" in refused(shell("explain", name, NIGHT), "RunMissing")
     done(shell("run", name, "--night", NIGHT))
     toy.change(gate={"min_rows": 1000})
     shell("run", name, "--night", NIGHT)
-    output = done(shell("explain-night", name, NIGHT))
+    output = done(shell("explain", name, NIGHT))
     first, second = run_ids(toy)
     lines = output.splitlines()
     assert lines[0] == f"{name} {NIGHT}: {NIGHT} 00:00:00+00:00 to {NIGHT + timedelta(days=1)} 00:00:00+00:00, 24 hours"
@@ -508,19 +462,19 @@ def test_diff_nights_compares_the_last_two_or_the_two_named(toy: Toy, shell: She
     done(shell("train", name, "--since", FIRST, "--until", FIRST + timedelta(days=3)))
     done(shell("run", name, "--night", NIGHT, "--model-version", 2))
     one, two, three = run_ids(toy)
-    last = {row[0]: row[1:] for row in cells(done(shell("diff-nights", name, NIGHT)))}
+    last = {row[0]: row[1:] for row in cells(done(shell("diff", name, NIGHT)))}
     assert last["run_id"] == [two, three] and last["model_version"] == ["1", "2"]
     assert last["rows compared"] == [str(ROWS)] and int(last["rows changed"][0]) > 100
     assert 0 < float(last["mean difference"][0]) < float(last["largest difference"][0]) < 1
-    named = {row[0]: row[1:] for row in cells(done(shell("diff-nights", name, NIGHT, one, two)))}
+    named = {row[0]: row[1:] for row in cells(done(shell("diff", name, NIGHT, one, two)))}
     assert named["run_id"] == [one, two]
     assert [named[fact] for fact in ("rows changed", "rows only in first", "largest difference")] == [
         ["0"],
         ["0"],
         ["0"],
     ]
-    assert one in refused(shell("diff-nights", name, NIGHT, one), "RunMissing")  # one run alone is not ignored
-    refused(shell("diff-nights", name, "2025-01-01"), "RunMissing")
+    assert one in refused(shell("diff", name, NIGHT, one), "RunMissing")  # one run alone is not ignored
+    refused(shell("diff", name, "2025-01-01"), "RunMissing")
 
 
 def test_verify_counts_problems_and_repairs(toy: Toy, shell: Shell) -> None:
@@ -662,7 +616,7 @@ def test_new_job_writes_five_files_and_says_which(shell: Shell, settings: Settin
     output = done(shell("new-job", "late_orders", "--source", "shop"))
     assert output.splitlines() == [
         *(f"wrote {path}" for path in files),
-        "edit them, then: python -m scoring check late_orders",
+        "edit them, then: nightshift check late_orders",
     ]
     assert all(path.read_text().strip() for path in files)
     assert "{" not in files[1].read_text() and "source: shop " in files[0].read_text()
@@ -688,6 +642,7 @@ def test_new_job_refuses_a_name_that_cannot_be_a_table(shell: Shell, settings: S
     assert list(settings.jobs_dir.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_newcomer_gets_from_a_table_to_predictions(shell: Shell, settings: Settings, shop: Path) -> None:
     """The README's steps: new-job, check, migrate, train, run, sql, and the test that was written."""
     done(shell("new-job", "late_orders", "--source", "shop"))

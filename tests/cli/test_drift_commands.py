@@ -1,18 +1,18 @@
-"""``python -m drift``: every command as the shell runs it."""
+"""``nightshift drift``: every command as the shell runs it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
-from cli import performance as module
 from scoring.settings import Settings
 from scoring.stores.warehouse import monitoring
 from scoring.stores.warehouse.span import Span
-from tests.cli.test_commands import Said, Shell, shell_of
 from tests.conftest import Toy
 from tests.support.living import DAY, add_nights, live, nights, score
+from tests.support.shell import Said, Shell, shell_of
 from tests.support.toy import NIGHT, UNTIL
 
 
@@ -20,9 +20,9 @@ from tests.support.toy import NIGHT, UNTIL
 def drift(
     toy: Toy, settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Shell]:
-    """Run a command of ``python -m drift``."""
-    with shell_of(module, settings, monkeypatch, capsys) as run:
-        yield run
+    """Run a command of ``nightshift drift``."""
+    with shell_of(settings, monkeypatch, capsys) as run:
+        yield partial(run, "drift")
 
 
 def test_verdict_prints_every_column_with_its_limit(drift, toy: Toy) -> None:

@@ -32,8 +32,10 @@ from lifecycle.shadow import review
 from lifecycle.shadow.score import pin, shadow_run
 from pages import web
 from pages.content.places import Places
+from scoring.interval import Nights
 from scoring.job.definition import Job
 from scoring.job.files import find_job
+from scoring.job.task import MULTICLASS
 from scoring.night.difference import diff_runs, two_runs
 from scoring.night.request import Request
 from scoring.night.rescore import rescore
@@ -42,7 +44,9 @@ from scoring.stores.installation import Stores
 from scoring.stores.warehouse import monitoring
 from scoring.upkeep.retention import plan
 from scoring.upkeep.verify import verify
-from tests.support.toy import FIRST, NIGHT, TRAIN_NIGHTS, train_champion, write_job
+from tests.support.toy import FIRST, NIGHT, TRAIN_NIGHTS, execute, train_champion, write_job
+
+pytestmark = pytest.mark.slow
 
 DAY = timedelta(days=1)
 ROWS = 60
@@ -139,7 +143,8 @@ def lived(request: pytest.FixtureRequest, stores: Stores, tmp_path: Path) -> tup
     sources = {**stores.settings.sources, "lite": SecretStr(f"sqlite:///{tmp_path / 'source.db'}")}
     both = replace(stores, settings=stores.settings.model_copy(update={"sources": sources}))
     job = written(tmp_path, request.param)
-    fill(sources[job.source].get_secret_value(), rows_of(TRAIN_NIGHTS + FOLLOWING + 1, job.task == "multiclass"))
+    execute(sources["toy"].get_secret_value(), "drop table events")
+    fill(sources[job.source].get_secret_value(), rows_of(TRAIN_NIGHTS + FOLLOWING + 1, job.task is MULTICLASS))
     check_job(both, job)
     train_champion(both, job)
     runs = []
@@ -187,7 +192,7 @@ def test_a_job_of_any_names_is_retrained_shadowed_and_rescored(lived: tuple[Stor
     columns, rows = stores.warehouse.query(f"select * from {job.name}_shadow_predictions")
     assert columns[: len(PLAIN)] == [PLAIN[key] for key in job.key]
     assert len(rows) == ROWS
-    rescored = list(rescore(stores, job, (NIGHT, NIGHT), 1, "a test"))
+    rescored = list(rescore(stores, job, Nights.including(NIGHT, NIGHT), 1, "a test"))
     assert len(rescored) == 1
 
 

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
+from functools import partial
 
 import pytest
 
-from cli import performance as drift_module
-from cli import publications as scoring_module
 from scoring.settings import Settings
 from scoring.stores.warehouse import ledger, monitoring, overview
 from scoring.stores.warehouse.span import Span
-from tests.cli.test_commands import Shell, cells, done, shell_of
 from tests.conftest import Toy
 from tests.support.living import DAY, add_nights, live
 from tests.support.living import nights as days
-from tests.support.toy import FIRST, NIGHT, ROWS
+from tests.support.shell import Shell, cells, done, shell_of
+from tests.support.toy import FIRST, NIGHT, ROWS, execute
 
 
 @pytest.fixture
 def shell(
     toy: Toy, settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Shell]:
-    """Run a command of ``python -m scoring``."""
-    with shell_of(scoring_module, settings, monkeypatch, capsys) as run:
+    """Run a command of ``nightshift``."""
+    with shell_of(settings, monkeypatch, capsys) as run:
         yield run
 
 
@@ -32,10 +31,10 @@ def shell(
 def drift(
     toy: Toy, settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Shell]:
-    """Run a command of ``python -m drift``."""
+    """Run a command of ``nightshift drift``."""
 
-    with shell_of(drift_module, settings, monkeypatch, capsys) as run:
-        yield run
+    with shell_of(settings, monkeypatch, capsys) as run:
+        yield partial(run, "drift")
 
 
 def verdicts(toy: Toy) -> dict[date, str | None]:
@@ -76,6 +75,7 @@ def test_held_night_is_judged_too(toy: Toy, shell: Shell) -> None:
     assert verdicts(toy) == {NIGHT: "ok"}
 
 
+@pytest.mark.slow
 def test_rescored_nights_keep_verdict_and_performance(toy: Toy, shell: Shell) -> None:
     live(toy, days(3))
     span = ("--from", NIGHT, "--to", NIGHT + 2 * DAY)
@@ -88,7 +88,7 @@ def test_rescored_nights_keep_verdict_and_performance(toy: Toy, shell: Shell) ->
 
 
 def test_range_scores_every_night_and_ends_with_1_when_one_fails(toy: Toy, shell: Shell) -> None:
-    toy.execute(toy.source, f"delete from events where at >= '{NIGHT + DAY}' and at < '{NIGHT + 2 * DAY}'")
+    execute(toy.source, f"delete from events where at >= '{NIGHT + DAY}' and at < '{NIGHT + 2 * DAY}'")
     said = shell("run", toy.job.name, "--from", NIGHT, "--to", NIGHT + 2 * DAY)
     assert said.code == 1
     rows = table(said.out)
@@ -103,8 +103,8 @@ def test_range_scores_every_night_and_ends_with_1_when_one_fails(toy: Toy, shell
 
 
 def test_range_ends_with_1_when_a_night_is_held_and_with_0_when_one_is_skipped(toy: Toy, shell: Shell) -> None:
-    toy.execute(toy.source, f"delete from events where at >= '{NIGHT}' and at < '{NIGHT + DAY}'")
-    toy.execute(toy.source, f"delete from events where id < 50 and at >= '{NIGHT + DAY}' and at < '{NIGHT + 2 * DAY}'")
+    execute(toy.source, f"delete from events where at >= '{NIGHT}' and at < '{NIGHT + DAY}'")
+    execute(toy.source, f"delete from events where id < 50 and at >= '{NIGHT + DAY}' and at < '{NIGHT + 2 * DAY}'")
     toy.change(on_empty="skip", gate={"min_rows": ROWS - 10})
     span = ("--from", NIGHT, "--to", NIGHT + DAY)
     said = shell("run", toy.job.name, *span)
@@ -156,6 +156,7 @@ def test_verdict_decision_and_report_take_a_range(toy: Toy, drift: Shell) -> Non
     assert drift("verdict", toy.job.name).code == 2
 
 
+@pytest.mark.slow
 def test_many_nights_run_in_one_process(toy: Toy, shell: Shell) -> None:
     add_nights(toy, days(8))
     output = done(shell("run", toy.job.name, "--from", NIGHT, "--to", NIGHT + 7 * DAY))

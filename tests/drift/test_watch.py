@@ -18,19 +18,19 @@ from drift.replay import replay
 from drift.runs import published_run, reference_of
 from drift.watch import watch
 from scoring.errors import NightHeld, RunMissing
+from scoring.interval import Nights
 from scoring.job.files import changed_job
 from scoring.rows.profile import Profile, profiled
 from scoring.stores import RunFolder
 from scoring.stores.warehouse import ledger, monitoring
 from scoring.stores.warehouse.span import Span
 from tests.conftest import Toy
-from tests.support import toy
 from tests.support.living import DAY, add_nights, columns, judged, live, nights, score, shown_run
-from tests.support.toy import NIGHT, ROWS, UNTIL
+from tests.support.toy import NIGHT, ROWS, UNTIL, events, execute, train_champion
 
 
 def measured(toy: Toy, known_at, first=None):
-    return monitoring.performance(toy.stores.warehouse, Span(toy.job.name, first), known_at)
+    return monitoring.performance(toy.stores.warehouse, Span(toy.job.name, Nights.since(first)), known_at)
 
 
 # ---------------------------------------------------------------- verdict
@@ -122,6 +122,7 @@ def test_broken_night_is_not_learnt_as_normal(toy: Toy) -> None:
     assert [judged(toy, day).baseline_nights for day in nights(3)] == [6, 6, 6]
 
 
+@pytest.mark.slow
 def test_change_that_lasts_a_week_is_learnt(toy: Toy) -> None:
     toy.change(gate={"max_mean_shift_sd": 99})
     days = nights(9)
@@ -165,7 +166,7 @@ def test_performance_is_that_of_the_published_rows(toy: Toy) -> None:
     assert measure(toy.stores, toy.job, NIGHT + DAY) == [NIGHT]
     (row,) = measured(toy, NIGHT + DAY)
     shown = pq.read_table(toy.stores.lake.current(toy.job.name, NIGHT)).sort_by("id").to_pandas()
-    truth = toy.events(NIGHT).sort_values("id")["y"].to_numpy()
+    truth = events(NIGHT).sort_values("id")["y"].to_numpy()
     chances = shown["probability"].to_numpy()
     assert row.metrics["log_loss"]["value"] == pytest.approx(metrics.log_loss(truth, chances))
     assert row.metrics["brier"]["value"] == pytest.approx(metrics.brier_score_loss(truth, chances))
@@ -175,14 +176,14 @@ def test_performance_is_that_of_the_published_rows(toy: Toy) -> None:
 
 
 def test_measuring_again_keeps_the_row_and_late_labels_make_a_new_one(toy: Toy) -> None:
-    toy.execute(toy.source, f"update events set y = null where id < 50 and at >= '{NIGHT}' and at < '{NIGHT + DAY}'")
+    execute(toy.source, f"update events set y = null where id < 50 and at >= '{NIGHT}' and at < '{NIGHT + DAY}'")
     score(toy, NIGHT)
     assert measure(toy.stores, toy.job, NIGHT + DAY) == [NIGHT]
     assert measure(toy.stores, toy.job, NIGHT + DAY) == []
     assert measure(toy.stores, toy.job, NIGHT + 2 * DAY) == []
-    toy.execute(toy.source, f"update events set y = true where id < 50 and at >= '{NIGHT}' and at < '{NIGHT + DAY}'")
+    execute(toy.source, f"update events set y = true where id < 50 and at >= '{NIGHT}' and at < '{NIGHT + DAY}'")
     assert measure(toy.stores, toy.job, NIGHT + 3 * DAY) == [NIGHT]
-    toy.execute(toy.source, f"update events set y = not y where id = 7 and at >= '{NIGHT}' and at < '{NIGHT + DAY}'")
+    execute(toy.source, f"update events set y = not y where id = 7 and at >= '{NIGHT}' and at < '{NIGHT + DAY}'")
     assert measure(toy.stores, toy.job, NIGHT + 3 * DAY) == [NIGHT]  # corrected: the same row is replaced
     assert [row.rows_labelled for row in measured(toy, NIGHT + DAY)] == [150]  # as it was known then
     assert [row.rows_labelled for row in measured(toy, NIGHT + 3 * DAY)] == [200]
@@ -199,7 +200,7 @@ def test_rolling_metrics_are_those_of_all_rows_of_the_nights(toy: Toy) -> None:
     row = measured(toy, NIGHT + 3 * DAY)[-1]
     frames = [pq.read_table(toy.stores.lake.current(toy.job.name, day)).to_pandas() for day in nights(3)]
     truth = np.concatenate(
-        [toy.events(day).set_index("id").loc[f["id"], "y"] for day, f in zip(nights(3), frames, strict=True)]
+        [events(day).set_index("id").loc[f["id"], "y"] for day, f in zip(nights(3), frames, strict=True)]
     )
     chances = pd.concat(frames)["probability"]
     assert row.rolling["7"]["nights"] == 3
@@ -207,9 +208,9 @@ def test_rolling_metrics_are_those_of_all_rows_of_the_nights(toy: Toy) -> None:
 
 
 def test_regression_is_measured(untrained: Toy) -> None:
-    toy.execute(untrained.source, "alter table events alter column y type double precision using x + 1")
+    execute(untrained.source, "alter table events alter column y type double precision using x + 1")
     untrained.change(task="regression", pipeline="tests.support.pipelines:build_linear")
-    toy.train_champion(untrained.stores, untrained.job)
+    train_champion(untrained.stores, untrained.job)
     live(untrained, nights(2))
     (row,) = measured(untrained, NIGHT + DAY)
     assert row.metrics.keys() == {"mae", "rmse", "bias"} and row.metrics["mae"]["value"] < 0.5
@@ -238,6 +239,7 @@ def test_backfill_decides_nothing_and_the_first_decision_stands(toy: Toy) -> Non
     assert again == first
 
 
+@pytest.mark.slow
 def test_replaying_gives_the_decisions_of_living_through_it(toy: Toy) -> None:
     """Thirteen nights with an old model, a cooldown, a budget and a broken night; later labels change nothing."""
     toy.change(retraining=EAGER, gate={"max_mean_shift_sd": 99})
@@ -259,9 +261,9 @@ def test_replaying_gives_the_decisions_of_living_through_it(toy: Toy) -> None:
         "hold",
     ]
     assert "cooldown" in lived[6].reason and "broken" in lived[7].reason and "budget" in lived[12].reason
-    toy.execute(toy.source, f"update events set y = not y where at >= '{NIGHT}'")
-    measure(toy.stores, toy.job, days[-1] + 20 * DAY, first=NIGHT)  # labels are corrected much later
-    again = list(replay(toy.stores, toy.job, days[0], days[-1]))
+    execute(toy.source, f"update events set y = not y where at >= '{NIGHT}'")
+    measure(toy.stores, toy.job, days[-1] + 20 * DAY, nights=Nights.since(NIGHT))  # labels are corrected much later
+    again = list(replay(toy.stores, toy.job, Nights.including(days[0], days[-1])))
     assert [(one.decision.decision, one.decision.reason) for one in again] == [
         (row.decision, row.reason) for row in lived
     ]
@@ -269,12 +271,13 @@ def test_replaying_gives_the_decisions_of_living_through_it(toy: Toy) -> None:
     assert [(one.verdict.verdict, list(one.verdict.reasons)) for one in again] == [
         (judged(toy, day).verdict, judged(toy, day).reasons) for day in days
     ]
-    part = list(replay(toy.stores, toy.job, days[6], days[-1]))  # nights before are taken as recorded
+    part = list(replay(toy.stores, toy.job, Nights.including(days[6], days[-1])))  # nights before are taken as recorded
     assert [(one.decision.decision, one.verdict.verdict) for one in part] == [
         (one.decision.decision, one.verdict.verdict) for one in again[6:]
     ]
 
 
+@pytest.mark.slow
 def test_retraining_that_runs_forbids_another_until_it_must_have_been_killed(
     toy: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -289,16 +292,20 @@ def test_retraining_that_runs_forbids_another_until_it_must_have_been_killed(
     assert live(toy, days[5:])[-1].decision == "retrain"
 
 
+@pytest.mark.slow
 def test_replay_with_other_settings_writes_nothing(toy: Toy) -> None:
     toy.change(retraining=EAGER)
     add_nights(toy, nights(4))
     live(toy, nights(4))
     before = toy.stores.warehouse.query("select * from retraining_decisions order by decision_id")[1]
     other = changed_job(toy.job, ["retraining.max_age_nights=null"])
-    assert {one.decision.decision for one in replay(toy.stores, other, NIGHT, NIGHT + 3 * DAY)} == {"none"}
+    assert {one.decision.decision for one in replay(toy.stores, other, Nights.including(NIGHT, NIGHT + 3 * DAY))} == {
+        "none"
+    }
     assert toy.stores.warehouse.query("select * from retraining_decisions order by decision_id")[1] == before
 
 
+@pytest.mark.slow
 def test_measured_loss_of_performance_is_a_reason(toy: Toy) -> None:
     """The outcome turns round; inputs stay as they are, so drift sees nothing."""
     toy.change(retraining={"min_new_labelled_nights": 3, "max_age_nights": None})
@@ -311,6 +318,7 @@ def test_measured_loss_of_performance_is_a_reason(toy: Toy) -> None:
     assert "measured loss of performance: excess_log_loss" in asked.reason and asked.inputs["loss"]["low"] > 0
 
 
+@pytest.mark.slow
 def test_labels_after_the_night_do_not_reach_its_decision(toy: Toy) -> None:
     """What is known at the end of a night are the labels of nights that matured by then."""
     days = nights(5)
@@ -327,7 +335,7 @@ def test_replay_evaluates_a_backfill_as_if_it_had_been_scheduled(toy: Toy) -> No
     assert {row.reason for row in decided} == {"not evaluated: backfill"}
     policy = {"max_age_nights": 1, "min_new_labelled_nights": 1}
     other = toy.job.model_copy(update={"retraining": toy.job.retraining.model_copy(update=policy)})
-    again = list(replay(toy.stores, other, NIGHT, NIGHT + 3 * DAY))
+    again = list(replay(toy.stores, other, Nights.including(NIGHT, NIGHT + 3 * DAY)))
     assert [one.decision.decision for one in again].count("retrain") == 1
     assert not any("backfill" in one.decision.reason for one in again)
     assert {one.recorded for one in again} == {"none"}  # what is on record stays

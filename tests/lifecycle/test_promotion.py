@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from lifecycle.promotion import promote, rollback
 from lifecycle.training.train import train
 from scoring.errors import ChampionMissing, PromotionRefused, VersionMissing
+from scoring.interval import Nights
 from scoring.night.champion import champion_version
 from scoring.night.request import Request
 from scoring.night.run import run_night
@@ -106,7 +107,7 @@ def test_promotion_before_anything_was_published_replaces_the_first(versions: To
 def test_promotion_of_an_older_version_does_not_lose_to_one_on_record(versions: Toy) -> None:
     """Version 4 ends before version 1 does: from its own ``until`` it would be champion for one night only."""
     crown(versions, 1)
-    older = train(versions.stores, versions.job, (FIRST, UNTIL - DAY)).ref
+    older = train(versions.stores, versions.job, Nights(FIRST, UNTIL - DAY)).ref
     assert crown(versions, older.version).effective_from == UNTIL
     assert champions(versions, date.max) == [older.version]
     assert alias(versions) == older.version
@@ -128,14 +129,14 @@ def test_promotion_takes_effect_at_the_night_it_names(versions: Toy) -> None:
 
 def test_promotion_for_past_nights_leaves_the_present_champion_and_the_alias(versions: Toy) -> None:
     crown(versions, 1)
-    older = train(versions.stores, versions.job, (FIRST, UNTIL - 2 * DAY)).ref.version
+    older = train(versions.stores, versions.job, Nights(FIRST, UNTIL - 2 * DAY)).ref.version
     crown(versions, older, UNTIL - 2 * DAY)
     assert champions(versions, UNTIL - 3 * DAY, UNTIL - 2 * DAY, UNTIL - DAY, UNTIL) == [None, older, older, 1]
     assert alias(versions) == 1
 
 
 def test_promotion_takes_effect_after_the_nights_that_the_version_was_trained_on(versions: Toy) -> None:
-    older = train(versions.stores, versions.job, (FIRST, UNTIL - 2 * DAY)).ref.version
+    older = train(versions.stores, versions.job, Nights(FIRST, UNTIL - 2 * DAY)).ref.version
     crown(versions, older)
     publish(versions, UNTIL - 2 * DAY)
     assert crown(versions, 1).effective_from == UNTIL, "not from the next night to be scored, which it was trained on"
@@ -143,7 +144,7 @@ def test_promotion_takes_effect_after_the_nights_that_the_version_was_trained_on
 
 
 def test_rollback_to_a_version_takes_effect_after_the_nights_it_was_trained_on(versions: Toy) -> None:
-    older = [train(versions.stores, versions.job, (FIRST, UNTIL - n * DAY)).ref.version for n in (2, 1)]
+    older = [train(versions.stores, versions.job, Nights(FIRST, UNTIL - n * DAY)).ref.version for n in (2, 1)]
     crown(versions, older[0])
     publish(versions, UNTIL - 2 * DAY)
     assert back(versions, to=1).effective_from == UNTIL

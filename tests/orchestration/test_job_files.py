@@ -11,6 +11,8 @@ import pytest
 from scoring.settings import HOME, child_environment
 from tests.support.toy import write_job
 
+pytestmark = pytest.mark.slow
+
 LIST = """
 import json, runpy
 from airflow.sdk import DAG

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from demo.local_airflow import environment
+from scoring.interval import Nights
 from scoring.night.publish import release
 from scoring.settings import HOME
 from scoring.stores.warehouse import ledger, monitoring, retrainings
 from scoring.stores.warehouse.span import Span
 from tests.orchestration.conftest import AirflowUnderTest
-from tests.support import toy
-from tests.support.toy import NIGHT, ROWS
+from tests.support.toy import NIGHT, ROWS, execute
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]
 DAG = "air_chunks_nightly"
@@ -86,7 +86,7 @@ def test_backfill_scores_parallel_nights_once_each(airflow: AirflowUnderTest) ->
     assert published(airflow, days) == [(day, ROWS, ROWS) for day in days]
     found = [ledger.runs_of(airflow.stores.warehouse, "air_chunks", day) for day in days]
     assert [(len(runs), runs[0].origin, runs[0].status) for runs in found] == [(1, "backfill", "published")] * 3
-    span = Span("air_chunks", days[0], days[-1] + timedelta(days=1))
+    span = Span("air_chunks", Nights.including(days[0], days[-1]))
     judged = monitoring.drift(airflow.stores.warehouse, span)
     assert [(row.night, row.verdict in ("ok", "warn"), row.report_error) for row in judged] == [
         (day, True, None) for day in days
@@ -269,14 +269,12 @@ def test_monitor_that_fails_is_red_and_leaves_the_publication(airflow: AirflowUn
 def test_drift_alert_is_sent_once_and_never_in_a_backfill(airflow: AirflowUnderTest) -> None:
     day = NIGHT + timedelta(days=5)
     source = airflow.stores.settings.sources["toy"].get_secret_value()
-    toy.execute(
-        source, f"update events set kind = upper(kind) where at >= '{day}' and at < '{day + timedelta(days=1)}'"
-    )
+    execute(source, f"update events set kind = upper(kind) where at >= '{day}' and at < '{day + timedelta(days=1)}'")
     assert trigger(airflow, "air_skip_nightly", partition_key=str(day))["state"] == "success"
     assert trigger(airflow, "air_skip_nightly", partition_key=str(day))["state"] == "success"
     (line,) = (line for line in airflow.heard if line.startswith(f"air_skip, night {day}, drift: kind: "))
     assert line.endswith(f"/nightshift/jobs/air_skip/nights/{day}")
     (again,) = backfill(airflow, day, day, reprocess_behavior="completed")
     assert again["state"] == "success"
-    assert monitoring.drift(airflow.stores.warehouse, Span("air_chunks", day))[0].verdict == "alert"
+    assert monitoring.drift(airflow.stores.warehouse, Span("air_chunks", Nights.since(day)))[0].verdict == "alert"
     assert [line for line in airflow.heard if line.startswith(f"air_chunks, night {day}")] == []

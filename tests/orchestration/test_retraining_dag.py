@@ -13,6 +13,7 @@ from drift.measure import measure
 from drift.watch import watch
 from lifecycle.shadow.review import review
 from lifecycle.shadow.score import shadow_run
+from scoring.interval import Nights
 from scoring.night.request import Request
 from scoring.night.run import run_night
 from scoring.stores.warehouse import monitoring, promotions, retrainings, shadows
@@ -64,7 +65,7 @@ def test_story_of_a_retraining(airflow: AirflowUnderTest) -> None:
     stores, nightly, dag_id = airflow.stores, "air_story_nightly", "air_story_retraining"
     lived(airflow, "story", 0, 5)
     assert trigger(airflow, nightly, partition_key=str(NIGHT + 6 * DAY))["state"] == "success"
-    (decided,) = monitoring.decisions(stores.warehouse, Span("air_story", NIGHT + 6 * DAY))
+    (decided,) = monitoring.decisions(stores.warehouse, Span("air_story", Nights.since(NIGHT + 6 * DAY)))
     assert decided.decision == "retrain" and decided.reason.startswith("measured loss of performance")
     waiting = until(airflow, dag_id, "shadow", "up_for_reschedule")
     assert (waiting["gate"], waiting["begin_shadow"], waiting["promote"]) == ("success", "success", None)

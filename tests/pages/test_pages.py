@@ -398,6 +398,7 @@ def test_style_fits_narrow_screens_and_dark_ones() -> None:
         )
 
 
+@pytest.mark.slow
 def test_plugin_loads_nothing_and_the_pages_nothing_heavy(tmp_path: Path) -> None:
     code = """
 import sys

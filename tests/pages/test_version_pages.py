@@ -31,9 +31,10 @@ from scoring.stores.warehouse.promotions import Promotion
 from scoring.stores.warehouse.span import Span
 from tests.conftest import Toy
 from tests.pages.test_pages import EVIL, Read, client, home, read, readable  # noqa: F401 - two of them are fixtures
-from tests.support import toy
 from tests.support.living import DAY, add_nights, live, nights
-from tests.support.toy import NIGHT
+from tests.support.toy import FIRST, NIGHT, TRAIN_NIGHTS, execute, train_champion, write_job
+
+pytestmark = pytest.mark.slow
 
 LEARNT = 8
 LAST = NIGHT + LEARNT * DAY
@@ -190,8 +191,8 @@ def test_card_of_a_comparison_without_a_night(toy: Toy) -> None:
 
 def regression(toy: Toy) -> None:
     """Make the toy job one that predicts a number, with a sensitive column, and train its champion."""
-    add_nights(toy, nights(toy.TRAIN_NIGHTS + LEARNT + 3, toy.FIRST), named)
-    toy.execute(
+    add_nights(toy, nights(TRAIN_NIGHTS + LEARNT + 3, FIRST), named)
+    execute(
         toy.source,
         "alter table events alter column y type double precision using x + case at < '2024-01-07' when true then 9 else 1 end",
     )
@@ -199,7 +200,7 @@ def regression(toy: Toy) -> None:
         task="regression", pipeline="tests.support.pipelines:build_linear", features=SENSITIVE, promotion=POLICY,
         training={"holdout_nights": 4},
     )  # fmt: skip
-    toy.train_champion(toy.stores, toy.job)
+    train_champion(toy.stores, toy.job)
 
 
 def test_regression_with_a_sensitive_segment(untrained: Toy) -> None:
@@ -403,5 +404,5 @@ def test_every_retraining_without_airflow_is_a_new_one(toy: Toy) -> None:
 
 def test_stores_are_not_opened_for_a_card(stores: Stores) -> None:
     """A page needs warehouse and lake only."""
-    places = Places(stores.warehouse, stores.lake, lambda name: toy.write_job(stores.settings.data_dir, name))
+    places = Places(stores.warehouse, stores.lake, lambda name: write_job(stores.settings.data_dir, name))
     assert version_page(places, "nobody", 1) is None

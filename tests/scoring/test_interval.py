@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scoring.errors import NightError
-from scoring.interval import DataInterval, nights_between, parse_night
+from scoring.interval import ALL_NIGHTS, DataInterval, Nights, parse_night
 
 NEW_YORK = "America/New_York"
 MODEST = settings(deadline=None, max_examples=50, derandomize=True)
@@ -49,16 +49,16 @@ def test_of_night_misses_no_hour_when_midnight_does_not_exist():
     assert skipped.hours == 23
 
 
-def test_of_nights_adds_up_the_nights_across_a_clock_change():
-    march = DataInterval.of_nights(date(2013, 3, 1), date(2013, 4, 1), NEW_YORK)
-    each = [DataInterval.of_night(night, NEW_YORK) for night in nights_between(date(2013, 3, 1), date(2013, 3, 31))]
+def test_interval_adds_up_the_nights_across_a_clock_change():
+    march = Nights(date(2013, 3, 1), date(2013, 4, 1)).interval(NEW_YORK)
+    each = [DataInterval.of_night(night, NEW_YORK) for night in Nights.including(date(2013, 3, 1), date(2013, 3, 31))]
     assert march.hours == sum(one.hours for one in each) == 31 * 24 - 1
 
 
 @pytest.mark.parametrize("until", [date(2013, 4, 1), date(2013, 3, 31)])
-def test_of_nights_refuses_an_interval_without_a_night(until):
+def test_interval_refuses_a_range_without_a_night(until):
     with pytest.raises(NightError, match=f"found first night 2013-04-01, until {until}; expected until after first"):
-        DataInterval.of_nights(date(2013, 4, 1), until, NEW_YORK)
+        Nights(date(2013, 4, 1), until).interval(NEW_YORK)
 
 
 def test_interval_cannot_be_changed():
@@ -89,9 +89,95 @@ def test_parse_night_names_what_it_found_when_it_is_no_day(text):
     assert not caught.value.retryable
 
 
-def test_nights_between_includes_both_ends():
-    assert nights_between(date(2013, 2, 27), date(2013, 3, 1)) == [
+def test_including_includes_both_ends():
+    assert list(Nights.including(date(2013, 2, 27), date(2013, 3, 1))) == [
         date(2013, 2, 27), date(2013, 2, 28), date(2013, 3, 1),
     ]  # fmt: skip
-    assert nights_between(date(2013, 4, 1), date(2013, 4, 1)) == [date(2013, 4, 1)]
-    assert nights_between(date(2013, 4, 2), date(2013, 4, 1)) == []
+    assert list(Nights.including(date(2013, 4, 1), date(2013, 4, 1))) == [date(2013, 4, 1)]
+    assert list(Nights.including(date(2013, 4, 2), date(2013, 4, 1))) == []
+
+
+FIRST, UNTIL = date(2024, 1, 1), date(2024, 1, 7)
+WEEKDAYS = Nights(FIRST, UNTIL)
+
+
+def test_nights_are_half_open():
+    assert next(iter(WEEKDAYS)) == FIRST
+    assert list(WEEKDAYS)[-1] == WEEKDAYS.last == date(2024, 1, 6)
+    assert len(WEEKDAYS) == 6
+    assert FIRST in WEEKDAYS
+    assert WEEKDAYS.last in WEEKDAYS
+    assert UNTIL not in WEEKDAYS
+    assert FIRST - timedelta(days=1) not in WEEKDAYS
+
+
+def test_nights_are_written_with_both_ends_included():
+    assert str(WEEKDAYS) == "2024-01-01 to 2024-01-06"
+
+
+def test_nights_are_equal_however_they_were_made():
+    assert Nights.including(FIRST, date(2024, 1, 6)) == WEEKDAYS
+    assert Nights.before(UNTIL, 6) == WEEKDAYS
+    assert Nights.up_to(date(2024, 1, 6), 6) == WEEKDAYS
+    assert Nights.of(FIRST) == Nights.up_to(FIRST, 1) == Nights(FIRST, date(2024, 1, 2))
+
+
+def test_nights_cannot_be_changed():
+    with pytest.raises(AttributeError):
+        WEEKDAYS.until = FIRST  # type: ignore[misc]
+
+
+def test_open_ends_reach_to_the_ends_of_the_calendar():
+    assert FIRST in Nights.since(FIRST)
+    assert date(2999, 12, 31) in Nights.since(FIRST)
+    assert FIRST - timedelta(days=1) not in Nights.since(FIRST)
+    assert date(1000, 1, 1) in Nights.before(UNTIL)
+    assert UNTIL not in Nights.before(UNTIL)
+    assert UNTIL in Nights.up_to(UNTIL)
+    assert FIRST in ALL_NIGHTS
+
+
+@pytest.mark.parametrize(
+    "nights", [Nights(FIRST, FIRST), Nights(FIRST, FIRST - timedelta(days=9)), Nights.before(FIRST, 0)]
+)
+def test_a_range_that_ends_before_it_begins_has_no_nights(nights):
+    assert len(nights) == 0
+    assert list(nights) == []
+    assert FIRST not in nights
+    assert nights.in_timezone("UTC") == []
+    with pytest.raises(NightError, match="until after first"):
+        nights.interval("UTC")
+
+
+def test_require_refuses_a_range_without_nights_by_its_name():
+    assert WEEKDAYS.require("nights") is WEEKDAYS
+    with pytest.raises(
+        NightError, match="nights to rescore: found from 2024-01-01 to 2023-12-31; expected a first night"
+    ):
+        Nights(FIRST, FIRST).require("nights to rescore")
+
+
+def test_nights_that_a_timezone_leaves_out_are_left_out():
+    around = Nights.including(date(2011, 12, 29), date(2011, 12, 31))
+    assert around.in_timezone("Pacific/Apia") == [date(2011, 12, 29), date(2011, 12, 31)]
+    assert around.in_timezone("UTC") == list(around)
+    assert around.interval("Pacific/Apia").hours == 48
+
+
+def test_only_the_interval_of_one_night_is_that_of_a_night():
+    assert Nights.of(FIRST).interval("UTC").night == FIRST
+    assert WEEKDAYS.interval("UTC").night is None
+
+
+@MODEST
+@given(
+    first=st.dates(date(1990, 1, 1), date(2035, 12, 31)),
+    count=st.integers(1, 40),
+    timezone=st.sampled_from([NEW_YORK, "America/Sao_Paulo", "Pacific/Apia"]),
+)
+def test_the_nights_of_a_range_fill_its_interval(first, count, timezone):
+    nights = Nights(first, first + timedelta(days=count))
+    together = nights.interval(timezone)
+    each = [DataInterval.of_night(night, timezone) for night in nights.in_timezone(timezone)]
+    assert [one.end for one in each[:-1]] == [one.start for one in each[1:]]
+    assert sum(one.hours for one in each) == together.hours

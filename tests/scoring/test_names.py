@@ -20,7 +20,7 @@ from scoring.names import IDENTIFIER_BYTES, JOB_LETTERS, RESERVED, SYSTEM_COLUMN
 from scoring.stores.installation import Stores
 from scoring.stores.warehouse.job_tables import history, shadow
 from scoring.stores.warehouse.schema import ensure_job, ensure_month
-from tests.support.toy import create_source, write_job
+from tests.support.toy import write_job
 
 LONGEST = "j" * JOB_LETTERS
 
@@ -235,7 +235,6 @@ def test_keys_of_one_job_are_all_in_its_tables(folder: Path) -> None:
 
 def test_a_column_that_the_database_gave_in_lower_case_is_to_be_quoted(stores: Stores, folder: Path) -> None:
     """PostgreSQL makes an unquoted name lower case."""
-    create_source(stores.settings.sources["toy"].get_secret_value())
     features = {"X": {"type": "float"}, "kind": {"type": "category"}}
     job = write_job(folder, "toy", features=features, pipeline="tests.support.pipelines:build_of_any_names")
     with pytest.raises(ContractError, match=r'missing columns .*Next: write "X" in double quotes in the SQL'):

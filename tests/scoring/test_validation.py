@@ -219,7 +219,5 @@ def test_a_change_that_is_wrong_names_its_path() -> None:
 
 
 def test_a_job_that_is_not_there_is_told_what_was_meant() -> None:
-    with pytest.raises(
-        JobFileError, match=r"did you mean flight_delay\? If not: python -m scoring new-job flights_delay"
-    ):
+    with pytest.raises(JobFileError, match=r"did you mean flight_delay\? If not: nightshift new-job flights_delay"):
         find_job(HOME / "jobs", "flights_delay")

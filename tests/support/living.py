@@ -11,13 +11,14 @@ from drift.decide import conclude
 from drift.measure import measure
 from drift.runs import published_run
 from drift.watch import watch
+from scoring.interval import Nights
 from scoring.night.request import Request
 from scoring.night.run import run_night
 from scoring.stores.warehouse import ColumnVerdict, Decided, NightVerdict, monitoring
 from scoring.stores.warehouse.ledger import Run
 from scoring.stores.warehouse.span import Span
 from tests.conftest import Toy
-from tests.support.toy import NIGHT
+from tests.support.toy import NIGHT, add, events, execute
 
 DAY = timedelta(days=1)
 
@@ -32,8 +33,8 @@ def add_nights(
     """Put events of nights into the source in place of those that are there, changed."""
     listed = list(days)
     gone = " or ".join(f"(at >= '{day}' and at < '{day + DAY}')" for day in listed)
-    toy.execute(toy.source, f"delete from events where {gone}")
-    toy.add(toy.source, pd.concat([change(toy.events(day)) for day in listed]))
+    execute(toy.source, f"delete from events where {gone}")
+    add(toy.source, pd.concat([change(events(day)) for day in listed]))
 
 
 def score(toy: Toy, night: date, origin: str = "cli") -> str:
@@ -54,7 +55,7 @@ def live(toy: Toy, days: Iterable[date], origin: str = "cli") -> list[Decided]:
 
 def judged(toy: Toy, night: date) -> NightVerdict:
     """Return the verdict on record of a night."""
-    (row,) = monitoring.drift(toy.stores.warehouse, Span(toy.job.name, night, night + DAY))
+    (row,) = monitoring.drift(toy.stores.warehouse, Span(toy.job.name, Nights.of(night)))
     return row
 
 

@@ -9,6 +9,7 @@ from datetime import date, datetime
 from typing import Any, Self
 
 from scoring.errors import ArtifactMismatch
+from scoring.interval import Nights
 from scoring.job import Job
 from scoring.rows import Rule
 
@@ -64,9 +65,9 @@ class TrainingFacts:
         return {name: value.isoformat() if isinstance(value, date) else value for name, value in content.items()}
 
     @property
-    def seen(self) -> tuple[date, date]:
-        """Return the nights (since, until) that the version was fitted on, half-open; raises ``ArtifactMismatch``."""
-        return self._night("since", self.since), self._night("until", self.fitted_until or self.until)
+    def seen(self) -> Nights:
+        """Return the nights that the version was fitted on; raises ``ArtifactMismatch`` when they are not known."""
+        return Nights(self._night("since", self.since), self._night("until", self.fitted_until or self.until))
 
     @property
     def trained_until(self) -> date:

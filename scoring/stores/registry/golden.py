@@ -58,8 +58,8 @@ def _rows(path: Path, what: str) -> pa.RecordBatch:
 
 def largest_difference(found: pa.RecordBatch, expected: pa.RecordBatch, job: Job) -> float:
     """Return the largest difference of any predicted number; infinity when a predicted class differs."""
-    if job.task != "regression" and not found.column("prediction").equals(expected.column("prediction")):
+    if job.task.classifies and not found.column("prediction").equals(expected.column("prediction")):
         return float("inf")
-    names = job.probability_columns or ["prediction"]
+    names = job.number_columns
     gaps = [np.abs(np.asarray(found.column(name)) - np.asarray(expected.column(name))) for name in names]
     return float(np.max(gaps)) if found.num_rows else 0.0

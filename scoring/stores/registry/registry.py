@@ -69,7 +69,7 @@ class Registry:
         raise VersionMissing(
             f"model version {version} of {job}",
             found=f"versions {[ref.version for ref in known]}",
-            next_step=f"see `python -m scoring models {job}`",
+            next_step=f"see `nightshift models {job}`",
         )
 
     def versions(self, job: str) -> list[VersionRef]:
@@ -285,7 +285,7 @@ def _json(path: Path, what: str) -> dict[str, Any]:
 
 
 def unpickled(content: bytes) -> Any:
-    """Return the pipeline that ``scoring.training.pickled`` made the bytes of."""
+    """Return the pipeline that ``lifecycle.training.pickled`` made the bytes of."""
     return joblib.load(io.BytesIO(content))
 
 

@@ -140,12 +140,12 @@ def _named(error: BaseException) -> NightshiftError:
     state = getattr(error, "sqlstate", None) or ""
     unanswered = isinstance(error, psycopg.OperationalError | adbc_driver_manager.OperationalError) and not state
     if unanswered and f'role "{_ANALYST}"' in reason:
-        return Permanent("warehouse", found=reason, next_step="`python -m scoring migrate` makes the analyst's login")
+        return Permanent("warehouse", found=reason, next_step="`nightshift migrate` makes the analyst's login")
     if unanswered and lasting(reason):
         step = "correct NIGHTSHIFT_WAREHOUSE_URL or NIGHTSHIFT_ANALYST_URL, or what it leads to"
         return Permanent("warehouse", found=reason, next_step=step)
     if unanswered or state == _CANCELLED or heals(state, reason):
         return WarehouseUnavailable("warehouse", found=reason, next_step="try again once it answers")
     if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedColumn):
-        return Permanent("warehouse", found=reason, next_step="`python -m scoring migrate` if a table should be there")
+        return Permanent("warehouse", found=reason, next_step="`nightshift migrate` if a table should be there")
     return Permanent("warehouse", found=reason)

@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from scoring.job import Job
+from scoring.job import BINARY, MULTICLASS, REGRESSION, Job, Task
 from scoring.names import plain
 from scoring.stores.warehouse.tables import PUBLICATIONS, PUBLISHED, RUNS
 
@@ -18,11 +18,12 @@ _KEY_TYPES: dict[str, type[sa.types.TypeEngine[Any]] | sa.types.TypeEngine[Any]]
 }
 
 
-_PREDICTION_TYPES: dict[str, type[sa.types.TypeEngine[Any]]] = {
-    "binary": sa.Boolean,
-    "multiclass": sa.Text,
-    "regression": sa.Double,
+_PREDICTIONS: dict[Task, tuple[type[sa.types.TypeEngine[Any]], str]] = {
+    BINARY: (sa.Boolean, "Decision"),
+    MULTICLASS: (sa.Text, "Class"),
+    REGRESSION: (sa.Double, "Value"),
 }
+"""Type of the column ``prediction``, and what its comment calls it."""
 
 
 def history(job: Job) -> sa.Table:
@@ -69,12 +70,12 @@ def _meaning(key: str) -> str:
 
 def _predicted(job: Job) -> list[sa.Column[Any]]:
     """Return the columns of what was predicted; ``describe_prediction`` says more once there is a champion."""
-    kind = {"binary": "Decision", "multiclass": "Class", "regression": "Value"}[job.task]
-    comment = f"{kind} that the row's model version predicts"
+    kind, called = _PREDICTIONS[job.task]
+    comment = f"{called} that the row's model version predicts"
     chances = (
         sa.Column(name, sa.Double, nullable=False, comment="Probability, 0 to 1") for name in job.probability_columns
     )
-    return [sa.Column("prediction", _PREDICTION_TYPES[job.task], nullable=False, comment=comment), *chances]
+    return [sa.Column("prediction", kind, nullable=False, comment=comment), *chances]
 
 
 def current_view(job: Job) -> sa.Select[Any]:
@@ -98,4 +99,4 @@ def as_of_view(job: Job) -> sa.Select[Any]:
 
 
 def _outward(rows: sa.Table, job: Job) -> list[sa.Column[Any]]:
-    return [rows.c[name] for name in (*job.key, "night", "prediction", *job.probability_columns)]
+    return [rows.c[name] for name in (*job.key, "night", *job.prediction_columns)]

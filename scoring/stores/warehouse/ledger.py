@@ -52,7 +52,7 @@ def get(warehouse: Warehouse, run_id: str, job: str | None = None) -> Run:
         raise RunMissing(
             "run",
             found=f"no run {run_id!r}{f' of {job}' if job else ''} in the ledger",
-            next_step="see `python -m scoring explain-night`",
+            next_step="see `nightshift explain`",
         )
     return found[0]
 
@@ -84,7 +84,7 @@ def record_failure(warehouse: Warehouse, run_id: str, reason: str, now: datetime
 def require_files(run: Run) -> None:
     """Raise ``RunMissing`` when retention has removed the run's rows and files."""
     if run.pruned:
-        again = f"python -m scoring run {run.job} --night {run.night} --model-version {run.model_version}"
+        again = f"nightshift run {run.job} --night {run.night} --model-version {run.model_version}"
         raise RunMissing(f"run {run.run_id}", found=PRUNED, next_step=f"score the night again: `{again}`")
 
 

@@ -49,7 +49,7 @@ def _running(running: Retraining) -> RetrainingRunning:
         f"retraining of {running.job}",
         found=f"retraining {running.retraining_id} is in stage {running.stage} since {running.started_at:%Y-%m-%d %H:%M}Z",
         expected="no other one of the job",
-        next_step=f"wait; or `python -m drift abandon {running.job} {running.retraining_id}` if its process is gone",
+        next_step=f"wait; or `nightshift retrain abandon {running.job} {running.retraining_id}` if its process is gone",
     )
 
 
@@ -58,7 +58,7 @@ def get(warehouse: Warehouse, retraining_id: int) -> Retraining:
     found = warehouse.rows(sa.select(RETRAININGS).where(RETRAININGS.c.retraining_id == retraining_id))
     if not found:
         raise RunMissing(
-            "retraining", found=f"no retraining {retraining_id}", next_step="see `python -m drift retrainings`"
+            "retraining", found=f"no retraining {retraining_id}", next_step="see `nightshift retrain list`"
         )
     return Retraining(**found[0])
 

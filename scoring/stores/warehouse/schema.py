@@ -36,7 +36,7 @@ def ensure_job(warehouse: Warehouse, job: Job) -> None:
     """
     with warehouse.transaction() as connection:
         if not sa.inspect(connection).has_table("jobs"):
-            raise Permanent("warehouse", found="no schema", next_step="run `python -m scoring migrate`")
+            raise Permanent("warehouse", found="no schema", next_step="run `nightshift migrate`")
         _register(connection, job)
         for table in (history(job), shadow(job)):
             if sa.inspect(connection).has_table(table.name):

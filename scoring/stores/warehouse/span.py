@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
+
+from scoring.interval import ALL_NIGHTS, Nights
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Span:
-    """Nights of a job: from ``first`` on (None for all) up to, not including, ``until`` (None for all)."""
+    """Nights of a job; default: all."""
 
     job: str
-    first: date | None = None
-    until: date | None = None
+    nights: Nights = ALL_NIGHTS
 
     def of(self, table: Any) -> sa.ColumnElement[bool]:
         """Return the condition that a table's rows lie in the span."""
         conditions = [table.c.job == self.job]
-        if self.first is not None:
-            conditions.append(table.c.night >= self.first)
-        if self.until is not None:
-            conditions.append(table.c.night < self.until)
+        if self.nights.first != ALL_NIGHTS.first:
+            conditions.append(table.c.night >= self.nights.first)
+        if self.nights.until != ALL_NIGHTS.until:
+            conditions.append(table.c.night < self.nights.until)
         return sa.and_(*conditions)

@@ -1,6 +1,6 @@
 -- what:  the tables that say which nights exist, which run each one shows, and which model version was champion when
 -- grain: see the comment of each table
--- notes: applied once, in one transaction, by `python -m scoring migrate`; several statements, as migrations have
+-- notes: applied once, in one transaction, by `nightshift migrate`; several statements, as migrations have
 
 do $$
 begin

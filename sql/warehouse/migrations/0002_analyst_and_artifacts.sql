@@ -1,6 +1,6 @@
 -- what:  lets the analyst's role log in by itself, because a role that a session was set to can be left; and keeps the
 --        artifact with each promotion, so that a night finds its model without the registry
--- notes: applied once, in one transaction, by `python -m scoring migrate`; several statements, as migrations have.
+-- notes: applied once, in one transaction, by `nightshift migrate`; several statements, as migrations have.
 --        A user who may not make logins leaves the roles as they are: the server's owner gives analysts theirs.
 
 do $$

@@ -1,6 +1,6 @@
 -- what:  what monitoring found: profiles and verdicts of nights, measured performance, decisions, alerts sent
 -- grain: see the comment of each table
--- notes: applied once, in one transaction, by `python -m scoring migrate`; several statements, as migrations have
+-- notes: applied once, in one transaction, by `nightshift migrate`; several statements, as migrations have
 
 create table night_profiles (
     run_id text primary key references scoring_runs,

@@ -1,6 +1,6 @@
 -- what:  retrainings and how they ended, model cards, versions that score in the shadow and how they did
 -- grain: see the comment of each table
--- notes: applied once, in one transaction, by `python -m scoring migrate`; several statements, as migrations have
+-- notes: applied once, in one transaction, by `nightshift migrate`; several statements, as migrations have
 
 create table retrainings (
     retraining_id bigint generated always as identity primary key,

@@ -1,6 +1,6 @@
 -- what:  nights that were scored before they were over, publications taken back, and signs of life of runs
 -- grain: see the comment of each column
--- notes: applied once, in one transaction, by `python -m scoring migrate`; several statements, as migrations have
+-- notes: applied once, in one transaction, by `nightshift migrate`; several statements, as migrations have
 
 alter table scoring_runs
     add column provisional boolean not null default false,

@@ -1,6 +1,6 @@
 -- what:  jobs that are retired: since when and why; no night of theirs is expected any more
 -- grain: see the comment of each table
--- notes: applied once, in one transaction, by `python -m scoring migrate`; several statements, as migrations have
+-- notes: applied once, in one transaction, by `nightshift migrate`; several statements, as migrations have
 
 alter table jobs add column retired_at timestamptz, add column retired_reason text;
 comment on column jobs.retired_at is 'When the job was retired; null while its nights are expected, and again once it is used anew';

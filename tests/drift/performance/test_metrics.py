@@ -94,6 +94,7 @@ def test_metric_without_meaning_is_null_not_a_number() -> None:
     assert found["log_loss"]["value"] > 0 and found["base_rate"]["value"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [400, 6000])
 def test_intervals_cover_the_truth_about_as_often_as_they_say(rows: int) -> None:
     truth = metrics_of(outcome_sums(*binary(200_000, seed=99), BINARY).sum(axis=0), BINARY)

@@ -19,7 +19,9 @@ from scoring.stores import RunFolder
 from scoring.stores.warehouse import monitoring
 from tests.conftest import Toy
 from tests.support.living import DAY, add_nights, judged, score, shown_run
-from tests.support.toy import NIGHT, ROWS
+from tests.support.toy import NIGHT, ROWS, execute
+
+pytestmark = pytest.mark.slow
 
 SECRETS = ["secret-alpha", "secret-beta", "secret-gamma"]
 
@@ -60,7 +62,7 @@ def test_page_says_job_night_version_run_and_verdict(toy: Toy) -> None:
 
 
 def test_page_shows_quality_once_the_night_is_measured(toy: Toy) -> None:
-    toy.execute(toy.source, f"update events set y = null where id < 20 and at >= '{NIGHT}' and at < '{NIGHT + DAY}'")
+    execute(toy.source, f"update events set y = null where id < 20 and at >= '{NIGHT}' and at < '{NIGHT + DAY}'")
     reported(toy)
     assert measure(toy.stores, toy.job, NIGHT + DAY, reporter=write_report) == [NIGHT]
     html = page(toy)
@@ -88,7 +90,7 @@ def test_keys_and_sensitive_values_are_on_no_page(toy: Toy) -> None:
     html = page(toy)
     assert done.verdict == "alert" and "kind (sensitive)" in done.report_error  # compared all the same
     assert not [word for word in (*SECRETS, "987654") if word in html.replace(",", "")]
-    toy.execute(toy.source, f"update events set kind = 'secret-delta' where at >= '{NIGHT}'")
+    execute(toy.source, f"update events set kind = 'secret-delta' where at >= '{NIGHT}'")
     toy.change(
         features={"x": {"type": "float", "nullable": True}, "kind": {"type": "category"}},
         gate={"max_mean_shift_sd": 99},

@@ -11,6 +11,8 @@ from lifecycle.checks.pipeline import check_pipeline
 from scoring.errors import JobFileError
 from tests.lifecycle.checks.test_pipeline_probe import job_of
 
+pytestmark = pytest.mark.slow
+
 LONG = 300
 
 

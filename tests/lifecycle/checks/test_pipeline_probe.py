@@ -74,6 +74,7 @@ def test_classifier_in_a_regression_is_found(tmp_path: Path) -> None:
     assert "a classifier (LogisticRegression); a regressor" in said_of(tmp_path, "prints", task="regression")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pipeline", "changed"),
     [

@@ -15,6 +15,7 @@ from lifecycle.checks.job import check_job
 from lifecycle.checks.rows import SAMPLE, check_rows
 from lifecycle.training.rows import NIGHT, read_rows
 from scoring.errors import ContractError, NoSuchNight
+from scoring.interval import Nights
 from scoring.job.definition import Job
 from scoring.night.request import Request
 from scoring.night.rescore import rescore
@@ -49,6 +50,7 @@ def days(untrained: Toy) -> Callable[..., Job]:
     return of
 
 
+@pytest.mark.slow
 def test_check_says_how_many_rows_and_from_when_to_when(untrained: Toy):
     job = untrained.change(schedule={**NEW_YORK, "timezone": "Asia/Tokyo"})
     (said, *_) = check_job(untrained.stores, job)
@@ -83,6 +85,7 @@ def test_check_sees_rows_that_quarantine_would_take(untrained: Toy):
     assert "200 rows" in said
 
 
+@pytest.mark.slow
 def test_check_refuses_times_outside_the_night(untrained: Toy):
     path = untrained.stores.settings.sql_path(untrained.job.name, "features")
     path.write_text(
@@ -119,45 +122,45 @@ def test_check_refuses_calendar_days_compared_with_moments_west_of_utc(untrained
         with pytest.raises(
             ContractError, match="calendar days compared with the interval, which begins at 05:00 UTC"
         ) as caught:
-            check_job(untrained.stores, job)
+            check_rows(untrained.stores, job)
         assert "<date> = :night" in str(caught.value)
-    assert "3 rows" in check_job(untrained.stores, days(BY_INTERVAL, source_timezone="America/New_York"))[0]
-    assert "3 rows" in check_job(untrained.stores, days(BY_INTERVAL, schedule={**NEW_YORK, "timezone": "UTC"}))[0]
+    assert "3 rows" in check_rows(untrained.stores, days(BY_INTERVAL, source_timezone="America/New_York"))[0]
+    assert "3 rows" in check_rows(untrained.stores, days(BY_INTERVAL, schedule={**NEW_YORK, "timezone": "UTC"}))[0]
 
 
 def test_check_looks_at_the_days_when_the_interval_is_cast_to_them(untrained: Toy, days):
     where = "day >= :interval_start::date and day < cast(:interval_end as date)"
-    assert "3 rows" in check_job(untrained.stores, days(where))[0]
+    assert "3 rows" in check_rows(untrained.stores, days(where))[0]
     with pytest.raises(ContractError, match=r"day from 2024-01-04 to 2024-01-04, 100.0% outside the night"):
-        check_job(untrained.stores, days(where, schedule={**NEW_YORK, "timezone": "Asia/Tokyo"}))
+        check_rows(untrained.stores, days(where, schedule={**NEW_YORK, "timezone": "Asia/Tokyo"}))
 
 
 @pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo", "UTC"])
 def test_check_says_that_days_lie_in_their_night(untrained: Toy, days, zone):
-    (said, *_) = check_job(untrained.stores, days("day = :night", schedule={**NEW_YORK, "timezone": zone}))
+    (said,) = check_rows(untrained.stores, days("day = :night", schedule={**NEW_YORK, "timezone": zone}))
     assert said == f"night 2024-01-05 in {zone}: 3 rows, day from 2024-01-05 to 2024-01-05, 0.0% outside the night"
 
 
 def test_check_says_what_it_cannot_see_without_a_time(untrained: Toy, days):
     job = days("day = :night", key={"id": "int"}, label={"column": "y"})
-    (said, *_) = check_job(untrained.stores, job)
+    (said,) = check_rows(untrained.stores, job)
     assert "3 rows; no time_column in the job file" in said
 
 
 def test_a_window_of_sql_by_night_is_read_night_by_night(untrained: Toy, days):
     job = days("day = :night")
-    rows = read_rows(untrained.stores, job, (date(2024, 1, 2), date(2024, 1, 5))).table
+    rows = read_rows(untrained.stores, job, Nights(date(2024, 1, 2), date(2024, 1, 5))).table
     assert rows.column("id").to_pylist() == list(range(3, 12))
     assert rows.column(NIGHT) == rows.column("day")
     assert pc.count(rows.column(LABEL)).as_py() == 9
-    assert read_labels(untrained.stores, job, (date(2024, 1, 2), date(2024, 1, 5))).num_rows == 9
+    assert read_labels(untrained.stores, job, Nights(date(2024, 1, 2), date(2024, 1, 5))).num_rows == 9
 
 
 def test_a_window_of_features_by_interval_takes_labels_by_night(untrained: Toy):
     by_night = "select at, id, y from events where (at at time zone 'UTC')::date = :night and y is not null"
-    before = read_rows(untrained.stores, untrained.job, (FIRST, FIRST + timedelta(days=3))).labelled
+    before = read_rows(untrained.stores, untrained.job, Nights(FIRST, FIRST + timedelta(days=3))).labelled
     untrained.stores.settings.sql_path(untrained.job.name, "labels").write_text(by_night)
-    assert read_rows(untrained.stores, untrained.job, (FIRST, FIRST + timedelta(days=3))).labelled == before
+    assert read_rows(untrained.stores, untrained.job, Nights(FIRST, FIRST + timedelta(days=3))).labelled == before
 
 
 # ---------------------------------------------------------------- a day that the timezone left out
@@ -178,9 +181,9 @@ def test_a_night_that_does_not_exist_is_skipped_and_leaves_no_trace(samoa: Toy):
 
 
 def test_a_night_that_does_not_exist_is_in_no_range(samoa: Toy):
-    done = rescore(samoa.stores, samoa.job, (SAMOA - timedelta(days=1), SAMOA + timedelta(days=1)), 1, "tests")
+    window = Nights.including(SAMOA - timedelta(days=1), SAMOA + timedelta(days=1))
+    done = rescore(samoa.stores, samoa.job, window, 1, "tests")
     assert [night.night for night in done] == [date(2011, 12, 29), date(2011, 12, 31)]
-    window = (SAMOA - timedelta(days=1), SAMOA + timedelta(days=2))
     assert read_rows(samoa.stores, samoa.job, window).extracted == 0
 
 

@@ -21,13 +21,15 @@ from lifecycle.shadow.review import Reviewed, review
 from lifecycle.shadow.score import pin, shadow_run
 from lifecycle.training.train import train
 from scoring.errors import RegistryUnavailable, RetrainingFailed, RetrainingRunning, TrainingDataError
+from scoring.interval import Nights
 from scoring.stores.warehouse import ledger, monitoring, promotions, retrainings, shadows
 from scoring.stores.warehouse.promotions import champion_at
 from scoring.stores.warehouse.span import Span
 from tests.conftest import Toy
-from tests.support import toy
 from tests.support.living import DAY, add_nights, live, nights, score
-from tests.support.toy import FIRST, NIGHT, ROWS, UNTIL
+from tests.support.toy import FIRST, NIGHT, ROWS, UNTIL, execute
+
+pytestmark = pytest.mark.slow
 
 NEW = 21
 """Nights after the champion's training."""
@@ -136,7 +138,7 @@ def test_leaky_challenger_that_saw_the_holdout_has_no_nights_left_to_win_on(live
     """It remembers every row, so on nights that it was fitted on it is perfect; these nights are dropped."""
     add_nights(lived, nights(NEW))
     lived.change(pipeline="tests.support.pipelines:build_memory", training={"holdout_nights": 14}, promotion={})
-    train(lived.stores, lived.job, (FIRST, LAST))
+    train(lived.stores, lived.job, Nights(FIRST, LAST))
     leak_holdout(lived, 2)
     row = begin(lived.stores, lived.job, Request("leak", night=LAST))
     facts = lived.stores.registry.facts(lived.stores.registry.resolve(lived.job.name, 2))
@@ -173,7 +175,7 @@ def leak_holdout(toy: Toy, version: int) -> None:
 
 def test_nights_that_the_champion_saw_do_not_count(lived: Toy) -> None:
     add_nights(lived, nights(NEW), turned)
-    late = train(lived.stores, lived.job, (FIRST, LAST - 4 * DAY)).ref
+    late = train(lived.stores, lived.job, Nights(FIRST, LAST - 4 * DAY)).ref
     promote(lived.stores, lived.job, late.version, "by hand", "tests")
     row = asked(lived)
     assert row.state == "refused" and "4 holdout nights that neither version has seen (3 of 7 dropped" in row.detail
@@ -256,7 +258,7 @@ def test_unchanged_snapshot_says_so_and_stops(lived: Toy) -> None:
     assert asked(lived, force=True).model_version == 3
     digests = {ref.sha256 for ref in lived.stores.registry.versions(lived.job.name)[1:]}
     assert len(digests) == 1  # the same rows give the same artifact
-    toy.execute(lived.source, f"update events set y = not y where id = 7 and at >= '{LAST - 2 * DAY}'")
+    execute(lived.source, f"update events set y = not y where id = 7 and at >= '{LAST - 2 * DAY}'")
     assert asked(lived).state != "unchanged"
     change(lived, training={"reference_rows": 500})
     assert asked(lived).state != "unchanged"  # another recipe
@@ -273,8 +275,8 @@ def test_labels_that_have_not_matured_are_left_out(lived: Toy) -> None:
 
 def test_window_slides_or_expands(toy: Toy) -> None:
     night = FIRST + 200 * DAY
-    assert training_window(toy.job, night) == (night - 90 * DAY, night)
-    assert training_window(toy.change(training={"window": "expanding"}), night) == (FIRST, night)
+    assert training_window(toy.job, night) == Nights(night - 90 * DAY, night)
+    assert training_window(toy.change(training={"window": "expanding"}), night) == Nights(FIRST, night)
 
 
 def test_too_much_quarantine_is_never_trained_on(lived: Toy) -> None:
@@ -393,7 +395,7 @@ def test_retraining_whose_process_is_gone_forbids_others_until_it_is_abandoned(l
 
 def test_champion_that_changed_since_the_comparison_is_not_replaced(lived: Toy, monkeypatch) -> None:
     add_nights(lived, nights(NEW), turned)
-    other = train(lived.stores, lived.job, (FIRST, UNTIL)).ref
+    other = train(lived.stores, lived.job, Nights(FIRST, UNTIL)).ref
     real = tasks.gate
 
     def gate(*arguments: Any) -> bool:
@@ -457,7 +459,7 @@ def test_challenger_that_does_worse_in_the_shadow_is_refused(lived: Toy) -> None
 
 
 def test_shadow_that_fails_is_on_record_and_touches_no_publication(lived: Toy) -> None:
-    train(lived.stores, lived.job, (FIRST, UNTIL))
+    train(lived.stores, lived.job, Nights(FIRST, UNTIL))
     pin(lived.stores, lived.job, 2, nights=3)
     ref = lived.stores.registry.resolve(lived.job.name, 2)
     (Path(ref.uri.removeprefix("file://")) / "pipeline.joblib").write_bytes(b"broken")
@@ -519,7 +521,7 @@ def test_decision_says_how_its_retraining_went(lived: Toy) -> None:
         lived.stores, lived.job,
         Request(decided[-1]["reason"], "decision", NIGHT + 2 * DAY, decision_id=decided[-1]["decision_id"]),
     )  # fmt: skip
-    (found,) = monitoring.decisions(lived.stores.warehouse, Span(lived.job.name, NIGHT + 2 * DAY))
+    (found,) = monitoring.decisions(lived.stores.warehouse, Span(lived.job.name, Nights.since(NIGHT + 2 * DAY)))
     assert (found.retraining, found.trained_version, row.trigger) == ("done", 2, "decision")
 
 

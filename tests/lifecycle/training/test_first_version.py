@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from scoring.stores.warehouse import promotions
-from tests.cli.test_commands import Shell, done, shell  # noqa: F401
+from tests.cli.test_commands import shell  # noqa: F401
 from tests.conftest import Toy
+from tests.support.shell import Shell, done
 from tests.support.toy import FIRST, UNTIL, execute
 
 DAY = timedelta(days=1)
@@ -34,7 +35,7 @@ def test_first_version_worse_than_the_base_rate_is_registered_and_not_crowned(un
     assert said.code == 1 and "version 1: 1,200 rows" in said.out
     (message,) = [line for line in said.err.splitlines() if line.startswith("VersionRefused: ")]
     for part in ("version 1 is the challenger, not champion", "always saying the base rate", "--anyway",
-                 f"python -m scoring promote {untrained.job.name} 1"):  # fmt: skip
+                 f"nightshift promote {untrained.job.name} 1"):  # fmt: skip
         assert part in message
     assert crowned(untrained) == [] and untrained.stores.registry.aliases(untrained.job.name) == {"challenger": 1}
 

@@ -21,7 +21,9 @@ from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder, StandardS
 from lifecycle.training.row_independence import BLOCK_ROWS, proven_rule, reference_rows
 from lifecycle.training.train import train
 from scoring.errors import PipelineNotRowWise, PredictionError
+from scoring.interval import Nights
 from scoring.job.definition import Job
+from scoring.job.task import REGRESSION
 from scoring.night.run import run_night
 from scoring.rows.prediction import predict, to_frame
 from scoring.stores.warehouse import ledger
@@ -35,7 +37,7 @@ EVENTS = events(FIRST, 400)
 
 def proven(pipeline: Any, batch: pa.RecordBatch, job: Job, threads: int = 2) -> Any:
     """Return the rule of a pipeline that is fitted on the batch."""
-    target = EVENTS["x"].fillna(0) * 1000 if job.task == "regression" else EVENTS["y"].astype(int)
+    target = EVENTS["x"].fillna(0) * 1000 if job.task is REGRESSION else EVENTS["y"].astype(int)
     return proven_rule(pipeline.fit(to_frame(batch, job), target), reference_rows(batch, job), job, threads)
 
 
@@ -102,7 +104,7 @@ def test_decision_that_looks_at_its_batch_is_refused(plain_rows: pa.RecordBatch,
 
 
 def test_regression_is_judged_by_the_size_of_its_values(plain_rows: pa.RecordBatch, plain_job: Job) -> None:
-    numbers = plain_job.model_copy(update={"task": "regression"})
+    numbers = plain_job.model_copy(update={"task": REGRESSION})
     columns = make_column_transformer((OfTheBatch("mean"), ["x"]))
     with pytest.raises(PipelineNotRowWise):
         proven(TransformedTargetRegressor(make_pipeline(columns, Ridge())), plain_rows, numbers)
@@ -182,10 +184,11 @@ def test_pipeline_that_keeps_rows_on_itself_can_be_scored(plain_rows: pa.RecordB
 def test_version_that_looks_at_its_batch_never_comes_to_be(untrained: Toy) -> None:
     untrained.change(pipeline="tests.support.pipelines:build_batch_mean")
     with pytest.raises(PipelineNotRowWise, match="ofthebatch"):
-        train(untrained.stores, untrained.job, (FIRST, UNTIL))
+        train(untrained.stores, untrained.job, Nights(FIRST, UNTIL))
     assert untrained.stores.registry.versions(untrained.job.name) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "factory",
     [

@@ -12,15 +12,15 @@ from pydantic import SecretStr
 from lifecycle.training.snapshot import load, take
 from lifecycle.training.train import recipe_of, train_on
 from scoring.errors import TrainingDataError
+from scoring.interval import Nights
 from scoring.job.files import find_job
 from scoring.settings import HOME, Settings
 from scoring.stores import embedded
 from scoring.stores.installation import open_stores
 from tests.conftest import Toy
-from tests.support import toy
-from tests.support.toy import FIRST, ROWS, TRAIN_NIGHTS, UNTIL
+from tests.support.toy import FIRST, ROWS, TRAIN_NIGHTS, UNTIL, execute
 
-WINDOW = (FIRST, UNTIL)
+WINDOW = Nights(FIRST, UNTIL)
 
 
 def test_same_rows_have_the_same_hash_and_are_kept_once(untrained: Toy) -> None:
@@ -39,14 +39,14 @@ def test_same_rows_have_the_same_hash_and_are_kept_once(untrained: Toy) -> None:
 )
 def test_other_rows_have_another_hash(untrained: Toy, change: str) -> None:
     first = take(untrained.stores, untrained.job, WINDOW)
-    toy.execute(untrained.source, f"update events {change} and at < '2024-01-02'")
+    execute(untrained.source, f"update events {change} and at < '2024-01-02'")
     assert take(untrained.stores, untrained.job, WINDOW).hash != first.hash
 
 
 def test_other_window_has_another_hash_also_without_other_rows(untrained: Toy) -> None:
     first = take(untrained.stores, untrained.job, WINDOW)
-    toy.execute(untrained.source, f"delete from events where at >= '{UNTIL}'")
-    assert take(untrained.stores, untrained.job, (FIRST, date(2024, 2, 1))).hash != first.hash
+    execute(untrained.source, f"delete from events where at >= '{UNTIL}'")
+    assert take(untrained.stores, untrained.job, Nights(FIRST, date(2024, 2, 1))).hash != first.hash
 
 
 def test_snapshot_that_was_changed_is_not_trained_on(untrained: Toy) -> None:
@@ -80,7 +80,7 @@ def test_same_snapshot_gives_the_same_artifact_for_the_demo_jobs(
     )  # fmt: skip
     stores = open_stores(settings, lambda: datetime.now(UTC))
     job = find_job(HOME / "jobs", name)
-    taken = take(stores, job, (date(2013, 1, 2), date(2013, 1, 24)))
+    taken = take(stores, job, Nights(date(2013, 1, 2), date(2013, 1, 24)))
     trained = [train_on(stores, job, snapshot) for snapshot in (taken, load(stores, job, taken.hash))]
     assert trained[0].ref.sha256 == trained[1].ref.sha256 and trained[0].ref.version != trained[1].ref.version
     assert isinstance(taken.rows.table, pa.Table) and trained[0].rows > 15_000

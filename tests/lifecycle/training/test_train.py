@@ -17,27 +17,37 @@ from sklearn import metrics
 from lifecycle.training.rows import labelled_rows
 from lifecycle.training.train import Trained, train
 from scoring.errors import ContractError, NightError, PredictionError, TrainingDataError
-from scoring.interval import DataInterval
+from scoring.interval import Nights
 from scoring.rows.prediction import to_frame
 from scoring.settings import Settings
 from scoring.stores import embedded
 from scoring.stores.installation import open_stores
-from tests.conftest import Toy, new_database
-from tests.support import toy
-from tests.support.toy import FIRST, ROWS, TRAIN_NIGHTS, UNTIL
+from tests.conftest import Toy, drop_database, new_database
+from tests.support.toy import (
+    FIRST,
+    LABELS,
+    ROWS,
+    TRAIN_NIGHTS,
+    UNTIL,
+    add,
+    build_pipeline,
+    events,
+    execute,
+    write_job,
+)
 
 DAY = timedelta(days=1)
 _numbers = itertools.count()
-WINDOW = (FIRST, UNTIL)
+WINDOW = Nights(FIRST, UNTIL)
 CLEAN = {"x": {"type": "float", "nullable": True, "min": -50}, "kind": {"type": "category"}}
 
 
 @pytest.fixture
-def untrained(data_dir: Path, tmp_path: Path) -> Iterator[Toy]:
+def untrained(data_dir: Path, toy_source: str, tmp_path: Path) -> Iterator[Toy]:
     """A toy job with a source of its own; training reads no warehouse."""
     for name in ("jobs", "sql"):
         (tmp_path / name).mkdir()
-    source = new_database(data_dir)
+    source = new_database(data_dir, toy_source)
     settings = Settings(
         data_dir=tmp_path,
         sql_dir=tmp_path / "sql",
@@ -47,12 +57,12 @@ def untrained(data_dir: Path, tmp_path: Path) -> Iterator[Toy]:
         code_version="test",
     )
     stores = open_stores(settings, lambda: datetime.now(UTC))
-    toy.create_source(source)
-    yield Toy(stores, toy.write_job(tmp_path, f"trained_{next(_numbers)}"), source, tmp_path)
+    yield Toy(stores, write_job(tmp_path, f"trained_{next(_numbers)}"), source, tmp_path)
     stores.warehouse.engine.dispose()
+    drop_database(data_dir, source)
 
 
-def trained(toy: Toy, window: tuple[date, date] = WINDOW, **changes: Any) -> Trained:
+def trained(toy: Toy, window: Nights = WINDOW, **changes: Any) -> Trained:
     if changes:
         toy.change(**changes)
     return train(toy.stores, toy.job, window)
@@ -67,7 +77,7 @@ def write_labels(toy: Toy, text: str) -> None:
 
 
 def label_type(toy: Toy, kind: str, using: str) -> None:
-    toy.execute(toy.source, f"alter table events alter column y type {kind} using {using}")
+    execute(toy.source, f"alter table events alter column y type {kind} using {using}")
 
 
 # ---------------------------------------------------------------- what is read
@@ -87,7 +97,7 @@ def test_train_gives_the_same_artifact_whatever_the_chunk_size(untrained: Toy, c
 
 def test_train_gives_another_artifact_for_other_rows(untrained: Toy) -> None:
     first = trained(untrained)
-    toy.execute(untrained.source, f"update events set x = 9 where id = 0 and at < '{FIRST + DAY}'")
+    execute(untrained.source, f"update events set x = 9 where id = 0 and at < '{FIRST + DAY}'")
     assert trained(untrained).ref.sha256 != first.ref.sha256
 
 
@@ -95,34 +105,30 @@ def test_train_does_not_look_at_rows_at_or_after_until(untrained: Toy) -> None:
     """All rows and labels from ``until`` on are poisoned, and one more lies exactly there; the artifact is the same."""
     first = trained(untrained)
     poison = f"x = x * 1000, kind = 'poison', y = not y where at >= '{UNTIL}'"
-    toy.execute(untrained.source, f"update events set {poison}")
-    toy.execute(untrained.source, f"insert into events values ('{UNTIL} 00:00:00Z', 999, 49, 'poison', true)")
+    execute(untrained.source, f"update events set {poison}")
+    execute(untrained.source, f"insert into events values ('{UNTIL} 00:00:00Z', 999, 49, 'poison', true)")
     second = trained(untrained)
     assert (second.ref.sha256, second.metrics) == (first.ref.sha256, first.metrics)
-    toy.execute(untrained.source, "delete from events where at >= '2024-01-07'")
+    execute(untrained.source, "delete from events where at >= '2024-01-07'")
     assert trained(untrained).ref.sha256 == first.ref.sha256
 
 
 def test_train_does_not_look_at_rows_before_since(untrained: Toy) -> None:
-    window = (FIRST + 2 * DAY, UNTIL)
+    window = Nights(FIRST + 2 * DAY, UNTIL)
     first = trained(untrained, window)
     assert first.rows == (TRAIN_NIGHTS - 2) * ROWS
-    toy.execute(
-        untrained.source, f"update events set x = x * 1000, kind = 'poison', y = not y where at < '{window[0]}'"
-    )
+    execute(untrained.source, f"update events set x = x * 1000, kind = 'poison', y = not y where at < '{window.first}'")
     assert trained(untrained, window).ref.sha256 == first.ref.sha256
 
 
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Kathmandu"])
 def test_window_is_half_open_to_the_microsecond_in_the_jobs_timezone(untrained: Toy, zone: str) -> None:
-    window = (FIRST + DAY, UNTIL - DAY)
-    interval = DataInterval.of_nights(*window, zone)
+    window = Nights(FIRST + DAY, UNTIL - DAY)
+    interval = window.interval(zone)
     tick = timedelta(microseconds=1)
     moments = [interval.start - tick, interval.start, interval.end - tick, interval.end]
     for number, moment in enumerate(moments):
-        toy.execute(
-            untrained.source, f"insert into events values ('{moment.isoformat()}', {1000 + number}, 0, 'a', true)"
-        )
+        execute(untrained.source, f"insert into events values ('{moment.isoformat()}', {1000 + number}, 0, 'a', true)")
     done = trained(
         untrained, window, pipeline="tests.support.pipelines:build_spy", features={"at": {"type": "datetime"}, **CLEAN},
         schedule={"timezone": zone, "first_night": FIRST},
@@ -132,27 +138,27 @@ def test_window_is_half_open_to_the_microsecond_in_the_jobs_timezone(untrained: 
 
 
 def test_quarantined_rows_are_not_trained_on(untrained: Toy) -> None:
-    toy.execute(untrained.source, f"update events set x = -99 where id < 3 and at < '{FIRST + DAY}'")
-    toy.execute(
+    execute(untrained.source, f"update events set x = -99 where id < 3 and at < '{FIRST + DAY}'")
+    execute(
         untrained.source, f"update events set kind = null where id = 4 and at >= '{UNTIL - DAY}' and at < '{UNTIL}'"
     )
-    toy.add(untrained.source, toy.events(FIRST).iloc[[50]])
-    write_labels(untrained, f"{toy.LABELS} group by at, id, y")
+    add(untrained.source, events(FIRST).iloc[[50]])
+    write_labels(untrained, f"{LABELS} group by at, id, y")
     dirty = trained(untrained)
     assert dirty.rows == TRAIN_NIGHTS * ROWS - 3 - 1 - 1
-    gone = toy.events(FIRST).iloc[50]
-    toy.execute(untrained.source, "delete from events where x = -99 or kind is null")
-    toy.execute(untrained.source, f"delete from events where at = '{gone['at'].isoformat()}' and id = {gone['id']}")
+    gone = events(FIRST).iloc[50]
+    execute(untrained.source, "delete from events where x = -99 or kind is null")
+    execute(untrained.source, f"delete from events where at = '{gone['at'].isoformat()}' and id = {gone['id']}")
     clean = trained(untrained)
     assert (clean.rows, clean.ref.sha256) == (dirty.rows, dirty.ref.sha256)
 
 
 def test_rows_without_a_label_are_not_trained_on(untrained: Toy) -> None:
     write_labels(untrained, "select at, id, y from events where at >= :interval_start and at < :interval_end")
-    toy.execute(untrained.source, f"update events set y = null where id < 10 and at < '{FIRST + DAY}'")
+    execute(untrained.source, f"update events set y = null where id < 10 and at < '{FIRST + DAY}'")
     unlabelled = trained(untrained)
     assert unlabelled.rows == TRAIN_NIGHTS * ROWS - 10
-    toy.execute(untrained.source, "delete from events where y is null")
+    execute(untrained.source, "delete from events where y is null")
     assert trained(untrained).ref.sha256 == unlabelled.ref.sha256
 
 
@@ -171,7 +177,7 @@ def test_labelled_rows_come_in_key_order_with_the_label_last(untrained: Toy) -> 
     assert rows.schema.names == [*untrained.job.columns, "nightshift_label"]
     keys = list(zip(rows.column("at").to_pylist(), rows.column("id").to_pylist(), strict=True))
     assert keys == sorted(keys) and len(keys) == TRAIN_NIGHTS * ROWS
-    truth = pd.concat([toy.events(FIRST + n * DAY) for n in range(TRAIN_NIGHTS)]).sort_values(["at", "id"])
+    truth = pd.concat([events(FIRST + n * DAY) for n in range(TRAIN_NIGHTS)]).sort_values(["at", "id"])
     assert rows.column("nightshift_label").to_pylist() == truth["y"].tolist()
 
 
@@ -181,7 +187,7 @@ def test_job_without_time_column_is_read_night_by_night(untrained: Toy) -> None:
     rows = labelled_rows(untrained.stores, untrained.change(**changes), WINDOW)
     assert rows.num_rows == TRAIN_NIGHTS * ROWS
     assert rows.column("id").to_pylist() == list(range(ROWS)) * TRAIN_NIGHTS
-    truth = pd.concat([toy.events(FIRST + n * DAY) for n in range(TRAIN_NIGHTS)])
+    truth = pd.concat([events(FIRST + n * DAY) for n in range(TRAIN_NIGHTS)])
     assert rows.column("nightshift_label").to_pylist() == truth["y"].tolist()
     assert trained(untrained).metrics == pytest.approx(trained(untrained, key={"at": "datetime", "id": "int"}).metrics)
 
@@ -192,9 +198,10 @@ def test_job_without_time_column_is_read_night_by_night(untrained: Toy) -> None:
 def test_holdout_metrics_are_of_a_pipeline_that_never_saw_the_holdout(untrained: Toy) -> None:
     done = trained(untrained)
     split = UNTIL - 2 * DAY
-    early, late = (labelled_rows(untrained.stores, untrained.job, w) for w in ((FIRST, split), (split, UNTIL)))
+    halves = Nights(FIRST, split), Nights(split, UNTIL)
+    early, late = (labelled_rows(untrained.stores, untrained.job, nights) for nights in halves)
     targets = [np.array(part.column("nightshift_label").to_pylist(), dtype=int) for part in (early, late)]
-    honest = toy.build_pipeline().fit(to_frame(early, untrained.job), targets[0])
+    honest = build_pipeline().fit(to_frame(early, untrained.job), targets[0])
     chances = honest.predict_proba(to_frame(late, untrained.job))
     assert done.metrics == {
         "holdout_log_loss": pytest.approx(metrics.log_loss(targets[1], chances), abs=1e-12),
@@ -204,7 +211,7 @@ def test_holdout_metrics_are_of_a_pipeline_that_never_saw_the_holdout(untrained:
 
 
 def test_holdout_of_one_class_has_a_log_loss_only(untrained: Toy) -> None:
-    toy.execute(untrained.source, f"update events set y = true where at >= '{UNTIL - 2 * DAY}'")
+    execute(untrained.source, f"update events set y = true where at >= '{UNTIL - 2 * DAY}'")
     assert sorted(trained(untrained).metrics) == ["holdout_log_loss"]
 
 
@@ -239,7 +246,7 @@ def test_window_no_longer_than_the_holdout_gives_a_model_without_metrics(untrain
 
 
 def test_early_nights_of_one_class_give_a_model_without_metrics(untrained: Toy) -> None:
-    toy.execute(untrained.source, f"update events set y = true where at < '{UNTIL - 2 * DAY}'")
+    execute(untrained.source, f"update events set y = true where at < '{UNTIL - 2 * DAY}'")
     assert trained(untrained).metrics == {}
 
 
@@ -256,18 +263,18 @@ def test_train_refuses_too_few_rows_and_registers_nothing(untrained: Toy) -> Non
 
 def test_train_refuses_a_window_without_rows(untrained: Toy) -> None:
     with pytest.raises(TrainingDataError, match="found 0 labelled rows that pass the contract"):
-        trained(untrained, (date(2025, 1, 1), date(2025, 2, 1)))
+        trained(untrained, Nights(date(2025, 1, 1), date(2025, 2, 1)))
 
 
 @pytest.mark.parametrize("until", [FIRST, FIRST - DAY])
 def test_train_refuses_a_window_that_ends_before_it_begins(untrained: Toy, until: date) -> None:
     for changes in ({}, {"time_column": None}):
         with pytest.raises(NightError, match=f"first night {FIRST}, until {until}"):
-            trained(untrained, (FIRST, until), **changes)
+            trained(untrained, Nights(FIRST, until), **changes)
 
 
 def test_train_refuses_one_class_only(untrained: Toy) -> None:
-    toy.execute(untrained.source, "update events set y = true")
+    execute(untrained.source, "update events set y = true")
     with pytest.raises(TrainingDataError, match=r"found classes \[True\]; expected each of \[False, True\]"):
         trained(untrained)
 
@@ -311,8 +318,8 @@ def test_train_names_a_label_column_that_is_missing(untrained: Toy) -> None:
 
 def test_train_registers_nothing_that_cannot_score_what_the_contract_lets_through(untrained: Toy) -> None:
     """x may be null and the pipeline cannot take a null: the golden rows find out."""
-    toy.execute(untrained.source, "update events set x = 0 where x is null")
-    toy.execute(untrained.source, "update events set x = 0 where x = 'NaN'")
+    execute(untrained.source, "update events set x = 0 where x is null")
+    execute(untrained.source, "update events set x = 0 where x = 'NaN'")
     features = {"x": {"type": "float", "nullable": True}}
     with pytest.raises(PredictionError, match="NaN"):
         trained(untrained, pipeline="tests.support.pipelines:build_classifier", features=features)

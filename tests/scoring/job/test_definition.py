@@ -90,7 +90,7 @@ def test_load_job_reads_the_demo_jobs(name):
 def test_demo_jobs_differ_in_task():
     jobs, broken = load_jobs(HOME / "jobs")
     assert broken == {}
-    tasks = {job.name: job.task for job in jobs}
+    tasks = {job.name: job.task.name for job in jobs}
     assert (tasks["flight_delay"], tasks["flight_duration"]) == ("binary", "regression")
 
 

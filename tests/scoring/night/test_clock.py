@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -18,6 +17,7 @@ from lifecycle.shadow.review import review
 from lifecycle.shadow.score import pin
 from lifecycle.training.train import train
 from scoring.errors import NightNotOver, RunMissing
+from scoring.interval import Nights
 from scoring.night.publish import discard, publish, release, unpublish
 from scoring.night.request import Request
 from scoring.night.rescore import rescore
@@ -31,6 +31,7 @@ from scoring.upkeep.retention import plan
 from scoring.upkeep.verify import verify
 from tests.conftest import Toy
 from tests.support.living import live
+from tests.support.shell import nightshift
 from tests.support.toy import FIRST, NIGHT, ROWS
 
 DAY = timedelta(days=1)
@@ -121,11 +122,11 @@ def test_provisional_night_is_neither_baseline_nor_evidence_nor_measured(toy: To
     live(toy, [NIGHT])
     run_id = score(toy, TONIGHT, NOON, unfinished=True)
     watch(toy.stores, toy.job, run_id)
-    span = Span(toy.job.name, NIGHT, TONIGHT + 2 * DAY)
+    span = Span(toy.job.name, Nights(NIGHT, TONIGHT + 2 * DAY))
     assert [one.night for one in past_of(toy.stores, span, 1)] == [NIGHT]
     assert [row.night for row in monitoring.drift(toy.stores.warehouse, span)] == [NIGHT]
-    assert measure(toy.stores, toy.job, TONIGHT + 2 * DAY, NIGHT) == [NIGHT]
-    assert [one.night for one in replay(toy.stores, toy.job, NIGHT, TONIGHT)] == [NIGHT]
+    assert measure(toy.stores, toy.job, TONIGHT + 2 * DAY, Nights.since(NIGHT)) == [NIGHT]
+    assert [one.night for one in replay(toy.stores, toy.job, Nights.including(NIGHT, TONIGHT))] == [NIGHT]
 
 
 def test_provisional_night_is_never_decided_on(toy: Toy) -> None:
@@ -140,26 +141,26 @@ def test_provisional_night_is_never_decided_on(toy: Toy) -> None:
 
 def test_nothing_is_measured_or_judged_as_known_at_a_night_that_is_not_over(toy: Toy) -> None:
     score(toy, NIGHT)
-    assert measure(at(toy, NOON), toy.job, TONIGHT + 5 * DAY, NIGHT) == []
+    assert measure(at(toy, NOON), toy.job, TONIGHT + 5 * DAY, Nights.since(NIGHT)) == []
     assert review(at(toy, NOON), toy.job, TONIGHT) == []
-    assert measure(at(toy, NOON + DAY), toy.job, TONIGHT, NIGHT) == [NIGHT]
+    assert measure(at(toy, NOON + DAY), toy.job, TONIGHT, Nights.since(NIGHT)) == [NIGHT]
 
 
 def test_shadow_begins_after_the_last_night_that_is_over(toy: Toy) -> None:
     score(toy, NIGHT)
     score(toy, TONIGHT, NOON, unfinished=True)
-    version = train(toy.stores, toy.job, (FIRST, NIGHT)).ref.version
+    version = train(toy.stores, toy.job, Nights(FIRST, NIGHT)).ref.version
     assert pin(toy.stores, toy.job, version, 3).first_night == TONIGHT
 
 
 def test_training_on_a_night_that_is_not_over_is_refused(toy: Toy) -> None:
     with pytest.raises(NightNotOver, match=f"found night {TONIGHT}, which has not ended.*earlier --until"):
-        train(at(toy, NOON), toy.job, (FIRST, TONIGHT + DAY))
+        train(at(toy, NOON), toy.job, Nights(FIRST, TONIGHT + DAY))
 
 
 def test_rescore_leaves_a_night_that_is_not_over(toy: Toy) -> None:
     score(toy, TONIGHT, NOON, unfinished=True)
-    (done,) = rescore(at(toy, NOON), toy.job, (TONIGHT, TONIGHT), 1, "why")
+    (done,) = rescore(at(toy, NOON), toy.job, Nights.including(TONIGHT, TONIGHT), 1, "why")
     assert done.status == "failed" and "NightNotOver" in (done.problem or "")
 
 
@@ -230,7 +231,7 @@ def test_run_that_began_before_the_one_taken_back_does_not_publish_itself(toy: T
 
 def test_unpublished_night_counts_neither_for_drift_nor_for_performance(toy: Toy) -> None:
     live(toy, [NIGHT, TONIGHT])
-    span = Span(toy.job.name, NIGHT, TONIGHT + DAY)
+    span = Span(toy.job.name, Nights(NIGHT, TONIGHT + DAY))
     assert [row.night for row in monitoring.performance(toy.stores.warehouse, span, TONIGHT)] == [NIGHT]
     unpublish(toy.stores, toy.job, NIGHT, "why")
     assert monitoring.performance(toy.stores.warehouse, span, TONIGHT) == []
@@ -245,7 +246,7 @@ def test_unpublished_night_measured_before_does_not_count_once_it_is_published_a
     live(toy, [NIGHT, TONIGHT])
     unpublish(toy.stores, toy.job, NIGHT, "why")
     score(toy, NIGHT)
-    span = Span(toy.job.name, NIGHT, TONIGHT)
+    span = Span(toy.job.name, Nights(NIGHT, TONIGHT))
     assert monitoring.performance(toy.stores.warehouse, span, TONIGHT) == []
     assert measure(toy.stores, toy.job, TONIGHT) == [NIGHT]
     assert len(monitoring.performance(toy.stores.warehouse, span, TONIGHT)) == 1
@@ -265,12 +266,13 @@ def test_rows_of_an_unpublished_run_go_like_those_of_a_superseded_one(toy: Toy) 
 
 def told(toy: Toy, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "scoring", *words],
+        nightshift(*words),
         env=child_environment(toy.stores.settings.environment()),
         cwd=HOME, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_command_line_refuses_the_night_under_way_and_takes_publications_back(toy: Toy) -> None:
     tonight = datetime.now(UTC).date()
     refused = told(toy, "run", toy.job.name, "--night", str(tonight))

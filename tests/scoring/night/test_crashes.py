@@ -15,6 +15,8 @@ from tests.conftest import Toy
 from tests.scoring.night.test_extract_and_score import expected, run, shown
 from tests.support.toy import NIGHT, ROWS
 
+pytestmark = pytest.mark.slow
+
 # Where the child dies: the function it is about to call for the n-th time.
 POINTS = {
     "extract, first chunk written": ("scoring.night.extract", "_write_chunk", 2),
@@ -36,8 +38,8 @@ def dying(*args, **kwargs):
         os.kill(os.getpid(), signal.SIGKILL)
     return real(*args, **kwargs)
 setattr(where, name, dying)
-from scoring.__main__ import main
-sys.argv = ["scoring", "run", sys.argv[4], "--night", sys.argv[5]]
+from cli.main import main
+sys.argv = ["nightshift", "run", sys.argv[4], "--night", sys.argv[5]]
 main()
 """
 

@@ -15,6 +15,7 @@ import pytest
 
 from lifecycle.training.train import train
 from scoring.errors import NightHeld, RunMissing
+from scoring.interval import Nights
 from scoring.night.difference import Difference, diff_runs, two_runs
 from scoring.night.publish import Published, discard
 from scoring.night.request import Request
@@ -25,7 +26,7 @@ from scoring.upkeep.verify import Finding, verify
 from tests.conftest import Toy
 from tests.scoring.night.test_extract_and_score import shown
 from tests.scoring.stores.registry.test_registry import installation
-from tests.support.toy import FIRST, NIGHT, ROWS, UNTIL
+from tests.support.toy import FIRST, NIGHT, ROWS, UNTIL, execute
 
 DAY = timedelta(days=1)
 
@@ -204,7 +205,7 @@ def chances(toy: Toy, run_id: str) -> dict[int, float]:
 
 def test_two_runs_are_the_last_two_that_were_scored(toy: Toy) -> None:
     runs = [run(toy) for _ in range(3)]
-    toy.execute(toy.source, "alter table events rename column kind to sort")
+    execute(toy.source, "alter table events rename column kind to sort")
     with pytest.raises(Exception, match="kind"):
         run(toy)
     first, second = two_runs(toy.stores, toy.job, NIGHT)
@@ -219,7 +220,7 @@ def test_two_runs_says_what_there_is(toy: Toy) -> None:
     done = run(toy)
     with pytest.raises(RunMissing, match=rf"\['{done.run_id}'\]; expected at least two"):
         two_runs(toy.stores, toy.job, NIGHT)
-    with pytest.raises(RunMissing, match=r"expected \['.*', 'nothing'\].*explain-night"):
+    with pytest.raises(RunMissing, match=r"expected \['.*', 'nothing'\].*explain"):
         two_runs(toy.stores, toy.job, NIGHT, (done.run_id, "nothing"))
     with pytest.raises(RunMissing):
         two_runs(toy.stores, toy.job, NIGHT + DAY, (done.run_id, done.run_id))
@@ -233,7 +234,7 @@ def test_run_differs_from_itself_and_from_its_repetition_by_nothing(toy: Toy) ->
 
 
 def test_another_model_version_differs_as_computed_directly(toy: Toy) -> None:
-    train(toy.stores, toy.job, (FIRST, UNTIL - 3 * DAY))
+    train(toy.stores, toy.job, Nights(FIRST, UNTIL - 3 * DAY))
     first, second = (ledger.get(toy.stores.warehouse, run(toy, model_version=n).run_id) for n in (1, 2))
     one, two = chances(toy, first.run_id), chances(toy, second.run_id)
     gaps = np.array([abs(one[key] - two[key]) for key in one])
@@ -248,9 +249,9 @@ def test_another_model_version_differs_as_computed_directly(toy: Toy) -> None:
 
 def test_rows_of_one_run_only_are_counted_on_their_side(toy: Toy) -> None:
     first = ledger.get(toy.stores.warehouse, run(toy).run_id)
-    toy.execute(toy.source, f"delete from events where id < 3 and at >= '{NIGHT}'")
-    toy.execute(toy.source, f"insert into events values ('{NIGHT} 12:00:00Z', 5000, 1.5, 'a', true)")
-    toy.execute(toy.source, f"update events set x = 40 where id = 10 and at >= '{NIGHT}' and at < '{NIGHT + DAY}'")
+    execute(toy.source, f"delete from events where id < 3 and at >= '{NIGHT}'")
+    execute(toy.source, f"insert into events values ('{NIGHT} 12:00:00Z', 5000, 1.5, 'a', true)")
+    execute(toy.source, f"update events set x = 40 where id = 10 and at >= '{NIGHT}' and at < '{NIGHT + DAY}'")
     second = ledger.get(toy.stores.warehouse, run(toy).run_id)
     one, two = chances(toy, first.run_id), chances(toy, second.run_id)
     found = difference(toy, first, second)
@@ -273,7 +274,7 @@ def test_held_and_discarded_runs_can_be_compared_too(toy: Toy) -> None:
 
 def test_runs_without_a_row_in_common_have_no_difference(toy: Toy) -> None:
     first = ledger.get(toy.stores.warehouse, run(toy).run_id)
-    toy.execute(toy.source, f"update events set id = id + 10000 where at >= '{NIGHT}'")
+    execute(toy.source, f"update events set id = id + 10000 where at >= '{NIGHT}'")
     found = difference(toy, first, ledger.get(toy.stores.warehouse, run(toy).run_id))
     assert (found.rows_compared, found.rows_changed, found.only_first, found.only_second) == (0, 0, ROWS, ROWS)
     assert (found.largest, found.mean) == (0.0, 0.0)

@@ -42,7 +42,7 @@ from scoring.stores.warehouse import ledger
 from scoring.stores.warehouse.load import count_rows
 from scoring.stores.warehouse.schema import ensure_month
 from tests.conftest import Toy
-from tests.support.toy import NIGHT, ROWS
+from tests.support.toy import NIGHT, ROWS, add, events, execute, train_champion
 
 
 def request(night: date = NIGHT, model_version: int | None = None) -> Request:
@@ -150,8 +150,8 @@ def test_empty_night_is_skipped_when_the_job_says_so(toy: Toy) -> None:
 
 
 def test_bad_rows_go_to_quarantine_with_every_reason(toy: Toy) -> None:
-    toy.execute(toy.source, f"update events set x = -99, kind = null where id = 7 and at >= '{NIGHT}'")
-    toy.execute(toy.source, f"update events set x = 'NaN' where id = 8 and at >= '{NIGHT}'")
+    execute(toy.source, f"update events set x = -99, kind = null where id = 7 and at >= '{NIGHT}'")
+    execute(toy.source, f"update events set x = 'NaN' where id = 8 and at >= '{NIGHT}'")
     found = ledger.get(toy.stores.warehouse, run(toy).run_id)
     assert (found.rows_extracted, found.rows_quarantined, found.rows_scored) == (ROWS, 2, ROWS - 2)
     assert found.quarantine_reasons == {"x:below_min": 1, "kind:null": 1, "x:not_finite": 1}
@@ -166,8 +166,8 @@ def test_bad_rows_go_to_quarantine_with_every_reason(toy: Toy) -> None:
 
 
 def test_duplicate_keys_are_quarantined_with_all_copies_also_across_chunks(toy: Toy) -> None:
-    twice = toy.events(NIGHT).iloc[[63, 64]]  # the last row of a chunk and the first of the next
-    toy.add(toy.source, twice)
+    twice = events(NIGHT).iloc[[63, 64]]  # the last row of a chunk and the first of the next
+    add(toy.source, twice)
     toy.change(chunk_rows=64)
     found = ledger.get(toy.stores.warehouse, run(toy).run_id)
     assert (found.rows_extracted, found.rows_quarantined) == (ROWS + 2, 4)
@@ -175,14 +175,14 @@ def test_duplicate_keys_are_quarantined_with_all_copies_also_across_chunks(toy: 
 
 
 def test_unknown_categories_are_scored_and_counted(toy: Toy) -> None:
-    toy.execute(toy.source, f"update events set kind = 'never seen' where id < 5 and at >= '{NIGHT}'")
+    execute(toy.source, f"update events set kind = 'never seen' where id < 5 and at >= '{NIGHT}'")
     found = ledger.get(toy.stores.warehouse, run(toy).run_id)
     assert found.rows_quarantined == 0 and found.unknown_categories["kind"] >= 5
 
 
 def test_gate_holds_a_night_and_what_was_published_stays(toy: Toy) -> None:
     first = run(toy)
-    toy.execute(toy.source, f"update events set kind = null where id < 100 and at >= '{NIGHT}'")
+    execute(toy.source, f"update events set kind = null where id < 100 and at >= '{NIGHT}'")
     with pytest.raises(NightHeld, match=r"50\.0% of rows quarantined"):
         run(toy)
     assert {row[0] for row in shown(toy, "run_id")} == {first.run_id} and len(shown(toy)) == ROWS
@@ -214,7 +214,7 @@ def test_discard_drops_the_rows_of_a_held_night(toy: Toy) -> None:
 
 
 def test_absurd_predictions_are_held(toy: Toy) -> None:
-    toy.execute(toy.source, f"update events set x = x + 1000 where at >= '{NIGHT}'")
+    execute(toy.source, f"update events set x = x + 1000 where at >= '{NIGHT}'")
     with pytest.raises(NightHeld, match="reference sd from the reference mean"):
         run(toy)
     assert shown(toy) == []
@@ -260,14 +260,14 @@ def test_load_that_fails_midway_ends_the_run_with_its_error_and_loads_nothing(to
     table = f"{toy.job.name}_predictions_history"
     ensure_month(toy.stores.warehouse, toy.job, NIGHT)
     warehouse = toy.stores.warehouse.url
-    toy.execute(warehouse, f"alter table {table} add constraint low check (id <> 150)")
+    execute(warehouse, f"alter table {table} add constraint low check (id <> 150)")
     asked = request()
     with pytest.raises(Permanent, match='violates check constraint "low"'):
         run_night(toy.stores, toy.job, asked)
     found = ledger.get(toy.stores.warehouse, asked.run_id)
     assert found.status == "failed" and 'check constraint "low"' in found.reason
     assert count_rows(toy.stores.warehouse, toy.job, found) == 0 and shown(toy) == []
-    toy.execute(warehouse, f"alter table {table} drop constraint low")
+    execute(warehouse, f"alter table {table} drop constraint low")
     assert publish(toy.stores, toy.job, asked.run_id).status == "published"
     assert shown(toy) == expected(toy)
 
@@ -337,7 +337,7 @@ def test_lost_rows_stop_publishing(toy: Toy) -> None:
 
 def test_night_uses_the_version_that_was_champion_then(toy: Toy) -> None:
     (first,) = toy.stores.registry.versions(toy.job.name)
-    second = toy.train_champion(toy.stores, toy.job, NIGHT + timedelta(days=1)).ref
+    second = train_champion(toy.stores, toy.job, NIGHT + timedelta(days=1)).ref
     assert ledger.get(toy.stores.warehouse, run(toy, NIGHT).run_id).model_version == first.version
     later = run(toy, NIGHT + timedelta(days=1))
     assert ledger.get(toy.stores.warehouse, later.run_id).model_version == second.version
@@ -345,7 +345,7 @@ def test_night_uses_the_version_that_was_champion_then(toy: Toy) -> None:
 
 
 def test_model_version_can_be_chosen(toy: Toy) -> None:
-    second = toy.train_champion(toy.stores, toy.job, NIGHT + timedelta(days=1)).ref
+    second = train_champion(toy.stores, toy.job, NIGHT + timedelta(days=1)).ref
     assert (
         ledger.get(toy.stores.warehouse, run(toy, model_version=second.version).run_id).model_version == second.version
     )
@@ -392,8 +392,8 @@ def test_registry_is_asked_for_a_version_that_is_named(cut_off: Toy) -> None:
 
 CHILD = """
 import sys
-from scoring.__main__ import main
-sys.argv = ["scoring", "run", *sys.argv[1:]]
+from cli.main import main
+sys.argv = ["nightshift", "run", *sys.argv[1:]]
 try:
     main()
 finally:
@@ -416,6 +416,7 @@ def test_night_before_the_first_champion_fails(toy: Toy) -> None:
         run(toy, NIGHT - timedelta(days=1))
 
 
+@pytest.mark.slow
 def test_readers_never_see_half_a_night_during_twenty_publishes(toy: Toy) -> None:
     run(toy)
     seen: set[tuple] = set()

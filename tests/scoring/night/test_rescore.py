@@ -8,14 +8,14 @@ import pytest
 
 from lifecycle.training.train import train
 from scoring.errors import NightError, VersionMissing
+from scoring.interval import Nights
 from scoring.night.request import Request
 from scoring.night.rescore import Rescored, rescore
 from scoring.night.run import run_night
 from scoring.stores.warehouse import ledger
 from scoring.upkeep.verify import verify
 from tests.conftest import Toy
-from tests.support import toy
-from tests.support.toy import FIRST, NIGHT, ROWS
+from tests.support.toy import FIRST, LABELS, NIGHT, ROWS, execute, train_champion
 
 DAY = timedelta(days=1)
 
@@ -23,14 +23,14 @@ DAY = timedelta(days=1)
 @pytest.fixture
 def two(toy: Toy) -> Toy:
     """A toy job with versions 1 and 2, two nights published with version 1, and a hole between them."""
-    train(toy.stores, toy.job, (FIRST, FIRST + 3 * DAY))
+    train(toy.stores, toy.job, Nights(FIRST, FIRST + 3 * DAY))
     for night in (NIGHT, NIGHT + 2 * DAY):
         run_night(toy.stores, toy.job, Request(night, datetime.now(UTC), "test"))
     return toy
 
 
 def again(toy: Toy, last: date = NIGHT + 2 * DAY, version: int = 2) -> list[Rescored]:
-    return list(rescore(toy.stores, toy.job, (NIGHT, last), version, "a better model"))
+    return list(rescore(toy.stores, toy.job, Nights.including(NIGHT, last), version, "a better model"))
 
 
 def runs(toy: Toy, night: date = NIGHT) -> list[ledger.Run]:
@@ -88,7 +88,7 @@ def test_rescore_with_the_version_that_is_published_changes_no_row(two: Toy) -> 
 
 
 def test_rescore_says_that_the_source_has_other_rows_now(two: Toy) -> None:
-    toy.execute(two.source, f"delete from events where id < 5 and at >= '{NIGHT}' and at < '{NIGHT + DAY}'")
+    execute(two.source, f"delete from events where id < 5 and at >= '{NIGHT}' and at < '{NIGHT + DAY}'")
     one, *_ = again(two, NIGHT)
     assert one.same_snapshot is False
     assert one.difference is not None and (one.difference.rows_compared, one.difference.only_first) == (ROWS - 5, 5)
@@ -96,8 +96,8 @@ def test_rescore_says_that_the_source_has_other_rows_now(two: Toy) -> None:
 
 def test_rescore_of_a_night_that_is_held_or_fails_keeps_what_is_shown_and_goes_on(two: Toy) -> None:
     run_night(two.stores, two.job, Request(NIGHT + DAY, datetime.now(UTC), "test"))
-    toy.execute(two.source, f"delete from events where at >= '{NIGHT}' and at < '{NIGHT + DAY}'")
-    toy.execute(two.source, f"delete from events where id < 20 and at >= '{NIGHT + DAY}' and at < '{NIGHT + 2 * DAY}'")
+    execute(two.source, f"delete from events where at >= '{NIGHT}' and at < '{NIGHT + DAY}'")
+    execute(two.source, f"delete from events where id < 20 and at >= '{NIGHT + DAY}' and at < '{NIGHT + 2 * DAY}'")
     two.change(gate={"min_rows": ROWS - 10, "max_quarantine_share": 0.2})
     done = again(two)
     assert [one.status for one in done] == ["failed", "held", "published"]
@@ -127,9 +127,9 @@ def test_rescore_is_refused_before_anything_is_scored(two: Toy) -> None:
 def test_rescore_of_a_regression_changes_no_decision(untrained: Toy) -> None:
     untrained.change(task="regression", pipeline="tests.support.pipelines:build_linear")
     labels = untrained.stores.settings.sql_path(untrained.job.name, "labels")
-    labels.write_text(toy.LABELS.replace("id, y from", "id, case when y then 30.5 else 1 end as y from"))
-    toy.train_champion(untrained.stores, untrained.job)
-    train(untrained.stores, untrained.job, (FIRST, FIRST + 3 * DAY))
+    labels.write_text(LABELS.replace("id, y from", "id, case when y then 30.5 else 1 end as y from"))
+    train_champion(untrained.stores, untrained.job)
+    train(untrained.stores, untrained.job, Nights(FIRST, FIRST + 3 * DAY))
     run_night(untrained.stores, untrained.job, Request(NIGHT, datetime.now(UTC), "test"))
     one, *_ = again(untrained, NIGHT)
     assert one.difference is not None and one.difference.decisions_changed is None

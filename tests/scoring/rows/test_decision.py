@@ -17,7 +17,6 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.tree import DecisionTreeClassifier
 
-from drift.performance.metrics import LOSS
 from lifecycle.comparison.evaluate import evaluate
 from lifecycle.comparison.model_card import card_of, page_of
 from lifecycle.promotion import rollback
@@ -25,7 +24,9 @@ from lifecycle.training.row_independence import proven_rule, reference_rows
 from lifecycle.training.snapshot import take
 from lifecycle.training.train import recipe_of, train
 from scoring.errors import JobFileError, PredictionError
+from scoring.interval import Nights
 from scoring.job.definition import Job
+from scoring.job.task import BINARY, MULTICLASS
 from scoring.night.run import run_night
 from scoring.rows.decision import Decision, Rule, decision_of
 from scoring.rows.prediction import predict, to_frame
@@ -120,7 +121,7 @@ def test_tie_is_decided_as_predict_does(plain_rows: pa.RecordBatch, plain_job: J
 
 def test_class_of_three_is_what_predict_says_of_a_tie(plain_rows: pa.RecordBatch, plain_job: Job) -> None:
     classes = plain_job.label.model_copy(update={"classes": ["red", "blue", "green"]})
-    three = plain_job.model_copy(update={"task": "multiclass", "label": classes})
+    three = plain_job.model_copy(update={"task": MULTICLASS, "label": classes})
     same = plain_rows.take(pa.array([1] * 30))
     pipeline = dense(DecisionTreeClassifier()).fit(to_frame(same, three), ["red", "blue", "green"] * 10)
     rule = proven_rule(pipeline, same.select(three.columns), three)
@@ -246,13 +247,13 @@ def test_columns_say_how_the_latest_champion_decides(untrained: Toy) -> None:
 
 def test_card_says_how_the_version_decides(untrained: Toy) -> None:
     job = untrained.change(label={"column": "y", "threshold": 0.9})
-    done = train(untrained.stores, job, (FIRST, UNTIL))
-    found = evaluate(untrained.stores, job, done.ref, take(untrained.stores, job, (FIRST, UNTIL)), None)
+    done = train(untrained.stores, job, Nights(FIRST, UNTIL))
+    found = evaluate(untrained.stores, job, done.ref, take(untrained.stores, job, Nights(FIRST, UNTIL)), None)
     asked = {"retraining_id": 1, "trigger": "manual", "reason": "r", "decision_id": None, "night": NIGHT}
     card = card_of(untrained.stores, job, done.ref, found, asked)
     assert card["prediction"] == "true from probability 0.9 on (label.threshold)"
     assert "true from probability 0.9 on (label.threshold)" in page_of(card)["model_card.html"]
-    assert found["loss"] == LOSS["binary"]
+    assert found["loss"] == BINARY.loss
 
 
 def test_version_without_a_recorded_decision_decides_at_one_half_as_before(

@@ -20,9 +20,10 @@ from sklearn.preprocessing import StandardScaler
 
 from demo.seed import read_table
 from scoring.errors import PredictionError
-from scoring.interval import DataInterval
+from scoring.interval import Nights
 from scoring.job.definition import Job
 from scoring.job.files import load_job
+from scoring.job.task import BINARY
 from scoring.night.gate import gate_reasons
 from scoring.rows.contract import Contract
 from scoring.rows.prediction import predict, prediction_schema, to_frame
@@ -30,7 +31,7 @@ from scoring.rows.summary import Summary
 from scoring.settings import HOME
 
 MODEST = settings(deadline=None, max_examples=50, derandomize=True)
-APRIL = DataInterval.of_nights(date(2013, 4, 1), date(2013, 4, 6), "America/New_York")
+APRIL = Nights(date(2013, 4, 1), date(2013, 4, 6)).interval("America/New_York")
 
 
 def make_job(task: str = "binary", classes: list[str] | None = None, **changed: Any) -> Job:
@@ -295,7 +296,7 @@ def test_predict_of_a_row_does_not_depend_on_the_rows_around_it(april, name):
     assert unseen.num_rows > 500
     random = np.random.default_rng(0)
     distance = np.asarray(train.column("distance"))
-    if job.task == "binary":
+    if job.task is BINARY:
         label = random.random(train.num_rows) < np.where(distance > 1000, 0.4, 0.2)
     else:
         label = distance / 8 + random.normal(0, 10, train.num_rows)

@@ -14,6 +14,7 @@ from lifecycle.checks.labels import check_labels
 from lifecycle.training.rows import read_rows
 from lifecycle.training.train import train
 from scoring.errors import ContractError, JobFileError, TrainingDataError
+from scoring.interval import Nights
 from scoring.job.definition import Job
 from scoring.night.request import Request
 from scoring.night.run import run_night
@@ -24,7 +25,7 @@ from scoring.stores.warehouse import ledger
 from tests.conftest import Toy
 from tests.support.toy import FIRST, LABELS, NIGHT, ROWS, TRAIN_NIGHTS, UNTIL, execute, train_champion
 
-WINDOW = (FIRST, UNTIL)
+WINDOW = Nights(FIRST, UNTIL)
 YES = "case when y then 'yes' else 'no' end"
 
 
@@ -75,7 +76,7 @@ def test_labels_with_keys_that_are_stored_alike_are_refused(untrained: Toy) -> N
     number = "case id when 3 then '07' else id::text end"
     job = labelled_as(untrained, number=number, key={"id": "int"}, time_column=None)
     with pytest.raises(TrainingDataError, match=r"found 1 rows with a key that is there already"):
-        read_labels(untrained.stores, job, (FIRST, FIRST + timedelta(days=1)))
+        read_labels(untrained.stores, job, Nights(FIRST, FIRST + timedelta(days=1)))
 
 
 # ---------------------------------------------------------------- outcomes

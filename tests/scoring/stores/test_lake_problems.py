@@ -146,10 +146,10 @@ WAYS_OUT = {
     f"{RUN}/summary-00003.json": "clear the task `score`",
     f"{RUN}/profile-00003.json": "clear the task `score`",
     f"{RUN}/shadow-2-00003.parquet": "clear the task `shadow`",
-    f"predictions/churn/night={NIGHT}/predictions.parquet": "`python -m scoring verify churn --repair`",
+    f"predictions/churn/night={NIGHT}/predictions.parquet": "`nightshift verify churn --repair`",
     "snapshots/churn/aa/rows.parquet": "snapshots/churn/aa and start the retraining again",
     "snapshots/churn/aa/snapshot.json": "snapshots/churn/aa and start the retraining again",
-    f"reports/churn/night={NIGHT}/drift.html": f"python -m drift report churn {NIGHT}",
+    f"reports/churn/night={NIGHT}/drift.html": f"nightshift drift report churn {NIGHT}",
 }
 
 

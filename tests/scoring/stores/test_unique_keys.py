@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from lifecycle.training.rows import read_rows
-from scoring.interval import DataInterval
+from scoring.interval import DataInterval, Nights
 from scoring.job.definition import Job
 from scoring.night.request import Request
 from scoring.night.run import run_night
@@ -149,7 +149,7 @@ def test_a_night_with_a_copy_in_an_earlier_chunk_is_published_without_both(toy: 
     run = ledger.get(toy.stores.warehouse, done.run_id)
     assert run.quarantine_reasons == {"duplicate_key": 4}
     assert (run.rows_extracted, run.rows_scored) == (202, 198)
-    read = read_rows(toy.stores, toy.job, (NIGHT, NIGHT + DAY))
+    read = read_rows(toy.stores, toy.job, Nights(NIGHT, NIGHT + DAY))
     assert read.reasons == {"duplicate_key": 4}  # training leaves the same rows out
 
 
@@ -169,5 +169,5 @@ def test_contract_knows_when_equal_keys_stand_beside_each_other(tmp_path, found,
     for name in ("jobs", "sql"):
         (tmp_path / name).mkdir()
     job = write_job(tmp_path, "typed", source_timezone=zone)
-    contract = Contract(job, DataInterval.of_nights(FIRST, UNTIL, "UTC"))
+    contract = Contract(job, Nights(FIRST, UNTIL).interval("UTC"))
     assert contract.keeps_order(pa.schema(list(found.items()))) is in_order

@@ -31,7 +31,7 @@ from scoring.upkeep.retention import Removal, apply, plan
 from scoring.upkeep.verify import verify
 from tests.conftest import Toy
 from tests.scoring.stores.registry.test_registry import folder_of
-from tests.support.toy import NIGHT, ROWS
+from tests.support.toy import NIGHT, ROWS, add, events, execute
 
 DAY = timedelta(days=1)
 NOW = datetime.now(UTC)
@@ -178,7 +178,7 @@ def discarded(toy: Toy) -> None:
 
 def skipped(toy: Toy) -> None:
     toy.change(on_empty="skip")
-    toy.execute(toy.source, f"delete from events where at >= '{NIGHT}' and at < '{NIGHT + DAY}'")
+    execute(toy.source, f"delete from events where at >= '{NIGHT}' and at < '{NIGHT + DAY}'")
     with pytest.raises(EmptyNight):
         run(toy)
 
@@ -333,7 +333,7 @@ def test_champions_of_nights_to_come_stay_with_those_they_displace(toy: Toy, tmp
     run(toy, NIGHT, 6)  # the next night is scored by 2, the one who displaced 1
     assert planned(toy, "model version") == ["5"]
     run(toy, NIGHT + 2 * DAY, 6)
-    toy.add(toy.source, toy.events(NIGHT + 7 * DAY))
+    add(toy.source, events(NIGHT + 7 * DAY))
     run(toy, NIGHT + 7 * DAY, 6)  # now by 3, who displaced 2
     assert planned(toy, "model version") == ["1", "5"]
 

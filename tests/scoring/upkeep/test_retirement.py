@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from cli import publications as module
 from pages.content.job import job_page
 from pages.content.overview import overview_page
 from pages.content.places import Places, View
@@ -18,8 +17,8 @@ from scoring.night.request import Request
 from scoring.night.run import run_night
 from scoring.settings import Settings
 from scoring.stores.warehouse.schema import ensure_job
-from tests.cli.test_commands import Shell, cells, done, refused, shell_of
 from tests.conftest import Toy
+from tests.support.shell import Shell, cells, done, refused, shell_of
 from tests.support.toy import NIGHT, ROWS
 
 
@@ -27,9 +26,9 @@ from tests.support.toy import NIGHT, ROWS
 def shell(
     toy: Toy, settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Shell]:
-    """Run a command of ``python -m scoring`` on a job with one published night."""
+    """Run a command of ``nightshift`` on a job with one published night."""
     run_night(toy.stores, toy.job, Request(NIGHT, datetime.now(UTC), "test"))
-    with shell_of(module, settings, monkeypatch, capsys) as run:
+    with shell_of(settings, monkeypatch, capsys) as run:
         yield run
 
 
@@ -100,10 +99,11 @@ def test_job_that_comes_back_is_expected_again(toy: Toy, shell: Shell) -> None:
     assert [card["job"] for card in overview(toy)["cards"]] == [toy.job.name]
 
 
+@pytest.mark.slow
 def test_job_that_was_only_checked_is_not_in_the_warehouse(
     untrained: Toy, settings: Settings, monkeypatch, capsys
 ) -> None:
-    with shell_of(module, settings, monkeypatch, capsys) as run:
+    with shell_of(settings, monkeypatch, capsys) as run:
         done(run("check", untrained.job.name))
         assert done(run("status")) == ""
         ensure_job(untrained.stores.warehouse, untrained.job)

@@ -1,4 +1,4 @@
-"""Runs migrations on the connection that ``scoring.warehouse.schema.migrate`` hands over."""
+"""Runs migrations on the connection that ``scoring.stores.warehouse.migrate`` hands over."""
 
 from alembic import context
 

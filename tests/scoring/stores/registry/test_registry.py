@@ -25,6 +25,7 @@ from pydantic import SecretStr
 from lifecycle.training.train import train
 from lifecycle.training.version_folder import GOLDEN_ROWS
 from scoring.errors import ArtifactMismatch, GoldenRowsMismatch, RegistryUnavailable, VersionMissing
+from scoring.interval import Nights
 from scoring.job.definition import Job
 from scoring.rows.prediction import predict, prediction_schema
 from scoring.rows.profile import Profile, merged
@@ -194,7 +195,7 @@ def test_load_gives_the_fitted_pipeline_once(kept: Toy) -> None:
 
 def test_register_again_gives_the_next_number_and_keeps_the_first(toy: Toy) -> None:
     first = only_version(toy)
-    second = train(toy.stores, toy.job, (FIRST, UNTIL)).ref
+    second = train(toy.stores, toy.job, Nights(FIRST, UNTIL)).ref
     assert (first.version, second.version) == (1, 2)
     assert toy.stores.registry.versions(toy.job.name) == [first, second]
     assert second.sha256 == first.sha256 and second.uri != first.uri
@@ -218,16 +219,16 @@ def test_more_than_ten_versions_are_in_the_order_of_their_numbers(toy: Toy) -> N
 
 
 def test_resolve_lists_the_versions_there_are(toy: Toy) -> None:
-    train(toy.stores, toy.job, (FIRST, UNTIL))
+    train(toy.stores, toy.job, Nights(FIRST, UNTIL))
     with pytest.raises(VersionMissing, match=rf"model version 7 of {toy.job.name}: found versions \[1, 2\]"):
         toy.stores.registry.resolve(toy.job.name, 7)
-    with pytest.raises(VersionMissing, match=r"found versions \[\].*python -m scoring models nothing"):
+    with pytest.raises(VersionMissing, match=r"found versions \[\].*nightshift models nothing"):
         toy.stores.registry.resolve("nothing", 1)
 
 
 def test_aliases_move(toy: Toy) -> None:
     registry, name = toy.stores.registry, toy.job.name
-    train(toy.stores, toy.job, (FIRST, UNTIL))
+    train(toy.stores, toy.job, Nights(FIRST, UNTIL))
     registry.set_alias(name, "challenger", 2)
     assert registry.aliases(name) == {"champion": 1, "challenger": 2}
     registry.set_alias(name, "champion", 2)

@@ -22,7 +22,7 @@ from pydantic import SecretStr
 
 from lifecycle.training.rows import read_rows
 from scoring.errors import ContractError
-from scoring.interval import DataInterval
+from scoring.interval import DataInterval, Nights
 from scoring.job.definition import Job
 from scoring.night.request import Request
 from scoring.night.run import run_night
@@ -176,6 +176,7 @@ def job_of(folder: Path, source: str, columns: str, **changes: Any) -> Job:
     return job
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["toy", "lite"])
 def test_a_night_is_the_same_in_chunks_of_any_size(lite: Stores, tmp_path: Path, source: str) -> None:
     if source == "toy":
@@ -194,7 +195,7 @@ def test_a_night_is_the_same_in_chunks_of_any_size(lite: Stores, tmp_path: Path,
     runs, tables = [], []
     for rows in (100_000, 60, 7):
         job = job_of(tmp_path, source, f"at, id, {', '.join(COLUMNS)}", chunk_rows=rows, **changes)
-        tables.append(read_rows(lite, job, (FIRST, UNTIL)).table)
+        tables.append(read_rows(lite, job, Nights(FIRST, UNTIL)).table)
         if not runs:
             train_champion(lite, job)
         done = run_night(lite, job, Request(NIGHT, datetime.now(UTC), "test"))

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from scoring.errors import NightError, SourceQueryError
-from scoring.interval import DataInterval
+from scoring.interval import DataInterval, Nights
 from scoring.rows.casting import read_as
 from scoring.stores.source.stream import Query, stream
 from scoring.stores.urls import libpq_url
@@ -295,7 +295,7 @@ def test_a_night_has_the_rows_of_its_day_when_the_clocks_change(server, lite, qu
 
 
 def test_an_interval_of_several_nights_cannot_be_bound_to_the_night(lite, query):
-    days = DataInterval.of_nights(DAY, DAY + timedelta(days=2), "UTC")
+    days = Nights(DAY, DAY + timedelta(days=2)).interval("UTC")
     with (
         pytest.raises(NightError, match="expected one night, for :night"),
         stream(lite(["2024-02-01"]), query("at = :night"), days, 10),

@@ -25,9 +25,21 @@ from scoring.night.run import run_night
 from scoring.stores.installation import Stores
 from scoring.stores.warehouse import ledger
 from scoring.stores.warehouse.ledger import Run
-from tests.support import toy
 from tests.support.pipelines import build_classifier, build_of_every_type, build_regressor
-from tests.support.toy import FIRST, NIGHT, TRAIN_NIGHTS, train_champion, write_job
+from tests.support.toy import (
+    FEATURES,
+    FIRST,
+    LABELS,
+    NIGHT,
+    ROWS,
+    TRAIN_NIGHTS,
+    events,
+    execute,
+    train_champion,
+    write_job,
+)
+
+pytestmark = pytest.mark.slow
 
 DAY = timedelta(days=1)
 _numbers = itertools.count()
@@ -43,7 +55,8 @@ def lite(tmp_path: Path) -> str:
 
 @pytest.fixture
 def both(stores: Stores, lite: str) -> Stores:
-    """Stores that know the SQLite database as the source ``lite`` next to ``toy``, a PostgreSQL."""
+    """Stores that know the SQLite database as the source ``lite`` next to ``toy``, a PostgreSQL without a table."""
+    execute(stores.settings.sources["toy"].get_secret_value(), "drop table events")
     sources = {**stores.settings.sources, "lite": SecretStr(lite)}
     return replace(stores, settings=stores.settings.model_copy(update={"sources": sources}))
 
@@ -96,16 +109,16 @@ def view(stores: Stores, job: Job, night: date = NIGHT) -> pd.DataFrame:
 
 def test_night_from_sqlite_is_the_night_from_postgresql(both: Stores, tmp_path: Path) -> None:
     """The same events in both: same artifact, same feature snapshot, same predictions, in the same view."""
-    events = pd.concat([toy.events(FIRST + n * DAY) for n in range(TRAIN_NIGHTS + 2)])
+    rows = pd.concat([events(FIRST + n * DAY) for n in range(TRAIN_NIGHTS + 2)])
     runs, jobs = [], []
     for source in ("toy", "lite"):
-        put(url_of(both, source), "events", events, at=sa.DateTime(timezone=True))
-        jobs.append(job_of(tmp_path, f"events_{source}", (toy.FEATURES, toy.LABELS), source=source))
+        put(url_of(both, source), "events", rows, at=sa.DateTime(timezone=True))
+        jobs.append(job_of(tmp_path, f"events_{source}", (FEATURES, LABELS), source=source))
         trained = train_champion(both, jobs[-1])
         runs.append((trained.ref.sha256, trained.metrics, scored(both, jobs[-1])))
     (sha_one, metrics_one, one), (sha_two, metrics_two, two) = runs
-    assert (one.rows_extracted, one.rows_quarantined) == (toy.ROWS, 0)
-    assert (two.rows_extracted, two.rows_quarantined, two.chunks) == (toy.ROWS, 0, one.chunks)
+    assert (one.rows_extracted, one.rows_quarantined) == (ROWS, 0)
+    assert (two.rows_extracted, two.rows_quarantined, two.chunks) == (ROWS, 0, one.chunks)
     assert (sha_one, metrics_one) == (sha_two, metrics_two)
     assert one.snapshot_hash == two.snapshot_hash
     assert one.predictions_hash == two.predictions_hash

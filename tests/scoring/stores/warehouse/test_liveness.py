@@ -29,7 +29,10 @@ from tests.conftest import Toy
 from tests.scoring.night.test_crashes import die_at
 from tests.scoring.night.test_extract_and_score import expected, shown
 from tests.scoring.upkeep.test_retention import at, files
+from tests.support.shell import nightshift
 from tests.support.toy import NIGHT, ROWS
+
+pytestmark = pytest.mark.slow
 
 HANG = """
 import importlib, sys, time
@@ -41,8 +44,8 @@ def waiting(*args, **kwargs):
     sys.stdin.readline()
     return real(*args, **kwargs)
 setattr(where, name, waiting)
-from scoring.__main__ import main
-sys.argv = ["scoring", "run", sys.argv[3], "--night", sys.argv[4]]
+from cli.main import main
+sys.argv = ["nightshift", "run", sys.argv[3], "--night", sys.argv[4]]
 main()
 """
 MINUTE = timedelta(minutes=1)
@@ -51,7 +54,7 @@ MINUTE = timedelta(minutes=1)
 @contextmanager
 def hanging(toy: Toy, function: str = "_pass_gate") -> Iterator[subprocess.Popen[str]]:
     """Give a `run` in a process of its own that waits for a line before it publishes."""
-    command = [sys.executable, "-c", HANG, "scoring.publishing", function, toy.job.name, str(NIGHT)]
+    command = [sys.executable, "-c", HANG, "scoring.night.publish", function, toy.job.name, str(NIGHT)]
     child = subprocess.Popen(
         command, env=child_environment(toy.stores.settings.environment()), cwd=HOME, text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -97,7 +100,7 @@ def next_run(toy: Toy) -> None:
 
 def status_command(toy: Toy) -> None:
     subprocess.run(
-        [sys.executable, "-m", "scoring", "status"], env=child_environment(toy.stores.settings.environment()),
+        nightshift("status"), env=child_environment(toy.stores.settings.environment()),
         cwd=HOME, capture_output=True, timeout=120, check=True,
     )  # fmt: skip
 

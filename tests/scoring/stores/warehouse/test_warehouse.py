@@ -193,7 +193,7 @@ def test_migrate_keeps_an_old_clusters_promotions_and_lets_its_analyst_log_in(da
                 "insert into model_promotions (job, model_version, effective_from, kind, reason, promoted_by, promoted_at) "
                 "values ('shop', 1, '2024-01-01', 'promotion', '', '', '2024-06-01 04:00Z')"
             )
-        with pytest.raises(Permanent, match="python -m scoring migrate"):
+        with pytest.raises(Permanent, match="nightshift migrate"):
             old.query("select 1")
     finally:
         migrate(old)
@@ -301,7 +301,7 @@ def test_ensure_job_takes_other_features(warehouse: Warehouse, tmp_path: Path, j
 
 def test_ensure_job_names_the_command_when_there_is_no_schema(data_dir: Path, tmp_path: Path) -> None:
     empty = open_warehouse(Settings(data_dir=data_dir, warehouse_url=SecretStr(new_database(data_dir))))
-    with pytest.raises(Permanent, match="python -m scoring migrate"):
+    with pytest.raises(Permanent, match="nightshift migrate"):
         ensure_job(empty, written(tmp_path))
     empty.engine.dispose()
 
@@ -504,7 +504,7 @@ def test_analyst_logs_in_to_the_embedded_warehouse_as_nobody_else(data_dir: Path
 
 
 def test_query_names_the_command_when_a_table_is_missing(kept: Warehouse) -> None:
-    with pytest.raises(Permanent, match=r'relation "nothing" does not exist(.|\n)*python -m scoring migrate'):
+    with pytest.raises(Permanent, match=r'relation "nothing" does not exist(.|\n)*nightshift migrate'):
         kept.query("select * from nothing")
 
 

@@ -1,4 +1,4 @@
-"""``python -m demo``: seed, train, score real nights through Airflow, and open Airflow's UI."""
+"""The commands of the demo: seed, train, score real nights through Airflow, and open Airflow's UI."""
 
 from __future__ import annotations
 
@@ -8,32 +8,29 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from datetime import UTC, date, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import console
-from demo import backfills, processes
-from demo.local_airflow import LocalAirflow, reached, running
+from cli import console, tables
 from scoring.errors import NightshiftError
-from scoring.interval import nights_between, parse_night
-from scoring.job import Job, find_job
-from scoring.settings import HOME, Settings, load_settings
-from scoring.stores import Stores, embedded, open_stores
+from scoring.interval import Nights, parse_night
+from scoring.settings import HOME
+
+if TYPE_CHECKING:
+    from demo.local_airflow import LocalAirflow
+    from scoring.job import Job
+    from scoring.settings import Settings
+    from scoring.stores import Stores
 
 JOBS = ("flight_delay", "flight_duration")
 SINCE, UNTIL = date(2013, 1, 1), date(2013, 4, 1)
 DAGS = [f"{job}_{kind}" for job in JOBS for kind in ("nightly", "retraining")] + ["late_nights", "nightshift_retention"]
-NIGHTS = nights_between(date(2013, 4, 1), date(2013, 4, 3))
-PYTHON = ".venv/bin/python"
+NIGHTS = Nights.including(date(2013, 4, 1), date(2013, 4, 3))
+PROGRAM = ".venv/bin/nightshift"
 _SQL = HOME / "sql" / "demo"
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help="The Nightshift demo on real flights.",
-)
+app = typer.Typer()
 
 
 def _now() -> datetime:
@@ -43,7 +40,12 @@ def _now() -> datetime:
 @app.command("all")
 def everything() -> None:
     """Seed the source, train both jobs, score three nights through Airflow, and say where everything is."""
+    from demo import processes
+    from demo.local_airflow import reached
     from demo.seed import seed
+    from scoring.job import find_job
+    from scoring.settings import load_settings
+    from scoring.stores import embedded
     from scoring.stores.warehouse import migrate
 
     began = time.monotonic()
@@ -71,6 +73,10 @@ def everything() -> None:
 @app.command()
 def up() -> None:
     """Run Airflow on loopback until Ctrl-C or `make stop`, the demo's DAGs ready for the backfill dialog."""
+    from demo import processes
+    from demo.local_airflow import running
+    from scoring.settings import load_settings
+
     settings = load_settings()
     _stop_like_ctrl_c()
     with ExitStack() as stack:
@@ -86,7 +92,10 @@ def up() -> None:
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)
 def airflow(context: typer.Context) -> None:
-    """Run any Airflow command in the demo's environment: python -m demo airflow dags list."""
+    """Run any Airflow command in the demo's environment: nightshift demo airflow dags list."""
+    from demo import backfills
+    from scoring.settings import load_settings
+
     raise typer.Exit(backfills.airflow_command(load_settings(), context.args))
 
 
@@ -97,6 +106,8 @@ def inflate(
 ) -> None:
     """Copy a night's flights under new flight numbers, to see how a large night does."""
     from demo.seed import inflate as copy
+    from scoring.settings import load_settings
+    from scoring.stores import embedded
 
     settings = load_settings()
     with console.step(f"inflating {night}"):
@@ -107,6 +118,10 @@ def inflate(
 @app.command()
 def stop() -> None:
     """Stop `make up` or `make demo` if one runs, then the embedded PostgreSQL; nothing is lost."""
+    from demo import processes
+    from scoring.settings import load_settings
+    from scoring.stores import embedded
+
     settings = load_settings()
     with console.step("stopping"):
         ended = processes.stop(settings.airflow_home)
@@ -122,6 +137,8 @@ def _stop_like_ctrl_c() -> None:
 
 
 def _open(settings: Settings, told: Callable[[str], None]) -> Stores:
+    from scoring.stores import embedded, open_stores
+
     if not embedded.runs(settings.postgres_dir):
         told("starting PostgreSQL")
     return open_stores(settings, _now)
@@ -161,6 +178,8 @@ def _unpublished(stores: Stores, job: Job) -> list[date]:
 
 
 def _score(airflow: LocalAirflow, stores: Stores, job: Job, told: Callable[[str], None]) -> None:
+    from demo import backfills
+
     dag_id = f"{job.name}_nightly"
     airflow.unpause(dag_id)
     if any(run["state"] in ("queued", "running") for run in airflow.runs(dag_id)):
@@ -178,17 +197,17 @@ def _score(airflow: LocalAirflow, stores: Stores, job: Job, told: Callable[[str]
 
 
 def _summary(stores: Stores, jobs: list[Job], seconds: float) -> None:
-    console.table("nights scored by Airflow", *stores.warehouse.query(_statement("nights")))
+    tables.table("nights scored by Airflow", *stores.warehouse.query(_statement("nights")))
     example = _statement("example")
     asked = " ".join(line for line in example.splitlines() if not line.startswith("--"))
-    console.OUT.print(f'\n{PYTHON} -m scoring sql "{" ".join(asked.split())}"', highlight=False, soft_wrap=True)
-    console.table("", *stores.warehouse.query(example))
+    console.OUT.print(f'\n{PROGRAM} sql "{" ".join(asked.split())}"', highlight=False, soft_wrap=True)
+    tables.table("", *stores.warehouse.query(example))
     lines = [
         ("Parquet", f"{stores.settings.lake_root}/predictions/<job>/night=<night>/predictions.parquet"),
         ("warehouse", stores.warehouse.engine.url.render_as_string(hide_password=True)),
         ("drift reports", f"{stores.settings.lake_root}/reports/<job>/night=<night>/drift.html"),
         ("Airflow's UI", "make up; drift, performance, decisions and model cards are under Nightshift"),
-        ("one night's story", f"{PYTHON} -m scoring explain-night {jobs[0].name} {NIGHTS[-1]}"),
+        ("one night's story", f"{PROGRAM} explain {jobs[0].name} {NIGHTS.last}"),
     ]
     for name, value in lines:
         console.OUT.print(f"{name:18} {value}", highlight=False, soft_wrap=True)
@@ -197,12 +216,3 @@ def _summary(stores: Stores, jobs: list[Job], seconds: float) -> None:
 
 def _statement(name: str) -> str:
     return (_SQL / f"{name}.sql").read_text(encoding="utf-8")
-
-
-def main() -> None:
-    """Run the command line."""
-    console.run(app)
-
-
-if __name__ == "__main__":
-    main()

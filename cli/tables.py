@@ -1,0 +1,143 @@
+"""What the command line prints as rows: a table for people, CSV or one JSON document for programs."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from cli.console import OUT
+
+_documents: list[dict[str, list[dict[str, Any]]]] = []
+"""The JSON document under way; none while tables are printed for people."""
+
+
+@contextmanager
+def printed() -> Iterator[None]:
+    """Print, when the command is over, what ``--json`` asked for: all of its tables as one document on standard output."""
+    _documents.clear()
+    try:
+        yield
+    finally:
+        OUT.stderr = False
+        for document in _documents:
+            json.dump(document, sys.stdout, indent=2, default=_as_json)
+            sys.stdout.write("\n")
+
+
+def _begin(asked: bool) -> bool:
+    if asked:
+        _documents.append({})
+        OUT.stderr = True  # sentences go there, so that standard output holds the document and nothing else
+    return asked
+
+
+Json = Annotated[
+    bool,
+    typer.Option("--json", help="Print one JSON document instead of tables; sentences go to stderr.", callback=_begin),
+]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A value that people read in other words than programs."""
+
+    value: Any
+    words: str
+
+
+def share(value: float | None) -> Cell | None:
+    """Return a share as a cell: percent for people, the number for programs."""
+    return None if value is None else Cell(value, f"{value:.1%}")
+
+
+def record(key: str, content: Mapping[str, Any]) -> bool:
+    """Add an object to the list under ``key`` of the JSON document; return False, having printed nothing, if there is none."""
+    for document in _documents:
+        document.setdefault(key, []).append({slug(name): value for name, value in content.items()})
+    return bool(_documents)
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], key: str = "rows") -> None:
+    """Print rows as a table; off a terminal no column is cut. In JSON they are a list of objects under ``key``."""
+    from rich.table import Table
+
+    for document in _documents:
+        names = [slug(column) for column in columns]
+        document.setdefault(key, []).extend(dict(zip(names, row, strict=True)) for row in rows)
+        return
+    shown = Table(title=title, title_justify="left", header_style="bold")
+    for name in columns:
+        shown.add_column(name, overflow="fold")
+    for row in rows:
+        shown.add_row(*(text(value) for value in row))
+    wide = OUT if OUT.is_terminal else Console(width=240, markup=False, emoji=False)
+    wide.print(shown, soft_wrap=False)
+
+
+def facts(title: str, pairs: Iterable[tuple[str, Any]], key: str = "facts") -> None:
+    """Print names and values, one pair a line; in JSON they are one object in the list under ``key``."""
+    pairs = list(pairs)
+    if not record(key, dict(pairs)):
+        table(title, ("fact", "value"), pairs)
+
+
+def slug(title: str) -> str:
+    """Return a column's title as a key.
+
+    >>> slug("nearer nights (share)"), slug("champion's loss"), slug("")
+    ('nearer_nights_share', 'champions_loss', 'name')
+    """
+    return re.sub(r"[^a-z0-9]+", "_", title.lower().replace("'", "")).strip("_") or "name"
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, Cell):
+        return value.value
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    return float(value) if isinstance(value, Decimal) else str(value)
+
+
+def as_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Print rows as CSV, every value in full: numbers with all their digits, times as ISO 8601, null as nothing."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([[_in_full(value) for value in row] for row in rows])
+
+
+def _in_full(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, dict | list):
+        return json.dumps(value, default=str)
+    return value
+
+
+def text(value: Any) -> str:
+    """Return a value as people read it.
+
+    >>> text(0.123456789), text(None), text({"a": 1})
+    ('0.123457', '–', '{"a": 1}')
+    """
+    if value is None:
+        return "–"
+    if isinstance(value, Cell):
+        return value.words
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}Z" if value.utcoffset() is not None else f"{value:%Y-%m-%d %H:%M:%S}"
+    if isinstance(value, dict | list):
+        return json.dumps(value, default=str)
+    return str(value)

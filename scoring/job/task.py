@@ -1,0 +1,139 @@
+"""What a job predicts: a yes or no, one of several classes, or a number.
+
+Whatever differs between tasks and needs no arrays is said here. A layer that treats tasks in ways of its own has a table
+there with an entry per task, so that a new task is one class here and one entry in each table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, GetCoreSchemaHandler, PlainSerializer
+
+from scoring.names import class_column
+
+TaskName = Literal["binary", "multiclass", "regression"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a job predicts, and what its layers call that; job files have its name."""
+
+    name: ClassVar[TaskName]
+    classifies: ClassVar[bool] = True
+    """Whether predictions are classes, each with a probability; else they are numbers."""
+    estimator: ClassVar[Literal["classifier", "regressor"]] = "classifier"
+    """What scikit-learn calls the last step of a pipeline for the task."""
+    loss: ClassVar[str] = "log loss"
+    """What versions are compared by on the same rows, smaller is better."""
+    loss_unit: ClassVar[str] = "nats"
+    loss_metric: ClassVar[str] = "log_loss"
+    """The metric that is the mean of the loss."""
+    primary_metric: ClassVar[str] = "excess_log_loss"
+    """What a version is judged by, smaller is better. The log loss itself rises and falls with the share of positives."""
+    constant: ClassVar[str] = "base rate"
+    """What a version says that learnt nothing of the features: a first version must do no worse."""
+    number: ClassVar[str] = "probability"
+    """The numbers in which two predictions of a row differ."""
+    number_unit: ClassVar[str] = "probability"
+    main_column: ClassVar[str] = "prediction"
+    """The column that stands for a prediction where one column must do."""
+    label_settings: ClassVar[frozenset[str]] = frozenset()
+    """The settings of ``label`` that only some tasks have, and this one does."""
+    least_classes: ClassVar[int] = 0
+    """Classes that ``label.classes`` must declare."""
+
+    @property
+    def has_positive(self) -> bool:
+        """Return whether one of two outcomes counts as positive."""
+        return "positive" in self.label_settings
+
+    def outcomes(self, declared: Sequence[str]) -> list[Any]:
+        """Return every outcome that there can be, given ``label.classes``; none are listed of numbers."""
+        return []
+
+    def fitted_classes(self, declared: Sequence[str]) -> list[Any]:
+        """Return the ``classes_`` of a pipeline that was fitted on outcomes of every class."""
+        return sorted(self.outcomes(declared))
+
+    def probability_columns(self, declared: Sequence[str]) -> list[str]:
+        """Return the probability columns of a prediction."""
+        return []
+
+    def __str__(self) -> str:
+        return self.name
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        """Return how pydantic reads a task from its name, and writes it as its name."""
+        named = Annotated[TaskName, AfterValidator(_BY_NAME.__getitem__), PlainSerializer(str, return_type=str)]
+        return handler.generate_schema(named)
+
+
+class Binary(Task):
+    """A yes or no, with the probability of yes."""
+
+    name = "binary"
+    main_column = "probability"
+    label_settings = frozenset({"threshold", "positive"})
+
+    def outcomes(self, declared: Sequence[str]) -> list[Any]:
+        """Return false and true."""
+        return [False, True]
+
+    def fitted_classes(self, declared: Sequence[str]) -> list[Any]:
+        """Return 0 and 1, as pipelines are fitted on them."""
+        return [0, 1]
+
+    def probability_columns(self, declared: Sequence[str]) -> list[str]:
+        """Return the column of the probability of true."""
+        return ["probability"]
+
+
+class Multiclass(Task):
+    """One of several classes, with the probability of each."""
+
+    name = "multiclass"
+    label_settings = frozenset({"classes"})
+    least_classes = 3
+
+    def outcomes(self, declared: Sequence[str]) -> list[Any]:
+        """Return the classes in the order in which they are declared."""
+        return list(declared)
+
+    def probability_columns(self, declared: Sequence[str]) -> list[str]:
+        """Return a column for each class, in the order in which they are declared."""
+        return [class_column(name) for name in declared]
+
+
+class Regression(Task):
+    """A number."""
+
+    name = "regression"
+    classifies = False
+    estimator = "regressor"
+    loss = "mean absolute error"
+    loss_unit = "unit of the label"
+    loss_metric = "mae"
+    primary_metric = "mae"
+    constant = "mean"
+    number = "predicted value"
+    number_unit = "unit of the label"
+
+
+BINARY, MULTICLASS, REGRESSION = Binary(), Multiclass(), Regression()
+TASKS: tuple[Task, ...] = (BINARY, MULTICLASS, REGRESSION)
+_BY_NAME: dict[str, Task] = {task.name: task for task in TASKS}
+PRIMARY_METRICS = tuple(dict.fromkeys(task.primary_metric for task in TASKS))
+"""The metrics that versions of some task are judged by."""
+
+
+def tasks_with(setting: str) -> str:
+    """Return the names of the tasks that have a setting of ``label``.
+
+    >>> tasks_with("classes")
+    'multiclass'
+    """
+    return " or ".join(task.name for task in TASKS if setting in task.label_settings)

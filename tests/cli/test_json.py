@@ -1,0 +1,79 @@
+"""``--json``: one document on standard output, sentences beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+
+from scoring.settings import Settings
+from tests.conftest import Toy
+from tests.support.living import DAY, add_nights, live, nights
+from tests.support.shell import Shell, shell_of
+from tests.support.toy import NIGHT, ROWS
+
+
+@pytest.fixture
+def shell(
+    toy: Toy, settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Shell]:
+    with shell_of(settings, monkeypatch, capsys) as run:
+        yield run
+
+
+def document(said) -> dict[str, list[dict]]:
+    """Return the document that a command printed; nothing else may stand on its standard output."""
+    assert said.code == 0, said.err
+    return json.loads(said.out)
+
+
+def test_run_gives_the_night_as_an_object_and_its_sentences_to_stderr(toy: Toy, shell: Shell) -> None:
+    said = shell("run", toy.job.name, "--night", NIGHT, "--json")
+    (night,) = document(said)["nights"]
+    assert (night["job"], night["night"], night["status"], night["rows"]) == (
+        toy.job.name,
+        str(NIGHT),
+        "published",
+        ROWS,
+    )
+    assert f"{toy.job.name} {NIGHT}: published" in said.err
+
+
+def test_tables_are_lists_of_objects_with_numbers_in_full(toy: Toy, shell: Shell) -> None:
+    add_nights(toy, nights(3))
+    live(toy, nights(3))
+    asked = partial(shell, "drift", "performance", toy.job.name, "--night", NIGHT + 3 * DAY)
+    measured = document(asked("--json"))["nights"]
+    assert [row["night"] for row in measured] == [str(night) for night in nights(3)]
+    assert measured[0]["labelled"] == 1.0
+    assert set(measured[0]["log_loss"]) == {"value", "low", "high"}
+    assert "100.0%" in asked().out
+
+
+def test_every_list_of_a_command_has_its_key(toy: Toy, shell: Shell) -> None:
+    shell("run", toy.job.name, "--night", NIGHT)
+    keys = {
+        ("status",): {"jobs"},
+        ("models", toy.job.name): {"versions", "promotions"},
+        ("explain", toy.job.name, NIGHT): {"attempts"},
+        ("sql", "select 1 as a"): {"rows"},
+        ("drift", "verdict", toy.job.name, NIGHT): {"verdicts", "columns"},
+        ("drift", "decide", toy.job.name, NIGHT): {"decisions", "inputs"},
+        ("retrain", "list", toy.job.name): {"retrainings"},
+        ("retrain", "shadows", toy.job.name): {"shadows", "nights"},
+    }
+    assert {words: set(document(shell(*words, "--json"))) for words in keys} == keys
+
+
+def test_next_command_prints_tables_again(toy: Toy, shell: Shell) -> None:
+    shell("status", "--json")
+    assert f"job {toy.job.name}" in shell("status").out
+
+
+def test_failure_leaves_standard_output_to_programs(toy: Toy, shell: Shell) -> None:
+    said = shell("explain", toy.job.name, NIGHT, "--json")
+    assert said.code == 1
+    assert "RunMissing" in said.err
+    assert json.loads(said.out) == {}

@@ -1,0 +1,120 @@
+"""What the version before the move into rooms left behind is read, scored on and published by this one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from drift.watch import watch
+from pages.content import Places, job_page, night_page, version_page
+from scoring.job.files import find_job
+from scoring.night.difference import diff_runs
+from scoring.night.request import Request
+from scoring.night.run import run_night
+from scoring.settings import HOME, Settings, child_environment
+from scoring.stores.installation import Stores, open_stores
+from scoring.stores.warehouse import ledger, monitoring, retrainings
+from scoring.stores.warehouse.schema import migrate
+from scoring.upkeep.verify import verify
+from tests.support.toy import NIGHT, ROWS
+
+pytestmark = pytest.mark.slow
+
+BEFORE = "ae7f2df"
+"""The last commit in which ``scoring`` was one flat folder and the lifecycle of a version was told in two packages."""
+OLDER = """
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from drift.monitor import conclude, watch
+from drift.retraining import retrain
+from drift.retraining_record import Request as Asked
+from scoring.nightly import Request, run_night
+from scoring.settings import load_settings
+from scoring.stores import open_stores
+from scoring.warehouse.schema import ensure_job
+from tests.toy import FIRST, NIGHT, UNTIL, write_job
+stores = open_stores(load_settings(), lambda: datetime.now(UTC))
+job = write_job(Path(sys.argv[1]), sys.argv[2])
+ensure_job(stores.warehouse, job)
+assert retrain(stores, job, Asked("first version", night=UNTIL, since=FIRST))["state"] == "promoted"
+for night in (NIGHT, NIGHT + timedelta(days=1)):
+    done = run_night(stores, job, Request(night, datetime.now(UTC), "cli"))
+    watch(stores, job, done.run_id)
+    conclude(stores, job, done.run_id)
+"""
+JOB = "older"
+
+
+@pytest.fixture(scope="module")
+def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The code of before, unpacked from the history."""
+    folder = tmp_path_factory.mktemp("before")
+    archive = subprocess.run(["git", "archive", BEFORE], cwd=HOME, capture_output=True, check=False)
+    if archive.returncode:
+        pytest.skip(f"the history is not here (a shallow clone?): {archive.stderr.decode().strip()}")
+    subprocess.run(["tar", "-x", "-C", str(folder)], input=archive.stdout, check=True)
+    return folder
+
+
+@pytest.fixture
+def stores(settings: Settings, older: Path) -> Iterator[Stores]:
+    """An installation in which the code of before trained a version, scored two nights, judged them and decided."""
+    environment = {**settings.environment(), "PYTHONPATH": str(older)}
+    command = [sys.executable, "-c", OLDER, str(settings.jobs_dir.parent), JOB]
+    made = subprocess.run(
+        command, env=child_environment(environment), cwd=older, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert made.returncode == 0, made.stderr
+    path = settings.jobs_dir / f"{JOB}.yaml"
+    path.write_text(path.read_text().replace("tests.toy:", "tests.support.toy:"))
+    opened = open_stores(settings, lambda: datetime.now(UTC))
+    migrate(opened.warehouse)
+    yield opened
+    opened.warehouse.engine.dispose()
+
+
+def test_installation_of_before_goes_on(stores: Stores) -> None:
+    job = find_job(stores.settings.jobs_dir, JOB)
+    (before,) = ledger.runs_of(stores.warehouse, JOB, NIGHT)
+    assert verify(stores, job) == []
+
+    again = run_night(stores, job, Request(NIGHT, stores.clock(), "cli"))
+    run = ledger.get(stores.warehouse, again.run_id)
+    assert run.snapshot_hash == before.snapshot_hash
+    assert run.predictions_hash == before.predictions_hash
+    assert run.model_sha256 == before.model_sha256
+    difference = diff_runs(stores, job, before, run)
+    assert difference.rows_compared == ROWS
+    assert difference.rows_changed == 0
+
+    verdict = watch(stores, job, before.run_id)
+    recorded = monitoring.drift_of(stores.warehouse, before.run_id)
+    assert recorded is not None
+    assert verdict.verdict == recorded.verdict
+    assert verify(stores, job) == []
+
+
+def test_pages_show_what_was_made_before(stores: Stores) -> None:
+    job = find_job(stores.settings.jobs_dir, JOB)
+    places = Places(stores.warehouse, stores.lake, lambda name: job)
+    assert night_page(places, JOB, NIGHT)["drift"] is not None
+    assert len(job_page(places, JOB, None)["decisions"]) == 2
+    assert version_page(places, JOB, 1)["view"] is not None
+    (retraining,) = retrainings.of_job(stores.warehouse, JOB)
+    assert retraining.state == "promoted"
+
+
+def test_night_of_before_can_be_released_again(stores: Stores) -> None:
+    from scoring.night.publish import release
+
+    job = find_job(stores.settings.jobs_dir, JOB)
+    (before,) = ledger.runs_of(stores.warehouse, JOB, NIGHT + timedelta(days=1))
+    run_night(stores, job, Request(NIGHT + timedelta(days=1), stores.clock(), "cli"))
+    assert release(stores, job, before.run_id).rows == ROWS
+    assert ledger.published(stores.warehouse, JOB, before.night)[before.night] == before.run_id
