@@ -111,7 +111,10 @@ def models(name: JobName, as_json: tables.Json = False) -> None:
         rows.append((ref.version, called, window, known.rows, about, ref.sha256[:12]))
     columns = ("version", "alias", "trained on nights", "rows", "metrics; prediction", "sha256")
     tables.table(f"model versions of {name}", columns, rows, key="versions")
-    made = [list(vars(one).values())[1:7] for one in promotions.history_of(work.warehouse, name)]
+    made = [
+        (made.model_version, made.effective_from, made.kind, made.reason, made.promoted_by, made.promoted_at)
+        for made in promotions.history_of(work.warehouse, name)
+    ]
     tables.table(
         f"promotions of {name}", ("version", "effective from", "kind", "reason", "by", "at"), made, key="promotions"
     )

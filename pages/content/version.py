@@ -50,7 +50,7 @@ class Reign:
 
 
 def card_view(card: Row) -> View:
-    """Return a model card for the template; ``card`` is what ``lifecycle.comparison`` wrote."""
+    """Return a model card for the template; ``card`` is what ``lifecycle.comparison.model_card`` wrote."""
     found = Evaluation.from_json(card["evaluation"])
     unit = LOSS_UNITS.get(found.loss, "")
     gain, rival = found.gain, found.champion

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from scoring.interval import Nights
 from scoring.job.definition import Job
 from scoring.job.files import load_job
 from scoring.stores.installation import Stores
+from scoring.stores.registry import TrainingFacts
 from scoring.stores.registry.version import FACTS
 from scoring.stores.warehouse.schema import ensure_job
 from scoring.stores.workspace import Workspace
@@ -147,11 +148,11 @@ def copy_champion(training: Training, stores: Stores, job: Job) -> None:
     """Leave behind what ``train_champion`` does, without fitting and without the proofs, which take a second."""
     ensure_job(stores.warehouse, job)
     shutil.copytree(training.snapshots, stores.lake.snapshot_folder(job.name, ""))
-    facts = json.loads((training.version / FACTS).read_text())
-    facts |= {"job": job.name, "trained_at": stores.clock().isoformat()}
+    facts = TrainingFacts.from_json(json.loads((training.version / FACTS).read_text()))
+    facts = replace(facts, job=job.name, trained_at=stores.clock())
     copied = Path(stores.settings.data_dir, "copied_version")
     shutil.copytree(training.version, copied)
-    (copied / FACTS).write_text(json.dumps(facts, indent=1))
+    (copied / FACTS).write_text(json.dumps(facts.as_json(), indent=1))
     ref = stores.registry.register(job.name, copied, facts, training.metrics)
     shutil.rmtree(copied)
     promote(Workspace(stores, job), ref.version, "test", "tests", effective_from=UNTIL)

@@ -51,13 +51,13 @@ class TrainingFacts:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
         """Return the facts that ``as_json`` gave, now or in an older version; raises ``ValueError`` for what is no date."""
-        known = {column.name: content[column.name] for column in fields(cls) if content.get(column.name) is not None}
+        values = {column.name: content[column.name] for column in fields(cls) if content.get(column.name) is not None}
         for name in ("since", "until", "fitted_until", "evaluated_until"):
-            if name in known:
-                known[name] = date.fromisoformat(known[name])
-        if "trained_at" in known:
-            known["trained_at"] = datetime.fromisoformat(known["trained_at"])
-        return cls(**known)
+            if name in values:
+                values[name] = date.fromisoformat(values[name])
+        if "trained_at" in values:
+            values["trained_at"] = datetime.fromisoformat(values["trained_at"])
+        return cls(**values)
 
     def as_json(self) -> dict[str, Any]:
         """Return the facts for JSON: nights and moments as ISO 8601."""
@@ -67,17 +67,17 @@ class TrainingFacts:
     @property
     def seen(self) -> Nights:
         """Return the nights that the version was fitted on; raises ``ArtifactMismatch`` when they are not known."""
-        return Nights(self._said("since", self.since), self._said("until", self.fitted_until or self.until))
+        return Nights(self._night("since", self.since), self._said("until", self.fitted_until or self.until))
 
     @property
     def trained_until(self) -> date:
         """Return the first night that the training did not read; raises ``ArtifactMismatch`` when that is not known."""
-        return self._said("until", self.until)
+        return self._night("until", self.until)
 
     @property
     def holdout_from(self) -> date:
         """Return the first night of the holdout; raises ``ArtifactMismatch`` when that is not known."""
-        return self._said("evaluated_until", self.evaluated_until)
+        return self._night("evaluated_until", self.evaluated_until)
 
     def rule(self, job: Job) -> Rule:
         """Return how the version's rows are scored; one that was made before there were rules decides as it always did."""
@@ -88,7 +88,7 @@ class TrainingFacts:
         """Return whether the version was trained on the snapshot of a hash, however it names that."""
         return digest in json.dumps(self.snapshot)
 
-    def _said(self, name: str, night: date | None) -> date:
+    def _night(self, name: str, night: date | None) -> date:
         if night is None:
             raise ArtifactMismatch(
                 f"facts.json of a model version of {self.job or 'a job'}", found=f"no {name!r}", expected="a night",

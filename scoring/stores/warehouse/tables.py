@@ -20,9 +20,8 @@ def fixed_table(name: str, plain: str, json: str = "") -> sa.TableClause:
 def record_table(name: str, record: type) -> sa.TableClause:
     """Return a table by the fields of its rows' class; columns that hold a mapping or a list are JSON."""
     kinds = get_type_hints(record)
-    return sa.table(
-        name, *(sa.column(one.name, JSONB if _is_json(kinds[one.name]) else None) for one in fields(record))
-    )
+    columns = (sa.column(field.name, JSONB if _is_json(kinds[field.name]) else None) for field in fields(record))
+    return sa.table(name, *columns)
 
 
 def _is_json(kind: Any) -> bool:

@@ -516,7 +516,7 @@ def test_predecessor_that_is_not_better_ends_after_its_nights(lived: Toy) -> Non
 def test_decision_says_how_its_retraining_went(lived: Toy) -> None:
     change(lived, retraining={"max_age_nights": 1, "min_new_labelled_nights": 1, "max_loss": 9.0, "drift_weight": 1.0})
     decided = live(lived, nights(3))
-    assert decided[-1]["decision"] == "retrain"
+    assert decided[-1].decision == "retrain"
     row = retrain(
         lived.work,
         Request(decided[-1]["reason"], "decision", NIGHT + 2 * DAY, decision_id=decided[-1]["decision_id"]),
@@ -529,4 +529,4 @@ def test_governor_holds_while_a_retraining_by_hand_is_open(lived: Toy) -> None:
     change(lived, retraining={"max_age_nights": 1, "min_new_labelled_nights": 1, "max_loss": 9.0, "drift_weight": 1.0})
     begin(lived.work, Request("by hand", night=NIGHT))
     decided = live(lived, nights(3))
-    assert decided[-1]["decision"] == "hold" and "a retraining is running" in decided[-1]["reason"]
+    assert decided[-1].decision == "hold" and "a retraining is running" in decided[-1].reason

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from scoring.errors import ArtifactMismatch
+from scoring.interval import Nights
 from scoring.job import Job
 from scoring.stores.registry import TrainingFacts
 
@@ -34,7 +35,7 @@ def test_facts_have_types() -> None:
     facts = TrainingFacts.from_json(WRITTEN)
     assert facts.until == date(2013, 4, 1)
     assert facts.trained_at == datetime(2013, 4, 1, 4, 0, 0, 250_000, tzinfo=UTC)
-    assert facts.seen == (date(2013, 1, 1), date(2013, 3, 25))
+    assert facts.seen == Nights(date(2013, 1, 1), date(2013, 3, 25))
     assert facts.holdout_from == date(2013, 3, 25)
 
 
@@ -47,7 +48,7 @@ def test_rule_is_the_one_that_was_proven(plain_job: Job) -> None:
 def test_a_version_made_before_loads_and_lacks_what_there_was_not(plain_job: Job) -> None:
     before = {name: WRITTEN[name] for name in ("job", "since", "until", "rows", "metrics", "library_versions")}
     facts = TrainingFacts.from_json({**before, "a_fact_of_then": 1})
-    assert facts.seen == (date(2013, 1, 1), date(2013, 4, 1))
+    assert facts.seen == Nights(date(2013, 1, 1), date(2013, 4, 1))
     assert facts.trained_at is None
     assert facts.rule(plain_job).decision.by == "half"
     assert facts.as_json()["constant"] is None

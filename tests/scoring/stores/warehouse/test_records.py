@@ -13,6 +13,7 @@ from scoring.stores.warehouse import (
     Decided,
     Measured,
     NightVerdict,
+    Promotion,
     Retraining,
     Run,
     Shadow,
@@ -66,3 +67,10 @@ def test_a_record_has_the_columns_of_its_migrated_table(warehouse: Warehouse, ta
     for name, (kind, _) in migrated.items():
         allowed = ({dict}, {list}) if kind == "jsonb" else ({KINDS[kind]},)
         assert fields[name][0] in allowed, name
+
+
+def test_a_promotion_has_the_columns_of_its_migrated_table_but_the_number(warehouse: Warehouse) -> None:
+    migrated, fields = columns(warehouse, "model_promotions"), fields_of(Promotion)
+    assert migrated.keys() == {"promotion_id", *fields}
+    for name, (kind, optional) in fields.items():
+        assert (kind, optional) == ({KINDS[migrated[name][0]]}, migrated[name][1]), name
