@@ -67,7 +67,7 @@ class TrainingFacts:
     @property
     def seen(self) -> Nights:
         """Return the nights that the version was fitted on; raises ``ArtifactMismatch`` when they are not known."""
-        return Nights(self._night("since", self.since), self._said("until", self.fitted_until or self.until))
+        return Nights(self._night("since", self.since), self._night("until", self.fitted_until or self.until))
 
     @property
     def trained_until(self) -> date:

@@ -519,7 +519,7 @@ def test_decision_says_how_its_retraining_went(lived: Toy) -> None:
     assert decided[-1].decision == "retrain"
     row = retrain(
         lived.work,
-        Request(decided[-1]["reason"], "decision", NIGHT + 2 * DAY, decision_id=decided[-1]["decision_id"]),
+        Request(decided[-1].reason, "decision", NIGHT + 2 * DAY, decision_id=decided[-1].decision_id),
     )  # fmt: skip
     (found,) = monitoring.decisions(lived.stores.warehouse, Span(lived.job.name, Nights.since(NIGHT + 2 * DAY)))
     assert (found.retraining, found.trained_version, row.trigger) == ("done", 2, "decision")
