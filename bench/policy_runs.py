@@ -7,7 +7,8 @@ and scores from night N+1 on.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from datetime import date
 from functools import cached_property
 from typing import Any
 
@@ -21,6 +22,7 @@ from drift.performance import difference, metrics_of
 from drift.verdict import Night, Past, Verdict, verdict_on
 from lifecycle.comparison import gain_of, holdout_nights, judge, judge_predecessor
 from scoring.job import Promotion, Retraining, Training
+from scoring.stores.warehouse import ComparedVersion, Evaluation, Holdout
 
 AFTERWARDS = 14
 LEAST_AFTERWARDS = 7
@@ -140,10 +142,12 @@ def _passes(life: Life, challenger: Version, gate: Promotion) -> bool:
         {"calibration_error": {"value": _calibration_error(world, one[nights])}} if len(nights) else {} for one in sides
     ]
     same = {"champion": 1.0, "challenger": 1.0}
-    evaluation = {
-        "champion": {}, "gain": asdict(gain_of(losses, gate.confidence)), "holdout": {"of_nights": losses.nights},
-        "metrics": dict(zip(same, errors, strict=True)), "segments": [], "latency": same, "size": same,
-    }  # fmt: skip
+    side = ComparedVersion(0, "", date.min, date.min)
+    evaluation = Evaluation(
+        challenger=side, champion=side, holdout=Holdout(None, None, losses.nights, losses.nights, int(losses.rows.sum())),
+        loss=world.job.task.loss, metrics=dict(zip(same, errors, strict=True)), by_night=[], segments=[], calibration={},
+        gain=gain_of(losses, gate.confidence), latency=same, size=same,
+    )  # fmt: skip
     return judge(evaluation, gate, world.job.task.loss).passed
 
 

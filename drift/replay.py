@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from typing import Any
 
 from drift.decide import facts_of
 from drift.governor import LASTING, Decision, decide
-from drift.runs import night_of_run, past_of, reference_of, version_of
-from drift.verdict import Past, Reference, Verdict, earliest, verdict_on
+from drift.runs import night_of_run, past_of, reference_of
+from drift.verdict import Night, Past, Reference, Verdict, earliest, verdict_on
 from drift.watch import result_of
 from scoring.interval import Nights
-from scoring.job import Job
-from scoring.stores import Stores
-from scoring.stores.warehouse import Span, ledger, monitoring
+from scoring.stores import RunFolder, Workspace
+from scoring.stores.warehouse import NightVerdict, Run, Span, ledger, monitoring
 
 AS_IF = "scheduled"
 """How every night is taken to have been run: a backfilled one is evaluated too."""
@@ -33,36 +31,44 @@ class Replayed:
     recorded: str | None
 
 
-def replay(stores: Stores, job: Job, nights: Nights) -> Iterator[Replayed]:
+def replay(work: Workspace, nights: Nights) -> Iterator[Replayed]:
     """Yield every published night of ``nights`` as it would be judged and decided with ``job``'s settings,
     had it been scheduled: one that was backfilled is evaluated like all others.
 
     Every night sees only the nights before it, as when it was lived through; decisions made here count for the cooldown
     and budget of those after. Nights before the first are taken as recorded.
     """
-    shown = ledger.published(stores.warehouse, job.name)
-    before = Span(job.name, Nights(earliest(job, nights.first), nights.first))
-    decided = monitoring.decisions(stores.warehouse, Span(job.name, Nights.before(nights.until)))
-    recorded = {row["run_id"]: row["decision"] for row in decided}
-    retrained = [row["night"] for row in decided if row["night"] < nights.first and row["decision"] == "retrain"]
-    seen: list[dict[str, Any]] = monitoring.drift(stores.warehouse, before)
+    shown = ledger.published(work.warehouse, work.job.name)
+    before = Span(work.job.name, Nights(earliest(work.job, nights.first), nights.first))
+    decided = monitoring.decisions(work.warehouse, Span(work.job.name, Nights.before(nights.until)))
+    recorded = {row.run_id: row.decision for row in decided}
+    retrained = [row.night for row in decided if row.night < nights.first and row.decision == "retrain"]
+    seen = monitoring.drift(work.warehouse, before)
     past: dict[int, list[Past]] = {}
     known: dict[int, Reference] = {}
     for night in (night for night in shown if night in nights):
-        run = ledger.get(stores.warehouse, shown[night])
+        run = ledger.get(work.warehouse, shown[night])
         if run.provisional:
             continue
         version = run.model_version
         if version not in known:
-            known[version] = reference_of(stores, job, version_of(stores, job, run))
-            past[version] = past_of(stores, before, version)
-        found = night_of_run(stores, job, run)
+            known[version] = reference_of(work, RunFolder(work.lake, run).version_ref())
+            past[version] = past_of(work.stores, before, version)
+        found = night_of_run(work, run)
         verdict = verdict_on(known[version], past[version], night, found)
         past[version].append(Past.of(night, found.profile, verdict))
-        seen.append({"night": night, "model_version": version, **result_of(verdict)})
-        lately = [one for one in seen if one["night"] > night - timedelta(days=LASTING[1])]
-        facts = replace(facts_of(stores, job, run, lately, retrained), origin=AS_IF)
-        decision = decide(facts, job.retraining)
+        seen.append(_as_judged(run, found, verdict))
+        lately = [one for one in seen if one.night > night - timedelta(days=LASTING[1])]
+        facts = replace(facts_of(work, run, lately, retrained), origin=AS_IF)
+        decision = decide(facts, work.job.retraining)
         if decision.decision == "retrain":
             retrained.append(night)
         yield Replayed(night, version, found.profile.rows, verdict, decision, recorded.get(run.run_id))
+
+
+def _as_judged(run: Run, night: Night, verdict: Verdict) -> NightVerdict:
+    """Return the verdict as it would stand on the record, had the night been judged when it was scored."""
+    return NightVerdict(
+        run_id=run.run_id, job=run.job, night=run.night, model_version=run.model_version, rows=night.profile.rows,
+        evaluated_at=run.started_at, **result_of(verdict),
+    )  # fmt: skip

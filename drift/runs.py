@@ -6,75 +6,65 @@ from datetime import date
 
 from drift.verdict import UNUSUAL, Night, Past, Reference, by_column
 from scoring.errors import RunMissing
-from scoring.job import Job
 from scoring.rows import Profile, merged
-from scoring.stores import Stores
+from scoring.stores import RunFolder, Stores, Workspace
 from scoring.stores.registry import NIGHTS_FILE, VersionRef
 from scoring.stores.warehouse import Run, Span, ledger, monitoring
 
 SCORED = ("published", "held", "superseded")
 
 
-def version_of(stores: Stores, job: Job, run: Run) -> VersionRef:
-    """Return the model version that a run was pinned to."""
-    folder = stores.lake.run_folder(job.name, run.night, run.run_id)
-    uri = stores.lake.read_json(f"{folder}/run.json")["model_uri"]
-    return VersionRef(job.name, run.model_version, run.model_sha256, uri)
-
-
-def reference_of(stores: Stores, job: Job, ref: VersionRef) -> Reference:
+def reference_of(work: Workspace, ref: VersionRef) -> Reference:
     """Return what a version keeps of the data it was trained on; nothing is unpickled."""
-    nights, profile = (stores.registry.content(ref, name) for name in (NIGHTS_FILE, "reference_profile.json"))
-    return Reference.of(nights, profile, job)
+    nights, profile = (work.registry.content(ref, name) for name in (NIGHTS_FILE, "reference_profile.json"))
+    return Reference.of(nights, profile, work.job)
 
 
-def scored_run(stores: Stores, job: Job, run_id: str) -> Run:
+def scored_run(work: Workspace, run_id: str) -> Run:
     """Return a run whose rows were all scored; raises ``RunMissing`` otherwise."""
-    run = ledger.get(stores.warehouse, run_id, job.name)
+    run = ledger.get(work.warehouse, run_id, work.job.name)
     if run.status not in SCORED:
         raise RunMissing(f"run {run_id}", found=f"status {run.status}", expected=f"one of {', '.join(SCORED)}")
     return run
 
 
-def published_run(stores: Stores, job: Job, night: date) -> Run:
+def published_run(work: Workspace, night: date) -> Run:
     """Return the run that a night shows, or the last held one; raises ``RunMissing`` when there is neither."""
-    shown = ledger.published(stores.warehouse, job.name, night).get(night)
+    shown = ledger.published(work.warehouse, work.job.name, night).get(night)
     if shown is not None:
-        return ledger.get(stores.warehouse, shown)
-    held = [run for run in ledger.runs_of(stores.warehouse, job.name, night) if run.status == "held"]
+        return ledger.get(work.warehouse, shown)
+    held = [run for run in ledger.runs_of(work.warehouse, work.job.name, night) if run.status == "held"]
     if not held:
         raise RunMissing(
-            f"night {night} of {job.name}", found="no published and no held run", expected="a scored night",
-            next_step=f"nightshift run {job.name} --night {night}",
+            f"night {night} of {work.job.name}", found="no published and no held run", expected="a scored night",
+            next_step=f"nightshift run {work.job.name} --night {night}",
         )  # fmt: skip
     return held[-1]
 
 
-def night_of_run(stores: Stores, job: Job, run: Run) -> Night:
+def night_of_run(work: Workspace, run: Run) -> Night:
     """Return what is compared of a run: the merged profiles of its chunks, and its quarantine by column.
 
     Raises ``RunMissing`` for a run without profiles.
     """
-    folder = stores.lake.run_folder(job.name, run.night, run.run_id)
-    paths = [f"{folder}/profile-{number:05d}.json" for number in range(run.chunks or 0)]
-    missing = sum(not stores.lake.exists(path) for path in paths)
+    folder = RunFolder(work.lake, run)
+    missing = len(folder.unprofiled())
     if missing:
         raise RunMissing(
-            f"profiles of run {run.run_id}", found=f"{missing} of {len(paths)} chunks have none", expected="one per chunk",
-            next_step=f"score the night again: nightshift run {job.name} --night {run.night}",
+            f"profiles of run {run.run_id}", found=f"{missing} of {run.chunks} chunks have none", expected="one per chunk",
+            next_step=f"score the night again: nightshift run {work.job.name} --night {run.night}",
         )  # fmt: skip
-    chunks = (Profile.from_dict(stores.lake.read_json(path)) for path in paths)
-    return Night(merged(chunks), by_column(run.quarantine_reasons or {}))
+    return Night(merged(folder.profiles()), by_column(run.quarantine_reasons or {}))
 
 
 def past_of(stores: Stores, span: Span, version: int) -> list[Past]:
     """Return the published nights of a span that a version scored, with their verdicts, oldest first."""
     rows = monitoring.profiles(stores.warehouse, span, version)
-    flags = _unusual(stores, [row["run_id"] for row in rows])
+    flags = _unusual(stores, [row.run_id for row in rows])
     return [
         Past(
-            row["night"], Profile.from_dict(row["profile"]), row["verdict"], row["score"] or 0.0, row["faults"] or [],
-            flags.get(row["run_id"], {}),
+            row.night, Profile.from_dict(row.profile), row.verdict, row.score or 0.0, row.faults or [],
+            flags.get(row.run_id, {}),
         )
         for row in rows
     ]  # fmt: skip
@@ -83,5 +73,5 @@ def past_of(stores: Stores, span: Span, version: int) -> list[Past]:
 def _unusual(stores: Stores, run_ids: list[str]) -> dict[str, dict[str, bool]]:
     found: dict[str, dict[str, bool]] = {}
     for row in monitoring.columns_of(stores.warehouse, run_ids):
-        found.setdefault(row["run_id"], {})[row["column_name"]] = row["status"] in UNUSUAL
+        found.setdefault(row.run_id, {})[row.column_name] = row.status in UNUSUAL
     return found

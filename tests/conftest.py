@@ -26,6 +26,7 @@ from scoring.stores import embedded
 from scoring.stores.installation import Stores, open_stores
 from scoring.stores.warehouse import open_warehouse
 from scoring.stores.warehouse.schema import migrate
+from scoring.stores.workspace import Workspace
 from tests.support.toy import FIRST, Training, copy_champion, create_source, events, training_of, write_job
 
 quiet_telemetry()
@@ -130,6 +131,11 @@ class Toy:
     source: str
     folder: Path
 
+    @property
+    def work(self) -> Workspace:
+        """The job in its installation."""
+        return Workspace(self.stores, self.job)
+
     def change(self, **changes: Any) -> Job:
         """Return the job with other settings, its file written anew."""
         self.job = write_job(self.folder, self.job.name, **changes)
@@ -167,7 +173,7 @@ def training(data_dir: Path, template: str, toy_source: str, tmp_path_factory: p
     """What training the toy job leaves, made once for all tests that begin with a champion."""
     folder = tmp_path_factory.mktemp("training")
     opened = open_stores(installed(data_dir, template, folder, toy_source), lambda: datetime.now(UTC))
-    return training_of(opened, write_job(folder, "toy"))
+    return training_of(Workspace(opened, write_job(folder, "toy")))
 
 
 @pytest.fixture

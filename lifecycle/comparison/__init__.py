@@ -1,6 +1,6 @@
 """A challenger against the champion: both on the same holdout rows, the gate, the model card."""
 
-from lifecycle.comparison.evaluate import evaluate, losses_from, seen_by
+from lifecycle.comparison.evaluate import evaluate, losses_from
 from lifecycle.comparison.gate import Judged, Losses, gain_of, holdout_nights, judge, judge_predecessor, judge_shadow
 from lifecycle.comparison.model_card import card_of, page_of
 
@@ -16,5 +16,4 @@ __all__ = [
     "judge_shadow",
     "losses_from",
     "page_of",
-    "seen_by",
 ]

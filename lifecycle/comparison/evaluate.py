@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 from time import process_time
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,12 +26,12 @@ from scoring.errors import TrainingDataError
 from scoring.interval import Nights
 from scoring.job import Job
 from scoring.rows import predict
-from scoring.stores import LABEL, Stores
+from scoring.stores import LABEL, Workspace
 from scoring.stores.registry import HOLDOUT_FILE, ModelVersion, VersionRef
+from scoring.stores.warehouse import ComparedVersion, Evaluation, Holdout, NightLosses, Segment
 
 TIMED_ROWS = 20_000
 TIMED = 7
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -44,51 +44,46 @@ class _Holdout:
     of_nights: int
 
 
-def evaluate(stores: Stores, job: Job, ref: VersionRef, snapshot: Snapshot, champion: VersionRef | None) -> Json:
-    """Return how a version compares with the champion on the last nights of its snapshot, for JSON.
+def evaluate(work: Workspace, ref: VersionRef, snapshot: Snapshot, champion: VersionRef | None) -> Evaluation:
+    """Return how a version compares with the champion on the last nights of its snapshot.
 
     What the version says comes from a fit without these nights. A night that either of them was fitted on is dropped,
     and how many were is in ``holdout``.
     """
-    model = stores.registry.load(ref, job)
-    crowned = stores.registry.load(champion, job) if champion is not None else None
-    held = _holdout(stores, job, model, crowned, snapshot)
+    model = work.registry.load(ref, work.job)
+    crowned = work.registry.load(champion, work.job) if champion is not None else None
+    held = _holdout(work, model, crowned, snapshot)
     sides = {"challenger": held.challenger} | ({"champion": held.champion} if held.champion is not None else {})
-    sums = {side: _sums(held.rows, predictions, job) for side, predictions in sides.items()}
-    nights = nights_of(held.rows.column(NIGHT))
-    between = {"first": str(nights[0]), "last": str(nights[-1])} if nights else {"first": None, "last": None}
-    holdout = {**between, "nights": len(nights), "of_nights": held.of_nights, "rows": held.rows.num_rows}
-    losses = _losses(sums, job)
+    sums = {side: _sums(held.rows, predictions, work.job) for side, predictions in sides.items()}
+    nights, losses = nights_of(held.rows.column(NIGHT)), _losses(sums, work.job)
+    first, last = (nights[0], nights[-1]) if nights else (None, None)
     loaded = {"challenger": model} | ({"champion": crowned} if crowned is not None else {})
-    return {
-        "challenger": _about(model), "champion": _about(crowned) if crowned else None, "holdout": holdout, "loss": job.task.loss,
-        "metrics": {side: with_intervals(found, job) for side, found in sums.items()},
-        "gain": asdict(gain_of(losses, job.promotion.confidence)) if losses else None, "by_night": _by_night(nights, losses),
-        "segments": _segments(held, sides, job), "calibration": _calibration(sums, job),
-        "latency": _latency(loaded, snapshot.rows.table, job),
-        "size": {side: stores.registry.artifact_bytes(one.ref) / 1e6 for side, one in loaded.items()},
-        "constant": model.facts.get("constant"), "importance": model.profile.get("weights", {}),
-    }  # fmt: skip
+    return Evaluation(
+        challenger=_about(model), champion=_about(crowned) if crowned else None, loss=work.job.task.loss,
+        holdout=Holdout(first, last, len(nights), held.of_nights, held.rows.num_rows),
+        metrics={side: with_intervals(found, work.job) for side, found in sums.items()},
+        gain=gain_of(losses, work.job.promotion.confidence) if losses else None, by_night=_by_night(nights, losses),
+        segments=_segments(held, sides, work.job), calibration=_calibration(sums, work.job),
+        latency=_latency(loaded, snapshot.rows.table, work.job),
+        size={side: work.registry.artifact_bytes(one.ref) / 1e6 for side, one in loaded.items()},
+        constant=model.facts.constant, importance=model.profile.get("weights", {}),
+    )  # fmt: skip
 
 
-def losses_from(evaluation: Json) -> Losses:
-    """Return the losses per night that an evaluation keeps."""
-    nights = evaluation["by_night"]
-    columns = ("rows", "champion", "challenger")
-    return Losses(*(np.array([one[name] for one in nights], dtype=np.float64) for name in columns))
-
-
-def seen_by(facts: Json) -> Nights:
-    """Return the nights that a version was fitted on."""
-    until = facts["fitted_until"] if "fitted_until" in facts else facts["until"]
-    return Nights(date.fromisoformat(facts["since"]), date.fromisoformat(until))
+def losses_from(nights: Sequence[NightLosses]) -> Losses:
+    """Return the losses of the nights that an evaluation keeps."""
+    return Losses(
+        rows=np.array([night.rows for night in nights], dtype=np.float64),
+        champion=np.array([night.champion for night in nights], dtype=np.float64),
+        challenger=np.array([night.challenger for night in nights], dtype=np.float64),
+    )
 
 
 def _holdout(
-    stores: Stores, job: Job, model: ModelVersion, champion: ModelVersion | None, snapshot: Snapshot
+    work: Workspace, model: ModelVersion, champion: ModelVersion | None, snapshot: Snapshot
 ) -> _Holdout:  # fmt: skip
     """Return the rows that the challenger's holdout predictions belong to, without nights that either version has seen."""
-    rows, kept = snapshot.rows.labelled, stores.registry.table(model.ref, HOLDOUT_FILE)
+    rows, kept = snapshot.rows.labelled, work.registry.table(model.ref, HOLDOUT_FILE)
     if kept is None:
         kept = rows.slice(0, 0).rename_columns([*rows.column_names[:-1], "outcome"])
         kept = kept.append_column("night", kept.column(NIGHT))
@@ -96,17 +91,17 @@ def _holdout(
     rows = rows.filter(pc.fill_null(pc.greater_equal(rows.column(NIGHT), first), False))
     if not (kept.num_rows == rows.num_rows and kept.column("outcome").equals(rows.column(LABEL))):
         raise TrainingDataError(
-            f"holdout of version {model.ref.version} of {job.name}", found=f"{kept.num_rows} predictions",
+            f"holdout of version {model.ref.version} of {work.job.name}", found=f"{kept.num_rows} predictions",
             expected=f"one for each of the {rows.num_rows} rows of snapshot {snapshot.hash}",
         )  # fmt: skip
     of_nights = len(nights_of(rows.column(NIGHT)))
-    unseen = pc.greater_equal(rows.column(NIGHT), pa.scalar(date.fromisoformat(model.facts["evaluated_until"])))
+    unseen = pc.greater_equal(rows.column(NIGHT), pa.scalar(model.facts.holdout_from))
     if champion is not None:
-        unseen = pc.and_(unseen, _unseen(rows.column(NIGHT), seen_by(champion.facts)))
+        unseen = pc.and_(unseen, _unseen(rows.column(NIGHT), champion.facts.seen))
     rows, kept = rows.filter(unseen), kept.filter(unseen)
     said = None
     if champion is not None:
-        said = pa.Table.from_batches([predict(champion.pipeline, batch_of(rows), job, champion.rule)])
+        said = pa.Table.from_batches([predict(champion.pipeline, batch_of(rows), work.job, champion.rule)])
     return _Holdout(rows, kept, said, of_nights)
 
 
@@ -134,30 +129,27 @@ def _losses(sums: dict[str, Floats], job: Job) -> Losses | None:
     return Losses(rows, champion, losses_of(sums["challenger"], job)[1])
 
 
-def _by_night(nights: list[date], losses: Losses | None) -> list[Json]:
+def _by_night(nights: list[date], losses: Losses | None) -> list[NightLosses]:
     if losses is None:
         return []
     columns = zip(nights, losses.rows, losses.champion, losses.challenger, strict=True)
-    return [
-        {"night": str(night), "rows": int(rows), "champion": float(before), "challenger": float(after)}
-        for night, rows, before, after in columns
-    ]
+    return [NightLosses(night, int(rows), float(before), float(after)) for night, rows, before, after in columns]
 
 
-def _segments(held: _Holdout, sides: dict[str, pa.Table], job: Job) -> list[Json]:
+def _segments(held: _Holdout, sides: dict[str, pa.Table], job: Job) -> list[Segment]:
     """Return the mean loss of both on every value of the declared segments, the largest first."""
     found = []
     for name in job.promotion.segments:
         column = held.rows.column(name)
         for value in pc.unique(column).to_pylist():
             mine = pc.fill_null(pc.equal(column, value), False) if value is not None else pc.is_null(column)
-            one: Json = {"column": name, "value": value, "champion": None}
+            outcome = held.rows.column(LABEL).filter(mine)
+            means = {}
             for side, predictions in sides.items():
-                outcome = held.rows.column(LABEL).filter(mine)
                 rows, loss = losses_of(outcome_sums(predictions.filter(mine), outcome, job).sum(axis=0), job)
-                one |= {"rows": int(rows), side: float(loss / rows)}
-            found.append(one)
-    return sorted(found, key=lambda one: (one["column"], -one["rows"]))
+                means[side] = float(loss / rows)
+            found.append(Segment(name, value, means.get("champion"), int(rows), means["challenger"]))
+    return sorted(found, key=lambda one: (one.column, -one.rows))
 
 
 def _calibration(sums: dict[str, Floats], job: Job) -> dict[str, list[dict[str, float]]]:
@@ -181,8 +173,5 @@ def _latency(models: dict[str, ModelVersion], rows: pa.Table, job: Job) -> dict[
     return {side: seconds / max(batch.num_rows, 1) * 1e6 for side, seconds in best.items()}
 
 
-def _about(model: ModelVersion) -> Json:
-    seen, ref = seen_by(model.facts), model.ref
-    return {
-        "version": ref.version, "sha256": ref.sha256, "since": str(seen.first), "fitted_until": str(seen.until),
-    }  # fmt: skip
+def _about(model: ModelVersion) -> ComparedVersion:
+    return ComparedVersion(model.ref.version, model.ref.sha256, model.facts.seen.first, model.facts.seen.until)

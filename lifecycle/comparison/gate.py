@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -15,13 +14,13 @@ from scipy import stats
 from drift.performance import Floats
 from scoring.job import Promotion
 from scoring.rows import Check, constant_checks, floor_checks
+from scoring.stores.warehouse import Evaluation, Gain, Holdout, Metrics, Row, Segment
 
 REPLICATES = 4_000
 SEQUENTIAL = 0.99
 """For a comparison that is looked at again every night: more looks give chance more chances."""
 SEGMENT_ROWS = 200
 """A segment of fewer rows is shown, and decides nothing."""
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -45,25 +44,6 @@ class Losses:
 
 
 @dataclass(frozen=True)
-class Gain:
-    """How much smaller the challenger's mean loss is than the champion's, with its interval."""
-
-    nights: int
-    rows: int
-    champion: float | None
-    challenger: float | None
-    value: float | None
-    low: float | None
-    high: float | None
-    confidence: float
-
-    @property
-    def share(self) -> float | None:
-        """Return the lower end as a share of the champion's loss."""
-        return self.low / self.champion if self.low is not None and self.champion else None
-
-
-@dataclass(frozen=True)
 class Judged:
     """What the gate says, and why."""
 
@@ -71,7 +51,7 @@ class Judged:
     reason: str
     checks: tuple[Check, ...]
 
-    def as_dict(self) -> Json:
+    def as_dict(self) -> Row:
         """Return it for JSON."""
         return {"passed": self.passed, "reason": self.reason, "checks": [asdict(one) for one in self.checks]}
 
@@ -106,27 +86,20 @@ def holdout_nights(new_nights: int, most: int, least: int) -> int:
     return min(most, max(least, new_nights // 2))
 
 
-def judge(evaluation: Mapping[str, Any], policy: Promotion, primary: str) -> Judged:
+def judge(evaluation: Evaluation, policy: Promotion, primary: str) -> Judged:
     """Return whether a challenger may take the crown: better with evidence, and in no guarded respect worse.
 
-    ``evaluation`` is what ``lifecycle.comparison.evaluate`` wrote. A tie keeps the champion. Without a champion the
-    floors count, and a loss that is no greater than a constant's.
+    A tie keeps the champion. Without a champion the floors count, and a loss that is no greater than a constant's.
     """
-    if evaluation["champion"] is None:
+    if evaluation.champion is None:
         return _judged(_first(evaluation, policy, primary))
-    gain = Gain(**evaluation["gain"])
-    checks = [_enough(gain, evaluation["holdout"], policy), _better(gain, primary, policy)]
-    checks += (
-        [_calibration(evaluation["metrics"], policy)]
-        if "calibration_error" in evaluation["metrics"]["champion"]
-        else []
-    )
-    checks += _segments(evaluation["segments"], policy)
-    for name, limit, unit in (
-        ("latency", policy.max_latency_ratio, "CPU s per million rows"),
-        ("size", policy.max_size_ratio, "MB"),
-    ):
-        checks.append(_ratio(name, evaluation[name], limit, unit))
+    gain = evaluation.gain or Gain(0, 0, None, None, None, None, None, policy.confidence)
+    checks = [_enough(gain, evaluation.holdout, policy), _better(gain, primary, policy)]
+    if "calibration_error" in evaluation.metrics["champion"]:
+        checks.append(_calibration(evaluation.metrics, policy))
+    checks += _segments(evaluation.segments, policy)
+    checks.append(_ratio("latency", evaluation.latency, policy.max_latency_ratio, "CPU s per million rows"))
+    checks.append(_ratio("size", evaluation.size, policy.max_size_ratio, "MB"))
     return _judged(checks)
 
 
@@ -136,15 +109,15 @@ def _judged(checks: Sequence[Check]) -> Judged:
     return Judged(not refused, "; ".join(told) or "the first version, and the job sets no floors", tuple(checks))
 
 
-def _first(evaluation: Mapping[str, Any], policy: Promotion, primary: str) -> list[Check]:
+def _first(evaluation: Evaluation, policy: Promotion, primary: str) -> list[Check]:
     """Return what is asked of a first version: the job's floors, and no greater loss than a constant's."""
-    metrics = {name: one["value"] for name, one in evaluation["metrics"]["challenger"].items()}
-    return floor_checks(metrics, policy.floors) + constant_checks(primary, evaluation.get("constant"))
+    metrics = {name: one["value"] for name, one in evaluation.metrics["challenger"].items()}
+    return floor_checks(metrics, policy.floors) + constant_checks(primary, evaluation.constant)
 
 
-def _enough(gain: Gain, holdout: Mapping[str, Any], policy: Promotion) -> Check:
-    dropped = holdout["of_nights"] - gain.nights
-    why = f" ({dropped} of {holdout['of_nights']} dropped, which a version had seen)" if dropped else ""
+def _enough(gain: Gain, holdout: Holdout, policy: Promotion) -> Check:
+    dropped = holdout.of_nights - gain.nights
+    why = f" ({dropped} of {holdout.of_nights} dropped, which a version had seen)" if dropped else ""
     sentence = f"{gain.nights} holdout nights that neither version has seen{why}, {policy.min_nights} are needed"
     return Check("nights", gain.nights >= policy.min_nights, sentence)
 
@@ -172,7 +145,7 @@ def _not_worse(gain: Gain, primary: str) -> Check:
     return Check("gain", gain.high is not None and gain.high > 0, sentence)
 
 
-def _calibration(metrics: Mapping[str, Any], policy: Promotion) -> Check:
+def _calibration(metrics: Mapping[str, Metrics], policy: Promotion) -> Check:
     errors = [metrics[side]["calibration_error"]["value"] or 0.0 for side in ("champion", "challenger")]
     worse = errors[1] - errors[0]
     sentence = (
@@ -182,14 +155,14 @@ def _calibration(metrics: Mapping[str, Any], policy: Promotion) -> Check:
     return Check("calibration", worse <= policy.max_calibration_loss, sentence)
 
 
-def _segments(segments: Sequence[Mapping[str, Any]], policy: Promotion) -> list[Check]:
+def _segments(segments: Sequence[Segment], policy: Promotion) -> list[Check]:
     checks = []
     for one in segments:
-        if one["rows"] < SEGMENT_ROWS or not one["champion"]:
+        worse = one.worse
+        if one.rows < SEGMENT_ROWS or worse is None:
             continue
-        worse = one["challenger"] / one["champion"] - 1
-        name = f"{one['column']} {one['value']}"
-        sentence = f"{name}: loss {worse:+.1%} on {one['rows']:,} rows, {policy.max_segment_loss:+.1%} is allowed"
+        name = f"{one.column} {one.value}"
+        sentence = f"{name}: loss {worse:+.1%} on {one.rows:,} rows, {policy.max_segment_loss:+.1%} is allowed"
         checks.append(Check(f"segment {name}", worse <= policy.max_segment_loss, sentence))
     return checks
 

@@ -3,44 +3,48 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from dataclasses import replace
 
 from pages.content import card_view
 from pages.rendering import render
 from scoring.job import HIDDEN, Job
-from scoring.rows import Rule
-from scoring.stores import Stores
+from scoring.stores import Workspace
 from scoring.stores.registry import VersionRef
+from scoring.stores.warehouse import Evaluation, Retraining, Row, Segment
 
-Json = dict[str, Any]
 _FACTS = (
     "since", "until", "fitted_until", "evaluated_until", "rows", "extracted", "quarantined", "snapshot", "recipe_sha256",
     "features_sql_sha256", "labels_sql_sha256", "trained_at", "code_version", "library_versions", "refit",
 )  # fmt: skip
 
 
-def card_of(stores: Stores, job: Job, ref: VersionRef, evaluation: Json, retraining: Json) -> Json:
+def card_of(work: Workspace, ref: VersionRef, evaluation: Evaluation, retraining: Retraining) -> Row:
     """Return the card of a version that was compared, before the gate spoke, for JSON.
 
     Values of sensitive columns are hidden here, so that the gate, which judges by the card, names none either.
     """
-    facts = stores.registry.facts(ref)
-    asked = {name: retraining[name] for name in ("retraining_id", "trigger", "reason", "decision_id")}
+    facts = work.registry.facts(ref)
+    data = facts.as_json()
+    shown = replace(evaluation, segments=[_shown(one, work.job) for one in evaluation.segments])
+    asked = {
+        "retraining_id": retraining.retraining_id, "trigger": retraining.trigger, "reason": retraining.reason,
+        "decision_id": retraining.decision_id, "night": str(retraining.night),
+    }  # fmt: skip
     return {
-        "job": job.name, "description": job.description, "owner": job.owner, "task": job.task.name,
-        "version": ref.version, "sha256": ref.sha256, "made_at": stores.clock().isoformat(),
-        "data": {name: facts.get(name) for name in _FACTS}, "training": job.training.model_dump(mode="json"),
-        "asked": {**asked, "night": str(retraining["night"])}, "gate": None,
-        "evaluation": {**evaluation, "segments": [_shown(one, job) for one in evaluation["segments"]]},
-        "sensitive": sorted(job.sensitive), "prediction": Rule.of_facts(facts, job).decision.words,
+        "job": work.job.name, "description": work.job.description, "owner": work.job.owner, "task": work.job.task.name,
+        "version": ref.version, "sha256": ref.sha256, "made_at": work.clock().isoformat(),
+        "data": {name: data[name] for name in _FACTS}, "training": work.job.training.model_dump(mode="json"),
+        "asked": asked, "gate": None,
+        "evaluation": shown.as_json(),
+        "sensitive": sorted(work.job.sensitive), "prediction": facts.rule(work.job).decision.words,
     }  # fmt: skip
 
 
-def _shown(segment: Json, job: Job) -> Json:
-    return {**segment, "value": HIDDEN} if segment["column"] in job.sensitive else segment
+def _shown(segment: Segment, job: Job) -> Segment:
+    return replace(segment, value=HIDDEN) if segment.column in job.sensitive else segment
 
 
-def page_of(card: Json) -> dict[str, str]:
+def page_of(card: Row) -> dict[str, str]:
     """Return the files of a card by name: the JSON, and a page that stands by itself."""
     page = render("card_file", "", {"view": card_view(card)})
     return {"model_card.json": json.dumps(card, indent=1), "model_card.html": page}

@@ -6,17 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any, Literal
+from typing import Literal
 
-from scoring.errors import NightError, RetrainingFailed, described
+from scoring.errors import NightError, RetrainingFailed, TrainingDataError, VersionMissing, described
 from scoring.interval import Nights
 from scoring.job import Job
-from scoring.stores import Stores
-from scoring.stores.warehouse import ensure_job, ledger, monitoring, retrainings
+from scoring.stores import Stores, Workspace
+from scoring.stores.warehouse import Retraining, ensure_job, ledger, monitoring, retrainings
 
 ENDINGS = ("unchanged", "refused", "promoted")
 Trigger = Literal["decision", "schedule", "hand"]
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -44,36 +43,50 @@ def training_window(job: Job, night: date) -> Nights:
     return Nights.before(until, job.training.window_days)
 
 
-def begin(stores: Stores, job: Job, request: Request) -> Json:
-    """Record the retraining and return its row; the same Airflow run gets the same one.
+def version_of(row: Retraining) -> int:
+    """Return the version that a retraining came to; raises ``VersionMissing`` before it was trained."""
+    if row.model_version is None:
+        raise VersionMissing(f"version of retraining {row.retraining_id}", found="none yet", next_step="clear train")
+    return row.model_version
+
+
+def snapshot_of(row: Retraining) -> str:
+    """Return the hash of the rows that a retraining keeps; raises ``TrainingDataError`` before they were read."""
+    if row.snapshot is None:
+        raise TrainingDataError(f"rows of retraining {row.retraining_id}", found="none yet", next_step="clear snapshot")
+    return row.snapshot
+
+
+def begin(work: Workspace, request: Request) -> Retraining:
+    """Record the retraining and return it; the same Airflow run gets the same one.
 
     Raises ``RetrainingRunning`` while another of the job is not finished, and ``NightError`` when there is no night.
     """
-    ensure_job(stores.warehouse, job)
-    night = request.night or max(ledger.settled(stores.warehouse, job.name, stores.clock()), default=None)
+    ensure_job(work.warehouse, work.job)
+    night = request.night or max(ledger.settled(work.warehouse, work.job.name, work.clock()), default=None)
     if night is None:
         raise NightError(
-            f"retraining of {job.name}", found="neither a night nor a published one", next_step="give the night"
+            f"retraining of {work.job.name}", found="neither a night nor a published one", next_step="give the night"
         )
-    matured = training_window(job, night)
+    matured = training_window(work.job, night)
     window = Nights(request.since or matured.first, min(matured.until, request.until or matured.until))
     row = retrainings.begin(
-        stores.warehouse,
+        work.warehouse,
         {
-            "job": job.name, "night": night, "trigger": request.trigger, "reason": request.reason,
+            "job": work.job.name, "night": night, "trigger": request.trigger, "reason": request.reason,
             "decision_id": request.decision_id, "airflow_run_id": request.airflow_run_id, "since": window.first,
-            "until": window.until, "forced": request.force, "started_at": stores.clock(),
+            "until": window.until, "forced": request.force, "started_at": work.clock(),
         },
     )  # fmt: skip
-    tell_decision(stores, row)
+    tell_decision(work.stores, row)
     return row
 
 
 @contextmanager
-def recorded(stores: Stores, retraining_id: int, stage: str) -> Iterator[Json]:
+def recorded(stores: Stores, retraining_id: int, stage: str) -> Iterator[Retraining]:
     """Give the retraining's row, in ``stage`` from now on; a failure is written into it and raised again."""
     row = retrainings.get(stores.warehouse, retraining_id)
-    again = {} if row["state"] == "promoted" else {"state": "running", "finished_at": None}  # a task that was cleared
+    again = {} if row.state == "promoted" else {"state": "running", "finished_at": None}  # a task that was cleared
     retrainings.record(stores.warehouse, retraining_id, stage=stage, detail=None, **again)
     try:
         yield row
@@ -82,15 +95,15 @@ def recorded(stores: Stores, retraining_id: int, stage: str) -> Iterator[Json]:
         raise
 
 
-def announce(stores: Stores, retraining_id: int) -> Json:
+def announce(stores: Stores, retraining_id: int) -> Retraining:
     """Return the finished retraining; one that no task ended has failed, and raises ``RetrainingFailed``."""
     row = retrainings.get(stores.warehouse, retraining_id)
-    if row["state"] in ENDINGS:
+    if row.state in ENDINGS:
         return row
-    detail = row["detail"] or f"stopped in stage {row['stage']}"
+    detail = row.detail or f"stopped in stage {row.stage}"
     fail(stores, retraining_id, detail)
     raise RetrainingFailed(
-        f"retraining {retraining_id} of {row['job']}", found=f"stage {row['stage']}: {detail}",
+        f"retraining {retraining_id} of {row.job}", found=f"stage {row.stage}: {detail}",
         expected="every task to end well", next_step="clear the failed task; the champion stays as it is",
     )  # fmt: skip
 
@@ -98,8 +111,8 @@ def announce(stores: Stores, retraining_id: int) -> Json:
 def abandon(stores: Stores, retraining_id: int, by: str) -> None:
     """End a retraining whose process is gone."""
     row = retrainings.get(stores.warehouse, retraining_id)
-    if row["finished_at"] is None:
-        fail(stores, retraining_id, f"abandoned by {by} in stage {row['stage']}")
+    if row.open:
+        fail(stores, retraining_id, f"abandoned by {by} in stage {row.stage}")
 
 
 def fail(stores: Stores, retraining_id: int, detail: str) -> None:
@@ -116,9 +129,9 @@ def end(stores: Stores, retraining_id: int, state: str, detail: str) -> None:
     tell_decision(stores, retrainings.get(stores.warehouse, retraining_id))
 
 
-def tell_decision(stores: Stores, row: Json) -> None:
+def tell_decision(stores: Stores, row: Retraining) -> None:
     """Write on the decision that asked for it how the retraining goes."""
-    if row["decision_id"] is None:
+    if row.decision_id is None:
         return
-    state = {"running": "running", "failed": "failed"}.get(row["state"], "done")
-    monitoring.record_retraining(stores.warehouse, row["decision_id"], state, row["model_version"])
+    state = {"running": "running", "failed": "failed"}.get(row.state, "done")
+    monitoring.record_retraining(stores.warehouse, row.decision_id, state, row.model_version)

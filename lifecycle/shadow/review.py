@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,12 +13,23 @@ from drift.performance import Floats, losses_of, metrics_of, outcome_sums, outco
 from lifecycle.comparison import Judged, Losses, gain_of, judge_predecessor, judge_shadow, losses_from
 from lifecycle.promotion import rollback
 from scoring.job import Job
-from scoring.stores import LABEL, Stores
-from scoring.stores.warehouse import champion_at, ledger, promotions, retrainings, shadows
+from scoring.stores import LABEL, RunFolder, Stores, Workspace
+from scoring.stores.warehouse import (
+    Evaluation,
+    Row,
+    Run,
+    Shadow,
+    ShadowLosses,
+    ShadowNight,
+    champion_at,
+    ledger,
+    promotions,
+    retrainings,
+    shadows,
+)
 
 GIVE_UP_NIGHTS = 14
 """Published nights after its last one that a shadow waits for nights and labels that it still lacks."""
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -33,50 +43,49 @@ class Reviewed:
     rolled_back: bool = False
 
 
-def review(stores: Stores, job: Job, night: date, may_roll_back: bool = True) -> list[Reviewed]:
+def review(work: Workspace, night: date, may_roll_back: bool = True) -> list[Reviewed]:
     """Judge the versions in the shadow on what was known at the end of ``night``; return those that this ended.
 
     A dethroned champion that did better than its successor, with evidence, gets the crown back. Looking again changes
     nothing that was decided. Nothing is judged at a night that is not over.
     """
-    if not stores.over(job, night):
+    if not work.stores.over(work.job, night):
         return []
-    measure(stores, job, night)
-    champion = champion_at(promotions.history_of(stores.warehouse, job.name), date.max)
+    measure(work, night)
+    champion = champion_at(promotions.history_of(work.warehouse, work.job.name), date.max)
     found = []
-    for one in shadows.running(stores.warehouse, job.name):
-        if one["champion_version"] != champion:
-            found.append(_end(stores, one, "ended", f"version {champion} is champion now", None))
-        elif one["role"] == "challenger":
-            found += _review_challenger(stores, job, one, night)
+    for one in shadows.running(work.warehouse, work.job.name):
+        if one.champion_version != champion:
+            found.append(_end(work.stores, one, "ended", f"version {champion} is champion now", None))
+        elif one.role == "challenger":
+            found += _review_challenger(work, one, night)
         elif may_roll_back:
-            found += _review_predecessor(stores, job, one, night)
+            found += _review_predecessor(work, one, night)
     return found
 
 
-def measure(stores: Stores, job: Job, known_at: date) -> list[date]:
+def measure(work: Workspace, known_at: date) -> list[date]:
     """Measure both versions on shadow nights whose labels have matured by the end of ``known_at``; return the nights."""
-    last = known_at - timedelta(days=job.label.delay_days)
+    last = known_at - timedelta(days=work.job.label.delay_days)
     measured = []
-    for row in shadows.nights(stores.warehouse, job.name):
-        if row["status"] != "scored" or row["sums"] is not None or row["night"] > last:
+    for row in shadows.nights(work.warehouse, work.job.name):
+        if row.status != "scored" or row.sums is not None or row.night > last:
             continue
-        run = ledger.get(stores.warehouse, row["run_id"])
-        champion = outcomes_of(stores, job, run)
+        run = ledger.get(work.warehouse, row.run_id)
+        champion = outcomes_of(work, run)
         if not champion.labelled:
             continue
-        shadow = outcomes_of(stores, job, run, _said(stores, job, run, row["model_version"]))
+        shadow = outcomes_of(work, run, _said(work, run, row.model_version))
         sums = {
-            side: outcome_sums(found.predictions, found.predictions.column(LABEL), job).sum(axis=0)
+            side: outcome_sums(found.predictions, found.predictions.column(LABEL), work.job).sum(axis=0)
             for side, found in (("champion", champion), ("shadow", shadow))
         }
-        rows, loss = losses_of(sums["champion"], job)
-        facts = {
-            "rows": int(rows), "champion": float(loss), "shadow": float(losses_of(sums["shadow"], job)[1]),
-            "metrics": {side: _values(found, job) for side, found in sums.items()},
-        }  # fmt: skip
-        shadows.save_sums(stores.warehouse, row["run_id"], row["model_version"], sums=facts, measured_at=stores.clock())
-        measured.append(row["night"])
+        rows, loss = losses_of(sums["champion"], work.job)
+        metrics = {side: _values(found, work.job) for side, found in sums.items()}
+        losses = ShadowLosses(int(rows), float(loss), float(losses_of(sums["shadow"], work.job)[1]), metrics)
+        facts = {"sums": asdict(losses), "measured_at": work.clock()}
+        shadows.save_sums(work.warehouse, row.run_id, row.model_version, **facts)
+        measured.append(row.night)
     return measured
 
 
@@ -85,67 +94,77 @@ def _values(sums: Floats, job: Job) -> dict[str, float | None]:
     return {name: float(value) if np.isfinite(value) else None for name, value in found.items()}
 
 
-def _said(stores: Stores, job: Job, run: ledger.Run, version: int) -> pa.Table:
-    folder = stores.lake.run_folder(job.name, run.night, run.run_id)
-    paths = (stores.lake.shadow_part(folder, version, number) for number in range(run.chunks))
-    return pa.concat_tables(stores.lake.table(path) for path in paths)
+def _said(work: Workspace, run: Run, version: int) -> pa.Table:
+    folder = RunFolder(work.lake, run)
+    return pa.concat_tables(work.lake.table(folder.shadow_part(version, number)) for number in folder.chunks)
 
 
-def nights_of_shadow(stores: Stores, one: Json) -> list[Json]:
+def nights_of_shadow(stores: Stores, one: Shadow) -> list[ShadowNight]:
     """Return the published nights of the champion that a version scored in the shadow, from its first night on."""
-    return shadows.beside(shadows.nights(stores.warehouse, one["job"], one["model_version"]), one)
+    return shadows.beside(shadows.nights(stores.warehouse, one.job, one.model_version), one)
 
 
-def losses_of_nights(rows: Sequence[Json]) -> Losses:
+def losses_of_nights(rows: Sequence[ShadowNight]) -> Losses:
     """Return the losses of the measured ones of a shadow's nights; the shadow stands as the challenger."""
-    sums = [row["sums"] for row in rows if row["sums"] is not None]
-    return Losses(*(np.array([one[name] for one in sums], dtype=np.float64) for name in ("rows", "champion", "shadow")))
+    measured = [losses for row in rows if (losses := row.losses) is not None]
+    return Losses(
+        rows=np.array([night.rows for night in measured], dtype=np.float64),
+        champion=np.array([night.champion for night in measured], dtype=np.float64),
+        challenger=np.array([night.shadow for night in measured], dtype=np.float64),
+    )
 
 
-def _review_challenger(stores: Stores, job: Job, one: Json, night: date) -> list[Reviewed]:
+def _review_challenger(work: Workspace, one: Shadow, night: date) -> list[Reviewed]:
     """Decide once every night of the shadow is measured, or too much time went by without."""
-    rows = nights_of_shadow(stores, one)
+    rows = nights_of_shadow(work.stores, one)
     losses = losses_of_nights(rows)
-    if losses.nights < one["nights"]:
-        last = one["first_night"] + timedelta(days=one["nights"] + job.label.delay_days + GIVE_UP_NIGHTS)
+    if losses.nights < one.nights:
+        last = one.first_night + timedelta(days=one.nights + work.job.label.delay_days + GIVE_UP_NIGHTS)
         if night < last:
             return []
-        failed = sum(row["status"] == "failed" for row in rows)
-        missing = f"only {losses.nights} of {one['nights']} nights are measured ({failed} failed) by night {night}"
-        return [_end(stores, one, "failed", missing, None)]
-    judged = judge_shadow(losses, _holdout(stores, one), job.promotion, job.task.loss)
-    return [_end(stores, one, "passed" if judged.passed else "failed", judged.reason, _evidence(losses, job, judged))]
+        failed = sum(row.status == "failed" for row in rows)
+        missing = f"only {losses.nights} of {one.nights} nights are measured ({failed} failed) by night {night}"
+        return [_end(work.stores, one, "failed", missing, None)]
+    judged = judge_shadow(losses, _holdout(work.stores, one), work.job.promotion, work.job.task.loss)
+    return [
+        _end(
+            work.stores,
+            one,
+            "passed" if judged.passed else "failed",
+            judged.reason,
+            _evidence(losses, work.job, judged),
+        )
+    ]
 
 
-def _holdout(stores: Stores, one: Json) -> Losses:
+def _holdout(stores: Stores, one: Shadow) -> Losses:
     """Return the nights on which the gate compared a challenger; none for one that a person pinned."""
-    row = retrainings.get(stores.warehouse, one["retraining_id"]) if one["retraining_id"] else None
-    card = retrainings.card(stores.warehouse, one["job"], one["model_version"]) if row else None
-    return losses_from(card["evaluation"] if card else {"by_night": []})
+    card = retrainings.card(stores.warehouse, one.job, one.model_version) if one.retraining_id else None
+    return losses_from(Evaluation.from_json(card["evaluation"]).by_night if card else [])
 
 
-def _review_predecessor(stores: Stores, job: Job, one: Json, night: date) -> list[Reviewed]:
-    rows = nights_of_shadow(stores, one)
+def _review_predecessor(work: Workspace, one: Shadow, night: date) -> list[Reviewed]:
+    rows = nights_of_shadow(work.stores, one)
     losses = losses_of_nights(rows)
-    judged = judge_predecessor(losses, job.promotion, job.task.loss)
-    evidence = _evidence(losses, job, judged)
+    judged = judge_predecessor(losses, work.job.promotion, work.job.task.loss)
+    evidence = _evidence(losses, work.job, judged)
     if judged.passed:
-        rollback(stores, job, f"automatic: {judged.reason}", "nightshift", one["model_version"])
-        return [_end(stores, one, "passed", judged.reason, evidence, rolled_back=True)]
-    over = one["first_night"] + timedelta(days=one["nights"] + job.label.delay_days + GIVE_UP_NIGHTS)
-    if losses.nights == one["nights"] or night >= over:
-        return [_end(stores, one, "ended", f"no reason to go back: {judged.reason}", evidence)]
+        rollback(work, f"automatic: {judged.reason}", "nightshift", one.model_version)
+        return [_end(work.stores, one, "passed", judged.reason, evidence, rolled_back=True)]
+    over = one.first_night + timedelta(days=one.nights + work.job.label.delay_days + GIVE_UP_NIGHTS)
+    if losses.nights == one.nights or night >= over:
+        return [_end(work.stores, one, "ended", f"no reason to go back: {judged.reason}", evidence)]
     return []
 
 
-def _evidence(losses: Losses, job: Job, judged: Judged) -> Json:
+def _evidence(losses: Losses, job: Job, judged: Judged) -> Row:
     return {"gain": asdict(gain_of(losses, job.promotion.confidence)), **judged.as_dict()}
 
 
 def _end(
-    stores: Stores, one: Json, state: str, detail: str, evidence: Json | None, rolled_back: bool = False
+    stores: Stores, one: Shadow, state: str, detail: str, evidence: Row | None, rolled_back: bool = False
 ) -> Reviewed:  # fmt: skip
     shadows.end(
-        stores.warehouse, one["shadow_id"], state=state, detail=detail, evidence=evidence, ended_at=stores.clock()
+        stores.warehouse, one.shadow_id, state=state, detail=detail, evidence=evidence, ended_at=stores.clock()
     )  # fmt: skip
-    return Reviewed(one["model_version"], one["role"], state, detail, rolled_back)
+    return Reviewed(one.model_version, one.role, state, detail, rolled_back)

@@ -20,9 +20,9 @@ from lifecycle.training.reference import reference_nights
 from lifecycle.training.rows import NIGHT, Rows
 from scoring.errors import PipelineError
 from scoring.job import Job, steps_of, words_of
-from scoring.rows import Rule, Summary, UsualNights, predict
+from scoring.rows import Summary, UsualNights, predict
 from scoring.stores import LABEL
-from scoring.stores.registry import ARTIFACT, HOLDOUT_FILE, NIGHTS_FILE
+from scoring.stores.registry import ARTIFACT, HOLDOUT_FILE, NIGHTS_FILE, TrainingFacts
 
 GOLDEN_ROWS = 32
 
@@ -41,7 +41,7 @@ class Fitted:
 
 
 def write_version(
-    folder: Path, job: Job, fitted: Fitted, labelled: pa.Table, facts: dict[str, Any], usual: UsualNights
+    folder: Path, job: Job, fitted: Fitted, labelled: pa.Table, facts: TrainingFacts, usual: UsualNights
 ) -> None:
     """Write artifact, facts, the profile that the publish gate and the contract need, and golden rows."""
     (folder / ARTIFACT).write_bytes(pickled(fitted.pipeline, job))
@@ -56,10 +56,10 @@ def write_version(
     golden = _golden(batch, job)
     pq.write_table(pa.Table.from_batches([golden]), folder / "golden.parquet")
     pq.write_table(
-        pa.Table.from_batches([predict(fitted.pipeline, golden, job, Rule.of_facts(facts, job))]),
+        pa.Table.from_batches([predict(fitted.pipeline, golden, job, facts.rule(job))]),
         folder / "golden_predictions.parquet",
     )
-    (folder / "facts.json").write_text(json.dumps(facts, indent=1))
+    (folder / "facts.json").write_text(json.dumps(facts.as_json(), indent=1))
 
 
 def write_reference(folder: Path, job: Job, fitted: Fitted, rows: Rows) -> None:

@@ -21,5 +21,5 @@ def column_page(places: Places, job: str, column: str) -> View | None:
     return {
         "job": job, "column": column, "rows": rows[::-1], "plots": column_plots(rows), "words": WORDS,
         "meanings": MEANINGS, "feature": feature, "description": description_of(places, job),
-        "unusual": sum(row["status"] in UNUSUAL for row in rows),
+        "unusual": sum(row.status in UNUSUAL for row in rows),
     }  # fmt: skip

@@ -10,7 +10,7 @@ from pages.content.places import Places, View
 from pages.content.retrainings import SHADOWS_SHOWN, job_retrainings, shadow_views
 from pages.plots import months, performance_plot, score_plot
 from scoring.interval import ALL_NIGHTS, Nights
-from scoring.stores.warehouse import Promotion, Row, Span, monitoring, overview, promotions
+from scoring.stores.warehouse import Promotion, Row, Span, TriedNight, monitoring, overview, promotions
 
 YEAR = 366
 DECISIONS_SHOWN = 20
@@ -49,6 +49,6 @@ def _later_missing(places: Places, status: Row, newest: date) -> int:
     return 0 if is_retired(places, status) else (status["expected_night"] - newest).days
 
 
-def _counted_from(rows: list[Row], history: list[Promotion]) -> date | None:
+def _counted_from(rows: list[TriedNight], history: list[Promotion]) -> date | None:
     """Return the first night that counts as missing when it is not there: one with a champion, or ever tried."""
-    return min([*(row["night"] for row in rows[:1]), *(one.effective_from for one in history)], default=None)
+    return min([*(row.night for row in rows[:1]), *(one.effective_from for one in history)], default=None)

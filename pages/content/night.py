@@ -10,7 +10,7 @@ from pages.content.overview import description_of
 from pages.content.places import Places, View
 from pages.plots import state_of
 from scoring.interval import Nights
-from scoring.stores.warehouse import Row, Span, ledger, monitoring, overview, retrainings
+from scoring.stores.warehouse import NightVerdict, Span, ledger, monitoring, overview, retrainings
 
 
 def night_page(places: Places, job: str, night: date, run_id: str | None = None) -> View | None:
@@ -26,7 +26,7 @@ def night_page(places: Places, job: str, night: date, run_id: str | None = None)
         return None
     verdict = monitoring.drift_of(places.warehouse, run.run_id)
     before, after = overview.neighbours(places.warehouse, job, night)
-    state = state_of({**run.facts, "verdict": verdict["verdict"] if verdict else None})
+    state = state_of(run.status, verdict.verdict if verdict else None)
     return {
         "job": job, "night": night, "run": run, "attempts": attempts, "published": shown, "state": state,
         "drift": verdict, "columns": _columns(places, job, run.run_id), "words": WORDS, "meanings": MEANINGS,
@@ -37,35 +37,34 @@ def night_page(places: Places, job: str, night: date, run_id: str | None = None)
     }  # fmt: skip
 
 
-def _performance(places: Places, job: str, night: date, verdict: Row | None) -> View:
+def _performance(places: Places, job: str, night: date, verdict: NightVerdict | None) -> View:
     """Return what the labels said; without them when they are due, and an estimate if there is one."""
     found = next(iter(overview.measured(places.warehouse, Span(job, Nights.of(night)))), None)
     file = places.job(job)
     due = night + timedelta(days=file.label.delay_days) if file else None
-    estimate = {} if found or verdict is None else verdict["estimate"] or {}
+    estimate = {} if found or verdict is None else verdict.estimate or {}
     guesses = [Metric(name, value, None, None) for name, value in estimate.items()]
-    metrics = metrics_of(found["metrics"]) if found else []
-    rolling = found["rolling"] if found else {}
+    metrics = metrics_of(found.metrics) if found else []
+    rolling = found.rolling if found else {}
     return {"performance": found, "metrics": metrics, "rolling": rolling, "estimate": guesses, "due": due}
 
 
-def _columns(places: Places, job: str, run_id: str) -> list[Row]:
+def _columns(places: Places, job: str, run_id: str) -> list[View]:
     """Return the columns of a run, faults first, then what counts, then the most unusual."""
     order = {"monitored": 0, "seasonal": 1, "ignored": 2}
     file = places.job(job)
     rows = monitoring.columns_of(places.warehouse, [run_id])
     hidden = file.sensitive if file else set()
-    for row in rows:
-        row["sensitive"] = row["column_name"] in hidden
-    return sorted(rows, key=lambda row: (row["fault"] is None, order.get(row["role"], 3), -row["ratio"]))
+    rows.sort(key=lambda row: (row.fault is None, order.get(row.role, 3), -row.ratio))
+    return [{**row.facts, "sensitive": row.column_name in hidden} for row in rows]
 
 
-def _report(places: Places, verdict: Row | None) -> str | None:
+def _report(places: Places, verdict: NightVerdict | None) -> str | None:
     """Return the path of the Evidently page below the lake's reports; None when it is not there (any more)."""
-    path = verdict["report"] if verdict else None
+    path = verdict.report if verdict else None
     if path is None or not places.lake.exists(places.lake.below(path)):
         return None
-    return str(path).removeprefix("reports/")
+    return path.removeprefix("reports/")
 
 
 def place_of_run(places: Places, job: str, airflow_run_id: str) -> tuple[date, str] | None:

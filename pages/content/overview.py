@@ -34,9 +34,9 @@ def overview_card(places: Places, status: Row) -> View:
     return {
         **_expected(status), "retired": is_retired(places, status),
         "job": name, "status": status, "latest": latest, "drift": verdict,
-        "state": state_of({"status": "published", **(verdict or {})}) if latest else None,
+        "state": state_of("published", verdict.verdict if verdict else None) if latest else None,
         "performance": newest[0] if newest else None,
-        "metric": next(iter(metrics_of(newest[0]["metrics"])), None) if newest else None,
+        "metric": next(iter(metrics_of(newest[0].metrics)), None) if newest else None,
         "decision": overview.newest_decision(places.warehouse, name), "open": open_retraining(places.warehouse, name),
     }  # fmt: skip
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from drift.performance import LOSS_UNITS
+from pages.content.places import View
 from scoring.job import HIDDEN, Job
-from scoring.stores.warehouse import Row, Warehouse, retrainings, shadows
+from scoring.stores.warehouse import Retraining, Row, Shadow, ShadowNight, Warehouse, retrainings, shadows
 
 RETRAININGS_SHOWN = 20
 SHADOWS_SHOWN = 10
@@ -16,14 +16,12 @@ ROLES = {
     "challenger": "challenger: would take the crown",
     "predecessor": "predecessor: was champion, and would take the crown back",
 }
-View = dict[str, Any]
 
 
-def retraining_view(row: Row) -> View:
+def retraining_view(row: Retraining) -> View:
     """Return a retraining with who asked for it in words, whether it is open, and its duration in seconds."""
-    ended = row["finished_at"]
-    seconds = (ended - row["started_at"]).total_seconds() if ended else None
-    return {**row, "asked": ASKED[row["trigger"]], "open": ended is None, "seconds": seconds}
+    seconds = (row.finished_at - row.started_at).total_seconds() if row.finished_at else None
+    return {**row.facts, "asked": ASKED[row.trigger], "open": row.open, "seconds": seconds}
 
 
 def job_retrainings(warehouse: Warehouse, job: str) -> View:
@@ -33,22 +31,22 @@ def job_retrainings(warehouse: Warehouse, job: str) -> View:
     return {"retrainings": shown, "retrained": len(rows), "carded": retrainings.versions_with_card(warehouse, job)}
 
 
-def open_retraining(warehouse: Warehouse, job: str) -> Row | None:
+def open_retraining(warehouse: Warehouse, job: str) -> Retraining | None:
     """Return the retraining of a job that is not finished; None if there is none."""
-    return next((row for row in retrainings.of_job(warehouse, job)[::-1] if row["finished_at"] is None), None)
+    return next((row for row in retrainings.of_job(warehouse, job)[::-1] if row.open), None)
 
 
 def retraining_of_version(warehouse: Warehouse, job: str, version: int) -> View | None:
     """Return the retraining that made a version; None for one that a person trained."""
-    mine = [row for row in retrainings.of_job(warehouse, job) if row["model_version"] == version]
+    mine = [row for row in retrainings.of_job(warehouse, job) if row.model_version == version]
     return retraining_view(mine[-1]) if mine else None
 
 
 def version_of_run(warehouse: Warehouse, job: str, airflow_run_id: str) -> tuple[bool, int | None]:
     """Return whether a DAG run made a retraining of the job, and the version that it came to so far."""
     for row in retrainings.of_job(warehouse, job)[::-1]:
-        if row["airflow_run_id"] == airflow_run_id:
-            return True, row["model_version"]
+        if row.airflow_run_id == airflow_run_id:
+            return True, row.model_version
     return False, None
 
 
@@ -62,19 +60,19 @@ def shadow_views(warehouse: Warehouse, job: str, file: Job | None) -> list[View]
     return found[::-1]
 
 
-def _shadow(one: Row, rows: Sequence[Row], file: Job | None) -> View:
-    scored = [row for row in rows if row["status"] == "scored"]
+def _shadow(one: Shadow, rows: Sequence[ShadowNight], file: Job | None) -> View:
+    scored = [row for row in rows if row.status == "scored"]
     loss = file.task.loss if file else "loss"
     plain = set(file.features) - file.sensitive if file else set()
-    segments = (scored[-1]["disagreement"] or {}).get("segments", []) if scored else []
+    segments = scored[-1].differences.segments if scored else []
     shown = [{**part, "value": part["value"] if part["column"] in plain else HIDDEN} for part in segments]
     return {
-        **one, "role_words": ROLES[one["role"]], "open": one["ended_at"] is None, "scored": len(scored),
-        "failed": len(rows) - len(scored), "measured": sum(row["sums"] is not None for row in rows),
-        "rows": [_night(row) for row in rows[::-1]], "newest": scored[-1]["night"] if scored else None,
+        **one.facts, "role_words": ROLES[one.role], "open": one.open, "scored": len(scored),
+        "failed": len(rows) - len(scored), "measured": sum(row.sums is not None for row in rows),
+        "rows": [_night(row) for row in rows[::-1]], "newest": scored[-1].night if scored else None,
         "segments": sorted(shown, key=lambda part: (part["column"], -part["rows"])), "loss": loss,
         "loss_unit": LOSS_UNITS.get(loss, ""), "gap_unit": _gap_unit(file),
-        "sure": _sure(one["evidence"]), "decides": file is None or file.task.classifies,
+        "sure": _sure(one.evidence), "decides": file is None or file.task.classifies,
     }  # fmt: skip
 
 
@@ -87,15 +85,13 @@ def _gap_unit(file: Job | None) -> str:
     return file.task.number_unit if file else ""
 
 
-def _night(row: Row) -> View:
+def _night(row: ShadowNight) -> View:
     """Return a night with mean losses per row, the shadow's and the champion's; None until they are measured."""
-    told, sums = row["disagreement"] or {}, row["sums"]
-    labelled = sums["rows"] if sums else 0
-    quantiles = told.get("quantiles", {})
+    differ, losses = row.differences, row.losses
+    champion, shadow = losses.means if losses else (None, None)
     return {
-        **{name: row[name] for name in ("night", "status", "reason", "rows")}, "labelled": labelled,
-        "changed": told.get("decisions_changed"), "mean_absolute": told.get("mean_absolute"),
-        "low": quantiles.get("0.05"), "high": quantiles.get("0.95"),
-        "champion": sums["champion"] / labelled if labelled else None,
-        "shadow": sums["shadow"] / labelled if labelled else None,
+        "night": row.night, "status": row.status, "reason": row.reason, "rows": row.rows,
+        "labelled": losses.rows if losses else 0, "changed": differ.decisions_changed,
+        "mean_absolute": differ.mean_absolute, "low": differ.quantiles.get("0.05"), "high": differ.quantiles.get("0.95"),
+        "champion": champion, "shadow": shadow,
     }  # fmt: skip

@@ -6,17 +6,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import zip_longest
-from typing import Any
 
 from drift.performance import LOSS_UNITS
 from pages.content.metric import Metric, metrics_of
 from pages.content.places import Places, View
 from pages.content.retrainings import ASKED, retraining_of_version, shadow_views
 from pages.plots import calibration_plot, gain_plot, importance_plot
-from scoring.stores.warehouse import Promotion, champion_at, overview, promotions, retrainings
+from scoring.stores.warehouse import (
+    Evaluation,
+    Metrics,
+    NightLosses,
+    Promotion,
+    Row,
+    champion_at,
+    overview,
+    promotions,
+    retrainings,
+)
 
 SIDES = ("challenger", "champion")
-Json = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -41,27 +49,28 @@ class Reign:
         return self.until is not None and self.until <= self.promotion.effective_from
 
 
-def card_view(card: Json) -> View:
+def card_view(card: Row) -> View:
     """Return a model card for the template; ``card`` is what ``lifecycle.comparison.model_card`` wrote."""
-    found = card["evaluation"]
-    unit = LOSS_UNITS.get(found["loss"], "")
-    gain, rival = found["gain"], found["champion"]
-    labels = {"challenger": f"version {card['version']}", "champion": f"champion {rival['version']}" if rival else ""}
+    found = Evaluation.from_json(card["evaluation"])
+    unit = LOSS_UNITS.get(found.loss, "")
+    gain, rival = found.gain, found.champion
+    labels = {"challenger": f"version {card['version']}", "champion": f"champion {rival.version}" if rival else ""}
     since, until = (date.fromisoformat(card["data"][name]) for name in ("since", "until"))
     return {
-        "card": card, "evaluation": found, "unit": unit, "nights": (until - since).days, "decision": _decision(card["gate"]),
+        "card": {"prediction": "", **card},  # which cards from before do not say
+        "evaluation": found, "unit": unit, "nights": (until - since).days, "decision": _decision(card["gate"]),
         "asked": ASKED.get(card["asked"]["trigger"], card["asked"]["trigger"]), "rival": rival,
-        "metrics": _pairs(found["metrics"]), "gain": gain, "sure": f"{100 * gain['confidence']:g} %" if gain else "",
-        "gains": [_gain(one) for one in found["by_night"]], "segments": [_segment(one) for one in found["segments"]],
-        "gain_plot": gain_plot(found["by_night"], gain, found["loss"], unit),
-        "calibration_plot": calibration_plot(found["calibration"], labels),
-        "calibration": [(labels[side], found["calibration"][side]) for side in SIDES if side in found["calibration"]],
-        "importance_plot": importance_plot(found["importance"], card.get("sensitive", [])),
-        "importance": sorted(found["importance"].items(), key=lambda item: (-item[1], item[0])),
+        "metrics": _pairs(found.metrics), "gain": gain, "sure": f"{100 * gain.confidence:g} %" if gain else "",
+        "gains": [_gain(one) for one in found.by_night], "segments": found.segments,
+        "gain_plot": gain_plot(found.by_night, gain, found.loss, unit),
+        "calibration_plot": calibration_plot(found.calibration, labels),
+        "calibration": [(labels[side], found.calibration[side]) for side in SIDES if side in found.calibration],
+        "importance_plot": importance_plot(found.importance, card.get("sensitive", [])),
+        "importance": sorted(found.importance.items(), key=lambda item: (-item[1], item[0])),
     }  # fmt: skip
 
 
-def _decision(gate: Json | None) -> View:
+def _decision(gate: Row | None) -> View:
     """Return the gate's word, the colour of its badge, the reason and the checks."""
     if gate is None:
         return {"word": "not judged yet", "kind": "", "reason": "The gate has not spoken yet.", "checks": []}
@@ -69,22 +78,16 @@ def _decision(gate: Json | None) -> View:
     return {"word": word, "kind": kind, "reason": gate["reason"], "checks": gate["checks"]}
 
 
-def _pairs(metrics: Json) -> list[Pair]:
+def _pairs(metrics: Mapping[str, Metrics]) -> list[Pair]:
     rival = {one.name: one for one in metrics_of(metrics.get("champion", {}))}
     return [Pair(one, rival.get(one.name)) for one in metrics_of(metrics["challenger"])]
 
 
-def _gain(one: Json) -> View:
+def _gain(one: NightLosses) -> View:
     """Return a night with mean losses per row and the gain."""
-    rows = one["rows"]
-    champion, challenger = (one[side] / rows if rows else None for side in ("champion", "challenger"))
+    champion, challenger = one.means
     gain = None if champion is None or challenger is None else champion - challenger
-    return {"night": one["night"], "rows": rows, "champion": champion, "challenger": challenger, "gain": gain}
-
-
-def _segment(one: Json) -> View:
-    """Return a segment with how much larger the challenger's loss is, as a share of the champion's."""
-    return {**one, "worse": one["challenger"] / one["champion"] - 1 if one["champion"] else None}
+    return {"night": one.night, "rows": one.rows, "champion": champion, "challenger": challenger, "gain": gain}
 
 
 def version_page(places: Places, job: str, version: int) -> View | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
 
 from scoring.interval import Nights
+from scoring.stores.warehouse import TriedNight
 
 _MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
@@ -61,22 +61,21 @@ class Month:
     missing: int
 
 
-def state_of(row: Mapping[str, Any]) -> State:
+def state_of(status: str, verdict: str | None) -> State:
     """Return the state of a night's run: its verdict once it is published."""
-    status = row["status"]
     if status in ("published", "superseded"):
-        return STATES[row.get("verdict") or "unjudged"]
+        return STATES[verdict or "unjudged"]
     return STATES.get("failed" if status == "abandoned" else status, STATES["failed"])
 
 
-def months(rows: Sequence[Mapping[str, Any]], nights: Nights) -> list[Month]:
+def months(rows: Sequence[TriedNight], nights: Nights) -> list[Month]:
     """Return the months that hold a night of ``rows``; other nights of ``nights`` are missing there."""
-    found = {row["night"]: row for row in rows}
+    found = {row.night: row for row in rows}
     names = sorted({(night.year, night.month) for night in found})
     return [_month(year, month, found, nights) for year, month in names]
 
 
-def _month(year: int, month: int, found: Mapping[date, Mapping[str, Any]], nights: Nights) -> Month:
+def _month(year: int, month: int, found: Mapping[date, TriedNight], nights: Nights) -> Month:
     begin = date(year, month, 1)
     day = begin - timedelta(days=begin.weekday())
     weeks: list[list[Cell | date | None]] = []
@@ -88,12 +87,12 @@ def _month(year: int, month: int, found: Mapping[date, Mapping[str, Any]], night
     return Month(f"{_MONTHS[month - 1]} {year}", weeks, missing)
 
 
-def _cell(night: date, found: Mapping[date, Mapping[str, Any]], nights: Nights) -> Cell | date:
+def _cell(night: date, found: Mapping[date, TriedNight], nights: Nights) -> Cell | date:
     row = found.get(night)
     if row is None:
         return Cell(night, STATES["missing"]) if night in nights else night
-    newest = row["newest_status"]
-    notes = ["provisional: scored before the night was over"] if row.get("provisional") else []
-    if newest not in (row["status"], "published", "superseded"):
+    newest = row.newest_status
+    notes = ["provisional: scored before the night was over"] if row.provisional else []
+    if newest not in (row.status, "published", "superseded"):
         notes.append(f"newest attempt: {newest}")
-    return Cell(night, state_of(row), row["model_version"], "; ".join(notes))
+    return Cell(night, state_of(row.status, row.verdict), row.model_version, "; ".join(notes))

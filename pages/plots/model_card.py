@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 from pages.plots.canvas import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, tick_label, ticks
+from scoring.stores.warehouse import Gain, NightLosses
 
 SQUARE = 460
 NAMES = 190
@@ -19,7 +19,6 @@ NAME_SHOWN = 26
 _NIGHT_LABELS = 7
 _MONTHS = ("", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 Ticks = list[tuple[float, str]]
-Rows = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -116,12 +115,12 @@ class ImportancePlot:
     left: int = NAMES
 
 
-def gain_plot(nights: Rows, gain: Mapping[str, Any] | None, loss: str, unit: str) -> GainPlot | None:
+def gain_plot(nights: Sequence[NightLosses], gain: Gain | None, loss: str, unit: str) -> GainPlot | None:
     """Return the mean gain per row of every night around zero; None when nothing was compared."""
-    gains = [(one["champion"] - one["challenger"]) / one["rows"] for one in nights if one["rows"]]
+    gains = [(one.champion - one.challenger) / one.rows for one in nights if one.rows]
     if gain is None or not gains:
         return None
-    known = [gain[name] for name in ("value", "low", "high") if gain[name] is not None]
+    known = [end for end in (gain.value, gain.low, gain.high) if end is not None]
     values = [one for one in (*gains, *known, 0.0) if math.isfinite(one)]
     steps = ticks(min(values), max(values))
 
@@ -133,16 +132,16 @@ def gain_plot(nights: Rows, gain: Mapping[str, Any] | None, loss: str, unit: str
     bars = []
     for place, (one, value) in enumerate(zip(nights, gains, strict=True)):
         kind = "better" if value > 0 else "worse" if value < 0 else "same"
-        title = f"{one['night']}: {value:+.4f} {unit}, {kind}; {one['rows']:,} rows"
+        title = f"{one.night}: {value:+.4f} {unit}, {kind}; {one.rows:,} rows"
         top, height = min(y(value), y(0)), max(abs(y(value) - y(0)), 1.0)
         wide = round(min(0.7 * slot, 48), 1)
         x = round(LEFT + (place + 0.5) * slot - wide / 2, 1)
-        bars.append(Bar(str(one["night"]), x, top, wide, round(height, 1), kind, title))
+        bars.append(Bar(str(one.night), x, top, wide, round(height, 1), kind, title))
     every = math.ceil(len(bars) / _NIGHT_LABELS)
     x_ticks = [(round(one.x + one.width / 2, 1), _day(one.night)) for one in bars[::every]]
-    low, high = gain["low"], gain["high"]
+    low, high = gain.low, gain.high
     band = None if low is None or high is None else (y(high), round(max(y(low) - y(high), 1.0), 1))
-    overall = None if gain["value"] is None else y(gain["value"])
+    overall = None if gain.value is None else y(gain.value)
     y_ticks = [(y(step), tick_label(step, steps)) for step in steps]
     axis = f"gain in {loss} ({unit}); above 0 the challenger is better"
     return GainPlot("Gain per night", axis, x_ticks, y_ticks, bars, y(0), overall, band)
@@ -153,7 +152,9 @@ def _day(night: str) -> str:
     return f"{day.day} {_MONTHS[day.month]}"
 
 
-def calibration_plot(calibration: Mapping[str, Rows], labels: Mapping[str, str]) -> CalibrationPlot | None:
+def calibration_plot(
+    calibration: Mapping[str, Sequence[Mapping[str, float]]], labels: Mapping[str, str]
+) -> CalibrationPlot | None:
     """Return the reliability diagram of both versions, labelled by side; None without one."""
     sides = [
         _side(name, labels[name], calibration[name]) for name in ("champion", "challenger") if calibration.get(name)
@@ -173,7 +174,7 @@ def _y(share: float) -> float:
     return round(SQUARE - BOTTOM - share * (SQUARE - BOTTOM - TOP), 1)
 
 
-def _side(name: str, label: str, rows: Rows) -> Side:
+def _side(name: str, label: str, rows: Sequence[Mapping[str, float]]) -> Side:
     most = max(one["rows"] for one in rows)
     dots = [
         Dot(

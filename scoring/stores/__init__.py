@@ -5,14 +5,19 @@ from scoring.stores.installation import Stores, open_stores
 from scoring.stores.labels import LABEL, Labels, labels_of, nights_of, read_labels
 from scoring.stores.lake import SNAPSHOT_FACTS, Lake
 from scoring.stores.reading import contracted
+from scoring.stores.run_folder import RunFolder, ScoredChunk
 from scoring.stores.urls import libpq_url
+from scoring.stores.workspace import Workspace
 
 __all__ = [
     "LABEL",
     "SNAPSHOT_FACTS",
     "Labels",
     "Lake",
+    "RunFolder",
+    "ScoredChunk",
     "Stores",
+    "Workspace",
     "contracted",
     "embedded",
     "labels_of",

@@ -11,7 +11,7 @@ from contextlib import contextmanager, nullcontext
 from datetime import date
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any
 
 import fsspec
 import pyarrow as pa
@@ -21,7 +21,6 @@ from scoring.stores.lake_problems import broken, missing_library, named, remote,
 
 SNAPSHOT_FACTS = "snapshot.json"
 """Says of a training snapshot when it was made."""
-Part = Literal["features", "quarantine", "predictions"]
 
 
 class Lake:
@@ -43,20 +42,12 @@ class Lake:
         self._local = isinstance(self._fs, fsspec.implementations.local.LocalFileSystem)
 
     def run_folder(self, job: str, night: date, run_id: str) -> str:
-        """Return the folder of one run's artifacts."""
+        """Return the folder of one run's artifacts; ``RunFolder`` knows its files."""
         return str(PurePosixPath(self._root, "runs", job, f"night={night}", run_id))
 
     def snapshot_folder(self, job: str, digest: str) -> str:
         """Return the folder of a training snapshot."""
         return str(PurePosixPath(self._root, "snapshots", job, digest))
-
-    def part(self, folder: str, part: Part, chunk: int) -> str:
-        """Return the path of one chunk's file in a run folder."""
-        return str(PurePosixPath(folder, f"{part}-{chunk:05d}.parquet"))
-
-    def shadow_part(self, folder: str, version: int, chunk: int) -> str:
-        """Return the path of what a version in the shadow said about one chunk of a run."""
-        return str(PurePosixPath(folder, f"shadow-{version}-{chunk:05d}.parquet"))
 
     def current(self, job: str, night: date) -> str:
         """Return the path of the one object that holds a night's published predictions."""

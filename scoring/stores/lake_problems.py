@@ -76,9 +76,11 @@ def remote(path: str) -> Iterator[None]:
         raise LakeUnavailable(_what(path), found=found, next_step="try again once the store answers") from error
 
 
-def broken(path: str, found: str) -> LakeFileBroken:
-    """Return the error of a file that is there and cannot be read as what it is."""
-    return LakeFileBroken(_what(path), found=_sentence(found), expected=_expected(path), next_step=_way_out(path))
+def broken(path: str, found: str, expected: str | None = None) -> LakeFileBroken:
+    """Return the error of a file that is there and cannot be read as what it is, or lacks what is ``expected``."""
+    return LakeFileBroken(
+        _what(path), found=_sentence(found), expected=expected or _expected(path), next_step=_way_out(path)
+    )
 
 
 def unknown_scheme(root: str) -> SettingsError:

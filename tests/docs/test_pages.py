@@ -14,6 +14,7 @@ from tools.screenshots import LARGEST
 
 DOCS = HOME / "docs"
 CODE = ("scoring", "drift", "lifecycle", "orchestration", "cli", "pages", "dags", "demo", "sql")
+FOLDERS = (*CODE, "jobs", "bench", "docs", "tools", "tests")
 
 
 def _name(page: Path) -> str:
@@ -84,6 +85,17 @@ def test_picture_is_small_and_shown_on_a_page(picture: Path):
     assert any(picture.name in page.read_text(encoding="utf-8") for page in PAGES)
 
 
+def missing_paths(page: Path) -> list[str]:
+    """Return the paths in running text that begin with one of our folders and lead to nothing; placeholders pass."""
+    named = re.findall(rf"`((?:{'|'.join(FOLDERS)})/[\w./-]*)`", prose_of(page))
+    return [path for path in named if not any((HOME / f"{path}{end}").exists() for end in ("", ".py"))]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "ml-engineer.md"], ids=_name)
+def test_paths_in_running_text_exist(page: Path):
+    assert missing_paths(page) == []
+
+
 def glossary_names() -> list[str]:
     """Return the code names of the glossary's tables."""
     rows = re.findall(r"^\| [^|]+ \| `(\w+)` \|", (DOCS / "glossary.md").read_text(encoding="utf-8"), re.MULTILINE)
@@ -136,3 +148,9 @@ def test_a_link_that_leads_nowhere_is_found(tmp_path: Path):
     page = tmp_path / "page.md"
     page.write_text("# Here\n\n[good](#here) [bad](#there) [gone](gone.md) [out](https://example.org)\n")
     assert broken_links(page) == ["#there", "gone.md"]
+
+
+def test_a_path_that_leads_nowhere_is_found(tmp_path: Path):
+    page = tmp_path / "page.md"
+    page.write_text("# Here\n\n`scoring/night/publish` `scoring/gone.py` `jobs/<job>.yaml` `data/lake`\n")
+    assert missing_paths(page) == ["scoring/gone.py"]

@@ -39,7 +39,7 @@ def drift(
 
 def verdicts(toy: Toy) -> dict[date, str | None]:
     """Return the verdict of the run that each night shows."""
-    return {row["night"]: row["verdict"] for row in overview.nights(toy.stores.warehouse, Span(toy.job.name))}
+    return {row.night: row.verdict for row in overview.nights(toy.stores.warehouse, Span(toy.job.name))}
 
 
 def table(output: str) -> list[list[str]]:
@@ -48,7 +48,7 @@ def table(output: str) -> list[list[str]]:
 
 
 def measured_runs(toy: Toy) -> dict[date, str]:
-    return {row["night"]: row["run_id"] for row in overview.measured(toy.stores.warehouse, Span(toy.job.name))}
+    return {row.night: row.run_id for row in overview.measured(toy.stores.warehouse, Span(toy.job.name))}
 
 
 def shown(toy: Toy) -> dict[date, str]:

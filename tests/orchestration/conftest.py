@@ -19,6 +19,7 @@ from scoring.job.definition import Job
 from scoring.settings import Settings
 from scoring.stores import embedded
 from scoring.stores.installation import Stores, open_stores
+from scoring.stores.workspace import Workspace
 from tests.conftest import new_database
 from tests.support.toy import FIRST, TRAIN_NIGHTS, add, create_source, events, train_champion, write_job
 
@@ -139,7 +140,7 @@ def airflow(data_dir: Path, template: str, receiver: tuple[str, list[str]]) -> I
     }
     stores = open_stores(settings, lambda: datetime.now(UTC))
     for job in jobs.values():
-        train_champion(stores, job)
+        train_champion(Workspace(stores, job))
     jobs["gone"] = write_job(folder, "air_gone", source="gone", limits=quick)
     (folder / "jobs" / "air_broken.yaml").write_text("name: air_broken\nfeatures: 3\n")
     with (

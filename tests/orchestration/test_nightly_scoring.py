@@ -16,6 +16,7 @@ from scoring.night.publish import release
 from scoring.settings import HOME
 from scoring.stores.warehouse import ledger, monitoring, retrainings
 from scoring.stores.warehouse.span import Span
+from scoring.stores.workspace import Workspace
 from tests.orchestration.conftest import AirflowUnderTest
 from tests.support.toy import NIGHT, ROWS, execute
 
@@ -88,11 +89,11 @@ def test_backfill_scores_parallel_nights_once_each(airflow: AirflowUnderTest) ->
     assert [(len(runs), runs[0].origin, runs[0].status) for runs in found] == [(1, "backfill", "published")] * 3
     span = Span("air_chunks", Nights.including(days[0], days[-1]))
     judged = monitoring.drift(airflow.stores.warehouse, span)
-    assert [(row["night"], row["verdict"] in ("ok", "warn"), row["report_error"]) for row in judged] == [
+    assert [(row.night, row.verdict in ("ok", "warn"), row.report_error) for row in judged] == [
         (day, True, None) for day in days
     ]
     decided = monitoring.decisions(airflow.stores.warehouse, span)
-    assert {(row["decision"], row["reason"]) for row in decided} == {("none", "not evaluated: backfill")}
+    assert {(row.decision, row.reason) for row in decided} == {("none", "not evaluated: backfill")}
     assert states(airflow, DAG, runs[0]["dag_run_id"])["retrain"] == "skipped"
     assert [line for line in airflow.heard if line.startswith("air_chunks,")] == []
     scored = [task for task in tasks(airflow, DAG, runs[0]["dag_run_id"]) if task["task_id"] == "score"]
@@ -174,11 +175,11 @@ def test_held_night_is_red_and_green_after_release(airflow: AirflowUnderTest) ->
     (held,) = ledger.runs_of(airflow.stores.warehouse, "air_gate", NIGHT)
     assert held.status == "held"
     judged = monitoring.drift_of(airflow.stores.warehouse, held.run_id)  # a held night is judged too
-    assert states(airflow, dag_id, run["dag_run_id"])["drift"] == "success" and judged["rows"] == held.rows_scored
+    assert states(airflow, dag_id, run["dag_run_id"])["drift"] == "success" and judged.rows == held.rows_scored
     assert states(airflow, dag_id, run["dag_run_id"])["decide"] == "upstream_failed"
     (line,) = (line for line in airflow.heard if line.startswith(f"air_gate, night {NIGHT}, held: publish: NightHeld"))
     assert line.endswith(f"{airflow.api.url}/nightshift/jobs/air_gate/nights/{NIGHT}") and "\n" not in line
-    release(airflow.stores, airflow.jobs["gate"], held.run_id)
+    release(Workspace(airflow.stores, airflow.jobs["gate"]), held.run_id)
     body = {
         "dry_run": False,
         "dag_run_id": run["dag_run_id"],
@@ -218,19 +219,19 @@ def test_decision_to_retrain_trains_a_challenger_once(airflow: AirflowUnderTest)
         assert trigger(airflow, "air_retrain_nightly", partition_key=str(day))["state"] == "success"
     airflow.api.wait("air_retrain_retraining", seconds=120)
     (run,) = airflow.api.runs("air_retrain_retraining")
-    decided = {row["night"]: row for row in monitoring.decisions(airflow.stores.warehouse, Span("air_retrain"))}
-    assert [decided[day]["decision"] for day in days] == ["none", "none", "retrain"]
+    decided = {row.night: row for row in monitoring.decisions(airflow.stores.warehouse, Span("air_retrain"))}
+    assert [decided[day].decision for day in days] == ["none", "none", "retrain"]
     made = decided[days[2]]
-    assert "age" in made["reason"] and (run["state"], run["dag_run_id"]) == (
+    assert "age" in made.reason and (run["state"], run["dag_run_id"]) == (
         "success",
-        f"decision-{made['decision_id']}",
+        f"decision-{made.decision_id}",
     )
     versions = [ref.version for ref in airflow.stores.registry.versions("air_retrain")]
-    assert (made["retraining"], made["trained_version"]) == ("done", versions[-1])
+    assert (made.retraining, made.trained_version) == ("done", versions[-1])
     assert airflow.stores.registry.aliases("air_retrain") == {"champion": versions[0], "challenger": versions[-1]}
     (row,) = retrainings.of_job(airflow.stores.warehouse, "air_retrain")  # nothing changed in two nights
-    assert (row["state"], row["trigger"], row["decision_id"]) == ("refused", "decision", made["decision_id"])
-    assert row["reason"] == made["reason"] and row["night"] == days[2]
+    assert (row.state, row.trigger, row.decision_id) == ("refused", "decision", made.decision_id)
+    assert row.reason == made.reason and row.night == days[2]
     nightly = airflow.api.runs("air_retrain_nightly")[0]["dag_run_id"]
     body = {
         "dry_run": False,
@@ -276,5 +277,5 @@ def test_drift_alert_is_sent_once_and_never_in_a_backfill(airflow: AirflowUnderT
     assert line.endswith(f"/nightshift/jobs/air_skip/nights/{day}")
     (again,) = backfill(airflow, day, day, reprocess_behavior="completed")
     assert again["state"] == "success"
-    assert monitoring.drift(airflow.stores.warehouse, Span("air_chunks", Nights.since(day)))[0]["verdict"] == "alert"
+    assert monitoring.drift(airflow.stores.warehouse, Span("air_chunks", Nights.since(day)))[0].verdict == "alert"
     assert [line for line in airflow.heard if line.startswith(f"air_chunks, night {day}")] == []

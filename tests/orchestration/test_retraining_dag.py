@@ -19,6 +19,7 @@ from scoring.night.run import run_night
 from scoring.stores.warehouse import monitoring, promotions, retrainings, shadows
 from scoring.stores.warehouse.promotions import champion_at
 from scoring.stores.warehouse.span import Span
+from scoring.stores.workspace import Workspace
 from tests.conftest import administration
 from tests.orchestration.conftest import AirflowUnderTest
 from tests.orchestration.test_nightly_scoring import log_of, states, tasks, trigger, why
@@ -31,12 +32,14 @@ DAY = timedelta(days=1)
 def lived(airflow: AirflowUnderTest, job: str, first: int, last: int) -> None:
     """Live through nights without Airflow, through the same functions."""
     for day in (NIGHT + n * DAY for n in range(first, last + 1)):
-        run_id = run_night(airflow.stores, airflow.jobs[job], Request(day, airflow.stores.clock(), "cli")).run_id
-        watch(airflow.stores, airflow.jobs[job], run_id)
-        measure(airflow.stores, airflow.jobs[job], day)
-        shadow_run(airflow.stores, airflow.jobs[job], run_id)
-        review(airflow.stores, airflow.jobs[job], day)
-        conclude(airflow.stores, airflow.jobs[job], run_id)
+        run_id = run_night(
+            Workspace(airflow.stores, airflow.jobs[job]), Request(day, airflow.stores.clock(), "cli")
+        ).run_id
+        watch(Workspace(airflow.stores, airflow.jobs[job]), run_id)
+        measure(Workspace(airflow.stores, airflow.jobs[job]), day)
+        shadow_run(Workspace(airflow.stores, airflow.jobs[job]), run_id)
+        review(Workspace(airflow.stores, airflow.jobs[job]), day)
+        conclude(Workspace(airflow.stores, airflow.jobs[job]), run_id)
 
 
 def until(airflow: AirflowUnderTest, dag_id: str, task: str, state: str, seconds: float = 120) -> dict[str, str]:
@@ -66,12 +69,12 @@ def test_story_of_a_retraining(airflow: AirflowUnderTest) -> None:
     lived(airflow, "story", 0, 5)
     assert trigger(airflow, nightly, partition_key=str(NIGHT + 6 * DAY))["state"] == "success"
     (decided,) = monitoring.decisions(stores.warehouse, Span("air_story", Nights.since(NIGHT + 6 * DAY)))
-    assert decided["decision"] == "retrain" and decided["reason"].startswith("measured loss of performance")
+    assert decided.decision == "retrain" and decided.reason.startswith("measured loss of performance")
     waiting = until(airflow, dag_id, "shadow", "up_for_reschedule")
     assert (waiting["gate"], waiting["begin_shadow"], waiting["promote"]) == ("success", "success", None)
     (row,) = retrainings.of_job(stores.warehouse, "air_story")
-    assert (row["stage"], row["state"], row["decision_id"]) == ("shadow", "running", decided["decision_id"])
-    challenger = row["model_version"]
+    assert (row.stage, row.state, row.decision_id) == ("shadow", "running", decided.decision_id)
+    challenger = row.model_version
     assert retrainings.card(stores.warehouse, "air_story", challenger)["gate"]["passed"]
     run = trigger(airflow, nightly, partition_key=str(NIGHT + 7 * DAY))
     assert run["state"] == "success", why(airflow, nightly, run["dag_run_id"])
@@ -82,8 +85,8 @@ def test_story_of_a_retraining(airflow: AirflowUnderTest) -> None:
     (run,) = airflow.api.runs(dag_id)
     assert run["state"] == "success", why(airflow, dag_id, run["dag_run_id"])
     assert set(states(airflow, dag_id, run["dag_run_id"]).values()) == {"success"}
-    row = retrainings.get(stores.warehouse, row["retraining_id"])
-    assert (row["state"], champion(airflow, "air_story")) == ("promoted", challenger)
+    row = retrainings.get(stores.warehouse, row.retraining_id)
+    assert (row.state, champion(airflow, "air_story")) == ("promoted", challenger)
     assert any(line.startswith("air_story, night 2024-01-13, retraining: ") for line in airflow.heard)
     lived(airflow, "story", 10, 11)
     assert trigger(airflow, nightly, partition_key=str(NIGHT + 12 * DAY))["state"] == "success"
@@ -92,11 +95,11 @@ def test_story_of_a_retraining(airflow: AirflowUnderTest) -> None:
     assert [(one.kind, one.model_version, one.effective_from) for one in made] == [
         ("promotion", first, NIGHT), ("promotion", challenger, NIGHT + 10 * DAY), ("rollback", first, NIGHT + 13 * DAY),
     ]  # fmt: skip
-    assert made[1].retraining_id == row["retraining_id"] and made[2].reason.startswith(
+    assert made[1].retraining_id == row.retraining_id and made[2].reason.startswith(
         "automatic: the predecessor's log loss"
     )
     assert any(line.startswith("air_story, night 2024-01-19, rollback: ") for line in airflow.heard)
-    told = [(one["role"], one["model_version"], one["state"]) for one in shadows.of_job(stores.warehouse, "air_story")]
+    told = [(one.role, one.model_version, one.state) for one in shadows.of_job(stores.warehouse, "air_story")]
     assert told == [("challenger", challenger, "passed"), ("predecessor", first, "passed")]
 
 
@@ -120,12 +123,12 @@ def test_person_is_asked_and_no_answer_is_a_no(airflow: AirflowUnderTest, answer
     assert found["announce"] == "success", why(airflow, dag_id, run_id)
     assert found["promote"] == ("success" if state == "promoted" else "skipped")
     row = retrainings.of_job(airflow.stores.warehouse, "air_human")[-1]
-    assert (row["state"], row["reason"]) == (state, f"asked, {answer}")
+    assert (row.state, row.reason) == (state, f"asked, {answer}")
     made = promotions.history_of(airflow.stores.warehouse, "air_human")[-1]
     if state == "promoted":
-        assert (made.model_version, made.promoted_by) == (row["model_version"], "admin")
+        assert (made.model_version, made.promoted_by) == (row.model_version, "admin")
     else:
-        assert champion(airflow, "air_human") == before and "approval: " in row["detail"]
+        assert champion(airflow, "air_human") == before and "approval: " in row.detail
 
 
 def test_two_triggers_at_the_same_moment_train_once(airflow: AirflowUnderTest) -> None:
@@ -136,7 +139,7 @@ def test_two_triggers_at_the_same_moment_train_once(airflow: AirflowUnderTest) -
     assert [one["announce"] for one in found] == ["success", "success"]
     assert sorted(one["train"] for one in found) == ["skipped", "success"]
     rows = retrainings.of_job(airflow.stores.warehouse, "air_chunks")
-    assert [row["state"] == "unchanged" for row in rows] == [
+    assert [row.state == "unchanged" for row in rows] == [
         False,
         True,
     ]  # what the gate says of the first is no matter here
@@ -157,8 +160,8 @@ def test_registry_that_is_away_for_a_while_delays_a_retraining(airflow: AirflowU
             connection.execute("alter database registry allow_connections true")
     airflow.api.wait(dag_id, seconds=240)
     (row,) = retrainings.of_job(airflow.stores.warehouse, "air_skip")
-    assert states(airflow, dag_id, run_id)["announce"] == "success", row["detail"]
-    assert row["state"] in ("promoted", "refused") and row["finished_at"] is not None
+    assert states(airflow, dag_id, run_id)["announce"] == "success", row.detail
+    assert row.state in ("promoted", "refused") and row.finished_at is not None
 
 
 def test_failed_task_ends_the_retraining_red_and_clearing_it_goes_on(airflow: AirflowUnderTest) -> None:
@@ -173,7 +176,7 @@ def test_failed_task_ends_the_retraining_red_and_clearing_it_goes_on(airflow: Ai
         labels.write_text(before)
     assert airflow.api.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}")["state"] == "failed"
     (row,) = retrainings.of_job(airflow.stores.warehouse, "air_gate")
-    assert (row["state"], row["stage"]) == ("failed", "snapshot") and "nonsense" in row["detail"]
+    assert (row.state, row.stage) == ("failed", "snapshot") and "nonsense" in row.detail
     assert "RetrainingFailed" in log_of(airflow, dag_id, run_id, "announce")
     body = {
         "dry_run": False,
@@ -185,4 +188,4 @@ def test_failed_task_ends_the_retraining_red_and_clearing_it_goes_on(airflow: Ai
     airflow.api.call("POST", f"/dags/{dag_id}/clearTaskInstances", body)
     airflow.api.wait(dag_id, seconds=60)
     (row,) = retrainings.of_job(airflow.stores.warehouse, "air_gate")
-    assert row["state"] in ("promoted", "refused") and states(airflow, dag_id, run_id)["announce"] == "success"
+    assert row.state in ("promoted", "refused") and states(airflow, dag_id, run_id)["announce"] == "success"

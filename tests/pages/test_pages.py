@@ -134,7 +134,7 @@ def test_jobs_of_others_are_not_there(client: TestClient, toy: Toy, readable: se
     live(toy, [NIGHT])
     run = ledger.runs_of(toy.stores.warehouse, toy.job.name, NIGHT)[0]
     ledger.record(toy.stores.warehouse, run.run_id, airflow_run_id="its_run")
-    watch(toy.stores, toy.job, run.run_id, write_report)
+    watch(toy.work, run.run_id, write_report)
     report = f"reports/{toy.job.name}/night={NIGHT}/drift.html"
     assert client.get(report).status_code == 200
     readable.clear()
@@ -199,7 +199,7 @@ def test_held_night_says_why_and_keeps_its_verdict(client: TestClient, toy: Toy)
     with pytest.raises(NightHeld):
         score(toy, NIGHT)
     (run,) = ledger.runs_of(toy.stores.warehouse, toy.job.name, NIGHT)
-    watch(toy.stores, toy.job, run.run_id)
+    watch(toy.work, run.run_id)
     night = read(client, f"{home(toy)}/nights/{NIGHT}").words
     assert "H held" in night and "Nothing of this night is published" in night and run.reason in night
     assert "score" in night and "Columns" in night
@@ -255,12 +255,12 @@ def test_fault_is_loud_and_its_column_has_a_page(client: TestClient, toy: Toy) -
 
 def test_signals_of_every_column_are_on_record(toy: Toy) -> None:
     """Evidently's limits and the column pages are made of them."""
-    watch(toy.stores, toy.job, score(toy, NIGHT))
+    watch(toy.work, score(toy, NIGHT))
     run = ledger.runs_of(toy.stores.warehouse, toy.job.name, NIGHT)[0]
-    rows = {row["column_name"]: row for row in monitoring.columns_of(toy.stores.warehouse, [run.run_id])}
-    assert {"shape", "nulls", "quarantined"} <= set(rows["x"]["signals"])
+    rows = {row.column_name: row for row in monitoring.columns_of(toy.stores.warehouse, [run.run_id])}
+    assert {"shape", "nulls", "quarantined"} <= set(rows["x"].signals)
     for row in rows.values():
-        assert row["signals"][row["signal"]] == [row["value"], row["threshold"]]
+        assert row.signals[row.signal] == [row.value, row.threshold]
 
 
 def test_run_of_airflow_leads_to_its_night(client: TestClient, toy: Toy) -> None:
@@ -288,10 +288,10 @@ def test_what_comes_from_data_is_text(client: TestClient, toy: Toy) -> None:
     warehouse = toy.stores.warehouse
     row = monitoring.drift_of(warehouse, run.run_id)
     assert row is not None
-    column = monitoring.columns_of(warehouse, [run.run_id])[0]
+    column = monitoring.columns_of(warehouse, [run.run_id])[0].facts
     del column["run_id"]
     evil = {**column, "column_name": EVIL_COLUMN, "fault": EVIL, "status": "fault", "signal": EVIL, "role": EVIL}
-    facts = {**row, "reasons": [EVIL], "faults": [EVIL], "drifted_columns": [EVIL], "report_error": EVIL}
+    facts = {**row.facts, "reasons": [EVIL], "faults": [EVIL], "drifted_columns": [EVIL], "report_error": EVIL}
     monitoring.save_drift(warehouse, facts, [column, evil])
     ledger.record(warehouse, run.run_id, reason=EVIL, quarantine_reasons={EVIL: 3}, airflow_run_id=EVIL, origin=EVIL)
     with warehouse.transaction() as connection:
@@ -313,7 +313,7 @@ def test_what_comes_from_data_is_text(client: TestClient, toy: Toy) -> None:
 
 
 def test_report_is_served_whole_in_an_origin_of_its_own(client: TestClient, toy: Toy) -> None:
-    watch(toy.stores, toy.job, score(toy, NIGHT), write_report)
+    watch(toy.work, score(toy, NIGHT), write_report)
     night = read(client, f"{home(toy)}/nights/{NIGHT}")
     (link,) = (link for link in night.links if "/reports/" in link)
     answer = client.get(link.removeprefix("/nightshift/"))
@@ -352,7 +352,7 @@ def test_nothing_else_of_the_lake_is_served(client: TestClient, toy: Toy, path: 
 
 
 def test_report_that_was_removed_is_not_linked(client: TestClient, toy: Toy) -> None:
-    watch(toy.stores, toy.job, score(toy, NIGHT), write_report)
+    watch(toy.work, score(toy, NIGHT), write_report)
     toy.stores.lake.remove(toy.stores.lake.reports(toy.job.name)[NIGHT])
     night = read(client, f"{home(toy)}/nights/{NIGHT}")
     assert [link for link in night.links if "/reports/" in link] == [] and "No Evidently page" in night.words

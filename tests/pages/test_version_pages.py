@@ -26,7 +26,7 @@ from pages.rendering.render import render
 from scoring.errors import NightshiftError
 from scoring.job.definition import HIDDEN
 from scoring.stores.installation import Stores
-from scoring.stores.warehouse import ledger, monitoring, promotions, retrainings, shadows
+from scoring.stores.warehouse import Retraining, Shadow, ledger, monitoring, promotions, retrainings, shadows
 from scoring.stores.warehouse.promotions import Promotion
 from scoring.stores.warehouse.span import Span
 from tests.conftest import Toy
@@ -55,12 +55,12 @@ def named(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(kind=rows.kind.map(dict(zip("abc", VALUES, strict=True))))
 
 
-def retrained(toy: Toy, turn: bool = True, **request: Any) -> Json:
+def retrained(toy: Toy, turn: bool = True, **request: Any) -> Retraining:
     """Retrain on nights of which the champion knows nothing, and return the retraining."""
     add_nights(toy, nights(LEARNT), turned if turn else lambda rows: rows)
     if not toy.job.promotion.segments:
         toy.change(promotion=POLICY, training={"holdout_nights": 4})
-    return retrain(toy.stores, toy.job, Request("more data", night=LAST, **request))
+    return retrain(toy.work, Request("more data", night=LAST, **request))
 
 
 def card_of(toy: Toy, version: int) -> Json:
@@ -101,14 +101,14 @@ def text_of(page: Read) -> str:
 
 def test_card_of_a_version_that_took_the_crown(client: TestClient, toy: Toy) -> None:  # noqa: F811
     row = retrained(toy, airflow_run_id="manual__2024-01-14T00:00:00+00:00")
-    assert row["state"] == "promoted", row["detail"]
+    assert row.state == "promoted", row.detail
     card = card_of(toy, 2)
     page = read(client, f"{home(toy)}/versions/2")
     for words in (text_of(standing_alone(card)), page.words):
         assert "passed" in words and card["gate"]["reason"] in words
         assert all(check["sentence"] in words for check in card["gate"]["checks"])
-        assert f"{row['retraining_id']}, asked for by a person" in words and "more data" in words
-        assert f"{row['since']} until {row['until']} (not included)" in words
+        assert f"{row.retraining_id}, asked for by a person" in words and "more data" in words
+        assert f"{row.since} until {row.until} (not included)" in words
         assert card["sha256"] in words and card["data"]["snapshot"] in words and "scikit-learn" in words
         assert "4 of 4 nights" in words and "800 rows" in words
         assert "Version 2 Champion 1 Better" in words and "larger is better" in words and "nats" in words
@@ -120,7 +120,7 @@ def test_card_of_a_version_that_took_the_crown(client: TestClient, toy: Toy) -> 
     assert f"/nightshift{home(toy)}/nights/{card['evaluation']['holdout']['last']}" in page.links
     champion = promotions.history_of(toy.stores.warehouse, toy.job.name)[-1]
     assert f"{champion.effective_from} still is promotion nightshift" in page.words
-    assert f"retraining {row['retraining_id']}: " in page.words
+    assert f"retraining {row.retraining_id}: " in page.words
     assert "/dags/" + toy.job.name + "_retraining/runs/manual__2024-01-14T00%3A00%3A00%2B00%3A00" in " ".join(
         page.links
     )
@@ -142,7 +142,7 @@ def test_files_of_a_card_are_kept_with_the_version(toy: Toy) -> None:
 
 def test_card_of_a_version_that_was_refused(client: TestClient, toy: Toy) -> None:  # noqa: F811
     row = retrained(toy, turn=False)
-    assert row["state"] == "refused"
+    assert row.state == "refused"
     page = read(client, f"{home(toy)}/versions/2").words
     for words in (page, text_of(standing_alone(card_of(toy, 2)))):
         assert "Decision of the gate refused gain in log loss" in words and "not passed" in words
@@ -158,7 +158,7 @@ def test_card_before_the_gate_spoke(toy: Toy) -> None:
 
 def test_card_of_a_first_version_has_no_champion(untrained: Toy) -> None:
     untrained.change(promotion=POLICY, training={"holdout_nights": 3})
-    retrain(untrained.stores, untrained.job, Request("first", night=NIGHT))
+    retrain(untrained.work, Request("first", night=NIGHT))
     for page in (standing_alone(card_of(untrained, 1)), version_of(untrained, 1)):
         assert "none: the first version" in page.words
         assert "on the holdout, always saying the base rate of the nights before has" in page.words
@@ -170,7 +170,7 @@ def test_card_of_a_first_version_has_no_champion(untrained: Toy) -> None:
 
 def test_card_without_a_holdout_says_so(untrained: Toy) -> None:
     untrained.change(promotion=POLICY, training={"holdout_nights": 40})
-    retrain(untrained.stores, untrained.job, Request("first", night=NIGHT))
+    retrain(untrained.work, Request("first", night=NIGHT))
     for page in (standing_alone(card_of(untrained, 1)), version_of(untrained, 1)):
         assert "Nothing was measured: there was no holdout night left" in page.words and "No night: of 0" in page.words
 
@@ -200,12 +200,12 @@ def regression(toy: Toy) -> None:
         task="regression", pipeline="tests.support.pipelines:build_linear", features=SENSITIVE, promotion=POLICY,
         training={"holdout_nights": 4},
     )  # fmt: skip
-    train_champion(toy.stores, toy.job)
+    train_champion(toy.work)
 
 
 def test_regression_with_a_sensitive_segment(untrained: Toy) -> None:
     regression(untrained)
-    row = retrain(untrained.stores, untrained.job, Request("more data", night=LAST))
+    row = retrain(untrained.work, Request("more data", night=LAST))
     card = card_of(untrained, 2)
     assert {one["value"] for one in card["evaluation"]["segments"]} == {HIDDEN} and card["sensitive"] == ["kind"]
     page, file = version_of(untrained, 2), standing_alone(card)
@@ -220,14 +220,14 @@ def test_regression_with_a_sensitive_segment(untrained: Toy) -> None:
 # ---------------------------------------------------------------- the shadow
 
 
-def shadowed(toy: Toy, days: list[date]) -> Json:
+def shadowed(toy: Toy, days: list[date]) -> Shadow:
     """Live nights beside a version that is pinned to the shadow before the last two; return its row."""
     live(toy, days[:-2])
-    one = pin(toy.stores, toy.job, 2, 3)
+    one = pin(toy.work, 2, 3)
     live(toy, days[-2:])
     for day in days[-2:]:
         for run in ledger.runs_of(toy.stores.warehouse, toy.job.name, day):
-            shadow_run(toy.stores, toy.job, run.run_id)
+            shadow_run(toy.work, run.run_id)
     return one
 
 
@@ -235,9 +235,9 @@ def test_shadow_of_a_challenger(client: TestClient, toy: Toy) -> None:  # noqa: 
     row = retrained(toy, turn=False)
     days = nights(3)
     shadowed(toy, days)
-    measure(toy.stores, toy.job, days[-1])
+    measure(toy.work, days[-1])
     page = read(client, f"{home(toy)}/versions/2").words
-    assert row["state"] == "refused" and "challenger in the shadow" in page
+    assert row.state == "refused" and "challenger in the shadow" in page
     assert f"from night {days[1]} on: 3 nights planned, 2 scored, 1 measured" in page
     assert "Decisions changed" in page and "(probability)" in page and "not yet" in page
     assert f"By segment, night {days[2]}" in page and "log loss of version 2 (nats)" in page
@@ -246,29 +246,31 @@ def test_shadow_of_a_challenger(client: TestClient, toy: Toy) -> None:  # noqa: 
     assert f"/nightshift{home(toy)}/versions/2#shadow" in short.links
     assert "Beside it, while it was champion" in read(client, f"{home(toy)}/versions/1").words
     (last,) = shadows.nights(toy.stores.warehouse, toy.job.name, 2)[-1:]
-    facts = {name: last[name] for name in ("run_id", "job", "night", "model_version", "champion_version", "scored_at")}
+    facts = {
+        name: last.facts[name] for name in ("run_id", "job", "night", "model_version", "champion_version", "scored_at")
+    }
     shadows.save_night(toy.stores.warehouse, {**facts, "status": "failed", "reason": f"ArtifactMismatch: {EVIL}"})
     failed = read(client, f"{home(toy)}/versions/2")
     assert "1 failed" in failed.words and f"ArtifactMismatch: {EVIL}" in failed.text
-    reviewed = review(toy.stores, toy.job, days[-1] + timedelta(days=40))
+    reviewed = review(toy.work, days[-1] + timedelta(days=40))
     assert [one.state for one in reviewed] == ["failed"]
     assert f"It ended: {reviewed[0].detail}" in read(client, f"{home(toy)}/versions/2").words
 
 
 def test_shadow_of_a_sensitive_segment_hides_its_values(untrained: Toy) -> None:
     regression(untrained)
-    retrain(untrained.stores, untrained.job, Request("more data", night=NIGHT + 3 * DAY))
+    retrain(untrained.work, Request("more data", night=NIGHT + 3 * DAY))
     live(untrained, [NIGHT])
-    pin(untrained.stores, untrained.job, 2, 3)
+    pin(untrained.work, 2, 3)
     live(untrained, [NIGHT + DAY])
     (run,) = ledger.runs_of(untrained.stores.warehouse, untrained.job.name, NIGHT + DAY)
-    shadow_run(untrained.stores, untrained.job, run.run_id)
+    shadow_run(untrained.work, run.run_id)
     (row,) = shadows.nights(untrained.stores.warehouse, untrained.job.name)
-    assert {one["value"] for one in row["disagreement"]["segments"]} == {HIDDEN}
-    told = {**row["disagreement"], "segments": [{**row["disagreement"]["segments"][0], "value": VALUES[0]}]}
-    mine = {name: value for name, value in row.items() if name != "disagreement"}
+    assert {one["value"] for one in row.disagreement["segments"]} == {HIDDEN}
+    told = {**row.disagreement, "segments": [{**row.disagreement["segments"][0], "value": VALUES[0]}]}
+    mine = {name: value for name, value in row.facts.items() if name != "disagreement"}
     shadows.save_night(untrained.stores.warehouse, {**mine, "disagreement": told})  # as if it was not sensitive then
-    version = row["model_version"]
+    version = row.model_version
     assert "hidden" in version_of(untrained, version).words and VALUES[0] not in version_of(untrained, version).text
 
 
@@ -278,17 +280,17 @@ def test_shadow_of_a_sensitive_segment_hides_its_values(untrained: Toy) -> None:
 def test_job_page_lists_retrainings_and_links_cards(client: TestClient, toy: Toy) -> None:  # noqa: F811
     live(toy, [NIGHT])
     decision = monitoring.decisions(toy.stores.warehouse, Span(toy.job.name))[0]
-    row = retrained(toy, trigger="decision", decision_id=decision["decision_id"])
-    again = retrain(toy.stores, toy.job, Request("again", "schedule", night=LAST))
-    assert (again["state"], again["retraining_id"]) == ("unchanged", row["retraining_id"] + 1)
+    row = retrained(toy, trigger="decision", decision_id=decision.decision_id)
+    again = retrain(toy.work, Request("again", "schedule", night=LAST))
+    assert (again.state, again.retraining_id) == ("unchanged", row.retraining_id + 1)
     job = read(client, home(toy))
-    assert "The newest 2 of 2" in job.words and f"{again['retraining_id']} {LAST} unchanged –" in job.words
+    assert "The newest 2 of 2" in job.words and f"{again.retraining_id} {LAST} unchanged –" in job.words
     assert "the job's schedule: again" in job.words and "the governor's decision: more data" in job.words
     assert job.links.count(f"/nightshift{home(toy)}/versions/2") == 4  # decision, retraining, shadow, champion
     assert f"/nightshift{home(toy)}/versions/1" not in job.links  # it has no card
     night = read(client, f"{home(toy)}/nights/{NIGHT}")
     assert f"/nightshift{home(toy)}/versions/2" in night.links
-    assert f"decision {decision['decision_id']}" in read(client, f"{home(toy)}/versions/2").words
+    assert f"decision {decision.decision_id}" in read(client, f"{home(toy)}/versions/2").words
     assert "retraining 1" not in read(client, "/").words
 
 
@@ -296,18 +298,18 @@ def test_open_retraining_is_on_the_overview(client: TestClient, toy: Toy) -> Non
     assert "None yet" in read(client, home(toy)).words
     toy.change(promotion={**POLICY, "promote": "human"}, training={"holdout_nights": 4})
     row = retrained(toy)
-    assert f"retraining {row['retraining_id']}: approve" in read(client, "/").words
-    assert f"Retraining {row['retraining_id']} is open, at stage approve" in read(client, home(toy)).words
+    assert f"retraining {row.retraining_id}: approve" in read(client, "/").words
+    assert f"Retraining {row.retraining_id} is open, at stage approve" in read(client, home(toy)).words
     page = read(client, f"{home(toy)}/versions/2").words
     assert ": open , at stage approve" in page and "version 2 challenger" in page
-    fail(toy.stores, row["retraining_id"], EVIL)
+    fail(toy.stores, row.retraining_id, EVIL)
     assert EVIL in read(client, home(toy)).text and EVIL in read(client, f"{home(toy)}/versions/2").text
     assert "retraining" not in read(client, "/").words.lower()
 
 
 def test_run_of_the_retraining_dag_leads_to_its_card(client: TestClient, toy: Toy, readable: set[str]) -> None:  # noqa: F811
     request = Request("by hand", night=LAST, airflow_run_id="manual__1")
-    begin(toy.stores, toy.job, request)
+    begin(toy.work, request)
     asked = {"dag_id": f"{toy.job.name}_retraining", "run_id": "manual__1"}
 
     def place(**changed: str) -> tuple[int, str]:
@@ -367,7 +369,7 @@ def test_what_comes_from_data_is_text(client: TestClient, toy: Toy) -> None:  # 
     retrainings.save_card(warehouse, facts)
     changed = {"reason": EVIL, "detail": EVIL, "airflow_run_id": EVIL}
     row = retrainings.of_job(warehouse, toy.job.name)[-1]
-    retrainings.record(warehouse, row["retraining_id"], **changed)
+    retrainings.record(warehouse, row.retraining_id, **changed)
     with warehouse.transaction() as connection:
         connection.execute(sa.text("update shadows set detail = :evil"), {"evil": EVIL})
         connection.execute(sa.text("update model_promotions set reason = :evil, promoted_by = :evil"), {"evil": EVIL})
@@ -392,12 +394,12 @@ def test_reigns_follow_the_nights() -> None:
 
 
 def test_every_retraining_without_airflow_is_a_new_one(toy: Toy) -> None:
-    first = begin(toy.stores, toy.job, Request("one", night=LAST))
-    fail(toy.stores, first["retraining_id"], "interrupted")
-    second = begin(toy.stores, toy.job, Request("another", night=LAST))
-    assert (second["reason"], second["retraining_id"] > first["retraining_id"]) == ("another", True)
+    first = begin(toy.work, Request("one", night=LAST))
+    fail(toy.stores, first.retraining_id, "interrupted")
+    second = begin(toy.work, Request("another", night=LAST))
+    assert (second.reason, second.retraining_id > first.retraining_id) == ("another", True)
     with pytest.raises(NightshiftError):
-        begin(toy.stores, toy.job, Request("at the same time", night=LAST))
+        begin(toy.work, Request("at the same time", night=LAST))
 
 
 def test_stores_are_not_opened_for_a_card(stores: Stores) -> None:

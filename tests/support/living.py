@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import date, timedelta
-from typing import Any
 
 import pandas as pd
 
@@ -15,7 +14,7 @@ from drift.watch import watch
 from scoring.interval import Nights
 from scoring.night.request import Request
 from scoring.night.run import run_night
-from scoring.stores.warehouse import monitoring
+from scoring.stores.warehouse import ColumnVerdict, Decided, NightVerdict, monitoring
 from scoring.stores.warehouse.ledger import Run
 from scoring.stores.warehouse.span import Span
 from tests.conftest import Toy
@@ -40,31 +39,31 @@ def add_nights(
 
 def score(toy: Toy, night: date, origin: str = "cli") -> str:
     """Score and publish a night; return the run's id."""
-    return run_night(toy.stores, toy.job, Request(night, toy.stores.clock(), origin)).run_id
+    return run_night(toy.work, Request(night, toy.stores.clock(), origin)).run_id
 
 
-def live(toy: Toy, days: Iterable[date], origin: str = "cli") -> list[dict[str, Any]]:
+def live(toy: Toy, days: Iterable[date], origin: str = "cli") -> list[Decided]:
     """Score, judge, measure and decide each night in turn; return the decisions."""
     found = []
     for day in days:
         run_id = score(toy, day, origin)
-        watch(toy.stores, toy.job, run_id)
-        measure(toy.stores, toy.job, day)
-        found.append(conclude(toy.stores, toy.job, run_id))
+        watch(toy.work, run_id)
+        measure(toy.work, day)
+        found.append(conclude(toy.work, run_id))
     return found
 
 
-def judged(toy: Toy, night: date) -> dict[str, Any]:
+def judged(toy: Toy, night: date) -> NightVerdict:
     """Return the verdict on record of a night."""
     (row,) = monitoring.drift(toy.stores.warehouse, Span(toy.job.name, Nights.of(night)))
     return row
 
 
-def columns(toy: Toy, night: date) -> dict[str, dict[str, Any]]:
+def columns(toy: Toy, night: date) -> dict[str, ColumnVerdict]:
     """Return the column results on record of a night, by column."""
-    rows = monitoring.columns_of(toy.stores.warehouse, [judged(toy, night)["run_id"]])
-    return {row["column_name"]: row for row in rows}
+    rows = monitoring.columns_of(toy.stores.warehouse, [judged(toy, night).run_id])
+    return {row.column_name: row for row in rows}
 
 
 def shown_run(toy: Toy, night: date) -> Run:
-    return published_run(toy.stores, toy.job, night)
+    return published_run(toy.work, night)

@@ -20,7 +20,7 @@ def files_of(uri: str) -> dict[str, Any]:
 
 def test_copied_champion_is_the_one_that_training_leaves(toy: Toy) -> None:
     (copied,) = toy.stores.registry.versions(toy.job.name)
-    trained = train_champion(toy.stores, toy.job).ref
+    trained = train_champion(toy.work).ref
     assert (copied.sha256, files_of(copied.uri)) == (trained.sha256, files_of(trained.uri))
     first, second = promotions.history_of(toy.stores.warehouse, toy.job.name)
     changed = {"model_version", "model_uri", "promoted_at"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,10 @@ from scoring.interval import Nights
 from scoring.job.definition import Job
 from scoring.job.files import load_job
 from scoring.stores.installation import Stores
+from scoring.stores.registry import TrainingFacts
 from scoring.stores.registry.version import FACTS
 from scoring.stores.warehouse.schema import ensure_job
+from scoring.stores.workspace import Workspace
 
 FIRST = date(2024, 1, 1)
 TRAIN_NIGHTS = 6
@@ -119,11 +121,11 @@ def write_job(folder: Path, name: str, **changes: Any) -> Job:
     return load_job(path)
 
 
-def train_champion(stores: Stores, job: Job, until: date = UNTIL) -> Trained:
+def train_champion(work: Workspace, until: date = UNTIL) -> Trained:
     """Train the job on all nights before ``until`` and make the version champion from then on."""
-    ensure_job(stores.warehouse, job)
-    trained = train(stores, job, Nights(FIRST, until))
-    promote(stores, job, trained.ref.version, "test", "tests", effective_from=until)
+    ensure_job(work.warehouse, work.job)
+    trained = train(work, Nights(FIRST, until))
+    promote(work, trained.ref.version, "test", "tests", effective_from=until)
     return trained
 
 
@@ -136,21 +138,21 @@ class Training:
     metrics: dict[str, float]
 
 
-def training_of(stores: Stores, job: Job) -> Training:
+def training_of(work: Workspace) -> Training:
     """Train the job on all nights before ``UNTIL`` and return what that left."""
-    trained = train(stores, job, Nights(FIRST, UNTIL))
-    return Training(Path(trained.ref.uri), Path(stores.lake.snapshot_folder(job.name, "")), trained.metrics)
+    trained = train(work, Nights(FIRST, UNTIL))
+    return Training(Path(trained.ref.uri), Path(work.lake.snapshot_folder(work.job.name, "")), trained.metrics)
 
 
 def copy_champion(training: Training, stores: Stores, job: Job) -> None:
     """Leave behind what ``train_champion`` does, without fitting and without the proofs, which take a second."""
     ensure_job(stores.warehouse, job)
     shutil.copytree(training.snapshots, stores.lake.snapshot_folder(job.name, ""))
-    facts = json.loads((training.version / FACTS).read_text())
-    facts |= {"job": job.name, "trained_at": stores.clock().isoformat()}
+    facts = TrainingFacts.from_json(json.loads((training.version / FACTS).read_text()))
+    facts = replace(facts, job=job.name, trained_at=stores.clock())
     copied = Path(stores.settings.data_dir, "copied_version")
     shutil.copytree(training.version, copied)
-    (copied / FACTS).write_text(json.dumps(facts, indent=1))
+    (copied / FACTS).write_text(json.dumps(facts.as_json(), indent=1))
     ref = stores.registry.register(job.name, copied, facts, training.metrics)
     shutil.rmtree(copied)
-    promote(stores, job, ref.version, "test", "tests", effective_from=UNTIL)
+    promote(Workspace(stores, job), ref.version, "test", "tests", effective_from=UNTIL)

@@ -1,5 +1,6 @@
 """Model versions: their files, golden rows and sha256, in MLflow."""
 
+from scoring.stores.registry.facts import TrainingFacts
 from scoring.stores.registry.golden import GOLDEN_TOLERANCE, largest_difference, library_versions
 from scoring.stores.registry.registry import Registry, unpickled
 from scoring.stores.registry.version import ARTIFACT, HOLDOUT_FILE, NIGHTS_FILE, ModelVersion, VersionRef
@@ -11,6 +12,7 @@ __all__ = [
     "NIGHTS_FILE",
     "ModelVersion",
     "Registry",
+    "TrainingFacts",
     "VersionRef",
     "largest_difference",
     "library_versions",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
 from importlib.metadata import version as library_version
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ import pyarrow.parquet as pq
 
 from scoring.errors import GoldenRowsMismatch
 from scoring.job import Job
-from scoring.rows import Rule, predict
+from scoring.rows import predict
+from scoring.stores.registry.facts import TrainingFacts
 from scoring.stores.registry.files import readable
 
 GOLDEN_TOLERANCE = 1e-9
@@ -26,7 +26,7 @@ def library_versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: library_version(name) for name in LIBRARIES}}
 
 
-def check_golden_rows(folder: Path, pipeline: Any, facts: Mapping[str, Any], job: Job, what: str) -> None:
+def check_golden_rows(folder: Path, pipeline: Any, facts: TrainingFacts, job: Job, what: str) -> None:
     """Raise ``GoldenRowsMismatch`` unless the pipeline gives what it gave at training, within 1e-9."""
     rows = _rows(folder / "golden.parquet", what)
     unseen = [name for name in job.columns if name not in rows.schema.names]
@@ -38,10 +38,10 @@ def check_golden_rows(folder: Path, pipeline: Any, facts: Mapping[str, Any], job
             next_step="train a new version, or take the columns out of the job file",
         )
     expected = _rows(folder / "golden_predictions.parquet", what)
-    difference = largest_difference(predict(pipeline, rows, job, Rule.of_facts(facts, job)), expected, job)
+    difference = largest_difference(predict(pipeline, rows, job, facts.rule(job)), expected, job)
     if difference <= GOLDEN_TOLERANCE:
         return
-    trained, now = facts["library_versions"], library_versions()
+    trained, now = facts.library_versions, library_versions()
     changed = [f"{name} {trained.get(name)} → {now[name]}" for name in now if trained.get(name) != now[name]]
     raise GoldenRowsMismatch(
         f"{what}: golden rows",

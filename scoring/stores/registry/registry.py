@@ -21,11 +21,11 @@ import pyarrow.parquet as pq
 
 from scoring.errors import ArtifactMismatch, NightshiftError, RegistryUnavailable, SettingsError, VersionMissing
 from scoring.job import Job
-from scoring.rows import Rule
 from scoring.settings import Settings
 from scoring.stores import embedded
 from scoring.stores.failures import lasting
 from scoring.stores.lake_problems import LIBRARIES, missing_library
+from scoring.stores.registry.facts import TrainingFacts
 from scoring.stores.registry.files import delete, download, readable, sizes
 from scoring.stores.registry.golden import check_golden_rows
 from scoring.stores.registry.version import ARTIFACT, FACTS, FILES, NIGHTS_FILE, TAGS, ModelVersion, VersionRef
@@ -42,21 +42,21 @@ class Registry:
         """Use the registry that the settings name, or the embedded one."""
         self._settings = settings
 
-    def register(self, job: str, folder: Path, facts: Mapping[str, Any], metrics: Mapping[str, float]) -> VersionRef:
+    def register(self, job: str, folder: Path, facts: TrainingFacts, metrics: Mapping[str, float]) -> VersionRef:
         """Store the files of ``folder`` as a new version of ``job`` and return it."""
-        digest = _sha256((folder / ARTIFACT).read_bytes())
+        digest, content = _sha256((folder / ARTIFACT).read_bytes()), facts.as_json()
         with self._client() as client:
-            run = client.create_run(self._experiment(client, job), run_name=f"{job} until {facts['until']}")
+            run = client.create_run(self._experiment(client, job), run_name=f"{job} until {facts.until}")
             client.log_artifacts(run.info.run_id, str(folder), artifact_path="version")
             for name in ("since", "until", "rows", "code_version", "features_sql_sha256", "labels_sql_sha256"):
-                client.log_param(run.info.run_id, name, facts[name])
+                client.log_param(run.info.run_id, name, content[name])
             for name, value in metrics.items():
                 client.log_metric(run.info.run_id, name, value)
             client.set_terminated(run.info.run_id)
             _ensure_model(client, job)
             source = f"{run.info.artifact_uri}/version"
             made = client.create_model_version(
-                job, source, run.info.run_id, tags={"sha256": digest, **_tags(facts)}, await_creation_for=0
+                job, source, run.info.run_id, tags={"sha256": digest, **_tags(content)}, await_creation_for=0
             )
             return VersionRef(job, int(made.version), digest, source)
 
@@ -135,9 +135,10 @@ class Registry:
             delete(ref.uri, self._uri(), [FACTS])
         shutil.rmtree(self._cached(ref), ignore_errors=True)
 
-    def facts(self, ref: VersionRef) -> dict[str, Any]:
+    def facts(self, ref: VersionRef) -> TrainingFacts:
         """Return the training facts stored with a version."""
-        return self.content(ref, FACTS)
+        with readable(self._local(ref) / FACTS, _what(ref)):
+            return TrainingFacts.from_json(self.content(ref, FACTS))
 
     def content(self, ref: VersionRef, name: str) -> dict[str, Any]:
         """Return a JSON file stored with a version; empty if it has no such file. Nothing is unpickled."""
@@ -252,12 +253,14 @@ def _verified(folder: Path, ref: VersionRef, job_json: str) -> ModelVersion:
             expected=f"sha256 {ref.sha256}",
             next_step="restore the file, or train a new version",
         )
-    facts, profile = (_json(folder / name, _what(ref)) for name in (FACTS, "reference_profile.json"))
+    content_of_facts, profile = (_json(folder / name, _what(ref)) for name in (FACTS, "reference_profile.json"))
+    with readable(folder / FACTS, _what(ref)):
+        facts = TrainingFacts.from_json(content_of_facts)
     nights = _json(kept, _what(ref)) if (kept := folder / NIGHTS_FILE).exists() else {}
     job = Job.model_validate_json(job_json)
     pipeline = unpickled(content)
     check_golden_rows(folder, pipeline, facts, job, _what(ref))
-    return ModelVersion(ref, pipeline, facts, profile, nights, Rule.of_facts(facts, job))
+    return ModelVersion(ref, pipeline, facts, profile, nights, facts.rule(job))
 
 
 class _Loaded(threading.local):

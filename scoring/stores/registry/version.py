@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scoring.rows import Bins, Rule, Summary, UsualNights, bins_from
+from scoring.stores.registry.facts import TrainingFacts
 
 ARTIFACT = "pipeline.joblib"
 
@@ -42,7 +43,7 @@ class ModelVersion:
 
     ref: VersionRef
     pipeline: Any = field(repr=False)
-    facts: dict[str, Any] = field(repr=False)
+    facts: TrainingFacts = field(repr=False)
     profile: dict[str, Any] = field(repr=False)
     nights: dict[str, Any] = field(repr=False, default_factory=dict)
     """Bins and the profile of every training night; empty for a version made before there were any."""

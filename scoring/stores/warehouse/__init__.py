@@ -3,18 +3,46 @@
 from scoring.stores.warehouse import ledger, liveness, monitoring, overview, promotions, pruning, retrainings, shadows
 from scoring.stores.warehouse.alerts import claim_alert, withdraw_alert
 from scoring.stores.warehouse.connection import Warehouse, open_warehouse, require_answer
-from scoring.stores.warehouse.ledger import Run
+from scoring.stores.warehouse.evaluation import (
+    ComparedVersion,
+    Evaluation,
+    Gain,
+    Holdout,
+    Metrics,
+    NightLosses,
+    Segment,
+)
 from scoring.stores.warehouse.liveness import abandon_dead, held, seen, worked_on
 from scoring.stores.warehouse.load import count_rows, load, load_shadow, remove_rows, stamped
 from scoring.stores.warehouse.promotions import Promotion, champion_at, in_effect, previous_champion
+from scoring.stores.warehouse.records import Disagreement, Retraining, Run, Shadow, ShadowLosses, ShadowNight
+from scoring.stores.warehouse.results import ColumnNight, ColumnVerdict, Decided, Measured, NightVerdict, TriedNight
 from scoring.stores.warehouse.schema import describe_prediction, ensure_job, mark_retired, migrate
 from scoring.stores.warehouse.span import Row, Span
 
 __all__ = [
+    "ColumnNight",
+    "ColumnVerdict",
+    "ComparedVersion",
+    "Decided",
+    "Disagreement",
+    "Evaluation",
+    "Gain",
+    "Holdout",
+    "Measured",
+    "Metrics",
+    "NightLosses",
+    "NightVerdict",
     "Promotion",
+    "Retraining",
     "Row",
     "Run",
+    "Segment",
+    "Shadow",
+    "ShadowLosses",
+    "ShadowNight",
     "Span",
+    "TriedNight",
     "Warehouse",
     "abandon_dead",
     "champion_at",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
@@ -11,29 +11,11 @@ from sqlalchemy.dialects.postgresql import insert
 
 from scoring.errors import RunMissing
 from scoring.stores.warehouse.connection import Warehouse, statement
+from scoring.stores.warehouse.records import Run
 from scoring.stores.warehouse.tables import PUBLICATIONS, PUBLISHED, RUNS
 
 PRUNED = "its files were removed by retention"
 """How the reason of a run ends once retention has removed its rows and files."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """One row of the ledger."""
-
-    facts: dict[str, Any]
-
-    def __getattr__(self, name: str) -> Any:
-        """Return the ledger column ``name``."""
-        try:
-            return self.facts[name]
-        except KeyError:
-            raise AttributeError(name) from None
-
-    @property
-    def pruned(self) -> bool:
-        """Return whether retention has removed the run's rows and files; its ledger row stays."""
-        return self.facts["status"] != "published" and self.facts["pruned_at"] is not None
 
 
 def start(warehouse: Warehouse, facts: dict[str, Any]) -> Run:
@@ -82,8 +64,8 @@ def runs_of(warehouse: Warehouse, job: str, night: date) -> list[Run]:
 
 def find(warehouse: Warehouse, condition: sa.ColumnElement[bool]) -> list[Run]:
     """Return the runs that meet a condition, oldest first."""
-    chosen = sa.select(sa.text("*")).select_from(RUNS).where(condition).order_by(RUNS.c.started_at)
-    return [Run(row) for row in warehouse.rows(chosen)]
+    chosen = sa.select(RUNS).where(condition).order_by(RUNS.c.started_at)
+    return [Run(**row) for row in warehouse.rows(chosen)]
 
 
 def record(warehouse: Warehouse, run_id: str, **facts: Any) -> None:
@@ -120,7 +102,7 @@ def flip(warehouse: Warehouse, run: Run, rows: int, now: datetime, force: bool =
         if shown is not None and shown.run_id == run_id:
             return "published"
         pruned_at = connection.execute(sa.select(RUNS.c.pruned_at).where(RUNS.c.run_id == run_id)).scalar()
-        require_files(Run({**run.facts, "pruned_at": pruned_at}))
+        require_files(replace(run, pruned_at=pruned_at))
         later = None if force else _later(connection, run, shown)
         if later is not None:
             _end(connection, run_id, "superseded", f"run {later.run_id} began later and is {later.status}", now)
@@ -133,8 +115,10 @@ def flip(warehouse: Warehouse, run: Run, rows: int, now: datetime, force: bool =
 
 
 def _point(connection: sa.Connection, run: Run, rows: int, now: datetime) -> None:
-    values = {name: run.facts[name] for name in ("run_id", "run_number", "model_version")}
-    values |= {"rows": rows, "scored_at": run.started_at, "published_at": now}
+    values = {
+        "run_id": run.run_id, "run_number": run.run_number, "model_version": run.model_version, "rows": rows,
+        "scored_at": run.started_at, "published_at": now,
+    }  # fmt: skip
     row = insert(PUBLISHED).values(job=run.job, night=run.night, **values)
     connection.execute(row.on_conflict_do_update(index_elements=["job", "night"], set_=values))
     this_night = sa.and_(PUBLICATIONS.c.job == run.job, PUBLICATIONS.c.night == run.night)

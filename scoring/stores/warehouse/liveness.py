@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -14,7 +15,7 @@ import sqlalchemy as sa
 from scoring.errors import RunMissing
 from scoring.stores.warehouse import ledger
 from scoring.stores.warehouse.connection import Warehouse, statement, translated
-from scoring.stores.warehouse.ledger import Run
+from scoring.stores.warehouse.records import Run
 from scoring.stores.warehouse.tables import RUNS
 
 SILENT_FOR = timedelta(days=2)
@@ -52,8 +53,7 @@ def abandon_dead(warehouse: Warehouse, now: datetime, job: str | None = None) ->
 
 
 def _last_sign(run: Run) -> datetime:
-    last: datetime = run.facts.get("seen_at") or run.started_at
-    return last
+    return run.seen_at or run.started_at
 
 
 def _silent(run: Run, now: datetime) -> bool:
@@ -71,7 +71,7 @@ def _abandon(warehouse: Warehouse, run: Run) -> bool:
     unchanged = sa.and_(
         RUNS.c.run_id == run.run_id,
         RUNS.c.status == "running",
-        RUNS.c.seen_at.is_not_distinct_from(run.facts.get("seen_at")),
+        RUNS.c.seen_at.is_not_distinct_from(run.seen_at),
     )
     with warehouse.transaction() as connection:
         if not connection.execute(statement("run_is_free"), {"run": run.run_id}).scalar_one():
@@ -106,5 +106,5 @@ def _revive(warehouse: Warehouse, run: Run) -> None:
                 next_step=f"see run {successor}, which took over",
             )  # fmt: skip
         pruned_at = connection.execute(sa.select(RUNS.c.pruned_at).where(RUNS.c.run_id == run.run_id)).scalar()
-        ledger.require_files(Run({**run.facts, "pruned_at": pruned_at}))
+        ledger.require_files(replace(run, pruned_at=pruned_at))
         connection.execute(sa.update(RUNS).where(abandoned).values(status="running", reason=None, finished_at=None))

@@ -14,7 +14,7 @@ from scoring.job import Job
 from scoring.stores.urls import libpq_url
 from scoring.stores.warehouse.connection import Warehouse, translated
 from scoring.stores.warehouse.job_tables import history, shadow
-from scoring.stores.warehouse.ledger import Run
+from scoring.stores.warehouse.records import Run
 from scoring.stores.warehouse.schema import ensure_month
 
 

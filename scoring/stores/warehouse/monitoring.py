@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from scoring.stores.warehouse.connection import Warehouse
+from scoring.stores.warehouse.results import ColumnVerdict, Decided, Measured, NightVerdict, ProfiledNight
 from scoring.stores.warehouse.span import Row, Span
 from scoring.stores.warehouse.tables import DECISIONS, DRIFT, DRIFT_COLUMNS, PERFORMANCE, PROFILES, PUBLISHED, RUNS
 
@@ -31,7 +32,7 @@ def evidence(table: sa.TableClause) -> sa.ColumnElement[bool]:
     return sa.and_(shown, counts)
 
 
-def profiles(warehouse: Warehouse, span: Span, version: int) -> list[Row]:
+def profiles(warehouse: Warehouse, span: Span, version: int) -> list[ProfiledNight]:
     """Return the profiles that published nights of a version have, oldest night first, with verdict and score.
 
     Provisional ones are left out, here and wherever else something is learnt or decided.
@@ -46,7 +47,7 @@ def profiles(warehouse: Warehouse, span: Span, version: int) -> list[Row]:
         .where(span.of(PROFILES), PROFILES.c.model_version == version, evidence(PROFILES))
         .order_by(PROFILES.c.night)
     )
-    return warehouse.rows(chosen)
+    return [ProfiledNight(**row) for row in warehouse.rows(chosen)]
 
 
 def save_drift(warehouse: Warehouse, facts: Row, columns: Sequence[Row]) -> None:
@@ -66,25 +67,24 @@ def save_report(warehouse: Warehouse, run_id: str, report: str | None, problem: 
         connection.execute(changed.values(report=report, report_error=problem))
 
 
-def drift(warehouse: Warehouse, span: Span) -> list[Row]:
+def drift(warehouse: Warehouse, span: Span) -> list[NightVerdict]:
     """Return the verdicts on the published nights of a span, oldest first."""
     joined = sa.join(DRIFT, PUBLISHED, PUBLISHED.c.run_id == DRIFT.c.run_id)
     chosen = sa.select(DRIFT).select_from(joined).where(span.of(DRIFT), evidence(DRIFT))
-    return warehouse.rows(chosen.order_by(DRIFT.c.night))
+    return [NightVerdict(**row) for row in warehouse.rows(chosen.order_by(DRIFT.c.night))]
 
 
-def drift_of(warehouse: Warehouse, run_id: str) -> Row | None:
+def drift_of(warehouse: Warehouse, run_id: str) -> NightVerdict | None:
     """Return the verdict on a run; None if there is none."""
     found = warehouse.rows(sa.select(DRIFT).where(DRIFT.c.run_id == run_id))
-    return found[0] if found else None
+    return NightVerdict(**found[0]) if found else None
 
 
-def columns_of(warehouse: Warehouse, run_ids: Sequence[str]) -> list[Row]:
+def columns_of(warehouse: Warehouse, run_ids: Sequence[str]) -> list[ColumnVerdict]:
     """Return the column results of runs, the most unusual first."""
     chosen = sa.select(DRIFT_COLUMNS).where(DRIFT_COLUMNS.c.run_id.in_(run_ids))
-    return warehouse.rows(
-        chosen.order_by(DRIFT_COLUMNS.c.run_id, DRIFT_COLUMNS.c.ratio.desc(), DRIFT_COLUMNS.c.column_name)
-    )
+    ordered = chosen.order_by(DRIFT_COLUMNS.c.run_id, DRIFT_COLUMNS.c.ratio.desc(), DRIFT_COLUMNS.c.column_name)
+    return [ColumnVerdict(**row) for row in warehouse.rows(ordered)]
 
 
 def save_performance(warehouse: Warehouse, facts: Row) -> None:
@@ -92,7 +92,7 @@ def save_performance(warehouse: Warehouse, facts: Row) -> None:
     _upsert(warehouse, PERFORMANCE, facts, ["job", "night", "known_at"])
 
 
-def performance(warehouse: Warehouse, span: Span, known_at: date) -> list[Row]:
+def performance(warehouse: Warehouse, span: Span, known_at: date) -> list[Measured]:
     """Return the performance of the span's nights as it was known at the end of night ``known_at``, oldest first."""
     chosen = (
         sa.select(PERFORMANCE)
@@ -100,7 +100,7 @@ def performance(warehouse: Warehouse, span: Span, known_at: date) -> list[Row]:
         .where(span.of(PERFORMANCE), PERFORMANCE.c.known_at <= known_at, evidence(PERFORMANCE))
         .order_by(PERFORMANCE.c.night, PERFORMANCE.c.known_at.desc())
     )
-    return warehouse.rows(chosen)
+    return [Measured(**row) for row in warehouse.rows(chosen)]
 
 
 def is_measured(warehouse: Warehouse, run_id: str) -> bool:
@@ -108,19 +108,20 @@ def is_measured(warehouse: Warehouse, run_id: str) -> bool:
     return bool(warehouse.rows(sa.select(PERFORMANCE.c.night).where(PERFORMANCE.c.run_id == run_id).limit(1)))
 
 
-def save_decision(warehouse: Warehouse, facts: Row) -> Row:
+def save_decision(warehouse: Warehouse, facts: Row) -> Decided:
     """Record a decision; the first one on a run stands, so that deciding again changes nothing. Return it."""
     with warehouse.transaction() as connection:
         row = insert(DECISIONS).values(facts).on_conflict_do_nothing(index_elements=["job", "night", "run_id"])
         connection.execute(row)
         chosen = sa.select(DECISIONS).where(DECISIONS.c.run_id == facts["run_id"])
-        return dict(connection.execute(chosen).mappings().one())
+        return Decided(**connection.execute(chosen).mappings().one())
 
 
-def decisions(warehouse: Warehouse, span: Span) -> list[Row]:
+def decisions(warehouse: Warehouse, span: Span) -> list[Decided]:
     """Return the decisions of a span, oldest night first."""
     chosen = sa.select(DECISIONS).where(span.of(DECISIONS))
-    return warehouse.rows(chosen.order_by(DECISIONS.c.night, DECISIONS.c.decision_id))
+    ordered = chosen.order_by(DECISIONS.c.night, DECISIONS.c.decision_id)
+    return [Decided(**row) for row in warehouse.rows(ordered)]
 
 
 def record_retraining(warehouse: Warehouse, decision_id: int, state: str, version: int | None = None) -> None:

@@ -9,8 +9,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from scoring.stores.warehouse.connection import Warehouse
-from scoring.stores.warehouse.ledger import Run
 from scoring.stores.warehouse.monitoring import evidence
+from scoring.stores.warehouse.records import Run
+from scoring.stores.warehouse.results import ColumnNight, Decided, Measured, TriedNight
 from scoring.stores.warehouse.span import Row, Span
 from scoring.stores.warehouse.tables import DECISIONS, DRIFT, DRIFT_COLUMNS, JOBS, PERFORMANCE, PUBLISHED, RUNS
 
@@ -27,7 +28,7 @@ STATUS = sa.table(
 )  # fmt: skip
 _MEASURED = [
     PERFORMANCE.c[name]
-    for name in ("night", "known_at", "run_id", "model_version", "rows_published", "rows_labelled", "share_labelled",
+    for name in ("job", "night", "known_at", "run_id", "model_version", "rows_published", "rows_labelled", "share_labelled",
                  "metrics", "rolling", "measured_at")
 ]  # fmt: skip
 
@@ -45,7 +46,7 @@ def statuses(warehouse: Warehouse, jobs: Collection[str]) -> list[Row]:
     return warehouse.rows(chosen.order_by(STATUS.c.job))
 
 
-def nights(warehouse: Warehouse, span: Span) -> list[Row]:
+def nights(warehouse: Warehouse, span: Span) -> list[TriedNight]:
     """Return one row per night that was ever tried, oldest first: the published run, or else the newest attempt.
 
     ``newest_status`` is that of the newest attempt; verdict and scores are null for a run that was never judged.
@@ -64,7 +65,7 @@ def nights(warehouse: Warehouse, span: Span) -> list[Row]:
         .where(span.of(RUNS))
         .order_by(RUNS.c.night, shown.desc(), RUNS.c.started_at.desc())
     )  # fmt: skip
-    return warehouse.rows(chosen)
+    return [TriedNight(**row) for row in warehouse.rows(chosen)]
 
 
 def neighbours(warehouse: Warehouse, job: str, night: date) -> tuple[date | None, date | None]:
@@ -77,7 +78,7 @@ def neighbours(warehouse: Warehouse, job: str, night: date) -> tuple[date | None
         return found[0], found[1]
 
 
-def measured(warehouse: Warehouse, span: Span, newest: int | None = None) -> list[Row]:
+def measured(warehouse: Warehouse, span: Span, newest: int | None = None) -> list[Measured]:
     """Return the performance of nights by the newest labels, oldest first; only the ``newest`` nights if given."""
     chosen = (
         sa.select(*_MEASURED)
@@ -85,34 +86,34 @@ def measured(warehouse: Warehouse, span: Span, newest: int | None = None) -> lis
         .where(span.of(PERFORMANCE), evidence(PERFORMANCE))
         .order_by(PERFORMANCE.c.night.desc(), PERFORMANCE.c.known_at.desc())
     )
-    return warehouse.rows(chosen.limit(newest))[::-1]
+    return [Measured(**row) for row in warehouse.rows(chosen.limit(newest))][::-1]
 
 
-def newest_decision(warehouse: Warehouse, job: str) -> Row | None:
+def newest_decision(warehouse: Warehouse, job: str) -> Decided | None:
     """Return the decision on the last night that has one; None if there is none."""
     order = (DECISIONS.c.night.desc(), DECISIONS.c.decision_id.desc())
     found = warehouse.rows(sa.select(DECISIONS).where(DECISIONS.c.job == job).order_by(*order).limit(1))
-    return found[0] if found else None
+    return Decided(**found[0]) if found else None
 
 
-def decision_of(warehouse: Warehouse, run_id: str) -> Row | None:
+def decision_of(warehouse: Warehouse, run_id: str) -> Decided | None:
     """Return the decision after a run; None if there is none."""
     found = warehouse.rows(sa.select(DECISIONS).where(DECISIONS.c.run_id == run_id))
-    return found[0] if found else None
+    return Decided(**found[0]) if found else None
 
 
-def column_history(warehouse: Warehouse, span: Span, column: str, newest: int | None = None) -> list[Row]:
+def column_history(warehouse: Warehouse, span: Span, column: str, newest: int | None = None) -> list[ColumnNight]:
     """Return what was found of a column on published nights, oldest first; only the ``newest`` nights if given."""
     judged = sa.join(DRIFT_COLUMNS, DRIFT, DRIFT.c.run_id == DRIFT_COLUMNS.c.run_id)
     joined = judged.join(PUBLISHED, PUBLISHED.c.run_id == DRIFT.c.run_id)
     about = [DRIFT.c[name] for name in ("night", "model_version", "score_limit", "baseline_nights")]
     chosen = sa.select(*DRIFT_COLUMNS.c, *about).select_from(joined)
     found = chosen.where(span.of(DRIFT), DRIFT_COLUMNS.c.column_name == column).order_by(DRIFT.c.night.desc())
-    return warehouse.rows(found.limit(newest))[::-1]
+    return [ColumnNight(**row) for row in warehouse.rows(found.limit(newest))][::-1]
 
 
 def run_of_airflow(warehouse: Warehouse, job: str, airflow_run_id: str) -> Run | None:
     """Return the newest attempt that a DAG run made for a job; None if it made none."""
     mine = sa.and_(RUNS.c.job == job, RUNS.c.airflow_run_id == airflow_run_id)
     found = warehouse.rows(sa.select(*RUNS.c).where(mine).order_by(RUNS.c.started_at.desc()).limit(1))
-    return Run(found[0]) if found else None
+    return Run(**found[0]) if found else None

@@ -12,13 +12,14 @@ from scoring.stores.warehouse import ledger
 from scoring.stores.warehouse.connection import Warehouse
 from scoring.stores.warehouse.job_tables import history, shadow
 from scoring.stores.warehouse.load import of_run
+from scoring.stores.warehouse.records import Run
 from scoring.stores.warehouse.tables import PUBLICATIONS, PUBLISHED, RUNS, SHADOW_NIGHTS
 
 ENDED = ("superseded", "unpublished", "failed", "abandoned", "discarded", "skipped")
 """What a run may be when its rows and files go; a published, held or running one keeps them whatever its age."""
 
 
-def ended_runs(warehouse: Warehouse, job: str) -> list[ledger.Run]:
+def ended_runs(warehouse: Warehouse, job: str) -> list[Run]:
     """Return the runs of a job that ended and are not shown by any night, oldest first."""
     shown = sa.select(PUBLISHED.c.run_id).where(PUBLISHED.c.job == job)
     return ledger.find(warehouse, sa.and_(RUNS.c.job == job, RUNS.c.status.in_(ENDED), RUNS.c.run_id.not_in(shown)))
@@ -52,7 +53,7 @@ def versions_with_files(warehouse: Warehouse, job: str, gone: Collection[str] = 
     return published | {run.model_version for run in runs if not run.pruned and run.run_id not in gone}
 
 
-def prune(warehouse: Warehouse, job: Job, run: ledger.Run, now: datetime) -> int | None:
+def prune(warehouse: Warehouse, job: Job, run: Run, now: datetime) -> int | None:
     """Remove a run's rows and say so in the ledger, in one transaction under the night's lock; return how many rows.
 
     None, and nothing is changed, when the run may not be removed any more. From here on it cannot be published.

@@ -9,11 +9,12 @@ from sqlalchemy.dialects.postgresql import insert
 
 from scoring.errors import RetrainingRunning, RunMissing
 from scoring.stores.warehouse.connection import Warehouse, statement
+from scoring.stores.warehouse.records import Retraining
 from scoring.stores.warehouse.span import Row
 from scoring.stores.warehouse.tables import CARDS, RETRAININGS
 
 
-def begin(warehouse: Warehouse, facts: Row) -> Row:
+def begin(warehouse: Warehouse, facts: Row) -> Retraining:
     """Record a retraining and return it; the one that the same Airflow run began is opened again, unless it promoted.
 
     Raises ``RetrainingRunning`` while another one of the job is not finished.
@@ -24,43 +25,48 @@ def begin(warehouse: Warehouse, facts: Row) -> Row:
     others = sa.and_(RETRAININGS.c.job == facts["job"], RETRAININGS.c.finished_at.is_(None))
     with warehouse.transaction() as connection:
         connection.execute(statement("lock_job"), {"job": facts["job"]})
-        known = connection.execute(sa.select(RETRAININGS).where(mine)).mappings().first()
-        running = connection.execute(sa.select(RETRAININGS).where(others)).mappings().first()
-        if running is not None and (known is None or running["retraining_id"] != known["retraining_id"]):
-            raise _running(dict(running))
+        known = _first(connection, mine)
+        running = _first(connection, others)
+        if running is not None and (known is None or running.retraining_id != known.retraining_id):
+            raise _running(running)
         if known is not None:
-            again = sa.update(RETRAININGS).where(RETRAININGS.c.retraining_id == known["retraining_id"])
+            again = sa.update(RETRAININGS).where(RETRAININGS.c.retraining_id == known.retraining_id)
             opened = again.values(state="running", finished_at=None, detail=None)
-            if known["state"] in ("failed", "refused", "unchanged"):
-                return dict(connection.execute(opened.returning(*RETRAININGS.c)).mappings().one())
-            return dict(known)
+            if known.state in ("failed", "refused", "unchanged"):
+                return Retraining(**connection.execute(opened.returning(*RETRAININGS.c)).mappings().one())
+            return known
         row = insert(RETRAININGS).values({**facts, "stage": "snapshot", "state": "running"})
-        return dict(connection.execute(row.returning(*RETRAININGS.c)).mappings().one())
+        return Retraining(**connection.execute(row.returning(*RETRAININGS.c)).mappings().one())
 
 
-def _running(row: Row) -> RetrainingRunning:
+def _first(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> Retraining | None:
+    row = connection.execute(sa.select(RETRAININGS).where(condition)).mappings().first()
+    return Retraining(**row) if row is not None else None
+
+
+def _running(running: Retraining) -> RetrainingRunning:
     return RetrainingRunning(
-        f"retraining of {row['job']}",
-        found=f"retraining {row['retraining_id']} is in stage {row['stage']} since {row['started_at']:%Y-%m-%d %H:%M}Z",
+        f"retraining of {running.job}",
+        found=f"retraining {running.retraining_id} is in stage {running.stage} since {running.started_at:%Y-%m-%d %H:%M}Z",
         expected="no other one of the job",
-        next_step=f"wait; or `nightshift retrain abandon {row['job']} {row['retraining_id']}` if its process is gone",
+        next_step=f"wait; or `nightshift retrain abandon {running.job} {running.retraining_id}` if its process is gone",
     )
 
 
-def get(warehouse: Warehouse, retraining_id: int) -> Row:
+def get(warehouse: Warehouse, retraining_id: int) -> Retraining:
     """Return a retraining; raises ``RunMissing``."""
     found = warehouse.rows(sa.select(RETRAININGS).where(RETRAININGS.c.retraining_id == retraining_id))
     if not found:
         raise RunMissing(
             "retraining", found=f"no retraining {retraining_id}", next_step="see `nightshift retrain list`"
         )
-    return found[0]
+    return Retraining(**found[0])
 
 
-def of_job(warehouse: Warehouse, job: str) -> list[Row]:
+def of_job(warehouse: Warehouse, job: str) -> list[Retraining]:
     """Return all retrainings of a job, oldest first."""
     chosen = sa.select(RETRAININGS).where(RETRAININGS.c.job == job)
-    return warehouse.rows(chosen.order_by(RETRAININGS.c.retraining_id))
+    return [Retraining(**row) for row in warehouse.rows(chosen.order_by(RETRAININGS.c.retraining_id))]
 
 
 def record(warehouse: Warehouse, retraining_id: int, **facts: Any) -> None:

@@ -11,12 +11,13 @@ from sqlalchemy.dialects.postgresql import insert
 
 from scoring.stores.warehouse.connection import Warehouse, statement
 from scoring.stores.warehouse.monitoring import evidence
+from scoring.stores.warehouse.records import Shadow, ShadowNight
 from scoring.stores.warehouse.span import Row
 from scoring.stores.warehouse.tables import PUBLISHED, SHADOW_NIGHTS, SHADOWS
 
 
-def start(warehouse: Warehouse, facts: Row) -> Row:
-    """Let a version score in the shadow and return its row; one that does so already for the same reason stays as it is.
+def start(warehouse: Warehouse, facts: Row) -> Shadow:
+    """Let a version score in the shadow and return that stay; one that does so already for the same reason stays as it is.
 
     A version that scores in another role ends that first.
     """
@@ -29,31 +30,32 @@ def start(warehouse: Warehouse, facts: Row) -> Row:
         if known is not None and all(
             known[name] == facts[name] for name in ("role", "champion_version", "retraining_id")
         ):
-            return dict(known)
+            return Shadow(**known)
         ended = {"state": "ended", "ended_at": facts["started_at"], "detail": f"goes on as {facts['role']}"}
         connection.execute(sa.update(SHADOWS).where(mine).values(ended))
         row = insert(SHADOWS).values({**facts, "state": "running"})
-        return dict(connection.execute(row.returning(*SHADOWS.c)).mappings().one())
+        return Shadow(**connection.execute(row.returning(*SHADOWS.c)).mappings().one())
 
 
-def running(warehouse: Warehouse, job: str, night: date | None = None) -> list[Row]:
+def running(warehouse: Warehouse, job: str, night: date | None = None) -> list[Shadow]:
     """Return the versions that score in the shadow, of ``night`` if given, oldest first."""
     chosen = sa.select(SHADOWS).where(SHADOWS.c.job == job, SHADOWS.c.ended_at.is_(None))
     if night is not None:
         chosen = chosen.where(SHADOWS.c.first_night <= night)
-    return warehouse.rows(chosen.order_by(SHADOWS.c.shadow_id))
+    return [Shadow(**row) for row in warehouse.rows(chosen.order_by(SHADOWS.c.shadow_id))]
 
 
-def of_job(warehouse: Warehouse, job: str) -> list[Row]:
+def of_job(warehouse: Warehouse, job: str) -> list[Shadow]:
     """Return every version that ever scored in the shadow, oldest first."""
-    return warehouse.rows(sa.select(SHADOWS).where(SHADOWS.c.job == job).order_by(SHADOWS.c.shadow_id))
+    chosen = sa.select(SHADOWS).where(SHADOWS.c.job == job).order_by(SHADOWS.c.shadow_id)
+    return [Shadow(**row) for row in warehouse.rows(chosen)]
 
 
-def of_retraining(warehouse: Warehouse, retraining_id: int) -> Row | None:
+def of_retraining(warehouse: Warehouse, retraining_id: int) -> Shadow | None:
     """Return the shadow of a retraining's challenger; None if there is none."""
     chosen = sa.select(SHADOWS).where(SHADOWS.c.retraining_id == retraining_id, SHADOWS.c.role == "challenger")
     found = warehouse.rows(chosen.order_by(SHADOWS.c.shadow_id))
-    return found[-1] if found else None
+    return Shadow(**found[-1]) if found else None
 
 
 def end(warehouse: Warehouse, shadow_id: int, **facts: Any) -> None:
@@ -78,22 +80,23 @@ def save_sums(warehouse: Warehouse, run_id: str, version: int, **facts: Any) -> 
         connection.execute(sa.update(SHADOW_NIGHTS).where(same).values(facts))
 
 
-def nights(warehouse: Warehouse, job: str, version: int | None = None) -> list[Row]:
+def nights(warehouse: Warehouse, job: str, version: int | None = None) -> list[ShadowNight]:
     """Return what shadows did on runs that are published now and not provisional, oldest night first."""
     shown = sa.join(SHADOW_NIGHTS, PUBLISHED, PUBLISHED.c.run_id == SHADOW_NIGHTS.c.run_id)
     chosen = sa.select(SHADOW_NIGHTS).select_from(shown).where(SHADOW_NIGHTS.c.job == job, evidence(SHADOW_NIGHTS))
     if version is not None:
         chosen = chosen.where(SHADOW_NIGHTS.c.model_version == version)
-    return warehouse.rows(chosen.order_by(SHADOW_NIGHTS.c.night, SHADOW_NIGHTS.c.model_version))
+    ordered = chosen.order_by(SHADOW_NIGHTS.c.night, SHADOW_NIGHTS.c.model_version)
+    return [ShadowNight(**row) for row in warehouse.rows(ordered)]
 
 
-def beside(rows: Sequence[Row], shadow: Row) -> list[Row]:
+def beside(rows: Sequence[ShadowNight], shadow: Shadow) -> list[ShadowNight]:
     """Return those of ``rows`` (see ``nights``) that count for a shadow: its champion's nights, from its first one on."""
     mine = [
         row
         for row in rows
-        if row["model_version"] == shadow["model_version"]
-        and row["champion_version"] == shadow["champion_version"]
-        and row["night"] >= shadow["first_night"]
+        if row.model_version == shadow.model_version
+        and row.champion_version == shadow.champion_version
+        and row.night >= shadow.first_night
     ]
-    return mine[: shadow["nights"]]
+    return mine[: shadow.nights]

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from typing import Any, get_args, get_origin, get_type_hints
+
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
+
+from scoring.stores.warehouse.records import Retraining, Run, Shadow, ShadowNight
+from scoring.stores.warehouse.results import ColumnVerdict, Decided, Measured, NightVerdict
 
 
 def fixed_table(name: str, plain: str, json: str = "") -> sa.TableClause:
@@ -11,22 +17,18 @@ def fixed_table(name: str, plain: str, json: str = "") -> sa.TableClause:
     return sa.table(name, *map(sa.column, plain.split()), *(sa.column(column, JSONB) for column in json.split()))
 
 
-RUNS = sa.table(
-    "scoring_runs",
-    *(
-        sa.column(name)
-        for name in (
-            "run_id", "run_number", "job", "night", "interval_start", "interval_end", "attempt", "origin", "airflow_run_id",
-            "status", "stage", "reason", "model_version", "model_sha256", "job_sha256", "sql_sha256",
-            "snapshot_hash", "predictions_hash", "code_version", "chunks", "rows_extracted", "rows_quarantined",
-            "rows_scored", "rows_loaded", "seconds_extract", "seconds_score", "seconds_publish", "rows_per_second",
-            "started_at", "finished_at", "pruned_at", "provisional", "seen_at",
-        )
-    ),
-    sa.column("library_versions", JSONB),
-    sa.column("quarantine_reasons", JSONB),
-    sa.column("unknown_categories", JSONB),
-)  # fmt: skip
+def record_table(name: str, record: type) -> sa.TableClause:
+    """Return a table by the fields of its rows' class; columns that hold a mapping or a list are JSON."""
+    kinds = get_type_hints(record)
+    columns = (sa.column(field.name, JSONB if _is_json(kinds[field.name]) else None) for field in fields(record))
+    return sa.table(name, *columns)
+
+
+def _is_json(kind: Any) -> bool:
+    return any(get_origin(part) in (dict, list) for part in (kind, *get_args(kind)))
+
+
+RUNS = record_table("scoring_runs", Run)
 JOBS = sa.table(
     "jobs",
     *map(
@@ -54,73 +56,25 @@ PROMOTIONS = sa.table(
 PROFILES = fixed_table("night_profiles", "run_id job night model_version rows", "profile")
 
 
-DRIFT = fixed_table(
-    "drift_results",
-    "run_id job night model_version verdict score score_limit drifted_weight baseline_nights baseline_first rows report "
-    "report_error evaluated_at",
-    "reasons faults drifted_columns estimate",
-)
+DRIFT = record_table("drift_results", NightVerdict)
 
 
-DRIFT_COLUMNS = fixed_table(
-    "drift_columns",
-    "run_id column_name role weight status signal value threshold ratio beyond fault sustained",
-    "signals",
-)
+DRIFT_COLUMNS = record_table("drift_columns", ColumnVerdict)
 
 
-PERFORMANCE = fixed_table(
-    "performance_results",
-    "job night known_at run_id model_version rows_published rows_labelled share_labelled labels_hash measured_at",
-    "metrics rolling sums",
-)
+PERFORMANCE = record_table("performance_results", Measured)
 
 
-DECISIONS = fixed_table(
-    "retraining_decisions",
-    "decision_id job night run_id model_version decision reason origin decided_at retraining trained_version",
-    "inputs",
-)
+DECISIONS = record_table("retraining_decisions", Decided)
 
 
-SHADOWS = sa.table(
-    "shadows",
-    *map(
-        sa.column,
-        (
-            "shadow_id", "job", "model_version", "model_sha256", "model_uri", "role", "champion_version", "first_night",
-            "nights", "state", "detail", "retraining_id", "started_at", "ended_at",
-        ),
-    ),
-    sa.column("evidence", JSONB),
-)  # fmt: skip
+SHADOWS = record_table("shadows", Shadow)
 
 
-SHADOW_NIGHTS = sa.table(
-    "shadow_nights",
-    *map(
-        sa.column,
-        (
-            "run_id", "model_version", "job", "night", "champion_version", "status", "reason", "rows", "seconds",
-            "scored_at", "measured_at",
-        ),
-    ),
-    sa.column("disagreement", JSONB),
-    sa.column("sums", JSONB),
-)  # fmt: skip
+SHADOW_NIGHTS = record_table("shadow_nights", ShadowNight)
 
 
-RETRAININGS = sa.table(
-    "retrainings",
-    *map(
-        sa.column,
-        (
-            "retraining_id", "job", "night", "trigger", "reason", "decision_id", "airflow_run_id", "since", "until", "forced",
-            "stage", "state", "detail", "snapshot", "model_version", "champion_version", "started_at", "finished_at",
-        ),
-    ),
-    sa.column("gate", JSONB),
-)  # fmt: skip
+RETRAININGS = record_table("retrainings", Retraining)
 
 
 CARDS = sa.table("model_cards", *map(sa.column, ("job", "model_version", "made_at")), sa.column("card", JSONB))

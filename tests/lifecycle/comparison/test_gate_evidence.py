@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
+from datetime import date
 
 import numpy as np
 import pytest
 
 from lifecycle.comparison.gate import Losses, gain_of, judge, judge_shadow
 from scoring.job.policies import Promotion
+from scoring.stores.warehouse import ComparedVersion, Evaluation, Holdout
 
 NIGHTS = 14
+DAY = date(2024, 1, 1)
+SIDE = ComparedVersion(1, "a" * 64, DAY, DAY)
 WANTED = Promotion(evidence="not_worse")
 
 
-def _evaluation(gains: np.ndarray, errors: tuple[float, float] = (0.01, 0.01)) -> dict[str, Any]:
-    """Return what the gate needs of a comparison with these gains per row and night."""
+def _evaluation(gains: np.ndarray, errors: tuple[float, float] = (0.01, 0.01)) -> Evaluation:
+    """Return a comparison with these gains per row and night."""
     rows = np.full(len(gains), 1_000.0)
     losses = Losses(rows, 0.5 * rows, (0.5 - gains) * rows)
     metrics = [{"calibration_error": {"value": error}} for error in errors]
-    return {
-        "champion": {}, "gain": asdict(gain_of(losses, 0.95)), "holdout": {"of_nights": len(gains)}, "segments": [],
-        "metrics": dict(zip(("champion", "challenger"), metrics, strict=True)),
-        "latency": {"champion": 1.0, "challenger": 1.0}, "size": {"champion": 1.0, "challenger": 1.0},
-    }  # fmt: skip
+    same = {"champion": 1.0, "challenger": 1.0}
+    return Evaluation(
+        challenger=SIDE, champion=SIDE, holdout=Holdout(DAY, DAY, len(gains), len(gains), int(rows.sum())), loss="log loss",
+        metrics=dict(zip(same, metrics, strict=True)), gain=gain_of(losses, 0.95), by_night=[], segments=[], calibration={},
+        latency=same, size=same,
+    )  # fmt: skip
 
 
 UNSURE = np.resize([0.01, -0.012], NIGHTS)

@@ -67,7 +67,7 @@ def lived(toy: Toy) -> Toy:
 
 
 def asked(toy: Toy, night: date = LAST, **facts: Any) -> dict[str, Any]:
-    return retrain(toy.stores, toy.job, Request("a test", night=night, **facts))
+    return retrain(toy.work, Request("a test", night=night, **facts))
 
 
 def champion(toy: Toy, night: date = date.max) -> int | None:
@@ -90,23 +90,21 @@ def card_of(toy: Toy, version: int) -> dict[str, Any]:
 def test_better_challenger_takes_the_crown_from_the_next_night_on_that_it_was_not_trained_on(lived: Toy) -> None:
     add_nights(lived, nights(NEW), turned)
     row = asked(lived)
-    assert (row["state"], row["stage"], row["model_version"], row["champion_version"]) == ("promoted", "done", 2, 1), (
-        row
-    )
-    assert (champion(lived, row["until"] - DAY), champion(lived, row["until"])) == (1, 2)
+    assert (row.state, row.stage, row.model_version, row.champion_version) == ("promoted", "done", 2, 1), row
+    assert (champion(lived, row.until - DAY), champion(lived, row.until)) == (1, 2)
     assert lived.stores.registry.aliases(lived.job.name) == {"champion": 2}
     made = promotions.history_of(lived.stores.warehouse, lived.job.name)[-1]
     assert (made.retraining_id, made.promoted_by) == (
-        row["retraining_id"],
+        row.retraining_id,
         "nightshift",
     ) and "gain in log loss" in made.reason
     gain = card_of(lived, 2)["evaluation"]["gain"]
     assert gain["low"] > 0.1 and gain["nights"] == 10  # half of the 20 nights whose labels had matured
     (one,) = shadows.running(lived.stores.warehouse, lived.job.name)
-    assert (one["role"], one["model_version"], one["first_night"], one["nights"]) == (
+    assert (one.role, one.model_version, one.first_night, one.nights) == (
         "predecessor",
         1,
-        row["until"],
+        row.until,
         14,
     )
 
@@ -117,14 +115,14 @@ def test_equal_challenger_ties_and_the_champion_stays(lived: Toy) -> None:
     row = asked(lived, since=FIRST, until=UNTIL + 7 * DAY)
     gain = card_of(lived, 2)["evaluation"]["gain"]
     assert (gain["value"], gain["low"], gain["high"], gain["nights"]) == (0, 0, 0, 7)
-    assert row["state"] == "refused" and "a tie keeps the champion" in row["detail"]
+    assert row.state == "refused" and "a tie keeps the champion" in row.detail
     assert champion(lived) == 1 and lived.stores.registry.aliases(lived.job.name) == {"champion": 1, "challenger": 2}
 
 
 def test_challenger_of_an_unchanged_world_is_not_promoted(lived: Toy) -> None:
     change(lived, promotion={"min_gain": 0.01})
     add_nights(lived, nights(NEW))
-    assert asked(lived)["state"] == "refused" and champion(lived) == 1
+    assert asked(lived).state == "refused" and champion(lived) == 1
 
 
 def test_challenger_trained_on_noise_is_refused(lived: Toy) -> None:
@@ -133,24 +131,22 @@ def test_challenger_trained_on_noise_is_refused(lived: Toy) -> None:
     add_nights(lived, nights(10), noise)
     row = asked(lived, since=NIGHT)
     gain = card_of(lived, 2)["evaluation"]["gain"]
-    assert row["state"] == "refused" and gain["high"] < 0 and champion(lived) == 1
+    assert row.state == "refused" and gain["high"] < 0 and champion(lived) == 1
 
 
 def test_leaky_challenger_that_saw_the_holdout_has_no_nights_left_to_win_on(lived: Toy, monkeypatch) -> None:
     """It remembers every row, so on nights that it was fitted on it is perfect; these nights are dropped."""
     add_nights(lived, nights(NEW))
     lived.change(pipeline="tests.support.pipelines:build_memory", training={"holdout_nights": 14}, promotion={})
-    train(lived.stores, lived.job, Nights(FIRST, LAST))
+    train(lived.work, Nights(FIRST, LAST))
     leak_holdout(lived, 2)
-    row = begin(lived.stores, lived.job, Request("leak", night=LAST))
+    row = begin(lived.work, Request("leak", night=LAST))
     facts = lived.stores.registry.facts(lived.stores.registry.resolve(lived.job.name, 2))
-    retrainings.record(lived.stores.warehouse, row["retraining_id"], model_version=2, snapshot=facts["snapshot"])
-    assess(lived.stores, lived.job, row["retraining_id"])
-    assert not tasks.gate(lived.stores, lived.job, row["retraining_id"])
-    found = retrainings.get(lived.stores.warehouse, row["retraining_id"])
-    assert (
-        "0 holdout nights that neither version has seen (14 of 14 dropped" in found["detail"] and champion(lived) == 1
-    )
+    retrainings.record(lived.stores.warehouse, row.retraining_id, model_version=2, snapshot=facts.snapshot)
+    assess(lived.work, row.retraining_id)
+    assert not tasks.gate(lived.work, row.retraining_id)
+    found = retrainings.get(lived.stores.warehouse, row.retraining_id)
+    assert "0 holdout nights that neither version has seen (14 of 14 dropped" in found.detail and champion(lived) == 1
 
 
 def leak_holdout(toy: Toy, version: int) -> None:
@@ -166,7 +162,7 @@ def leak_holdout(toy: Toy, version: int) -> None:
     folder = Path(ref.uri.removeprefix("file://"))
     facts = json.loads((folder / "facts.json").read_text())
     kept = pq.read_table(folder / "holdout.parquet")
-    rows = load(toy.stores, toy.job, facts["snapshot"]).rows.labelled
+    rows = load(toy.work, facts["snapshot"]).rows.labelled
     late = rows.slice(rows.num_rows - kept.num_rows)
     said = predict(toy.stores.registry.load(ref, toy.job).pipeline, batch_of(late), toy.job)
     leaky = kept
@@ -179,20 +175,18 @@ def leak_holdout(toy: Toy, version: int) -> None:
 
 def test_nights_that_the_champion_saw_do_not_count(lived: Toy) -> None:
     add_nights(lived, nights(NEW), turned)
-    late = train(lived.stores, lived.job, Nights(FIRST, LAST - 4 * DAY)).ref
-    promote(lived.stores, lived.job, late.version, "by hand", "tests")
+    late = train(lived.work, Nights(FIRST, LAST - 4 * DAY)).ref
+    promote(lived.work, late.version, "by hand", "tests")
     row = asked(lived)
-    assert (
-        row["state"] == "refused" and "4 holdout nights that neither version has seen (3 of 7 dropped" in row["detail"]
-    )
+    assert row.state == "refused" and "4 holdout nights that neither version has seen (3 of 7 dropped" in row.detail
 
 
 def test_guards_refuse_a_better_challenger(lived: Toy) -> None:
     change(lived, promotion={"max_size_ratio": 0.1, "max_latency_ratio": 1000, "segments": ["kind"]})
     add_nights(lived, nights(NEW), turned)
     row = asked(lived)
-    assert row["state"] == "refused" and row["detail"].startswith("gate: size × ")
-    passed = {check["name"]: check["passed"] for check in row["gate"]["checks"]}
+    assert row.state == "refused" and row.detail.startswith("gate: size × ")
+    passed = {check["name"]: check["passed"] for check in row.gate["checks"]}
     assert passed == {
         "nights": True, "gain": True, "calibration": True, "segment kind a": True, "segment kind b": True,
         "segment kind c": True, "latency": True, "size": False,
@@ -219,16 +213,16 @@ def test_other_tasks_are_compared_and_shadowed_too(
     labels = untrained.stores.labels_query(untrained.job).path
     labels.write_text(f"""select at, id, {outcome} as y from events
         where at >= :interval_start and at < :interval_end and y is not null""")
-    assert asked(untrained, UNTIL)["state"] == "promoted"
+    assert asked(untrained, UNTIL).state == "promoted"
     add_nights(untrained, nights(NEW + 3), turned)
     score(untrained, LAST)
     row = asked(untrained)
-    assert (row["state"], champion(untrained)) == ("promoted", 2), row["detail"]
+    assert (row.state, champion(untrained)) == ("promoted", 2), row.detail
     shadowed(untrained, nights(2, LAST + DAY))
     (first, _) = shadows.nights(untrained.stores.warehouse, untrained.job.name, 1)
-    assert first["sums"]["champion"] < first["sums"]["shadow"] and first["disagreement"]["mean_absolute"] > 0.05
-    assert (first["disagreement"]["decisions_changed"] is None) == (task == "regression")
-    assert len(first["disagreement"]["segments"]) == 3
+    assert first.sums["champion"] < first.sums["shadow"] and first.disagreement["mean_absolute"] > 0.05
+    assert (first.disagreement["decisions_changed"] is None) == (task == "regression")
+    assert len(first.disagreement["segments"]) == 3
 
 
 # ---------------------------------------------------------------- first version, snapshot, window
@@ -239,10 +233,10 @@ def test_first_version_needs_only_the_floors(untrained: Toy, floor: float, state
     change(untrained, promotion={"floors": {"auc": floor, "brier": 0.25}})
     add_nights(untrained, nights(NEW))
     row = asked(untrained)
-    assert row["state"] == state and untrained.stores.registry.aliases(untrained.job.name) == (
+    assert row.state == state and untrained.stores.registry.aliases(untrained.job.name) == (
         {"champion": 1} if state == "promoted" else {"challenger": 1}
     )
-    assert ("auc is" in row["detail"]) == (state == "refused")
+    assert ("auc is" in row.detail) == (state == "refused")
     assert card_of(untrained, 1)["evaluation"]["champion"] is None
 
 
@@ -251,7 +245,7 @@ def test_first_version_worse_than_the_base_rate_is_refused(untrained: Toy) -> No
     change(untrained)
     add_nights(untrained, nights(NEW), turned)
     row = asked(untrained, since=FIRST, until=UNTIL + 2 * DAY + 12 * DAY)
-    assert row["state"] == "refused" and "always saying the base rate of the nights before has" in row["detail"]
+    assert row.state == "refused" and "always saying the base rate of the nights before has" in row.detail
     assert champion(untrained) is None and untrained.stores.registry.aliases(untrained.job.name) == {"challenger": 1}
 
 
@@ -259,22 +253,22 @@ def test_unchanged_snapshot_says_so_and_stops(lived: Toy) -> None:
     add_nights(lived, nights(NEW))
     first = asked(lived)
     again = asked(lived)
-    assert (again["state"], again["snapshot"], again["model_version"]) == ("unchanged", first["snapshot"], None)
-    assert "version 2 was trained on the same rows" in again["detail"] and versions(lived) == [1, 2]
-    assert asked(lived, force=True)["model_version"] == 3
+    assert (again.state, again.snapshot, again.model_version) == ("unchanged", first.snapshot, None)
+    assert "version 2 was trained on the same rows" in again.detail and versions(lived) == [1, 2]
+    assert asked(lived, force=True).model_version == 3
     digests = {ref.sha256 for ref in lived.stores.registry.versions(lived.job.name)[1:]}
     assert len(digests) == 1  # the same rows give the same artifact
     execute(lived.source, f"update events set y = not y where id = 7 and at >= '{LAST - 2 * DAY}'")
-    assert asked(lived)["state"] != "unchanged"
+    assert asked(lived).state != "unchanged"
     change(lived, training={"reference_rows": 500})
-    assert asked(lived)["state"] != "unchanged"  # another recipe
+    assert asked(lived).state != "unchanged"  # another recipe
 
 
 def test_labels_that_have_not_matured_are_left_out(lived: Toy) -> None:
     change(lived, label={"column": "y", "delay_days": 3})
     add_nights(lived, nights(NEW))
     row = asked(lived, until=LAST + 9 * DAY)
-    assert (row["until"], row["since"]) == (LAST - 2 * DAY, LAST - 92 * DAY)
+    assert (row.until, row.since) == (LAST - 2 * DAY, LAST - 92 * DAY)
     data = card_of(lived, 2)["data"]
     assert data["until"] == str(LAST - 2 * DAY) and data["rows"] <= (6 + NEW - 3) * ROWS
 
@@ -292,13 +286,13 @@ def test_too_much_quarantine_is_never_trained_on(lived: Toy) -> None:
     ):
         asked(lived)
     (row,) = retrainings.of_job(lived.stores.warehouse, lived.job.name)
-    assert (row["state"], row["stage"]) == ("failed", "snapshot") and versions(lived) == [1]
+    assert (row.state, row.stage) == ("failed", "snapshot") and versions(lived) == [1]
 
 
 def test_calibration_is_part_of_the_version(untrained: Toy) -> None:
     change(untrained, training={"calibration": "sigmoid", "calibration_nights": 5})
     add_nights(untrained, nights(NEW))
-    assert asked(untrained)["state"] == "promoted"
+    assert asked(untrained).state == "promoted"
     ref = untrained.stores.registry.resolve(untrained.job.name, 1)
     assert type(untrained.stores.registry.load(ref, untrained.job).pipeline).__name__ == "CalibratedClassifierCV"
 
@@ -306,7 +300,7 @@ def test_calibration_is_part_of_the_version(untrained: Toy) -> None:
 def test_version_without_refit_is_the_one_that_was_judged(lived: Toy) -> None:
     change(lived, training={"refit": False})
     add_nights(lived, nights(NEW), turned)
-    assert asked(lived)["state"] == "promoted"
+    assert asked(lived).state == "promoted"
     data = card_of(lived, 2)["data"]
     assert (data["fitted_until"], data["until"]) == (str(LAST - 10 * DAY), str(LAST))
 
@@ -320,7 +314,7 @@ def test_two_at_the_same_moment_train_once(lived: Toy) -> None:
 
     def one(run: str) -> None:
         try:
-            found.append(asked(lived, airflow_run_id=run)["state"])
+            found.append(asked(lived, airflow_run_id=run).state)
         except RetrainingRunning as error:
             found.append(type(error).__name__)
 
@@ -331,7 +325,7 @@ def test_two_at_the_same_moment_train_once(lived: Toy) -> None:
         thread.join()
     assert sorted(found) == ["RetrainingRunning", "promoted"]
     assert versions(lived) == [1, 2] and champion(lived) == 2
-    assert asked(lived, airflow_run_id="three")["state"] == "unchanged"
+    assert asked(lived, airflow_run_id="three").state == "unchanged"
 
 
 STAGES = ("snapshot", "train", "evaluate", "gate", "promote")
@@ -358,15 +352,15 @@ def test_crash_after_the_work_of_each_task_changes_nothing_when_it_runs_again(
     with monkeypatch.context() as broken:
         broken.setattr(retrainings, "record", dying)
         with pytest.raises(KeyboardInterrupt):
-            retrain(lived.stores, lived.job, request)
+            retrain(lived.work, request)
     (row,) = retrainings.of_job(lived.stores.warehouse, lived.job.name)
-    assert row["finished_at"] is None and row["stage"] == stage
-    again = retrain(lived.stores, lived.job, request)
-    assert (again["retraining_id"], again["state"], again["model_version"]) == (row["retraining_id"], "promoted", 2)
+    assert row.finished_at is None and row.stage == stage
+    again = retrain(lived.work, request)
+    assert (again.retraining_id, again.state, again.model_version) == (row.retraining_id, "promoted", 2)
     assert versions(lived) == [1, 2]
     assert [one.model_version for one in promotions.history_of(lived.stores.warehouse, lived.job.name)] == [1, 2]
     (watched,) = shadows.of_job(lived.stores.warehouse, lived.job.name)
-    assert (watched["role"], watched["state"]) == ("predecessor", "running")
+    assert (watched.role, watched.state) == ("predecessor", "running")
 
 
 def test_registry_that_does_not_answer_leaves_everything_and_is_tried_again(lived: Toy, monkeypatch) -> None:
@@ -379,34 +373,34 @@ def test_registry_that_does_not_answer_leaves_everything_and_is_tried_again(live
 
     monkeypatch.setattr(type(lived.stores.registry), "set_alias", down)
     with pytest.raises(RegistryUnavailable):
-        retrain(lived.stores, lived.job, request)
+        retrain(lived.work, request)
     (row,) = retrainings.of_job(lived.stores.warehouse, lived.job.name)
-    assert row["state"] == "failed" and "connection refused" in row["detail"] and champion(lived) == 1
+    assert row.state == "failed" and "connection refused" in row.detail and champion(lived) == 1
     assert RegistryUnavailable.retryable
     monkeypatch.setattr(type(lived.stores.registry), "set_alias", lambda self, *arguments: real(*arguments))
-    again = retrain(lived.stores, lived.job, request)
-    assert (again["state"], versions(lived), champion(lived)) == ("promoted", [1, 2], 2)
+    again = retrain(lived.work, request)
+    assert (again.state, versions(lived), champion(lived)) == ("promoted", [1, 2], 2)
 
 
 def test_retraining_whose_process_is_gone_forbids_others_until_it_is_abandoned(lived: Toy) -> None:
     add_nights(lived, nights(NEW))
-    row = begin(lived.stores, lived.job, Request("gone", night=LAST))
-    with pytest.raises(RetrainingRunning, match=f"retraining {row['retraining_id']} is in stage snapshot.*abandon"):
+    row = begin(lived.work, Request("gone", night=LAST))
+    with pytest.raises(RetrainingRunning, match=f"retraining {row.retraining_id} is in stage snapshot.*abandon"):
         asked(lived)
-    abandon(lived.stores, row["retraining_id"], "tests")
-    assert asked(lived)["state"] == "refused"
+    abandon(lived.stores, row.retraining_id, "tests")
+    assert asked(lived).state == "refused"
     with pytest.raises(RetrainingFailed, match="stage snapshot: abandoned by tests"):
-        announce(lived.stores, row["retraining_id"])
+        announce(lived.stores, row.retraining_id)
 
 
 def test_champion_that_changed_since_the_comparison_is_not_replaced(lived: Toy, monkeypatch) -> None:
     add_nights(lived, nights(NEW), turned)
-    other = train(lived.stores, lived.job, Nights(FIRST, UNTIL)).ref
+    other = train(lived.work, Nights(FIRST, UNTIL)).ref
     real = tasks.gate
 
     def gate(*arguments: Any) -> bool:
         passed = real(*arguments)
-        promote(lived.stores, lived.job, other.version, "meanwhile", "somebody")
+        promote(lived.work, other.version, "meanwhile", "somebody")
         return passed
 
     monkeypatch.setattr(tasks, "gate", gate)
@@ -423,8 +417,8 @@ def shadowed(toy: Toy, days: list[date]) -> list[Reviewed]:
     found = []
     for day in days:
         run_id = score(toy, day)
-        shadow_run(toy.stores, toy.job, run_id)
-        found += review(toy.stores, toy.job, day)
+        shadow_run(toy.work, run_id)
+        found += review(toy.work, day)
     return found
 
 
@@ -433,21 +427,19 @@ def test_challenger_in_the_shadow_is_promoted_after_its_nights(lived: Toy) -> No
     add_nights(lived, nights(NEW + 5), turned)
     score(lived, LAST)
     row = asked(lived)
-    assert (row["state"], row["stage"], champion(lived)) == ("running", "shadow", 1)
+    assert (row.state, row.stage, champion(lived)) == ("running", "shadow", 1)
     following = nights(3, LAST + DAY)
     assert shadowed(lived, following) == []  # the last night's labels come a day later
     published = [ledger.published(lived.stores.warehouse, lived.job.name)[day] for day in following]
     assert {ledger.get(lived.stores.warehouse, run_id).model_version for run_id in published} == {1}
     (done,) = shadowed(lived, [LAST + 4 * DAY])
     assert (done.state, done.role, done.model_version) == ("passed", "challenger", 2)
-    row = resume(lived.stores, lived.job, row["retraining_id"], "tests")
-    assert (row["state"], champion(lived, LAST + 4 * DAY), champion(lived)) == ("promoted", 1, 2)
+    row = resume(lived.work, row.retraining_id, "tests")
+    assert (row.state, champion(lived, LAST + 4 * DAY), champion(lived)) == ("promoted", 1, 2)
     rows = shadows.nights(lived.stores.warehouse, lived.job.name, 2)
-    assert [one["night"] for one in rows] == [*following, LAST + 4 * DAY]
-    assert (
-        rows[0]["rows"] == rows[0]["sums"]["rows"] == ROWS and rows[0]["sums"]["shadow"] < rows[0]["sums"]["champion"]
-    )
-    assert 0.2 < rows[0]["disagreement"]["decisions_changed"] < 1
+    assert [one.night for one in rows] == [*following, LAST + 4 * DAY]
+    assert rows[0].rows == rows[0].sums["rows"] == ROWS and rows[0].sums["shadow"] < rows[0].sums["champion"]
+    assert 0.2 < rows[0].disagreement["decisions_changed"] < 1
     counted = (
         f"select count(*), count(distinct id) from {lived.job.name}_shadow_predictions where night = '{following[0]}'"
     )
@@ -462,20 +454,20 @@ def test_challenger_that_does_worse_in_the_shadow_is_refused(lived: Toy) -> None
     row = asked(lived)
     (done,) = shadowed(lived, nights(4, LAST + DAY))
     assert done.state == "failed"
-    row = resume(lived.stores, lived.job, row["retraining_id"], "tests")
-    assert row["state"] == "refused" and row["detail"].startswith("shadow: ") and champion(lived) == 1
+    row = resume(lived.work, row.retraining_id, "tests")
+    assert row.state == "refused" and row.detail.startswith("shadow: ") and champion(lived) == 1
 
 
 def test_shadow_that_fails_is_on_record_and_touches_no_publication(lived: Toy) -> None:
-    train(lived.stores, lived.job, Nights(FIRST, UNTIL))
-    pin(lived.stores, lived.job, 2, nights=3)
+    train(lived.work, Nights(FIRST, UNTIL))
+    pin(lived.work, 2, nights=3)
     ref = lived.stores.registry.resolve(lived.job.name, 2)
     (Path(ref.uri.removeprefix("file://")) / "pipeline.joblib").write_bytes(b"broken")
     run_id = score(lived, NIGHT + DAY)
     with pytest.raises(Exception, match="sha256"):
-        shadow_run(lived.stores, lived.job, run_id)
+        shadow_run(lived.work, run_id)
     (row,) = shadows.nights(lived.stores.warehouse, lived.job.name)
-    assert row["status"] == "failed" and "ArtifactMismatch" in row["reason"]
+    assert row.status == "failed" and "ArtifactMismatch" in row.reason
     assert ledger.published(lived.stores.warehouse, lived.job.name)[NIGHT + DAY] == run_id
 
 
@@ -483,7 +475,7 @@ def test_predecessor_that_does_better_takes_the_crown_back(lived: Toy) -> None:
     change(lived, promotion={"min_nights": 3})
     add_nights(lived, nights(NEW), turned)
     score(lived, LAST)
-    assert asked(lived)["state"] == "promoted"
+    assert asked(lived).state == "promoted"
     add_nights(lived, nights(7, LAST + DAY))  # the world turned back
     (back,) = shadowed(lived, nights(4, LAST + DAY))
     assert (back.rolled_back, back.model_version, back.role) == (True, 1, "predecessor")
@@ -492,7 +484,7 @@ def test_predecessor_that_does_better_takes_the_crown_back(lived: Toy) -> None:
     assert "over 3 nights" in made.reason and made.effective_from == LAST + 5 * DAY
     assert (champion(lived, LAST + 4 * DAY), champion(lived)) == (2, 1)
     (one,) = shadows.of_job(lived.stores.warehouse, lived.job.name)
-    assert (one["state"], one["evidence"]["gain"]["nights"]) == ("passed", 3)
+    assert (one.state, one.evidence["gain"]["nights"]) == ("passed", 3)
     assert shadowed(lived, nights(2, LAST + 5 * DAY)) == []
 
 
@@ -503,8 +495,8 @@ def test_backfill_takes_no_crown_away(lived: Toy) -> None:
     asked(lived)
     add_nights(lived, nights(5, LAST + DAY))
     for day in nights(4, LAST + DAY):
-        shadow_run(lived.stores, lived.job, score(lived, day, "backfill"))
-        assert review(lived.stores, lived.job, day, may_roll_back=False) == []
+        shadow_run(lived.work, score(lived, day, "backfill"))
+        assert review(lived.work, day, may_roll_back=False) == []
     assert champion(lived) == 2
 
 
@@ -524,17 +516,17 @@ def test_predecessor_that_is_not_better_ends_after_its_nights(lived: Toy) -> Non
 def test_decision_says_how_its_retraining_went(lived: Toy) -> None:
     change(lived, retraining={"max_age_nights": 1, "min_new_labelled_nights": 1, "max_loss": 9.0, "drift_weight": 1.0})
     decided = live(lived, nights(3))
-    assert decided[-1]["decision"] == "retrain"
+    assert decided[-1].decision == "retrain"
     row = retrain(
-        lived.stores, lived.job,
-        Request(decided[-1]["reason"], "decision", NIGHT + 2 * DAY, decision_id=decided[-1]["decision_id"]),
+        lived.work,
+        Request(decided[-1].reason, "decision", NIGHT + 2 * DAY, decision_id=decided[-1].decision_id),
     )  # fmt: skip
     (found,) = monitoring.decisions(lived.stores.warehouse, Span(lived.job.name, Nights.since(NIGHT + 2 * DAY)))
-    assert (found["retraining"], found["trained_version"], row["trigger"]) == ("done", 2, "decision")
+    assert (found.retraining, found.trained_version, row.trigger) == ("done", 2, "decision")
 
 
 def test_governor_holds_while_a_retraining_by_hand_is_open(lived: Toy) -> None:
     change(lived, retraining={"max_age_nights": 1, "min_new_labelled_nights": 1, "max_loss": 9.0, "drift_weight": 1.0})
-    begin(lived.stores, lived.job, Request("by hand", night=NIGHT))
+    begin(lived.work, Request("by hand", night=NIGHT))
     decided = live(lived, nights(3))
-    assert decided[-1]["decision"] == "hold" and "a retraining is running" in decided[-1]["reason"]
+    assert decided[-1].decision == "hold" and "a retraining is running" in decided[-1].reason

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 POINTS = {
     "extract, first chunk written": ("scoring.night.extract", "_write_chunk", 2),
     "extract, last chunk, while the first are loaded": ("scoring.night.extract", "_write_chunk", 4),
-    "score, second chunk": ("scoring.night.extract", "predict", 2),
+    "score, second chunk": ("scoring.night.score", "predict", 2),
     "load, rows sent and not committed": ("scoring.stores.warehouse.load", "stamped", 3),
     "loaded, before the flip": ("scoring.night.publish", "_pass_gate", 1),
     "flipped, before the lake object": ("scoring.night.publish", "_after_flip", 1),
@@ -64,7 +64,7 @@ def test_night_killed_leaves_all_or_nothing_and_a_rerun_repairs(toy: Toy, point:
     assert len(shown(toy)) in (0, ROWS)
     done = run(toy)
     assert shown(toy) == expected(toy)
-    assert verify(toy.stores, toy.job) == []
+    assert verify(toy.work) == []
     undisturbed = run(toy)
     hashes = [ledger.get(toy.stores.warehouse, one.run_id).predictions_hash for one in (done, undisturbed)]
     assert hashes[0] == hashes[1]
@@ -73,6 +73,6 @@ def test_night_killed_leaves_all_or_nothing_and_a_rerun_repairs(toy: Toy, point:
 def test_killed_after_the_flip_is_repaired_by_verify_alone(toy: Toy) -> None:
     die_at(toy, "flipped, before the lake object")
     assert len(shown(toy)) == ROWS
-    assert [finding.problem for finding in verify(toy.stores, toy.job)] == ["no lake object"]
-    assert [finding.repaired for finding in verify(toy.stores, toy.job, repair=True)] == [True]
-    assert verify(toy.stores, toy.job) == []
+    assert [finding.problem for finding in verify(toy.work)] == ["no lake object"]
+    assert [finding.repaired for finding in verify(toy.work, repair=True)] == [True]
+    assert verify(toy.work) == []

@@ -36,8 +36,8 @@ from scoring.night.score import score_chunk
 from scoring.rows.prediction import to_frame
 from scoring.settings import HOME, child_environment
 from scoring.stores.installation import open_stores
-from scoring.stores.lake import Part
 from scoring.stores.reading import contracted
+from scoring.stores.run_folder import Part
 from scoring.stores.warehouse import ledger
 from scoring.stores.warehouse.load import count_rows
 from scoring.stores.warehouse.schema import ensure_month
@@ -50,7 +50,7 @@ def request(night: date = NIGHT, model_version: int | None = None) -> Request:
 
 
 def run(toy: Toy, night: date = NIGHT, model_version: int | None = None) -> Published:
-    return run_night(toy.stores, toy.job, request(night, model_version))
+    return run_night(toy.work, request(night, model_version))
 
 
 def shown(toy: Toy, columns: str = "id, prediction, probability", night: date = NIGHT) -> list[tuple]:
@@ -64,7 +64,7 @@ def expected(toy: Toy) -> list[tuple]:
 
     ref = toy.stores.registry.versions(toy.job.name)[0]
     pipeline = toy.stores.registry.load(ref, toy.job).pipeline
-    with contracted(toy.stores, toy.job, DataInterval.of_night(NIGHT, "UTC")) as batches:
+    with contracted(toy.work, DataInterval.of_night(NIGHT, "UTC")) as batches:
         parts = [part.accepted for _, part in batches]
     rows = [
         (int(key), bool(p >= 0.5), float(p))
@@ -130,7 +130,7 @@ def test_chunk_size_changes_nothing(toy: Toy) -> None:
 def test_publish_again_changes_nothing(toy: Toy) -> None:
     done = run(toy)
     before = toy.stores.warehouse.query("select * from publications")
-    assert publish(toy.stores, toy.job, done.run_id) == done
+    assert publish(toy.work, done.run_id) == done
     assert toy.stores.warehouse.query("select * from publications") == before
 
 
@@ -156,7 +156,7 @@ def test_bad_rows_go_to_quarantine_with_every_reason(toy: Toy) -> None:
     assert (found.rows_extracted, found.rows_quarantined, found.rows_scored) == (ROWS, 2, ROWS - 2)
     assert found.quarantine_reasons == {"x:below_min": 1, "kind:null": 1, "x:not_finite": 1}
     folder = toy.stores.lake.run_folder(toy.job.name, NIGHT, found.run_id)
-    kept = [row for n in range(4) if toy.stores.lake.exists(p := toy.stores.lake.part(folder, "quarantine", n))
+    kept = [row for n in range(4) if toy.stores.lake.exists(p := f"{folder}/quarantine-{n:05d}.parquet")
             for row in pq.read_table(p).to_pylist()]  # fmt: skip
     assert {row["id"]: sorted(row["reasons"]) for row in kept} == {
         "7": ["kind:null", "x:below_min"],
@@ -195,9 +195,9 @@ def test_release_publishes_a_held_night_and_publish_then_agrees(toy: Toy) -> Non
     with pytest.raises(NightHeld, match=r"gate\.min_rows is 1000"):
         run(toy)
     (held,) = ledger.runs_of(toy.stores.warehouse, toy.job.name, NIGHT)
-    assert release(toy.stores, toy.job, held.run_id).status == "published"
+    assert release(toy.work, held.run_id).status == "published"
     assert len(shown(toy)) == ROWS
-    assert publish(toy.stores, toy.job, held.run_id).status == "published"
+    assert publish(toy.work, held.run_id).status == "published"
 
 
 def test_discard_drops_the_rows_of_a_held_night(toy: Toy) -> None:
@@ -205,12 +205,12 @@ def test_discard_drops_the_rows_of_a_held_night(toy: Toy) -> None:
     with pytest.raises(NightHeld):
         run(toy)
     (held,) = ledger.runs_of(toy.stores.warehouse, toy.job.name, NIGHT)
-    assert discard(toy.stores, toy.job, held.run_id) == ROWS
+    assert discard(toy.work, held.run_id) == ROWS
     assert shown(toy) == [] and ledger.get(toy.stores.warehouse, held.run_id).status == "discarded"
     with pytest.raises(RunMissing, match="discarded"):
-        publish(toy.stores, toy.job, held.run_id)
+        publish(toy.work, held.run_id)
     with pytest.raises(RunMissing):
-        discard(toy.stores, toy.job, held.run_id)
+        discard(toy.work, held.run_id)
 
 
 def test_absurd_predictions_are_held(toy: Toy) -> None:
@@ -221,14 +221,14 @@ def test_absurd_predictions_are_held(toy: Toy) -> None:
 
 
 def test_a_run_that_hung_does_not_replace_a_later_one(toy: Toy) -> None:
-    hung = extract(toy.stores, toy.job, request())
+    hung = extract(toy.work, request())
     for chunk in range(hung.chunks):
-        score_chunk(toy.stores, toy.job, hung.run_id, chunk)
+        score_chunk(toy.work, hung.run_id, chunk)
     later = run(toy)
-    assert publish(toy.stores, toy.job, hung.run_id).status == "superseded"
+    assert publish(toy.work, hung.run_id).status == "superseded"
     assert {row[0] for row in shown(toy, "run_id")} == {later.run_id}
     assert toy.stores.lake.facts(later.lake_object)["run_id"] == later.run_id
-    assert release(toy.stores, toy.job, hung.run_id).status == "published"
+    assert release(toy.work, hung.run_id).status == "published"
     assert {row[0] for row in shown(toy, "run_id")} == {hung.run_id}
     assert toy.stores.lake.facts(later.lake_object)["run_id"] == hung.run_id
 
@@ -236,7 +236,7 @@ def test_a_run_that_hung_does_not_replace_a_later_one(toy: Toy) -> None:
 def blocked(toy: Toy, asked: Request, part: Part, chunk: int) -> str:
     """Put a folder where one of the run's files is to appear, so that writing it fails."""
     lake = toy.stores.lake
-    path = lake.part(lake.run_folder(toy.job.name, asked.night, asked.run_id), part, chunk)
+    path = f"{lake.run_folder(toy.job.name, asked.night, asked.run_id)}/{part}-{chunk:05d}.parquet"
     (Path(path) / "in the way").mkdir(parents=True)
     return path
 
@@ -248,7 +248,7 @@ def test_chunk_that_fails_ends_the_run_with_its_own_error_and_loads_nothing(toy:
     asked = request()
     path = blocked(toy, asked, part, chunk)
     with pytest.raises(LakeRefused, match=re.escape(path)):
-        run_night(toy.stores, toy.job, asked)
+        run_night(toy.work, asked)
     found = ledger.get(toy.stores.warehouse, asked.run_id)
     assert found.status == "failed" and path in found.reason and found.rows_loaded is None
     assert count_rows(toy.stores.warehouse, toy.job, found) == 0 and shown(toy) == []
@@ -263,12 +263,12 @@ def test_load_that_fails_midway_ends_the_run_with_its_error_and_loads_nothing(to
     execute(warehouse, f"alter table {table} add constraint low check (id <> 150)")
     asked = request()
     with pytest.raises(Permanent, match='violates check constraint "low"'):
-        run_night(toy.stores, toy.job, asked)
+        run_night(toy.work, asked)
     found = ledger.get(toy.stores.warehouse, asked.run_id)
     assert found.status == "failed" and 'check constraint "low"' in found.reason
     assert count_rows(toy.stores.warehouse, toy.job, found) == 0 and shown(toy) == []
     execute(warehouse, f"alter table {table} drop constraint low")
-    assert publish(toy.stores, toy.job, asked.run_id).status == "published"
+    assert publish(toy.work, asked.run_id).status == "published"
     assert shown(toy) == expected(toy)
 
 
@@ -283,25 +283,25 @@ def test_chunks_are_loaded_while_later_ones_are_extracted(toy: Toy) -> None:
         if stage == "extract":
             extracted.append(len(extracted) < 2 or sent.wait(30))
 
-    done = run_night(toy.stores, toy.job, request(), told)
+    done = run_night(toy.work, request(), told)
     assert (done.status, extracted) == ("published", [True] * 4)
     assert shown(toy) == expected(toy)
 
 
 def test_run_and_tasks_give_the_same_rows_and_facts(toy: Toy) -> None:
-    begun = extract(toy.stores, toy.job, request())
+    begun = extract(toy.work, request())
     for chunk in range(begun.chunks):
-        score_chunk(toy.stores, toy.job, begun.run_id, chunk)
-    publish(toy.stores, toy.job, begun.run_id)
+        score_chunk(toy.work, begun.run_id, chunk)
+    publish(toy.work, begun.run_id)
     one, two = (ledger.get(toy.stores.warehouse, run_id) for run_id in (begun.run_id, run(toy).run_id))
     for fact in ("rows_scored", "rows_loaded", "predictions_hash", "snapshot_hash", "chunks", "stage"):
         assert one.facts[fact] == two.facts[fact], fact
 
 
 def test_seconds_of_publishing_do_not_count_waiting_for_chunks(toy: Toy) -> None:
-    begun = extract(toy.stores, toy.job, request())
+    begun = extract(toy.work, request())
     for chunk in range(begun.chunks):
-        score_chunk(toy.stores, toy.job, begun.run_id, chunk)
+        score_chunk(toy.work, begun.run_id, chunk)
     found = ledger.get(toy.stores.warehouse, begun.run_id)
 
     def slowly() -> Iterator[int]:
@@ -310,34 +310,34 @@ def test_seconds_of_publishing_do_not_count_waiting_for_chunks(toy: Toy) -> None
             yield number
 
     began = time.monotonic()
-    done = load_run(toy.stores, toy.job, found, slowly())
+    done = load_run(toy.work, found, slowly())
     assert done.rows == ROWS and 0 < done.seconds <= time.monotonic() - began - 2
 
 
 def test_missing_chunk_stops_publishing(toy: Toy) -> None:
-    begun = extract(toy.stores, toy.job, request())
-    score_chunk(toy.stores, toy.job, begun.run_id, 0)
+    begun = extract(toy.work, request())
+    score_chunk(toy.work, begun.run_id, 0)
     with pytest.raises(ReconciliationError, match=r"chunks \[1, 2, 3\] of 4 not scored"):
-        publish(toy.stores, toy.job, begun.run_id)
+        publish(toy.work, begun.run_id)
     assert shown(toy) == [] and ledger.get(toy.stores.warehouse, begun.run_id).status == "failed"
 
 
 def test_lost_rows_stop_publishing(toy: Toy) -> None:
-    begun = extract(toy.stores, toy.job, request())
+    begun = extract(toy.work, request())
     for chunk in range(begun.chunks):
-        score_chunk(toy.stores, toy.job, begun.run_id, chunk)
+        score_chunk(toy.work, begun.run_id, chunk)
     lake = toy.stores.lake
-    path = lake.part(lake.run_folder(toy.job.name, NIGHT, begun.run_id), "predictions", 1)
+    path = f"{lake.run_folder(toy.job.name, NIGHT, begun.run_id)}/predictions-00001.parquet"
     table = pq.read_table(path)
     pq.write_table(table.slice(1), path)
     with pytest.raises(ReconciliationError, match=f"{ROWS} scored, {ROWS - 1} loaded"):
-        publish(toy.stores, toy.job, begun.run_id)
+        publish(toy.work, begun.run_id)
     assert shown(toy) == []
 
 
 def test_night_uses_the_version_that_was_champion_then(toy: Toy) -> None:
     (first,) = toy.stores.registry.versions(toy.job.name)
-    second = train_champion(toy.stores, toy.job, NIGHT + timedelta(days=1)).ref
+    second = train_champion(toy.work, NIGHT + timedelta(days=1)).ref
     assert ledger.get(toy.stores.warehouse, run(toy, NIGHT).run_id).model_version == first.version
     later = run(toy, NIGHT + timedelta(days=1))
     assert ledger.get(toy.stores.warehouse, later.run_id).model_version == second.version
@@ -345,7 +345,7 @@ def test_night_uses_the_version_that_was_champion_then(toy: Toy) -> None:
 
 
 def test_model_version_can_be_chosen(toy: Toy) -> None:
-    second = train_champion(toy.stores, toy.job, NIGHT + timedelta(days=1)).ref
+    second = train_champion(toy.work, NIGHT + timedelta(days=1)).ref
     assert (
         ledger.get(toy.stores.warehouse, run(toy, model_version=second.version).run_id).model_version == second.version
     )
@@ -367,10 +367,10 @@ def cut_off(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> Iterator[Toy]:
 
 def test_night_needs_no_registry(toy: Toy, cut_off: Toy) -> None:
     (ref,) = toy.stores.registry.versions(toy.job.name)
-    begun = extract(cut_off.stores, cut_off.job, request())
+    begun = extract(cut_off.work, request())
     for chunk in range(begun.chunks):
-        score_chunk(cut_off.stores, cut_off.job, begun.run_id, chunk)
-    assert publish(cut_off.stores, cut_off.job, begun.run_id).status == "published"
+        score_chunk(cut_off.work, begun.run_id, chunk)
+    assert publish(cut_off.work, begun.run_id).status == "published"
     assert shown(cut_off) == expected(toy)
     found = ledger.get(cut_off.stores.warehouse, begun.run_id)
     assert (found.model_version, found.model_sha256) == (ref.version, ref.sha256)

@@ -60,11 +60,10 @@ def content(lake: Lake, path: str) -> list[int]:
     return [one for part in lake.batches(path) for one in part.column("id").to_pylist()]
 
 
-def test_paths_say_job_night_run_and_chunk(lake, root):
+def test_paths_say_job_night_and_run(lake, root):
     path = fsspec.core.url_to_fs(root)[1]
     folder = lake.run_folder("churn", NIGHT, "r1")
     assert folder == f"{path}/runs/churn/night=2013-04-01/r1"
-    assert lake.part(folder, "features", 7) == f"{folder}/features-00007.parquet"
     assert lake.current("churn", NIGHT) == f"{path}/predictions/churn/night=2013-04-01/predictions.parquet"
 
 
@@ -183,18 +182,18 @@ def test_nights_lists_the_published_nights_of_one_job(lake):
     assert lake.nights("churn") == []
     for job, night in (("churn", 3), ("churn", 1), ("churn_two", 2), ("other", 4)):
         lake.write(lake.current(job, date(2013, 4, night)), SCHEMA, [batch(1)], {})
-    lake.write(lake.part(lake.run_folder("churn", date(2013, 4, 9), "r"), "predictions", 0), SCHEMA, [batch(1)], {})
+    of_a_run = lake.run_folder("churn", date(2013, 4, 9), "r")
+    lake.write(f"{of_a_run}/predictions-00000.parquet", SCHEMA, [batch(1)], {})
     assert lake.nights("churn") == [date(2013, 4, 1), date(2013, 4, 3)]
 
 
 def test_remove_takes_a_file_or_a_folder_and_does_not_mind_its_absence(lake, root):
     folder = lake.run_folder("churn", NIGHT, "r1")
     for chunk in (0, 1):
-        lake.write(lake.part(folder, "features", chunk), SCHEMA, [batch(chunk)], {})
-    lake.remove(lake.part(folder, "features", 0))
-    assert (lake.exists(lake.part(folder, "features", 0)), lake.exists(lake.part(folder, "features", 1))) == (
-        False, True,
-    )  # fmt: skip
+        lake.write(f"{folder}/features-{chunk:05d}.parquet", SCHEMA, [batch(chunk)], {})
+    lake.remove(f"{folder}/features-00000.parquet")
+    assert not lake.exists(f"{folder}/features-00000.parquet")
+    assert lake.exists(f"{folder}/features-00001.parquet")
     lake.remove(folder)
     lake.remove(folder)
     assert files_below(root) == []

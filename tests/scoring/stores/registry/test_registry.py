@@ -35,6 +35,7 @@ from scoring.stores.registry import registry as module
 from scoring.stores.registry.golden import largest_difference, library_versions
 from scoring.stores.registry.registry import Registry
 from scoring.stores.registry.version import ARTIFACT, VersionRef
+from scoring.stores.workspace import Workspace
 from tests.conftest import Toy, installed
 from tests.support.toy import FIRST, ROWS, TRAIN_NIGHTS, UNTIL, create_source, train_champion, write_job
 
@@ -62,7 +63,7 @@ def installation(data_dir: Path, template: str, folder: Path) -> Iterator[Toy]:
     source = settings.sources["toy"].get_secret_value()
     create_source(source)
     toy = Toy(stores, write_job(folder, re.sub(r"\W", "_", folder.name.lower())), source, folder)
-    train_champion(stores, toy.job)
+    train_champion(Workspace(stores, toy.job))
     yield toy
     stores.warehouse.engine.dispose()
 
@@ -106,13 +107,13 @@ def test_version_has_its_files_and_the_sha256_of_its_artifact(kept: Toy) -> None
 
 def test_facts_say_what_the_version_was_trained_on(kept: Toy) -> None:
     facts = kept.stores.registry.facts(only_version(kept))
-    assert (facts["job"], facts["since"], facts["until"]) == (kept.job.name, str(FIRST), str(UNTIL))
-    assert (facts["rows"], facts["code_version"]) == (TRAIN_NIGHTS * ROWS, "test")
-    assert facts["library_versions"] == library_versions()
-    assert facts["features_sql_sha256"] == kept.stores.features_query(kept.job).sha256
-    assert facts["labels_sql_sha256"] == kept.stores.labels_query(kept.job).sha256
-    assert sorted(facts["metrics"]) == ["holdout_auc", "holdout_log_loss"]
-    assert 0.6 < facts["metrics"]["holdout_auc"] < 1
+    assert (facts.job, facts.since, facts.until) == (kept.job.name, FIRST, UNTIL)
+    assert (facts.rows, facts.code_version) == (TRAIN_NIGHTS * ROWS, "test")
+    assert facts.library_versions == library_versions()
+    assert facts.features_sql_sha256 == kept.stores.features_query(kept.job).sha256
+    assert facts.labels_sql_sha256 == kept.stores.labels_query(kept.job).sha256
+    assert sorted(facts.metrics) == ["holdout_auc", "holdout_log_loss"]
+    assert 0.6 < facts.metrics["holdout_auc"] < 1
 
 
 def test_registry_holds_facts_and_metrics_where_mlflow_shows_them(kept: Toy) -> None:
@@ -130,7 +131,7 @@ def test_registry_holds_facts_and_metrics_where_mlflow_shows_them(kept: Toy) -> 
 
 def test_reference_is_a_bounded_sample_of_the_training_rows_and_the_same_every_time(untrained: Toy) -> None:
     untrained.change(training={"holdout_nights": 2, "reference_rows": 150})
-    first, second = (train_champion(untrained.stores, untrained.job).ref for _ in range(2))
+    first, second = (train_champion(untrained.work).ref for _ in range(2))
     tables = [pq.read_table(folder_of(ref) / "reference.parquet") for ref in (first, second)]
     assert tables[0].num_rows == 150 and tables[0].equals(tables[1])
     made = ["outcome", "prediction", "probability"]
@@ -143,7 +144,7 @@ def test_reference_is_a_bounded_sample_of_the_training_rows_and_the_same_every_t
 def test_reference_predictions_are_out_of_fold(untrained: Toy) -> None:
     """A tree that remembers its rows is right about all of them, but not about those of the nights it did not see."""
     untrained.change(pipeline="tests.support.pipelines:build_memory")
-    ref = train_champion(untrained.stores, untrained.job).ref
+    ref = train_champion(untrained.work).ref
     table = pq.read_table(folder_of(ref) / "reference.parquet")
     version = untrained.stores.registry.load(ref, untrained.job)
     batch = table.select(untrained.job.columns).combine_chunks().to_batches()[0]
@@ -195,7 +196,7 @@ def test_load_gives_the_fitted_pipeline_once(kept: Toy) -> None:
 
 def test_register_again_gives_the_next_number_and_keeps_the_first(toy: Toy) -> None:
     first = only_version(toy)
-    second = train(toy.stores, toy.job, Nights(FIRST, UNTIL)).ref
+    second = train(toy.work, Nights(FIRST, UNTIL)).ref
     assert (first.version, second.version) == (1, 2)
     assert toy.stores.registry.versions(toy.job.name) == [first, second]
     assert second.sha256 == first.sha256 and second.uri != first.uri
@@ -206,7 +207,7 @@ def test_register_again_gives_the_next_number_and_keeps_the_first(toy: Toy) -> N
 def test_versions_are_counted_by_job(kept: Toy) -> None:
     ref, other = only_version(kept), f"{kept.job.name}_other"
     assert kept.stores.registry.versions(other) == []
-    made = kept.stores.registry.register(other, folder_of(ref), content(ref, "facts.json"), {})
+    made = kept.stores.registry.register(other, folder_of(ref), kept.stores.registry.facts(ref), {})
     assert (made.version, made.sha256) == (1, ref.sha256)
     assert only_version(kept) == ref
 
@@ -214,12 +215,12 @@ def test_versions_are_counted_by_job(kept: Toy) -> None:
 def test_more_than_ten_versions_are_in_the_order_of_their_numbers(toy: Toy) -> None:
     first = only_version(toy)
     for _ in range(10):
-        toy.stores.registry.register(toy.job.name, folder_of(first), content(first, "facts.json"), {})
+        toy.stores.registry.register(toy.job.name, folder_of(first), toy.stores.registry.facts(first), {})
     assert [ref.version for ref in toy.stores.registry.versions(toy.job.name)] == list(range(1, 12))
 
 
 def test_resolve_lists_the_versions_there_are(toy: Toy) -> None:
-    train(toy.stores, toy.job, Nights(FIRST, UNTIL))
+    train(toy.work, Nights(FIRST, UNTIL))
     with pytest.raises(VersionMissing, match=rf"model version 7 of {toy.job.name}: found versions \[1, 2\]"):
         toy.stores.registry.resolve(toy.job.name, 7)
     with pytest.raises(VersionMissing, match=r"found versions \[\].*nightshift models nothing"):
@@ -228,7 +229,7 @@ def test_resolve_lists_the_versions_there_are(toy: Toy) -> None:
 
 def test_aliases_move(toy: Toy) -> None:
     registry, name = toy.stores.registry, toy.job.name
-    train(toy.stores, toy.job, Nights(FIRST, UNTIL))
+    train(toy.work, Nights(FIRST, UNTIL))
     registry.set_alias(name, "challenger", 2)
     assert registry.aliases(name) == {"champion": 1, "challenger": 2}
     registry.set_alias(name, "champion", 2)
@@ -318,8 +319,8 @@ def test_largest_difference_is_over_all_numbers_and_infinite_for_another_class(k
 def test_artifacts_lie_in_a_folder_with_blanks_too(kept: Toy, copied: VersionRef, tmp_path: Path) -> None:
     settings = kept.stores.settings.model_copy(update={"artifacts_url": str(tmp_path / "my models, 100%")})
     registry, name = Registry(settings), f"{kept.job.name}_with_blanks"
-    ref = registry.register(name, folder_of(copied), content(copied, "facts.json"), {})
-    assert registry.facts(ref) == content(copied, "facts.json")
+    ref = registry.register(name, folder_of(copied), kept.stores.registry.facts(copied), {})
+    assert registry.facts(ref).as_json() == content(copied, "facts.json")
     assert registry.load(ref, kept.job).ref == ref
     assert (tmp_path / "my models, 100%" / name).is_dir()
 
@@ -333,7 +334,7 @@ def test_artifacts_elsewhere_are_downloaded_once_and_verified(toy: Toy, tmp_path
     remote = VersionRef(ref.job, ref.version, ref.sha256, f"runs:/{made.run_id}/version")
     registry = Registry(settings)
     first = registry.load(remote, toy.job)
-    assert registry.facts(remote) == content(ref, "facts.json")
+    assert registry.facts(remote).as_json() == content(ref, "facts.json")
     shutil.rmtree(folder_of(ref))
     module._load.cache_clear()
     second = registry.load(remote, toy.job)

@@ -82,16 +82,20 @@ def job(warehouse: Warehouse, tmp_path: Path) -> Job:
 
 def begun(warehouse: Warehouse, job: Job, night: date = NIGHT, **changes: Any) -> Run:
     """Start a run without extracting anything."""
+    return ledger.start(warehouse, first_facts(job, night, **changes))
+
+
+def first_facts(job: Job, night: date = NIGHT, **changes: Any) -> dict[str, Any]:
+    """Return what the ledger is told of a run when it begins."""
     number = next(_numbers)
     interval = DataInterval.of_night(night, "UTC")
     started = MOMENT + timedelta(seconds=number)
-    facts = {
+    return {
         "run_id": f"{night}-{number}", "job": job.name, "night": night, "interval_start": interval.start,
         "interval_end": interval.end, "origin": "test", "airflow_run_id": None, "started_at": started,
         "model_version": 1, "model_sha256": "a" * 64, "job_sha256": "b" * 64, "sql_sha256": "c" * 64,
         "code_version": "test", "library_versions": {"python": "3"}, **changes,
     }  # fmt: skip
-    return ledger.start(warehouse, facts)
 
 
 def predictions(job: Job, night: date, rows: int) -> pa.RecordBatch:
@@ -584,11 +588,15 @@ def test_start_gives_each_attempt_its_number_when_many_begin_at_the_same_time(wa
     assert sorted(run.attempt for run in runs) == list(range(1, 13))
 
 
-def test_get_names_a_run_that_is_not_there(warehouse: Warehouse) -> None:
+def test_get_names_a_run_that_is_not_there(warehouse: Warehouse, job: Job) -> None:
     with pytest.raises(RunMissing, match="no run 'nothing' in the ledger"):
         ledger.get(warehouse, "nothing")
     with pytest.raises(AttributeError, match="colour"):
-        _ = Run({}).colour
+        _ = begun(warehouse, job).colour
+
+
+def test_facts_of_a_run_are_its_columns_in_the_order_of_the_table(warehouse: Warehouse, job: Job) -> None:
+    assert list(begun(warehouse, job).facts) == [column.name for column in ledger.RUNS.c]
 
 
 def test_record_failure_leaves_a_run_that_ended(warehouse: Warehouse, job: Job) -> None:
@@ -664,7 +672,7 @@ def test_status_says_whether_the_expected_night_is_there(toy: Toy) -> None:
         0,
     )
     assert {before[name] for name in ("latest_night", "run_id", "published_at", "last_run_status")} == {None}
-    done = run_night(toy.stores, toy.job, Request(NIGHT, datetime.now(UTC), "test"))
+    done = run_night(toy.work, Request(NIGHT, datetime.now(UTC), "test"))
     after = status_of(warehouse, toy.job)
     assert (after["expected_night_published"], after["latest_night"], after["latest_rows"]) == (True, NIGHT, ROWS)
     assert (after["run_id"], after["model_version"], after["latest_rows_quarantined"]) == (done.run_id, 1, 0)
@@ -675,13 +683,13 @@ def test_status_shows_held_and_failed_nights(toy: Toy) -> None:
     warehouse = toy.stores.warehouse
     toy.change(schedule=ending(NIGHT), gate={"min_rows": 1000})
     with pytest.raises(NightHeld):
-        run_night(toy.stores, toy.job, Request(NIGHT, datetime.now(UTC), "test"))
+        run_night(toy.work, Request(NIGHT, datetime.now(UTC), "test"))
     held = status_of(warehouse, toy.job)
     assert (held["expected_night_published"], held["nights_held"], held["last_run_status"]) == (False, 1, "held")
     assert "gate.min_rows is 1000" in held["last_run_reason"]
     toy.stores.features_query(toy.job).path.write_text("select :interval_start as at, :interval_end as until, 7 as id")
     with pytest.raises(ContractError):
-        run_night(toy.stores, toy.job, Request(NIGHT, datetime.now(UTC), "test"))
+        run_night(toy.work, Request(NIGHT, datetime.now(UTC), "test"))
     failed = status_of(warehouse, toy.job)
     assert (failed["expected_night_published"], failed["nights_held"], failed["last_run_status"]) == (
         False,
@@ -755,7 +763,7 @@ def away() -> Iterator[Warehouse]:
 
 
 def test_warehouse_that_does_not_answer_is_unavailable(away: Warehouse, job: Job) -> None:
-    run = Run({"night": NIGHT, "run_number": 1})
+    run = Run(**first_facts(job), run_number=1, attempt=1, status="running", stage="extract", provisional=False)
     calls = [
         lambda: away.query("select 1"), lambda: migrate(away), lambda: ensure_job(away, job),
         lambda: ledger.get(away, "x"), lambda: load(away, job, run, [], prediction_schema(job)),

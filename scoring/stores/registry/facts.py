@@ -1,0 +1,97 @@
+"""What a model version knows about its training: the file ``facts.json`` beside the artifact."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import date, datetime
+from typing import Any, Self
+
+from scoring.errors import ArtifactMismatch
+from scoring.interval import Nights
+from scoring.job import Job
+from scoring.rows import Rule
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingFacts:
+    """The facts of a version's training, in the order of the file; None, or empty, in a version made before there were any."""
+
+    job: str = ""
+    since: date | None = None
+    until: date | None = None
+    """First night that was not read."""
+    rows: int | None = None
+    trained_at: datetime | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    code_version: str | None = None
+    features_sql_sha256: str | None = None
+    labels_sql_sha256: str | None = None
+    library_versions: dict[str, str] = field(default_factory=dict)
+    snapshot: Any = None
+    """Hash of the rows; versions made before hold the path of a folder, or a mapping."""
+    extracted: int | None = None
+    quarantined: dict[str, int] | None = None
+    """Rows in quarantine, by reason."""
+    recipe_sha256: str | None = None
+    fitted_until: date | None = None
+    """First night that the pipeline was not fitted on: ``until``, or the first of the holdout without ``training.refit``."""
+    evaluated_until: date | None = None
+    """First night of the holdout."""
+    refit: bool | None = None
+    retraining_id: int | None = None
+    constant: dict[str, float] | None = None
+    """Loss on the holdout of the version, and of a constant."""
+    decision: dict[str, Any] | None = None
+    block_rows: int | None = None
+    without_outcome: int | None = None
+    unreadable_labels: int | None = None
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Return the facts that ``as_json`` gave, now or in an older version; raises ``ValueError`` for what is no date."""
+        values = {column.name: content[column.name] for column in fields(cls) if content.get(column.name) is not None}
+        for name in ("since", "until", "fitted_until", "evaluated_until"):
+            if name in values:
+                values[name] = date.fromisoformat(values[name])
+        if "trained_at" in values:
+            values["trained_at"] = datetime.fromisoformat(values["trained_at"])
+        return cls(**values)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the facts for JSON: nights and moments as ISO 8601."""
+        content = {column.name: getattr(self, column.name) for column in fields(self)}
+        return {name: value.isoformat() if isinstance(value, date) else value for name, value in content.items()}
+
+    @property
+    def seen(self) -> Nights:
+        """Return the nights that the version was fitted on; raises ``ArtifactMismatch`` when they are not known."""
+        return Nights(self._night("since", self.since), self._night("until", self.fitted_until or self.until))
+
+    @property
+    def trained_until(self) -> date:
+        """Return the first night that the training did not read; raises ``ArtifactMismatch`` when that is not known."""
+        return self._night("until", self.until)
+
+    @property
+    def holdout_from(self) -> date:
+        """Return the first night of the holdout; raises ``ArtifactMismatch`` when that is not known."""
+        return self._night("evaluated_until", self.evaluated_until)
+
+    def rule(self, job: Job) -> Rule:
+        """Return how the version's rows are scored; one that was made before there were rules decides as it always did."""
+        content = {} if self.decision is None else {"decision": self.decision, "block_rows": self.block_rows}
+        return Rule.of_facts(content, job)
+
+    def names_snapshot(self, digest: str) -> bool:
+        """Return whether the version was trained on the snapshot of a hash, however it names that."""
+        return digest in json.dumps(self.snapshot)
+
+    def _night(self, name: str, night: date | None) -> date:
+        if night is None:
+            raise ArtifactMismatch(
+                f"facts.json of a model version of {self.job or 'a job'}", found=f"no {name!r}", expected="a night",
+                next_step="train a new version",
+            )  # fmt: skip
+        return night

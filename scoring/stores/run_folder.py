@@ -1,0 +1,125 @@
+"""The files of a run on the lake: what they are called, what is in them, and which model version the run is pinned to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from scoring.rows import Profile, Summary
+from scoring.stores.lake import Lake
+from scoring.stores.lake_problems import broken
+from scoring.stores.registry import VersionRef
+from scoring.stores.warehouse import Run
+
+Part = Literal["features", "quarantine", "predictions"]
+
+
+@dataclass(frozen=True)
+class ScoredChunk:
+    """What scoring one chunk came to: its rows, the summary of its predictions, and seconds."""
+
+    rows: int
+    summary: Summary
+    seconds: float
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one run; a chunk's files carry its number, from 0 on."""
+
+    lake: Lake
+    run: Run
+
+    @property
+    def path(self) -> str:
+        """Return the path of the folder."""
+        return self.lake.run_folder(self.run.job, self.run.night, self.run.run_id)
+
+    @property
+    def chunks(self) -> range:
+        """Return the numbers of the run's chunks; none before its extraction ended."""
+        return range(self.run.chunks or 0)
+
+    def part(self, part: Part, chunk: int) -> str:
+        """Return the path of a chunk's Parquet file."""
+        return self._file(f"{part}-{chunk:05d}.parquet")
+
+    def shadow_part(self, version: int, chunk: int) -> str:
+        """Return the path of what a version in the shadow predicted for a chunk."""
+        return self._file(f"shadow-{version}-{chunk:05d}.parquet")
+
+    def profile(self, chunk: int) -> str:
+        """Return the path of the profile of a chunk's columns."""
+        return self._file(f"profile-{chunk:05d}.json")
+
+    def summary(self, chunk: int) -> str:
+        """Return the path of the summary of a chunk's predictions; it is written last."""
+        return self._file(f"summary-{chunk:05d}.json")
+
+    @property
+    def pin(self) -> str:
+        """Return the path of the file that says where the pinned version's files are."""
+        return self._file("run.json")
+
+    def write_pin(self, ref: VersionRef) -> None:
+        """Write down where the pinned version's files are."""
+        self.lake.write_json(self.pin, {"run_id": self.run.run_id, "model_uri": ref.uri})
+
+    def version_ref(self) -> VersionRef:
+        """Return the model version that the run is pinned to; raises ``LakeFileMissing``, ``LakeFileBroken``."""
+        uri = str(self._value(self.pin, "model_uri"))
+        return VersionRef(self.run.job, self.run.model_version, self.run.model_sha256, uri)
+
+    def predictions(self, chunks: Iterable[int] | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield the run's predictions in batches; of ``chunks``, in their order, if they are given."""
+        for chunk in self.chunks if chunks is None else chunks:
+            yield from self.lake.batches(self.part("predictions", chunk))
+
+    def shadow_predictions(self, version: int) -> Iterator[pa.RecordBatch]:
+        """Yield what a version in the shadow predicted for the run's rows, in batches."""
+        for chunk in self.chunks:
+            yield from self.lake.batches(self.shadow_part(version, chunk))
+
+    def write_scored(self, chunk: int, profile: Profile, scored: ScoredChunk) -> None:
+        """Write the profile of a chunk, then its summary, which says that the chunk is scored."""
+        self.lake.write_json(self.profile(chunk), profile.as_dict())
+        facts = {"rows": scored.rows, "summary": scored.summary.as_dict(), "seconds": scored.seconds}
+        self.lake.write_json(self.summary(chunk), facts)
+
+    def scored(self) -> list[ScoredChunk]:
+        """Return what scoring came to, chunk by chunk; raises ``LakeFileMissing``, ``LakeFileBroken``."""
+        return [self._scored(self.summary(chunk)) for chunk in self.chunks]
+
+    def unscored(self) -> list[int]:
+        """Return the chunks that have no summary, so that nobody scored them to the end."""
+        return [chunk for chunk in self.chunks if not self.lake.exists(self.summary(chunk))]
+
+    def unprofiled(self) -> list[int]:
+        """Return the chunks that have no profile."""
+        return [chunk for chunk in self.chunks if not self.lake.exists(self.profile(chunk))]
+
+    def profiles(self) -> Iterator[Profile]:
+        """Yield the profile of every chunk."""
+        return (Profile.from_dict(self.lake.read_json(self.profile(chunk))) for chunk in self.chunks)
+
+    def remove(self) -> None:
+        """Remove the folder and all files in it."""
+        self.lake.remove(self.path)
+
+    def _file(self, name: str) -> str:
+        return str(PurePosixPath(self.path, name))
+
+    def _scored(self, path: str) -> ScoredChunk:
+        rows, summary, seconds = (self._value(path, name) for name in ("rows", "summary", "seconds"))
+        return ScoredChunk(rows, Summary.from_dict(summary), seconds)
+
+    def _value(self, path: str, name: str) -> Any:
+        """Return a value of a JSON file; raises ``LakeFileBroken`` when the file has no such key."""
+        content = self.lake.read_json(path)
+        if name not in content:
+            raise broken(path, f"keys {sorted(content)}", f"a JSON file with {name!r}")
+        return content[name]

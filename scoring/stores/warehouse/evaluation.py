@@ -1,0 +1,158 @@
+"""A challenger against the champion on the same holdout rows, as a model card keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from typing import Any, Self
+
+Metrics = dict[str, dict[str, float | None]]
+"""Value, low and high of each metric, by its name."""
+
+
+@dataclass(frozen=True)
+class ComparedVersion:
+    """One side of the comparison, and the nights (since, fitted_until) that it was fitted on, half-open."""
+
+    version: int
+    sha256: str
+    since: date
+    fitted_until: date
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Return the version as a card names it."""
+        nights = {name: date.fromisoformat(content[name]) for name in ("since", "fitted_until")}
+        return cls(content["version"], content["sha256"], **nights)
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """The nights on which the versions were compared: none of them had seen these."""
+
+    first: date | None
+    last: date | None
+    nights: int
+    of_nights: int
+    """Nights that were kept apart; those that a version had seen were dropped."""
+    rows: int
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Return the holdout as a card describes it."""
+        ends = {name: date.fromisoformat(content[name]) if content[name] else None for name in ("first", "last")}
+        return cls(**{**content, **ends})
+
+
+@dataclass(frozen=True)
+class Gain:
+    """How much smaller the challenger's mean loss is than the champion's, with its interval."""
+
+    nights: int
+    rows: int
+    champion: float | None
+    challenger: float | None
+    value: float | None
+    low: float | None
+    high: float | None
+    confidence: float
+
+    @property
+    def share(self) -> float | None:
+        """Return the lower end as a share of the champion's loss."""
+        return self.low / self.champion if self.low is not None and self.champion else None
+
+
+@dataclass(frozen=True)
+class NightLosses:
+    """One night of the holdout: its rows, and the loss of both versions summed over them."""
+
+    night: date
+    rows: int
+    champion: float
+    challenger: float
+
+    @property
+    def means(self) -> tuple[float, float] | tuple[None, None]:
+        """Return the mean loss of the champion and of the challenger; None without rows."""
+        return (self.champion / self.rows, self.challenger / self.rows) if self.rows else (None, None)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """The rows with one value of a declared column, and the mean loss of both versions on them."""
+
+    column: str
+    value: Any
+    champion: float | None
+    """None without a champion."""
+    rows: int
+    challenger: float
+
+    @property
+    def worse(self) -> float | None:
+        """Return how much larger the challenger's loss is, as a share of the champion's; None without one."""
+        return self.challenger / self.champion - 1 if self.champion else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What two versions do on the same rows: everything that the gate and the model card need.
+
+    A mapping by side has ``challenger``, and ``champion`` if there is one.
+    """
+
+    challenger: ComparedVersion
+    champion: ComparedVersion | None
+    """None for a first version."""
+    holdout: Holdout
+    loss: str
+    """Name of what they are compared by, smaller is better."""
+    metrics: dict[str, Metrics]
+    gain: Gain | None
+    by_night: list[NightLosses]
+    segments: list[Segment]
+    calibration: dict[str, list[dict[str, float]]]
+    latency: dict[str, float]
+    """CPU seconds per million rows."""
+    size: dict[str, float]
+    """Megabytes of the artifact."""
+    constant: dict[str, float] | None = None
+    """Loss on the holdout of the challenger, and of a constant."""
+    importance: dict[str, float] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the evaluation for JSON, as it stands in a model card."""
+        content: dict[str, Any] = _plain(asdict(self))
+        return content
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Return the evaluation that ``as_json`` gave, now or in an older version."""
+        champion, gain = content["champion"], content["gain"]
+        nights = [{**night, "night": date.fromisoformat(night["night"])} for night in content["by_night"]]
+        return cls(
+            challenger=ComparedVersion.from_json(content["challenger"]),
+            champion=ComparedVersion.from_json(champion) if champion is not None else None,
+            holdout=Holdout.from_json(content["holdout"]),
+            loss=content["loss"],
+            metrics=content["metrics"],
+            gain=Gain(**gain) if gain is not None else None,
+            by_night=[NightLosses(**night) for night in nights],
+            segments=[Segment(**segment) for segment in content["segments"]],
+            calibration=content["calibration"],
+            latency=content["latency"],
+            size=content["size"],
+            constant=content.get("constant"),
+            importance=content.get("importance", {}),
+        )
+
+
+def _plain(value: Any) -> Any:
+    """Return a value for JSON, its dates as ISO 8601."""
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
+    return value.isoformat() if isinstance(value, date) else value
