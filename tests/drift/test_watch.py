@@ -18,7 +18,7 @@ from drift.replay import replay
 from drift.runs import published_run, reference_of
 from drift.watch import watch
 from scoring.errors import NightHeld, RunMissing
-from scoring.interval import Nights
+from scoring.interval import ALL_NIGHTS, Nights
 from scoring.job.files import changed_job
 from scoring.rows.profile import Profile, profiled
 from scoring.stores import RunFolder
@@ -31,7 +31,9 @@ from tests.support.toy import NIGHT, ROWS, UNTIL, events, execute, train_champio
 
 
 def measured(toy: Toy, known_at, first=None):
-    return monitoring.performance(toy.stores.warehouse, Span(toy.job.name, Nights.since(first)), known_at)
+    return monitoring.performance(
+        toy.stores.warehouse, Span(toy.job.name, Nights.since(first) if first else ALL_NIGHTS), known_at
+    )
 
 
 # ---------------------------------------------------------------- verdict
