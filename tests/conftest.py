@@ -32,7 +32,7 @@ from tests.support.toy import FIRST, Training, copy_champion, create_source, eve
 quiet_telemetry()
 os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="nightshift-airflow-"))  # else it is made in $HOME
 _numbers = itertools.count()
-AIRFLOW = "tests/dags/"
+AIRFLOW = "tests/orchestration/"
 """Where the tests of Airflow are."""
 ROOM = 2 * 2**30
 """Bytes that a folder in memory must have free: a database has 8 MB, and most are dropped after their test."""
