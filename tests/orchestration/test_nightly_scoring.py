@@ -164,7 +164,9 @@ def test_source_that_does_not_answer_is_tried_again(airflow: AirflowUnderTest) -
     ]
     assert (run["state"], extract["try_number"]) == ("failed", 3)
     found = ledger.runs_of(airflow.stores.warehouse, "air_gone", NIGHT)
-    assert [row.status for row in found] == ["failed"] * 3 and "SourceUnavailable" in found[0].reason
+    assert [row.status for row in found] == ["failed"] * 3
+    assert found[0].reason is not None
+    assert "SourceUnavailable" in found[0].reason
 
 
 def test_held_night_is_red_and_green_after_release(airflow: AirflowUnderTest) -> None:
@@ -175,7 +177,9 @@ def test_held_night_is_red_and_green_after_release(airflow: AirflowUnderTest) ->
     (held,) = ledger.runs_of(airflow.stores.warehouse, "air_gate", NIGHT)
     assert held.status == "held"
     judged = monitoring.drift_of(airflow.stores.warehouse, held.run_id)  # a held night is judged too
-    assert states(airflow, dag_id, run["dag_run_id"])["drift"] == "success" and judged.rows == held.rows_scored
+    assert states(airflow, dag_id, run["dag_run_id"])["drift"] == "success"
+    assert judged is not None
+    assert judged.rows == held.rows_scored
     assert states(airflow, dag_id, run["dag_run_id"])["decide"] == "upstream_failed"
     (line,) = (line for line in airflow.heard if line.startswith(f"air_gate, night {NIGHT}, held: publish: NightHeld"))
     assert line.endswith(f"{airflow.api.url}/nightshift/jobs/air_gate/nights/{NIGHT}") and "\n" not in line

@@ -266,6 +266,7 @@ def test_shadow_of_a_sensitive_segment_hides_its_values(untrained: Toy) -> None:
     (run,) = ledger.runs_of(untrained.stores.warehouse, untrained.job.name, NIGHT + DAY)
     shadow_run(untrained.work, run.run_id)
     (row,) = shadows.nights(untrained.stores.warehouse, untrained.job.name)
+    assert row.disagreement is not None
     assert {one["value"] for one in row.disagreement["segments"]} == {HIDDEN}
     told = {**row.disagreement, "segments": [{**row.disagreement["segments"][0], "value": VALUES[0]}]}
     mine = {name: value for name, value in row.facts.items() if name != "disagreement"}

@@ -201,7 +201,8 @@ def test_nobody_is_told_that_a_night_that_does_not_exist_is_late(samoa: Toy):
         limits={"late_after_minutes": 60},
     )
     at = {SAMOA: datetime(2011, 12, 30, 12, tzinfo=UTC), date(2011, 12, 31): datetime(2011, 12, 31, 12, tzinfo=UTC)}
-    found = [late(Workspace(replace(samoa.stores, clock=lambda moment=moment: moment), job)) for moment in at.values()]
+    clocks: list[Callable[[], datetime]] = [lambda moment=moment: moment for moment in at.values()]  # type: ignore[misc]
+    found = [late(Workspace(replace(samoa.stores, clock=clock), job)) for clock in clocks]
     assert found == [None, date(2011, 12, 31)]
 
 

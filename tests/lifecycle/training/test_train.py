@@ -241,7 +241,7 @@ def test_regression_labels_that_are_no_number_are_no_labels(untrained: Toy) -> N
 
 @pytest.mark.parametrize("nights", [1, 2])
 def test_window_no_longer_than_the_holdout_gives_a_model_without_metrics(untrained: Toy, nights: int) -> None:
-    done = trained(untrained, (FIRST, FIRST + nights * DAY))
+    done = trained(untrained, Nights(FIRST, FIRST + nights * DAY))
     assert (done.rows, done.metrics) == (nights * ROWS, {})
     assert pipeline_of(untrained, done) is not None
 

@@ -24,7 +24,7 @@ from scoring.night.rescore import rescore
 from scoring.night.run import run_night
 from scoring.settings import HOME, Retention, child_environment
 from scoring.stores.installation import Stores
-from scoring.stores.warehouse import ledger, monitoring, overview
+from scoring.stores.warehouse import Run, ledger, monitoring, overview
 from scoring.stores.warehouse.span import Span
 from scoring.stores.workspace import Workspace
 from scoring.upkeep.alerts import late
@@ -50,7 +50,7 @@ def score(toy: Toy, night: date = NIGHT, moment: datetime | None = None, unfinis
     return run_night(Workspace(at(toy, moment), toy.job), Request(night, moment, "test", unfinished=unfinished)).run_id
 
 
-def the_run(toy: Toy, run_id: str) -> ledger.Run:
+def the_run(toy: Toy, run_id: str) -> Run:
     return ledger.get(toy.stores.warehouse, run_id)
 
 

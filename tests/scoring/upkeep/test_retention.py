@@ -189,6 +189,7 @@ def abandoned(toy: Toy) -> None:
         extract(toy.work, Request(NIGHT, moment, "manual", airflow_run_id="one"))
     _, second = ledger.runs_of(toy.stores.warehouse, toy.job.name, NIGHT)
     publishing = Request(NIGHT, NOW + timedelta(minutes=1), "manual", airflow_run_id="one")
+    assert second.chunks is not None
     for number in range(second.chunks):
         score_chunk(toy.work, publishing.run_id, number)
     publish(toy.work, publishing.run_id)
@@ -199,6 +200,7 @@ def test_run_that_ended_otherwise_goes_after_failed_days(toy: Toy, end: Callable
     end(toy)
     first, *others = ledger.runs_of(toy.stores.warehouse, toy.job.name, NIGHT)
     assert first.status == end.__name__
+    assert first.finished_at is not None
     since = max(first.finished_at, NOW)
     policy = Retention(failed_days=10, superseded_days=99)
     assert planned(toy, moment=since + 9 * DAY, policy=policy) == []

@@ -36,7 +36,7 @@ from scoring.stores.registry.golden import largest_difference, library_versions
 from scoring.stores.registry.registry import Registry
 from scoring.stores.registry.version import ARTIFACT, VersionRef
 from scoring.stores.workspace import Workspace
-from tests.conftest import Toy, installed
+from tests.conftest import Toy, installed, secret
 from tests.support.toy import FIRST, ROWS, TRAIN_NIGHTS, UNTIL, create_source, train_champion, write_job
 
 SECRET = "s3cr3t-pa55"
@@ -119,7 +119,7 @@ def test_facts_say_what_the_version_was_trained_on(kept: Toy) -> None:
 def test_registry_holds_facts_and_metrics_where_mlflow_shows_them(kept: Toy) -> None:
     from mlflow.tracking import MlflowClient
 
-    uri = kept.stores.settings.registry_url.get_secret_value()
+    uri = secret(kept.stores.settings.registry_url)
     client = MlflowClient(tracking_uri=uri, registry_uri=uri)
     found = client.get_model_version(kept.job.name, "1")
     run = client.get_run(found.run_id)
@@ -329,7 +329,7 @@ def test_artifacts_elsewhere_are_downloaded_once_and_verified(toy: Toy, tmp_path
     ref, settings = only_version(toy), toy.stores.settings
     from mlflow.tracking import MlflowClient
 
-    uri = settings.registry_url.get_secret_value()
+    uri = secret(settings.registry_url)
     (made,) = MlflowClient(tracking_uri=uri, registry_uri=uri).search_model_versions(f"name = '{toy.job.name}'")
     remote = VersionRef(ref.job, ref.version, ref.sha256, f"runs:/{made.run_id}/version")
     registry = Registry(settings)
@@ -372,7 +372,7 @@ def test_remove_forgets_the_copy_of_files_that_are_elsewhere(toy: Toy) -> None:
     from mlflow.tracking import MlflowClient
 
     ref, settings = only_version(toy), toy.stores.settings
-    uri = settings.registry_url.get_secret_value()
+    uri = secret(settings.registry_url)
     (made,) = MlflowClient(tracking_uri=uri, registry_uri=uri).search_model_versions(f"name = '{toy.job.name}'")
     remote = replace(ref, uri=f"runs:/{made.run_id}/version")
     registry = Registry(settings)
