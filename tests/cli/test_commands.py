@@ -25,20 +25,13 @@ from scoring.settings import HOME, Settings, child_environment, load_settings
 from scoring.stores.warehouse import ledger
 from scoring.stores.warehouse.schema import ensure_job
 from tests.conftest import Toy, new_database
-from tests.support.shell import SECRET, Shell, cells, done, nightshift, refused, shell_of
+from tests.support.shell import SECRET, Shell, cells, done, nightshift, refused
 from tests.support.toy import FIRST, NIGHT, ROWS, UNTIL, execute, write_job
 
 COMMANDS = (
     "migrate", "check", "new-job", "train", "models", "promote", "rollback", "run", "release", "discard", "verify",
     "status", "sql", "explain", "diff", "rescore", "retention", "retire", "unpublish",
 )  # fmt: skip
-
-
-@pytest.fixture
-def shell(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Shell]:
-    """Run a command with the environment of ``settings``; no output holds a password, no failure a traceback."""
-    with shell_of(settings, monkeypatch, capsys) as run:
-        yield run
 
 
 def run_ids(toy: Toy, night: date = NIGHT) -> list[str]:

@@ -21,8 +21,7 @@ from scoring.stores.warehouse.promotions import champion_at
 from scoring.stores.warehouse.span import Span
 from scoring.stores.workspace import Workspace
 from tests.conftest import administration
-from tests.orchestration.conftest import AirflowUnderTest
-from tests.orchestration.test_nightly_scoring import log_of, states, tasks, trigger, why
+from tests.support.airflow import AirflowUnderTest, log_of, states, tasks, trigger, why
 from tests.support.toy import NIGHT
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]

@@ -163,3 +163,7 @@ def copy_champion(training: Training, stores: Stores, job: Job) -> None:
     ref = stores.registry.register(job.name, copied, facts, training.metrics)
     shutil.rmtree(copied)
     promote(Workspace(stores, job), ref.version, "test", "tests", effective_from=UNTIL)
+
+
+EVENTS = events(FIRST, 400)
+"""Of the first night: the rows of the fixture ``plain_rows``, with their outcomes."""

@@ -11,7 +11,7 @@ from drift.performance.estimate import estimate
 from drift.performance.metrics import UNITS, compact, difference, expanded, metrics_of, outcome_sums, with_intervals
 from scoring.rows.bins import GRID, bins_of
 from scoring.rows.profile import Profile
-from tests.scoring.rows.test_prediction import make_job
+from tests.support.jobs import make_job
 
 CLASSES = ["red", "green", "blue"]
 BINARY, REGRESSION = make_job("binary"), make_job("regression")

@@ -23,8 +23,8 @@ from scoring.night.run import run_night
 from scoring.stores.warehouse import Run, ledger
 from scoring.upkeep.verify import Finding, verify
 from tests.conftest import Toy
-from tests.scoring.night.test_extract_and_score import shown
-from tests.scoring.stores.registry.test_registry import installation
+from tests.support.registry import installation
+from tests.support.runs import shown
 from tests.support.toy import FIRST, NIGHT, ROWS, UNTIL, execute
 
 DAY = timedelta(days=1)

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -33,47 +33,15 @@ from scoring.night.publish import Published, discard, load_run, publish, release
 from scoring.night.request import Request
 from scoring.night.run import run_night
 from scoring.night.score import score_chunk
-from scoring.rows.prediction import to_frame
 from scoring.settings import HOME, child_environment
 from scoring.stores.installation import open_stores
-from scoring.stores.reading import contracted
 from scoring.stores.run_folder import Part
 from scoring.stores.warehouse import ledger
 from scoring.stores.warehouse.load import count_rows
 from scoring.stores.warehouse.schema import ensure_month
 from tests.conftest import Toy
+from tests.support.runs import expected, request, run, shown
 from tests.support.toy import NIGHT, ROWS, add, events, execute, train_champion
-
-
-def request(night: date = NIGHT, model_version: int | None = None) -> Request:
-    return Request(night, datetime.now(UTC), "test", model_version=model_version)
-
-
-def run(toy: Toy, night: date = NIGHT, model_version: int | None = None) -> Published:
-    return run_night(toy.work, request(night, model_version))
-
-
-def shown(toy: Toy, columns: str = "id, prediction, probability", night: date = NIGHT) -> list[tuple]:
-    view = f"{toy.job.name}_predictions"
-    return toy.stores.warehouse.query(f"select {columns} from {view} where night = '{night}' order by id")[1]
-
-
-def expected(toy: Toy) -> list[tuple]:
-    """What the champion says of the night's rows, computed from the source without the pipeline's machinery."""
-    from scoring.interval import DataInterval
-
-    ref = toy.stores.registry.versions(toy.job.name)[0]
-    pipeline = toy.stores.registry.load(ref, toy.job).pipeline
-    with contracted(toy.work, DataInterval.of_night(NIGHT, "UTC")) as batches:
-        parts = [part.accepted for _, part in batches]
-    rows = [
-        (int(key), bool(p >= 0.5), float(p))
-        for part in parts
-        for key, p in zip(
-            part.column("id").to_pylist(), pipeline.predict_proba(to_frame(part, toy.job))[:, 1], strict=True
-        )
-    ]
-    return sorted(rows)
 
 
 def test_run_publishes_every_row_everywhere(toy: Toy) -> None:

@@ -33,10 +33,9 @@ from scoring.rows.prediction import predict, to_frame
 from scoring.stores.warehouse import Retraining
 from scoring.stores.workspace import Workspace
 from tests.conftest import Toy
-from tests.lifecycle.training.test_row_independence import EVENTS
-from tests.scoring.night.test_extract_and_score import request
 from tests.support.pipelines import Cautious, decided_by
-from tests.support.toy import FIRST, NIGHT, UNTIL, train_champion
+from tests.support.runs import request
+from tests.support.toy import EVENTS, FIRST, NIGHT, UNTIL, train_champion
 
 TRUTH = EVENTS["y"].astype(int)
 CHEAP = [

@@ -29,18 +29,10 @@ from scoring.rows.contract import Contract
 from scoring.rows.prediction import predict, prediction_schema, to_frame
 from scoring.rows.summary import Summary
 from scoring.settings import HOME
+from tests.support.jobs import make_job
 
 MODEST = settings(deadline=None, max_examples=50, derandomize=True)
 APRIL = Nights(date(2013, 4, 1), date(2013, 4, 6)).interval("America/New_York")
-
-
-def make_job(task: str = "binary", classes: list[str] | None = None, **changed: Any) -> Job:
-    content = {
-        "name": "shop", "description": "x", "owner": "x", "source": "x", "task": task, "pipeline": "a:b",
-        "schedule": {"timezone": "UTC", "first_night": date(2013, 1, 1)}, "label": {"column": "y", "classes": classes},
-        "key": {"id": "int"}, "features": {"x": {"type": "float", "nullable": True}},
-    }  # fmt: skip
-    return Job.model_validate({**content, **changed})
 
 
 def batch_of(*values: float | None) -> pa.RecordBatch:

@@ -27,9 +27,9 @@ from scoring.stores.workspace import Workspace
 from scoring.upkeep.retention import apply, plan
 from scoring.upkeep.verify import verify
 from tests.conftest import Toy
-from tests.scoring.night.test_crashes import die_at
-from tests.scoring.night.test_extract_and_score import expected, shown
-from tests.scoring.upkeep.test_retention import at, files
+from tests.support.crashes import die_at
+from tests.support.retention import at, files
+from tests.support.runs import expected, shown
 from tests.support.shell import nightshift
 from tests.support.toy import NIGHT, ROWS
 
