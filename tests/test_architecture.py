@@ -358,6 +358,17 @@ def test_tests_are_imported_by_tests_only():
     assert [module.name for module in modules().values() if libraries(module) & {"tests", "conftest", "pytest"}] == []
 
 
+def test_no_test_imports_another_test():
+    """What several tests share is in ``tests/support``, or a fixture of a conftest."""
+    wrong = [
+        f"{path.relative_to(HOME)}: {name}"
+        for path in sorted((HOME / "tests").rglob("*.py"))
+        for name in imported(ast.parse(path.read_text(encoding="utf-8")), set())
+        if re.search(r"^tests\.(.+\.)?test_|^tests\..+\.conftest", name)
+    ]
+    assert wrong == []
+
+
 # ---------------------------------------------------------------- owned libraries, in both directions
 
 
