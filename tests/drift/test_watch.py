@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -11,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn import metrics
 
-from drift import watch as watching
+from drift import decide as deciding
 from drift.decide import conclude
 from drift.measure import measure
 from drift.replay import replay
@@ -29,8 +30,8 @@ from tests.support.living import DAY, add_nights, columns, judged, live, nights,
 from tests.support.toy import NIGHT, ROWS, UNTIL, events, execute, train_champion
 
 
-def measured(toy: Toy, known_at, first=None):
-    return monitoring.performance(toy.stores.warehouse, Span(toy.job.name, Nights.since(first)), known_at)
+def measured(toy: Toy, known_at):
+    return monitoring.performance(toy.stores.warehouse, Span(toy.job.name), known_at)
 
 
 # ---------------------------------------------------------------- verdict
@@ -66,7 +67,7 @@ def test_normal_night_is_ok_and_looking_again_changes_nothing(toy: Toy) -> None:
     again = watch(toy.stores, toy.job, run_id)
     assert (first.verdict, first) == ("ok", again)
     after = judged(toy, NIGHT)
-    assert {**after, "evaluated_at": None} == {**before, "evaluated_at": None}
+    assert replace(after, evaluated_at=before.evaluated_at) == before
     assert columns(toy, NIGHT).keys() == {"x", "kind", "prediction"}
     assert (after.baseline_nights, after.model_version, after.rows) == (6, 1, ROWS)
     assert after.estimate.keys() == {"log_loss", "brier", "auc", "base_rate"}
@@ -288,7 +289,7 @@ def test_retraining_that_runs_forbids_another_until_it_must_have_been_killed(
     assert asked.decision == "retrain"
     monitoring.record_retraining(toy.stores.warehouse, asked.decision_id, "running")
     assert "a retraining is running" in live(toy, days[3:5])[-1].reason
-    monkeypatch.setattr(watching, "STALE_NIGHTS", 3)
+    monkeypatch.setattr(deciding, "STALE_NIGHTS", 3)
     assert live(toy, days[5:])[-1].decision == "retrain"
 
 
