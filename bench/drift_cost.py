@@ -18,51 +18,51 @@ from scoring.interval import Nights
 from scoring.job import Job
 from scoring.night import Request, run_night, score_chunk
 from scoring.rows import Profile, profiled
-from scoring.stores import RunFolder, Stores
+from scoring.stores import RunFolder, Workspace
 from scoring.stores.registry import VersionRef
 from scoring.stores.warehouse import Span
 
 FIRST = date(2013, 4, 1)
 
 
-def costs(stores: Stores, job: Job, ref: VersionRef, stream: Stream, sizes: list[int]) -> list[dict[str, Any]]:
+def costs(work: Workspace, ref: VersionRef, stream: Stream, sizes: list[int]) -> list[dict[str, Any]]:
     """Return the seconds of every part, for a night of each size."""
     from demo.seed import inflate
 
     found = []
     for number, size in enumerate(sizes):
         night = FIRST + timedelta(days=number)
-        rows = inflate(stores.source_url(job), night, size)
+        rows = inflate(work.stores.source_url(work.job), night, size)
         request = Request(night, datetime.now(UTC), "bench")
-        run_night(stores, job, request)
-        found.append({"rows": rows, **_parts(stores, job, ref, request.run_id, stream)})
+        run_night(work, request)
+        found.append({"rows": rows, **_parts(work, ref, request.run_id, stream)})
     return found
 
 
-def _parts(stores: Stores, job: Job, ref: VersionRef, run_id: str, stream: Stream) -> dict[str, float]:
-    run = scored_run(stores, job, run_id)
+def _parts(work: Workspace, ref: VersionRef, run_id: str, stream: Stream) -> dict[str, float]:
+    run = scored_run(work, run_id)
     chunks = range(run.chunks or 0)
-    scoring, _ = _timed(lambda: [score_chunk(stores, job, run_id, number) for number in chunks])
-    bins = stores.registry.load(ref, job).bins
-    folder = RunFolder(stores.lake, run)
+    scoring, _ = _timed(lambda: [score_chunk(work, run_id, number) for number in chunks])
+    bins = work.registry.load(ref, work.job).bins
+    folder = RunFolder(work.lake, run)
 
     def batches(kind: Any, number: int) -> list[pa.RecordBatch]:
-        return list(stores.lake.batches(folder.part(kind, number), rows=50_000))
+        return list(work.lake.batches(folder.part(kind, number), rows=50_000))
 
     pairs = [pair for one in chunks for pair in zip(batches("features", one), batches("predictions", one), strict=True)]
-    profile, _ = _timed(lambda: [Profile.of(bins, profiled(a, b, job), a.num_rows) for a, b in pairs])
-    reference = reference_of(stores, job, folder.version_ref())
-    past = past_of(stores, Span(job.name, Nights.before(run.night, 90)), run.model_version)
-    verdict, _ = _timed(lambda: verdict_on(reference, past, run.night, night_of_run(stores, job, run)))
-    sampling, (sides, _) = _timed(lambda: sample_sides(stores, job, run))
-    title = {"job": job.name, "night": str(run.night)}
-    page, _ = _timed(lambda: evidently_page(sides, job, datetime.now(UTC), title, "assets"))
+    profile, _ = _timed(lambda: [Profile.of(bins, profiled(a, b, work.job), a.num_rows) for a, b in pairs])
+    reference = reference_of(work, folder.version_ref())
+    past = past_of(work.stores, Span(work.job.name, Nights.before(run.night, 90)), run.model_version)
+    verdict, _ = _timed(lambda: verdict_on(reference, past, run.night, night_of_run(work, run)))
+    sampling, (sides, _) = _timed(lambda: sample_sides(work, run))
+    title = {"job": work.job.name, "night": str(run.night)}
+    page, _ = _timed(lambda: evidently_page(sides, work.job, datetime.now(UTC), title, "assets"))
     tables = [pa.Table.from_batches([one]) for one, _ in pairs]
     night = pa.concat_tables(tables).append_column(
         PROBABILITY, pa.concat_arrays([b.column(PROBABILITY) for _, b in pairs])
     )
     whole = pa.concat_tables([stream.make(day, None) for day in stream.reference_days])
-    alone, _ = _timed(lambda: _evidently(_whole_side(night, job), side_of(whole, job)))
+    alone, _ = _timed(lambda: _evidently(_whole_side(night, work.job), side_of(whole, work.job)))
     report = sampling + page
     return {
         "score_chunk": scoring, "profile": profile, "profile_share": profile / scoring, "verdict": verdict,

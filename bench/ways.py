@@ -48,19 +48,19 @@ def prepare(*nights: str) -> Facts:
     from scoring.night import champion_version
     from scoring.stores.warehouse import ensure_job, migrate, promotions
 
-    stores, job = _open()
-    migrate(stores.warehouse)
-    url = stores.source_url(job)
+    work = _open()
+    migrate(work.warehouse)
+    url = work.stores.source_url(work.job)
     seed(url, lambda table: None)
-    ensure_job(stores.warehouse, job)
-    if not promotions.history_of(stores.warehouse, job.name):
-        trained = train(stores, job, TRAINED_ON)
-        promote(stores, job, trained.ref.version, "benchmark", "bench", TRAINED_ON.until)
+    ensure_job(work.warehouse, work.job)
+    if not promotions.history_of(work.warehouse, work.job.name):
+        trained = train(work, TRAINED_ON)
+        promote(work, trained.ref.version, "benchmark", "bench", TRAINED_ON.until)
     asked = [night.split("=") for night in nights]
     made = {night: _inflated(url, date.fromisoformat(night), int(rows)) for night, rows in asked}
-    _vacuum(stores)
-    version = champion_version(stores, job, date.fromisoformat(asked[0][0]))
-    return {"nights": made, "model": vars(stores.registry.resolve(job.name, version))}
+    _vacuum(work.stores)
+    version = champion_version(work, date.fromisoformat(asked[0][0]))
+    return {"nights": made, "model": vars(work.registry.resolve(work.job.name, version))}
 
 
 def _open() -> tuple[Stores, Job]:
@@ -95,12 +95,14 @@ def bare(night: str, model: str) -> Facts:
 
     Once chunk after chunk (only OpenMP uses the second core), once two chunks at a time as ``score_threads`` does.
     """
-    stores, job = _open()
+    work = _open()
     day = date.fromisoformat(night)
-    folder = stores.lake.run_folder(job.name, day, ledger.published(stores.warehouse, job.name)[day])
+    folder = work.lake.run_folder(work.job.name, day, ledger.published(work.warehouse, work.job.name)[day])
     parts = sorted(Path(folder).glob("features-*.parquet"))
-    frame = to_frame(pa.Table.from_batches([batch for part in parts for batch in stores.lake.batches(str(part))]), job)
-    pipeline = stores.registry.load(VersionRef(**json.loads(model)), job).pipeline
+    frame = to_frame(
+        pa.Table.from_batches([batch for part in parts for batch in work.lake.batches(str(part))]), work.job
+    )
+    pipeline = work.registry.load(VersionRef(**json.loads(model)), work.job).pipeline
 
     def total(start: int) -> float:
         return float(pipeline.predict_proba(frame.iloc[start : start + CHUNK_ROWS])[:, 1].sum())
@@ -110,7 +112,7 @@ def bare(night: str, model: str) -> Facts:
     began, began_cpu = time.perf_counter(), time.process_time()
     sums = [total(start) for start in starts]
     seconds, cpu = time.perf_counter() - began, time.process_time() - began_cpu
-    with ThreadPoolExecutor(stores.settings.score_threads) as pool:
+    with ThreadPoolExecutor(work.settings.score_threads) as pool:
         began = time.perf_counter()
         list(pool.map(total, starts))
         threads = time.perf_counter() - began
@@ -120,19 +122,19 @@ def bare(night: str, model: str) -> Facts:
 
 def naive(night: str, model: str) -> Facts:
     """Score a night as a first script would, with a server-side cursor and ``to_sql``; return how long it took."""
-    stores, job = _open()
+    work = _open()
     day, ref = date.fromisoformat(night), VersionRef(**json.loads(model))
-    interval = DataInterval.of_night(day, job.schedule.timezone)
-    pipeline = stores.registry.load(ref, job).pipeline
-    source, target = sa.create_engine(stores.source_url(job)), sa.create_engine(stores.warehouse.url)
+    interval = DataInterval.of_night(day, work.job.schedule.timezone)
+    pipeline = work.registry.load(ref, work.job).pipeline
+    source, target = sa.create_engine(work.stores.source_url(work.job)), sa.create_engine(work.warehouse.url)
     sa.Table("bench_naive", sa.MetaData()).drop(target, checkfirst=True)
-    query = sa.text(stores.features_query(job).text)
+    query = sa.text(work.stores.features_query(work.job).text)
     ends = {"interval_start": interval.start, "interval_end": interval.end}
     rows, total, began = 0, 0.0, time.perf_counter()
     with source.connect().execution_options(stream_results=True) as connection:
         for chunk in pd.read_sql(query, connection, params=ends, chunksize=CHUNK_ROWS):
-            probability = pipeline.predict_proba(chunk[list(job.features)])[:, 1]
-            made = chunk[list(job.key)].assign(night=day, model_version=ref.version, prediction=probability >= 0.5)
+            probability = pipeline.predict_proba(chunk[list(work.job.features)])[:, 1]
+            made = chunk[list(work.job.key)].assign(night=day, model_version=ref.version, prediction=probability >= 0.5)
             made = made.assign(probability=probability)
             made.to_sql("bench_naive", target, if_exists="append", index=False)
             rows, total = rows + len(chunk), total + float(probability.sum())
@@ -141,8 +143,8 @@ def naive(night: str, model: str) -> Facts:
 
 def runs(night: str) -> Facts:
     """Return what the ledger knows of a night's runs, oldest first."""
-    stores, job = _open()
-    known = ledger.runs_of(stores.warehouse, job.name, date.fromisoformat(night))
+    work = _open()
+    known = ledger.runs_of(work.warehouse, work.job.name, date.fromisoformat(night))
     return {"runs": [{name: run.facts[name] for name in LEDGER_FACTS} for run in known]}
 
 

@@ -11,9 +11,8 @@ import typer
 from scoring.interval import Nights, parse_night
 
 if TYPE_CHECKING:
-    from scoring.job import Job
     from scoring.settings import Settings
-    from scoring.stores import Stores
+    from scoring.stores import Stores, Workspace
 
 JobName = Annotated[str, typer.Argument(metavar="JOB", help="A job of the jobs/ folder.")]
 Night = Annotated[str, typer.Argument(metavar="NIGHT", help="A calendar day in the job's timezone, YYYY-MM-DD.")]
@@ -24,14 +23,15 @@ Last = Annotated[str | None, typer.Option("--to", help="Last night of the range;
 Reason = Annotated[str, typer.Option(help="Why; it is recorded.")]
 
 
-def open_job(name: str) -> tuple[Stores, Job]:
-    """Return the stores and the job ``name``; raises ``JobFileError`` when there is no such job."""
+def open_job(name: str) -> Workspace:
+    """Return the job ``name`` with its stores; raises ``JobFileError`` when there is no such job."""
     from scoring.job import find_job
     from scoring.settings import load_settings
+    from scoring.stores import Workspace
 
     settings = load_settings()
     job = find_job(settings.jobs_dir, name)
-    return open_stores(settings, now), job
+    return Workspace(open_stores(settings, now), job)
 
 
 def open_installation() -> Stores:

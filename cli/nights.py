@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from drift.night_runs import NightRun, Watched
     from scoring.job import Job
     from scoring.night import Difference, Request, Rescored
-    from scoring.stores import Stores
+    from scoring.stores import Workspace
 
 app = typer.Typer()
 NoMonitor = Annotated[
@@ -52,36 +52,38 @@ def run(
     if missing and night:
         raise typer.BadParameter("--missing is for a range: give --from and --to, or neither, instead of --night")
     asked = None if missing else asked_nights(night, first, last)
-    stores, job = open_job(name)
+    work = open_job(name)
     if asked is None:
         begin, end = (parse_night(day) if day else None for day in (first, last))
-        asked = missing_nights(stores, job, begin, end, championed=model_version is None)
+        asked = missing_nights(work, begin, end, championed=model_version is None)
         if not asked:
             console.OUT.print(f"{name}: no night is missing")
             return
     requests = [Request(day, now(), "cli", model_version=model_version, unfinished=unfinished) for day in asked]
     if night:
-        _run_one(stores, job, requests[0], not no_monitor)
+        _run_one(work, requests[0], not no_monitor)
     else:
-        _run_several(stores, job, requests, not no_monitor)
+        _run_several(work, requests, not no_monitor)
 
 
-def _run_one(stores: Stores, job: Job, request: Request, watched: bool) -> None:
+def _run_one(work: Workspace, request: Request, watched: bool) -> None:
     from drift.night_runs import measure_again, run_and_watch
 
     try:
-        with console.progress(f"{job.name} {request.night}") as told:
-            done = run_and_watch(stores, job, request, watched, told)
+        with console.progress(f"{work.job.name} {request.night}") as told:
+            done = run_and_watch(work, request, watched, told)
             if watched and done.watched.problem is None:
-                measure_again(stores, job, [request.night])
+                measure_again(work, [request.night])
     except (EmptyNight, NoSuchNight) as error:
-        if isinstance(error, EmptyNight) and job.on_empty == "fail":
+        if isinstance(error, EmptyNight) and work.job.on_empty == "fail":
             raise
         console.OUT.print(f"skipped: {error}", markup=False)
         return
-    console.OUT.print(f"{job.name} {done.night}: {done.status}, {done.rows:,} rows, run {done.run_id}", soft_wrap=True)
+    console.OUT.print(
+        f"{work.job.name} {done.night}: {done.status}, {done.rows:,} rows, run {done.run_id}", soft_wrap=True
+    )
     console.OUT.print(f"lake object {done.lake_object}", soft_wrap=True)
-    tables.record("nights", {"job": job.name, **asdict(done)})
+    tables.record("nights", {"job": work.job.name, **asdict(done)})
     if done.watched.problem:
         console.ERR.print(f"published, and not judged: {done.watched.problem}", style="red", highlight=False)
         raise typer.Exit(1)
@@ -89,22 +91,22 @@ def _run_one(stores: Stores, job: Job, request: Request, watched: bool) -> None:
         console.OUT.print(f"verdict {_judged(done.watched)}", highlight=False)
 
 
-def _run_several(stores: Stores, job: Job, requests: list[Request], watched: bool) -> None:
+def _run_several(work: Workspace, requests: list[Request], watched: bool) -> None:
     from drift.night_runs import measure_again, run_each
 
     done: list[NightRun] = []
     try:
-        with console.counted(job.name, len(requests)) as (told, counted):
-            for one in run_each(stores, job, requests, watched, told):
+        with console.counted(work.job.name, len(requests)) as (told, counted):
+            for one in run_each(work, requests, watched, told):
                 done.append(one)
                 counted(str(one.night))
             if watched:
-                measure_again(stores, job, [one.night for one in done if one.status == "published"])
+                measure_again(work, [one.night for one in done if one.status == "published"])
     finally:  # also what was done before an interruption
         rows = [
             (one.night, one.status, one.rows, f"{one.seconds:.1f}", one.watched.verdict, _reason(one)) for one in done
         ]
-        tables.table(f"{job.name}: {len(done)} of {len(requests)} nights",
+        tables.table(f"{work.job.name}: {len(done)} of {len(requests)} nights",
                       ("night", "status", "rows", "seconds", "verdict", "reason"), rows, key="nights")  # fmt: skip
     if any(one.went_wrong for one in done):
         raise typer.Exit(1)
@@ -139,19 +141,19 @@ def rescore(
     from drift.night_runs import measure_again, watch
     from scoring.night import rescore as score_again
 
-    stores, job = open_job(name)
+    work = open_job(name)
     nights = Nights.including(parse_night(first), parse_night(last))
     done: list[tuple[Rescored, Watched | None]] = []
     try:
         with console.progress(f"rescore {name}") as told:
-            for one in score_again(stores, job, nights, model_version, reason, told):
-                judged = watch(stores, job, one.run_id) if one.run_id and not no_monitor else None
+            for one in score_again(work, nights, model_version, reason, told):
+                judged = watch(work, one.run_id) if one.run_id and not no_monitor else None
                 done.append((one, judged))
             if not no_monitor:
-                measure_again(stores, job, [one.night for one, _ in done if one.run_id])
+                measure_again(work, [one.night for one, _ in done if one.run_id])
     finally:  # also what was done before an interruption
         if done:
-            _print_changes(f"{name} rescored with version {model_version}", job, done)
+            _print_changes(f"{name} rescored with version {model_version}", work.job, done)
     if any(one.problem or (judged and judged.problem) for one, judged in done):
         raise typer.Exit(1)
 

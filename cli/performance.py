@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -25,11 +26,11 @@ def performance(
     from drift.measure import measure
     from scoring.stores.warehouse import Span, monitoring
 
-    stores, job = open_job(name)
+    work = open_job(name)
     known_at, asked = parse_night(night), Nights.since(parse_night(since)) if since else None
     with console.step(f"measuring nights whose labels were known on {night}"):
-        measured = measure(stores, job, known_at, asked)
-    rows = monitoring.performance(stores.warehouse, Span(name, ALL_NIGHTS if asked is None else asked), known_at)[-28:]
+        measured = measure(work, known_at, asked)
+    rows = monitoring.performance(work.warehouse, Span(name, ALL_NIGHTS if asked is None else asked), known_at)[-28:]
     metrics = list(rows[-1].metrics) if rows else []
     lines = [
         [row.night, row.model_version, tables.share(row.share_labelled), row.rows_labelled]
@@ -66,13 +67,13 @@ def replay(
     from drift.replay import replay as run_again
     from scoring.job import changed_job
 
-    stores, job = open_job(name)
-    job = changed_job(job, settings or [])
+    work = open_job(name)
+    work = replace(work, job=changed_job(work.job, settings or []))
     verdicts: Counter[str] = Counter()
     decisions: Counter[str] = Counter()
     lines = []
     with console.step(f"replaying {name}") as told:
-        for one in run_again(stores, job, Nights.including(parse_night(first), parse_night(last))):
+        for one in run_again(work, Nights.including(parse_night(first), parse_night(last))):
             told(f"replaying {name}: {one.night}")
             verdicts[one.verdict.verdict] += 1
             decisions[one.decision.decision] += 1

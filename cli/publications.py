@@ -20,8 +20,8 @@ def release(name: JobName, run_id: RunId) -> None:
     """Publish a held night (or an older run again) although the gate spoke against it."""
     from scoring.night import release as let_go
 
-    stores, job = open_job(name)
-    done = let_go(stores, job, run_id)
+    work = open_job(name)
+    done = let_go(work, run_id)
     console.OUT.print(f"run {run_id}: {done.status}, {done.rows:,} rows", soft_wrap=True)
 
 
@@ -30,8 +30,8 @@ def discard(name: JobName, run_id: RunId) -> None:
     """Drop the rows of a held night; what was published before stays."""
     from scoring.night import discard as drop
 
-    stores, job = open_job(name)
-    console.OUT.print(f"run {run_id}: discarded, {drop(stores, job, run_id):,} rows dropped", soft_wrap=True)
+    work = open_job(name)
+    console.OUT.print(f"run {run_id}: discarded, {drop(work, run_id):,} rows dropped", soft_wrap=True)
 
 
 @app.command()
@@ -39,8 +39,8 @@ def unpublish(name: JobName, night: Night, reason: Reason) -> None:
     """Take a night's publication back: views and lake show nothing of it any more, the history keeps it."""
     from scoring.night import unpublish as take_back
 
-    stores, job = open_job(name)
-    run = take_back(stores, job, parse_night(night), reason)
+    work = open_job(name)
+    run = take_back(work, parse_night(night), reason)
     console.OUT.print(f"{name} {night}: run {run.run_id} is unpublished: {run.reason}", soft_wrap=True, markup=False)
     console.OUT.print(f"`run {name} --night {night}` publishes it anew, `release {name} {run.run_id}` as it was",
                       soft_wrap=True)  # fmt: skip
@@ -83,12 +83,12 @@ def explain_night(name: JobName, night: Night, as_json: tables.Json = False) -> 
     """Show everything that the ledger knows of a night: every attempt, what it did and how it ended."""
     from scoring.stores.warehouse import abandon_dead, ledger
 
-    stores, job = open_job(name)
-    abandon_dead(stores.warehouse, now(), name)
+    work = open_job(name)
+    abandon_dead(work.warehouse, now(), name)
     day = parse_night(night)
-    runs = ledger.runs_of(stores.warehouse, name, day)
-    interval = DataInterval.of_night(day, job.schedule.timezone)
-    shown = ledger.published(stores.warehouse, name, day).get(day)
+    runs = ledger.runs_of(work.warehouse, name, day)
+    interval = DataInterval.of_night(day, work.job.schedule.timezone)
+    shown = ledger.published(work.warehouse, name, day).get(day)
     console.OUT.print(f"{name} {night}: {interval.start} to {interval.end}, {interval.hours:g} hours", soft_wrap=True)
     console.OUT.print(f"published: run {shown}" if shown else "published: nothing", soft_wrap=True)
     if not runs:
@@ -112,9 +112,9 @@ def diff_nights(
     """Compare the predictions of two runs of a night."""
     from scoring.night import diff_runs, two_runs
 
-    stores, job = open_job(name)
+    work = open_job(name)
     chosen = (first, second or "a second run") if first else None
-    found = diff_runs(stores, job, *two_runs(stores, job, parse_night(night), chosen))
+    found = diff_runs(work, *two_runs(work, parse_night(night), chosen))
     facts = ("run_id", "status", "model_version", "sql_sha256", "snapshot_hash", "predictions_hash", "code_version")
     pairs = [(fact, getattr(found.first, fact), getattr(found.second, fact)) for fact in facts]
     tables.table(f"{name} {night}", ("fact", "first", "second"), pairs, key="runs")

@@ -33,10 +33,10 @@ def retrain(
     from lifecycle.retraining import Request
     from lifecycle.retraining import retrain as train
 
-    stores, job = open_job(name)
+    work = open_job(name)
     at, first, last = (parse_night(given) if given else None for given in (night, since, until))
     with console.stages(f"retrain {name}") as told:
-        row = train(stores, job, Request(reason, night=at, since=first, until=last, force=force), told)
+        row = train(work, Request(reason, night=at, since=first, until=last, force=force), told)
     _say(row)
 
 
@@ -63,10 +63,10 @@ def list_retrainings(name: JobName, as_json: tables.Json = False) -> None:
     """List a job's retrainings: what asked for each, how far it came, how it ended."""
     from scoring.stores.warehouse import retrainings
 
-    stores, job = open_job(name)
+    work = open_job(name)
     names = ("retraining_id", "night", "trigger", "reason", "since", "until", "snapshot", "model_version", "stage", "state",
              "detail", "started_at", "finished_at")  # fmt: skip
-    rows = [[row.facts[one] for one in names] for row in retrainings.of_job(stores.warehouse, job.name)]
+    rows = [[row.facts[one] for one in names] for row in retrainings.of_job(work.warehouse, work.job.name)]
     titles = ("retraining", "night", "asked by", "reason", "from night", "to (not included)", "snapshot", "version", "stage",
               "state", "detail", "started", "finished")  # fmt: skip
     tables.table(f"retrainings of {name}", titles, rows, key="retrainings")
@@ -77,8 +77,8 @@ def resume(name: JobName, retraining: RetrainingId) -> None:
     """Go on with a retraining made by hand: after its nights in the shadow, or because you say yes."""
     from lifecycle.retraining import resume as go_on
 
-    stores, job = open_job(name)
-    _say(go_on(stores, job, retraining, getpass.getuser()))
+    work = open_job(name)
+    _say(go_on(work, retraining, getpass.getuser()))
 
 
 @app.command()
@@ -87,9 +87,9 @@ def abandon(name: JobName, retraining: RetrainingId) -> None:
     from lifecycle.retraining import abandon as give_up
     from scoring.stores.warehouse import retrainings
 
-    stores, _ = open_job(name)
-    give_up(stores, retraining, getpass.getuser())
-    _say(retrainings.get(stores.warehouse, retraining))
+    work = open_job(name)
+    give_up(work.stores, retraining, getpass.getuser())
+    _say(retrainings.get(work.warehouse, retraining))
 
 
 @app.command()
@@ -101,8 +101,8 @@ def pin(
     """Let a version score the next nights in the shadow of the champion; it is never published."""
     from lifecycle.shadow import pin as begin
 
-    stores, job = open_job(name)
-    row = begin(stores, job, version, nights or job.promotion.shadow_nights)
+    work = open_job(name)
+    row = begin(work, version, nights or work.job.promotion.shadow_nights)
     console.OUT.print(
         f"{name} version {version} scores {row.nights} nights from {row.first_night} on in the shadow of version "
         f"{row.champion_version}", highlight=False,
@@ -114,16 +114,16 @@ def list_shadows(name: JobName, as_json: tables.Json = False) -> None:
     """Show the versions in the shadow, and night by night how they differ from the champion and who did better."""
     from scoring.stores.warehouse import shadows
 
-    stores, job = open_job(name)
+    work = open_job(name)
     names = ("model_version", "role", "champion_version", "first_night", "nights", "state", "detail")
-    rows = [[row.facts[one] for one in names] for row in shadows.of_job(stores.warehouse, job.name)]
+    rows = [[row.facts[one] for one in names] for row in shadows.of_job(work.warehouse, work.job.name)]
     titles = ("version", "role", "beside champion", "from night", "nights", "state", "detail")
     tables.table(f"{name}: versions in the shadow", titles, rows, key="shadows")
     tables.table(
         f"{name}: their nights",
         ("night", "version", "champion", "status", "rows", "decisions changed (share)", "mean difference (absolute)",
          "champion's loss", "shadow's loss", "reason"),
-        [_night(row) for row in shadows.nights(stores.warehouse, job.name)], key="nights",
+        [_night(row) for row in shadows.nights(work.warehouse, work.job.name)], key="nights",
     )  # fmt: skip
 
 
@@ -149,8 +149,8 @@ def shadow(name: JobName, night: Night) -> None:
     from drift.runs import published_run
     from lifecycle.shadow import shadow_run
 
-    stores, job = open_job(name)
-    done = shadow_run(stores, job, published_run(stores, job, parse_night(night)).run_id)
+    work = open_job(name)
+    done = shadow_run(work, published_run(work, parse_night(night)).run_id)
     console.OUT.print(f"{name} {night}: scored in the shadow by versions {done}", highlight=False)
 
 
@@ -159,8 +159,8 @@ def review(name: JobName, night: Night) -> None:
     """Judge the versions in the shadow on what was known at the end of a night; a better predecessor gets the crown back."""
     from lifecycle.shadow import review as look
 
-    stores, job = open_job(name)
-    found = look(stores, job, parse_night(night))
+    work = open_job(name)
+    found = look(work, parse_night(night))
     for one in found:
         console.OUT.print(f"version {one.model_version} ({one.role}): {one.state}; {one.detail}", highlight=False)
     console.OUT.print(f"{name} {night}: {len(found)} decided", highlight=False)

@@ -10,6 +10,7 @@ import typer
 from cli import console, tables
 from cli.arguments import JobName, Reason, open_installation, open_job
 from scoring.errors import JobFileError, NightshiftError
+from scoring.stores import Workspace
 
 if TYPE_CHECKING:
     from scoring.job import Job
@@ -48,7 +49,7 @@ def check(name: Annotated[str | None, typer.Argument(metavar="[JOB]", help="One 
     stores = open_installation()
 
     def look(job: Job) -> None:
-        findings = check_job(stores, job)
+        findings = check_job(Workspace(stores, job))
         console.OUT.print(f"{job.name}: job file, pipeline, features.sql and labels.sql are valid")
         for finding in findings:
             console.OUT.print(f"  {finding}", highlight=False)
@@ -122,8 +123,8 @@ def verify(
     """Compare ledger, table and lake of every published night. Exit code 1 if something is left unrepaired."""
     from scoring.upkeep import verify as compare
 
-    stores, job = open_job(name)
-    findings = compare(stores, job, repair)
+    work = open_job(name)
+    findings = compare(work, repair)
     for finding in findings:
         console.OUT.print(
             f"{finding.night}: {finding.problem}{' (repaired)' if finding.repaired else ''}", soft_wrap=True
@@ -147,9 +148,9 @@ def retention(
     jobs, broken = _jobs(name)
 
     def keep(job: Job) -> None:
-        found = plan(stores, job, stores.settings.retention)
+        found = plan(Workspace(stores, job), stores.settings.retention)
         if apply:
-            found = remove(stores, job, found)
+            found = remove(Workspace(stores, job), found)
         rows = [
             (
                 one.kind,

@@ -13,15 +13,14 @@ from cli.arguments import First, JobName, Last, asked_nights, open_job
 from scoring.errors import NightshiftError, RunMissing
 
 if TYPE_CHECKING:
-    from scoring.job import Job
-    from scoring.stores import Stores
+    from scoring.stores import Stores, Workspace
     from scoring.stores.warehouse import Run
 
 app = typer.Typer()
 Night = Annotated[
     str | None, typer.Argument(metavar="[NIGHT]", help="A calendar day in the job's timezone, YYYY-MM-DD.")
 ]
-Told = Callable[["Stores", "Job", "Run"], tuple[Any, ...]]
+Told = Callable[["Workspace", "Run"], tuple[Any, ...]]
 """Does something of a scored night and returns its cells in the table."""
 
 
@@ -34,14 +33,14 @@ def verdict(
     from drift.watch import watch
 
     asked = asked_nights(night, first, last, argument="NIGHT")
-    stores, job = open_job(name)
+    work = open_job(name)
     if night is None:
-        _over(stores, job, asked, ("verdict", "rows", "reasons"), _judge)
+        _over(work, asked, ("verdict", "rows", "reasons"), _judge)
         return
-    run = published_run(stores, job, asked[0])
+    run = published_run(work, asked[0])
     with console.step(f"comparing {night} with its baseline"):
-        watch(stores, job, run.run_id)
-    print_drift(stores, run)
+        watch(work, run.run_id)
+    print_drift(work.stores, run)
 
 
 @app.command()
@@ -53,20 +52,20 @@ def report(
     from drift.watch import watch
 
     asked = asked_nights(night, first, last, argument="NIGHT")
-    stores, job = open_job(name)
+    work = open_job(name)
     if night is None:
-        _over(stores, job, asked, ("verdict", "page", "not on the page"), _report)
+        _over(work, asked, ("verdict", "page", "not on the page"), _report)
         return
     from drift.report import write_report
 
-    run = published_run(stores, job, asked[0])
+    run = published_run(work, asked[0])
     with console.step(f"making the report of {night}"):
-        watched = watch(stores, job, run.run_id, write_report)
-    print_drift(stores, run)
+        watched = watch(work, run.run_id, write_report)
+    print_drift(work.stores, run)
     if watched.report is None:
         console.ERR.print(f"no page: {watched.report_error}", style="red")
         raise typer.Exit(1)
-    console.OUT.print(f"page {stores.lake.below(watched.report)}", highlight=False)
+    console.OUT.print(f"page {work.lake.below(watched.report)}", highlight=False)
     if watched.report_error:
         console.OUT.print(f"not on the page: {watched.report_error}", highlight=False)
 
@@ -80,61 +79,61 @@ def decide(
     from drift.runs import published_run
 
     asked = asked_nights(night, first, last, argument="NIGHT")
-    stores, job = open_job(name)
+    work = open_job(name)
     if night is None:
-        _over(stores, job, asked, ("decision", "reason"), _decide)
+        _over(work, asked, ("decision", "reason"), _decide)
         return
-    run = published_run(stores, job, asked[0])
-    row = conclude(stores, job, run.run_id)
+    run = published_run(work, asked[0])
+    row = conclude(work, run.run_id)
     console.OUT.print(f"{name} {night}: {row.decision}: {row.reason}", highlight=False)
     tables.record("decisions", {"job": name, "night": night, "decision": row.decision, "reason": row.reason})
     tables.facts(f"known at the end of {night}", row.inputs.items(), key="inputs")
 
 
-def _over(stores: Stores, job: Job, nights: Sequence[date], titles: tuple[str, ...], told: Told) -> None:
+def _over(work: Workspace, nights: Sequence[date], titles: tuple[str, ...], told: Told) -> None:
     """Print what became of each night of a range; exit code 1 if one failed, the others go on."""
     from drift.runs import published_run
 
     rows: list[tuple[Any, ...]] = []
     failed = 0
-    with console.counted(job.name, len(nights)) as (_, counted):
+    with console.counted(work.job.name, len(nights)) as (_, counted):
         for night in nights:
             try:
-                run = published_run(stores, job, night)
+                run = published_run(work, night)
             except RunMissing:
                 rows.append((night, "not scored", *(None for _ in titles)))
                 continue
             try:
-                rows.append((night, run.status, *told(stores, job, run)))
+                rows.append((night, run.status, *told(work, run)))
             except NightshiftError as error:
                 failed += 1
                 rows.append((night, "failed", *(None for _ in titles[1:]), f"{type(error).__name__}: {error}"))
             counted(str(night))
-    tables.table(f"{job.name}, {nights[0]} to {nights[-1]}", ("night", "status", *titles), rows, key="nights")
+    tables.table(f"{work.job.name}, {nights[0]} to {nights[-1]}", ("night", "status", *titles), rows, key="nights")
     if failed:
         raise typer.Exit(1)
 
 
-def _judge(stores: Stores, job: Job, run: Run) -> tuple[Any, ...]:
+def _judge(work: Workspace, run: Run) -> tuple[Any, ...]:
     from drift.watch import watch
 
-    watched = watch(stores, job, run.run_id)
+    watched = watch(work, run.run_id)
     return watched.verdict, run.rows_scored, "; ".join(watched.reasons) or None
 
 
-def _report(stores: Stores, job: Job, run: Run) -> tuple[Any, ...]:
+def _report(work: Workspace, run: Run) -> tuple[Any, ...]:
     from drift.report import write_report
     from drift.watch import watch
 
-    watched = watch(stores, job, run.run_id, write_report)
-    page = stores.lake.below(watched.report) if watched.report else "no page"
+    watched = watch(work, run.run_id, write_report)
+    page = work.lake.below(watched.report) if watched.report else "no page"
     return watched.verdict, page, watched.report_error
 
 
-def _decide(stores: Stores, job: Job, run: Run) -> tuple[Any, ...]:
+def _decide(work: Workspace, run: Run) -> tuple[Any, ...]:
     from drift.decide import conclude
 
-    row = conclude(stores, job, run.run_id)
+    row = conclude(work, run.run_id)
     return row.decision, row.reason
 
 

@@ -40,12 +40,12 @@ def train(
     from lifecycle.training import train as fit
     from scoring.stores.warehouse import ensure_job, promotions
 
-    stores, job = open_job(name)
+    work = open_job(name)
     end = parse_night(until)
-    window = Nights(parse_night(since), end) if since else Nights.before(end, job.training.window_days)
-    ensure_job(stores.warehouse, job)
+    window = Nights(parse_night(since), end) if since else Nights.before(end, work.job.training.window_days)
+    ensure_job(work.warehouse, work.job)
     with console.stages(f"train {name}") as told:
-        trained = fit(stores, job, window, told)
+        trained = fit(work, window, told)
     scores = ", ".join(f"{metric} {value:.4f}" for metric, value in trained.metrics.items())
     console.OUT.print(
         f"{name} version {trained.ref.version}: {trained.rows:,} rows, {window.first} to {window.until} (not included); "
@@ -53,14 +53,14 @@ def train(
     )
     for line in _left_out(trained):
         console.OUT.print(line)
-    none_yet = not promotions.history_of(stores.warehouse, name)
+    none_yet = not promotions.history_of(work.warehouse, name)
     crown = promote or (promote is None and none_yet)
-    refused = _refused(job, trained) if crown and none_yet and not anyway else None
+    refused = _refused(work.job, trained) if crown and none_yet and not anyway else None
     if crown and refused is None:
-        made = make_champion(stores, job, trained.ref.version, "promoted at training", getpass.getuser())
+        made = make_champion(work, trained.ref.version, "promoted at training", getpass.getuser())
         console.OUT.print(f"{name} version {trained.ref.version} is champion from night {made.effective_from} on")
         return
-    stores.registry.set_alias(name, "challenger", trained.ref.version)
+    work.registry.set_alias(name, "challenger", trained.ref.version)
     if refused is not None:
         raise refused
     console.OUT.print(f"it is the challenger; nightshift promote {name} {trained.ref.version} makes it champion")
@@ -99,21 +99,21 @@ def models(name: JobName, as_json: tables.Json = False) -> None:
     """List a job's model versions and promotions."""
     from scoring.stores.warehouse import promotions
 
-    stores, job = open_job(name)
-    aliases = stores.registry.aliases(job.name)
+    work = open_job(name)
+    aliases = work.registry.aliases(work.job.name)
     rows = []
-    for ref in stores.registry.versions(job.name):
-        known = stores.registry.facts(ref)
+    for ref in work.registry.versions(work.job.name):
+        known = work.registry.facts(ref)
         called = ", ".join(alias for alias, number in aliases.items() if number == ref.version)
         scores = ", ".join(f"{metric} {value:.4f}" for metric, value in known.metrics.items())
         window = f"{known.since} to {known.until} (not included)"
-        about = f"{scores}; prediction: {known.rule(job).decision.words}"
+        about = f"{scores}; prediction: {known.rule(work.job).decision.words}"
         rows.append((ref.version, called, window, known.rows, about, ref.sha256[:12]))
     columns = ("version", "alias", "trained on nights", "rows", "metrics; prediction", "sha256")
     tables.table(f"model versions of {name}", columns, rows, key="versions")
     made = [
         (made.model_version, made.effective_from, made.kind, made.reason, made.promoted_by, made.promoted_at)
-        for made in promotions.history_of(stores.warehouse, name)
+        for made in promotions.history_of(work.warehouse, name)
     ]
     tables.table(
         f"promotions of {name}", ("version", "effective from", "kind", "reason", "by", "at"), made, key="promotions"
@@ -130,9 +130,9 @@ def promote(
     """Make a model version champion from a night on."""
     from lifecycle.promotion import promote as make_champion
 
-    stores, job = open_job(name)
+    work = open_job(name)
     night = parse_night(effective_from) if effective_from else None
-    made = make_champion(stores, job, version, reason, getpass.getuser(), night)
+    made = make_champion(work, version, reason, getpass.getuser(), night)
     console.OUT.print(f"{name} version {version} is champion from night {made.effective_from} on")
 
 
@@ -145,6 +145,6 @@ def rollback(
     """Give the crown back to an earlier champion, from the next night on. Published nights stay."""
     from lifecycle.promotion import rollback as give_back
 
-    stores, job = open_job(name)
-    made = give_back(stores, job, reason, getpass.getuser(), to)
+    work = open_job(name)
+    made = give_back(work, reason, getpass.getuser(), to)
     console.OUT.print(f"{name} version {made.model_version} is champion from night {made.effective_from} on")

@@ -16,6 +16,7 @@ from cli import console, tables
 from scoring.errors import NightshiftError
 from scoring.interval import Nights, parse_night
 from scoring.settings import HOME
+from scoring.stores import Workspace
 
 if TYPE_CHECKING:
     from demo.local_airflow import LocalAirflow
@@ -60,8 +61,8 @@ def everything() -> None:
             seed(embedded.url(settings.postgres_dir, "source"), lambda table: told(f"seeding {table}"))
             jobs = [find_job(settings.jobs_dir, name) for name in JOBS]
             for job in jobs:
-                _train(stores, job, told)
-        missing = [job for job in jobs if _unpublished(stores, job)]
+                _train(Workspace(stores, job), told)
+        missing = [job for job in jobs if _unpublished(Workspace(stores, job))]
         if missing:
             with console.step("looking for Airflow") as told, reached(settings, told) as airflow:
                 _let_run(airflow)
@@ -155,25 +156,25 @@ def _let_run(airflow: LocalAirflow) -> None:
     marker.write_text(json.dumps(DAGS), encoding="utf-8")
 
 
-def _train(stores: Stores, job: Job, told: Callable[[str], None]) -> None:
+def _train(work: Workspace, told: Callable[[str], None]) -> None:
     from lifecycle.retraining import Request, retrain
     from scoring.stores.warehouse import ensure_job, promotions
 
-    ensure_job(stores.warehouse, job)
-    if promotions.history_of(stores.warehouse, job.name):
+    ensure_job(work.warehouse, work.job)
+    if promotions.history_of(work.warehouse, work.job.name):
         return
-    told(f"training {job.name} on {SINCE} to {UNTIL} (not included)")
-    row = retrain(stores, job, Request("first version", night=UNTIL, since=SINCE))
+    told(f"training {work.job.name} on {SINCE} to {UNTIL} (not included)")
+    row = retrain(work, Request("first version", night=UNTIL, since=SINCE))
     if row.state != "promoted":
         raise NightshiftError(
-            f"first version of {job.name}", found=f"{row.state}: {row.detail}", next_step="make clean demo"
+            f"first version of {work.job.name}", found=f"{row.state}: {row.detail}", next_step="make clean demo"
         )
 
 
-def _unpublished(stores: Stores, job: Job) -> list[date]:
+def _unpublished(work: Workspace) -> list[date]:
     from scoring.stores.warehouse import ledger
 
-    shown = ledger.published(stores.warehouse, job.name)
+    shown = ledger.published(work.warehouse, work.job.name)
     return [night for night in NIGHTS if night not in shown]
 
 
@@ -185,7 +186,7 @@ def _score(airflow: LocalAirflow, stores: Stores, job: Job, told: Callable[[str]
     if any(run["state"] in ("queued", "running") for run in airflow.runs(dag_id)):
         airflow.wait(dag_id, lambda done: told(f"{dag_id}: finishing the nights that a stopped `make demo` began"))
     backfills.wait_until_closed(airflow, dag_id, told)
-    nights = _unpublished(stores, job)
+    nights = _unpublished(Workspace(stores, job))
     if not nights:
         return
     before = {run["dag_run_id"] for run in airflow.runs(dag_id)}

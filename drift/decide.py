@@ -13,8 +13,7 @@ from drift.governor import LASTING, Facts, Loss, decide
 from drift.performance import difference, expanded, metrics_of, sums_by_night
 from drift.runs import scored_run
 from scoring.interval import Nights
-from scoring.job import Job
-from scoring.stores import RunFolder, Stores
+from scoring.stores import RunFolder, Workspace
 from scoring.stores.registry import HOLDOUT_FILE, VersionRef
 from scoring.stores.warehouse import Decided, Measured, NightVerdict, Run, Span, monitoring, retrainings
 
@@ -22,36 +21,36 @@ STALE_NIGHTS = 30
 """A retraining that says for so long that it runs was killed, and forbids no other."""
 
 
-def conclude(stores: Stores, job: Job, run_id: str) -> Decided:
+def conclude(work: Workspace, run_id: str) -> Decided:
     """Decide after a night, on what was known at its end, and return the decision that stands on the record."""
-    run = scored_run(stores, job, run_id)
-    span = Span(job.name, Nights.before(run.night, LASTING[1] - 1))
-    tonight = monitoring.drift_of(stores.warehouse, run_id)
-    seen = [*monitoring.drift(stores.warehouse, span), *([tonight] if tonight else [])]
-    past = monitoring.decisions(stores.warehouse, Span(job.name, Nights.before(run.night)))
+    run = scored_run(work, run_id)
+    span = Span(work.job.name, Nights.before(run.night, LASTING[1] - 1))
+    tonight = monitoring.drift_of(work.warehouse, run_id)
+    seen = [*monitoring.drift(work.warehouse, span), *([tonight] if tonight else [])]
+    past = monitoring.decisions(work.warehouse, Span(work.job.name, Nights.before(run.night)))
     retrained = [row.night for row in past if row.decision == "retrain"]
-    facts = facts_of(stores, job, run, seen, retrained)
+    facts = facts_of(work, run, seen, retrained)
     lately = run.night - timedelta(days=STALE_NIGHTS)
     open_ones = [row.night for row in past if row.retraining == "running"]
-    open_ones += [row.night for row in retrainings.of_job(stores.warehouse, job.name) if row.open]
+    open_ones += [row.night for row in retrainings.of_job(work.warehouse, work.job.name) if row.open]
     facts = replace(facts, running=any(lately < night <= run.night for night in open_ones))
-    decision = decide(facts, job.retraining)
+    decision = decide(facts, work.job.retraining)
     row: dict[str, Any] = {"job": run.job, "night": run.night, "run_id": run.run_id}
     row |= {"model_version": run.model_version, "origin": run.origin}
     inputs = {**facts.as_dict(), "evidence": decision.evidence}
-    row |= {"decision": decision.decision, "reason": decision.reason, "inputs": inputs, "decided_at": stores.clock()}
-    return monitoring.save_decision(stores.warehouse, row)
+    row |= {"decision": decision.decision, "reason": decision.reason, "inputs": inputs, "decided_at": work.clock()}
+    return monitoring.save_decision(work.warehouse, row)
 
 
-def facts_of(stores: Stores, job: Job, run: Run, seen: Sequence[NightVerdict], retrained: Sequence[date]) -> Facts:
+def facts_of(work: Workspace, run: Run, seen: Sequence[NightVerdict], retrained: Sequence[date]) -> Facts:
     """Return what was known at the end of a run's night: no row of a later night is looked at.
 
     ``seen`` are the verdicts on the last nights, newest last, this night's included if it has one.
     """
-    ref = RunFolder(stores.lake, run).version_ref()
-    until = stores.registry.facts(ref).trained_until
+    ref = RunFolder(work.lake, run).version_ref()
+    until = work.registry.facts(ref).trained_until
     unseen = Nights.including(until, run.night)
-    known = monitoring.performance(stores.warehouse, Span(job.name, unseen), run.night)
+    known = monitoring.performance(work.warehouse, Span(work.job.name, unseen), run.night)
     mine = [one for one in seen if one.model_version == run.model_version]
     tonight = mine[-1] if mine and mine[-1].night == run.night else None
     return Facts(
@@ -60,20 +59,20 @@ def facts_of(stores: Stores, job: Job, run: Run, seen: Sequence[NightVerdict], r
         new_labelled_nights=len(known), verdict=tonight.verdict if tonight else None,
         faults=tonight.faults if tonight else [], drifted_columns=tonight.drifted_columns if tonight else [],
         drifted_weights=[one.drifted_weight for one in mine] if tonight else [],
-        loss=loss_of(stores, job, ref, known), retrained=retrained,
+        loss=loss_of(work, ref, known), retrained=retrained,
     )  # fmt: skip
 
 
-def loss_of(stores: Stores, job: Job, ref: VersionRef, known: Sequence[Measured]) -> Loss | None:
+def loss_of(work: Workspace, ref: VersionRef, known: Sequence[Measured]) -> Loss | None:
     """Return how much worse a version does on its last measured nights than on its holdout; None without either."""
-    held_out = stores.registry.table(ref, HOLDOUT_FILE)
-    mine = [row for row in known if row.model_version == ref.version][-job.retraining.performance_nights :]
+    held_out = work.registry.table(ref, HOLDOUT_FILE)
+    mine = [row for row in known if row.model_version == ref.version][-work.job.retraining.performance_nights :]
     if held_out is None or len(mine) < 3:
         return None
-    before = sums_by_night(held_out, job)
+    before = sums_by_night(held_out, work.job)
     recent = np.stack([expanded(row.sums) for row in mine])
-    name = job.task.primary_metric
-    gap = difference(recent, before, job, name)
-    at_training = metrics_of(before.sum(axis=0), job)
-    allowed = job.retraining.max_loss * float(at_training[job.task.loss_metric])
+    name = work.job.task.primary_metric
+    gap = difference(recent, before, work.job, name)
+    at_training = metrics_of(before.sum(axis=0), work.job)
+    allowed = work.job.retraining.max_loss * float(at_training[work.job.task.loss_metric])
     return Loss(name, len(mine), gap["value"], gap["low"], gap["high"], float(at_training[name]), allowed)

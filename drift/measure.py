@@ -10,8 +10,7 @@ import numpy as np
 from drift.performance import Floats, compact, expanded, outcome_sums, outcomes_of, with_intervals
 from drift.report import Reporter, report_of
 from scoring.interval import Nights
-from scoring.job import Job
-from scoring.stores import Stores
+from scoring.stores import Workspace
 from scoring.stores.warehouse import Run, Span, ledger, monitoring
 
 REVISITED = 7
@@ -19,7 +18,7 @@ REVISITED = 7
 
 
 def measure(
-    stores: Stores, job: Job, known_at: date, nights: Nights | None = None, reporter: Reporter | None = None
+    work: Workspace, known_at: date, nights: Nights | None = None, reporter: Reporter | None = None
 ) -> list[date]:
     """Measure published nights whose labels have matured by the end of night ``known_at``; return those measured.
 
@@ -28,49 +27,49 @@ def measure(
     or corrected labels give it a new one. Provisional nights are not measured, nor is anything at a night that is not
     over.
     """
-    if not stores.over(job, known_at):
+    if not work.stores.over(work.job, known_at):
         return []
-    matured = known_at - timedelta(days=job.label.delay_days)
-    asked = Nights.up_to(matured, job.retraining.performance_nights) if nights is None else nights
-    span = Span(job.name, Nights(asked.first, known_at))
-    known = {row.night for row in monitoring.performance(stores.warehouse, span, known_at)}
+    matured = known_at - timedelta(days=work.job.label.delay_days)
+    asked = Nights.up_to(matured, work.job.retraining.performance_nights) if nights is None else nights
+    span = Span(work.job.name, Nights(asked.first, known_at))
+    known = {row.night for row in monitoring.performance(work.warehouse, span, known_at)}
     settled = {night for night in known if night <= matured - timedelta(days=REVISITED)} if nights is None else set()
-    shown = ledger.settled(stores.warehouse, job.name, stores.clock())
+    shown = ledger.settled(work.warehouse, work.job.name, work.clock())
     measured = []
     for night in (night for night in shown if night in asked and night <= matured and night not in settled):
-        run = ledger.get(stores.warehouse, shown[night])
-        if _measure_night(stores, job, run, known_at):
+        run = ledger.get(work.warehouse, shown[night])
+        if _measure_night(work, run, known_at):
             measured.append(night)
-            if reporter is not None and monitoring.drift_of(stores.warehouse, run.run_id):
-                report_of(stores, job, run, reporter)  # the page shows outcomes now
+            if reporter is not None and monitoring.drift_of(work.warehouse, run.run_id):
+                report_of(work, run, reporter)  # the page shows outcomes now
     return measured
 
 
-def _measure_night(stores: Stores, job: Job, run: Run, known_at: date) -> bool:
-    found = outcomes_of(stores, job, run)
-    before = monitoring.performance(stores.warehouse, Span(job.name, Nights.of(run.night)), known_at)
+def _measure_night(work: Workspace, run: Run, known_at: date) -> bool:
+    found = outcomes_of(work, run)
+    before = monitoring.performance(work.warehouse, Span(work.job.name, Nights.of(run.night)), known_at)
     unchanged = before and (before[0].labels_hash, before[0].run_id) == (found.labels_hash, run.run_id)
     if not found.labelled or unchanged:
         return False
-    blocks = outcome_sums(found.predictions, found.outcome, job)
+    blocks = outcome_sums(found.predictions, found.outcome, work.job)
     sums = blocks.sum(axis=0)
     facts = {
-        "job": job.name, "night": run.night, "known_at": known_at, "run_id": run.run_id,
+        "job": work.job.name, "night": run.night, "known_at": known_at, "run_id": run.run_id,
         "model_version": run.model_version, "rows_published": found.rows, "rows_labelled": found.labelled,
-        "share_labelled": found.labelled / found.rows, "metrics": with_intervals(blocks, job),
-        "rolling": _rolling(stores, job, run.night, known_at, sums), "sums": compact(sums),
-        "labels_hash": found.labels_hash, "measured_at": stores.clock(),
+        "share_labelled": found.labelled / found.rows, "metrics": with_intervals(blocks, work.job),
+        "rolling": _rolling(work, run.night, known_at, sums), "sums": compact(sums),
+        "labels_hash": found.labels_hash, "measured_at": work.clock(),
     }  # fmt: skip
-    monitoring.save_performance(stores.warehouse, facts)
+    monitoring.save_performance(work.warehouse, facts)
     return True
 
 
-def _rolling(stores: Stores, job: Job, night: date, known_at: date, sums: Floats) -> dict[str, Any]:
+def _rolling(work: Workspace, night: date, known_at: date, sums: Floats) -> dict[str, Any]:
     """Return the metrics of the 7 and 28 nights up to ``night``, whatever version scored them."""
-    rows = monitoring.performance(stores.warehouse, Span(job.name, Nights.before(night, 27)), known_at)
+    rows = monitoring.performance(work.warehouse, Span(work.job.name, Nights.before(night, 27)), known_at)
     found = {}
     for nights in (7, 28):
         near = [row for row in rows if row.night > night - timedelta(days=nights)]
         together = np.stack([*(expanded(row.sums) for row in near), sums])
-        found[str(nights)] = {"nights": len(together), **with_intervals(together, job)}
+        found[str(nights)] = {"nights": len(together), **with_intervals(together, work.job)}
     return found

@@ -12,10 +12,9 @@ from drift import watch as monitor
 from drift.measure import measure as measure_nights
 from scoring.errors import EmptyNight, NightHeld, NightshiftError, NoSuchNight, described
 from scoring.interval import Nights
-from scoring.job import Job
 from scoring.night import Request, run_night
 from scoring.progress import Progress, silent
-from scoring.stores import Stores
+from scoring.stores import Stores, Workspace
 from scoring.stores.warehouse import Span, ledger, monitoring, overview, promotions
 
 
@@ -53,7 +52,7 @@ class NightRun:
 
 
 def run_and_watch(
-    stores: Stores, job: Job, request: Request, watched: bool = True, progress: Progress = silent,
+    work: Workspace, request: Request, watched: bool = True, progress: Progress = silent,
     since: date | None = None,
 ) -> NightRun:  # fmt: skip
     """Score and publish a night, then judge it and measure performance known at its end, as the nightly DAG does.
@@ -63,18 +62,18 @@ def run_and_watch(
     """
     began = monotonic()
     try:
-        done = run_night(stores, job, request, progress)
+        done = run_night(work, request, progress)
     except NightHeld:
         if watched:
-            watch(stores, job, request.run_id)
+            watch(work, request.run_id)
         raise
-    seen = watch(stores, job, done.run_id, request.night, since) if watched else NOT_WATCHED
+    seen = watch(work, done.run_id, request.night, since) if watched else NOT_WATCHED
     seconds = monotonic() - began
     return NightRun(request.night, done.status, seconds, done.rows, done.run_id, done.lake_object, seen)
 
 
 def run_each(
-    stores: Stores, job: Job, requests: Iterable[Request], watched: bool = True, progress: Progress = silent
+    work: Workspace, requests: Iterable[Request], watched: bool = True, progress: Progress = silent
 ) -> Iterator[NightRun]:
     """Yield what became of each night; one that is held or fails says why, and the others go on.
 
@@ -84,17 +83,17 @@ def run_each(
     for request in requests:
         began = monotonic()
         try:
-            done = run_and_watch(stores, job, request, watched, progress, since)
+            done = run_and_watch(work, request, watched, progress, since)
             if done.watched.verdict is not None:
-                since = request.night - timedelta(days=job.label.delay_days - 1)
+                since = request.night - timedelta(days=work.job.label.delay_days - 1)
             yield done
         except (EmptyNight, NoSuchNight) as error:
-            failed = isinstance(error, EmptyNight) and job.on_empty == "fail"
+            failed = isinstance(error, EmptyNight) and work.job.on_empty == "fail"
             yield NightRun(
                 request.night, "failed" if failed else "skipped", monotonic() - began, problem=described(error)
             )
         except NightHeld as error:
-            verdict = _verdict(stores, request.run_id) if watched else NOT_WATCHED
+            verdict = _verdict(work.stores, request.run_id) if watched else NOT_WATCHED
             yield NightRun(
                 request.night, "held", monotonic() - began, None, request.run_id, None, verdict, described(error)
             )
@@ -102,50 +101,50 @@ def run_each(
             yield NightRun(request.night, "failed", monotonic() - began, problem=described(error))
 
 
-def watch(stores: Stores, job: Job, run_id: str, measured_at: date | None = None, since: date | None = None) -> Watched:
+def watch(work: Workspace, run_id: str, measured_at: date | None = None, since: date | None = None) -> Watched:
     """Judge a run, and measure the nights whose labels were known at the end of ``measured_at`` if it is given."""
     try:
-        found = monitor.watch(stores, job, run_id)
+        found = monitor.watch(work, run_id)
         if measured_at is not None:
-            measure_nights(stores, job, measured_at, Nights.since(since) if since else None)
+            measure_nights(work, measured_at, Nights.since(since) if since else None)
     except NightshiftError as error:  # the publication stands; the caller says what is missing
         return Watched(problem=described(error))
     return Watched(found.verdict, found.reasons)
 
 
-def measure_again(stores: Stores, job: Job, days: Collection[date]) -> list[date]:
+def measure_again(work: Workspace, days: Collection[date]) -> list[date]:
     """Measure those of some nights whose performance is that of a run they no longer show; return those measured.
 
     What is measured now was known at the end of the last published night, not before.
     """
-    shown = ledger.published(stores.warehouse, job.name)
+    shown = ledger.published(work.warehouse, work.job.name)
     days = [day for day in days if day in shown]
     if not days:
         return []
-    span = Span(job.name, Nights.including(min(days), max(days)))
-    known = {row.night: row.run_id for row in overview.measured(stores.warehouse, span)}
+    span = Span(work.job.name, Nights.including(min(days), max(days)))
+    known = {row.night: row.run_id for row in overview.measured(work.warehouse, span)}
     stale = [day for day in days if day in known and known[day] != shown[day]]
-    return measure_nights(stores, job, max(shown), Nights.including(min(stale), max(stale))) if stale else []
+    return measure_nights(work, max(shown), Nights.including(min(stale), max(stale))) if stale else []
 
 
-def missing_nights(stores: Stores, job: Job, first: date | None, last: date | None, championed: bool) -> list[date]:
+def missing_nights(work: Workspace, first: date | None, last: date | None, championed: bool) -> list[date]:
     """Return the nights of a range that are not published, or only provisionally, oldest first.
 
     Default: the nights of the schedule that are over and, when ``championed``, at which there was a champion.
     """
     if first is None:
-        crowned = [one.effective_from for one in promotions.history_of(stores.warehouse, job.name)]
-        first = max([job.schedule.first_night, *([min(crowned)] if crowned and championed else [])])
-    last = last or last_night(stores, job)
-    shown = ledger.settled(stores.warehouse, job.name, stores.clock())
-    nights = Nights.including(first, last).in_timezone(job.schedule.timezone)
+        crowned = [one.effective_from for one in promotions.history_of(work.warehouse, work.job.name)]
+        first = max([work.job.schedule.first_night, *([min(crowned)] if crowned and championed else [])])
+    last = last or last_night(work)
+    shown = ledger.settled(work.warehouse, work.job.name, work.clock())
+    nights = Nights.including(first, last).in_timezone(work.job.schedule.timezone)
     return [night for night in nights if night not in shown]
 
 
-def last_night(stores: Stores, job: Job) -> date:
+def last_night(work: Workspace) -> date:
     """Return the last night of the schedule that is over."""
-    over = stores.clock().astimezone(ZoneInfo(job.schedule.timezone)).date() - timedelta(days=1)
-    return min(over, job.schedule.last_night or over)
+    over = work.clock().astimezone(ZoneInfo(work.job.schedule.timezone)).date() - timedelta(days=1)
+    return min(over, work.job.schedule.last_night or over)
 
 
 def _verdict(stores: Stores, run_id: str) -> Watched:

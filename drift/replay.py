@@ -12,8 +12,7 @@ from drift.runs import night_of_run, past_of, reference_of
 from drift.verdict import Night, Past, Reference, Verdict, earliest, verdict_on
 from drift.watch import result_of
 from scoring.interval import Nights
-from scoring.job import Job
-from scoring.stores import RunFolder, Stores
+from scoring.stores import RunFolder, Workspace
 from scoring.stores.warehouse import NightVerdict, Run, Span, ledger, monitoring
 
 AS_IF = "scheduled"
@@ -32,36 +31,36 @@ class Replayed:
     recorded: str | None
 
 
-def replay(stores: Stores, job: Job, nights: Nights) -> Iterator[Replayed]:
+def replay(work: Workspace, nights: Nights) -> Iterator[Replayed]:
     """Yield every published night of ``nights`` as it would be judged and decided with ``job``'s settings,
     had it been scheduled: one that was backfilled is evaluated like all others.
 
     Every night sees only the nights before it, as when it was lived through; decisions made here count for the cooldown
     and budget of those after. Nights before the first are taken as recorded.
     """
-    shown = ledger.published(stores.warehouse, job.name)
-    before = Span(job.name, Nights(earliest(job, nights.first), nights.first))
-    decided = monitoring.decisions(stores.warehouse, Span(job.name, Nights.before(nights.until)))
+    shown = ledger.published(work.warehouse, work.job.name)
+    before = Span(work.job.name, Nights(earliest(work.job, nights.first), nights.first))
+    decided = monitoring.decisions(work.warehouse, Span(work.job.name, Nights.before(nights.until)))
     recorded = {row.run_id: row.decision for row in decided}
     retrained = [row.night for row in decided if row.night < nights.first and row.decision == "retrain"]
-    seen = monitoring.drift(stores.warehouse, before)
+    seen = monitoring.drift(work.warehouse, before)
     past: dict[int, list[Past]] = {}
     known: dict[int, Reference] = {}
     for night in (night for night in shown if night in nights):
-        run = ledger.get(stores.warehouse, shown[night])
+        run = ledger.get(work.warehouse, shown[night])
         if run.provisional:
             continue
         version = run.model_version
         if version not in known:
-            known[version] = reference_of(stores, job, RunFolder(stores.lake, run).version_ref())
-            past[version] = past_of(stores, before, version)
-        found = night_of_run(stores, job, run)
+            known[version] = reference_of(work, RunFolder(work.lake, run).version_ref())
+            past[version] = past_of(work.stores, before, version)
+        found = night_of_run(work, run)
         verdict = verdict_on(known[version], past[version], night, found)
         past[version].append(Past.of(night, found.profile, verdict))
         seen.append(_as_judged(run, found, verdict))
         lately = [one for one in seen if one.night > night - timedelta(days=LASTING[1])]
-        facts = replace(facts_of(stores, job, run, lately, retrained), origin=AS_IF)
-        decision = decide(facts, job.retraining)
+        facts = replace(facts_of(work, run, lately, retrained), origin=AS_IF)
+        decision = decide(facts, work.job.retraining)
         if decision.decision == "retrain":
             retrained.append(night)
         yield Replayed(night, version, found.profile.rows, verdict, decision, recorded.get(run.run_id))

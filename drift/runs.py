@@ -6,54 +6,53 @@ from datetime import date
 
 from drift.verdict import UNUSUAL, Night, Past, Reference, by_column
 from scoring.errors import RunMissing
-from scoring.job import Job
 from scoring.rows import Profile, merged
-from scoring.stores import RunFolder, Stores
+from scoring.stores import RunFolder, Stores, Workspace
 from scoring.stores.registry import NIGHTS_FILE, VersionRef
 from scoring.stores.warehouse import Run, Span, ledger, monitoring
 
 SCORED = ("published", "held", "superseded")
 
 
-def reference_of(stores: Stores, job: Job, ref: VersionRef) -> Reference:
+def reference_of(work: Workspace, ref: VersionRef) -> Reference:
     """Return what a version keeps of the data it was trained on; nothing is unpickled."""
-    nights, profile = (stores.registry.content(ref, name) for name in (NIGHTS_FILE, "reference_profile.json"))
-    return Reference.of(nights, profile, job)
+    nights, profile = (work.registry.content(ref, name) for name in (NIGHTS_FILE, "reference_profile.json"))
+    return Reference.of(nights, profile, work.job)
 
 
-def scored_run(stores: Stores, job: Job, run_id: str) -> Run:
+def scored_run(work: Workspace, run_id: str) -> Run:
     """Return a run whose rows were all scored; raises ``RunMissing`` otherwise."""
-    run = ledger.get(stores.warehouse, run_id, job.name)
+    run = ledger.get(work.warehouse, run_id, work.job.name)
     if run.status not in SCORED:
         raise RunMissing(f"run {run_id}", found=f"status {run.status}", expected=f"one of {', '.join(SCORED)}")
     return run
 
 
-def published_run(stores: Stores, job: Job, night: date) -> Run:
+def published_run(work: Workspace, night: date) -> Run:
     """Return the run that a night shows, or the last held one; raises ``RunMissing`` when there is neither."""
-    shown = ledger.published(stores.warehouse, job.name, night).get(night)
+    shown = ledger.published(work.warehouse, work.job.name, night).get(night)
     if shown is not None:
-        return ledger.get(stores.warehouse, shown)
-    held = [run for run in ledger.runs_of(stores.warehouse, job.name, night) if run.status == "held"]
+        return ledger.get(work.warehouse, shown)
+    held = [run for run in ledger.runs_of(work.warehouse, work.job.name, night) if run.status == "held"]
     if not held:
         raise RunMissing(
-            f"night {night} of {job.name}", found="no published and no held run", expected="a scored night",
-            next_step=f"nightshift run {job.name} --night {night}",
+            f"night {night} of {work.job.name}", found="no published and no held run", expected="a scored night",
+            next_step=f"nightshift run {work.job.name} --night {night}",
         )  # fmt: skip
     return held[-1]
 
 
-def night_of_run(stores: Stores, job: Job, run: Run) -> Night:
+def night_of_run(work: Workspace, run: Run) -> Night:
     """Return what is compared of a run: the merged profiles of its chunks, and its quarantine by column.
 
     Raises ``RunMissing`` for a run without profiles.
     """
-    folder = RunFolder(stores.lake, run)
+    folder = RunFolder(work.lake, run)
     missing = len(folder.unprofiled())
     if missing:
         raise RunMissing(
             f"profiles of run {run.run_id}", found=f"{missing} of {run.chunks} chunks have none", expected="one per chunk",
-            next_step=f"score the night again: nightshift run {job.name} --night {run.night}",
+            next_step=f"score the night again: nightshift run {work.job.name} --night {run.night}",
         )  # fmt: skip
     return Night(merged(folder.profiles()), by_column(run.quarantine_reasons or {}))
 

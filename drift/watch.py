@@ -12,7 +12,7 @@ from drift.runs import night_of_run, past_of, reference_of, scored_run
 from drift.verdict import Verdict, earliest, verdict_on
 from scoring.interval import Nights
 from scoring.job import Job
-from scoring.stores import RunFolder, Stores
+from scoring.stores import RunFolder, Workspace
 from scoring.stores.warehouse import Span, monitoring
 
 
@@ -27,27 +27,27 @@ class Watched:
     report_error: str | None
 
 
-def watch(stores: Stores, job: Job, run_id: str, reporter: Reporter | None = None) -> Watched:
+def watch(work: Workspace, run_id: str, reporter: Reporter | None = None) -> Watched:
     """Judge a scored run, keep profile and verdict, and make its page; return what it came to.
 
     Looking again replaces what was found. The verdict is kept before the page is made, so a page that fails loses
     nothing.
     """
-    run = scored_run(stores, job, run_id)
-    found = night_of_run(stores, job, run)
+    run = scored_run(work, run_id)
+    found = night_of_run(work, run)
     keys = {"run_id": run.run_id, "job": run.job, "night": run.night, "model_version": run.model_version}
-    monitoring.save_profile(stores.warehouse, {**keys, "rows": found.profile.rows, "profile": found.profile.as_dict()})
-    ref = RunFolder(stores.lake, run).version_ref()
-    reference = reference_of(stores, job, ref)
-    past = past_of(stores, _before(job, run.night), run.model_version)
+    monitoring.save_profile(work.warehouse, {**keys, "rows": found.profile.rows, "profile": found.profile.as_dict()})
+    ref = RunFolder(work.lake, run).version_ref()
+    reference = reference_of(work, ref)
+    past = past_of(work.stores, _before(work.job, run.night), run.model_version)
     verdict = verdict_on(reference, past, run.night, found)
-    estimated = estimate(found.profile, stores.registry.table(ref, "reference.parquet"))
+    estimated = estimate(found.profile, work.registry.table(ref, "reference.parquet"))
     facts = {**keys, **result_of(verdict), "rows": found.profile.rows, "estimate": estimated}
     columns = [_column(one) for one in verdict.columns]
-    monitoring.save_drift(stores.warehouse, {**facts, "evaluated_at": stores.clock()}, columns)
+    monitoring.save_drift(work.warehouse, {**facts, "evaluated_at": work.clock()}, columns)
     if reporter is None:
         return Watched(run_id, verdict.verdict, verdict.reasons, None, None)
-    page, problem = report_of(stores, job, run, reporter)
+    page, problem = report_of(work, run, reporter)
     return Watched(run_id, verdict.verdict, verdict.reasons, page, problem)
 
 

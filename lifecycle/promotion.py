@@ -6,9 +6,8 @@ from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 from scoring.errors import PromotionRefused
-from scoring.job import Job
 from scoring.night import promoted_ref
-from scoring.stores import Stores
+from scoring.stores import Stores, Workspace
 from scoring.stores.registry import VersionRef
 from scoring.stores.warehouse import (
     Promotion,
@@ -25,7 +24,7 @@ Why = tuple[str, str, int | None]
 
 
 def promote(
-    stores: Stores, job: Job, version: int, reason: str, by: str, effective_from: date | None = None, *,
+    work: Workspace, version: int, reason: str, by: str, effective_from: date | None = None, *,
     retraining_id: int | None = None,
 ) -> Promotion:  # fmt: skip
     """Make ``version`` champion from ``effective_from`` on, record why, and point the alias at it.
@@ -35,80 +34,80 @@ def promote(
     next ``promotion.predecessor_nights`` in the shadow. A retraining promotes once: asked again, what it did stands.
     Raises ``VersionMissing``, and ``PromotionRefused`` for a night that the version was trained on.
     """
-    ref = stores.registry.resolve(job.name, version)
-    ensure_job(stores.warehouse, job)
-    known = promotions.history_of(stores.warehouse, job.name)
+    ref = work.registry.resolve(work.job.name, version)
+    ensure_job(work.warehouse, work.job)
+    known = promotions.history_of(work.warehouse, work.job.name)
     if effective_from is None:
-        made = _crown(stores, job, ref, known, "promotion", (reason, by, retraining_id))
+        made = _crown(work, ref, known, "promotion", (reason, by, retraining_id))
     else:
-        _refuse_trained_on(stores, ref, effective_from)
-        made = _record(stores, ref, effective_from, "promotion", (reason, by, retraining_id))
-    _describe(stores, job)
+        _refuse_trained_on(work.stores, ref, effective_from)
+        made = _record(work.stores, ref, effective_from, "promotion", (reason, by, retraining_id))
+    _describe(work)
     before = promotions.in_effect([one for one in known if one != made], made.effective_from)
     if before is not None and before.model_version != version:
-        _watch_predecessor(stores, job, before, made)
+        _watch_predecessor(work, before, made)
     return made
 
 
-def rollback(stores: Stores, job: Job, reason: str, by: str, to: int | None = None) -> Promotion:
+def rollback(work: Workspace, reason: str, by: str, to: int | None = None) -> Promotion:
     """Make the champion before the present one (or version ``to``) champion from the next night on.
 
     A version trained on later nights than that takes over after the last of them. Raises ``ChampionMissing`` when there
     is no earlier champion.
     """
-    known = promotions.history_of(stores.warehouse, job.name)
+    known = promotions.history_of(work.warehouse, work.job.name)
     if to is None or not known:
-        to = previous_champion(known, job)
-    ref = stores.registry.resolve(job.name, to)
-    made = _crown(stores, job, ref, known, "rollback", (reason, by, None))
-    _describe(stores, job)
+        to = previous_champion(known, work.job)
+    ref = work.registry.resolve(work.job.name, to)
+    made = _crown(work, ref, known, "rollback", (reason, by, None))
+    _describe(work)
     return made
 
 
-def _describe(stores: Stores, job: Job) -> None:
+def _describe(work: Workspace) -> None:
     """Write on the predictions' columns how the latest champion decides."""
-    latest = promotions.in_effect(promotions.history_of(stores.warehouse, job.name), date.max)
+    latest = promotions.in_effect(promotions.history_of(work.warehouse, work.job.name), date.max)
     if latest is None:
         return
-    words = stores.registry.facts(promoted_ref(stores, latest)).rule(job).decision.words
+    words = work.registry.facts(promoted_ref(work.stores, latest)).rule(work.job).decision.words
     describe_prediction(
-        stores.warehouse, job,
+        work.warehouse, work.job,
         f"Decision of the row's model version; of version {latest.model_version}, champion from night "
         f"{latest.effective_from} on: {words}",
     )  # fmt: skip
 
 
-def _watch_predecessor(stores: Stores, job: Job, before: Promotion, made: Promotion) -> None:
+def _watch_predecessor(work: Workspace, before: Promotion, made: Promotion) -> None:
     """Let a dethroned champion score its successor's first nights in the shadow, so that it can take the crown back."""
-    if job.promotion.predecessor_nights == 0 or before.model_sha256 is None:
+    if work.job.promotion.predecessor_nights == 0 or before.model_sha256 is None:
         return
     shadows.start(
-        stores.warehouse,
+        work.warehouse,
         {
-            "job": job.name, "model_version": before.model_version, "model_sha256": before.model_sha256,
+            "job": work.job.name, "model_version": before.model_version, "model_sha256": before.model_sha256,
             "model_uri": before.model_uri, "role": "predecessor", "champion_version": made.model_version,
-            "first_night": made.effective_from, "nights": job.promotion.predecessor_nights,
-            "retraining_id": made.retraining_id, "started_at": stores.clock(),
+            "first_night": made.effective_from, "nights": work.job.promotion.predecessor_nights,
+            "retraining_id": made.retraining_id, "started_at": work.clock(),
         },
     )  # fmt: skip
 
 
-def _crown(stores: Stores, job: Job, ref: VersionRef, known: list[Promotion], kind: str, why: Why) -> Promotion:
+def _crown(work: Workspace, ref: VersionRef, known: list[Promotion], kind: str, why: Why) -> Promotion:
     """Make a version champion from the next night on that it was not trained on; return that promotion.
 
     Promotions to come, on nights ahead of the clock, are taken over too: each gets a row of its own on the same night.
     """
-    until = _trained_until(stores, ref)
-    night = _next_night(stores, job, known, until or job.schedule.first_night)
+    until = _trained_until(work.stores, ref)
+    night = _next_night(work, known, until or work.job.schedule.first_night)
     effective = max(night, until or night)
     if not known and until is not None:
         effective = until
-    made = _record(stores, ref, effective, kind, why)
-    history = promotions.history_of(stores.warehouse, job.name)
+    made = _record(work.stores, ref, effective, kind, why)
+    history = promotions.history_of(work.warehouse, work.job.name)
     place = history.index(made)  # a retraining that is asked again finds its promotion among earlier and later ones
     to_come = {one.effective_from for one in history[:place] if one.effective_from > made.effective_from}
     for night in sorted(to_come - {one.effective_from for one in history[place + 1 :]}):
-        _record(stores, ref, night, kind, (f"{why[0]} (in place of what was to come on {night})", why[1], None))
+        _record(work.stores, ref, night, kind, (f"{why[0]} (in place of what was to come on {night})", why[1], None))
     return made
 
 
@@ -129,15 +128,15 @@ def _refuse_trained_on(stores: Stores, ref: VersionRef, effective_from: date) ->
     )  # fmt: skip
 
 
-def _next_night(stores: Stores, job: Job, known: list[Promotion], otherwise: date) -> date:
+def _next_night(work: Workspace, known: list[Promotion], otherwise: date) -> date:
     """Return the night after the last published one that is over, or ``otherwise`` before the first.
 
     It is never before a promotion on record, which would take the crown again on its own night; but for those on
     nights ahead of the clock: nothing is derived from these.
     """
-    settled = ledger.settled(stores.warehouse, job.name, stores.clock())
+    settled = ledger.settled(work.warehouse, work.job.name, work.clock())
     night = max(settled) + timedelta(days=1) if settled else otherwise
-    tonight = stores.clock().astimezone(ZoneInfo(job.schedule.timezone)).date()
+    tonight = work.clock().astimezone(ZoneInfo(work.job.schedule.timezone)).date()
     return max(night, *(one.effective_from for one in known if one.effective_from <= tonight), date.min)
 
 

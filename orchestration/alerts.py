@@ -17,6 +17,7 @@ from scoring.errors import (
     described,
 )
 from scoring.job import Job
+from scoring.stores import Workspace
 
 
 class FailureAlert(BaseNotifier):
@@ -45,7 +46,7 @@ def late_nights(jobs: Sequence[Job]) -> list[str]:
 
     stores = current_stores()
     liveness.abandon_dead(stores.warehouse, now())
-    found = [(job, night) for job in jobs if (night := late(stores, job)) is not None]
+    found = [(job, night) for job in jobs if (night := late(Workspace(stores, job))) is not None]
     for job, night in found:
         tell(job.name, night, "late", f"not published {job.limits.late_after_minutes} minutes after its end")
     return [f"{job.name}: night {night}" for job, night in found]

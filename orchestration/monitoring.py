@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from orchestration.alerts import alert
 from orchestration.context import current_stores, night_of, run_type
 from scoring.job import Job
+from scoring.stores import Workspace
 
 
 class DriftReportLink(BaseOperatorLink):
@@ -47,8 +48,8 @@ class DriftOperator(BaseOperator):
         run = ledger.get(stores.warehouse, run_id, self.job.name) if run_id else None
         if run is None or run.status not in SCORED:
             raise AirflowSkipException("the night was not scored, so there is nothing to compare")
-        watched = watch(stores, self.job, run.run_id, write_report)
-        prune_reports(stores, self.job, run.night)
+        watched = watch(Workspace(stores, self.job), run.run_id, write_report)
+        prune_reports(Workspace(stores, self.job), run.night)
         for reason in watched.reasons:
             self.log.warning("%s", reason)
         if watched.report_error:
@@ -65,14 +66,14 @@ def performance(job: Job) -> list[str]:
     from drift.report import write_report
 
     night = night_of(get_current_context())
-    return [str(measured) for measured in measure(current_stores(), job, night, reporter=write_report)]
+    return [str(measured) for measured in measure(Workspace(current_stores(), job), night, reporter=write_report)]
 
 
 def decide(job: Job, run_id: str) -> bool:
     """Decide after the night; return whether to retrain, and push the decision's id, night and reason as XComs."""
     from drift.decide import conclude
 
-    row = conclude(current_stores(), job, run_id)
+    row = conclude(Workspace(current_stores(), job), run_id)
     pushed = {"decision_id": row.decision_id, "decision": row.decision, "reason": row.reason}
     for name, value in {**pushed, "night": str(row.night)}.items():
         get_current_context()["ti"].xcom_push(key=name, value=value)
@@ -98,7 +99,7 @@ def shadow(job: Job, run_id: str) -> list[int]:
     """Score the published run with the versions in the shadow; return them, or skip when there are none."""
     from lifecycle.shadow import shadow_run
 
-    done = shadow_run(current_stores(), job, run_id)
+    done = shadow_run(Workspace(current_stores(), job), run_id)
     if not done:
         raise AirflowSkipException("no version is in the shadow")
     return done
@@ -110,7 +111,7 @@ def review(job: Job) -> list[str]:
 
     context = get_current_context()
     may = run_type(context) != "backfill"
-    found = look(current_stores(), job, night_of(context), may_roll_back=may)
+    found = look(Workspace(current_stores(), job), night_of(context), may_roll_back=may)
     for one in found:
         if one.rolled_back:
             alert(job.name, context, "rollback", f"version {one.model_version} is champion again: {one.detail}")

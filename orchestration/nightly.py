@@ -17,6 +17,7 @@ from scoring.errors import (
     NoSuchNight,
 )
 from scoring.job import Job
+from scoring.stores import Workspace
 
 MAPPED_TASKS = 1000
 """Airflow maps over at most 1024 items; a night of more chunks gives each task several."""
@@ -57,7 +58,7 @@ def extract(job: Job) -> list[dict[str, int]]:
     stores = current_stores()
     try:
         with at_work(stores, request.run_id):
-            done = extract(stores, job, request)
+            done = extract(Workspace(stores, job), request)
     except EmptyNight as error:
         if job.on_empty == "skip":
             raise AirflowSkipException(str(error)) from error
@@ -76,7 +77,9 @@ def score(job: Job, run_id: str, chunk: dict[str, int]) -> int:
     get_current_context()["chunk_label"] = chunk_label(chunk)  # type: ignore[typeddict-unknown-key]
     stores = current_stores()
     with at_work(stores, run_id):
-        return sum(score_chunk(stores, job, run_id, number) for number in range(chunk["first"], chunk["last"] + 1))
+        return sum(
+            score_chunk(Workspace(stores, job), run_id, number) for number in range(chunk["first"], chunk["last"] + 1)
+        )
 
 
 def publish(job: Job, run_id: str) -> dict[str, Any]:
@@ -85,7 +88,7 @@ def publish(job: Job, run_id: str) -> dict[str, Any]:
 
     stores = current_stores()
     with at_work(stores, run_id):
-        return asdict(publish(stores, job, run_id))
+        return asdict(publish(Workspace(stores, job), run_id))
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from airflow.sdk import Param, get_current_context
 from orchestration.context import current_stores
 from scoring.job import Job
 from scoring.settings import load_settings
+from scoring.stores import Workspace
 
 
 def retention_arguments() -> dict[str, Any]:
@@ -37,9 +38,9 @@ def retain(job: Job) -> dict[str, Any]:
     from scoring.upkeep import retention
 
     stores, remove = current_stores(), bool(get_current_context()["params"]["apply"])
-    found = retention.plan(stores, job, stores.settings.retention)
+    found = retention.plan(Workspace(stores, job), stores.settings.retention)
     if remove:
-        found = retention.apply(stores, job, found)
+        found = retention.apply(Workspace(stores, job), found)
     for one in found:
         said = f"{one.kind} {one.what}, {one.bytes:,} bytes, {one.rows:,} rows: {one.reason}"
         logging.getLogger(__name__).info("%s: %s", "removed" if remove else "would be removed", said)

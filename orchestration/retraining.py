@@ -11,6 +11,7 @@ from orchestration.alerts import tell
 from orchestration.context import current_stores, midnight_after, run_type, task_arguments
 from scoring.interval import parse_night
 from scoring.job import Job
+from scoring.stores import Workspace
 
 CARD = "/nightshift/jobs/{job}/versions/{{{{ ti.xcom_pull(task_ids='train') }}}}"
 
@@ -65,23 +66,23 @@ def snapshot(job: Job) -> bool:
         force=bool(params.get("force")),
         **nights,
     )
-    number = begin(stores, job, request).retraining_id
+    number = begin(Workspace(stores, job), request).retraining_id
     context["ti"].xcom_push(key="retraining_id", value=number)
-    return snapshot(stores, job, number)
+    return snapshot(Workspace(stores, job), number)
 
 
 def train(job: Job) -> int:
     """Train the challenger; return its version."""
     from lifecycle.retraining import train
 
-    return train(current_stores(), job, _id())
+    return train(Workspace(current_stores(), job), _id())
 
 
 def evaluate(job: Job) -> str:
     """Compare challenger and champion; return the page of the model card."""
     from lifecycle.retraining import assess
 
-    assess(current_stores(), job, _id())
+    assess(Workspace(current_stores(), job), _id())
     return f"/nightshift/jobs/{job.name}/versions/{get_current_context()['ti'].xcom_pull(task_ids='train')}"
 
 
@@ -89,7 +90,7 @@ def gate(job: Job) -> bool:
     """Return whether the challenger is better, with evidence."""
     from lifecycle.retraining import gate
 
-    return gate(current_stores(), job, _id())
+    return gate(Workspace(current_stores(), job), _id())
 
 
 def approval_arguments(job: Job) -> dict[str, Any]:
@@ -112,7 +113,7 @@ def begin_shadow(job: Job) -> None:
     """Let the challenger score the next nights in the shadow."""
     from lifecycle.retraining import start_shadow
 
-    start_shadow(current_stores(), job, _id())
+    start_shadow(Workspace(current_stores(), job), _id())
 
 
 def shadow_arguments(job: Job) -> dict[str, Any]:
@@ -148,7 +149,7 @@ def promote(job: Job) -> str:
     """Make the challenger champion; return from which night on."""
     from lifecycle.retraining import promote
 
-    return str(promote(current_stores(), job, _id(), _approver()).effective_from)
+    return str(promote(Workspace(current_stores(), job), _id(), _approver()).effective_from)
 
 
 def announce(job: Job) -> dict[str, Any]:

@@ -26,12 +26,15 @@ from scoring.stores import embedded
 from scoring.stores.installation import Stores, open_stores
 from scoring.stores.warehouse import open_warehouse
 from scoring.stores.warehouse.schema import migrate
-from tests.support.toy import FIRST, Training, copy_champion, create_source, events, training_of, write_job
+from scoring.stores.workspace import Workspace
+
+pytest.register_assert_rewrite("tests.support")  # a failed assert shows its values there as in a test
+from tests.support.toy import FIRST, Training, copy_champion, create_source, events, training_of, write_job  # noqa: E402
 
 quiet_telemetry()
 os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="nightshift-airflow-"))  # else it is made in $HOME
 _numbers = itertools.count()
-AIRFLOW = "tests/dags/"
+AIRFLOW = "tests/orchestration/"
 """Where the tests of Airflow are."""
 ROOM = 2 * 2**30
 """Bytes that a folder in memory must have free: a database has 8 MB, and most are dropped after their test."""
@@ -130,6 +133,11 @@ class Toy:
     source: str
     folder: Path
 
+    @property
+    def work(self) -> Workspace:
+        """The job in its installation."""
+        return Workspace(self.stores, self.job)
+
     def change(self, **changes: Any) -> Job:
         """Return the job with other settings, its file written anew."""
         self.job = write_job(self.folder, self.job.name, **changes)
@@ -167,7 +175,7 @@ def training(data_dir: Path, template: str, toy_source: str, tmp_path_factory: p
     """What training the toy job leaves, made once for all tests that begin with a champion."""
     folder = tmp_path_factory.mktemp("training")
     opened = open_stores(installed(data_dir, template, folder, toy_source), lambda: datetime.now(UTC))
-    return training_of(opened, write_job(folder, "toy"))
+    return training_of(Workspace(opened, write_job(folder, "toy")))
 
 
 @pytest.fixture
@@ -215,6 +223,15 @@ def plain_rows(plain_job: Job) -> pa.RecordBatch:
     """400 events of the toy's first night, in the types of ``plain_job``."""
     table = pa.Table.from_pandas(events(FIRST, 400)[plain_job.columns], preserve_index=False)
     return table.combine_chunks().to_batches()[0]
+
+
+@pytest.fixture
+def shell(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Any]:
+    """Run a command with the environment of ``settings``; no output holds a password, no failure a traceback."""
+    from tests.support.shell import shell_of
+
+    with shell_of(settings, monkeypatch, capsys) as run:
+        yield run
 
 
 def secret(value: SecretStr | None) -> str:

@@ -20,6 +20,7 @@ from scoring.settings import HOME, Settings, child_environment
 from scoring.stores.installation import Stores, open_stores
 from scoring.stores.warehouse import ledger, monitoring, retrainings
 from scoring.stores.warehouse.schema import migrate
+from scoring.stores.workspace import Workspace
 from scoring.upkeep.verify import verify
 from tests.support.toy import NIGHT, ROWS
 
@@ -82,30 +83,34 @@ def stores(settings: Settings, older: Path) -> Iterator[Stores]:
 def test_installation_of_before_goes_on(stores: Stores) -> None:
     job = find_job(stores.settings.jobs_dir, JOB)
     (before,) = ledger.runs_of(stores.warehouse, JOB, NIGHT)
-    assert verify(stores, job) == []
+    assert verify(Workspace(stores, job)) == []
 
-    again = run_night(stores, job, Request(NIGHT, stores.clock(), "cli"))
+    again = run_night(Workspace(stores, job), Request(NIGHT, stores.clock(), "cli"))
     run = ledger.get(stores.warehouse, again.run_id)
     assert run.snapshot_hash == before.snapshot_hash
     assert run.predictions_hash == before.predictions_hash
     assert run.model_sha256 == before.model_sha256
-    difference = diff_runs(stores, job, before, run)
+    difference = diff_runs(Workspace(stores, job), before, run)
     assert difference.rows_compared == ROWS
     assert difference.rows_changed == 0
 
-    verdict = watch(stores, job, before.run_id)
-    recorded = monitoring.drift_of(stores.warehouse, before.run_id)
-    assert recorded is not None
-    assert verdict.verdict == recorded.verdict
-    assert verify(stores, job) == []
+    verdict = watch(Workspace(stores, job), before.run_id)
+    kept = monitoring.drift_of(stores.warehouse, before.run_id)
+    assert kept is not None
+    assert verdict.verdict == kept.verdict
+    assert verify(Workspace(stores, job)) == []
 
 
 def test_pages_show_what_was_made_before(stores: Stores) -> None:
     job = find_job(stores.settings.jobs_dir, JOB)
     places = Places(stores.warehouse, stores.lake, lambda name: job)
-    assert night_page(places, JOB, NIGHT)["drift"] is not None
-    assert len(job_page(places, JOB, None)["decisions"]) == 2
-    assert version_page(places, JOB, 1)["view"] is not None
+    night, nights, version = night_page(places, JOB, NIGHT), job_page(places, JOB, None), version_page(places, JOB, 1)
+    assert night is not None
+    assert night["drift"] is not None
+    assert nights is not None
+    assert len(nights["decisions"]) == 2
+    assert version is not None
+    assert version["view"] is not None
     (retraining,) = retrainings.of_job(stores.warehouse, JOB)
     assert retraining.state == "promoted"
 
@@ -115,6 +120,6 @@ def test_night_of_before_can_be_released_again(stores: Stores) -> None:
 
     job = find_job(stores.settings.jobs_dir, JOB)
     (before,) = ledger.runs_of(stores.warehouse, JOB, NIGHT + timedelta(days=1))
-    run_night(stores, job, Request(NIGHT + timedelta(days=1), stores.clock(), "cli"))
-    assert release(stores, job, before.run_id).rows == ROWS
+    run_night(Workspace(stores, job), Request(NIGHT + timedelta(days=1), stores.clock(), "cli"))
+    assert release(Workspace(stores, job), before.run_id).rows == ROWS
     assert ledger.published(stores.warehouse, JOB, before.night)[before.night] == before.run_id

@@ -14,7 +14,7 @@ from drift.performance.metrics import Floats, outcome_sums
 from scoring.interval import Nights
 from scoring.job import Job
 from scoring.rows import RowsDigest
-from scoring.stores import LABEL, RunFolder, Stores, read_labels
+from scoring.stores import LABEL, RunFolder, Workspace, read_labels
 from scoring.stores.warehouse import Run
 
 
@@ -35,19 +35,19 @@ class Outcomes:
         return int(self.predictions.num_rows)
 
 
-def predictions_of(stores: Stores, job: Job, run: Run) -> pa.Table:
+def predictions_of(work: Workspace, run: Run) -> pa.Table:
     """Return a run's predictions: keys, prediction, probabilities."""
-    folder = RunFolder(stores.lake, run)
-    return pa.concat_tables(stores.lake.table(folder.part("predictions", number)) for number in folder.chunks)
+    folder = RunFolder(work.lake, run)
+    return pa.concat_tables(work.lake.table(folder.part("predictions", number)) for number in folder.chunks)
 
 
-def outcomes_of(stores: Stores, job: Job, run: Run, predictions: pa.Table | None = None) -> Outcomes:
+def outcomes_of(work: Workspace, run: Run, predictions: pa.Table | None = None) -> Outcomes:
     """Return a run's predictions, or others of its rows, with the outcomes that ``labels.sql`` gives now."""
-    predictions = predictions_of(stores, job, run) if predictions is None else predictions
-    labels = read_labels(stores, job, Nights.of(run.night))
-    joined = predictions.join(labels, keys=list(job.key), join_type="inner").combine_chunks()
+    predictions = predictions_of(work, run) if predictions is None else predictions
+    labels = read_labels(work, Nights.of(run.night))
+    joined = predictions.join(labels, keys=list(work.job.key), join_type="inner").combine_chunks()
     digest = RowsDigest()
-    for batch in joined.select([*job.key, LABEL]).to_batches():
+    for batch in joined.select([*work.job.key, LABEL]).to_batches():
         digest.add(batch)
     return Outcomes(joined, joined.column(LABEL), predictions.num_rows, digest.hexdigest())
 

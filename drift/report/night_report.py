@@ -3,107 +3,107 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from string import Template
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from drift.performance import outcomes_of
-from drift.report.evidently_page import Sides, evidently_page
+from drift.report.evidently_page import Sides, evidently_page, with_bar
 from scoring.errors import described
-from scoring.job import Job
-from scoring.stores import RunFolder, Stores
+from scoring.stores import RunFolder, Workspace
 from scoring.stores.warehouse import Run, monitoring
 
 ASSETS = "reports/assets"
-_BAR = (
-    '<div style="font:14px/1.5 system-ui,sans-serif;padding:.7em 1.2em;background:#1c2733;color:#fff">'
-    "<b>{job}</b>, night {night}, model version {version}, run {run}: verdict <b>{verdict}</b>. {rows} of {of} rows "
-    "beside {reference} of training. {notes} What Evidently calls dataset drift is half of the columns, not the verdict."
-    "</div>"
-)
+_BAR = Path(__file__).with_name("bar.html")
+"""What stands above the night's page; a ``string.Template``."""
 
 
-def write_report(stores: Stores, job: Job, run: Run) -> tuple[str | None, str | None]:
+def write_report(work: Workspace, run: Run) -> tuple[str | None, str | None]:
     """Write the page of a judged run in place of an earlier one; return its path below the lake, and what it lacks.
 
     Outcomes are on it once the night's performance was measured.
 
     A page that cannot be made loses nothing but itself: the path is None and the second value says why.
     """
-    path = stores.lake.report(job.name, run.night)
+    path = work.lake.report(work.job.name, run.night)
     try:
-        notes = _write(stores, job, run, path)
+        notes = _write(work, run, path)
     except Exception as error:  # noqa: BLE001 - whatever Evidently and pandas raise; the caller records it, the verdict stands
-        stores.lake.remove(stores.lake.below(path))  # an older page would pass for this run's
+        work.lake.remove(work.lake.below(path))  # an older page would pass for this run's
         return None, described(error)
     return path, notes
 
 
-def _write(stores: Stores, job: Job, run: Run, path: str) -> str | None:
-    judged = monitoring.drift_of(stores.warehouse, run.run_id)
+def _write(work: Workspace, run: Run, path: str) -> str | None:
+    judged = monitoring.drift_of(work.warehouse, run.run_id)
     verdict = judged.verdict if judged else "none yet"
-    sides, rows = sample_sides(stores, job, run)
-    title = {"job": job.name, "night": str(run.night), "model_version": str(run.model_version), "run": run.run_id}
+    sides, rows = sample_sides(work, run)
+    title = {"job": work.job.name, "night": str(run.night), "model_version": str(run.model_version), "run": run.run_id}
     when = datetime.combine(run.night, time.min, UTC)
-    page = evidently_page(sides, job, when, title, "../../assets")
+    page = evidently_page(sides, work.job, when, title, "../../assets")
     notes = "; ".join(f"{name} ({why})" for name, why in page.left_out.items())
-    bar = _BAR.format(
-        job=html.escape(job.name), night=run.night, version=run.model_version, run=html.escape(run.run_id),
-        verdict=verdict, rows=f"{len(sides.current):,}", of=f"{rows:,}", reference=f"{len(sides.reference):,}",
-        notes=html.escape(f"Not on this page: {notes}.") if notes else "",
-    )  # fmt: skip
+    bar = {
+        **title, "version": run.model_version, "verdict": verdict, "rows": f"{len(sides.current):,}", "of": f"{rows:,}",
+        "reference": f"{len(sides.reference):,}", "notes": f"Not on this page: {notes}." if notes else "",
+    }  # fmt: skip
     for name, content in page.assets.items():
-        asset = stores.lake.below(f"{ASSETS}/{name}")
-        if not stores.lake.exists(asset):
-            stores.lake.write_text(asset, content)
-    stores.lake.write_text(stores.lake.below(path), page.html.replace("<body>", f"<body>{bar}", 1))
+        asset = work.lake.below(f"{ASSETS}/{name}")
+        if not work.lake.exists(asset):
+            work.lake.write_text(asset, content)
+    work.lake.write_text(work.lake.below(path), with_bar(page.html, _filled(bar)))
     return notes or None
 
 
-def sample_sides(stores: Stores, job: Job, run: Run) -> tuple[Sides, int]:
+def _filled(values: Mapping[str, object]) -> str:
+    """Return the bar; a value stays text, whatever is in it."""
+    template = Template(_BAR.read_text(encoding="utf-8"))
+    return template.substitute({name: html.escape(str(value)) for name, value in values.items()})
+
+
+def sample_sides(work: Workspace, run: Run) -> tuple[Sides, int]:
     """Return at most ``monitor.report_rows`` rows of the night and of training, and how many rows the night has.
 
     The sample is seeded by night and spread over the chunks by their size, so that the same run gives the same page.
     """
-    reference = stores.registry.table(RunFolder(stores.lake, run).version_ref(), "reference.parquet")
+    reference = work.registry.table(RunFolder(work.lake, run).version_ref(), "reference.parquet")
     if reference is None:
         raise ValueError("the model version keeps no reference sample")
-    wanted = job.monitor.report_rows
+    wanted = work.job.monitor.report_rows
     rows = run.rows_scored or 0
     share = min(1.0, wanted / max(rows, 1))
-    names = [*job.features, *job.prediction_columns, "outcome"]
-    parts = [
-        part.select([name for name in names if name in part.schema.names]) for part in _sampled(stores, job, run, share)
-    ]
+    names = [*work.job.features, *work.job.prediction_columns, "outcome"]
+    parts = [part.select([name for name in names if name in part.schema.names]) for part in _sampled(work, run, share)]
     before = reference.select([name for name in names if name in reference.schema.names])
     chosen = np.sort(np.random.default_rng(0).permutation(before.num_rows)[:wanted])
-    columns = monitoring.columns_of(stores.warehouse, [run.run_id])
+    columns = monitoring.columns_of(work.warehouse, [run.run_id])
     limits = {row.column_name: {name: limit for name, (_, limit) in row.signals.items()} for row in columns}
     current = pa.concat_tables(parts).slice(0, wanted)
     return Sides(_frame(current), _frame(before.take(pa.array(chosen))), limits), rows
 
 
-def _sampled(stores: Stores, job: Job, run: Run, share: float) -> Iterator[pa.Table]:
+def _sampled(work: Workspace, run: Run, share: float) -> Iterator[pa.Table]:
     """Yield a random share of every chunk: features, predictions and outcomes, row by row."""
     known = None
-    if monitoring.is_measured(stores.warehouse, run.run_id):
-        outcomes = outcomes_of(stores, job, run)
-        known = outcomes.predictions.select(list(job.key)).append_column("outcome", outcomes.outcome)
-    folder = RunFolder(stores.lake, run)
+    if monitoring.is_measured(work.warehouse, run.run_id):
+        outcomes = outcomes_of(work, run)
+        known = outcomes.predictions.select(list(work.job.key)).append_column("outcome", outcomes.outcome)
+    folder = RunFolder(work.lake, run)
     for number in folder.chunks:
-        features = stores.lake.table(folder.part("features", number))
-        predictions = stores.lake.table(folder.part("predictions", number))
+        features = work.lake.table(folder.part("features", number))
+        predictions = work.lake.table(folder.part("predictions", number))
         random = np.random.default_rng([run.night.toordinal(), number])
         place = pa.array(np.flatnonzero(random.random(features.num_rows) < share))
         found = features.take(place)
-        for name in job.prediction_columns:
+        for name in work.job.prediction_columns:
             found = found.append_column(name, predictions.column(name).take(place))
         if known is not None:
-            found = found.join(known, keys=list(job.key), join_type="left outer")
-        yield found.sort_by([(name, "ascending") for name in job.key])
+            found = found.join(known, keys=list(work.job.key), join_type="left outer")
+        yield found.sort_by([(name, "ascending") for name in work.job.key])
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:
@@ -111,10 +111,10 @@ def _frame(table: pa.Table) -> pd.DataFrame:
     return frame
 
 
-def prune_reports(stores: Stores, job: Job, night: date) -> list[date]:
+def prune_reports(work: Workspace, night: date) -> list[date]:
     """Remove the pages of nights more than ``monitor.keep_reports_nights`` before ``night``; return those nights."""
-    oldest = night - timedelta(days=job.monitor.keep_reports_nights)
-    old = {day: folder for day, folder in stores.lake.reports(job.name).items() if day < oldest}
+    oldest = night - timedelta(days=work.job.monitor.keep_reports_nights)
+    old = {day: folder for day, folder in work.lake.reports(work.job.name).items() if day < oldest}
     for folder in old.values():
-        stores.lake.remove(folder)
+        work.lake.remove(folder)
     return sorted(old)

@@ -8,22 +8,21 @@ from lifecycle.checks.labels import check_labels
 from lifecycle.checks.pipeline import check_pipeline
 from lifecycle.checks.rows import check_rows
 from scoring.interval import DataInterval
-from scoring.job import Job
-from scoring.stores import Stores, contracted
+from scoring.stores import Workspace, contracted
 from scoring.stores.source import stream
 
 
-def check_job(stores: Stores, job: Job) -> list[str]:
+def check_job(work: Workspace) -> list[str]:
     """Return what a job's pipeline, SQL and a sample of its rows show, a sentence each; raises the first error in them.
 
     The pipeline is tried on made-up rows, the SQL runs on an empty interval. Raises the first error: ``JobFileError``,
     ``SourceQueryError``, ``SourceUnavailable`` or ``ContractError``.
     """
-    notes = check_pipeline(job, stores.settings.check_seconds)
-    first = DataInterval.of_night(job.schedule.first_night, job.schedule.timezone)
+    notes = check_pipeline(work.job, work.settings.check_seconds)
+    first = DataInterval.of_night(work.job.schedule.first_night, work.job.schedule.timezone)
     nothing = replace(first, end=first.start)
-    with contracted(stores, job, nothing) as batches:
+    with contracted(work, nothing) as batches:
         next(batches)
-    with stream(stores.source_url(job), stores.labels_query(job), nothing, rows=1) as labels:
+    with stream(work.stores.source_url(work.job), work.stores.labels_query(work.job), nothing, rows=1) as labels:
         next(labels)
-    return [*notes, *check_rows(stores, job), *check_labels(stores, job)]
+    return [*notes, *check_rows(work), *check_labels(work)]

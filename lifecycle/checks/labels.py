@@ -12,7 +12,7 @@ from scoring.errors import TrainingDataError
 from scoring.interval import DataInterval, Nights
 from scoring.job import Job
 from scoring.rows import named, positive_of, require_positive
-from scoring.stores import LABEL, Labels, Stores, labels_of
+from scoring.stores import LABEL, Labels, Workspace, labels_of
 
 SAMPLE = 5_000
 """Labels that are read at most of a night."""
@@ -20,24 +20,24 @@ _BACK = (0, 1, 2, 7, 30, 365)
 """Days before the last night with matured labels that are tried until one has some; then the job's first night."""
 
 
-def check_labels(stores: Stores, job: Job) -> list[str]:
+def check_labels(work: Workspace) -> list[str]:
     """Return sentences about the labels of the last night that has some: their values, and what is missing.
 
     Raises ``TrainingDataError`` or ``ContractError`` when the outcomes are not what the job file says.
     """
-    tried = list(_nights(stores, job))
+    tried = list(_nights(work))
     for night in tried:
-        labels = labels_of(stores, job, Nights.of(night), SAMPLE)
+        labels = labels_of(work, Nights.of(night), SAMPLE)
         if labels.table.num_rows or labels.without_outcome or labels.unreadable_keys:
-            return list(_about(job, night, labels, stores.labels_query(job).name))
+            return list(_about(work.job, night, labels, work.stores.labels_query(work.job).name))
     return [f"no labels of the nights {', '.join(map(str, tried))}: nothing to say of the outcome"]
 
 
-def _nights(stores: Stores, job: Job) -> Iterator[date]:
+def _nights(work: Workspace) -> Iterator[date]:
     """Yield nights that exist, the likeliest first; those before the first one are trained on, too."""
-    zone, first = job.schedule.timezone, job.schedule.first_night
-    matured = stores.clock().astimezone(ZoneInfo(zone)).date() - timedelta(days=1 + job.label.delay_days)
-    last = min(matured, job.schedule.last_night or matured)
+    zone, first = work.job.schedule.timezone, work.job.schedule.first_night
+    matured = work.clock().astimezone(ZoneInfo(zone)).date() - timedelta(days=1 + work.job.label.delay_days)
+    last = min(matured, work.job.schedule.last_night or matured)
     tries = [*(last - timedelta(days=days) for days in _BACK), first, first - timedelta(days=1)]
     yield from (night for night in dict.fromkeys(tries) if DataInterval.of_night(night, zone).exists)
 

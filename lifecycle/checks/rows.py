@@ -13,7 +13,7 @@ from scoring.errors import ContractError, SourceQueryError
 from scoring.interval import DataInterval
 from scoring.job import Job
 from scoring.rows import ARROW_TYPES, read_as
-from scoring.stores import Stores
+from scoring.stores import Workspace
 from scoring.stores.source import Query, compared_types, stream
 
 SAMPLE = 5_000
@@ -22,58 +22,60 @@ _BACK = (0, 1, 2, 7, 30, 365)
 """Days before the last night that are tried until one has rows; then the job's first nights."""
 
 
-def check_rows(stores: Stores, job: Job) -> list[str]:
+def check_rows(work: Workspace) -> list[str]:
     """Return sentences about the rows of the last night that has some: how many, their first and last time, how they lie.
 
     Raises ``ContractError`` when one of them lies outside its night, or when the SQL compares calendar days with moments
     within a day.
     """
-    tried = list(_nights(stores, job))
-    for query in (stores.features_query(job), stores.labels_query(job)):
-        _refuse_days(stores, job, query, tried[0])
+    tried = list(_nights(work))
+    for query in (work.stores.features_query(work.job), work.stores.labels_query(work.job)):
+        _refuse_days(work, query, tried[0])
     for night in tried:
-        rows = _sample(stores, job, night)
+        rows = _sample(work, night)
         if rows.num_rows:
-            by_day = bool({"date", "cast to date"} & _compared(stores, job, stores.features_query(job)))
-            return [_about(job, night, rows, by_day)]
+            by_day = bool({"date", "cast to date"} & _compared(work, work.stores.features_query(work.job)))
+            return [_about(work.job, night, rows, by_day)]
     return [f"no rows in the nights {', '.join(str(night) for night in tried)}: nothing to say of their times"]
 
 
-def _compared(stores: Stores, job: Job, query: Query) -> set[str]:
+def _compared(work: Workspace, query: Query) -> set[str]:
     """Return PostgreSQL's types of what is compared with the ends of the interval; nothing where they are not known."""
     try:
-        types = compared_types(stores.source_url(job), query)
+        types = compared_types(work.stores.source_url(work.job), query)
     except SourceQueryError:  # the statement runs; only that the server cannot tell the types from its text
         return set()
     return types.get("interval_start", set()) | types.get("interval_end", set())
 
 
-def _refuse_days(stores: Stores, job: Job, query: Query, night: date) -> None:
+def _refuse_days(work: Workspace, query: Query, night: date) -> None:
     """Raise ``ContractError`` when a column of calendar days is compared with an interval that begins within one."""
-    start = DataInterval.of_night(night, job.schedule.timezone).start.astimezone(ZoneInfo(job.source_timezone))
-    if "date" in _compared(stores, job, query) and start.time() != time():
+    start = DataInterval.of_night(night, work.job.schedule.timezone).start.astimezone(
+        ZoneInfo(work.job.source_timezone)
+    )
+    if "date" in _compared(work, query) and start.time() != time():
         raise ContractError(
             query.name,
-            found=f"calendar days compared with the interval, which begins at {start:%H:%M} {job.source_timezone}",
+            found=f"calendar days compared with the interval, which begins at {start:%H:%M} {work.job.source_timezone}",
             expected="moments",
             next_step="restrict the rows with <date> = :night, the calendar day in the job's timezone",
         )
 
 
-def _nights(stores: Stores, job: Job) -> Iterator[date]:
-    zone, first = job.schedule.timezone, job.schedule.first_night
-    yesterday = stores.clock().astimezone(ZoneInfo(zone)).date() - timedelta(days=1)
-    last = max(first, min(yesterday, job.schedule.last_night or yesterday))
+def _nights(work: Workspace) -> Iterator[date]:
+    zone, first = work.job.schedule.timezone, work.job.schedule.first_night
+    yesterday = work.clock().astimezone(ZoneInfo(zone)).date() - timedelta(days=1)
+    last = max(first, min(yesterday, work.job.schedule.last_night or yesterday))
     tries = [*(last - timedelta(days=days) for days in _BACK), first + timedelta(days=1), first]
     for night in dict.fromkeys(tries):
         if night >= first and DataInterval.of_night(night, zone).exists:
             yield night
 
 
-def _sample(stores: Stores, job: Job, night: date) -> pa.RecordBatch:
+def _sample(work: Workspace, night: date) -> pa.RecordBatch:
     """Return the first rows of a night as the source gives them, before any is put into quarantine."""
-    interval = DataInterval.of_night(night, job.schedule.timezone)
-    with stream(stores.source_url(job), stores.features_query(job), interval, SAMPLE) as batches:
+    interval = DataInterval.of_night(night, work.job.schedule.timezone)
+    with stream(work.stores.source_url(work.job), work.stores.features_query(work.job), interval, SAMPLE) as batches:
         return next(batches)
 
 

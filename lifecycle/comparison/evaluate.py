@@ -26,7 +26,7 @@ from scoring.errors import TrainingDataError
 from scoring.interval import Nights
 from scoring.job import Job
 from scoring.rows import predict
-from scoring.stores import LABEL, Stores
+from scoring.stores import LABEL, Workspace
 from scoring.stores.registry import HOLDOUT_FILE, ModelVersion, VersionRef
 from scoring.stores.warehouse import ComparedVersion, Evaluation, Holdout, NightLosses, Segment
 
@@ -44,28 +44,28 @@ class _Holdout:
     of_nights: int
 
 
-def evaluate(stores: Stores, job: Job, ref: VersionRef, snapshot: Snapshot, champion: VersionRef | None) -> Evaluation:
+def evaluate(work: Workspace, ref: VersionRef, snapshot: Snapshot, champion: VersionRef | None) -> Evaluation:
     """Return how a version compares with the champion on the last nights of its snapshot.
 
     What the version says comes from a fit without these nights. A night that either of them was fitted on is dropped,
     and how many were is in ``holdout``.
     """
-    model = stores.registry.load(ref, job)
-    crowned = stores.registry.load(champion, job) if champion is not None else None
-    held = _holdout(stores, job, model, crowned, snapshot)
+    model = work.registry.load(ref, work.job)
+    crowned = work.registry.load(champion, work.job) if champion is not None else None
+    held = _holdout(work, model, crowned, snapshot)
     sides = {"challenger": held.challenger} | ({"champion": held.champion} if held.champion is not None else {})
-    sums = {side: _sums(held.rows, predictions, job) for side, predictions in sides.items()}
-    nights, losses = nights_of(held.rows.column(NIGHT)), _losses(sums, job)
+    sums = {side: _sums(held.rows, predictions, work.job) for side, predictions in sides.items()}
+    nights, losses = nights_of(held.rows.column(NIGHT)), _losses(sums, work.job)
     first, last = (nights[0], nights[-1]) if nights else (None, None)
     loaded = {"challenger": model} | ({"champion": crowned} if crowned is not None else {})
     return Evaluation(
-        challenger=_about(model), champion=_about(crowned) if crowned else None, loss=job.task.loss,
+        challenger=_about(model), champion=_about(crowned) if crowned else None, loss=work.job.task.loss,
         holdout=Holdout(first, last, len(nights), held.of_nights, held.rows.num_rows),
-        metrics={side: with_intervals(found, job) for side, found in sums.items()},
-        gain=gain_of(losses, job.promotion.confidence) if losses else None, by_night=_by_night(nights, losses),
-        segments=_segments(held, sides, job), calibration=_calibration(sums, job),
-        latency=_latency(loaded, snapshot.rows.table, job),
-        size={side: stores.registry.artifact_bytes(one.ref) / 1e6 for side, one in loaded.items()},
+        metrics={side: with_intervals(found, work.job) for side, found in sums.items()},
+        gain=gain_of(losses, work.job.promotion.confidence) if losses else None, by_night=_by_night(nights, losses),
+        segments=_segments(held, sides, work.job), calibration=_calibration(sums, work.job),
+        latency=_latency(loaded, snapshot.rows.table, work.job),
+        size={side: work.registry.artifact_bytes(one.ref) / 1e6 for side, one in loaded.items()},
         constant=model.facts.constant, importance=model.profile.get("weights", {}),
     )  # fmt: skip
 
@@ -80,10 +80,10 @@ def losses_from(nights: Sequence[NightLosses]) -> Losses:
 
 
 def _holdout(
-    stores: Stores, job: Job, model: ModelVersion, champion: ModelVersion | None, snapshot: Snapshot
+    work: Workspace, model: ModelVersion, champion: ModelVersion | None, snapshot: Snapshot
 ) -> _Holdout:  # fmt: skip
     """Return the rows that the challenger's holdout predictions belong to, without nights that either version has seen."""
-    rows, kept = snapshot.rows.labelled, stores.registry.table(model.ref, HOLDOUT_FILE)
+    rows, kept = snapshot.rows.labelled, work.registry.table(model.ref, HOLDOUT_FILE)
     if kept is None:
         kept = rows.slice(0, 0).rename_columns([*rows.column_names[:-1], "outcome"])
         kept = kept.append_column("night", kept.column(NIGHT))
@@ -91,7 +91,7 @@ def _holdout(
     rows = rows.filter(pc.fill_null(pc.greater_equal(rows.column(NIGHT), first), False))
     if not (kept.num_rows == rows.num_rows and kept.column("outcome").equals(rows.column(LABEL))):
         raise TrainingDataError(
-            f"holdout of version {model.ref.version} of {job.name}", found=f"{kept.num_rows} predictions",
+            f"holdout of version {model.ref.version} of {work.job.name}", found=f"{kept.num_rows} predictions",
             expected=f"one for each of the {rows.num_rows} rows of snapshot {snapshot.hash}",
         )  # fmt: skip
     of_nights = len(nights_of(rows.column(NIGHT)))
@@ -101,7 +101,7 @@ def _holdout(
     rows, kept = rows.filter(unseen), kept.filter(unseen)
     said = None
     if champion is not None:
-        said = pa.Table.from_batches([predict(champion.pipeline, batch_of(rows), job, champion.rule)])
+        said = pa.Table.from_batches([predict(champion.pipeline, batch_of(rows), work.job, champion.rule)])
     return _Holdout(rows, kept, said, of_nights)
 
 
@@ -174,5 +174,4 @@ def _latency(models: dict[str, ModelVersion], rows: pa.Table, job: Job) -> dict[
 
 
 def _about(model: ModelVersion) -> ComparedVersion:
-    seen = model.facts.seen
-    return ComparedVersion(model.ref.version, model.ref.sha256, seen.first, seen.until)
+    return ComparedVersion(model.ref.version, model.ref.sha256, model.facts.seen.first, model.facts.seen.until)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pages.content import card_view
 from pages.rendering import render
 from scoring.job import HIDDEN, Job
-from scoring.stores import Stores
+from scoring.stores import Workspace
 from scoring.stores.registry import VersionRef
 from scoring.stores.warehouse import Evaluation, Retraining, Row, Segment
 
@@ -18,25 +18,25 @@ _FACTS = (
 )  # fmt: skip
 
 
-def card_of(stores: Stores, job: Job, ref: VersionRef, evaluation: Evaluation, retraining: Retraining) -> Row:
+def card_of(work: Workspace, ref: VersionRef, evaluation: Evaluation, retraining: Retraining) -> Row:
     """Return the card of a version that was compared, before the gate spoke, for JSON.
 
     Values of sensitive columns are hidden here, so that the gate, which judges by the card, names none either.
     """
-    facts = stores.registry.facts(ref)
+    facts = work.registry.facts(ref)
     data = facts.as_json()
-    shown = replace(evaluation, segments=[_shown(one, job) for one in evaluation.segments])
+    shown = replace(evaluation, segments=[_shown(one, work.job) for one in evaluation.segments])
     asked = {
         "retraining_id": retraining.retraining_id, "trigger": retraining.trigger, "reason": retraining.reason,
         "decision_id": retraining.decision_id, "night": str(retraining.night),
     }  # fmt: skip
     return {
-        "job": job.name, "description": job.description, "owner": job.owner, "task": job.task.name,
-        "version": ref.version, "sha256": ref.sha256, "made_at": stores.clock().isoformat(),
-        "data": {name: data[name] for name in _FACTS}, "training": job.training.model_dump(mode="json"),
+        "job": work.job.name, "description": work.job.description, "owner": work.job.owner, "task": work.job.task.name,
+        "version": ref.version, "sha256": ref.sha256, "made_at": work.clock().isoformat(),
+        "data": {name: data[name] for name in _FACTS}, "training": work.job.training.model_dump(mode="json"),
         "asked": asked, "gate": None,
         "evaluation": shown.as_json(),
-        "sensitive": sorted(job.sensitive), "prediction": facts.rule(job).decision.words,
+        "sensitive": sorted(work.job.sensitive), "prediction": facts.rule(work.job).decision.words,
     }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 from scoring.errors import NightError, RetrainingFailed, TrainingDataError, VersionMissing, described
 from scoring.interval import Nights
 from scoring.job import Job
-from scoring.stores import Stores
+from scoring.stores import Stores, Workspace
 from scoring.stores.warehouse import Retraining, ensure_job, ledger, monitoring, retrainings
 
 ENDINGS = ("unchanged", "refused", "promoted")
@@ -57,28 +57,28 @@ def snapshot_of(row: Retraining) -> str:
     return row.snapshot
 
 
-def begin(stores: Stores, job: Job, request: Request) -> Retraining:
+def begin(work: Workspace, request: Request) -> Retraining:
     """Record the retraining and return it; the same Airflow run gets the same one.
 
     Raises ``RetrainingRunning`` while another of the job is not finished, and ``NightError`` when there is no night.
     """
-    ensure_job(stores.warehouse, job)
-    night = request.night or max(ledger.settled(stores.warehouse, job.name, stores.clock()), default=None)
+    ensure_job(work.warehouse, work.job)
+    night = request.night or max(ledger.settled(work.warehouse, work.job.name, work.clock()), default=None)
     if night is None:
         raise NightError(
-            f"retraining of {job.name}", found="neither a night nor a published one", next_step="give the night"
+            f"retraining of {work.job.name}", found="neither a night nor a published one", next_step="give the night"
         )
-    matured = training_window(job, night)
+    matured = training_window(work.job, night)
     window = Nights(request.since or matured.first, min(matured.until, request.until or matured.until))
     row = retrainings.begin(
-        stores.warehouse,
+        work.warehouse,
         {
-            "job": job.name, "night": night, "trigger": request.trigger, "reason": request.reason,
+            "job": work.job.name, "night": night, "trigger": request.trigger, "reason": request.reason,
             "decision_id": request.decision_id, "airflow_run_id": request.airflow_run_id, "since": window.first,
-            "until": window.until, "forced": request.force, "started_at": stores.clock(),
+            "until": window.until, "forced": request.force, "started_at": work.clock(),
         },
     )  # fmt: skip
-    tell_decision(stores, row)
+    tell_decision(work.stores, row)
     return row
 
 

@@ -11,107 +11,106 @@ from lifecycle.shadow import pin
 from lifecycle.training import Order, load, recipe_of, take, train_on
 from scoring.errors import RetrainingFailed, described
 from scoring.interval import Nights
-from scoring.job import Job
 from scoring.night import promoted_ref
 from scoring.progress import Progress, silent
-from scoring.stores import Stores
+from scoring.stores import Stores, Workspace
 from scoring.stores.registry import VersionRef
 from scoring.stores.warehouse import Evaluation, Promotion, Retraining, Row, in_effect, promotions, retrainings, shadows
 
 BY = "nightshift"
 
 
-def snapshot(stores: Stores, job: Job, retraining_id: int, progress: Progress = silent) -> bool:
+def snapshot(work: Workspace, retraining_id: int, progress: Progress = silent) -> bool:
     """Keep the rows of the window; return whether there is anything to train: other rows, or another recipe, than before."""
-    if _promoted(stores, job, retraining_id):
+    if _promoted(work, retraining_id):
         return True
-    with recorded(stores, retraining_id, "snapshot") as row:
-        recipe_of(job)  # what cannot be stored is refused before any row is read
-        taken = take(stores, job, Nights(row.since, row.until), progress)
-        retrainings.record(stores.warehouse, retraining_id, snapshot=taken.hash)
-        same = None if row.forced or row.model_version else _same_version(stores, job, taken.hash, retraining_id)
+    with recorded(work.stores, retraining_id, "snapshot") as row:
+        recipe_of(work.job)  # what cannot be stored is refused before any row is read
+        taken = take(work, Nights(row.since, row.until), progress)
+        retrainings.record(work.warehouse, retraining_id, snapshot=taken.hash)
+        same = None if row.forced or row.model_version else _same_version(work, taken.hash, retraining_id)
         if same is None:
             return True
         words = f"version {same} was trained on the same rows (snapshot {taken.hash}) with the same recipe"
-        end(stores, retraining_id, "unchanged", words)
+        end(work.stores, retraining_id, "unchanged", words)
     return False
 
 
-def _same_version(stores: Stores, job: Job, digest: str, retraining_id: int) -> int | None:
+def _same_version(work: Workspace, digest: str, retraining_id: int) -> int | None:
     """Return the newest version of the same rows and recipe that another retraining, or a person, trained."""
-    mine = _known_version(stores, job, retraining_id, digest)
-    same = stores.registry.tagged(job.name, snapshot=digest, recipe_sha256=recipe_of(job))
+    mine = _known_version(work, retraining_id, digest)
+    same = work.registry.tagged(work.job.name, snapshot=digest, recipe_sha256=recipe_of(work.job))
     return max((ref.version for ref in same if ref.version != mine), default=None)
 
 
-def _known_version(stores: Stores, job: Job, retraining_id: int, digest: str) -> int | None:
+def _known_version(work: Workspace, retraining_id: int, digest: str) -> int | None:
     """Return the version that an interrupted try of this retraining registered; None if it came to none."""
-    found = stores.registry.tagged(job.name, retraining_id=retraining_id, snapshot=digest)
+    found = work.registry.tagged(work.job.name, retraining_id=retraining_id, snapshot=digest)
     return found[0].version if found else None
 
 
-def train(stores: Stores, job: Job, retraining_id: int, progress: Progress = silent) -> int:
+def train(work: Workspace, retraining_id: int, progress: Progress = silent) -> int:
     """Train on the snapshot, make the version the challenger, and return its number; done again it stays the same one."""
-    if _promoted(stores, job, retraining_id):
-        return version_of(retrainings.get(stores.warehouse, retraining_id))
-    with recorded(stores, retraining_id, "train") as row:
+    if _promoted(work, retraining_id):
+        return version_of(retrainings.get(work.warehouse, retraining_id))
+    with recorded(work.stores, retraining_id, "train") as row:
         if row.model_version is None:
-            taken = load(stores, job, snapshot_of(row))
-            champion = _champion(stores, job)
-            most = job.training.holdout_nights
+            taken = load(work, snapshot_of(row))
+            champion = _champion(work)
+            most = work.job.training.holdout_nights
             if champion is not None:
-                new = (row.until - stores.registry.facts(promoted_ref(stores, champion)).seen.until).days
-                most = holdout_nights(new, most, job.promotion.min_nights)
-            version = _known_version(stores, job, retraining_id, taken.hash)
+                new = (row.until - work.registry.facts(promoted_ref(work.stores, champion)).seen.until).days
+                most = holdout_nights(new, most, work.job.promotion.min_nights)
+            version = _known_version(work, retraining_id, taken.hash)
             if version is None:
-                version = train_on(stores, job, taken, progress, Order(most, retraining_id)).ref.version
+                version = train_on(work, taken, progress, Order(most, retraining_id)).ref.version
             number = champion.model_version if champion else None
-            retrainings.record(stores.warehouse, retraining_id, model_version=version, champion_version=number)
-        version = version_of(retrainings.get(stores.warehouse, retraining_id))
-        stores.registry.set_alias(job.name, "challenger", version)
+            retrainings.record(work.warehouse, retraining_id, model_version=version, champion_version=number)
+        version = version_of(retrainings.get(work.warehouse, retraining_id))
+        work.registry.set_alias(work.job.name, "challenger", version)
         return version
 
 
-def assess(stores: Stores, job: Job, retraining_id: int) -> None:
+def assess(work: Workspace, retraining_id: int) -> None:
     """Compare the challenger with the champion and keep what was found as the version's model card."""
-    if _promoted(stores, job, retraining_id):
+    if _promoted(work, retraining_id):
         return
-    with recorded(stores, retraining_id, "evaluate") as row:
-        ref = stores.registry.resolve(job.name, version_of(row))
-        champion = _champion(stores, job)
-        taken = load(stores, job, snapshot_of(row))
-        found = evaluate(stores, job, ref, taken, promoted_ref(stores, champion) if champion else None)
+    with recorded(work.stores, retraining_id, "evaluate") as row:
+        ref = work.registry.resolve(work.job.name, version_of(row))
+        champion = _champion(work)
+        taken = load(work, snapshot_of(row))
+        found = evaluate(work, ref, taken, promoted_ref(work.stores, champion) if champion else None)
         number = champion.model_version if champion else None
-        retrainings.record(stores.warehouse, retraining_id, champion_version=number)
-        _keep_card(stores, ref, card_of(stores, job, ref, found, row))
+        retrainings.record(work.warehouse, retraining_id, champion_version=number)
+        _keep_card(work.stores, ref, card_of(work, ref, found, row))
 
 
-def gate(stores: Stores, job: Job, retraining_id: int) -> bool:
+def gate(work: Workspace, retraining_id: int) -> bool:
     """Return whether the challenger passes the gate; what it said goes into the record and the model card."""
-    if _promoted(stores, job, retraining_id):
+    if _promoted(work, retraining_id):
         return True
-    with recorded(stores, retraining_id, "gate") as row:
-        ref = stores.registry.resolve(job.name, version_of(row))
-        card = retrainings.card(stores.warehouse, job.name, ref.version)
+    with recorded(work.stores, retraining_id, "gate") as row:
+        ref = work.registry.resolve(work.job.name, version_of(row))
+        card = retrainings.card(work.warehouse, work.job.name, ref.version)
         if card is None:
             raise RetrainingFailed(
-                f"version {ref.version} of {job.name}", found="no model card", next_step="clear evaluate"
+                f"version {ref.version} of {work.job.name}", found="no model card", next_step="clear evaluate"
             )
-        judged = judge(Evaluation.from_json(card["evaluation"]), job.promotion, job.task.loss)
-        retrainings.record(stores.warehouse, retraining_id, gate=judged.as_dict())
-        _keep_card(stores, ref, {**card, "gate": judged.as_dict()})
+        judged = judge(Evaluation.from_json(card["evaluation"]), work.job.promotion, work.job.task.loss)
+        retrainings.record(work.warehouse, retraining_id, gate=judged.as_dict())
+        _keep_card(work.stores, ref, {**card, "gate": judged.as_dict()})
         if not judged.passed:
-            end(stores, retraining_id, "refused", f"gate: {judged.reason}")
-        elif job.promotion.promote == "human":
-            retrainings.record(stores.warehouse, retraining_id, stage="approve")
+            end(work.stores, retraining_id, "refused", f"gate: {judged.reason}")
+        elif work.job.promotion.promote == "human":
+            retrainings.record(work.warehouse, retraining_id, stage="approve")
     return judged.passed
 
 
-def start_shadow(stores: Stores, job: Job, retraining_id: int) -> None:
+def start_shadow(work: Workspace, retraining_id: int) -> None:
     """Let the challenger score the next nights in the shadow; once only, and not without a champion to stand beside."""
-    with recorded(stores, retraining_id, "shadow") as row:
-        if row.champion_version is not None and shadows.of_retraining(stores.warehouse, retraining_id) is None:
-            pin(stores, job, version_of(row), job.promotion.shadow_nights, retraining_id)
+    with recorded(work.stores, retraining_id, "shadow") as row:
+        if row.champion_version is not None and shadows.of_retraining(work.warehouse, retraining_id) is None:
+            pin(work, version_of(row), work.job.promotion.shadow_nights, retraining_id)
 
 
 def shadow_passed(stores: Stores, retraining_id: int) -> bool | None:
@@ -127,23 +126,23 @@ def shadow_passed(stores: Stores, retraining_id: int) -> bool | None:
     return one.state == "passed"
 
 
-def promote(stores: Stores, job: Job, retraining_id: int, by: str = BY) -> Promotion:
+def promote(work: Workspace, retraining_id: int, by: str = BY) -> Promotion:
     """Make the challenger champion from the next night to be scored on; done again what was recorded stands.
 
     Raises ``RetrainingFailed`` when another version became champion since the comparison.
     """
-    with recorded(stores, retraining_id, "promote") as row:
-        champion = _champion(stores, job)
+    with recorded(work.stores, retraining_id, "promote") as row:
+        champion = _champion(work)
         number = champion.model_version if champion else None
         if number not in (row.champion_version, row.model_version):
             raise RetrainingFailed(
-                f"promotion of version {row.model_version} of {job.name}", found=f"version {number} is champion now",
+                f"promotion of version {row.model_version} of {work.job.name}", found=f"version {number} is champion now",
                 expected=f"version {row.champion_version}, as when they were compared", next_step="clear evaluate",
             )  # fmt: skip
         why = f"retraining {retraining_id}: {(row.gate or {})['reason']}"
-        made = make_champion(stores, job, version_of(row), why, by, retraining_id=retraining_id)
+        made = make_champion(work, version_of(row), why, by, retraining_id=retraining_id)
         end(
-            stores,
+            work.stores,
             retraining_id,
             "promoted",
             f"version {made.model_version} is champion from night {made.effective_from} on",
@@ -151,52 +150,52 @@ def promote(stores: Stores, job: Job, retraining_id: int, by: str = BY) -> Promo
     return made
 
 
-def retrain(stores: Stores, job: Job, request: Request, progress: Progress = silent) -> Retraining:
+def retrain(work: Workspace, request: Request, progress: Progress = silent) -> Retraining:
     """Do a whole retraining without Airflow and return it; with a shadow to wait for, or a person, it stays open."""
-    row = begin(stores, job, request)
+    row = begin(work, request)
     number = row.retraining_id
     try:
         if row.state == "running":
-            _run(stores, job, number, progress)
+            _run(work, number, progress)
     except Exception as error:  # the record says failed, then it is raised again
-        fail(stores, number, described(error))
+        fail(work.stores, number, described(error))
         raise
-    return retrainings.get(stores.warehouse, number)
+    return retrainings.get(work.warehouse, number)
 
 
-def _run(stores: Stores, job: Job, number: int, progress: Progress) -> None:
-    if not snapshot(stores, job, number, progress):
+def _run(work: Workspace, number: int, progress: Progress) -> None:
+    if not snapshot(work, number, progress):
         return
-    train(stores, job, number, progress)
-    assess(stores, job, number)
-    if not gate(stores, job, number):
+    train(work, number, progress)
+    assess(work, number)
+    if not gate(work, number):
         return
-    if job.promotion.promote == "gate":
-        promote(stores, job, number)
-    elif job.promotion.promote == "shadow":
-        start_shadow(stores, job, number)
-        if shadow_passed(stores, number):  # a first version needs none
-            promote(stores, job, number)
+    if work.job.promotion.promote == "gate":
+        promote(work, number)
+    elif work.job.promotion.promote == "shadow":
+        start_shadow(work, number)
+        if shadow_passed(work.stores, number):  # a first version needs none
+            promote(work, number)
 
 
-def resume(stores: Stores, job: Job, retraining_id: int, by: str) -> Retraining:
+def resume(work: Workspace, retraining_id: int, by: str) -> Retraining:
     """Go on with a retraining that waited for its shadow or for a person (``by`` says yes); return it."""
-    row = retrainings.get(stores.warehouse, retraining_id)
-    if row.state == "running" and row.stage == "shadow" and shadow_passed(stores, retraining_id):
-        promote(stores, job, retraining_id)
+    row = retrainings.get(work.warehouse, retraining_id)
+    if row.state == "running" and row.stage == "shadow" and shadow_passed(work.stores, retraining_id):
+        promote(work, retraining_id)
     elif row.state == "running" and row.stage == "approve":
-        promote(stores, job, retraining_id, by)
-    return retrainings.get(stores.warehouse, retraining_id)
+        promote(work, retraining_id, by)
+    return retrainings.get(work.warehouse, retraining_id)
 
 
-def _promoted(stores: Stores, job: Job, retraining_id: int) -> bool:
+def _promoted(work: Workspace, retraining_id: int) -> bool:
     """Return whether the retraining's promotion is on record: then the tasks before it have nothing left to do."""
-    known = promotions.history_of(stores.warehouse, job.name)
+    known = promotions.history_of(work.warehouse, work.job.name)
     return any(one.retraining_id == retraining_id for one in known)
 
 
-def _champion(stores: Stores, job: Job) -> Promotion | None:
-    return in_effect(promotions.history_of(stores.warehouse, job.name), date.max)
+def _champion(work: Workspace) -> Promotion | None:
+    return in_effect(promotions.history_of(work.warehouse, work.job.name), date.max)
 
 
 def _keep_card(stores: Stores, ref: VersionRef, card: Row) -> None:

@@ -13,7 +13,7 @@ from drift.performance import Floats, losses_of, metrics_of, outcome_sums, outco
 from lifecycle.comparison import Judged, Losses, gain_of, judge_predecessor, judge_shadow, losses_from
 from lifecycle.promotion import rollback
 from scoring.job import Job
-from scoring.stores import LABEL, RunFolder, Stores
+from scoring.stores import LABEL, RunFolder, Stores, Workspace
 from scoring.stores.warehouse import (
     Evaluation,
     Row,
@@ -43,48 +43,48 @@ class Reviewed:
     rolled_back: bool = False
 
 
-def review(stores: Stores, job: Job, night: date, may_roll_back: bool = True) -> list[Reviewed]:
+def review(work: Workspace, night: date, may_roll_back: bool = True) -> list[Reviewed]:
     """Judge the versions in the shadow on what was known at the end of ``night``; return those that this ended.
 
     A dethroned champion that did better than its successor, with evidence, gets the crown back. Looking again changes
     nothing that was decided. Nothing is judged at a night that is not over.
     """
-    if not stores.over(job, night):
+    if not work.stores.over(work.job, night):
         return []
-    measure(stores, job, night)
-    champion = champion_at(promotions.history_of(stores.warehouse, job.name), date.max)
+    measure(work, night)
+    champion = champion_at(promotions.history_of(work.warehouse, work.job.name), date.max)
     found = []
-    for one in shadows.running(stores.warehouse, job.name):
+    for one in shadows.running(work.warehouse, work.job.name):
         if one.champion_version != champion:
-            found.append(_end(stores, one, "ended", f"version {champion} is champion now", None))
+            found.append(_end(work.stores, one, "ended", f"version {champion} is champion now", None))
         elif one.role == "challenger":
-            found += _review_challenger(stores, job, one, night)
+            found += _review_challenger(work, one, night)
         elif may_roll_back:
-            found += _review_predecessor(stores, job, one, night)
+            found += _review_predecessor(work, one, night)
     return found
 
 
-def measure(stores: Stores, job: Job, known_at: date) -> list[date]:
+def measure(work: Workspace, known_at: date) -> list[date]:
     """Measure both versions on shadow nights whose labels have matured by the end of ``known_at``; return the nights."""
-    last = known_at - timedelta(days=job.label.delay_days)
+    last = known_at - timedelta(days=work.job.label.delay_days)
     measured = []
-    for row in shadows.nights(stores.warehouse, job.name):
+    for row in shadows.nights(work.warehouse, work.job.name):
         if row.status != "scored" or row.sums is not None or row.night > last:
             continue
-        run = ledger.get(stores.warehouse, row.run_id)
-        champion = outcomes_of(stores, job, run)
+        run = ledger.get(work.warehouse, row.run_id)
+        champion = outcomes_of(work, run)
         if not champion.labelled:
             continue
-        shadow = outcomes_of(stores, job, run, _said(stores, job, run, row.model_version))
+        shadow = outcomes_of(work, run, _said(work, run, row.model_version))
         sums = {
-            side: outcome_sums(found.predictions, found.predictions.column(LABEL), job).sum(axis=0)
+            side: outcome_sums(found.predictions, found.predictions.column(LABEL), work.job).sum(axis=0)
             for side, found in (("champion", champion), ("shadow", shadow))
         }
-        rows, loss = losses_of(sums["champion"], job)
-        metrics = {side: _values(found, job) for side, found in sums.items()}
-        losses = ShadowLosses(int(rows), float(loss), float(losses_of(sums["shadow"], job)[1]), metrics)
-        facts = {"sums": asdict(losses), "measured_at": stores.clock()}
-        shadows.save_sums(stores.warehouse, row.run_id, row.model_version, **facts)
+        rows, loss = losses_of(sums["champion"], work.job)
+        metrics = {side: _values(found, work.job) for side, found in sums.items()}
+        losses = ShadowLosses(int(rows), float(loss), float(losses_of(sums["shadow"], work.job)[1]), metrics)
+        facts = {"sums": asdict(losses), "measured_at": work.clock()}
+        shadows.save_sums(work.warehouse, row.run_id, row.model_version, **facts)
         measured.append(row.night)
     return measured
 
@@ -94,9 +94,9 @@ def _values(sums: Floats, job: Job) -> dict[str, float | None]:
     return {name: float(value) if np.isfinite(value) else None for name, value in found.items()}
 
 
-def _said(stores: Stores, job: Job, run: Run, version: int) -> pa.Table:
-    folder = RunFolder(stores.lake, run)
-    return pa.concat_tables(stores.lake.table(folder.shadow_part(version, number)) for number in folder.chunks)
+def _said(work: Workspace, run: Run, version: int) -> pa.Table:
+    folder = RunFolder(work.lake, run)
+    return pa.concat_tables(work.lake.table(folder.shadow_part(version, number)) for number in folder.chunks)
 
 
 def nights_of_shadow(stores: Stores, one: Shadow) -> list[ShadowNight]:
@@ -114,19 +114,27 @@ def losses_of_nights(rows: Sequence[ShadowNight]) -> Losses:
     )
 
 
-def _review_challenger(stores: Stores, job: Job, one: Shadow, night: date) -> list[Reviewed]:
+def _review_challenger(work: Workspace, one: Shadow, night: date) -> list[Reviewed]:
     """Decide once every night of the shadow is measured, or too much time went by without."""
-    rows = nights_of_shadow(stores, one)
+    rows = nights_of_shadow(work.stores, one)
     losses = losses_of_nights(rows)
     if losses.nights < one.nights:
-        last = one.first_night + timedelta(days=one.nights + job.label.delay_days + GIVE_UP_NIGHTS)
+        last = one.first_night + timedelta(days=one.nights + work.job.label.delay_days + GIVE_UP_NIGHTS)
         if night < last:
             return []
         failed = sum(row.status == "failed" for row in rows)
         missing = f"only {losses.nights} of {one.nights} nights are measured ({failed} failed) by night {night}"
-        return [_end(stores, one, "failed", missing, None)]
-    judged = judge_shadow(losses, _holdout(stores, one), job.promotion, job.task.loss)
-    return [_end(stores, one, "passed" if judged.passed else "failed", judged.reason, _evidence(losses, job, judged))]
+        return [_end(work.stores, one, "failed", missing, None)]
+    judged = judge_shadow(losses, _holdout(work.stores, one), work.job.promotion, work.job.task.loss)
+    return [
+        _end(
+            work.stores,
+            one,
+            "passed" if judged.passed else "failed",
+            judged.reason,
+            _evidence(losses, work.job, judged),
+        )
+    ]
 
 
 def _holdout(stores: Stores, one: Shadow) -> Losses:
@@ -135,17 +143,17 @@ def _holdout(stores: Stores, one: Shadow) -> Losses:
     return losses_from(Evaluation.from_json(card["evaluation"]).by_night if card else [])
 
 
-def _review_predecessor(stores: Stores, job: Job, one: Shadow, night: date) -> list[Reviewed]:
-    rows = nights_of_shadow(stores, one)
+def _review_predecessor(work: Workspace, one: Shadow, night: date) -> list[Reviewed]:
+    rows = nights_of_shadow(work.stores, one)
     losses = losses_of_nights(rows)
-    judged = judge_predecessor(losses, job.promotion, job.task.loss)
-    evidence = _evidence(losses, job, judged)
+    judged = judge_predecessor(losses, work.job.promotion, work.job.task.loss)
+    evidence = _evidence(losses, work.job, judged)
     if judged.passed:
-        rollback(stores, job, f"automatic: {judged.reason}", "nightshift", one.model_version)
-        return [_end(stores, one, "passed", judged.reason, evidence, rolled_back=True)]
-    over = one.first_night + timedelta(days=one.nights + job.label.delay_days + GIVE_UP_NIGHTS)
+        rollback(work, f"automatic: {judged.reason}", "nightshift", one.model_version)
+        return [_end(work.stores, one, "passed", judged.reason, evidence, rolled_back=True)]
+    over = one.first_night + timedelta(days=one.nights + work.job.label.delay_days + GIVE_UP_NIGHTS)
     if losses.nights == one.nights or night >= over:
-        return [_end(stores, one, "ended", f"no reason to go back: {judged.reason}", evidence)]
+        return [_end(work.stores, one, "ended", f"no reason to go back: {judged.reason}", evidence)]
     return []
 
 

@@ -14,55 +14,57 @@ import pyarrow.compute as pc
 from scoring.errors import NightshiftError, RunMissing, described
 from scoring.job import HIDDEN, Job
 from scoring.rows import predict, prediction_schema
-from scoring.stores import RunFolder, Stores
+from scoring.stores import RunFolder, Workspace
 from scoring.stores.registry import VersionRef
 from scoring.stores.warehouse import Disagreement, Row, Run, Shadow, ledger, load_shadow, shadows
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
-def pin(stores: Stores, job: Job, version: int, nights: int, retraining_id: int | None = None) -> Shadow:
+def pin(work: Workspace, version: int, nights: int, retraining_id: int | None = None) -> Shadow:
     """Let a version score the next ``nights`` nights in the shadow of the champion; return that stay.
 
     Asked again for the same, nothing changes. Raises ``VersionMissing``, ``RunMissing`` before any night is published.
     """
-    ref = stores.registry.resolve(job.name, version)
-    shown = ledger.settled(stores.warehouse, job.name, stores.clock())
+    ref = work.registry.resolve(work.job.name, version)
+    shown = ledger.settled(work.warehouse, work.job.name, work.clock())
     if not shown:
-        raise RunMissing(f"shadow of {job.name}", found="no published night", expected="a champion that scores nights")
+        raise RunMissing(
+            f"shadow of {work.job.name}", found="no published night", expected="a champion that scores nights"
+        )
     last = max(shown)
-    champion = ledger.get(stores.warehouse, shown[last]).model_version
+    champion = ledger.get(work.warehouse, shown[last]).model_version
     return shadows.start(
-        stores.warehouse,
+        work.warehouse,
         {
-            "job": job.name, "model_version": version, "model_sha256": ref.sha256, "model_uri": ref.uri,
+            "job": work.job.name, "model_version": version, "model_sha256": ref.sha256, "model_uri": ref.uri,
             "role": "challenger", "champion_version": champion, "first_night": date.fromordinal(last.toordinal() + 1),
-            "nights": nights, "retraining_id": retraining_id, "started_at": stores.clock(),
+            "nights": nights, "retraining_id": retraining_id, "started_at": work.clock(),
         },
     )  # fmt: skip
 
 
-def shadow_run(stores: Stores, job: Job, run_id: str) -> list[int]:
+def shadow_run(work: Workspace, run_id: str) -> list[int]:
     """Score a published run with every version in its shadow; return these versions.
 
     What a version says goes into the run's folder and ``<job>_shadow_predictions``. Doing it again gives the same. A
     version that fails has its failure on record, the others go on, and the first error is raised at the end.
     """
-    run = ledger.get(stores.warehouse, run_id, job.name)
+    run = ledger.get(work.warehouse, run_id, work.job.name)
     if run.status not in ("published", "superseded"):
         raise RunMissing(f"run {run_id}", found=f"status {run.status}", expected="a published run")
     done: list[int] = []
     errors: list[NightshiftError] = []
-    for one in shadows.running(stores.warehouse, job.name, run.night):
+    for one in shadows.running(work.warehouse, work.job.name, run.night):
         if one.model_version == run.model_version:
             continue
-        facts: Row = {"run_id": run_id, "job": job.name, "night": run.night, "model_version": one.model_version}
-        facts |= {"champion_version": run.model_version, "scored_at": stores.clock()}
+        facts: Row = {"run_id": run_id, "job": work.job.name, "night": run.night, "model_version": one.model_version}
+        facts |= {"champion_version": run.model_version, "scored_at": work.clock()}
         try:
-            shadows.save_night(stores.warehouse, {**facts, "status": "scored", **_score(stores, job, run, one)})
+            shadows.save_night(work.warehouse, {**facts, "status": "scored", **_score(work, run, one)})
         except NightshiftError as error:  # recorded; raised once the other versions are done
             reason = described(error)
-            shadows.save_night(stores.warehouse, {**facts, "status": "failed", "reason": reason})
+            shadows.save_night(work.warehouse, {**facts, "status": "failed", "reason": reason})
             errors.append(error)
         done.append(one.model_version)
     if errors:
@@ -70,21 +72,21 @@ def shadow_run(stores: Stores, job: Job, run_id: str) -> list[int]:
     return done
 
 
-def _score(stores: Stores, job: Job, run: Run, one: Shadow) -> Row:
+def _score(work: Workspace, run: Run, one: Shadow) -> Row:
     """Return rows, seconds and disagreement of a version on a run, its predictions written and loaded."""
     began = monotonic()
-    ref = VersionRef(job.name, one.model_version, one.model_sha256, one.model_uri)
-    model = stores.registry.load(ref, job)
-    folder = RunFolder(stores.lake, run)
-    found = _Differences(job)
+    ref = VersionRef(work.job.name, one.model_version, one.model_sha256, one.model_uri)
+    model = work.registry.load(ref, work.job)
+    folder = RunFolder(work.lake, run)
+    found = _Differences(work.job)
     for number in folder.chunks:
-        features = stores.lake.table(folder.part("features", number))
-        said = [predict(model.pipeline, batch, job, model.rule) for batch in features.to_batches(50_000)]
-        stores.lake.write(folder.shadow_part(ref.version, number), prediction_schema(job), said, {})
-        champion = stores.lake.table(folder.part("predictions", number))
-        found.add(features, champion, pa.Table.from_batches(said, prediction_schema(job)))
+        features = work.lake.table(folder.part("features", number))
+        said = [predict(model.pipeline, batch, work.job, model.rule) for batch in features.to_batches(50_000)]
+        work.lake.write(folder.shadow_part(ref.version, number), prediction_schema(work.job), said, {})
+        champion = work.lake.table(folder.part("predictions", number))
+        found.add(features, champion, pa.Table.from_batches(said, prediction_schema(work.job)))
     shadow_rows = folder.shadow_predictions(ref.version)
-    load_shadow(stores.warehouse, job, run, ref.version, shadow_rows, prediction_schema(job))
+    load_shadow(work.warehouse, work.job, run, ref.version, shadow_rows, prediction_schema(work.job))
     return {"rows": found.rows, "seconds": monotonic() - began, "disagreement": asdict(found.result())}
 
 

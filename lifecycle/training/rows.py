@@ -13,7 +13,7 @@ from scoring.interval import Nights
 from scoring.job import Job
 from scoring.progress import Progress, silent
 from scoring.rows import Contract, require_positive
-from scoring.stores import LABEL, Stores, contracted, labels_of, nights_of
+from scoring.stores import LABEL, Workspace, contracted, labels_of, nights_of
 
 NIGHT = "nightshift_night"
 
@@ -34,48 +34,48 @@ class Rows:
         return self.table.filter(pc.is_valid(self.table.column(LABEL)))
 
 
-def read_rows(stores: Stores, job: Job, window: Nights, progress: Progress = silent) -> Rows:
+def read_rows(work: Workspace, window: Nights, progress: Progress = silent) -> Rows:
     """Return the window's rows that passed the contract.
 
     Keys are unique within a night. Without a time column nothing in them says which, so such a job is read night by
     night, each exactly as it would be scored, and the nights follow one another. So is SQL that binds ``:night``.
     """
-    by_night = job.time_column is None or stores.by_night(job, stores.features_query(job))
-    ranges = nights_of(window, job) if by_night else [window]
+    by_night = work.job.time_column is None or work.stores.by_night(work.job, work.stores.features_query(work.job))
+    ranges = nights_of(window, work.job) if by_night else [window]
     outcomes: Counter[str] = Counter()
-    parts = [_read(stores, job, nights, progress, outcomes) for nights in ranges]
-    if job.task.has_positive:
-        require_positive(dict(outcomes.most_common()), job, stores.labels_query(job).name)
+    parts = [_read(work, nights, progress, outcomes) for nights in ranges]
+    if work.job.task.has_positive:
+        require_positive(dict(outcomes.most_common()), work.job, work.stores.labels_query(work.job).name)
     reasons = sum((Counter(part.reasons) for part in parts), Counter[str]())
     extracted, unreadable = (sum(getattr(part, name) for part in parts) for name in ("extracted", "unreadable_labels"))
     return Rows(pa.concat_tables([part.table for part in parts]), extracted, dict(reasons), unreadable)
 
 
-def labelled_rows(stores: Stores, job: Job, window: Nights, progress: Progress = silent) -> pa.Table:
+def labelled_rows(work: Workspace, window: Nights, progress: Progress = silent) -> pa.Table:
     """Return the window's rows that passed the contract and have a label, in key order, label last."""
-    return read_rows(stores, job, window, progress).labelled.drop_columns([NIGHT])
+    return read_rows(work, window, progress).labelled.drop_columns([NIGHT])
 
 
 def _read(
-    stores: Stores, job: Job, nights: Nights, progress: Progress, outcomes: Counter[str]
+    work: Workspace, nights: Nights, progress: Progress, outcomes: Counter[str]
 ) -> Rows:  # fmt: skip
     """Return the rows of the nights; adds their outcomes up."""
-    interval = nights.interval(job.schedule.timezone)
-    accepted = [Contract(job, interval).schema.empty_table()]
+    interval = nights.interval(work.job.schedule.timezone)
+    accepted = [Contract(work.job, interval).schema.empty_table()]
     reasons: Counter[str] = Counter()
     extracted = 0
-    with contracted(stores, job, interval) as batches:
+    with contracted(work, interval) as batches:
         for found, part in batches:
             progress("read", part.accepted.num_rows)
             accepted.append(pa.Table.from_batches([part.accepted]))
             reasons.update(part.reasons)
             extracted += found.num_rows
     rows = pa.concat_tables(accepted)
-    rows = rows.append_column(NIGHT, _nights(rows, job, nights.first))
-    labels = labels_of(stores, job, nights)
+    rows = rows.append_column(NIGHT, _nights(rows, work.job, nights.first))
+    labels = labels_of(work, nights)
     outcomes.update(labels.outcomes)
-    joined = rows.join(labels.table, keys=list(job.key), join_type="left outer")
-    ordered = joined.sort_by([(name, "ascending") for name in job.key])
+    joined = rows.join(labels.table, keys=list(work.job.key), join_type="left outer")
+    ordered = joined.sort_by([(name, "ascending") for name in work.job.key])
     return Rows(ordered, extracted, dict(reasons), labels.unreadable_keys)
 
 

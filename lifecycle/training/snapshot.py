@@ -13,7 +13,7 @@ from scoring.interval import Nights
 from scoring.job import Job
 from scoring.progress import Progress, silent
 from scoring.rows import RowsDigest
-from scoring.stores import Stores
+from scoring.stores import Stores, Workspace
 
 
 @dataclass(frozen=True)
@@ -25,48 +25,48 @@ class Snapshot:
     rows: Rows
 
 
-def take(stores: Stores, job: Job, window: Nights, progress: Progress = silent) -> Snapshot:
+def take(work: Workspace, window: Nights, progress: Progress = silent) -> Snapshot:
     """Read the window's rows, keep them, and return them.
 
     Rows that were kept before are not written again. Raises ``TrainingDataError`` when more of the rows than
     ``training.max_quarantine_share`` break the contract: broken data are never trained on; and ``NightNotOver`` for a
     window with a night that has not ended.
     """
-    _refuse_unfinished(stores, job, window)
+    _refuse_unfinished(work, window)
     progress("read", 0)
-    rows = read_rows(stores, job, window, progress)
-    _refuse_broken(job, window, rows)
+    rows = read_rows(work, window, progress)
+    _refuse_broken(work.job, window, rows)
     snapshot = Snapshot(_hash_of(window, rows), window, rows)
-    folder = stores.lake.snapshot_folder(job.name, snapshot.hash)
-    if not stores.lake.exists(f"{folder}/snapshot.json"):
-        stores.lake.write(f"{folder}/rows.parquet", rows.table.schema, rows.table.to_batches(), {})
-        stores.lake.write_json(f"{folder}/snapshot.json", _facts(stores, snapshot))
+    folder = work.lake.snapshot_folder(work.job.name, snapshot.hash)
+    if not work.lake.exists(f"{folder}/snapshot.json"):
+        work.lake.write(f"{folder}/rows.parquet", rows.table.schema, rows.table.to_batches(), {})
+        work.lake.write_json(f"{folder}/snapshot.json", _facts(work.stores, snapshot))
     return snapshot
 
 
-def _refuse_unfinished(stores: Stores, job: Job, window: Nights) -> None:
-    if not stores.over(job, window.last):
+def _refuse_unfinished(work: Workspace, window: Nights) -> None:
+    if not work.stores.over(work.job, window.last):
         raise NightNotOver.at(
-            f"training of {job.name} on nights before {window.until}", stores.end_of(job, window.last),
+            f"training of {work.job.name} on nights before {window.until}", work.stores.end_of(work.job, window.last),
             found=f"night {window.last}, which has not ended", next_step="train with an earlier --until",
         )  # fmt: skip
 
 
-def load(stores: Stores, job: Job, digest: str) -> Snapshot:
+def load(work: Workspace, digest: str) -> Snapshot:
     """Return the snapshot that was kept under a hash; raises ``TrainingDataError`` when it is gone, or is another."""
-    folder = stores.lake.snapshot_folder(job.name, digest)
-    if not stores.lake.exists(f"{folder}/snapshot.json"):
+    folder = work.lake.snapshot_folder(work.job.name, digest)
+    if not work.lake.exists(f"{folder}/snapshot.json"):
         raise TrainingDataError(
-            f"snapshot {digest} of {job.name}", found="no files", next_step="start the retraining again"
+            f"snapshot {digest} of {work.job.name}", found="no files", next_step="start the retraining again"
         )
-    facts = stores.lake.read_json(f"{folder}/snapshot.json")
-    table, unreadable = stores.lake.table(f"{folder}/rows.parquet"), facts.get("unreadable_labels", 0)
+    facts = work.lake.read_json(f"{folder}/snapshot.json")
+    table, unreadable = work.lake.table(f"{folder}/rows.parquet"), facts.get("unreadable_labels", 0)
     rows = Rows(table, facts["extracted"], facts["reasons"], unreadable)
     snapshot = Snapshot(digest, Nights(*(date.fromisoformat(facts[name]) for name in ("since", "until"))), rows)
     found = _hash_of(snapshot.window, rows)
     if found != digest:
         raise TrainingDataError(
-            f"snapshot {digest} of {job.name}",
+            f"snapshot {digest} of {work.job.name}",
             found=f"rows with hash {found}",
             next_step=f"remove {folder} and start again",
         )

@@ -21,7 +21,7 @@ from scoring.job import Job
 from scoring.progress import Progress, silent
 from scoring.rows import UsualNights, certainty
 from scoring.settings import code_version
-from scoring.stores import Stores
+from scoring.stores import Workspace
 from scoring.stores.registry import TrainingFacts, VersionRef, library_versions
 
 
@@ -54,19 +54,17 @@ class Order:
 NO_ORDER = Order()
 
 
-def train(stores: Stores, job: Job, window: Nights, progress: Progress = silent) -> Trained:
+def train(work: Workspace, window: Nights, progress: Progress = silent) -> Trained:
     """Keep the window's rows as a snapshot, train on it, register, and return the new version.
 
     No row at or after ``window.until`` is read. Raises ``TrainingDataError``
     when the window has too few labelled rows, one class only, or too many rows in quarantine.
     """
-    recipe_of(job)  # what cannot be stored is refused before any row is read
-    return train_on(stores, job, take(stores, job, window, progress), progress)
+    recipe_of(work.job)  # what cannot be stored is refused before any row is read
+    return train_on(work, take(work, window, progress), progress)
 
 
-def train_on(
-    stores: Stores, job: Job, snapshot: Snapshot, progress: Progress = silent, order: Order = NO_ORDER
-) -> Trained:
+def train_on(work: Workspace, snapshot: Snapshot, progress: Progress = silent, order: Order = NO_ORDER) -> Trained:
     """Fit on a snapshot without its last nights, evaluate on these, fit again on all, and register the version.
 
     The same snapshot gives the same artifact, as far as the pipeline's own seeds are fixed. Without ``training.refit``
@@ -75,32 +73,34 @@ def train_on(
     """
     rows, window = snapshot.rows, snapshot.window
     labelled = rows.labelled
-    _check(labelled, job, window)
+    _check(labelled, work.job, window)
     progress("evaluate", 0)
-    split = max(window.first, window.until - timedelta(days=order.holdout_nights or job.training.holdout_nights))
-    evaluated = evaluate(job, *parted(labelled, split))
+    split = max(window.first, window.until - timedelta(days=order.holdout_nights or work.job.training.holdout_nights))
+    evaluated = evaluate(work.job, *parted(labelled, split))
     progress("fit", labelled.num_rows)
-    again = job.training.refit or evaluated.pipeline is None
-    pipeline = fit(labelled, job) if again else evaluated.pipeline
-    rule = proven_rule(pipeline, reference_rows(batch_of(labelled), job), job, threads=stores.settings.score_threads)
+    again = work.job.training.refit or evaluated.pipeline is None
+    pipeline = fit(labelled, work.job) if again else evaluated.pipeline
+    rule = proven_rule(
+        pipeline, reference_rows(batch_of(labelled), work.job), work.job, threads=work.settings.score_threads
+    )
     progress("reference", rows.table.num_rows)
     fitted = Fitted(
-        pipeline, evaluated.scores, evaluated.weights, evaluated.holdout, out_of_fold(job, pipeline, rows.table)
+        pipeline, evaluated.scores, evaluated.weights, evaluated.holdout, out_of_fold(work.job, pipeline, rows.table)
     )
     facts = replace(
-        _facts(stores, job, window, labelled, evaluated.scores), snapshot=snapshot.hash,
-        extracted=rows.extracted, quarantined=rows.reasons, recipe_sha256=recipe_of(job),
+        _facts(work, window, labelled, evaluated.scores), snapshot=snapshot.hash,
+        extracted=rows.extracted, quarantined=rows.reasons, recipe_sha256=recipe_of(work.job),
         fitted_until=window.until if again else split, evaluated_until=split, refit=again,
         retraining_id=order.retraining_id, constant=evaluated.constant, **rule.facts(),
         without_outcome=rows.table.num_rows - labelled.num_rows, unreadable_labels=rows.unreadable_labels,
     )  # fmt: skip
     scores = evaluated.scores
     with tempfile.TemporaryDirectory() as folder:
-        usual = UsualNights.of(certainty(fitted.predictions, job), rows.table.column(NIGHT))
-        write_version(Path(folder), job, fitted, labelled, facts, usual)
-        write_reference(Path(folder), job, fitted, rows)
+        usual = UsualNights.of(certainty(fitted.predictions, work.job), rows.table.column(NIGHT))
+        write_version(Path(folder), work.job, fitted, labelled, facts, usual)
+        write_reference(Path(folder), work.job, fitted, rows)
         progress("register", 0)
-        ref = stores.registry.register(job.name, Path(folder), facts, scores)
+        ref = work.registry.register(work.job.name, Path(folder), facts, scores)
     left_out = rows.table.num_rows - labelled.num_rows, rows.unreadable_labels
     return Trained(ref, labelled.num_rows, scores, evaluated.holdout, evaluated.constant, *left_out)
 
@@ -129,9 +129,9 @@ def _check(rows: pa.Table, job: Job, window: Nights) -> None:
         )
 
 
-def _facts(stores: Stores, job: Job, window: Nights, rows: pa.Table, scores: dict[str, float]) -> TrainingFacts:
+def _facts(work: Workspace, window: Nights, rows: pa.Table, scores: dict[str, float]) -> TrainingFacts:
     return TrainingFacts(
-        job=job.name, since=window.first, until=window.until, rows=rows.num_rows, trained_at=stores.clock(), metrics=scores,
-        code_version=code_version(stores.settings), features_sql_sha256=stores.features_query(job).sha256,
-        labels_sql_sha256=stores.labels_query(job).sha256, library_versions=library_versions(),
+        job=work.job.name, since=window.first, until=window.until, rows=rows.num_rows, trained_at=work.clock(), metrics=scores,
+        code_version=code_version(work.settings), features_sql_sha256=work.stores.features_query(work.job).sha256,
+        labels_sql_sha256=work.stores.labels_query(work.job).sha256, library_versions=library_versions(),
     )  # fmt: skip

@@ -5,36 +5,35 @@ from __future__ import annotations
 from datetime import date
 
 from scoring.errors import ChampionMissing
-from scoring.job import Job
 from scoring.night.request import Request
-from scoring.stores import Stores
+from scoring.stores import Stores, Workspace
 from scoring.stores.registry import VersionRef
 from scoring.stores.warehouse import Promotion, promotions
 
 
-def champion_version(stores: Stores, job: Job, night: date) -> int:
+def champion_version(work: Workspace, night: date) -> int:
     """Return the version that was champion at ``night``; raises ``ChampionMissing``."""
-    return _promotion(stores, job, night).model_version
+    return _promotion(work, night).model_version
 
 
-def _promotion(stores: Stores, job: Job, night: date) -> Promotion:
-    known = promotions.history_of(stores.warehouse, job.name)
+def _promotion(work: Workspace, night: date) -> Promotion:
+    known = promotions.history_of(work.warehouse, work.job.name)
     promotion = promotions.in_effect(known, night)
     if promotion is None:
         effective = sorted(str(one.effective_from) for one in known)
         raise ChampionMissing(
-            f"champion of {job.name} at {night}",
+            f"champion of {work.job.name} at {night}",
             found=f"promotions effective from {effective or 'no night'}",
-            next_step=f"`nightshift train {job.name} --until {night}`, or give a model version",
+            next_step=f"`nightshift train {work.job.name} --until {night}`, or give a model version",
         )
     return promotion
 
 
-def pinned(stores: Stores, job: Job, request: Request) -> VersionRef:
+def pinned(work: Workspace, request: Request) -> VersionRef:
     """Return the version that scores the night: the one asked for, or the champion."""
     if request.model_version is not None:
-        return stores.registry.resolve(job.name, request.model_version)
-    return promoted_ref(stores, _promotion(stores, job, request.night))
+        return work.registry.resolve(work.job.name, request.model_version)
+    return promoted_ref(work.stores, _promotion(work, request.night))
 
 
 def promoted_ref(stores: Stores, promotion: Promotion) -> VersionRef:

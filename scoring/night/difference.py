@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from scoring.errors import RunMissing
 from scoring.job import Job
 from scoring.rows import prediction_schema
-from scoring.stores import RunFolder, Stores
+from scoring.stores import RunFolder, Workspace
 from scoring.stores.warehouse import Run, ledger
 
 
@@ -32,9 +32,9 @@ class Difference:
     """Rows with another predicted class; None for a regression, which decides nothing."""
 
 
-def two_runs(stores: Stores, job: Job, night: date, chosen: tuple[str, str] | None = None) -> tuple[Run, Run]:
+def two_runs(work: Workspace, night: date, chosen: tuple[str, str] | None = None) -> tuple[Run, Run]:
     """Return the chosen runs of a night, or its last two that were scored; raises ``RunMissing``."""
-    runs = [run for run in ledger.runs_of(stores.warehouse, job.name, night) if run.predictions_hash]
+    runs = [run for run in ledger.runs_of(work.warehouse, work.job.name, night) if run.predictions_hash]
     if chosen is not None:
         by_id = {run.run_id: run for run in runs}
         if set(chosen) <= set(by_id):
@@ -42,22 +42,22 @@ def two_runs(stores: Stores, job: Job, night: date, chosen: tuple[str, str] | No
     elif len(runs) >= 2:
         return runs[-2], runs[-1]
     raise RunMissing(
-        f"runs of {job.name} at {night}",
+        f"runs of {work.job.name} at {night}",
         found=f"scored runs {[run.run_id for run in runs]}",
         expected=str(list(chosen)) if chosen else "at least two",
-        next_step=f"see `nightshift explain {job.name} {night}`",
+        next_step=f"see `nightshift explain {work.job.name} {night}`",
     )
 
 
-def diff_runs(stores: Stores, job: Job, first: Run, second: Run) -> Difference:
+def diff_runs(work: Workspace, first: Run, second: Run) -> Difference:
     """Return how the predictions of two runs of a night differ, matched by key.
 
     Raises ``RunMissing`` when retention has removed the files of one.
     """
     for run in (first, second):
         ledger.require_files(run)
-    keys = [f"key {place}" for place in range(len(job.key))]  # so that no column's name can be another's
-    one, two = (_predictions(stores, job, run) for run in (first, second))
+    keys = [f"key {place}" for place in range(len(work.job.key))]  # so that no column's name can be another's
+    one, two = (_predictions(work, run) for run in (first, second))
     values = one.column_names[len(keys) :]
     joined = one.rename_columns([*keys, *values]).join(
         two.rename_columns([*keys, *map(_second, values)]), keys=keys, join_type="full outer"
@@ -65,7 +65,7 @@ def diff_runs(stores: Stores, job: Job, first: Run, second: Run) -> Difference:
     known = joined.column("prediction")
     other = joined.column(_second("prediction"))
     both = joined.filter(pc.and_(pc.is_valid(known), pc.is_valid(other)))
-    gaps = _gaps(both, job)
+    gaps = _gaps(both, work.job)
     return Difference(
         first=first,
         second=second,
@@ -75,7 +75,7 @@ def diff_runs(stores: Stores, job: Job, first: Run, second: Run) -> Difference:
         only_second=int(pc.sum(pc.is_null(known)).as_py() or 0),
         largest=float(gaps.max()) if gaps.size else 0.0,
         mean=float(gaps.mean()) if gaps.size else 0.0,
-        decisions_changed=_decisions(both) if job.task.classifies else None,
+        decisions_changed=_decisions(both) if work.job.task.classifies else None,
     )
 
 
@@ -97,5 +97,5 @@ def _gaps(both: pa.Table, job: Job) -> np.ndarray:
     return gaps
 
 
-def _predictions(stores: Stores, job: Job, run: Run) -> pa.Table:
-    return pa.Table.from_batches(RunFolder(stores.lake, run).predictions(), schema=prediction_schema(job))
+def _predictions(work: Workspace, run: Run) -> pa.Table:
+    return pa.Table.from_batches(RunFolder(work.lake, run).predictions(), schema=prediction_schema(work.job))

@@ -20,13 +20,13 @@ from scoring.night.request import Extracted, Request
 from scoring.progress import Progress, silent
 from scoring.rows import RowsDigest, Split
 from scoring.settings import code_version
-from scoring.stores import RunFolder, Stores, contracted
+from scoring.stores import RunFolder, Workspace, contracted
 from scoring.stores.registry import VersionRef, library_versions
 from scoring.stores.warehouse import Run, abandon_dead, ensure_job, ledger
 
 
 def extract(
-    stores: Stores, job: Job, request: Request, on_chunk: Callable[[int], None] | None = None,
+    work: Workspace, request: Request, on_chunk: Callable[[int], None] | None = None,
     progress: Progress = silent,
 ) -> Extracted:  # fmt: skip
     """Pin the model version and write the night's feature snapshot and quarantine; return ids and counts.
@@ -35,19 +35,19 @@ def extract(
     the timezone has no such day, and ``NightNotOver`` for a night that had not ended when the run began, unless the
     request allows that. Raises ``EmptyNight`` when there are no rows.
     """
-    interval = DataInterval.of_night(request.night, job.schedule.timezone).require()
-    _refuse_unfinished(job, request, interval)
-    ensure_job(stores.warehouse, job)
-    abandon_dead(stores.warehouse, stores.clock(), job.name)
-    ref = pinned(stores, job, request)
-    run = ledger.start(stores.warehouse, _first_facts(stores, job, request, ref, interval))
-    folder = RunFolder(stores.lake, run)
-    with recorded(stores, run.run_id):
+    interval = DataInterval.of_night(request.night, work.job.schedule.timezone).require()
+    _refuse_unfinished(work.job, request, interval)
+    ensure_job(work.warehouse, work.job)
+    abandon_dead(work.warehouse, work.clock(), work.job.name)
+    ref = pinned(work, request)
+    run = ledger.start(work.warehouse, _first_facts(work, request, ref, interval))
+    folder = RunFolder(work.lake, run)
+    with recorded(work.stores, run.run_id):
         began = monotonic()
         folder.write_pin(ref)
-        known = stores.registry.load(ref, job).categories
+        known = work.registry.load(ref, work.job).categories
         counts = _Counts()
-        with contracted(stores, job, interval, known) as batches:
+        with contracted(work, interval, known) as batches:
             for number, (found, part) in enumerate(batches):
                 _write_chunk(folder, number, part)
                 counts.add(found.num_rows, part)
@@ -55,8 +55,8 @@ def extract(
                 if on_chunk is not None and counts.rows:
                     on_chunk(number)
         facts = counts.facts()
-        ledger.record(stores.warehouse, run.run_id, **facts, stage="score", seconds_extract=monotonic() - began)
-        _refuse_empty(stores, job, run, counts.rows)
+        ledger.record(work.warehouse, run.run_id, **facts, stage="score", seconds_extract=monotonic() - began)
+        _refuse_empty(work, run, counts.rows)
     return Extracted(run.run_id, ref.version, counts.chunks, counts.rows, counts.rows - counts.accepted)
 
 
@@ -70,18 +70,18 @@ def _refuse_unfinished(job: Job, request: Request, interval: DataInterval) -> No
     )  # fmt: skip
 
 
-def _refuse_empty(stores: Stores, job: Job, run: Run, rows: int) -> None:
+def _refuse_empty(work: Workspace, run: Run, rows: int) -> None:
     if rows:
         return
     error = EmptyNight(
-        f"night {run.night} of {job.name}",
+        f"night {run.night} of {work.job.name}",
         found="0 rows",
         expected="at least 1",
         next_step="check that the source has the night's rows; `on_empty: skip` in the job file allows none",
     )
-    if job.on_empty == "skip":
+    if work.job.on_empty == "skip":
         ledger.record(
-            stores.warehouse, run.run_id, status="skipped", stage="done", reason=str(error), finished_at=stores.clock()
+            work.warehouse, run.run_id, status="skipped", stage="done", reason=str(error), finished_at=work.clock()
         )
     raise error
 
@@ -111,16 +111,16 @@ class _Counts:
         }  # fmt: skip
 
 
-def _first_facts(stores: Stores, job: Job, request: Request, ref: VersionRef, interval: DataInterval) -> dict[str, Any]:
+def _first_facts(work: Workspace, request: Request, ref: VersionRef, interval: DataInterval) -> dict[str, Any]:
     return {
-        "run_id": request.run_id, "job": job.name, "night": request.night,
+        "run_id": request.run_id, "job": work.job.name, "night": request.night,
         "interval_start": interval.start, "interval_end": interval.end,
         "origin": request.origin, "airflow_run_id": request.airflow_run_id, "started_at": request.started_at,
         "provisional": interval.end > request.started_at,
         "model_version": ref.version, "model_sha256": ref.sha256,
-        "job_sha256": hashlib.sha256(job.model_dump_json().encode()).hexdigest(),
-        "sql_sha256": stores.features_query(job).sha256,
-        "code_version": code_version(stores.settings), "library_versions": library_versions(),
+        "job_sha256": hashlib.sha256(work.job.model_dump_json().encode()).hexdigest(),
+        "sql_sha256": work.stores.features_query(work.job).sha256,
+        "code_version": code_version(work.settings), "library_versions": library_versions(),
     }  # fmt: skip
 
 

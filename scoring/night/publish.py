@@ -10,12 +10,11 @@ from time import monotonic
 import pyarrow as pa
 
 from scoring.errors import LakeFileBroken, LakeFileMissing, NightHeld, ReconciliationError, RunMissing
-from scoring.job import Job
 from scoring.night.gate import gate_reasons
 from scoring.night.recording import recorded
 from scoring.progress import Progress, silent
 from scoring.rows import RowsDigest, Summary, prediction_schema
-from scoring.stores import RunFolder, Stores
+from scoring.stores import RunFolder, Stores, Workspace
 from scoring.stores.warehouse import Run, ledger, load, remove_rows, stamped, worked_on
 
 
@@ -38,37 +37,35 @@ class Loaded:
     seconds: float
 
 
-def publish(
-    stores: Stores, job: Job, run_id: str, progress: Progress = silent, loaded: Loaded | None = None
-) -> Published:
+def publish(work: Workspace, run_id: str, progress: Progress = silent, loaded: Loaded | None = None) -> Published:
     """Load a scored run unless that is done, reconcile its counts, pass the gate, flip the pointer, replace the lake object.
 
     Doing it again gives the same state. Raises ``ReconciliationError`` when rows are missing anywhere, ``NightHeld``
     when the gate refuses; then what was published before stays.
     """
-    run = worked_on(stores.warehouse, run_id, job.name)
+    run = worked_on(work.warehouse, run_id, work.job.name)
     if run.status in ("published", "superseded"):
-        return _after_flip(stores, job, run, run.status)
+        return _after_flip(work, run, run.status)
     if run.status not in ("running", "failed", "held"):
-        again = f"nightshift release {job.name} {run_id}" if run.status == "unpublished" else "run the night again"
+        again = f"nightshift release {work.job.name} {run_id}" if run.status == "unpublished" else "run the night again"
         raise RunMissing(
             f"run {run_id}", found=f"status {run.status}", expected="a run that was scored", next_step=again
         )
     ledger.require_files(run)
-    with recorded(stores, run_id):
-        _require_chunks(stores, run)
-        numbers = RunFolder(stores.lake, run).chunks
-        summary = _reconciled(stores, run, loaded or load_run(stores, job, run, numbers, progress))
-        _pass_gate(stores, job, run, summary)
-        status = ledger.flip(stores.warehouse, run, summary.rows, stores.clock())
-    return _after_flip(stores, job, ledger.get(stores.warehouse, run_id), status)
+    with recorded(work.stores, run_id):
+        _require_chunks(work.stores, run)
+        numbers = RunFolder(work.lake, run).chunks
+        summary = _reconciled(work.stores, run, loaded or load_run(work, run, numbers, progress))
+        _pass_gate(work, run, summary)
+        status = ledger.flip(work.warehouse, run, summary.rows, work.clock())
+    return _after_flip(work, ledger.get(work.warehouse, run_id), status)
 
 
-def load_run(stores: Stores, job: Job, run: Run, numbers: Iterable[int], progress: Progress = silent) -> Loaded:
+def load_run(work: Workspace, run: Run, numbers: Iterable[int], progress: Progress = silent) -> Loaded:
     """Load the predictions of a run's chunks, in the order of ``numbers``, in one transaction; they are invisible yet."""
     began, digest, waits = monotonic(), RowsDigest(), _Waits(numbers)
-    predictions = _told(digest.through(RunFolder(stores.lake, run).predictions(waits)), progress)
-    rows = load(stores.warehouse, job, run, predictions, prediction_schema(job))
+    predictions = _told(digest.through(RunFolder(work.lake, run).predictions(waits)), progress)
+    rows = load(work.warehouse, work.job, run, predictions, prediction_schema(work.job))
     return Loaded(rows, digest.hexdigest(), monotonic() - began - waits.seconds)
 
 
@@ -134,36 +131,34 @@ def _reconcile(run: Run, scored: int, summarised: int, loaded: int) -> None:
         )
 
 
-def _pass_gate(stores: Stores, job: Job, run: Run, summary: Summary) -> None:
-    version = stores.registry.load(RunFolder(stores.lake, run).version_ref(), job)
-    reasons = gate_reasons(job, summary, run.rows_quarantined or 0, version.reference, version.usual)
+def _pass_gate(work: Workspace, run: Run, summary: Summary) -> None:
+    version = work.registry.load(RunFolder(work.lake, run).version_ref(), work.job)
+    reasons = gate_reasons(work.job, summary, run.rows_quarantined or 0, version.reference, version.usual)
     if reasons:
-        ledger.record(
-            stores.warehouse, run.run_id, status="held", reason="; ".join(reasons), finished_at=stores.clock()
-        )
+        ledger.record(work.warehouse, run.run_id, status="held", reason="; ".join(reasons), finished_at=work.clock())
         raise NightHeld(
-            f"night {run.night} of {job.name} is held", found="; ".join(reasons), expected="the publish gate to pass",
-            next_step=f"`nightshift release {job.name} {run.run_id}` publishes it, `discard` drops it",
+            f"night {run.night} of {work.job.name} is held", found="; ".join(reasons), expected="the publish gate to pass",
+            next_step=f"`nightshift release {work.job.name} {run.run_id}` publishes it, `discard` drops it",
         )  # fmt: skip
 
 
-def _after_flip(stores: Stores, job: Job, run: Run, status: str) -> Published:
-    return Published(run.run_id, status, run.rows_loaded or 0, refresh_lake(stores, job, run.night))
+def _after_flip(work: Workspace, run: Run, status: str) -> Published:
+    return Published(run.run_id, status, run.rows_loaded or 0, refresh_lake(work, run.night))
 
 
-def refresh_lake(stores: Stores, job: Job, night: date, anew: bool = False) -> str:
+def refresh_lake(work: Workspace, night: date, anew: bool = False) -> str:
     """Make the night's lake object what the pointer says, under the night's lock; return its path.
 
     An object of the published run stays as it is, unless ``anew`` asks for it to be written once more.
     """
-    path = stores.lake.current(job.name, night)
-    with stores.warehouse.transaction() as connection:
-        ledger.hold_lock(connection, job.name, night)
-        shown = ledger.published(stores.warehouse, job.name, night).get(night)
+    path = work.lake.current(work.job.name, night)
+    with work.warehouse.transaction() as connection:
+        ledger.hold_lock(connection, work.job.name, night)
+        shown = ledger.published(work.warehouse, work.job.name, night).get(night)
         if shown is None:
-            stores.lake.remove(path)
-        elif anew or _run_of(stores, path) != shown:
-            _write_current(stores, job, ledger.get(stores.warehouse, shown), path)
+            work.lake.remove(path)
+        elif anew or _run_of(work.stores, path) != shown:
+            _write_current(work, ledger.get(work.warehouse, shown), path)
     return path
 
 
@@ -175,58 +170,60 @@ def _run_of(stores: Stores, path: str) -> str | None:
         return None
 
 
-def _write_current(stores: Stores, job: Job, run: Run, path: str) -> None:
+def _write_current(work: Workspace, run: Run, path: str) -> None:
     """Write a published run's predictions with the columns of the analysts' view."""
-    schema = prediction_schema(job)
+    schema = prediction_schema(work.job)
     constants = {
         "night": pa.scalar(run.night, pa.date32()),
         "model_version": pa.scalar(run.model_version, pa.int32()),
         "run_id": pa.scalar(run.run_id, pa.string()),
         "scored_at": pa.scalar(run.started_at, pa.timestamp("us", "UTC")),
     }
-    order = [*job.key, "night", *schema.names[len(job.key) :], "model_version", "run_id", "scored_at"]
+    order = [*work.job.key, "night", *schema.names[len(work.job.key) :], "model_version", "run_id", "scored_at"]
     facts = {
         "job": run.job, "night": str(run.night), "run_id": run.run_id, "model_version": str(run.model_version),
         "predictions_hash": str(run.predictions_hash),
     }  # fmt: skip
-    parts = RunFolder(stores.lake, run).predictions()
+    parts = RunFolder(work.lake, run).predictions()
     empty = stamped(pa.RecordBatch.from_pylist([], schema), constants, order)
-    stores.lake.write(path, empty.schema, (stamped(batch, constants, order) for batch in parts), facts)
+    work.lake.write(path, empty.schema, (stamped(batch, constants, order) for batch in parts), facts)
 
 
-def release(stores: Stores, job: Job, run_id: str) -> Published:
+def release(work: Workspace, run_id: str) -> Published:
     """Publish a held run, or one again that was replaced or taken back, although the gate or a later run speaks against it."""
-    run = ledger.get(stores.warehouse, run_id, job.name)
+    run = ledger.get(work.warehouse, run_id, work.job.name)
     if run.status not in ("held", "superseded", "published", "unpublished"):
         expected = "held, superseded, unpublished or published"
         raise RunMissing(f"run {run_id}", found=f"status {run.status}", expected=expected)
-    status = ledger.flip(stores.warehouse, run, run.rows_loaded or 0, stores.clock(), force=True)
-    return _after_flip(stores, job, run, status)
+    status = ledger.flip(work.warehouse, run, run.rows_loaded or 0, work.clock(), force=True)
+    return _after_flip(work, run, status)
 
 
-def unpublish(stores: Stores, job: Job, night: date, reason: str) -> Run:
+def unpublish(work: Workspace, night: date, reason: str) -> Run:
     """Take a night's publication back: the pointer, then the lake object; return the run that it showed.
 
     Rows, files, ledger and ``…_as_of`` stay. Done again it completes what was interrupted. Raises ``RunMissing`` for a
     night that was never published.
     """
-    run = ledger.withdraw(stores.warehouse, job.name, night, reason, stores.clock())
+    run = ledger.withdraw(work.warehouse, work.job.name, night, reason, work.clock())
     if run is None:
-        taken_back = [run for run in ledger.runs_of(stores.warehouse, job.name, night) if run.status == "unpublished"]
+        taken_back = [
+            run for run in ledger.runs_of(work.warehouse, work.job.name, night) if run.status == "unpublished"
+        ]
         if not taken_back:
             raise RunMissing(
-                f"night {night} of {job.name}", found="no publication", expected="a published night",
-                next_step=f"see `nightshift explain {job.name} {night}`",
+                f"night {night} of {work.job.name}", found="no publication", expected="a published night",
+                next_step=f"see `nightshift explain {work.job.name} {night}`",
             )  # fmt: skip
         run = taken_back[-1]
-    refresh_lake(stores, job, night)
+    refresh_lake(work, night)
     return run
 
 
-def discard(stores: Stores, job: Job, run_id: str) -> int:
+def discard(work: Workspace, run_id: str) -> int:
     """Drop a held run's rows; return how many. What was published before stays."""
-    run = ledger.get(stores.warehouse, run_id, job.name)
+    run = ledger.get(work.warehouse, run_id, work.job.name)
     if run.status != "held":
         raise RunMissing(f"run {run_id}", found=f"status {run.status}", expected="held")
-    ledger.record(stores.warehouse, run_id, status="discarded", stage="done", finished_at=stores.clock())
-    return remove_rows(stores.warehouse, job, run)
+    ledger.record(work.warehouse, run_id, status="discarded", stage="done", finished_at=work.clock())
+    return remove_rows(work.warehouse, work.job, run)

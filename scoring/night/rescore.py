@@ -8,12 +8,11 @@ from datetime import date
 
 from scoring.errors import LakeFileBroken, LakeFileMissing, NightHeld, NightshiftError, described
 from scoring.interval import Nights
-from scoring.job import Job
 from scoring.night.difference import Difference, diff_runs
 from scoring.night.request import Request
 from scoring.night.run import run_night
 from scoring.progress import Progress, silent
-from scoring.stores import Stores
+from scoring.stores import Workspace
 from scoring.stores.warehouse import Run, ledger
 
 NOT_PUBLISHED = "not published"
@@ -40,7 +39,7 @@ class Rescored:
 
 
 def rescore(
-    stores: Stores, job: Job, nights: Nights, model_version: int, reason: str, progress: Progress = silent
+    work: Workspace, nights: Nights, model_version: int, reason: str, progress: Progress = silent
 ) -> Iterator[Rescored]:
     """Yield what became of each night of ``nights``, scored with ``model_version``.
 
@@ -50,33 +49,33 @@ def rescore(
     ``VersionMissing``.
     """
     nights.require("nights to rescore")
-    ref = stores.registry.resolve(job.name, model_version)
-    days = nights.in_timezone(job.schedule.timezone)
+    ref = work.registry.resolve(work.job.name, model_version)
+    days = nights.in_timezone(work.job.schedule.timezone)
     why = f"rescored with version {ref.version}: {reason}"
-    return (_again(stores, job, night, ref.version, why, progress) for night in days)
+    return (_again(work, night, ref.version, why, progress) for night in days)
 
 
-def _again(stores: Stores, job: Job, night: date, model_version: int, why: str, progress: Progress) -> Rescored:
-    shown = ledger.published(stores.warehouse, job.name, night).get(night)
+def _again(work: Workspace, night: date, model_version: int, why: str, progress: Progress) -> Rescored:
+    shown = ledger.published(work.warehouse, work.job.name, night).get(night)
     if shown is None:
         return Rescored(night, NOT_PUBLISHED)
-    before = ledger.get(stores.warehouse, shown, job.name)
-    request = Request(night, stores.clock(), "rescore", model_version=model_version)
+    before = ledger.get(work.warehouse, shown, work.job.name)
+    request = Request(night, work.clock(), "rescore", model_version=model_version)
     try:
-        done = run_night(stores, job, request, progress)
+        done = run_night(work, request, progress)
     except NightHeld as error:
         return Rescored(night, "held", str(error), run_id=request.run_id)
     except NightshiftError as error:
         return Rescored(night, "failed", described(error))
     if done.status == "published":
-        ledger.record(stores.warehouse, done.run_id, reason=why)
-    return _compared(stores, job, before, done.run_id)
+        ledger.record(work.warehouse, done.run_id, reason=why)
+    return _compared(work, before, done.run_id)
 
 
-def _compared(stores: Stores, job: Job, before: Run, run_id: str) -> Rescored:
-    after = ledger.get(stores.warehouse, run_id, job.name)
+def _compared(work: Workspace, before: Run, run_id: str) -> Rescored:
+    after = ledger.get(work.warehouse, run_id, work.job.name)
     try:
-        return Rescored(before.night, after.status, None, diff_runs(stores, job, before, after), run_id)
+        return Rescored(before.night, after.status, None, diff_runs(work, before, after), run_id)
     except LakeFileBroken as error:
         return Rescored(before.night, after.status, f"not compared: {error}", run_id=run_id)
     except LakeFileMissing:

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from itertools import chain
 from queue import Queue
 
-from scoring.job import Job
 from scoring.night.extract import extract
 from scoring.night.publish import Loaded, Published, load_run, publish
 from scoring.night.recording import recorded
@@ -16,23 +15,23 @@ from scoring.night.request import Request
 from scoring.night.score import score_chunk
 from scoring.progress import Progress, silent
 from scoring.rows import warnings_of_threads
-from scoring.stores import Stores
+from scoring.stores import Workspace
 from scoring.stores.warehouse import held, ledger
 
 _Coming = Queue[tuple[int, Future[int]] | None]
 """The chunks of a run in order, each with its scoring; None is the end."""
 
 
-def run_night(stores: Stores, job: Job, request: Request, progress: Progress = silent) -> Published:
+def run_night(work: Workspace, request: Request, progress: Progress = silent) -> Published:
     """Extract, score, load and publish one night without Airflow, holding the run's lock all the while.
 
     Raises ``NightNotOver`` before anything is written, unless the request says that an unfinished night is wanted.
     """
-    with held(stores.warehouse, request.run_id):
-        return _run_night(stores, job, request, progress)
+    with held(work.warehouse, request.run_id):
+        return _run_night(work, request, progress)
 
 
-def _run_night(stores: Stores, job: Job, request: Request, progress: Progress) -> Published:
+def _run_night(work: Workspace, request: Request, progress: Progress) -> Published:
     """Publish the night; chunks are scored and loaded while later ones come.
 
     The rows are loaded in one transaction, which a failure of any chunk rolls back; that failure is raised, not loading's.
@@ -42,21 +41,21 @@ def _run_night(stores: Stores, job: Job, request: Request, progress: Progress) -
     with (
         warnings_of_threads(),
         ThreadPoolExecutor(1, "load") as loader,
-        ThreadPoolExecutor(stores.settings.score_threads, "score") as scorers,
+        ThreadPoolExecutor(work.settings.score_threads, "score") as scorers,
     ):
 
         def submit(number: int) -> None:
-            scoring.append(scorers.submit(score_chunk, stores, job, request.run_id, number, progress))
+            scoring.append(scorers.submit(score_chunk, work, request.run_id, number, progress))
             coming.put((number, scoring[-1]))
 
         with _ended(coming):
-            loading = loader.submit(_load_scored, stores, job, request.run_id, coming, progress)
-            extract(stores, job, request, submit, progress)
+            loading = loader.submit(_load_scored, work, request.run_id, coming, progress)
+            extract(work, request, submit, progress)
         for future in scoring:
             future.result()
-        with recorded(stores, request.run_id):
+        with recorded(work.stores, request.run_id):
             loaded = loading.result()
-    return publish(stores, job, request.run_id, progress, loaded)
+    return publish(work, request.run_id, progress, loaded)
 
 
 @contextmanager
@@ -72,10 +71,10 @@ def _ended(coming: _Coming) -> Iterator[None]:
     coming.put(None)
 
 
-def _load_scored(stores: Stores, job: Job, run_id: str, coming: _Coming, progress: Progress) -> Loaded:
+def _load_scored(work: Workspace, run_id: str, coming: _Coming, progress: Progress) -> Loaded:
     numbers = _scored(coming)
     first = next(numbers)  # from here on the run is in the ledger
-    return load_run(stores, job, ledger.get(stores.warehouse, run_id), chain([first], numbers), progress)
+    return load_run(work, ledger.get(work.warehouse, run_id), chain([first], numbers), progress)
 
 
 def _scored(coming: _Coming) -> Iterator[int]:

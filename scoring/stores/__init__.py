@@ -7,6 +7,7 @@ from scoring.stores.lake import SNAPSHOT_FACTS, Lake
 from scoring.stores.reading import contracted
 from scoring.stores.run_folder import RunFolder, ScoredChunk
 from scoring.stores.urls import libpq_url
+from scoring.stores.workspace import Workspace
 
 __all__ = [
     "LABEL",
@@ -16,6 +17,7 @@ __all__ = [
     "RunFolder",
     "ScoredChunk",
     "Stores",
+    "Workspace",
     "contracted",
     "embedded",
     "labels_of",

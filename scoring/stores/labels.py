@@ -13,8 +13,8 @@ from scoring.errors import TrainingDataError
 from scoring.interval import Nights
 from scoring.job import BINARY, MULTICLASS, REGRESSION, Job, Task
 from scoring.rows import ARROW_TYPES, counted, label_type, meanings, outcome_text, read_as, require_columns
-from scoring.stores.installation import Stores
 from scoring.stores.source import Query, stream
+from scoring.stores.workspace import Workspace
 
 LABEL = "nightshift_label"
 
@@ -35,30 +35,32 @@ class Labels:
     """Rows by outcome as the source gives it, in binary and multiclass jobs."""
 
 
-def read_labels(stores: Stores, job: Job, nights: Nights) -> pa.Table:
+def read_labels(work: Workspace, nights: Nights) -> pa.Table:
     """Return key and label of every row of the nights whose outcome is known.
 
     Raises ``TrainingDataError`` on duplicate keys and on outcomes that are not of the declared type.
     """
-    return labels_of(stores, job, nights).table
+    return labels_of(work, nights).table
 
 
-def labels_of(stores: Stores, job: Job, nights: Nights, at_most: int | None = None) -> Labels:
+def labels_of(work: Workspace, nights: Nights, at_most: int | None = None) -> Labels:
     """Return the labels of the nights, or a part of them: at least ``at_most`` rows, if there are.
 
     Keys are read like those of ``features.sql``; a row whose key cannot be read matches none and is left out.
     """
-    query = stores.labels_query(job)
-    parts = [_empty_labels(job)]
-    for each in nights_of(nights, job) if stores.by_night(job, query) else [nights]:
-        interval = each.interval(job.schedule.timezone)
-        with stream(stores.source_url(job), query, interval, min(job.chunk_rows, at_most or job.chunk_rows)) as batches:
+    query = work.stores.labels_query(work.job)
+    parts = [_empty_labels(work.job)]
+    for each in nights_of(nights, work.job) if work.stores.by_night(work.job, query) else [nights]:
+        interval = each.interval(work.job.schedule.timezone)
+        with stream(
+            work.stores.source_url(work.job), query, interval, min(work.job.chunk_rows, at_most or work.job.chunk_rows)
+        ) as batches:
             for batch in batches:
                 require_columns(query.name, query.columns, batch.schema.names)
-                parts.append(_labels(batch, job, query))
+                parts.append(_labels(batch, work.job, query))
                 if at_most is not None and sum(part.num_rows for part in parts) >= at_most:
                     break
-    return _joined(pa.concat_tables(parts), job, query)
+    return _joined(pa.concat_tables(parts), work.job, query)
 
 
 def nights_of(window: Nights, job: Job) -> list[Nights]:

@@ -10,26 +10,25 @@ from itertools import chain
 import pyarrow as pa
 
 from scoring.interval import DataInterval
-from scoring.job import Job
 from scoring.rows import Contract, Split
-from scoring.stores.installation import Stores
 from scoring.stores.source import stream
 from scoring.stores.unique_keys import anywhere, beside
 from scoring.stores.urls import database_url
+from scoring.stores.workspace import Workspace
 
 
 @contextmanager
 def contracted(
-    stores: Stores, job: Job, interval: DataInterval, known: dict[str, list[str]] | None = None
+    work: Workspace, interval: DataInterval, known: dict[str, list[str]] | None = None
 ) -> Iterator[Iterator[tuple[pa.RecordBatch, Split]]]:
     """Give the job's feature rows of an interval, batch by batch, as found and after the contract.
 
     A row whose key, as it will be stored, is not unique is quarantined with all its copies, also across batches.
     """
-    contract = Contract(job, interval, known)
-    url, query = stores.source_url(job), stores.features_query(job)
+    contract = Contract(work.job, interval, known)
+    url, query = work.stores.source_url(work.job), work.stores.features_query(work.job)
     with (
-        stream(url, query, interval, job.chunk_rows) as batches,
+        stream(url, query, interval, work.job.chunk_rows) as batches,
         closing(_ahead(batches)) as fetched,  # so that no fetch is under way when the connection closes
     ):
         first = next(fetched)

@@ -11,8 +11,7 @@ import apprise
 
 from scoring.errors import AlertNotSent
 from scoring.interval import DataInterval
-from scoring.job import Job
-from scoring.stores import Stores
+from scoring.stores import Stores, Workspace
 from scoring.stores.warehouse import claim_alert, ledger, withdraw_alert
 
 Kind = Literal["drift", "held", "failed", "late", "retraining", "rollback"]
@@ -38,22 +37,22 @@ class Alert:
         return f"{self.job}, night {self.night}, {self.kind}: {' '.join(self.message.split())} {self.link}"
 
 
-def late(stores: Stores, job: Job) -> date | None:
+def late(work: Workspace) -> date | None:
     """Return the job's last night if it is not published although its time is up; None if all is well.
 
     A provisional publication is none. Nights that ended more than a week ago are history: nobody is alarmed about them.
     """
-    minutes, zone = job.limits.late_after_minutes, ZoneInfo(job.schedule.timezone)
+    minutes, zone = work.job.limits.late_after_minutes, ZoneInfo(work.job.schedule.timezone)
     if minutes is None:
         return None
-    night = (stores.clock() - timedelta(minutes=minutes)).astimezone(zone).date() - timedelta(days=1)
-    last = job.schedule.last_night
-    if night < job.schedule.first_night or (last is not None and last < night - timedelta(days=7)):
+    night = (work.clock() - timedelta(minutes=minutes)).astimezone(zone).date() - timedelta(days=1)
+    last = work.job.schedule.last_night
+    if night < work.job.schedule.first_night or (last is not None and last < night - timedelta(days=7)):
         return None
     night = min(night, last or night)
-    if not DataInterval.of_night(night, job.schedule.timezone).exists:
+    if not DataInterval.of_night(night, work.job.schedule.timezone).exists:
         return None
-    return None if night in ledger.settled(stores.warehouse, job.name, stores.clock()) else night
+    return None if night in ledger.settled(work.warehouse, work.job.name, work.clock()) else night
 
 
 def send(stores: Stores, alert: Alert) -> bool:

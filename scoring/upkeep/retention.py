@@ -13,9 +13,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
 from scoring.errors import ChampionMissing
-from scoring.job import Job
 from scoring.settings import Retention
-from scoring.stores import SNAPSHOT_FACTS, RunFolder, Stores
+from scoring.stores import SNAPSHOT_FACTS, RunFolder, Stores, Workspace
 from scoring.stores.registry import VersionRef
 from scoring.stores.warehouse import (
     Retraining,
@@ -46,7 +45,7 @@ class Removal:
     reason: str
 
 
-def plan(stores: Stores, job: Job, policy: Retention) -> list[Removal]:
+def plan(work: Workspace, policy: Retention) -> list[Removal]:
     """Return what the policy lets go of a job's runs, model versions and snapshots, in that order; removes nothing.
 
     Runs that nobody works on any more are recorded as abandoned first.
@@ -55,15 +54,15 @@ def plan(stores: Stores, job: Job, policy: Retention) -> list[Removal]:
     its predecessor, has an alias, is among the newest, in the shadow or of an open retraining, scored a published night
     or a run that has its files; a snapshot that a version which stays was trained on, or an open retraining reads.
     """
-    abandon_dead(stores.warehouse, stores.clock(), job.name)
-    runs = _old_runs(stores, job, policy)
-    used = _versions_in_use(stores, job, {run.what for run in runs})
-    versions = _old_versions(stores, job, policy, used)
+    abandon_dead(work.warehouse, work.clock(), work.job.name)
+    runs = _old_runs(work, policy)
+    used = _versions_in_use(work, {run.what for run in runs})
+    versions = _old_versions(work, policy, used)
     leaving = {int(version.what) for version in versions}
-    return [*runs, *_old_shadow_rows(stores, job, policy), *versions, *_old_snapshots(stores, job, policy, leaving)]
+    return [*runs, *_old_shadow_rows(work, policy), *versions, *_old_snapshots(work, policy, leaving)]
 
 
-def apply(stores: Stores, job: Job, removals: Iterable[Removal]) -> list[Removal]:
+def apply(work: Workspace, removals: Iterable[Removal]) -> list[Removal]:
     """Remove what was planned and may go still; return what was removed. Safe to repeat, and to crash anywhere.
 
     Each is looked at again right before: a run under its night's lock, as publishing takes it, a version under the
@@ -72,25 +71,25 @@ def apply(stores: Stores, job: Job, removals: Iterable[Removal]) -> list[Removal
     """
     done: list[Removal] = []
     for removal in sorted(removals, key=lambda one: list(_REMOVE).index(one.kind)):
-        removed = _REMOVE[removal.kind](stores, job, removal)
+        removed = _REMOVE[removal.kind](work, removal)
         done += [removed] if removed is not None else []
     return done
 
 
-def _old_runs(stores: Stores, job: Job, policy: Retention) -> list[Removal]:
+def _old_runs(work: Workspace, policy: Retention) -> list[Removal]:
     """Return the runs whose time is over, and those of which an interrupted removal left files."""
-    ended = pruning.ended_runs(stores.warehouse, job.name)
+    ended = pruning.ended_runs(work.warehouse, work.job.name)
     if not ended:
         return []
-    replaced = pruning.last_visible(stores.warehouse, job.name)
-    rows = pruning.row_counts(stores.warehouse, job)
-    folders = stores.lake.run_folders(job.name)
+    replaced = pruning.last_visible(work.warehouse, work.job.name)
+    rows = pruning.row_counts(work.warehouse, work.job)
+    folders = work.lake.run_folders(work.job.name)
     found = []
     for run in ended:
         folder, held = folders.get(run.run_id), rows.get(run.run_number, 0)
-        reason = _why_left(folder, held) if run.pruned else _why_old(stores, policy, run, replaced)
+        reason = _why_left(folder, held) if run.pruned else _why_old(work.stores, policy, run, replaced)
         if reason is not None:
-            size = stores.lake.size(folder) if folder else 0
+            size = work.lake.size(folder) if folder else 0
             found.append(Removal("run", run.run_id, run.night, size, held, reason))
     return found
 
@@ -107,34 +106,34 @@ def _why_old(stores: Stores, policy: Retention, run: Run, replaced: dict[str, da
     return f"{run.status} since {since:%Y-%m-%d}, kept for {days} days" if over else None
 
 
-def _versions_in_use(stores: Stores, job: Job, gone: Collection[str] = ()) -> set[int]:
+def _versions_in_use(work: Workspace, gone: Collection[str] = ()) -> set[int]:
     """Return the versions that something points at; runs in ``gone`` do not count."""
-    named = set(stores.registry.aliases(job.name).values())
-    named |= {row.model_version for row in shadows.running(stores.warehouse, job.name)}
-    named |= {row.model_version for row in _open_retrainings(stores, job) if row.model_version is not None}
-    return named | pruning.versions_with_files(stores.warehouse, job.name, gone) | _crowned(stores, job)
+    named = set(work.registry.aliases(work.job.name).values())
+    named |= {row.model_version for row in shadows.running(work.warehouse, work.job.name)}
+    named |= {row.model_version for row in _open_retrainings(work) if row.model_version is not None}
+    return named | pruning.versions_with_files(work.warehouse, work.job.name, gone) | _crowned(work)
 
 
-def _open_retrainings(stores: Stores, job: Job) -> list[Retraining]:
-    return [row for row in retrainings.of_job(stores.warehouse, job.name) if row.open]
+def _open_retrainings(work: Workspace) -> list[Retraining]:
+    return [row for row in retrainings.of_job(work.warehouse, work.job.name) if row.open]
 
 
-def _old_shadow_rows(stores: Stores, job: Job, policy: Retention) -> list[Removal]:
+def _old_shadow_rows(work: Workspace, policy: Retention) -> list[Removal]:
     """Return what versions in the shadow said long ago, night by night; how they did stays on record."""
-    before = stores.clock() - timedelta(days=policy.shadow_days)
+    before = work.clock() - timedelta(days=policy.shadow_days)
     reason = f"scored in the shadow before {before:%Y-%m-%d}, kept for {policy.shadow_days} days"
-    found = pruning.old_shadow_rows(stores.warehouse, job, before)
+    found = pruning.old_shadow_rows(work.warehouse, work.job, before)
     return [Removal("shadow predictions", str(version), night, 0, rows, reason) for night, version, rows in found]
 
 
-def _crowned(stores: Stores, job: Job) -> set[int]:
+def _crowned(work: Workspace) -> set[int]:
     """Return the champions of the next night to be scored and of every later one, and those they displaced.
 
     The next night is the one after the last published that is over: long past when nights of the past are replayed.
     """
-    known = promotions.history_of(stores.warehouse, job.name)
-    yesterday = stores.clock().date() - timedelta(days=1)  # somewhere it is still that day
-    settled = ledger.settled(stores.warehouse, job.name, stores.clock())
+    known = promotions.history_of(work.warehouse, work.job.name)
+    yesterday = work.clock().date() - timedelta(days=1)  # somewhere it is still that day
+    settled = ledger.settled(work.warehouse, work.job.name, work.clock())
     following = min(yesterday, max(settled) + timedelta(days=1)) if settled else date.min
     by_then = [one for one in known if one.effective_from <= following]
     crowned = {one.model_version for one in known if one.effective_from > following}
@@ -142,47 +141,47 @@ def _crowned(stores: Stores, job: Job) -> set[int]:
     crowned |= {champion} if champion is not None else set()
     for part in (known, by_then):
         with suppress(ChampionMissing):  # the first champion displaced nobody
-            crowned.add(previous_champion(part, job))
+            crowned.add(previous_champion(part, work.job))
     return crowned
 
 
-def _old_versions(stores: Stores, job: Job, policy: Retention, used: set[int]) -> list[Removal]:
+def _old_versions(work: Workspace, policy: Retention, used: set[int]) -> list[Removal]:
     found = []
-    for ref in stores.registry.versions(job.name)[: -policy.versions_kept]:
-        trained_at = stores.registry.facts(ref).trained_at if ref.version not in used else None
-        if trained_at is not None and _older(stores, trained_at, policy.version_days):
+    for ref in work.registry.versions(work.job.name)[: -policy.versions_kept]:
+        trained_at = work.registry.facts(ref).trained_at if ref.version not in used else None
+        if trained_at is not None and _older(work.stores, trained_at, policy.version_days):
             reason = f"trained on {trained_at:%Y-%m-%d}, kept for {policy.version_days} days, and nothing uses it"
-            found.append(Removal("model version", str(ref.version), None, stores.registry.size(ref), 0, reason))
+            found.append(Removal("model version", str(ref.version), None, work.registry.size(ref), 0, reason))
     return found
 
 
-def _old_snapshots(stores: Stores, job: Job, policy: Retention, leaving: set[int]) -> list[Removal]:
+def _old_snapshots(work: Workspace, policy: Retention, leaving: set[int]) -> list[Removal]:
     """Return the snapshots made long ago that no version that stays names; those that do not say when are left.
 
     A snapshot that an open retraining has taken up again is none of them.
     """
     old = {}
-    for name, folder in stores.lake.snapshots(job.name).items():
-        made_at = stores.lake.read_json(f"{folder}/{SNAPSHOT_FACTS}").get("created_at")
-        if made_at is not None and _older(stores, datetime.fromisoformat(made_at), policy.snapshot_days):
+    for name, folder in work.lake.snapshots(work.job.name).items():
+        made_at = work.lake.read_json(f"{folder}/{SNAPSHOT_FACTS}").get("created_at")
+        if made_at is not None and _older(work.stores, datetime.fromisoformat(made_at), policy.snapshot_days):
             old[name] = (
                 folder,
                 f"made on {made_at[:10]}, kept for {policy.snapshot_days} days, and no version names it",
             )
-    named = _snapshots_named(stores, job, set(old), leaving) if old else set()
+    named = _snapshots_named(work, set(old), leaving) if old else set()
     return [
-        Removal("training snapshot", name, None, stores.lake.size(folder), 0, reason)
+        Removal("training snapshot", name, None, work.lake.size(folder), 0, reason)
         for name, (folder, reason) in old.items()
         if name not in named
     ]
 
 
-def _snapshots_named(stores: Stores, job: Job, snapshots: set[str], leaving: Collection[int] = ()) -> set[str]:
+def _snapshots_named(work: Workspace, snapshots: set[str], leaving: Collection[int] = ()) -> set[str]:
     """Return those of ``snapshots`` that an open retraining reads, or a version but those ``leaving`` was trained on."""
-    staying = [ref for ref in stores.registry.versions(job.name) if ref.version not in leaving]
-    trainings = [stores.registry.facts(ref) for ref in staying]
-    used = {row.snapshot for row in _open_retrainings(stores, job)}
-    return {name for name in snapshots if name in used or any(facts.names_snapshot(name) for facts in trainings)}
+    staying = [ref for ref in work.registry.versions(work.job.name) if ref.version not in leaving]
+    facts = [work.registry.facts(ref) for ref in staying]
+    used = {row.snapshot for row in _open_retrainings(work)}
+    return {name for name in snapshots if name in used or any(known.names_snapshot(name) for known in facts)}
 
 
 def _older(stores: Stores, moment: datetime, days: int) -> bool:
@@ -190,45 +189,45 @@ def _older(stores: Stores, moment: datetime, days: int) -> bool:
     return stores.clock() - (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) > timedelta(days=days)
 
 
-def _remove_run(stores: Stores, job: Job, removal: Removal) -> Removal | None:
-    run = ledger.get(stores.warehouse, removal.what, job.name)
-    rows = pruning.prune(stores.warehouse, job, run, stores.clock())
+def _remove_run(work: Workspace, removal: Removal) -> Removal | None:
+    run = ledger.get(work.warehouse, removal.what, work.job.name)
+    rows = pruning.prune(work.warehouse, work.job, run, work.clock())
     if rows is None:
         return None
-    RunFolder(stores.lake, run).remove()
+    RunFolder(work.lake, run).remove()
     return replace(removal, rows=rows)
 
 
-def _remove_shadow_rows(stores: Stores, job: Job, removal: Removal) -> Removal | None:
+def _remove_shadow_rows(work: Workspace, removal: Removal) -> Removal | None:
     if removal.night is None:
         return None
-    before = stores.clock() - timedelta(days=1)  # the night may have been scored again meanwhile
-    rows = pruning.remove_shadow_rows(stores.warehouse, job, removal.night, int(removal.what), before)
+    before = work.clock() - timedelta(days=1)  # the night may have been scored again meanwhile
+    rows = pruning.remove_shadow_rows(work.warehouse, work.job, removal.night, int(removal.what), before)
     return replace(removal, rows=rows) if rows else None
 
 
-def _remove_version(stores: Stores, job: Job, removal: Removal) -> Removal | None:
-    with promotions.locked(stores.warehouse, job.name):
-        ref = _version(stores, job, int(removal.what))
-        if ref is None or ref.version in _versions_in_use(stores, job):
+def _remove_version(work: Workspace, removal: Removal) -> Removal | None:
+    with promotions.locked(work.warehouse, work.job.name):
+        ref = _version(work, int(removal.what))
+        if ref is None or ref.version in _versions_in_use(work):
             return None
-        stores.registry.remove(ref)
+        work.registry.remove(ref)
     return removal
 
 
-def _version(stores: Stores, job: Job, number: int) -> VersionRef | None:
-    return next((ref for ref in stores.registry.versions(job.name) if ref.version == number), None)
+def _version(work: Workspace, number: int) -> VersionRef | None:
+    return next((ref for ref in work.registry.versions(work.job.name) if ref.version == number), None)
 
 
-def _remove_snapshot(stores: Stores, job: Job, removal: Removal) -> Removal | None:
-    folder = stores.lake.snapshots(job.name).get(removal.what)
-    if folder is None or _snapshots_named(stores, job, {removal.what}):
+def _remove_snapshot(work: Workspace, removal: Removal) -> Removal | None:
+    folder = work.lake.snapshots(work.job.name).get(removal.what)
+    if folder is None or _snapshots_named(work, {removal.what}):
         return None
-    stores.lake.remove_folder(folder, last=SNAPSHOT_FACTS)
+    work.lake.remove_folder(folder, last=SNAPSHOT_FACTS)
     return removal
 
 
-_REMOVE: dict[Kind, Callable[[Stores, Job, Removal], Removal | None]] = {
+_REMOVE: dict[Kind, Callable[[Workspace, Removal], Removal | None]] = {
     "run": _remove_run,
     "shadow predictions": _remove_shadow_rows,
     "model version": _remove_version,

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from datetime import date
 
 from scoring.errors import LakeFileBroken, LakeFileMissing, LakeRefused, LakeUnavailable
-from scoring.job import Job
 from scoring.night import refresh_lake
 from scoring.rows import RowsDigest, prediction_schema
-from scoring.stores import Stores
+from scoring.stores import Workspace
 from scoring.stores.warehouse import Run, abandon_dead, count_rows, ledger
 
 
@@ -22,44 +21,44 @@ class Finding:
     repaired: bool
 
 
-def verify(stores: Stores, job: Job, repair: bool = False) -> list[Finding]:
+def verify(work: Workspace, repair: bool = False) -> list[Finding]:
     """Return every disagreement between ledger, table and lake of a job's published nights.
 
     ``repair`` writes lake objects anew from the published run and removes those of nights that are not published;
     it never touches the table. Runs that nobody works on any more are recorded as abandoned first.
     """
-    abandon_dead(stores.warehouse, stores.clock(), job.name)
-    shown = ledger.published(stores.warehouse, job.name)
+    abandon_dead(work.warehouse, work.clock(), work.job.name)
+    shown = ledger.published(work.warehouse, work.job.name)
     findings = []
     for night, run_id in shown.items():
-        run = ledger.get(stores.warehouse, run_id)
-        rows = count_rows(stores.warehouse, job, run)
+        run = ledger.get(work.warehouse, run_id)
+        rows = count_rows(work.warehouse, work.job, run)
         if rows != run.rows_loaded:
             findings.append(
                 Finding(night, f"the table has {rows} rows of run {run_id}, the ledger {run.rows_loaded}", False)
             )
-        problem = _lake_problem(stores, job, run)
+        problem = _lake_problem(work, run)
         if problem:
-            findings.append(Finding(night, problem, repair and _rewrite(stores, job, night)))
-    for night in sorted(set(stores.lake.nights(job.name)) - set(shown)):
+            findings.append(Finding(night, problem, repair and _rewrite(work, night)))
+    for night in sorted(set(work.lake.nights(work.job.name)) - set(shown)):
         findings.append(
-            Finding(night, "a lake object of a night that is not published", repair and _rewrite(stores, job, night))
+            Finding(night, "a lake object of a night that is not published", repair and _rewrite(work, night))
         )
     return sorted(findings, key=lambda finding: finding.night)
 
 
-def _lake_problem(stores: Stores, job: Job, run: Run) -> str | None:
+def _lake_problem(work: Workspace, run: Run) -> str | None:
     """Return what is wrong with the lake object of a published run, reading all of it."""
-    path = stores.lake.current(job.name, run.night)
+    path = work.lake.current(work.job.name, run.night)
     try:
-        facts = stores.lake.facts(path)
+        facts = work.lake.facts(path)
         if facts is None:
             return "no lake object"
         if facts.get("run_id") != run.run_id:
             return f"the lake object is of run {facts.get('run_id')}, published is {run.run_id}"
         digest = RowsDigest()
-        for batch in stores.lake.batches(path):
-            digest.add(batch.select(prediction_schema(job).names))
+        for batch in work.lake.batches(path):
+            digest.add(batch.select(prediction_schema(work.job).names))
     except (LakeFileBroken, LakeFileMissing, LakeRefused, LakeUnavailable, KeyError) as error:
         return f"the lake object cannot be read: {error}"
     if digest.hexdigest() != run.predictions_hash:
@@ -67,10 +66,10 @@ def _lake_problem(stores: Stores, job: Job, run: Run) -> str | None:
     return None
 
 
-def _rewrite(stores: Stores, job: Job, night: date) -> bool:
+def _rewrite(work: Workspace, night: date) -> bool:
     """Write the night's lake object anew, or remove it; return False, and leave it, when the run's files are gone or broken."""
     try:
-        refresh_lake(stores, job, night, anew=True)
+        refresh_lake(work, night, anew=True)
     except (LakeFileMissing, LakeFileBroken):
         return False
     return True

@@ -28,7 +28,7 @@ from drift.watch import watch
 from lifecycle.checks.job import check_job
 from lifecycle.retraining.record import Request as Asked
 from lifecycle.retraining.tasks import retrain
-from lifecycle.shadow import review
+from lifecycle.shadow.review import measure as measure_shadows
 from lifecycle.shadow.score import pin, shadow_run
 from pages import web
 from pages.content.places import Places
@@ -42,6 +42,7 @@ from scoring.night.rescore import rescore
 from scoring.night.run import run_night
 from scoring.stores.installation import Stores
 from scoring.stores.warehouse import monitoring
+from scoring.stores.workspace import Workspace
 from scoring.upkeep.retention import plan
 from scoring.upkeep.verify import verify
 from tests.support.toy import FIRST, NIGHT, TRAIN_NIGHTS, execute, train_champion, write_job
@@ -93,13 +94,15 @@ def fill(url: str, rows: pd.DataFrame) -> None:
         rows = rows.assign(**{"Seen At": rows["Seen At"].dt.strftime("%Y-%m-%d %H:%M:%S")})
         with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
             marks = ", ".join("?" for _ in rows)
-            connection.execute(f"create table events ({', '.join(map(quoted, rows))})")
+            connection.execute(f"create table events ({', '.join(map(quoted, rows.columns))})")
             connection.executemany(f"insert into events values ({marks})", rows.astype(object).to_numpy().tolist())
             connection.commit()
         return
     engine = sa.create_engine(url)
     table = sa.Table(
-        "events", sa.MetaData(), *(sa.Column(name, kind_of(rows[name]), key=f"c{i}") for i, name in enumerate(rows))
+        "events",
+        sa.MetaData(),
+        *(sa.Column(name, kind_of(rows[name]), key=f"c{i}") for i, name in enumerate(rows.columns)),
     )
     with engine.begin() as connection:
         table.create(connection)
@@ -145,11 +148,11 @@ def lived(request: pytest.FixtureRequest, stores: Stores, tmp_path: Path) -> tup
     job = written(tmp_path, request.param)
     execute(sources["toy"].get_secret_value(), "drop table events")
     fill(sources[job.source].get_secret_value(), rows_of(TRAIN_NIGHTS + FOLLOWING + 1, job.task is MULTICLASS))
-    check_job(both, job)
-    train_champion(both, job)
+    check_job(Workspace(both, job))
+    train_champion(Workspace(both, job))
     runs = []
     for n in range(FOLLOWING):
-        done = run_night(both, job, Request(NIGHT + n * DAY, both.clock(), "test"))
+        done = run_night(Workspace(both, job), Request(NIGHT + n * DAY, both.clock(), "test"))
         assert done.status == "published"
         runs.append(done.run_id)
     return both, job, runs
@@ -163,43 +166,45 @@ def test_a_job_of_any_names_lives_through_everything(lived: tuple[Stores, Job, l
     lake = pq.read_table(stores.lake.current(job.name, NIGHT))
     assert lake.column_names[: len(KEYS)] == list(job.key)
     assert [row[columns.index("customerid")] for row in rows[:ROWS]] == sorted(lake.column("CustomerID").to_pylist())
-    assert verify(stores, job) == []
+    assert verify(Workspace(stores, job)) == []
 
     for run in runs:
-        watch(stores, job, run)
+        watch(Workspace(stores, job), run)
     judged = {row.column_name for row in monitoring.columns_of(stores.warehouse, [runs[0]])}
     assert {*NUMBERS, "Größe %s"} <= judged
-    assert len(measure(stores, job, NIGHT + FOLLOWING * DAY)) == FOLLOWING
-    assert conclude(stores, job, runs[-1]).decision in ("none", "hold", "retrain")
-    watched = watch(stores, job, runs[0], write_report)  # with outcomes
+    assert len(measure(Workspace(stores, job), NIGHT + FOLLOWING * DAY)) == FOLLOWING
+    assert conclude(Workspace(stores, job), runs[-1]).decision in ("none", "hold", "retrain")
+    watched = watch(Workspace(stores, job), runs[0], write_report)  # with outcomes
     assert watched.report is not None
     assert "Evidently" not in (watched.report_error or "")
 
-    again = run_night(stores, job, Request(NIGHT, stores.clock(), "test"))
-    difference = diff_runs(stores, job, *two_runs(stores, job, NIGHT))
+    again = run_night(Workspace(stores, job), Request(NIGHT, stores.clock(), "test"))
+    difference = diff_runs(Workspace(stores, job), *two_runs(Workspace(stores, job), NIGHT))
     assert (difference.rows_compared, difference.rows_changed, again.rows) == (ROWS, 0, ROWS)
-    assert plan(stores, job, stores.settings.retention) == []
+    assert plan(Workspace(stores, job), stores.settings.retention) == []
 
 
 def test_a_job_of_any_names_is_retrained_shadowed_and_rescored(lived: tuple[Stores, Job, list[str]]) -> None:
     stores, job, _ = lived
-    row = retrain(stores, job, Asked("a test", night=NIGHT + FOLLOWING * DAY, force=True))
+    row = retrain(Workspace(stores, job), Asked("a test", night=NIGHT + FOLLOWING * DAY, force=True))
     assert row.state in ("kept", "rejected", "promoted", "refused"), row
-    pin(stores, job, row.model_version or 1, nights=3)
+    pin(Workspace(stores, job), row.model_version or 1, nights=3)
     coming = NIGHT + FOLLOWING * DAY
-    shadow_run(stores, job, run_night(stores, job, Request(coming, stores.clock(), "test")).run_id)
-    assert review.measure(stores, job, coming + 2 * DAY) == [coming]
+    shadow_run(
+        Workspace(stores, job), run_night(Workspace(stores, job), Request(coming, stores.clock(), "test")).run_id
+    )
+    assert measure_shadows(Workspace(stores, job), coming + 2 * DAY) == [coming]
     columns, rows = stores.warehouse.query(f"select * from {job.name}_shadow_predictions")
     assert columns[: len(PLAIN)] == [PLAIN[key] for key in job.key]
     assert len(rows) == ROWS
-    rescored = list(rescore(stores, job, Nights.including(NIGHT, NIGHT), 1, "a test"))
+    rescored = list(rescore(Workspace(stores, job), Nights.including(NIGHT, NIGHT), 1, "a test"))
     assert len(rescored) == 1
 
 
 @pytest.mark.parametrize("lived", ["toy"], indirect=True)
 def test_a_column_of_any_name_has_a_page(lived: tuple[Stores, Job, list[str]]) -> None:
     stores, job, runs = lived
-    watch(stores, job, runs[0])
+    watch(Workspace(stores, job), runs[0])
     places = Places(stores.warehouse, stores.lake, lambda name: find_job(stores.settings.jobs_dir, name))
     web.app.dependency_overrides |= {
         get_user: lambda: SimpleNamespace(name="somebody"),

@@ -12,26 +12,29 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn import metrics
 
-from drift import decide as deciding
+from drift import watch as watching
 from drift.decide import conclude
 from drift.measure import measure
 from drift.replay import replay
 from drift.runs import published_run, reference_of
 from drift.watch import watch
 from scoring.errors import NightHeld, RunMissing
-from scoring.interval import Nights
+from scoring.interval import ALL_NIGHTS, Nights
 from scoring.job.files import changed_job
 from scoring.rows.profile import Profile, profiled
 from scoring.stores import RunFolder
 from scoring.stores.warehouse import ledger, monitoring
 from scoring.stores.warehouse.span import Span
+from scoring.stores.workspace import Workspace
 from tests.conftest import Toy
 from tests.support.living import DAY, add_nights, columns, judged, live, nights, score, shown_run
 from tests.support.toy import NIGHT, ROWS, UNTIL, events, execute, train_champion
 
 
-def measured(toy: Toy, known_at):
-    return monitoring.performance(toy.stores.warehouse, Span(toy.job.name), known_at)
+def measured(toy: Toy, known_at, first=None):
+    return monitoring.performance(
+        toy.stores.warehouse, Span(toy.job.name, Nights.since(first) if first else ALL_NIGHTS), known_at
+    )
 
 
 # ---------------------------------------------------------------- verdict
@@ -40,18 +43,18 @@ def measured(toy: Toy, known_at):
 def test_profile_on_record_is_the_profile_of_all_rows(toy: Toy) -> None:
     """The chunks of 64 rows add up to the night."""
     run_id = score(toy, NIGHT)
-    watch(toy.stores, toy.job, run_id)
+    watch(toy.work, run_id)
     lake = toy.stores.lake
     folder = lake.run_folder(toy.job.name, NIGHT, run_id)
-    parts = [
+    features, predictions = (
         pa.concat_tables(
             [pa.Table.from_batches(list(lake.batches(f"{folder}/{kind}-{number:05d}.parquet"))) for number in range(4)]
         )
         for kind in ("features", "predictions")
-    ]
+    )
     ref = RunFolder(lake, shown_run(toy, NIGHT)).version_ref()
-    bins = reference_of(toy.stores, toy.job, ref).bins
-    whole = Profile.of(bins, profiled(*parts, toy.job), ROWS)
+    bins = reference_of(toy.work, ref).bins
+    whole = Profile.of(bins, profiled(features, predictions, toy.job), ROWS)
     (row,) = monitoring.profiles(toy.stores.warehouse, Span(toy.job.name), 1)
     found = Profile.from_dict(row.profile)
     assert found.rows == ROWS and found.columns.keys() == {"x", "kind", "prediction", "probability_grid"}
@@ -62,14 +65,15 @@ def test_profile_on_record_is_the_profile_of_all_rows(toy: Toy) -> None:
 
 def test_normal_night_is_ok_and_looking_again_changes_nothing(toy: Toy) -> None:
     run_id = score(toy, NIGHT)
-    first = watch(toy.stores, toy.job, run_id)
+    first = watch(toy.work, run_id)
     before = judged(toy, NIGHT)
-    again = watch(toy.stores, toy.job, run_id)
+    again = watch(toy.work, run_id)
     assert (first.verdict, first) == ("ok", again)
     after = judged(toy, NIGHT)
-    assert replace(after, evaluated_at=before.evaluated_at) == before
+    assert after == replace(before, evaluated_at=after.evaluated_at)
     assert columns(toy, NIGHT).keys() == {"x", "kind", "prediction"}
     assert (after.baseline_nights, after.model_version, after.rows) == (6, 1, ROWS)
+    assert after.estimate is not None
     assert after.estimate.keys() == {"log_loss", "brier", "auc", "base_rate"}
 
 
@@ -92,7 +96,7 @@ def test_normal_night_is_ok_and_looking_again_changes_nothing(toy: Toy) -> None:
 def test_gross_fault_is_an_alert_on_its_first_night(toy: Toy, change, column: str, words: str) -> None:
     add_nights(toy, [NIGHT], change)
     toy.change(gate={"max_mean_shift_sd": 99, "max_quarantine_share": 1})
-    watched = watch(toy.stores, toy.job, score(toy, NIGHT))
+    watched = watch(toy.work, score(toy, NIGHT))
     assert watched.verdict == "alert" and any(words in reason for reason in watched.reasons), watched.reasons
     found = columns(toy, NIGHT)
     assert found[column].status in ("gross", "fault") and found.keys() == {"x", "kind", "prediction"}
@@ -102,7 +106,7 @@ def test_gross_fault_is_an_alert_on_its_first_night(toy: Toy, change, column: st
 def test_quarantined_nulls_count_against_their_column(toy: Toy) -> None:
     """``kind`` may not be null, so the rows are gone from the profile; the verdict still sees them."""
     add_nights(toy, [NIGHT], lambda rows: rows.assign(kind=rows["kind"].where(np.arange(len(rows)) % 10 > 0)))
-    watched = watch(toy.stores, toy.job, score(toy, NIGHT))
+    watched = watch(toy.work, score(toy, NIGHT))
     assert watched.verdict == "alert" and "kind: rows were quarantined" in watched.reasons[0]
 
 
@@ -110,7 +114,7 @@ def test_seasonal_column_never_alarms_alone(toy: Toy) -> None:
     seasonal = {"type": "float", "nullable": True, "min": -50, "drift": "seasonal"}
     toy.change(features={"x": seasonal, "kind": {"type": "category"}}, gate={"max_mean_shift_sd": 99})
     add_nights(toy, [NIGHT], lambda rows: rows.assign(x=rows["x"] + 2))
-    watch(toy.stores, toy.job, score(toy, NIGHT))
+    watch(toy.work, score(toy, NIGHT))
     assert columns(toy, NIGHT)["x"].status == "gross"
     assert all("x:" not in reason for reason in judged(toy, NIGHT).reasons)
 
@@ -137,17 +141,17 @@ def test_held_night_is_judged(toy: Toy) -> None:
     toy.change(gate={"min_rows": 10_000})
     with pytest.raises(NightHeld):
         score(toy, NIGHT)
-    run = published_run(toy.stores, toy.job, NIGHT)
-    assert run.status == "held" and watch(toy.stores, toy.job, run.run_id).verdict == "ok"
+    run = published_run(toy.work, NIGHT)
+    assert run.status == "held" and watch(toy.work, run.run_id).verdict == "ok"
 
 
 def test_run_that_was_not_scored_is_refused(toy: Toy) -> None:
     run_id = score(toy, NIGHT)
     ledger.record(toy.stores.warehouse, run_id, status="failed")
     with pytest.raises(RunMissing, match="found status failed"):
-        watch(toy.stores, toy.job, run_id)
+        watch(toy.work, run_id)
     with pytest.raises(RunMissing, match="no published and no held run"):
-        published_run(toy.stores, toy.job, NIGHT + DAY)
+        published_run(toy.work, NIGHT + DAY)
 
 
 def test_run_without_profiles_says_what_to_do(toy: Toy) -> None:
@@ -155,7 +159,7 @@ def test_run_without_profiles_says_what_to_do(toy: Toy) -> None:
     folder = toy.stores.lake.run_folder(toy.job.name, NIGHT, run_id)
     toy.stores.lake.remove(f"{folder}/profile-00001.json")
     with pytest.raises(RunMissing, match=r"1 of 4 chunks have none.*score the night again"):
-        watch(toy.stores, toy.job, run_id)
+        watch(toy.work, run_id)
 
 
 # ---------------------------------------------------------------- performance
@@ -163,8 +167,8 @@ def test_run_without_profiles_says_what_to_do(toy: Toy) -> None:
 
 def test_performance_is_that_of_the_published_rows(toy: Toy) -> None:
     score(toy, NIGHT)
-    assert measure(toy.stores, toy.job, NIGHT) == []  # labels mature a day later
-    assert measure(toy.stores, toy.job, NIGHT + DAY) == [NIGHT]
+    assert measure(toy.work, NIGHT) == []  # labels mature a day later
+    assert measure(toy.work, NIGHT + DAY) == [NIGHT]
     (row,) = measured(toy, NIGHT + DAY)
     shown = pq.read_table(toy.stores.lake.current(toy.job.name, NIGHT)).sort_by("id").to_pandas()
     truth = events(NIGHT).sort_values("id")["y"].to_numpy()
@@ -179,13 +183,13 @@ def test_performance_is_that_of_the_published_rows(toy: Toy) -> None:
 def test_measuring_again_keeps_the_row_and_late_labels_make_a_new_one(toy: Toy) -> None:
     execute(toy.source, f"update events set y = null where id < 50 and at >= '{NIGHT}' and at < '{NIGHT + DAY}'")
     score(toy, NIGHT)
-    assert measure(toy.stores, toy.job, NIGHT + DAY) == [NIGHT]
-    assert measure(toy.stores, toy.job, NIGHT + DAY) == []
-    assert measure(toy.stores, toy.job, NIGHT + 2 * DAY) == []
+    assert measure(toy.work, NIGHT + DAY) == [NIGHT]
+    assert measure(toy.work, NIGHT + DAY) == []
+    assert measure(toy.work, NIGHT + 2 * DAY) == []
     execute(toy.source, f"update events set y = true where id < 50 and at >= '{NIGHT}' and at < '{NIGHT + DAY}'")
-    assert measure(toy.stores, toy.job, NIGHT + 3 * DAY) == [NIGHT]
+    assert measure(toy.work, NIGHT + 3 * DAY) == [NIGHT]
     execute(toy.source, f"update events set y = not y where id = 7 and at >= '{NIGHT}' and at < '{NIGHT + DAY}'")
-    assert measure(toy.stores, toy.job, NIGHT + 3 * DAY) == [NIGHT]  # corrected: the same row is replaced
+    assert measure(toy.work, NIGHT + 3 * DAY) == [NIGHT]  # corrected: the same row is replaced
     assert [row.rows_labelled for row in measured(toy, NIGHT + DAY)] == [150]  # as it was known then
     assert [row.rows_labelled for row in measured(toy, NIGHT + 3 * DAY)] == [200]
     count = toy.stores.warehouse.query("select count(*) from performance_results")[1]
@@ -197,7 +201,7 @@ def test_measuring_again_keeps_the_row_and_late_labels_make_a_new_one(toy: Toy) 
 def test_rolling_metrics_are_those_of_all_rows_of_the_nights(toy: Toy) -> None:
     for day in nights(3):
         score(toy, day)
-    assert measure(toy.stores, toy.job, NIGHT + 3 * DAY) == nights(3)
+    assert measure(toy.work, NIGHT + 3 * DAY) == nights(3)
     row = measured(toy, NIGHT + 3 * DAY)[-1]
     frames = [pq.read_table(toy.stores.lake.current(toy.job.name, day)).to_pandas() for day in nights(3)]
     truth = np.concatenate(
@@ -211,7 +215,7 @@ def test_rolling_metrics_are_those_of_all_rows_of_the_nights(toy: Toy) -> None:
 def test_regression_is_measured(untrained: Toy) -> None:
     execute(untrained.source, "alter table events alter column y type double precision using x + 1")
     untrained.change(task="regression", pipeline="tests.support.pipelines:build_linear")
-    train_champion(untrained.stores, untrained.job)
+    train_champion(untrained.work)
     live(untrained, nights(2))
     (row,) = measured(untrained, NIGHT + DAY)
     assert row.metrics.keys() == {"mae", "rmse", "bias"} and row.metrics["mae"]["value"] < 0.5
@@ -236,7 +240,7 @@ def test_backfill_decides_nothing_and_the_first_decision_stands(toy: Toy) -> Non
     assert {(row.decision, row.reason) for row in found} == {("none", "not evaluated: backfill")}
     day = NIGHT + 2 * DAY
     (first,) = live(toy, [day])
-    again = conclude(toy.stores, changed_job(toy.job, ["retraining.enabled=false"]), first.run_id)
+    again = conclude(Workspace(toy.stores, changed_job(toy.job, ["retraining.enabled=false"])), first.run_id)
     assert again == first
 
 
@@ -263,8 +267,8 @@ def test_replaying_gives_the_decisions_of_living_through_it(toy: Toy) -> None:
     ]
     assert "cooldown" in lived[6].reason and "broken" in lived[7].reason and "budget" in lived[12].reason
     execute(toy.source, f"update events set y = not y where at >= '{NIGHT}'")
-    measure(toy.stores, toy.job, days[-1] + 20 * DAY, nights=Nights.since(NIGHT))  # labels are corrected much later
-    again = list(replay(toy.stores, toy.job, Nights.including(days[0], days[-1])))
+    measure(toy.work, days[-1] + 20 * DAY, nights=Nights.since(NIGHT))  # labels are corrected much later
+    again = list(replay(toy.work, Nights.including(days[0], days[-1])))
     assert [(one.decision.decision, one.decision.reason) for one in again] == [
         (row.decision, row.reason) for row in lived
     ]
@@ -272,7 +276,7 @@ def test_replaying_gives_the_decisions_of_living_through_it(toy: Toy) -> None:
     assert [(one.verdict.verdict, list(one.verdict.reasons)) for one in again] == [
         (judged(toy, day).verdict, judged(toy, day).reasons) for day in days
     ]
-    part = list(replay(toy.stores, toy.job, Nights.including(days[6], days[-1])))  # nights before are taken as recorded
+    part = list(replay(toy.work, Nights.including(days[6], days[-1])))  # nights before are taken as recorded
     assert [(one.decision.decision, one.verdict.verdict) for one in part] == [
         (one.decision.decision, one.verdict.verdict) for one in again[6:]
     ]
@@ -289,7 +293,7 @@ def test_retraining_that_runs_forbids_another_until_it_must_have_been_killed(
     assert asked.decision == "retrain"
     monitoring.record_retraining(toy.stores.warehouse, asked.decision_id, "running")
     assert "a retraining is running" in live(toy, days[3:5])[-1].reason
-    monkeypatch.setattr(deciding, "STALE_NIGHTS", 3)
+    monkeypatch.setattr(watching, "STALE_NIGHTS", 3)
     assert live(toy, days[5:])[-1].decision == "retrain"
 
 
@@ -300,9 +304,9 @@ def test_replay_with_other_settings_writes_nothing(toy: Toy) -> None:
     live(toy, nights(4))
     before = toy.stores.warehouse.query("select * from retraining_decisions order by decision_id")[1]
     other = changed_job(toy.job, ["retraining.max_age_nights=null"])
-    assert {one.decision.decision for one in replay(toy.stores, other, Nights.including(NIGHT, NIGHT + 3 * DAY))} == {
-        "none"
-    }
+    assert {
+        one.decision.decision for one in replay(Workspace(toy.stores, other), Nights.including(NIGHT, NIGHT + 3 * DAY))
+    } == {"none"}
     assert toy.stores.warehouse.query("select * from retraining_decisions order by decision_id")[1] == before
 
 
@@ -336,7 +340,7 @@ def test_replay_evaluates_a_backfill_as_if_it_had_been_scheduled(toy: Toy) -> No
     assert {row.reason for row in decided} == {"not evaluated: backfill"}
     policy = {"max_age_nights": 1, "min_new_labelled_nights": 1}
     other = toy.job.model_copy(update={"retraining": toy.job.retraining.model_copy(update=policy)})
-    again = list(replay(toy.stores, other, Nights.including(NIGHT, NIGHT + 3 * DAY)))
+    again = list(replay(Workspace(toy.stores, other), Nights.including(NIGHT, NIGHT + 3 * DAY)))
     assert [one.decision.decision for one in again].count("retrain") == 1
     assert not any("backfill" in one.decision.reason for one in again)
     assert {one.recorded for one in again} == {"none"}  # what is on record stays

@@ -22,7 +22,7 @@ from scoring.stores.warehouse import promotions, retrainings
 from scoring.stores.warehouse.promotions import Promotion, champion_at
 from scoring.stores.warehouse.schema import ensure_job
 from tests.conftest import Toy, new_database
-from tests.scoring.stores.registry.test_registry import folder_of, installation
+from tests.support.registry import folder_of, installation
 from tests.support.toy import FIRST, NIGHT, UNTIL, add, events, write_job
 
 DAY = timedelta(days=1)
@@ -56,15 +56,15 @@ def versions(kept: Toy, data_dir: Path, template: str, tmp_path: Path) -> Iterat
 
 
 def crown(toy: Toy, version: int, effective_from: date | None = None) -> Promotion:
-    return promote(toy.stores, toy.job, version, f"why {version}", "somebody", effective_from)
+    return promote(toy.work, version, f"why {version}", "somebody", effective_from)
 
 
 def back(toy: Toy, to: int | None = None) -> Promotion:
-    return rollback(toy.stores, toy.job, "it was worse", "somebody", to)
+    return rollback(toy.work, "it was worse", "somebody", to)
 
 
 def publish(toy: Toy, night: date, model_version: int | None = None) -> None:
-    run_night(toy.stores, toy.job, Request(night, datetime.now(UTC), "test", model_version=model_version))
+    run_night(toy.work, Request(night, datetime.now(UTC), "test", model_version=model_version))
 
 
 def champions(toy: Toy, *nights: date) -> list[int | None]:
@@ -107,7 +107,7 @@ def test_promotion_before_anything_was_published_replaces_the_first(versions: To
 def test_promotion_of_an_older_version_does_not_lose_to_one_on_record(versions: Toy) -> None:
     """Version 4 ends before version 1 does: from its own ``until`` it would be champion for one night only."""
     crown(versions, 1)
-    older = train(versions.stores, versions.job, Nights(FIRST, UNTIL - DAY)).ref
+    older = train(versions.work, Nights(FIRST, UNTIL - DAY)).ref
     assert crown(versions, older.version).effective_from == UNTIL
     assert champions(versions, date.max) == [older.version]
     assert alias(versions) == older.version
@@ -129,14 +129,14 @@ def test_promotion_takes_effect_at_the_night_it_names(versions: Toy) -> None:
 
 def test_promotion_for_past_nights_leaves_the_present_champion_and_the_alias(versions: Toy) -> None:
     crown(versions, 1)
-    older = train(versions.stores, versions.job, Nights(FIRST, UNTIL - 2 * DAY)).ref.version
+    older = train(versions.work, Nights(FIRST, UNTIL - 2 * DAY)).ref.version
     crown(versions, older, UNTIL - 2 * DAY)
     assert champions(versions, UNTIL - 3 * DAY, UNTIL - 2 * DAY, UNTIL - DAY, UNTIL) == [None, older, older, 1]
     assert alias(versions) == 1
 
 
 def test_promotion_takes_effect_after_the_nights_that_the_version_was_trained_on(versions: Toy) -> None:
-    older = train(versions.stores, versions.job, Nights(FIRST, UNTIL - 2 * DAY)).ref.version
+    older = train(versions.work, Nights(FIRST, UNTIL - 2 * DAY)).ref.version
     crown(versions, older)
     publish(versions, UNTIL - 2 * DAY)
     assert crown(versions, 1).effective_from == UNTIL, "not from the next night to be scored, which it was trained on"
@@ -144,7 +144,7 @@ def test_promotion_takes_effect_after_the_nights_that_the_version_was_trained_on
 
 
 def test_rollback_to_a_version_takes_effect_after_the_nights_it_was_trained_on(versions: Toy) -> None:
-    older = [train(versions.stores, versions.job, Nights(FIRST, UNTIL - n * DAY)).ref.version for n in (2, 1)]
+    older = [train(versions.work, Nights(FIRST, UNTIL - n * DAY)).ref.version for n in (2, 1)]
     crown(versions, older[0])
     publish(versions, UNTIL - 2 * DAY)
     assert back(versions, to=1).effective_from == UNTIL
@@ -168,7 +168,7 @@ def test_promotion_derives_no_night_from_a_publication_ahead_of_the_clock(versio
     ahead = later_than_the_clock(versions)
     add(versions.source, events(NIGHT + DAY).assign(at=lambda rows: rows["at"] + (ahead - NIGHT - DAY)))
     request = Request(ahead, datetime.now(UTC), "test", unfinished=True)
-    assert run_night(versions.stores, versions.job, request).status == "published"
+    assert run_night(versions.work, request).status == "published"
     assert crown(versions, 2).effective_from == NIGHT + DAY
     assert back(versions).effective_from == NIGHT + DAY
 
@@ -198,10 +198,10 @@ def test_retraining_that_promotes_again_leaves_what_was_planned_since(versions: 
         },
     ).retraining_id  # fmt: skip
     for _ in range(2):
-        promote(versions.stores, versions.job, 3, "why", "nightshift", retraining_id=number)
+        promote(versions.work, 3, "why", "nightshift", retraining_id=number)
     assert champions(versions, UNTIL, ahead) == [3, 3]
     crown(versions, 2, ahead)
-    promote(versions.stores, versions.job, 3, "why", "nightshift", retraining_id=number)
+    promote(versions.work, 3, "why", "nightshift", retraining_id=number)
     assert champions(versions, UNTIL, ahead) == [3, 2]
 
 
@@ -300,8 +300,8 @@ def test_rollback_without_an_earlier_champion_is_refused(versions: Toy) -> None:
 
 def test_champion_version_says_from_when_there_is_one(versions: Toy) -> None:
     with pytest.raises(ChampionMissing, match=f"found promotions effective from no night.* train .* --until {NIGHT}"):
-        champion_version(versions.stores, versions.job, NIGHT)
+        champion_version(versions.work, NIGHT)
     crown(versions, 1)
-    assert champion_version(versions.stores, versions.job, NIGHT) == 1
+    assert champion_version(versions.work, NIGHT) == 1
     with pytest.raises(ChampionMissing, match=str(UNTIL)):
-        champion_version(versions.stores, versions.job, UNTIL - DAY)
+        champion_version(versions.work, UNTIL - DAY)

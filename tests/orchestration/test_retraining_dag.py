@@ -19,9 +19,9 @@ from scoring.night.run import run_night
 from scoring.stores.warehouse import monitoring, promotions, retrainings, shadows
 from scoring.stores.warehouse.promotions import champion_at
 from scoring.stores.warehouse.span import Span
+from scoring.stores.workspace import Workspace
 from tests.conftest import administration
-from tests.orchestration.conftest import AirflowUnderTest
-from tests.orchestration.test_nightly_scoring import log_of, states, tasks, trigger, why
+from tests.support.airflow import AirflowUnderTest, log_of, states, tasks, trigger, why
 from tests.support.toy import NIGHT
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]
@@ -31,12 +31,14 @@ DAY = timedelta(days=1)
 def lived(airflow: AirflowUnderTest, job: str, first: int, last: int) -> None:
     """Live through nights without Airflow, through the same functions."""
     for day in (NIGHT + n * DAY for n in range(first, last + 1)):
-        run_id = run_night(airflow.stores, airflow.jobs[job], Request(day, airflow.stores.clock(), "cli")).run_id
-        watch(airflow.stores, airflow.jobs[job], run_id)
-        measure(airflow.stores, airflow.jobs[job], day)
-        shadow_run(airflow.stores, airflow.jobs[job], run_id)
-        review(airflow.stores, airflow.jobs[job], day)
-        conclude(airflow.stores, airflow.jobs[job], run_id)
+        run_id = run_night(
+            Workspace(airflow.stores, airflow.jobs[job]), Request(day, airflow.stores.clock(), "cli")
+        ).run_id
+        watch(Workspace(airflow.stores, airflow.jobs[job]), run_id)
+        measure(Workspace(airflow.stores, airflow.jobs[job]), day)
+        shadow_run(Workspace(airflow.stores, airflow.jobs[job]), run_id)
+        review(Workspace(airflow.stores, airflow.jobs[job]), day)
+        conclude(Workspace(airflow.stores, airflow.jobs[job]), run_id)
 
 
 def until(airflow: AirflowUnderTest, dag_id: str, task: str, state: str, seconds: float = 120) -> dict[str, str]:
@@ -72,7 +74,10 @@ def test_story_of_a_retraining(airflow: AirflowUnderTest) -> None:
     (row,) = retrainings.of_job(stores.warehouse, "air_story")
     assert (row.stage, row.state, row.decision_id) == ("shadow", "running", decided.decision_id)
     challenger = row.model_version
-    assert retrainings.card(stores.warehouse, "air_story", challenger)["gate"]["passed"]
+    assert challenger is not None
+    card = retrainings.card(stores.warehouse, "air_story", challenger)
+    assert card is not None
+    assert card["gate"]["passed"]
     run = trigger(airflow, nightly, partition_key=str(NIGHT + 7 * DAY))
     assert run["state"] == "success", why(airflow, nightly, run["dag_run_id"])
     assert states(airflow, nightly, run["dag_run_id"])["shadow"] == "success"
@@ -125,7 +130,9 @@ def test_person_is_asked_and_no_answer_is_a_no(airflow: AirflowUnderTest, answer
     if state == "promoted":
         assert (made.model_version, made.promoted_by) == (row.model_version, "admin")
     else:
-        assert champion(airflow, "air_human") == before and "approval: " in row.detail
+        assert champion(airflow, "air_human") == before
+        assert row.detail is not None
+        assert "approval: " in row.detail
 
 
 def test_two_triggers_at_the_same_moment_train_once(airflow: AirflowUnderTest) -> None:
@@ -173,7 +180,9 @@ def test_failed_task_ends_the_retraining_red_and_clearing_it_goes_on(airflow: Ai
         labels.write_text(before)
     assert airflow.api.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}")["state"] == "failed"
     (row,) = retrainings.of_job(airflow.stores.warehouse, "air_gate")
-    assert (row.state, row.stage) == ("failed", "snapshot") and "nonsense" in row.detail
+    assert (row.state, row.stage) == ("failed", "snapshot")
+    assert row.detail is not None
+    assert "nonsense" in row.detail
     assert "RetrainingFailed" in log_of(airflow, dag_id, run_id, "announce")
     body = {
         "dry_run": False,

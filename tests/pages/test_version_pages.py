@@ -30,8 +30,8 @@ from scoring.stores.warehouse import Retraining, Shadow, ledger, monitoring, pro
 from scoring.stores.warehouse.promotions import Promotion
 from scoring.stores.warehouse.span import Span
 from tests.conftest import Toy
-from tests.pages.test_pages import EVIL, Read, client, home, read, readable  # noqa: F401 - two of them are fixtures
 from tests.support.living import DAY, add_nights, live, nights
+from tests.support.pages import EVIL, Read, home, read
 from tests.support.toy import FIRST, NIGHT, TRAIN_NIGHTS, execute, train_champion, write_job
 
 pytestmark = pytest.mark.slow
@@ -60,7 +60,7 @@ def retrained(toy: Toy, turn: bool = True, **request: Any) -> Retraining:
     add_nights(toy, nights(LEARNT), turned if turn else lambda rows: rows)
     if not toy.job.promotion.segments:
         toy.change(promotion=POLICY, training={"holdout_nights": 4})
-    return retrain(toy.stores, toy.job, Request("more data", night=LAST, **request))
+    return retrain(toy.work, Request("more data", night=LAST, **request))
 
 
 def card_of(toy: Toy, version: int) -> Json:
@@ -99,7 +99,7 @@ def text_of(page: Read) -> str:
 # ---------------------------------------------------------------- what a card says
 
 
-def test_card_of_a_version_that_took_the_crown(client: TestClient, toy: Toy) -> None:  # noqa: F811
+def test_card_of_a_version_that_took_the_crown(client: TestClient, toy: Toy) -> None:
     row = retrained(toy, airflow_run_id="manual__2024-01-14T00:00:00+00:00")
     assert row.state == "promoted", row.detail
     card = card_of(toy, 2)
@@ -140,7 +140,7 @@ def test_files_of_a_card_are_kept_with_the_version(toy: Toy) -> None:
     assert kept.read_text(encoding="utf-8") == page_of(card)["model_card.html"]
 
 
-def test_card_of_a_version_that_was_refused(client: TestClient, toy: Toy) -> None:  # noqa: F811
+def test_card_of_a_version_that_was_refused(client: TestClient, toy: Toy) -> None:
     row = retrained(toy, turn=False)
     assert row.state == "refused"
     page = read(client, f"{home(toy)}/versions/2").words
@@ -158,7 +158,7 @@ def test_card_before_the_gate_spoke(toy: Toy) -> None:
 
 def test_card_of_a_first_version_has_no_champion(untrained: Toy) -> None:
     untrained.change(promotion=POLICY, training={"holdout_nights": 3})
-    retrain(untrained.stores, untrained.job, Request("first", night=NIGHT))
+    retrain(untrained.work, Request("first", night=NIGHT))
     for page in (standing_alone(card_of(untrained, 1)), version_of(untrained, 1)):
         assert "none: the first version" in page.words
         assert "on the holdout, always saying the base rate of the nights before has" in page.words
@@ -170,7 +170,7 @@ def test_card_of_a_first_version_has_no_champion(untrained: Toy) -> None:
 
 def test_card_without_a_holdout_says_so(untrained: Toy) -> None:
     untrained.change(promotion=POLICY, training={"holdout_nights": 40})
-    retrain(untrained.stores, untrained.job, Request("first", night=NIGHT))
+    retrain(untrained.work, Request("first", night=NIGHT))
     for page in (standing_alone(card_of(untrained, 1)), version_of(untrained, 1)):
         assert "Nothing was measured: there was no holdout night left" in page.words and "No night: of 0" in page.words
 
@@ -200,12 +200,12 @@ def regression(toy: Toy) -> None:
         task="regression", pipeline="tests.support.pipelines:build_linear", features=SENSITIVE, promotion=POLICY,
         training={"holdout_nights": 4},
     )  # fmt: skip
-    train_champion(toy.stores, toy.job)
+    train_champion(toy.work)
 
 
 def test_regression_with_a_sensitive_segment(untrained: Toy) -> None:
     regression(untrained)
-    row = retrain(untrained.stores, untrained.job, Request("more data", night=LAST))
+    row = retrain(untrained.work, Request("more data", night=LAST))
     card = card_of(untrained, 2)
     assert {one["value"] for one in card["evaluation"]["segments"]} == {HIDDEN} and card["sensitive"] == ["kind"]
     page, file = version_of(untrained, 2), standing_alone(card)
@@ -223,19 +223,19 @@ def test_regression_with_a_sensitive_segment(untrained: Toy) -> None:
 def shadowed(toy: Toy, days: list[date]) -> Shadow:
     """Live nights beside a version that is pinned to the shadow before the last two; return its row."""
     live(toy, days[:-2])
-    one = pin(toy.stores, toy.job, 2, 3)
+    one = pin(toy.work, 2, 3)
     live(toy, days[-2:])
     for day in days[-2:]:
         for run in ledger.runs_of(toy.stores.warehouse, toy.job.name, day):
-            shadow_run(toy.stores, toy.job, run.run_id)
+            shadow_run(toy.work, run.run_id)
     return one
 
 
-def test_shadow_of_a_challenger(client: TestClient, toy: Toy) -> None:  # noqa: F811
+def test_shadow_of_a_challenger(client: TestClient, toy: Toy) -> None:
     row = retrained(toy, turn=False)
     days = nights(3)
     shadowed(toy, days)
-    measure(toy.stores, toy.job, days[-1])
+    measure(toy.work, days[-1])
     page = read(client, f"{home(toy)}/versions/2").words
     assert row.state == "refused" and "challenger in the shadow" in page
     assert f"from night {days[1]} on: 3 nights planned, 2 scored, 1 measured" in page
@@ -252,20 +252,21 @@ def test_shadow_of_a_challenger(client: TestClient, toy: Toy) -> None:  # noqa: 
     shadows.save_night(toy.stores.warehouse, {**facts, "status": "failed", "reason": f"ArtifactMismatch: {EVIL}"})
     failed = read(client, f"{home(toy)}/versions/2")
     assert "1 failed" in failed.words and f"ArtifactMismatch: {EVIL}" in failed.text
-    reviewed = review(toy.stores, toy.job, days[-1] + timedelta(days=40))
+    reviewed = review(toy.work, days[-1] + timedelta(days=40))
     assert [one.state for one in reviewed] == ["failed"]
     assert f"It ended: {reviewed[0].detail}" in read(client, f"{home(toy)}/versions/2").words
 
 
 def test_shadow_of_a_sensitive_segment_hides_its_values(untrained: Toy) -> None:
     regression(untrained)
-    retrain(untrained.stores, untrained.job, Request("more data", night=NIGHT + 3 * DAY))
+    retrain(untrained.work, Request("more data", night=NIGHT + 3 * DAY))
     live(untrained, [NIGHT])
-    pin(untrained.stores, untrained.job, 2, 3)
+    pin(untrained.work, 2, 3)
     live(untrained, [NIGHT + DAY])
     (run,) = ledger.runs_of(untrained.stores.warehouse, untrained.job.name, NIGHT + DAY)
-    shadow_run(untrained.stores, untrained.job, run.run_id)
+    shadow_run(untrained.work, run.run_id)
     (row,) = shadows.nights(untrained.stores.warehouse, untrained.job.name)
+    assert row.disagreement is not None
     assert {one["value"] for one in row.disagreement["segments"]} == {HIDDEN}
     told = {**row.disagreement, "segments": [{**row.disagreement["segments"][0], "value": VALUES[0]}]}
     mine = {name: value for name, value in row.facts.items() if name != "disagreement"}
@@ -277,11 +278,11 @@ def test_shadow_of_a_sensitive_segment_hides_its_values(untrained: Toy) -> None:
 # ---------------------------------------------------------------- the job's page, the overview, the tab of a run
 
 
-def test_job_page_lists_retrainings_and_links_cards(client: TestClient, toy: Toy) -> None:  # noqa: F811
+def test_job_page_lists_retrainings_and_links_cards(client: TestClient, toy: Toy) -> None:
     live(toy, [NIGHT])
     decision = monitoring.decisions(toy.stores.warehouse, Span(toy.job.name))[0]
     row = retrained(toy, trigger="decision", decision_id=decision.decision_id)
-    again = retrain(toy.stores, toy.job, Request("again", "schedule", night=LAST))
+    again = retrain(toy.work, Request("again", "schedule", night=LAST))
     assert (again.state, again.retraining_id) == ("unchanged", row.retraining_id + 1)
     job = read(client, home(toy))
     assert "The newest 2 of 2" in job.words and f"{again.retraining_id} {LAST} unchanged –" in job.words
@@ -294,7 +295,7 @@ def test_job_page_lists_retrainings_and_links_cards(client: TestClient, toy: Toy
     assert "retraining 1" not in read(client, "/").words
 
 
-def test_open_retraining_is_on_the_overview(client: TestClient, toy: Toy) -> None:  # noqa: F811
+def test_open_retraining_is_on_the_overview(client: TestClient, toy: Toy) -> None:
     assert "None yet" in read(client, home(toy)).words
     toy.change(promotion={**POLICY, "promote": "human"}, training={"holdout_nights": 4})
     row = retrained(toy)
@@ -307,9 +308,9 @@ def test_open_retraining_is_on_the_overview(client: TestClient, toy: Toy) -> Non
     assert "retraining" not in read(client, "/").words.lower()
 
 
-def test_run_of_the_retraining_dag_leads_to_its_card(client: TestClient, toy: Toy, readable: set[str]) -> None:  # noqa: F811
+def test_run_of_the_retraining_dag_leads_to_its_card(client: TestClient, toy: Toy, readable: set[str]) -> None:
     request = Request("by hand", night=LAST, airflow_run_id="manual__1")
-    begin(toy.stores, toy.job, request)
+    begin(toy.work, request)
     asked = {"dag_id": f"{toy.job.name}_retraining", "run_id": "manual__1"}
 
     def place(**changed: str) -> tuple[int, str]:
@@ -325,11 +326,11 @@ def test_run_of_the_retraining_dag_leads_to_its_card(client: TestClient, toy: To
 
 
 @pytest.mark.parametrize("version", ["0", "7", "latest", "-1", "9" * 40, "²", "1.0"])
-def test_unknown_version_is_not_found(client: TestClient, toy: Toy, version: str) -> None:  # noqa: F811
+def test_unknown_version_is_not_found(client: TestClient, toy: Toy, version: str) -> None:
     assert "no model card of a version" in read(client, f"{home(toy)}/versions/{version}", 404).words
 
 
-def test_version_of_another_job_is_not_there(client: TestClient, toy: Toy, readable: set[str]) -> None:  # noqa: F811
+def test_version_of_another_job_is_not_there(client: TestClient, toy: Toy, readable: set[str]) -> None:
     readable.clear()
     assert "that you may see" in read(client, f"{home(toy)}/versions/1", 404).words
 
@@ -358,7 +359,7 @@ def hostile(found: Any) -> Any:
     return EVIL if isinstance(found, str) else found
 
 
-def test_what_comes_from_data_is_text(client: TestClient, toy: Toy) -> None:  # noqa: F811
+def test_what_comes_from_data_is_text(client: TestClient, toy: Toy) -> None:
     retrained(toy)
     card = hostile(card_of(toy, 2))
     card["data"] |= {"quarantined": {EVIL: 3}, "library_versions": {EVIL: EVIL}}
@@ -394,12 +395,12 @@ def test_reigns_follow_the_nights() -> None:
 
 
 def test_every_retraining_without_airflow_is_a_new_one(toy: Toy) -> None:
-    first = begin(toy.stores, toy.job, Request("one", night=LAST))
+    first = begin(toy.work, Request("one", night=LAST))
     fail(toy.stores, first.retraining_id, "interrupted")
-    second = begin(toy.stores, toy.job, Request("another", night=LAST))
+    second = begin(toy.work, Request("another", night=LAST))
     assert (second.reason, second.retraining_id > first.retraining_id) == ("another", True)
     with pytest.raises(NightshiftError):
-        begin(toy.stores, toy.job, Request("at the same time", night=LAST))
+        begin(toy.work, Request("at the same time", night=LAST))
 
 
 def test_stores_are_not_opened_for_a_card(stores: Stores) -> None:

@@ -20,6 +20,7 @@ from scoring.names import IDENTIFIER_BYTES, JOB_LETTERS, RESERVED, SYSTEM_COLUMN
 from scoring.stores.installation import Stores
 from scoring.stores.warehouse.job_tables import history, shadow
 from scoring.stores.warehouse.schema import ensure_job, ensure_month
+from scoring.stores.workspace import Workspace
 from tests.support.toy import write_job
 
 LONGEST = "j" * JOB_LETTERS
@@ -238,4 +239,4 @@ def test_a_column_that_the_database_gave_in_lower_case_is_to_be_quoted(stores: S
     features = {"X": {"type": "float"}, "kind": {"type": "category"}}
     job = write_job(folder, "toy", features=features, pipeline="tests.support.pipelines:build_of_any_names")
     with pytest.raises(ContractError, match=r'missing columns .*Next: write "X" in double quotes in the SQL'):
-        check_job(stores, job)
+        check_job(Workspace(stores, job))

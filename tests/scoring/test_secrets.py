@@ -37,6 +37,7 @@ from scoring.stores.installation import Stores
 from scoring.stores.registry.registry import Registry
 from scoring.stores.source.stream import Query, stream
 from scoring.stores.warehouse import ledger, open_warehouse
+from scoring.stores.workspace import Workspace
 from tests.conftest import Toy, administration, new_database
 from tests.support.toy import NIGHT
 
@@ -247,7 +248,7 @@ def test_a_night_that_fails_leaves_no_password_in_the_ledger(toy: Toy, strict):
     settings = toy.stores.settings.model_copy(update={"sources": {"toy": SecretStr(url)}})
     stores = replace(toy.stores, settings=settings)
     with pytest.raises(SourceQueryError) as caught:
-        run_night(stores, toy.job, Request(NIGHT, stores.clock(), "cli"))
+        run_night(Workspace(stores, toy.job), Request(NIGHT, stores.clock(), "cli"))
     (run,) = ledger.runs_of(stores.warehouse, toy.job.name, NIGHT)
     assert "password authentication failed" in run.facts["reason"]
     assert run.facts["reason"] == described(caught.value)

@@ -14,8 +14,7 @@ from drift.watch import watch
 from scoring.interval import Nights
 from scoring.night.request import Request
 from scoring.night.run import run_night
-from scoring.stores.warehouse import ColumnVerdict, Decided, NightVerdict, monitoring
-from scoring.stores.warehouse.ledger import Run
+from scoring.stores.warehouse import ColumnVerdict, Decided, NightVerdict, Run, monitoring
 from scoring.stores.warehouse.span import Span
 from tests.conftest import Toy
 from tests.support.toy import NIGHT, add, events, execute
@@ -39,7 +38,7 @@ def add_nights(
 
 def score(toy: Toy, night: date, origin: str = "cli") -> str:
     """Score and publish a night; return the run's id."""
-    return run_night(toy.stores, toy.job, Request(night, toy.stores.clock(), origin)).run_id
+    return run_night(toy.work, Request(night, toy.stores.clock(), origin)).run_id
 
 
 def live(toy: Toy, days: Iterable[date], origin: str = "cli") -> list[Decided]:
@@ -47,9 +46,9 @@ def live(toy: Toy, days: Iterable[date], origin: str = "cli") -> list[Decided]:
     found = []
     for day in days:
         run_id = score(toy, day, origin)
-        watch(toy.stores, toy.job, run_id)
-        measure(toy.stores, toy.job, day)
-        found.append(conclude(toy.stores, toy.job, run_id))
+        watch(toy.work, run_id)
+        measure(toy.work, day)
+        found.append(conclude(toy.work, run_id))
     return found
 
 
@@ -66,4 +65,4 @@ def columns(toy: Toy, night: date) -> dict[str, ColumnVerdict]:
 
 
 def shown_run(toy: Toy, night: date) -> Run:
-    return published_run(toy.stores, toy.job, night)
+    return published_run(toy.work, night)

@@ -20,11 +20,11 @@ def files_of(uri: str) -> dict[str, Any]:
 
 def test_copied_champion_is_the_one_that_training_leaves(toy: Toy) -> None:
     (copied,) = toy.stores.registry.versions(toy.job.name)
-    trained = train_champion(toy.stores, toy.job).ref
+    trained = train_champion(toy.work).ref
     assert (copied.sha256, files_of(copied.uri)) == (trained.sha256, files_of(trained.uri))
     first, second = promotions.history_of(toy.stores.warehouse, toy.job.name)
     changed = {"model_version", "model_uri", "promoted_at"}
     assert {name for name, value in vars(first).items() if vars(second)[name] != value} == changed
     (snapshot,) = Path(toy.stores.lake.snapshot_folder(toy.job.name, "")).iterdir()
-    assert snapshot.name == toy.stores.registry.facts(copied)["snapshot"]
+    assert snapshot.name == toy.stores.registry.facts(copied).snapshot
     assert {path.name for path in snapshot.iterdir()} == {"rows.parquet", "snapshot.json"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -28,6 +29,7 @@ from scoring.stores.installation import Stores
 from scoring.stores.registry import TrainingFacts
 from scoring.stores.registry.version import FACTS
 from scoring.stores.warehouse.schema import ensure_job
+from scoring.stores.workspace import Workspace
 
 FIRST = date(2024, 1, 1)
 TRAIN_NIGHTS = 6
@@ -79,7 +81,13 @@ def create_source(url: str, nights: int = TRAIN_NIGHTS + 3) -> None:
 def add(url: str, rows: pd.DataFrame) -> None:
     """Add rows to the events table, which is made if needed."""
     engine = sa.create_engine(url)
-    kinds = {"at": sa.DateTime(timezone=True), "id": sa.BigInteger, "x": sa.Double, "kind": sa.Text, "y": sa.Boolean}
+    kinds: dict[Hashable, Any] = {
+        "at": sa.DateTime(timezone=True),
+        "id": sa.BigInteger,
+        "x": sa.Double,
+        "kind": sa.Text,
+        "y": sa.Boolean,
+    }
     rows.to_sql("events", engine, if_exists="append", index=False, dtype=kinds)
     engine.dispose()
 
@@ -120,11 +128,11 @@ def write_job(folder: Path, name: str, **changes: Any) -> Job:
     return load_job(path)
 
 
-def train_champion(stores: Stores, job: Job, until: date = UNTIL) -> Trained:
+def train_champion(work: Workspace, until: date = UNTIL) -> Trained:
     """Train the job on all nights before ``until`` and make the version champion from then on."""
-    ensure_job(stores.warehouse, job)
-    trained = train(stores, job, Nights(FIRST, until))
-    promote(stores, job, trained.ref.version, "test", "tests", effective_from=until)
+    ensure_job(work.warehouse, work.job)
+    trained = train(work, Nights(FIRST, until))
+    promote(work, trained.ref.version, "test", "tests", effective_from=until)
     return trained
 
 
@@ -137,10 +145,10 @@ class Training:
     metrics: dict[str, float]
 
 
-def training_of(stores: Stores, job: Job) -> Training:
+def training_of(work: Workspace) -> Training:
     """Train the job on all nights before ``UNTIL`` and return what that left."""
-    trained = train(stores, job, Nights(FIRST, UNTIL))
-    return Training(Path(trained.ref.uri), Path(stores.lake.snapshot_folder(job.name, "")), trained.metrics)
+    trained = train(work, Nights(FIRST, UNTIL))
+    return Training(Path(trained.ref.uri), Path(work.lake.snapshot_folder(work.job.name, "")), trained.metrics)
 
 
 def copy_champion(training: Training, stores: Stores, job: Job) -> None:
@@ -154,4 +162,8 @@ def copy_champion(training: Training, stores: Stores, job: Job) -> None:
     (copied / FACTS).write_text(json.dumps(facts.as_json(), indent=1))
     ref = stores.registry.register(job.name, copied, facts, training.metrics)
     shutil.rmtree(copied)
-    promote(stores, job, ref.version, "test", "tests", effective_from=UNTIL)
+    promote(Workspace(stores, job), ref.version, "test", "tests", effective_from=UNTIL)
+
+
+EVENTS = events(FIRST, 400)
+"""Of the first night: the rows of the fixture ``plain_rows``, with their outcomes."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -22,7 +21,9 @@ from scoring.night.rescore import rescore
 from scoring.night.run import run_night
 from scoring.stores.labels import LABEL, read_labels
 from scoring.stores.warehouse import ledger
+from scoring.stores.workspace import Workspace
 from tests.conftest import Toy
+from tests.support.retention import at
 from tests.support.toy import FIRST, execute
 
 NEW_YORK = {"timezone": "America/New_York", "first_night": FIRST, "last_night": date(2024, 1, 5)}
@@ -53,19 +54,21 @@ def days(untrained: Toy) -> Callable[..., Job]:
 @pytest.mark.slow
 def test_check_says_how_many_rows_and_from_when_to_when(untrained: Toy):
     job = untrained.change(schedule={**NEW_YORK, "timezone": "Asia/Tokyo"})
-    (said, *_) = check_job(untrained.stores, job)
+    (said, *_) = check_job(Workspace(untrained.stores, job))
     assert said.startswith("night 2024-01-05 in Asia/Tokyo: ")
     assert "at from 2024-01-05 00:" in said and "to 2024-01-05 23:" in said and "0.0% outside" in said
 
 
 def test_check_goes_back_to_a_night_that_has_rows(untrained: Toy):
-    (said,) = check_rows(untrained.stores, untrained.change(schedule={**NEW_YORK, "last_night": date(2024, 1, 12)}))
+    (said,) = check_rows(
+        Workspace(untrained.stores, untrained.change(schedule={**NEW_YORK, "last_night": date(2024, 1, 12)}))
+    )
     assert said.startswith("night 2024-01-05 in America/New_York")
 
 
 def test_check_says_when_no_night_has_rows(untrained: Toy):
     execute(untrained.source, "delete from events")
-    (said,) = check_rows(untrained.stores, untrained.job)
+    (said,) = check_rows(untrained.work)
     assert said.startswith("no rows in the nights 2024-12-31, 2024-12-30, ")
 
 
@@ -75,13 +78,13 @@ def test_check_reads_no_more_than_a_sample(untrained: Toy):
         "insert into events select timestamptz '2024-01-05 12:00Z' + n * interval '1 second', n, 1, 'a', true "
         "from generate_series(1, 9000) as n",
     )
-    (said,) = check_rows(untrained.stores, untrained.change(schedule={**NEW_YORK, "timezone": "UTC"}))
+    (said,) = check_rows(Workspace(untrained.stores, untrained.change(schedule={**NEW_YORK, "timezone": "UTC"})))
     assert f"the first {SAMPLE:,} rows" in said
 
 
 def test_check_sees_rows_that_quarantine_would_take(untrained: Toy):
     execute(untrained.source, "update events set x = -1000")
-    (said,) = check_rows(untrained.stores, untrained.job)
+    (said,) = check_rows(untrained.work)
     assert "200 rows" in said
 
 
@@ -94,7 +97,7 @@ def test_check_refuses_times_outside_the_night(untrained: Toy):
     with pytest.raises(
         ContractError, match=r"rows of toy_\d+: found night 2024-01-01 in UTC: 200 rows, at from"
     ) as caught:
-        check_job(untrained.stores, untrained.job)
+        check_job(untrained.work)
     for part in ("% outside the night", "<date> = :night", "source_timezone"):
         assert part in str(caught.value)
 
@@ -108,7 +111,7 @@ def test_check_refuses_local_times_taken_for_utc_and_takes_them_with_their_zone(
     def checked(**changes: Any) -> list[str]:
         job = untrained.change(schedule=NEW_YORK, **changes)
         untrained.stores.settings.sql_path(job.name, "features").write_text(text)
-        return check_rows(untrained.stores, job)
+        return check_rows(Workspace(untrained.stores, job))
 
     with pytest.raises(ContractError, match="outside the night"):
         checked()
@@ -122,45 +125,48 @@ def test_check_refuses_calendar_days_compared_with_moments_west_of_utc(untrained
         with pytest.raises(
             ContractError, match="calendar days compared with the interval, which begins at 05:00 UTC"
         ) as caught:
-            check_rows(untrained.stores, job)
+            check_rows(Workspace(untrained.stores, job))
         assert "<date> = :night" in str(caught.value)
-    assert "3 rows" in check_rows(untrained.stores, days(BY_INTERVAL, source_timezone="America/New_York"))[0]
-    assert "3 rows" in check_rows(untrained.stores, days(BY_INTERVAL, schedule={**NEW_YORK, "timezone": "UTC"}))[0]
+    assert "3 rows" in check_rows(Workspace(untrained.stores, days(BY_INTERVAL, source_timezone="America/New_York")))[0]
+    assert (
+        "3 rows"
+        in check_rows(Workspace(untrained.stores, days(BY_INTERVAL, schedule={**NEW_YORK, "timezone": "UTC"})))[0]
+    )
 
 
 def test_check_looks_at_the_days_when_the_interval_is_cast_to_them(untrained: Toy, days):
     where = "day >= :interval_start::date and day < cast(:interval_end as date)"
-    assert "3 rows" in check_rows(untrained.stores, days(where))[0]
+    assert "3 rows" in check_rows(Workspace(untrained.stores, days(where)))[0]
     with pytest.raises(ContractError, match=r"day from 2024-01-04 to 2024-01-04, 100.0% outside the night"):
-        check_rows(untrained.stores, days(where, schedule={**NEW_YORK, "timezone": "Asia/Tokyo"}))
+        check_rows(Workspace(untrained.stores, days(where, schedule={**NEW_YORK, "timezone": "Asia/Tokyo"})))
 
 
 @pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo", "UTC"])
 def test_check_says_that_days_lie_in_their_night(untrained: Toy, days, zone):
-    (said,) = check_rows(untrained.stores, days("day = :night", schedule={**NEW_YORK, "timezone": zone}))
+    (said,) = check_rows(Workspace(untrained.stores, days("day = :night", schedule={**NEW_YORK, "timezone": zone})))
     assert said == f"night 2024-01-05 in {zone}: 3 rows, day from 2024-01-05 to 2024-01-05, 0.0% outside the night"
 
 
 def test_check_says_what_it_cannot_see_without_a_time(untrained: Toy, days):
     job = days("day = :night", key={"id": "int"}, label={"column": "y"})
-    (said,) = check_rows(untrained.stores, job)
+    (said,) = check_rows(Workspace(untrained.stores, job))
     assert "3 rows; no time_column in the job file" in said
 
 
 def test_a_window_of_sql_by_night_is_read_night_by_night(untrained: Toy, days):
     job = days("day = :night")
-    rows = read_rows(untrained.stores, job, Nights(date(2024, 1, 2), date(2024, 1, 5))).table
+    rows = read_rows(Workspace(untrained.stores, job), Nights(date(2024, 1, 2), date(2024, 1, 5))).table
     assert rows.column("id").to_pylist() == list(range(3, 12))
     assert rows.column(NIGHT) == rows.column("day")
     assert pc.count(rows.column(LABEL)).as_py() == 9
-    assert read_labels(untrained.stores, job, Nights(date(2024, 1, 2), date(2024, 1, 5))).num_rows == 9
+    assert read_labels(Workspace(untrained.stores, job), Nights(date(2024, 1, 2), date(2024, 1, 5))).num_rows == 9
 
 
 def test_a_window_of_features_by_interval_takes_labels_by_night(untrained: Toy):
     by_night = "select at, id, y from events where (at at time zone 'UTC')::date = :night and y is not null"
-    before = read_rows(untrained.stores, untrained.job, Nights(FIRST, FIRST + timedelta(days=3))).labelled
+    before = read_rows(untrained.work, Nights(FIRST, FIRST + timedelta(days=3))).labelled
     untrained.stores.settings.sql_path(untrained.job.name, "labels").write_text(by_night)
-    assert read_rows(untrained.stores, untrained.job, Nights(FIRST, FIRST + timedelta(days=3))).labelled == before
+    assert read_rows(untrained.work, Nights(FIRST, FIRST + timedelta(days=3))).labelled == before
 
 
 # ---------------------------------------------------------------- a day that the timezone left out
@@ -176,15 +182,15 @@ def samoa(toy: Toy) -> Toy:
 
 def test_a_night_that_does_not_exist_is_skipped_and_leaves_no_trace(samoa: Toy):
     with pytest.raises(NoSuchNight, match="night 2011-12-30: found no such day in the job's timezone"):
-        run_night(samoa.stores, samoa.job, Request(SAMOA, samoa.stores.clock(), "cli"))
+        run_night(samoa.work, Request(SAMOA, samoa.stores.clock(), "cli"))
     assert ledger.runs_of(samoa.stores.warehouse, samoa.job.name, SAMOA) == []
 
 
 def test_a_night_that_does_not_exist_is_in_no_range(samoa: Toy):
     window = Nights.including(SAMOA - timedelta(days=1), SAMOA + timedelta(days=1))
-    done = rescore(samoa.stores, samoa.job, window, 1, "tests")
+    done = rescore(samoa.work, window, 1, "tests")
     assert [night.night for night in done] == [date(2011, 12, 29), date(2011, 12, 31)]
-    assert read_rows(samoa.stores, samoa.job, window).extracted == 0
+    assert read_rows(samoa.work, window).extracted == 0
 
 
 def test_nobody_is_told_that_a_night_that_does_not_exist_is_late(samoa: Toy):
@@ -194,8 +200,8 @@ def test_nobody_is_told_that_a_night_that_does_not_exist_is_late(samoa: Toy):
         schedule={"timezone": "Pacific/Apia", "first_night": date(2011, 12, 1), "last_night": date(2012, 1, 31)},
         limits={"late_after_minutes": 60},
     )
-    at = {SAMOA: datetime(2011, 12, 30, 12, tzinfo=UTC), date(2011, 12, 31): datetime(2011, 12, 31, 12, tzinfo=UTC)}
-    found = [late(replace(samoa.stores, clock=lambda moment=moment: moment), job) for moment in at.values()]
+    noons = [datetime(2011, 12, day, 12, tzinfo=UTC) for day in (30, 31)]
+    found = [late(Workspace(at(samoa, moment), job)) for moment in noons]
     assert found == [None, date(2011, 12, 31)]
 
 

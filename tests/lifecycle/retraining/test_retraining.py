@@ -22,7 +22,7 @@ from lifecycle.shadow.score import pin, shadow_run
 from lifecycle.training.train import train
 from scoring.errors import RegistryUnavailable, RetrainingFailed, RetrainingRunning, TrainingDataError
 from scoring.interval import Nights
-from scoring.stores.warehouse import ledger, monitoring, promotions, retrainings, shadows
+from scoring.stores.warehouse import Retraining, ledger, monitoring, promotions, retrainings, shadows
 from scoring.stores.warehouse.promotions import champion_at
 from scoring.stores.warehouse.span import Span
 from tests.conftest import Toy
@@ -66,8 +66,14 @@ def lived(toy: Toy) -> Toy:
     return toy
 
 
-def asked(toy: Toy, night: date = LAST, **facts: Any) -> dict[str, Any]:
-    return retrain(toy.stores, toy.job, Request("a test", night=night, **facts))
+def asked(toy: Toy, night: date = LAST, **facts: Any) -> Retraining:
+    return retrain(toy.work, Request("a test", night=night, **facts))
+
+
+def detail_of(row: Retraining) -> str:
+    """Return what a retraining says of its end, which it must."""
+    assert row.detail is not None
+    return row.detail
 
 
 def champion(toy: Toy, night: date = date.max) -> int | None:
@@ -115,7 +121,7 @@ def test_equal_challenger_ties_and_the_champion_stays(lived: Toy) -> None:
     row = asked(lived, since=FIRST, until=UNTIL + 7 * DAY)
     gain = card_of(lived, 2)["evaluation"]["gain"]
     assert (gain["value"], gain["low"], gain["high"], gain["nights"]) == (0, 0, 0, 7)
-    assert row.state == "refused" and "a tie keeps the champion" in row.detail
+    assert row.state == "refused" and "a tie keeps the champion" in detail_of(row)
     assert champion(lived) == 1 and lived.stores.registry.aliases(lived.job.name) == {"champion": 1, "challenger": 2}
 
 
@@ -138,15 +144,17 @@ def test_leaky_challenger_that_saw_the_holdout_has_no_nights_left_to_win_on(live
     """It remembers every row, so on nights that it was fitted on it is perfect; these nights are dropped."""
     add_nights(lived, nights(NEW))
     lived.change(pipeline="tests.support.pipelines:build_memory", training={"holdout_nights": 14}, promotion={})
-    train(lived.stores, lived.job, Nights(FIRST, LAST))
+    train(lived.work, Nights(FIRST, LAST))
     leak_holdout(lived, 2)
-    row = begin(lived.stores, lived.job, Request("leak", night=LAST))
+    row = begin(lived.work, Request("leak", night=LAST))
     facts = lived.stores.registry.facts(lived.stores.registry.resolve(lived.job.name, 2))
     retrainings.record(lived.stores.warehouse, row.retraining_id, model_version=2, snapshot=facts.snapshot)
-    assess(lived.stores, lived.job, row.retraining_id)
-    assert not tasks.gate(lived.stores, lived.job, row.retraining_id)
+    assess(lived.work, row.retraining_id)
+    assert not tasks.gate(lived.work, row.retraining_id)
     found = retrainings.get(lived.stores.warehouse, row.retraining_id)
-    assert "0 holdout nights that neither version has seen (14 of 14 dropped" in found.detail and champion(lived) == 1
+    assert (
+        "0 holdout nights that neither version has seen (14 of 14 dropped" in detail_of(found) and champion(lived) == 1
+    )
 
 
 def leak_holdout(toy: Toy, version: int) -> None:
@@ -162,7 +170,7 @@ def leak_holdout(toy: Toy, version: int) -> None:
     folder = Path(ref.uri.removeprefix("file://"))
     facts = json.loads((folder / "facts.json").read_text())
     kept = pq.read_table(folder / "holdout.parquet")
-    rows = load(toy.stores, toy.job, facts["snapshot"]).rows.labelled
+    rows = load(toy.work, facts["snapshot"]).rows.labelled
     late = rows.slice(rows.num_rows - kept.num_rows)
     said = predict(toy.stores.registry.load(ref, toy.job).pipeline, batch_of(late), toy.job)
     leaky = kept
@@ -175,17 +183,18 @@ def leak_holdout(toy: Toy, version: int) -> None:
 
 def test_nights_that_the_champion_saw_do_not_count(lived: Toy) -> None:
     add_nights(lived, nights(NEW), turned)
-    late = train(lived.stores, lived.job, Nights(FIRST, LAST - 4 * DAY)).ref
-    promote(lived.stores, lived.job, late.version, "by hand", "tests")
+    late = train(lived.work, Nights(FIRST, LAST - 4 * DAY)).ref
+    promote(lived.work, late.version, "by hand", "tests")
     row = asked(lived)
-    assert row.state == "refused" and "4 holdout nights that neither version has seen (3 of 7 dropped" in row.detail
+    assert row.state == "refused" and "4 holdout nights that neither version has seen (3 of 7 dropped" in detail_of(row)
 
 
 def test_guards_refuse_a_better_challenger(lived: Toy) -> None:
     change(lived, promotion={"max_size_ratio": 0.1, "max_latency_ratio": 1000, "segments": ["kind"]})
     add_nights(lived, nights(NEW), turned)
     row = asked(lived)
-    assert row.state == "refused" and row.detail.startswith("gate: size × ")
+    assert row.state == "refused" and detail_of(row).startswith("gate: size × ")
+    assert row.gate is not None
     passed = {check["name"]: check["passed"] for check in row.gate["checks"]}
     assert passed == {
         "nights": True, "gain": True, "calibration": True, "segment kind a": True, "segment kind b": True,
@@ -220,7 +229,10 @@ def test_other_tasks_are_compared_and_shadowed_too(
     assert (row.state, champion(untrained)) == ("promoted", 2), row.detail
     shadowed(untrained, nights(2, LAST + DAY))
     (first, _) = shadows.nights(untrained.stores.warehouse, untrained.job.name, 1)
-    assert first.sums["champion"] < first.sums["shadow"] and first.disagreement["mean_absolute"] > 0.05
+    assert first.sums is not None
+    assert first.disagreement is not None
+    assert first.sums["champion"] < first.sums["shadow"]
+    assert first.disagreement["mean_absolute"] > 0.05
     assert (first.disagreement["decisions_changed"] is None) == (task == "regression")
     assert len(first.disagreement["segments"]) == 3
 
@@ -236,7 +248,7 @@ def test_first_version_needs_only_the_floors(untrained: Toy, floor: float, state
     assert row.state == state and untrained.stores.registry.aliases(untrained.job.name) == (
         {"champion": 1} if state == "promoted" else {"challenger": 1}
     )
-    assert ("auc is" in row.detail) == (state == "refused")
+    assert ("auc is" in detail_of(row)) == (state == "refused")
     assert card_of(untrained, 1)["evaluation"]["champion"] is None
 
 
@@ -245,7 +257,7 @@ def test_first_version_worse_than_the_base_rate_is_refused(untrained: Toy) -> No
     change(untrained)
     add_nights(untrained, nights(NEW), turned)
     row = asked(untrained, since=FIRST, until=UNTIL + 2 * DAY + 12 * DAY)
-    assert row.state == "refused" and "always saying the base rate of the nights before has" in row.detail
+    assert row.state == "refused" and "always saying the base rate of the nights before has" in detail_of(row)
     assert champion(untrained) is None and untrained.stores.registry.aliases(untrained.job.name) == {"challenger": 1}
 
 
@@ -254,7 +266,7 @@ def test_unchanged_snapshot_says_so_and_stops(lived: Toy) -> None:
     first = asked(lived)
     again = asked(lived)
     assert (again.state, again.snapshot, again.model_version) == ("unchanged", first.snapshot, None)
-    assert "version 2 was trained on the same rows" in again.detail and versions(lived) == [1, 2]
+    assert "version 2 was trained on the same rows" in detail_of(again) and versions(lived) == [1, 2]
     assert asked(lived, force=True).model_version == 3
     digests = {ref.sha256 for ref in lived.stores.registry.versions(lived.job.name)[1:]}
     assert len(digests) == 1  # the same rows give the same artifact
@@ -352,10 +364,10 @@ def test_crash_after_the_work_of_each_task_changes_nothing_when_it_runs_again(
     with monkeypatch.context() as broken:
         broken.setattr(retrainings, "record", dying)
         with pytest.raises(KeyboardInterrupt):
-            retrain(lived.stores, lived.job, request)
+            retrain(lived.work, request)
     (row,) = retrainings.of_job(lived.stores.warehouse, lived.job.name)
     assert row.finished_at is None and row.stage == stage
-    again = retrain(lived.stores, lived.job, request)
+    again = retrain(lived.work, request)
     assert (again.retraining_id, again.state, again.model_version) == (row.retraining_id, "promoted", 2)
     assert versions(lived) == [1, 2]
     assert [one.model_version for one in promotions.history_of(lived.stores.warehouse, lived.job.name)] == [1, 2]
@@ -373,18 +385,18 @@ def test_registry_that_does_not_answer_leaves_everything_and_is_tried_again(live
 
     monkeypatch.setattr(type(lived.stores.registry), "set_alias", down)
     with pytest.raises(RegistryUnavailable):
-        retrain(lived.stores, lived.job, request)
+        retrain(lived.work, request)
     (row,) = retrainings.of_job(lived.stores.warehouse, lived.job.name)
-    assert row.state == "failed" and "connection refused" in row.detail and champion(lived) == 1
+    assert row.state == "failed" and "connection refused" in detail_of(row) and champion(lived) == 1
     assert RegistryUnavailable.retryable
     monkeypatch.setattr(type(lived.stores.registry), "set_alias", lambda self, *arguments: real(*arguments))
-    again = retrain(lived.stores, lived.job, request)
+    again = retrain(lived.work, request)
     assert (again.state, versions(lived), champion(lived)) == ("promoted", [1, 2], 2)
 
 
 def test_retraining_whose_process_is_gone_forbids_others_until_it_is_abandoned(lived: Toy) -> None:
     add_nights(lived, nights(NEW))
-    row = begin(lived.stores, lived.job, Request("gone", night=LAST))
+    row = begin(lived.work, Request("gone", night=LAST))
     with pytest.raises(RetrainingRunning, match=f"retraining {row.retraining_id} is in stage snapshot.*abandon"):
         asked(lived)
     abandon(lived.stores, row.retraining_id, "tests")
@@ -395,12 +407,12 @@ def test_retraining_whose_process_is_gone_forbids_others_until_it_is_abandoned(l
 
 def test_champion_that_changed_since_the_comparison_is_not_replaced(lived: Toy, monkeypatch) -> None:
     add_nights(lived, nights(NEW), turned)
-    other = train(lived.stores, lived.job, Nights(FIRST, UNTIL)).ref
+    other = train(lived.work, Nights(FIRST, UNTIL)).ref
     real = tasks.gate
 
     def gate(*arguments: Any) -> bool:
         passed = real(*arguments)
-        promote(lived.stores, lived.job, other.version, "meanwhile", "somebody")
+        promote(lived.work, other.version, "meanwhile", "somebody")
         return passed
 
     monkeypatch.setattr(tasks, "gate", gate)
@@ -417,8 +429,8 @@ def shadowed(toy: Toy, days: list[date]) -> list[Reviewed]:
     found = []
     for day in days:
         run_id = score(toy, day)
-        shadow_run(toy.stores, toy.job, run_id)
-        found += review(toy.stores, toy.job, day)
+        shadow_run(toy.work, run_id)
+        found += review(toy.work, day)
     return found
 
 
@@ -434,10 +446,12 @@ def test_challenger_in_the_shadow_is_promoted_after_its_nights(lived: Toy) -> No
     assert {ledger.get(lived.stores.warehouse, run_id).model_version for run_id in published} == {1}
     (done,) = shadowed(lived, [LAST + 4 * DAY])
     assert (done.state, done.role, done.model_version) == ("passed", "challenger", 2)
-    row = resume(lived.stores, lived.job, row.retraining_id, "tests")
+    row = resume(lived.work, row.retraining_id, "tests")
     assert (row.state, champion(lived, LAST + 4 * DAY), champion(lived)) == ("promoted", 1, 2)
     rows = shadows.nights(lived.stores.warehouse, lived.job.name, 2)
     assert [one.night for one in rows] == [*following, LAST + 4 * DAY]
+    assert rows[0].sums is not None
+    assert rows[0].disagreement is not None
     assert rows[0].rows == rows[0].sums["rows"] == ROWS and rows[0].sums["shadow"] < rows[0].sums["champion"]
     assert 0.2 < rows[0].disagreement["decisions_changed"] < 1
     counted = (
@@ -454,20 +468,22 @@ def test_challenger_that_does_worse_in_the_shadow_is_refused(lived: Toy) -> None
     row = asked(lived)
     (done,) = shadowed(lived, nights(4, LAST + DAY))
     assert done.state == "failed"
-    row = resume(lived.stores, lived.job, row.retraining_id, "tests")
-    assert row.state == "refused" and row.detail.startswith("shadow: ") and champion(lived) == 1
+    row = resume(lived.work, row.retraining_id, "tests")
+    assert row.state == "refused" and detail_of(row).startswith("shadow: ") and champion(lived) == 1
 
 
 def test_shadow_that_fails_is_on_record_and_touches_no_publication(lived: Toy) -> None:
-    train(lived.stores, lived.job, Nights(FIRST, UNTIL))
-    pin(lived.stores, lived.job, 2, nights=3)
+    train(lived.work, Nights(FIRST, UNTIL))
+    pin(lived.work, 2, nights=3)
     ref = lived.stores.registry.resolve(lived.job.name, 2)
     (Path(ref.uri.removeprefix("file://")) / "pipeline.joblib").write_bytes(b"broken")
     run_id = score(lived, NIGHT + DAY)
     with pytest.raises(Exception, match="sha256"):
-        shadow_run(lived.stores, lived.job, run_id)
+        shadow_run(lived.work, run_id)
     (row,) = shadows.nights(lived.stores.warehouse, lived.job.name)
-    assert row.status == "failed" and "ArtifactMismatch" in row.reason
+    assert row.status == "failed"
+    assert row.reason is not None
+    assert "ArtifactMismatch" in row.reason
     assert ledger.published(lived.stores.warehouse, lived.job.name)[NIGHT + DAY] == run_id
 
 
@@ -484,6 +500,7 @@ def test_predecessor_that_does_better_takes_the_crown_back(lived: Toy) -> None:
     assert "over 3 nights" in made.reason and made.effective_from == LAST + 5 * DAY
     assert (champion(lived, LAST + 4 * DAY), champion(lived)) == (2, 1)
     (one,) = shadows.of_job(lived.stores.warehouse, lived.job.name)
+    assert one.evidence is not None
     assert (one.state, one.evidence["gain"]["nights"]) == ("passed", 3)
     assert shadowed(lived, nights(2, LAST + 5 * DAY)) == []
 
@@ -495,8 +512,8 @@ def test_backfill_takes_no_crown_away(lived: Toy) -> None:
     asked(lived)
     add_nights(lived, nights(5, LAST + DAY))
     for day in nights(4, LAST + DAY):
-        shadow_run(lived.stores, lived.job, score(lived, day, "backfill"))
-        assert review(lived.stores, lived.job, day, may_roll_back=False) == []
+        shadow_run(lived.work, score(lived, day, "backfill"))
+        assert review(lived.work, day, may_roll_back=False) == []
     assert champion(lived) == 2
 
 
@@ -518,7 +535,7 @@ def test_decision_says_how_its_retraining_went(lived: Toy) -> None:
     decided = live(lived, nights(3))
     assert decided[-1].decision == "retrain"
     row = retrain(
-        lived.stores, lived.job,
+        lived.work,
         Request(decided[-1].reason, "decision", NIGHT + 2 * DAY, decision_id=decided[-1].decision_id),
     )  # fmt: skip
     (found,) = monitoring.decisions(lived.stores.warehouse, Span(lived.job.name, Nights.since(NIGHT + 2 * DAY)))
@@ -527,6 +544,6 @@ def test_decision_says_how_its_retraining_went(lived: Toy) -> None:
 
 def test_governor_holds_while_a_retraining_by_hand_is_open(lived: Toy) -> None:
     change(lived, retraining={"max_age_nights": 1, "min_new_labelled_nights": 1, "max_loss": 9.0, "drift_weight": 1.0})
-    begin(lived.stores, lived.job, Request("by hand", night=NIGHT))
+    begin(lived.work, Request("by hand", night=NIGHT))
     decided = live(lived, nights(3))
     assert decided[-1].decision == "hold" and "a retraining is running" in decided[-1].reason

@@ -27,12 +27,11 @@ from scoring.job.task import REGRESSION
 from scoring.night.run import run_night
 from scoring.rows.prediction import predict, to_frame
 from scoring.stores.warehouse import ledger
+from scoring.stores.workspace import Workspace
 from tests.conftest import Toy
-from tests.scoring.night.test_extract_and_score import request
 from tests.support.pipelines import MedianDecision, OfTheBatch, decided_by, of_the_batch
-from tests.support.toy import FIRST, NIGHT, UNTIL, events, train_champion
-
-EVENTS = events(FIRST, 400)
+from tests.support.runs import request
+from tests.support.toy import EVENTS, FIRST, NIGHT, UNTIL, train_champion
 
 
 def proven(pipeline: Any, batch: pa.RecordBatch, job: Job, threads: int = 2) -> Any:
@@ -184,7 +183,7 @@ def test_pipeline_that_keeps_rows_on_itself_can_be_scored(plain_rows: pa.RecordB
 def test_version_that_looks_at_its_batch_never_comes_to_be(untrained: Toy) -> None:
     untrained.change(pipeline="tests.support.pipelines:build_batch_mean")
     with pytest.raises(PipelineNotRowWise, match="ofthebatch"):
-        train(untrained.stores, untrained.job, Nights(FIRST, UNTIL))
+        train(untrained.work, Nights(FIRST, UNTIL))
     assert untrained.stores.registry.versions(untrained.job.name) == []
 
 
@@ -199,11 +198,13 @@ def test_version_that_looks_at_its_batch_never_comes_to_be(untrained: Toy) -> No
 )
 def test_night_is_the_same_whatever_its_chunks_and_threads(untrained: Toy, factory: str) -> None:
     untrained.change(pipeline=factory)
-    train_champion(untrained.stores, untrained.job)
+    train_champion(untrained.work)
     hashes = set()
     for chunk_rows, threads in ((7, 4), (60, 1), (60, 4), (100_000, 1)):
         settings = untrained.stores.settings.model_copy(update={"score_threads": threads})
         stores = untrained.stores.__class__(**{**vars(untrained.stores), "settings": settings})
         job = untrained.change(pipeline=factory, chunk_rows=chunk_rows)
-        hashes.add(ledger.get(stores.warehouse, run_night(stores, job, request(NIGHT)).run_id).predictions_hash)
+        hashes.add(
+            ledger.get(stores.warehouse, run_night(Workspace(stores, job), request(NIGHT)).run_id).predictions_hash
+        )
     assert len(hashes) == 1

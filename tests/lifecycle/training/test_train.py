@@ -22,6 +22,7 @@ from scoring.rows.prediction import to_frame
 from scoring.settings import Settings
 from scoring.stores import embedded
 from scoring.stores.installation import open_stores
+from scoring.stores.workspace import Workspace
 from tests.conftest import Toy, drop_database, new_database
 from tests.support.toy import (
     FIRST,
@@ -65,7 +66,7 @@ def untrained(data_dir: Path, toy_source: str, tmp_path: Path) -> Iterator[Toy]:
 def trained(toy: Toy, window: Nights = WINDOW, **changes: Any) -> Trained:
     if changes:
         toy.change(**changes)
-    return train(toy.stores, toy.job, window)
+    return train(toy.work, window)
 
 
 def pipeline_of(toy: Toy, done: Trained) -> Any:
@@ -173,7 +174,7 @@ def test_labels_of_rows_that_features_do_not_have_do_no_harm(untrained: Toy) -> 
 
 
 def test_labelled_rows_come_in_key_order_with_the_label_last(untrained: Toy) -> None:
-    rows = labelled_rows(untrained.stores, untrained.job, WINDOW)
+    rows = labelled_rows(untrained.work, WINDOW)
     assert rows.schema.names == [*untrained.job.columns, "nightshift_label"]
     keys = list(zip(rows.column("at").to_pylist(), rows.column("id").to_pylist(), strict=True))
     assert keys == sorted(keys) and len(keys) == TRAIN_NIGHTS * ROWS
@@ -184,7 +185,7 @@ def test_labelled_rows_come_in_key_order_with_the_label_last(untrained: Toy) -> 
 def test_job_without_time_column_is_read_night_by_night(untrained: Toy) -> None:
     """Its keys come again every night; each night's rows get that night's labels."""
     changes = {"time_column": None, "key": {"id": "int"}}
-    rows = labelled_rows(untrained.stores, untrained.change(**changes), WINDOW)
+    rows = labelled_rows(Workspace(untrained.stores, untrained.change(**changes)), WINDOW)
     assert rows.num_rows == TRAIN_NIGHTS * ROWS
     assert rows.column("id").to_pylist() == list(range(ROWS)) * TRAIN_NIGHTS
     truth = pd.concat([events(FIRST + n * DAY) for n in range(TRAIN_NIGHTS)])
@@ -199,7 +200,7 @@ def test_holdout_metrics_are_of_a_pipeline_that_never_saw_the_holdout(untrained:
     done = trained(untrained)
     split = UNTIL - 2 * DAY
     halves = Nights(FIRST, split), Nights(split, UNTIL)
-    early, late = (labelled_rows(untrained.stores, untrained.job, nights) for nights in halves)
+    early, late = (labelled_rows(untrained.work, nights) for nights in halves)
     targets = [np.array(part.column("nightshift_label").to_pylist(), dtype=int) for part in (early, late)]
     honest = build_pipeline().fit(to_frame(early, untrained.job), targets[0])
     chances = honest.predict_proba(to_frame(late, untrained.job))
@@ -240,7 +241,7 @@ def test_regression_labels_that_are_no_number_are_no_labels(untrained: Toy) -> N
 
 @pytest.mark.parametrize("nights", [1, 2])
 def test_window_no_longer_than_the_holdout_gives_a_model_without_metrics(untrained: Toy, nights: int) -> None:
-    done = trained(untrained, (FIRST, FIRST + nights * DAY))
+    done = trained(untrained, Nights(FIRST, FIRST + nights * DAY))
     assert (done.rows, done.metrics) == (nights * ROWS, {})
     assert pipeline_of(untrained, done) is not None
 
@@ -328,7 +329,7 @@ def test_train_registers_nothing_that_cannot_score_what_the_contract_lets_throug
 
 def test_progress_is_told_stages_and_rows(untrained: Toy) -> None:
     told: list[tuple[str, int]] = []
-    train(untrained.stores, untrained.job, WINDOW, lambda stage, rows: told.append((stage, rows)))
+    train(untrained.work, WINDOW, lambda stage, rows: told.append((stage, rows)))
     assert list(dict.fromkeys(stage for stage, _ in told)) == ["read", "evaluate", "fit", "reference", "register"]
     assert sum(rows for stage, rows in told if stage == "read") == TRAIN_NIGHTS * ROWS
 
@@ -336,5 +337,5 @@ def test_progress_is_told_stages_and_rows(untrained: Toy) -> None:
 def test_time_of_training_is_the_clocks(untrained: Toy) -> None:
     moment = datetime(2031, 2, 3, 4, 5, tzinfo=UTC)
     stores = type(untrained.stores)(**{**vars(untrained.stores), "clock": lambda: moment})
-    facts = stores.registry.facts(train(stores, untrained.job, WINDOW).ref)
+    facts = stores.registry.facts(train(Workspace(stores, untrained.job), WINDOW).ref)
     assert facts.trained_at == moment

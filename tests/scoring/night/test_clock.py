@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -23,14 +22,15 @@ from scoring.night.request import Request
 from scoring.night.rescore import rescore
 from scoring.night.run import run_night
 from scoring.settings import HOME, Retention, child_environment
-from scoring.stores.installation import Stores
-from scoring.stores.warehouse import ledger, monitoring, overview
+from scoring.stores.warehouse import Run, ledger, monitoring, overview
 from scoring.stores.warehouse.span import Span
+from scoring.stores.workspace import Workspace
 from scoring.upkeep.alerts import late
 from scoring.upkeep.retention import plan
 from scoring.upkeep.verify import verify
 from tests.conftest import Toy
 from tests.support.living import live
+from tests.support.retention import at
 from tests.support.shell import nightshift
 from tests.support.toy import FIRST, NIGHT, ROWS
 
@@ -40,16 +40,12 @@ NOON = datetime(2024, 1, 8, 12, tzinfo=UTC)
 TONIGHT = NIGHT + DAY
 
 
-def at(toy: Toy, moment: datetime) -> Stores:
-    return replace(toy.stores, clock=lambda: moment)
-
-
 def score(toy: Toy, night: date = NIGHT, moment: datetime | None = None, unfinished: bool = False) -> str:
     moment = moment or datetime.now(UTC)
-    return run_night(at(toy, moment), toy.job, Request(night, moment, "test", unfinished=unfinished)).run_id
+    return run_night(Workspace(at(toy, moment), toy.job), Request(night, moment, "test", unfinished=unfinished)).run_id
 
 
-def the_run(toy: Toy, run_id: str) -> ledger.Run:
+def the_run(toy: Toy, run_id: str) -> Run:
     return ledger.get(toy.stores.warehouse, run_id)
 
 
@@ -99,17 +95,17 @@ def test_normal_run_replaces_a_provisional_one(toy: Toy) -> None:
     final = score(toy, TONIGHT, NOON + DAY)
     assert shown(toy) == {TONIGHT: final}
     assert (the_run(toy, early).status, the_run(toy, final).provisional) == ("superseded", False)
-    assert verify(toy.stores, toy.job) == []
+    assert verify(toy.work) == []
 
 
 def test_provisional_night_does_not_count_as_scored(toy: Toy) -> None:
     job = toy.change(limits={"late_after_minutes": 60})
     score(toy, TONIGHT, NOON, unfinished=True)
     after = NOON + DAY
-    assert late(at(toy, after), job) == TONIGHT
+    assert late(Workspace(at(toy, after), job)) == TONIGHT
     assert ledger.settled(toy.stores.warehouse, job.name, after) == {}
     score(toy, TONIGHT, after)
-    assert late(at(toy, after), job) is None
+    assert late(Workspace(at(toy, after), job)) is None
 
 
 def test_publication_ahead_of_the_clock_is_not_settled_even_when_the_ledger_calls_it_final(toy: Toy) -> None:
@@ -121,19 +117,19 @@ def test_publication_ahead_of_the_clock_is_not_settled_even_when_the_ledger_call
 def test_provisional_night_is_neither_baseline_nor_evidence_nor_measured(toy: Toy) -> None:
     live(toy, [NIGHT])
     run_id = score(toy, TONIGHT, NOON, unfinished=True)
-    watch(toy.stores, toy.job, run_id)
+    watch(toy.work, run_id)
     span = Span(toy.job.name, Nights(NIGHT, TONIGHT + 2 * DAY))
     assert [one.night for one in past_of(toy.stores, span, 1)] == [NIGHT]
     assert [row.night for row in monitoring.drift(toy.stores.warehouse, span)] == [NIGHT]
-    assert measure(toy.stores, toy.job, TONIGHT + 2 * DAY, Nights.since(NIGHT)) == [NIGHT]
-    assert [one.night for one in replay(toy.stores, toy.job, Nights.including(NIGHT, TONIGHT))] == [NIGHT]
+    assert measure(toy.work, TONIGHT + 2 * DAY, Nights.since(NIGHT)) == [NIGHT]
+    assert [one.night for one in replay(toy.work, Nights.including(NIGHT, TONIGHT))] == [NIGHT]
 
 
 def test_provisional_night_is_never_decided_on(toy: Toy) -> None:
     toy.change(retraining={"max_age_nights": 1, "min_new_labelled_nights": 1})
     run_id = score(toy, TONIGHT, NOON, unfinished=True)
-    watch(toy.stores, toy.job, run_id)
-    decided = conclude(toy.stores, toy.job, run_id)
+    watch(toy.work, run_id)
+    decided = conclude(toy.work, run_id)
     assert (decided.decision, decided.reason) == (
         "none", "not evaluated: the night had not ended when it was scored",
     )  # fmt: skip
@@ -141,26 +137,26 @@ def test_provisional_night_is_never_decided_on(toy: Toy) -> None:
 
 def test_nothing_is_measured_or_judged_as_known_at_a_night_that_is_not_over(toy: Toy) -> None:
     score(toy, NIGHT)
-    assert measure(at(toy, NOON), toy.job, TONIGHT + 5 * DAY, Nights.since(NIGHT)) == []
-    assert review(at(toy, NOON), toy.job, TONIGHT) == []
-    assert measure(at(toy, NOON + DAY), toy.job, TONIGHT, Nights.since(NIGHT)) == [NIGHT]
+    assert measure(Workspace(at(toy, NOON), toy.job), TONIGHT + 5 * DAY, Nights.since(NIGHT)) == []
+    assert review(Workspace(at(toy, NOON), toy.job), TONIGHT) == []
+    assert measure(Workspace(at(toy, NOON + DAY), toy.job), TONIGHT, Nights.since(NIGHT)) == [NIGHT]
 
 
 def test_shadow_begins_after_the_last_night_that_is_over(toy: Toy) -> None:
     score(toy, NIGHT)
     score(toy, TONIGHT, NOON, unfinished=True)
-    version = train(toy.stores, toy.job, Nights(FIRST, NIGHT)).ref.version
-    assert pin(toy.stores, toy.job, version, 3).first_night == TONIGHT
+    version = train(toy.work, Nights(FIRST, NIGHT)).ref.version
+    assert pin(toy.work, version, 3).first_night == TONIGHT
 
 
 def test_training_on_a_night_that_is_not_over_is_refused(toy: Toy) -> None:
     with pytest.raises(NightNotOver, match=f"found night {TONIGHT}, which has not ended.*earlier --until"):
-        train(at(toy, NOON), toy.job, Nights(FIRST, TONIGHT + DAY))
+        train(Workspace(at(toy, NOON), toy.job), Nights(FIRST, TONIGHT + DAY))
 
 
 def test_rescore_leaves_a_night_that_is_not_over(toy: Toy) -> None:
     score(toy, TONIGHT, NOON, unfinished=True)
-    (done,) = rescore(at(toy, NOON), toy.job, Nights.including(TONIGHT, TONIGHT), 1, "why")
+    (done,) = rescore(Workspace(at(toy, NOON), toy.job), Nights.including(TONIGHT, TONIGHT), 1, "why")
     assert done.status == "failed" and "NightNotOver" in (done.problem or "")
 
 
@@ -170,7 +166,7 @@ def test_rescore_leaves_a_night_that_is_not_over(toy: Toy) -> None:
 def test_unpublished_night_shows_nothing_and_keeps_its_history(toy: Toy) -> None:
     run_id = score(toy)
     before = datetime.now(UTC)
-    assert unpublish(toy.stores, toy.job, NIGHT, "wrong source").run_id == run_id
+    assert unpublish(toy.work, NIGHT, "wrong source").run_id == run_id
     run = the_run(toy, run_id)
     assert (run.status, run.reason, shown(toy), lake_nights(toy)) == ("unpublished", "wrong source", {}, [])
     views = toy.stores.warehouse.query
@@ -179,15 +175,15 @@ def test_unpublished_night_shows_nothing_and_keeps_its_history(toy: Toy) -> None
         f"select count(*) from {toy.job.name}_predictions_as_of where visible_from <= '{before}' and visible_until > "
     )
     assert views(f"{as_of} '{before}'")[1] == [(ROWS,)]
-    assert verify(toy.stores, toy.job) == []
+    assert verify(toy.work) == []
 
 
 def test_unpublish_again_changes_nothing_and_a_night_never_published_is_refused(toy: Toy) -> None:
     run_id = score(toy)
-    unpublish(toy.stores, toy.job, NIGHT, "first")
-    assert unpublish(toy.stores, toy.job, NIGHT, "second").reason == "first"
+    unpublish(toy.work, NIGHT, "first")
+    assert unpublish(toy.work, NIGHT, "second").reason == "first"
     with pytest.raises(RunMissing, match="found no publication; expected a published night"):
-        unpublish(toy.stores, toy.job, TONIGHT, "why")
+        unpublish(toy.work, TONIGHT, "why")
     assert the_run(toy, run_id).reason == "first"
 
 
@@ -195,35 +191,33 @@ def test_unpublish_that_was_interrupted_before_the_lake_is_completed(toy: Toy) -
     score(toy)
     ledger.withdraw(toy.stores.warehouse, toy.job.name, NIGHT, "why", datetime.now(UTC))
     assert lake_nights(toy) == [NIGHT]
-    assert [found.problem for found in verify(toy.stores, toy.job)] == [
-        "a lake object of a night that is not published"
-    ]
-    assert [found.repaired for found in verify(toy.stores, toy.job, repair=True)] == [True]
+    assert [found.problem for found in verify(toy.work)] == ["a lake object of a night that is not published"]
+    assert [found.repaired for found in verify(toy.work, repair=True)] == [True]
     assert lake_nights(toy) == []
 
 
 def test_unpublished_night_scored_again_is_published_again(toy: Toy) -> None:
     taken_back = score(toy)
-    unpublish(toy.stores, toy.job, NIGHT, "why")
+    unpublish(toy.work, NIGHT, "why")
     again = score(toy)
     assert (shown(toy), the_run(toy, taken_back).status) == ({NIGHT: again}, "unpublished")
-    assert verify(toy.stores, toy.job) == []
+    assert verify(toy.work) == []
 
 
 def test_unpublished_run_is_released_and_neither_published_by_itself_nor_discarded(toy: Toy) -> None:
     run_id = score(toy)
-    unpublish(toy.stores, toy.job, NIGHT, "why")
+    unpublish(toy.work, NIGHT, "why")
     with pytest.raises(RunMissing, match=f"found status unpublished.*release {toy.job.name} {run_id}"):
-        publish(toy.stores, toy.job, run_id)
+        publish(toy.work, run_id)
     with pytest.raises(RunMissing, match="found status unpublished; expected held"):
-        discard(toy.stores, toy.job, run_id)
-    assert release(toy.stores, toy.job, run_id).status == "published"
+        discard(toy.work, run_id)
+    assert release(toy.work, run_id).status == "published"
     assert (shown(toy), the_run(toy, run_id).reason, lake_nights(toy)) == ({NIGHT: run_id}, None, [NIGHT])
 
 
 def test_run_that_began_before_the_one_taken_back_does_not_publish_itself(toy: Toy) -> None:
     first, second = score(toy), score(toy)
-    unpublish(toy.stores, toy.job, NIGHT, "why")
+    unpublish(toy.work, NIGHT, "why")
     status = ledger.flip(toy.stores.warehouse, the_run(toy, first), ROWS, datetime.now(UTC))
     assert (status, shown(toy)) == ("superseded", {})
     assert the_run(toy, first).reason == f"run {second} began later and is unpublished"
@@ -233,7 +227,7 @@ def test_unpublished_night_counts_neither_for_drift_nor_for_performance(toy: Toy
     live(toy, [NIGHT, TONIGHT])
     span = Span(toy.job.name, Nights(NIGHT, TONIGHT + DAY))
     assert [row.night for row in monitoring.performance(toy.stores.warehouse, span, TONIGHT)] == [NIGHT]
-    unpublish(toy.stores, toy.job, NIGHT, "why")
+    unpublish(toy.work, NIGHT, "why")
     assert monitoring.performance(toy.stores.warehouse, span, TONIGHT) == []
     assert overview.measured(toy.stores.warehouse, span) == []
     assert [row.night for row in monitoring.drift(toy.stores.warehouse, span)] == [TONIGHT]
@@ -244,21 +238,21 @@ def test_unpublished_night_counts_neither_for_drift_nor_for_performance(toy: Toy
 
 def test_unpublished_night_measured_before_does_not_count_once_it_is_published_anew(toy: Toy) -> None:
     live(toy, [NIGHT, TONIGHT])
-    unpublish(toy.stores, toy.job, NIGHT, "why")
+    unpublish(toy.work, NIGHT, "why")
     score(toy, NIGHT)
     span = Span(toy.job.name, Nights(NIGHT, TONIGHT))
     assert monitoring.performance(toy.stores.warehouse, span, TONIGHT) == []
-    assert measure(toy.stores, toy.job, TONIGHT) == [NIGHT]
+    assert measure(toy.work, TONIGHT) == [NIGHT]
     assert len(monitoring.performance(toy.stores.warehouse, span, TONIGHT)) == 1
 
 
 def test_rows_of_an_unpublished_run_go_like_those_of_a_superseded_one(toy: Toy) -> None:
     run_id = score(toy)
-    unpublish(toy.stores, toy.job, NIGHT, "why")
+    unpublish(toy.work, NIGHT, "why")
     policy = Retention(superseded_days=10, failed_days=99)
     early, due = (datetime.now(UTC) + timedelta(days=days) for days in (9, 11))
-    assert plan(at(toy, early), toy.job, policy) == []
-    assert [removal.what for removal in plan(at(toy, due), toy.job, policy)] == [run_id]
+    assert plan(Workspace(at(toy, early), toy.job), policy) == []
+    assert [removal.what for removal in plan(Workspace(at(toy, due), toy.job), policy)] == [run_id]
 
 
 # ---------------------------------------------------------------- the command line

@@ -20,19 +20,18 @@ from scoring.night.difference import Difference, diff_runs, two_runs
 from scoring.night.publish import Published, discard
 from scoring.night.request import Request
 from scoring.night.run import run_night
-from scoring.stores.warehouse import ledger
-from scoring.stores.warehouse.ledger import Run
+from scoring.stores.warehouse import Run, ledger
 from scoring.upkeep.verify import Finding, verify
 from tests.conftest import Toy
-from tests.scoring.night.test_extract_and_score import shown
-from tests.scoring.stores.registry.test_registry import installation
+from tests.support.registry import installation
+from tests.support.runs import shown
 from tests.support.toy import FIRST, NIGHT, ROWS, UNTIL, execute
 
 DAY = timedelta(days=1)
 
 
 def run(toy: Toy, night: date = NIGHT, model_version: int | None = None) -> Published:
-    return run_night(toy.stores, toy.job, Request(night, datetime.now(UTC), "test", model_version=model_version))
+    return run_night(toy.work, Request(night, datetime.now(UTC), "test", model_version=model_version))
 
 
 def current(toy: Toy, night: date = NIGHT) -> Path:
@@ -73,10 +72,10 @@ def swapped(table: pa.Table) -> pa.Table:
 
 
 def test_verify_finds_nothing_when_all_agree(toy: Toy) -> None:
-    assert verify(toy.stores, toy.job) == []
+    assert verify(toy.work) == []
     for night in (NIGHT, NIGHT + DAY, NIGHT):
         run(toy, night)
-    assert verify(toy.stores, toy.job) == []
+    assert verify(toy.work) == []
 
 
 DAMAGE: dict[str, tuple[Callable[[Toy], object], str]] = {
@@ -109,11 +108,11 @@ def test_verify_finds_a_lake_object_that_is(kept: Toy, what: str) -> None:
     good = current(kept).read_bytes()
     rows, seen, pointer = table_rows(kept), shown(kept), ledger.published(kept.stores.warehouse, kept.job.name)
     damage(kept)
-    (found,) = verify(kept.stores, kept.job)
+    (found,) = verify(kept.work)
     assert (found.night, found.repaired) == (NIGHT, False)
     assert re.search(problem, found.problem), found.problem
-    assert verify(kept.stores, kept.job, repair=True) == [Finding(NIGHT, found.problem, True)]
-    assert verify(kept.stores, kept.job) == []
+    assert verify(kept.work, repair=True) == [Finding(NIGHT, found.problem, True)]
+    assert verify(kept.work) == []
     assert current(kept).read_bytes() == good
     assert (table_rows(kept), shown(kept)) == (rows, seen)
     assert ledger.published(kept.stores.warehouse, kept.job.name) == pointer
@@ -123,7 +122,7 @@ def test_verify_finds_a_lake_object_that_is(kept: Toy, what: str) -> None:
 def test_running_a_night_again_replaces_a_lake_object_that_is(kept: Toy, what: str) -> None:
     DAMAGE[what][0](kept)
     assert run(kept).status == "published"
-    assert verify(kept.stores, kept.job) == []
+    assert verify(kept.work) == []
 
 
 def test_verify_finds_a_lake_object_of_another_run(toy: Toy) -> None:
@@ -131,10 +130,12 @@ def test_verify_finds_a_lake_object_of_another_run(toy: Toy) -> None:
     old = current(toy).read_bytes()
     second = run(toy)
     current(toy).write_bytes(old)
-    (found,) = verify(toy.stores, toy.job, repair=True)
+    (found,) = verify(toy.work, repair=True)
     assert found.problem == f"the lake object is of run {first.run_id}, published is {second.run_id}"
-    assert toy.stores.lake.facts(str(current(toy)))["run_id"] == second.run_id
-    assert verify(toy.stores, toy.job) == []
+    facts = toy.stores.lake.facts(str(current(toy)))
+    assert facts is not None
+    assert facts["run_id"] == second.run_id
+    assert verify(toy.work) == []
 
 
 @pytest.mark.parametrize("night", [NIGHT + DAY, NIGHT - DAY])
@@ -143,10 +144,10 @@ def test_verify_finds_a_lake_object_of_a_night_that_is_not_published(toy: Toy, n
     current(toy, night).parent.mkdir(parents=True)
     current(toy, night).write_bytes(current(toy).read_bytes())
     expected = Finding(night, "a lake object of a night that is not published", False)
-    assert verify(toy.stores, toy.job) == [expected]
-    assert [found.repaired for found in verify(toy.stores, toy.job, repair=True)] == [True]
+    assert verify(toy.work) == [expected]
+    assert [found.repaired for found in verify(toy.work, repair=True)] == [True]
     assert not current(toy, night).exists() and current(toy).exists()
-    assert verify(toy.stores, toy.job) == []
+    assert verify(toy.work) == []
 
 
 @pytest.mark.parametrize("condition", ["id = 7", "true"])
@@ -157,7 +158,7 @@ def test_verify_finds_table_rows_that_were_deleted_and_repair_leaves_the_table(t
     rows, lake = table_rows(toy), current(toy).read_bytes()
     problem = f"the table has {len(rows)} rows of run {done.run_id}, the ledger {ROWS}"
     for repair in (False, True, False):
-        assert verify(toy.stores, toy.job, repair) == [Finding(NIGHT, problem, False)]
+        assert verify(toy.work, repair) == [Finding(NIGHT, problem, False)]
     assert (table_rows(toy), current(toy).read_bytes()) == (rows, lake)
 
 
@@ -170,19 +171,19 @@ def test_verify_finds_everything_on_every_night_in_the_order_of_nights(toy: Toy)
         current(toy, night).unlink()
     current(toy, FIRST).parent.mkdir(parents=True)
     current(toy, FIRST).write_bytes(b"x")
-    findings = verify(toy.stores, toy.job)
+    findings = verify(toy.work)
     assert [found.night for found in findings] == [FIRST, NIGHT + DAY, NIGHT + DAY, NIGHT + 2 * DAY]
-    assert [found.repaired for found in verify(toy.stores, toy.job, repair=True)] == [True, False, True, True]
+    assert [found.repaired for found in verify(toy.work, repair=True)] == [True, False, True, True]
 
 
 def test_verify_keeps_the_lake_object_when_the_runs_files_are_gone(toy: Toy) -> None:
     """What cannot be written anew is not removed: the damaged object stays, and so does the finding."""
     done = run(toy)
     toy.stores.lake.remove(toy.stores.lake.run_folder(toy.job.name, NIGHT, done.run_id))
-    assert verify(toy.stores, toy.job) == []
+    assert verify(toy.work) == []
     rewritten(toy, shifted)
     damaged = current(toy).read_bytes()
-    assert [found.repaired for found in verify(toy.stores, toy.job, repair=True)] == [False]
+    assert [found.repaired for found in verify(toy.work, repair=True)] == [False]
     assert current(toy).read_bytes() == damaged
 
 
@@ -190,7 +191,7 @@ def test_verify_keeps_the_lake_object_when_the_runs_files_are_gone(toy: Toy) -> 
 
 
 def difference(toy: Toy, first: Run, second: Run) -> Difference:
-    return diff_runs(toy.stores, toy.job, first, second)
+    return diff_runs(toy.work, first, second)
 
 
 def chances(toy: Toy, run_id: str) -> dict[int, float]:
@@ -208,22 +209,22 @@ def test_two_runs_are_the_last_two_that_were_scored(toy: Toy) -> None:
     execute(toy.source, "alter table events rename column kind to sort")
     with pytest.raises(Exception, match="kind"):
         run(toy)
-    first, second = two_runs(toy.stores, toy.job, NIGHT)
+    first, second = two_runs(toy.work, NIGHT)
     assert [first.run_id, second.run_id] == [done.run_id for done in runs[1:]]
     chosen = (runs[2].run_id, runs[0].run_id)
-    assert tuple(one.run_id for one in two_runs(toy.stores, toy.job, NIGHT, chosen)) == chosen
+    assert tuple(one.run_id for one in two_runs(toy.work, NIGHT, chosen)) == chosen
 
 
 def test_two_runs_says_what_there_is(toy: Toy) -> None:
     with pytest.raises(RunMissing, match=r"found scored runs \[\]; expected at least two"):
-        two_runs(toy.stores, toy.job, NIGHT)
+        two_runs(toy.work, NIGHT)
     done = run(toy)
     with pytest.raises(RunMissing, match=rf"\['{done.run_id}'\]; expected at least two"):
-        two_runs(toy.stores, toy.job, NIGHT)
+        two_runs(toy.work, NIGHT)
     with pytest.raises(RunMissing, match=r"expected \['.*', 'nothing'\].*explain"):
-        two_runs(toy.stores, toy.job, NIGHT, (done.run_id, "nothing"))
+        two_runs(toy.work, NIGHT, (done.run_id, "nothing"))
     with pytest.raises(RunMissing):
-        two_runs(toy.stores, toy.job, NIGHT + DAY, (done.run_id, done.run_id))
+        two_runs(toy.work, NIGHT + DAY, (done.run_id, done.run_id))
 
 
 def test_run_differs_from_itself_and_from_its_repetition_by_nothing(toy: Toy) -> None:
@@ -234,7 +235,7 @@ def test_run_differs_from_itself_and_from_its_repetition_by_nothing(toy: Toy) ->
 
 
 def test_another_model_version_differs_as_computed_directly(toy: Toy) -> None:
-    train(toy.stores, toy.job, Nights(FIRST, UNTIL - 3 * DAY))
+    train(toy.work, Nights(FIRST, UNTIL - 3 * DAY))
     first, second = (ledger.get(toy.stores.warehouse, run(toy, model_version=n).run_id) for n in (1, 2))
     one, two = chances(toy, first.run_id), chances(toy, second.run_id)
     gaps = np.array([abs(one[key] - two[key]) for key in one])
@@ -265,9 +266,9 @@ def test_held_and_discarded_runs_can_be_compared_too(toy: Toy) -> None:
     toy.change(gate={"min_rows": 1000})
     with pytest.raises(NightHeld):
         run(toy)
-    _, held = two_runs(toy.stores, toy.job, NIGHT)
-    assert discard(toy.stores, toy.job, held.run_id) == ROWS
-    found = difference(toy, *two_runs(toy.stores, toy.job, NIGHT))
+    _, held = two_runs(toy.work, NIGHT)
+    assert discard(toy.work, held.run_id) == ROWS
+    found = difference(toy, *two_runs(toy.work, NIGHT))
     assert (found.first.run_id, found.second.run_id) == (first.run_id, held.run_id)
     assert (found.rows_compared, found.rows_changed) == (ROWS, 0)
 

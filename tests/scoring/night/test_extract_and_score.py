@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -33,47 +33,15 @@ from scoring.night.publish import Published, discard, load_run, publish, release
 from scoring.night.request import Request
 from scoring.night.run import run_night
 from scoring.night.score import score_chunk
-from scoring.rows.prediction import to_frame
 from scoring.settings import HOME, child_environment
 from scoring.stores.installation import open_stores
-from scoring.stores.reading import contracted
 from scoring.stores.run_folder import Part
 from scoring.stores.warehouse import ledger
 from scoring.stores.warehouse.load import count_rows
 from scoring.stores.warehouse.schema import ensure_month
 from tests.conftest import Toy
+from tests.support.runs import expected, request, run, shown
 from tests.support.toy import NIGHT, ROWS, add, events, execute, train_champion
-
-
-def request(night: date = NIGHT, model_version: int | None = None) -> Request:
-    return Request(night, datetime.now(UTC), "test", model_version=model_version)
-
-
-def run(toy: Toy, night: date = NIGHT, model_version: int | None = None) -> Published:
-    return run_night(toy.stores, toy.job, request(night, model_version))
-
-
-def shown(toy: Toy, columns: str = "id, prediction, probability", night: date = NIGHT) -> list[tuple]:
-    view = f"{toy.job.name}_predictions"
-    return toy.stores.warehouse.query(f"select {columns} from {view} where night = '{night}' order by id")[1]
-
-
-def expected(toy: Toy) -> list[tuple]:
-    """What the champion says of the night's rows, computed from the source without the pipeline's machinery."""
-    from scoring.interval import DataInterval
-
-    ref = toy.stores.registry.versions(toy.job.name)[0]
-    pipeline = toy.stores.registry.load(ref, toy.job).pipeline
-    with contracted(toy.stores, toy.job, DataInterval.of_night(NIGHT, "UTC")) as batches:
-        parts = [part.accepted for _, part in batches]
-    rows = [
-        (int(key), bool(p >= 0.5), float(p))
-        for part in parts
-        for key, p in zip(
-            part.column("id").to_pylist(), pipeline.predict_proba(to_frame(part, toy.job))[:, 1], strict=True
-        )
-    ]
-    return sorted(rows)
 
 
 def test_run_publishes_every_row_everywhere(toy: Toy) -> None:
@@ -93,14 +61,12 @@ def test_ledger_row_holds_counts_hashes_and_seconds(toy: Toy) -> None:
     assert (found.status, found.stage, found.attempt, found.chunks) == ("published", "done", 1, 4)
     assert found.rows_extracted == found.rows_scored == found.rows_loaded == ROWS
     assert found.rows_quarantined == 0 and found.quarantine_reasons == {}
-    assert min(found.seconds_extract, found.seconds_score, found.seconds_publish, found.rows_per_second) > 0
-    assert (
-        len(found.snapshot_hash)
-        == len(found.predictions_hash)
-        == len(found.model_sha256)
-        == len(found.sql_sha256)
-        == 64
-    )
+    for number in (found.seconds_extract, found.seconds_score, found.seconds_publish, found.rows_per_second):
+        assert number is not None
+        assert number > 0
+    for digest in (found.snapshot_hash, found.predictions_hash, found.model_sha256, found.sql_sha256):
+        assert digest is not None
+        assert len(digest) == 64
     assert found.library_versions["scikit-learn"] and found.code_version == "test"
 
 
@@ -130,7 +96,7 @@ def test_chunk_size_changes_nothing(toy: Toy) -> None:
 def test_publish_again_changes_nothing(toy: Toy) -> None:
     done = run(toy)
     before = toy.stores.warehouse.query("select * from publications")
-    assert publish(toy.stores, toy.job, done.run_id) == done
+    assert publish(toy.work, done.run_id) == done
     assert toy.stores.warehouse.query("select * from publications") == before
 
 
@@ -138,7 +104,9 @@ def test_empty_night_fails_with_zero_rows(toy: Toy) -> None:
     with pytest.raises(EmptyNight, match="found 0 rows"):
         run(toy, date(2025, 1, 1))
     (found,) = ledger.runs_of(toy.stores.warehouse, toy.job.name, date(2025, 1, 1))
-    assert found.status == "failed" and "0 rows" in found.reason
+    assert found.status == "failed"
+    assert found.reason is not None
+    assert "0 rows" in found.reason
 
 
 def test_empty_night_is_skipped_when_the_job_says_so(toy: Toy) -> None:
@@ -177,7 +145,9 @@ def test_duplicate_keys_are_quarantined_with_all_copies_also_across_chunks(toy: 
 def test_unknown_categories_are_scored_and_counted(toy: Toy) -> None:
     execute(toy.source, f"update events set kind = 'never seen' where id < 5 and at >= '{NIGHT}'")
     found = ledger.get(toy.stores.warehouse, run(toy).run_id)
-    assert found.rows_quarantined == 0 and found.unknown_categories["kind"] >= 5
+    assert found.rows_quarantined == 0
+    assert found.unknown_categories is not None
+    assert found.unknown_categories["kind"] >= 5
 
 
 def test_gate_holds_a_night_and_what_was_published_stays(toy: Toy) -> None:
@@ -195,9 +165,9 @@ def test_release_publishes_a_held_night_and_publish_then_agrees(toy: Toy) -> Non
     with pytest.raises(NightHeld, match=r"gate\.min_rows is 1000"):
         run(toy)
     (held,) = ledger.runs_of(toy.stores.warehouse, toy.job.name, NIGHT)
-    assert release(toy.stores, toy.job, held.run_id).status == "published"
+    assert release(toy.work, held.run_id).status == "published"
     assert len(shown(toy)) == ROWS
-    assert publish(toy.stores, toy.job, held.run_id).status == "published"
+    assert publish(toy.work, held.run_id).status == "published"
 
 
 def test_discard_drops_the_rows_of_a_held_night(toy: Toy) -> None:
@@ -205,12 +175,12 @@ def test_discard_drops_the_rows_of_a_held_night(toy: Toy) -> None:
     with pytest.raises(NightHeld):
         run(toy)
     (held,) = ledger.runs_of(toy.stores.warehouse, toy.job.name, NIGHT)
-    assert discard(toy.stores, toy.job, held.run_id) == ROWS
+    assert discard(toy.work, held.run_id) == ROWS
     assert shown(toy) == [] and ledger.get(toy.stores.warehouse, held.run_id).status == "discarded"
     with pytest.raises(RunMissing, match="discarded"):
-        publish(toy.stores, toy.job, held.run_id)
+        publish(toy.work, held.run_id)
     with pytest.raises(RunMissing):
-        discard(toy.stores, toy.job, held.run_id)
+        discard(toy.work, held.run_id)
 
 
 def test_absurd_predictions_are_held(toy: Toy) -> None:
@@ -220,17 +190,24 @@ def test_absurd_predictions_are_held(toy: Toy) -> None:
     assert shown(toy) == []
 
 
+def run_of(toy: Toy, done: Published) -> str:
+    """Return the run that the lake object of a publication is of."""
+    facts = toy.stores.lake.facts(done.lake_object)
+    assert facts is not None
+    return facts["run_id"]
+
+
 def test_a_run_that_hung_does_not_replace_a_later_one(toy: Toy) -> None:
-    hung = extract(toy.stores, toy.job, request())
+    hung = extract(toy.work, request())
     for chunk in range(hung.chunks):
-        score_chunk(toy.stores, toy.job, hung.run_id, chunk)
+        score_chunk(toy.work, hung.run_id, chunk)
     later = run(toy)
-    assert publish(toy.stores, toy.job, hung.run_id).status == "superseded"
+    assert publish(toy.work, hung.run_id).status == "superseded"
     assert {row[0] for row in shown(toy, "run_id")} == {later.run_id}
-    assert toy.stores.lake.facts(later.lake_object)["run_id"] == later.run_id
-    assert release(toy.stores, toy.job, hung.run_id).status == "published"
+    assert run_of(toy, later) == later.run_id
+    assert release(toy.work, hung.run_id).status == "published"
     assert {row[0] for row in shown(toy, "run_id")} == {hung.run_id}
-    assert toy.stores.lake.facts(later.lake_object)["run_id"] == hung.run_id
+    assert run_of(toy, later) == hung.run_id
 
 
 def blocked(toy: Toy, asked: Request, part: Part, chunk: int) -> str:
@@ -248,9 +225,12 @@ def test_chunk_that_fails_ends_the_run_with_its_own_error_and_loads_nothing(toy:
     asked = request()
     path = blocked(toy, asked, part, chunk)
     with pytest.raises(LakeRefused, match=re.escape(path)):
-        run_night(toy.stores, toy.job, asked)
+        run_night(toy.work, asked)
     found = ledger.get(toy.stores.warehouse, asked.run_id)
-    assert found.status == "failed" and path in found.reason and found.rows_loaded is None
+    assert found.status == "failed"
+    assert found.reason is not None
+    assert path in found.reason
+    assert found.rows_loaded is None
     assert count_rows(toy.stores.warehouse, toy.job, found) == 0 and shown(toy) == []
     assert run(toy).status == "published"
 
@@ -263,12 +243,14 @@ def test_load_that_fails_midway_ends_the_run_with_its_error_and_loads_nothing(to
     execute(warehouse, f"alter table {table} add constraint low check (id <> 150)")
     asked = request()
     with pytest.raises(Permanent, match='violates check constraint "low"'):
-        run_night(toy.stores, toy.job, asked)
+        run_night(toy.work, asked)
     found = ledger.get(toy.stores.warehouse, asked.run_id)
-    assert found.status == "failed" and 'check constraint "low"' in found.reason
+    assert found.status == "failed"
+    assert found.reason is not None
+    assert 'check constraint "low"' in found.reason
     assert count_rows(toy.stores.warehouse, toy.job, found) == 0 and shown(toy) == []
     execute(warehouse, f"alter table {table} drop constraint low")
-    assert publish(toy.stores, toy.job, asked.run_id).status == "published"
+    assert publish(toy.work, asked.run_id).status == "published"
     assert shown(toy) == expected(toy)
 
 
@@ -283,61 +265,61 @@ def test_chunks_are_loaded_while_later_ones_are_extracted(toy: Toy) -> None:
         if stage == "extract":
             extracted.append(len(extracted) < 2 or sent.wait(30))
 
-    done = run_night(toy.stores, toy.job, request(), told)
+    done = run_night(toy.work, request(), told)
     assert (done.status, extracted) == ("published", [True] * 4)
     assert shown(toy) == expected(toy)
 
 
 def test_run_and_tasks_give_the_same_rows_and_facts(toy: Toy) -> None:
-    begun = extract(toy.stores, toy.job, request())
+    begun = extract(toy.work, request())
     for chunk in range(begun.chunks):
-        score_chunk(toy.stores, toy.job, begun.run_id, chunk)
-    publish(toy.stores, toy.job, begun.run_id)
+        score_chunk(toy.work, begun.run_id, chunk)
+    publish(toy.work, begun.run_id)
     one, two = (ledger.get(toy.stores.warehouse, run_id) for run_id in (begun.run_id, run(toy).run_id))
     for fact in ("rows_scored", "rows_loaded", "predictions_hash", "snapshot_hash", "chunks", "stage"):
         assert one.facts[fact] == two.facts[fact], fact
 
 
 def test_seconds_of_publishing_do_not_count_waiting_for_chunks(toy: Toy) -> None:
-    begun = extract(toy.stores, toy.job, request())
+    begun = extract(toy.work, request())
     for chunk in range(begun.chunks):
-        score_chunk(toy.stores, toy.job, begun.run_id, chunk)
+        score_chunk(toy.work, begun.run_id, chunk)
     found = ledger.get(toy.stores.warehouse, begun.run_id)
 
     def slowly() -> Iterator[int]:
-        for number in range(found.chunks):
+        for number in range(begun.chunks):
             time.sleep(0.5)
             yield number
 
     began = time.monotonic()
-    done = load_run(toy.stores, toy.job, found, slowly())
+    done = load_run(toy.work, found, slowly())
     assert done.rows == ROWS and 0 < done.seconds <= time.monotonic() - began - 2
 
 
 def test_missing_chunk_stops_publishing(toy: Toy) -> None:
-    begun = extract(toy.stores, toy.job, request())
-    score_chunk(toy.stores, toy.job, begun.run_id, 0)
+    begun = extract(toy.work, request())
+    score_chunk(toy.work, begun.run_id, 0)
     with pytest.raises(ReconciliationError, match=r"chunks \[1, 2, 3\] of 4 not scored"):
-        publish(toy.stores, toy.job, begun.run_id)
+        publish(toy.work, begun.run_id)
     assert shown(toy) == [] and ledger.get(toy.stores.warehouse, begun.run_id).status == "failed"
 
 
 def test_lost_rows_stop_publishing(toy: Toy) -> None:
-    begun = extract(toy.stores, toy.job, request())
+    begun = extract(toy.work, request())
     for chunk in range(begun.chunks):
-        score_chunk(toy.stores, toy.job, begun.run_id, chunk)
+        score_chunk(toy.work, begun.run_id, chunk)
     lake = toy.stores.lake
     path = f"{lake.run_folder(toy.job.name, NIGHT, begun.run_id)}/predictions-00001.parquet"
     table = pq.read_table(path)
     pq.write_table(table.slice(1), path)
     with pytest.raises(ReconciliationError, match=f"{ROWS} scored, {ROWS - 1} loaded"):
-        publish(toy.stores, toy.job, begun.run_id)
+        publish(toy.work, begun.run_id)
     assert shown(toy) == []
 
 
 def test_night_uses_the_version_that_was_champion_then(toy: Toy) -> None:
     (first,) = toy.stores.registry.versions(toy.job.name)
-    second = train_champion(toy.stores, toy.job, NIGHT + timedelta(days=1)).ref
+    second = train_champion(toy.work, NIGHT + timedelta(days=1)).ref
     assert ledger.get(toy.stores.warehouse, run(toy, NIGHT).run_id).model_version == first.version
     later = run(toy, NIGHT + timedelta(days=1))
     assert ledger.get(toy.stores.warehouse, later.run_id).model_version == second.version
@@ -345,7 +327,7 @@ def test_night_uses_the_version_that_was_champion_then(toy: Toy) -> None:
 
 
 def test_model_version_can_be_chosen(toy: Toy) -> None:
-    second = train_champion(toy.stores, toy.job, NIGHT + timedelta(days=1)).ref
+    second = train_champion(toy.work, NIGHT + timedelta(days=1)).ref
     assert (
         ledger.get(toy.stores.warehouse, run(toy, model_version=second.version).run_id).model_version == second.version
     )
@@ -367,10 +349,10 @@ def cut_off(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> Iterator[Toy]:
 
 def test_night_needs_no_registry(toy: Toy, cut_off: Toy) -> None:
     (ref,) = toy.stores.registry.versions(toy.job.name)
-    begun = extract(cut_off.stores, cut_off.job, request())
+    begun = extract(cut_off.work, request())
     for chunk in range(begun.chunks):
-        score_chunk(cut_off.stores, cut_off.job, begun.run_id, chunk)
-    assert publish(cut_off.stores, cut_off.job, begun.run_id).status == "published"
+        score_chunk(cut_off.work, begun.run_id, chunk)
+    assert publish(cut_off.work, begun.run_id).status == "published"
     assert shown(cut_off) == expected(toy)
     found = ledger.get(cut_off.stores.warehouse, begun.run_id)
     assert (found.model_version, found.model_sha256) == (ref.version, ref.sha256)

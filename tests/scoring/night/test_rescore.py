@@ -12,7 +12,7 @@ from scoring.interval import Nights
 from scoring.night.request import Request
 from scoring.night.rescore import Rescored, rescore
 from scoring.night.run import run_night
-from scoring.stores.warehouse import ledger
+from scoring.stores.warehouse import Run, ledger
 from scoring.upkeep.verify import verify
 from tests.conftest import Toy
 from tests.support.toy import FIRST, LABELS, NIGHT, ROWS, execute, train_champion
@@ -23,17 +23,17 @@ DAY = timedelta(days=1)
 @pytest.fixture
 def two(toy: Toy) -> Toy:
     """A toy job with versions 1 and 2, two nights published with version 1, and a hole between them."""
-    train(toy.stores, toy.job, Nights(FIRST, FIRST + 3 * DAY))
+    train(toy.work, Nights(FIRST, FIRST + 3 * DAY))
     for night in (NIGHT, NIGHT + 2 * DAY):
-        run_night(toy.stores, toy.job, Request(night, datetime.now(UTC), "test"))
+        run_night(toy.work, Request(night, datetime.now(UTC), "test"))
     return toy
 
 
 def again(toy: Toy, last: date = NIGHT + 2 * DAY, version: int = 2) -> list[Rescored]:
-    return list(rescore(toy.stores, toy.job, Nights.including(NIGHT, last), version, "a better model"))
+    return list(rescore(toy.work, Nights.including(NIGHT, last), version, "a better model"))
 
 
-def runs(toy: Toy, night: date = NIGHT) -> list[ledger.Run]:
+def runs(toy: Toy, night: date = NIGHT) -> list[Run]:
     return ledger.runs_of(toy.stores.warehouse, toy.job.name, night)
 
 
@@ -52,7 +52,7 @@ def test_rescore_publishes_every_published_night_anew_and_leaves_the_others_alon
     before, after = runs(two)
     assert (before.status, after.status, after.origin, after.model_version) == ("superseded", "published", "rescore", 2)
     assert after.reason == "rescored with version 2: a better model"
-    assert verify(two.stores, two.job) == []
+    assert verify(two.work) == []
 
 
 def test_rescore_keeps_what_was_published_before_in_the_history(two: Toy) -> None:
@@ -95,7 +95,7 @@ def test_rescore_says_that_the_source_has_other_rows_now(two: Toy) -> None:
 
 
 def test_rescore_of_a_night_that_is_held_or_fails_keeps_what_is_shown_and_goes_on(two: Toy) -> None:
-    run_night(two.stores, two.job, Request(NIGHT + DAY, datetime.now(UTC), "test"))
+    run_night(two.work, Request(NIGHT + DAY, datetime.now(UTC), "test"))
     execute(two.source, f"delete from events where at >= '{NIGHT}' and at < '{NIGHT + DAY}'")
     execute(two.source, f"delete from events where id < 20 and at >= '{NIGHT + DAY}' and at < '{NIGHT + 2 * DAY}'")
     two.change(gate={"min_rows": ROWS - 10, "max_quarantine_share": 0.2})
@@ -128,9 +128,9 @@ def test_rescore_of_a_regression_changes_no_decision(untrained: Toy) -> None:
     untrained.change(task="regression", pipeline="tests.support.pipelines:build_linear")
     labels = untrained.stores.settings.sql_path(untrained.job.name, "labels")
     labels.write_text(LABELS.replace("id, y from", "id, case when y then 30.5 else 1 end as y from"))
-    train_champion(untrained.stores, untrained.job)
-    train(untrained.stores, untrained.job, Nights(FIRST, FIRST + 3 * DAY))
-    run_night(untrained.stores, untrained.job, Request(NIGHT, datetime.now(UTC), "test"))
+    train_champion(untrained.work)
+    train(untrained.work, Nights(FIRST, FIRST + 3 * DAY))
+    run_night(untrained.work, Request(NIGHT, datetime.now(UTC), "test"))
     one, *_ = again(untrained, NIGHT)
     assert one.difference is not None and one.difference.decisions_changed is None
     assert one.difference.rows_changed > 100 and one.difference.largest > 0

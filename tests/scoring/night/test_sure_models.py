@@ -23,12 +23,12 @@ def sure(untrained: Toy) -> Toy:
     """A champion of three classes that one column gives away."""
     execute(untrained.source, "alter table events alter column y type text using kind")
     untrained.change(**CHANGES)
-    train_champion(untrained.stores, untrained.job)
+    train_champion(untrained.work)
     return untrained
 
 
 def score(toy: Toy) -> str:
-    return run_night(toy.stores, toy.job, Request(NIGHT, toy.stores.clock(), "cli")).status
+    return run_night(toy.work, Request(NIGHT, toy.stores.clock(), "cli")).status
 
 
 def test_night_of_a_sure_model_is_published(sure: Toy) -> None:

@@ -30,11 +30,12 @@ from scoring.job.task import BINARY, MULTICLASS
 from scoring.night.run import run_night
 from scoring.rows.decision import Decision, Rule, decision_of
 from scoring.rows.prediction import predict, to_frame
+from scoring.stores.warehouse import Retraining
+from scoring.stores.workspace import Workspace
 from tests.conftest import Toy
-from tests.lifecycle.training.test_row_independence import EVENTS
-from tests.scoring.night.test_extract_and_score import request
 from tests.support.pipelines import Cautious, decided_by
-from tests.support.toy import FIRST, NIGHT, UNTIL, train_champion
+from tests.support.runs import request
+from tests.support.toy import EVENTS, FIRST, NIGHT, UNTIL, train_champion
 
 TRUTH = EVENTS["y"].astype(int)
 CHEAP = [
@@ -184,7 +185,7 @@ def test_threshold_of_the_job_is_for_two_classes(untrained: Toy) -> None:
 
 
 def decisions(toy: Toy) -> list[tuple[bool, float]]:
-    run_night(toy.stores, toy.job, request(NIGHT))
+    run_night(toy.work, request(NIGHT))
     view = f"{toy.job.name}_predictions"
     return toy.stores.warehouse.query(f"select prediction, probability from {view} where night = '{NIGHT}'")[1]
 
@@ -202,7 +203,7 @@ def comments(toy: Toy) -> set[str]:
 
 def test_night_holds_the_pipelines_own_decisions(untrained: Toy) -> None:
     untrained.change(pipeline="tests.support.pipelines:build_fixed_threshold")
-    train_champion(untrained.stores, untrained.job)
+    train_champion(untrained.work)
     rows = decisions(untrained)
     assert [row[0] for row in rows] == [row[1] >= 0.3 for row in rows]
     assert any(0.3 <= row[1] < 0.5 for row in rows)
@@ -210,17 +211,17 @@ def test_night_holds_the_pipelines_own_decisions(untrained: Toy) -> None:
 
 def test_night_holds_the_decisions_of_a_custom_predict(untrained: Toy) -> None:
     untrained.change(pipeline="tests.support.pipelines:build_cautious")
-    train_champion(untrained.stores, untrained.job)
+    train_champion(untrained.work)
     rows = decisions(untrained)
     assert any(row[1] > 0.9 and not row[0] for row in rows)
 
 
 def test_changed_threshold_of_the_job_takes_effect_with_the_next_version(untrained: Toy) -> None:
-    train_champion(untrained.stores, untrained.job)
+    train_champion(untrained.work)
     untrained.change(label={"column": "y", "threshold": 0.9})
     rows = decisions(untrained)
     assert [row[0] for row in rows] == [row[1] > 0.5 for row in rows]
-    train_champion(untrained.stores, untrained.job)
+    train_champion(untrained.work)
     rows = decisions(untrained)
     assert [row[0] for row in rows] == [row[1] >= 0.9 for row in rows]
 
@@ -232,28 +233,33 @@ def test_threshold_makes_another_recipe(untrained: Toy) -> None:
 
 
 def test_columns_say_how_the_latest_champion_decides(untrained: Toy) -> None:
-    train_champion(untrained.stores, untrained.job)
+    train_champion(untrained.work)
     untrained.change(label={"column": "y", "threshold": 0.9})
-    train_champion(untrained.stores, untrained.job)
+    train_champion(untrained.work)
     (comment,) = comments(untrained)
     assert comment == (
         "Decision of the row's model version; of version 2, champion from night 2024-01-07 on: "
         "true from probability 0.9 on (label.threshold)"
     )
-    rollback(untrained.stores, untrained.job, "test", "tests")
+    rollback(untrained.work, "test", "tests")
     (comment,) = comments(untrained)
     assert comment.endswith("true from probability 0.5 on (LogisticRegression)")
 
 
 def test_card_says_how_the_version_decides(untrained: Toy) -> None:
     job = untrained.change(label={"column": "y", "threshold": 0.9})
-    done = train(untrained.stores, job, Nights(FIRST, UNTIL))
-    found = evaluate(untrained.stores, job, done.ref, take(untrained.stores, job, Nights(FIRST, UNTIL)), None)
-    asked = {"retraining_id": 1, "trigger": "manual", "reason": "r", "decision_id": None, "night": NIGHT}
-    card = card_of(untrained.stores, job, done.ref, found, asked)
+    done = train(Workspace(untrained.stores, job), Nights(FIRST, UNTIL))
+    found = evaluate(
+        Workspace(untrained.stores, job), done.ref, take(Workspace(untrained.stores, job), Nights(FIRST, UNTIL)), None
+    )
+    asked = Retraining(
+        retraining_id=1, job=job.name, night=NIGHT, trigger="manual", reason="r", since=FIRST, until=UNTIL, forced=False,
+        stage="evaluate", state="running", started_at=untrained.stores.clock(),
+    )  # fmt: skip
+    card = card_of(Workspace(untrained.stores, job), done.ref, found, asked)
     assert card["prediction"] == "true from probability 0.9 on (label.threshold)"
     assert "true from probability 0.9 on (label.threshold)" in page_of(card)["model_card.html"]
-    assert found["loss"] == BINARY.loss
+    assert found.loss == BINARY.loss
 
 
 def test_version_without_a_recorded_decision_decides_at_one_half_as_before(

@@ -22,6 +22,7 @@ from scoring.rows.outcome_values import meanings, outcome_text
 from scoring.stores.installation import Stores
 from scoring.stores.labels import LABEL, labels_of, read_labels
 from scoring.stores.warehouse import ledger
+from scoring.stores.workspace import Workspace
 from tests.conftest import Toy
 from tests.support.toy import FIRST, LABELS, NIGHT, ROWS, TRAIN_NIGHTS, UNTIL, execute, train_champion
 
@@ -46,25 +47,25 @@ def positive(value: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("key", ["id::numeric(20)", "id::text", "'00' || id || '.0'", "id::float8", "id::int2"])
 def test_a_key_of_another_type_is_read_like_that_of_the_features(untrained: Toy, key: str) -> None:
-    plain = read_rows(untrained.stores, untrained.job, WINDOW).table
+    plain = read_rows(untrained.work, WINDOW).table
     labelled_as(untrained, number=key)
-    assert read_rows(untrained.stores, untrained.job, WINDOW).table.equals(plain)
+    assert read_rows(untrained.work, WINDOW).table.equals(plain)
 
 
 @pytest.mark.parametrize("key", ["id::numeric", "id::text", "id::numeric(20)", "id"])
 def test_keys_of_19_digits_stay_exact(untrained: Toy, key: str) -> None:
     execute(untrained.source, "update events set id = id + 9223372036854775607")
     labelled_as(untrained, number=key)
-    ids = read_labels(untrained.stores, untrained.job, WINDOW).column("id")
+    ids = read_labels(untrained.work, WINDOW).column("id")
     assert pc.min_max(ids).as_py() == {"min": 2**63 - 201, "max": 2**63 - 202 + ROWS}
-    assert read_rows(untrained.stores, untrained.job, WINDOW).labelled.num_rows == TRAIN_NIGHTS * ROWS
+    assert read_rows(untrained.work, WINDOW).labelled.num_rows == TRAIN_NIGHTS * ROWS
 
 
 def test_labels_whose_key_cannot_be_read_are_left_out_and_counted(untrained: Toy) -> None:
     labelled_as(untrained, number="case id when 3 then 'x' when 4 then null else id::text end")
-    labels = labels_of(untrained.stores, untrained.job, WINDOW)
+    labels = labels_of(untrained.work, WINDOW)
     assert (labels.table.num_rows, labels.unreadable_keys) == (TRAIN_NIGHTS * (ROWS - 2), TRAIN_NIGHTS * 2)
-    made = train(untrained.stores, untrained.job, WINDOW)
+    made = train(untrained.work, WINDOW)
     assert (made.rows, made.without_outcome, made.unreadable_labels) == (
         TRAIN_NIGHTS * (ROWS - 2), TRAIN_NIGHTS * 2, TRAIN_NIGHTS * 2
     )  # fmt: skip
@@ -76,7 +77,7 @@ def test_labels_with_keys_that_are_stored_alike_are_refused(untrained: Toy) -> N
     number = "case id when 3 then '07' else id::text end"
     job = labelled_as(untrained, number=number, key={"id": "int"}, time_column=None)
     with pytest.raises(TrainingDataError, match=r"found 1 rows with a key that is there already"):
-        read_labels(untrained.stores, job, Nights(FIRST, FIRST + timedelta(days=1)))
+        read_labels(Workspace(untrained.stores, job), Nights(FIRST, FIRST + timedelta(days=1)))
 
 
 # ---------------------------------------------------------------- outcomes
@@ -96,9 +97,9 @@ def test_labels_with_keys_that_are_stored_alike_are_refused(untrained: Toy) -> N
     ],
 )  # fmt: skip
 def test_outcomes_of_any_two_values_are_read(untrained: Toy, outcome: str, value: Any) -> None:
-    plain = read_labels(untrained.stores, untrained.job, WINDOW).sort_by([("at", "ascending"), ("id", "ascending")])
+    plain = read_labels(untrained.work, WINDOW).sort_by([("at", "ascending"), ("id", "ascending")])
     job = labelled_as(untrained, outcome, **positive(value))
-    labels = read_labels(untrained.stores, job, WINDOW).sort_by([("at", "ascending"), ("id", "ascending")])
+    labels = read_labels(Workspace(untrained.stores, job), WINDOW).sort_by([("at", "ascending"), ("id", "ascending")])
     if outcome.endswith("'ja' end"):  # the others have no outcome
         plain = plain.filter(plain.column(LABEL))
     assert labels.equals(plain)
@@ -120,7 +121,7 @@ def test_other_outcomes_are_refused_with_the_values_found(
 ) -> None:
     job = labelled_as(untrained, outcome, **positive(value))
     with pytest.raises(TrainingDataError) as caught:
-        read_rows(untrained.stores, job, WINDOW)
+        read_rows(Workspace(untrained.stores, job), WINDOW)
     assert f"sql/{job.name}/labels.sql: column y: found " in str(caught.value)
     for part in parts:
         assert pc.match_substring_regex(pa.array([str(caught.value)]), part)[0].as_py(), part
@@ -131,7 +132,7 @@ def test_outcomes_are_compared_over_all_nights_of_a_job_that_is_read_night_by_ni
     outcome = f"case when y then 'yes' when at < '{FIRST + timedelta(days=2)} 00:00+00' then 'no' else 'nö' end"
     job = labelled_as(untrained, outcome, key={"id": "int"}, time_column=None, **positive("yes"))
     with pytest.raises(TrainingDataError, match=r"'nö' .*'no' .*one value next to label\.positive 'yes'"):
-        read_rows(untrained.stores, job, WINDOW)
+        read_rows(Workspace(untrained.stores, job), WINDOW)
 
 
 def test_fractions_are_no_outcome_of_a_binary_job() -> None:
@@ -157,9 +158,9 @@ def test_label_positive_belongs_to_binary_jobs(untrained: Toy, task: str) -> Non
 
 
 def test_label_positive_holds_for_measured_performance_too(untrained: Toy) -> None:
-    train_champion(untrained.stores, labelled_as(untrained, YES, **positive("yes")))
-    done = run_night(untrained.stores, untrained.job, Request(NIGHT, untrained.stores.clock(), "test"))
-    found = outcomes_of(untrained.stores, untrained.job, ledger.get(untrained.stores.warehouse, done.run_id))
+    train_champion(Workspace(untrained.stores, labelled_as(untrained, YES, **positive("yes"))))
+    done = run_night(untrained.work, Request(NIGHT, untrained.stores.clock(), "test"))
+    found = outcomes_of(untrained.work, ledger.get(untrained.stores.warehouse, done.run_id))
     right = pc.equal(found.predictions.column("prediction"), found.outcome)
     assert found.labelled == ROWS
     assert pc.mean(right).as_py() > 0.6
@@ -173,7 +174,7 @@ def test_check_says_what_the_outcomes_are(untrained: Toy) -> None:
     job = labelled_as(untrained, outcome, "nullif(id, 60)", **positive("yes"))
     path = untrained.folder / "sql" / job.name / "labels.sql"
     path.write_text(path.read_text().replace("and y is not null", ""))
-    assert check_labels(untrained.stores, job) == [
+    assert check_labels(Workspace(untrained.stores, job)) == [
         f"outcome of night {FIRST}: 2 values, 'no' 99, 'yes' 50; 'yes' counts as positive",
         "50 of 199 rows have no outcome",
         "1 rows of labels.sql have a key that cannot be read, and match no row",
@@ -183,22 +184,22 @@ def test_check_says_what_the_outcomes_are(untrained: Toy) -> None:
 def test_check_refuses_outcomes_that_need_a_positive_one(untrained: Toy) -> None:
     labelled_as(untrained, YES)
     with pytest.raises(TrainingDataError, match=r"label\.positive: 'yes'"):
-        check_labels(untrained.stores, untrained.job)
+        check_labels(untrained.work)
 
 
 def test_check_says_what_it_found_of_other_tasks(untrained: Toy) -> None:
     job = labelled_as(untrained, "id::float8 / 4", task="regression", pipeline="tests.support.pipelines:build_linear")
-    assert check_labels(untrained.stores, job) == [f"outcome of night {FIRST}: 200 numbers, 0 to 49.75"]
+    assert check_labels(Workspace(untrained.stores, job)) == [f"outcome of night {FIRST}: 200 numbers, 0 to 49.75"]
     for classes in (["0", "1", "2"], ["0", "1", "3"]):
         job = labelled_as(untrained, "id % 3", task="multiclass", label={"column": "y", "classes": classes})
         if "2" in classes:
             said = f"outcome of night {FIRST}: 3 values, '0' 67, '1' 67, '2' 66"
-            assert check_labels(untrained.stores, job) == [said]
+            assert check_labels(Workspace(untrained.stores, job)) == [said]
     with pytest.raises(TrainingDataError, match=r"found outcomes \['2'\].*expected label.classes"):
-        check_labels(untrained.stores, job)
+        check_labels(Workspace(untrained.stores, job))
 
 
 def test_check_says_so_when_there_are_no_labels(stores: Stores, untrained: Toy) -> None:
     execute(untrained.source, "delete from events")
-    (sentence,) = check_labels(stores, untrained.job)
+    (sentence,) = check_labels(Workspace(stores, untrained.job))
     assert sentence.startswith("no labels of the nights ") and sentence.endswith("nothing to say of the outcome")

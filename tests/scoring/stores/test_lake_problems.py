@@ -32,6 +32,7 @@ from scoring.stores.lake import Lake
 from scoring.stores.lake_problems import named, remote
 from scoring.stores.registry.registry import Registry
 from scoring.stores.warehouse import ledger
+from scoring.stores.workspace import Workspace
 from scoring.upkeep.verify import verify
 from tests.conftest import Toy
 from tests.support.toy import NIGHT, ROWS
@@ -76,11 +77,13 @@ def test_night_on_a_full_disk_is_on_record_and_heals(toy: Toy, small: Path) -> N
     (small / "ballast").write_bytes(b"x" * 2**20)
     request = Request(NIGHT, datetime.now(UTC), "test")
     with pytest.raises(LakeUnavailable, match="No space left"):
-        extract(full, toy.job, request)
+        extract(Workspace(full, toy.job), request)
     run = ledger.get(full.warehouse, request.run_id)
-    assert (run.status, run.reason.partition(":")[0]) == ("failed", "LakeUnavailable")
+    assert run.status == "failed"
+    assert run.reason is not None
+    assert run.reason.partition(":")[0] == "LakeUnavailable"
     (small / "ballast").unlink()
-    assert extract(full, toy.job, Request(NIGHT, datetime.now(UTC), "test")).rows_extracted == ROWS
+    assert extract(Workspace(full, toy.job), Request(NIGHT, datetime.now(UTC), "test")).rows_extracted == ROWS
 
 
 @pytest.mark.parametrize(
@@ -196,37 +199,39 @@ def test_bytes_that_changed_within_a_page_are_found(tmp_path: Path) -> None:
 
 
 def test_broken_feature_chunk_fails_the_score_task_by_name(toy: Toy) -> None:
-    done = extract(toy.stores, toy.job, Request(NIGHT, datetime.now(UTC), "test"))
+    done = extract(toy.work, Request(NIGHT, datetime.now(UTC), "test"))
     folder = Path(toy.stores.lake.run_folder(toy.job.name, NIGHT, done.run_id))
     (folder / "features-00003.parquet").write_bytes(b"PAR1")
     for number in range(3):
-        score_chunk(toy.stores, toy.job, done.run_id, number)
+        score_chunk(toy.work, done.run_id, number)
     with pytest.raises(LakeFileBroken, match=r"features-00003\.parquet: .*clear the task `extract`"):
-        score_chunk(toy.stores, toy.job, done.run_id, 3)
-    assert "features-00003.parquet" in ledger.get(toy.stores.warehouse, done.run_id).reason
+        score_chunk(toy.work, done.run_id, 3)
+    reason = ledger.get(toy.stores.warehouse, done.run_id).reason
+    assert reason is not None
+    assert "features-00003.parquet" in reason
 
 
 @pytest.mark.parametrize("name", ["summary-00001.json", "predictions-00001.parquet"])
 def test_broken_result_of_a_chunk_fails_the_publish_task_by_name(toy: Toy, name: str) -> None:
-    done = extract(toy.stores, toy.job, Request(NIGHT, datetime.now(UTC), "test"))
+    done = extract(toy.work, Request(NIGHT, datetime.now(UTC), "test"))
     for number in range(done.chunks):
-        score_chunk(toy.stores, toy.job, done.run_id, number)
+        score_chunk(toy.work, done.run_id, number)
     folder = Path(toy.stores.lake.run_folder(toy.job.name, NIGHT, done.run_id))
     (folder / name).write_bytes(b"{")
     with pytest.raises(LakeFileBroken, match=rf"{name}: .*clear the task `score`"):
-        publish(toy.stores, toy.job, done.run_id)
-    score_chunk(toy.stores, toy.job, done.run_id, 1)
-    assert publish(toy.stores, toy.job, done.run_id).rows == ROWS
+        publish(toy.work, done.run_id)
+    score_chunk(toy.work, done.run_id, 1)
+    assert publish(toy.work, done.run_id).rows == ROWS
 
 
 def test_verify_leaves_a_night_whose_runs_files_are_broken_too(toy: Toy) -> None:
     from scoring.night.run import run_night
 
-    done = run_night(toy.stores, toy.job, Request(NIGHT, datetime.now(UTC), "test"))
+    done = run_night(toy.work, Request(NIGHT, datetime.now(UTC), "test"))
     folder = Path(toy.stores.lake.run_folder(toy.job.name, NIGHT, done.run_id))
     for path in (Path(done.lake_object), folder / "predictions-00000.parquet"):
         path.write_bytes(b"PAR1")
-    (finding,) = verify(toy.stores, toy.job, repair=True)
+    (finding,) = verify(toy.work, repair=True)
     assert "cannot be read" in finding.problem and not finding.repaired
 
 

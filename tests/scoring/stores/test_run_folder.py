@@ -18,7 +18,7 @@ from tests.support.toy import NIGHT
 @pytest.fixture
 def extracted(toy: Toy) -> RunFolder:
     """The folder of a run whose features are on the lake, of which nothing is scored."""
-    done = extract(toy.stores, toy.job, Request(NIGHT, datetime.now(UTC), "test"))
+    done = extract(toy.work, Request(NIGHT, datetime.now(UTC), "test"))
     return RunFolder(toy.stores.lake, ledger.get(toy.stores.warehouse, done.run_id))
 
 
@@ -48,7 +48,7 @@ def test_a_pin_without_the_versions_place_is_broken(toy: Toy, extracted: RunFold
 
 def test_a_summary_without_its_seconds_is_broken(toy: Toy, extracted: RunFolder) -> None:
     for number in extracted.chunks:
-        score_chunk(toy.stores, toy.job, extracted.run.run_id, number)
+        score_chunk(toy.work, extracted.run.run_id, number)
     toy.stores.lake.write_json(extracted.summary(2), {"rows": 1, "summary": {}})
     with pytest.raises(LakeFileBroken, match=r"found keys \['rows', 'summary'\]; expected a JSON file with 'seconds'"):
         extracted.scored()
@@ -63,7 +63,7 @@ def test_summary_written_before_is_read(toy: Toy, extracted: RunFolder) -> None:
 
 def test_chunks_that_lack_a_summary_or_a_profile_are_named(toy: Toy, extracted: RunFolder) -> None:
     assert extracted.unscored() == list(extracted.chunks)
-    score_chunk(toy.stores, toy.job, extracted.run.run_id, 1)
+    score_chunk(toy.work, extracted.run.run_id, 1)
     assert extracted.unscored() == [0, 2, 3]
     assert extracted.unprofiled() == [0, 2, 3]
 

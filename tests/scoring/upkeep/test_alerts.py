@@ -16,6 +16,7 @@ from scoring.errors import AlertNotSent
 from scoring.night.request import Request
 from scoring.night.run import run_night
 from scoring.stores.installation import Stores
+from scoring.stores.workspace import Workspace
 from scoring.upkeep.alerts import Alert, late, send
 from tests.conftest import Toy
 from tests.support.toy import NIGHT
@@ -106,12 +107,12 @@ def test_night_is_late_when_it_is_not_published_in_time(toy: Toy, now: str, expe
     moment = datetime.fromisoformat(now)
     if moment.month == 6:
         expected = None  # history: nobody is alarmed months later
-    assert late(replace(toy.stores, clock=lambda: moment), job) == expected
+    assert late(Workspace(replace(toy.stores, clock=lambda: moment), job)) == expected
 
 
 def test_published_night_is_not_late(toy: Toy) -> None:
-    run_night(toy.stores, toy.job, Request(NIGHT, datetime.now(UTC), "cli"))
+    run_night(toy.work, Request(NIGHT, datetime.now(UTC), "cli"))
     after = datetime(2024, 1, 8, 12, tzinfo=UTC)
-    assert late(replace(toy.stores, clock=lambda: after), toy.job) is None
+    assert late(Workspace(replace(toy.stores, clock=lambda: after), toy.job)) is None
     toy.change(limits={"late_after_minutes": None})
-    assert late(replace(toy.stores, clock=lambda: after + timedelta(days=1)), toy.job) is None
+    assert late(Workspace(replace(toy.stores, clock=lambda: after + timedelta(days=1)), toy.job)) is None

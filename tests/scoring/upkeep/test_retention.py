@@ -22,43 +22,37 @@ from scoring.night.request import Request
 from scoring.night.run import run_night
 from scoring.night.score import score_chunk
 from scoring.settings import Retention
-from scoring.stores.installation import Stores
 from scoring.stores.registry.files import delete, sizes
 from scoring.stores.registry.version import FACTS
 from scoring.stores.warehouse import ledger, pruning, shadows
 from scoring.stores.warehouse.liveness import held
+from scoring.stores.workspace import Workspace
 from scoring.upkeep.retention import Removal, apply, plan
 from scoring.upkeep.verify import verify
 from tests.conftest import Toy
-from tests.scoring.stores.registry.test_registry import folder_of
+from tests.support.registry import folder_of
+from tests.support.retention import FAR, NOW, at, files
 from tests.support.toy import NIGHT, ROWS, add, events, execute
 
 DAY = timedelta(days=1)
-NOW = datetime.now(UTC)
-FAR = NOW + 4000 * DAY
 POLICY = Retention(versions_kept=1)
-
-
-def at(toy: Toy, moment: datetime = FAR) -> Stores:
-    """Return the stores with a clock that stands still."""
-    return replace(toy.stores, clock=lambda: moment)
 
 
 def run(toy: Toy, night: date = NIGHT, version: int | None = None, moment: datetime | None = None) -> str:
     stores = at(toy, moment or datetime.now(UTC))
     request = Request(night, moment or datetime.now(UTC), "test", model_version=version)
-    return run_night(stores, toy.job, request).run_id
+    return run_night(Workspace(stores, toy.job), request).run_id
 
 
 def planned(toy: Toy, kind: str = "run", moment: datetime = FAR, policy: Retention = POLICY) -> list[str]:
-    return [one.what for one in plan(at(toy, moment), toy.job, policy) if one.kind == kind]
+    return [one.what for one in plan(Workspace(at(toy, moment), toy.job), policy) if one.kind == kind]
 
 
 def everything_goes(toy: Toy) -> list[Removal]:
     """Apply plan after plan at a far moment until nothing is planned any more; return what was removed."""
     gone: list[Removal] = []
-    while found := plan(at(toy), toy.job, POLICY):
-        done = apply(at(toy), toy.job, found)
+    while found := plan(Workspace(at(toy), toy.job), POLICY):
+        done = apply(Workspace(at(toy), toy.job), found)
         assert done, f"planned and never done: {found}"
         gone += done
     return gone
@@ -74,12 +68,6 @@ def history(toy: Toy) -> dict[int, int]:
     with toy.stores.warehouse.transaction() as connection:
         asked = f"select run_number, count(*) from {toy.job.name}_predictions_history group by 1"
         return {row[0]: row[1] for row in connection.exec_driver_sql(asked)}
-
-
-def files(toy: Toy, run_id: str) -> bool:
-    return Path(
-        toy.stores.lake.run_folder(toy.job.name, ledger.get(toy.stores.warehouse, run_id).night, run_id)
-    ).exists()
 
 
 def registered(toy: Toy, folder: Path, count: int = 1, **facts: Any) -> list[int]:
@@ -100,47 +88,47 @@ def versions(toy: Toy) -> list[int]:
 
 def test_superseded_run_goes_with_its_rows_and_files_and_its_ledger_row_stays(toy: Toy) -> None:
     old, shown = run(toy), run(toy)
-    (found,) = plan(at(toy), toy.job, POLICY)
+    (found,) = plan(Workspace(at(toy), toy.job), POLICY)
     size = toy.stores.lake.size(toy.stores.lake.run_folder(toy.job.name, NIGHT, old))
     assert (found.kind, found.what, found.night, found.bytes, found.rows) == ("run", old, NIGHT, size, ROWS)
     assert size > 1000 and found.reason == f"superseded since {datetime.now(UTC):%Y-%m-%d}, kept for 30 days"
     assert files(toy, old) and history(toy) == {1: ROWS, 2: ROWS}, "a plan changes nothing"
-    assert apply(at(toy), toy.job, [found]) == [found]
+    assert apply(Workspace(at(toy), toy.job), [found]) == [found]
     assert (files(toy, old), files(toy, shown), history(toy)) == (False, True, {2: ROWS})
     kept = ledger.get(toy.stores.warehouse, old)
     assert (kept.status, kept.pruned, kept.rows_loaded) == ("superseded", True, ROWS)
     assert kept.reason == f"run {shown} was published" and kept.pruned_at == FAR
-    assert plan(at(toy), toy.job, POLICY) == []
-    assert apply(at(toy), toy.job, [found]) == [replace(found, rows=0)], "doing it again does no harm"
+    assert plan(Workspace(at(toy), toy.job), POLICY) == []
+    assert apply(Workspace(at(toy), toy.job), [found]) == [replace(found, rows=0)], "doing it again does no harm"
     assert ledger.get(toy.stores.warehouse, old) == kept
-    assert verify(toy.stores, toy.job) == []
+    assert verify(toy.work) == []
 
 
 def test_published_run_is_never_removed_whatever_is_asked(toy: Toy) -> None:
     shown = run(toy)
     assert everything_goes(toy) == []
-    assert apply(at(toy), toy.job, [Removal("run", shown, NIGHT, 0, 0, "a mistake")]) == []
+    assert apply(Workspace(at(toy), toy.job), [Removal("run", shown, NIGHT, 0, 0, "a mistake")]) == []
     assert (files(toy, shown), history(toy), status(toy, shown)) == (True, {1: ROWS}, ("published", False))
 
 
 def test_run_that_became_published_after_the_plan_is_not_removed(toy: Toy) -> None:
     old, shown = run(toy), run(toy)
-    found = plan(at(toy), toy.job, POLICY)
-    release(toy.stores, toy.job, old)
-    assert apply(at(toy), toy.job, found) == []
+    found = plan(Workspace(at(toy), toy.job), POLICY)
+    release(toy.work, old)
+    assert apply(Workspace(at(toy), toy.job), found) == []
     assert (files(toy, old), status(toy, old), status(toy, shown)) == (
         True,
         ("published", False),
         ("superseded", False),
     )
-    assert history(toy) == {1: ROWS, 2: ROWS} and verify(toy.stores, toy.job) == []
+    assert history(toy) == {1: ROWS, 2: ROWS} and verify(toy.work) == []
 
 
 def test_ledger_that_says_superseded_of_a_shown_run_does_not_make_it_go(toy: Toy) -> None:
     shown = run(toy)
     ledger.record(toy.stores.warehouse, shown, status="superseded")
     assert planned(toy) == []
-    assert apply(at(toy), toy.job, [Removal("run", shown, NIGHT, 0, 0, "a mistake")]) == []
+    assert apply(Workspace(at(toy), toy.job), [Removal("run", shown, NIGHT, 0, 0, "a mistake")]) == []
     assert (files(toy, shown), history(toy)) == (True, {1: ROWS})
 
 
@@ -151,12 +139,12 @@ def test_run_that_is_not_over_is_never_removed(toy: Toy, what: str) -> None:
         with pytest.raises(NightHeld):
             run(toy)
     else:
-        extract(toy.stores, toy.job, Request(NIGHT, NOW, "test"))
+        extract(toy.work, Request(NIGHT, NOW, "test"))
     (found,) = ledger.runs_of(toy.stores.warehouse, toy.job.name, NIGHT)
     assert found.status == what
     with held(toy.stores.warehouse, found.run_id):  # somebody works on it
         assert everything_goes(toy) == []
-        assert apply(at(toy), toy.job, [Removal("run", found.run_id, NIGHT, 0, 0, "a mistake")]) == []
+        assert apply(Workspace(at(toy), toy.job), [Removal("run", found.run_id, NIGHT, 0, 0, "a mistake")]) == []
     assert files(toy, found.run_id) and status(toy, found.run_id) == (what, False)
 
 
@@ -173,7 +161,7 @@ def discarded(toy: Toy) -> None:
     with pytest.raises(NightHeld):
         run(toy)
     (found,) = ledger.runs_of(toy.stores.warehouse, toy.job.name, NIGHT)
-    discard(toy.stores, toy.job, found.run_id)
+    discard(toy.work, found.run_id)
 
 
 def skipped(toy: Toy) -> None:
@@ -185,12 +173,13 @@ def skipped(toy: Toy) -> None:
 
 def abandoned(toy: Toy) -> None:
     for moment in (NOW, NOW + timedelta(minutes=1)):
-        extract(toy.stores, toy.job, Request(NIGHT, moment, "manual", airflow_run_id="one"))
+        extract(toy.work, Request(NIGHT, moment, "manual", airflow_run_id="one"))
     _, second = ledger.runs_of(toy.stores.warehouse, toy.job.name, NIGHT)
     publishing = Request(NIGHT, NOW + timedelta(minutes=1), "manual", airflow_run_id="one")
+    assert second.chunks is not None
     for number in range(second.chunks):
-        score_chunk(toy.stores, toy.job, publishing.run_id, number)
-    publish(toy.stores, toy.job, publishing.run_id)
+        score_chunk(toy.work, publishing.run_id, number)
+    publish(toy.work, publishing.run_id)
 
 
 @pytest.mark.parametrize("end", [failed, discarded, skipped, abandoned])
@@ -198,6 +187,7 @@ def test_run_that_ended_otherwise_goes_after_failed_days(toy: Toy, end: Callable
     end(toy)
     first, *others = ledger.runs_of(toy.stores.warehouse, toy.job.name, NIGHT)
     assert first.status == end.__name__
+    assert first.finished_at is not None
     since = max(first.finished_at, NOW)
     policy = Retention(failed_days=10, superseded_days=99)
     assert planned(toy, moment=since + 9 * DAY, policy=policy) == []
@@ -228,15 +218,15 @@ def test_run_without_files_is_refused_where_they_are_needed(toy: Toy) -> None:
     one, two = ledger.runs_of(toy.stores.warehouse, toy.job.name, NIGHT)
     said = f"run {old}: found its files were removed by retention. Next: .*run {toy.job.name} --night {NIGHT} --model-version 1"
     for asked in (
-        lambda: release(toy.stores, toy.job, old),
-        lambda: diff_runs(toy.stores, toy.job, one, two),
-        lambda: diff_runs(toy.stores, toy.job, two, one),
-        lambda: score_chunk(toy.stores, toy.job, old, 0),
+        lambda: release(toy.work, old),
+        lambda: diff_runs(toy.work, one, two),
+        lambda: diff_runs(toy.work, two, one),
+        lambda: score_chunk(toy.work, old, 0),
     ):
         with pytest.raises(RunMissing, match=said):
             asked()
     assert ledger.published(toy.stores.warehouse, toy.job.name) == {NIGHT: shown}
-    assert status(toy, old) == ("superseded", True) and verify(toy.stores, toy.job) == []
+    assert status(toy, old) == ("superseded", True) and verify(toy.work) == []
 
 
 def test_failed_run_without_files_cannot_be_published(toy: Toy) -> None:
@@ -244,7 +234,7 @@ def test_failed_run_without_files_cannot_be_published(toy: Toy) -> None:
     (found,) = ledger.runs_of(toy.stores.warehouse, toy.job.name, NIGHT)
     everything_goes(toy)
     with pytest.raises(RunMissing, match="its files were removed by retention"):
-        publish(toy.stores, toy.job, found.run_id)
+        publish(toy.work, found.run_id)
     with pytest.raises(RunMissing, match="its files were removed by retention"):  # it was read before they were
         ledger.flip(toy.stores.warehouse, found, ROWS, NOW, force=True)
     assert ledger.published(toy.stores.warehouse, toy.job.name) == {}
@@ -253,10 +243,10 @@ def test_failed_run_without_files_cannot_be_published(toy: Toy) -> None:
 def test_removal_of_a_run_that_was_interrupted_is_completed(toy: Toy) -> None:
     old, _ = run(toy), run(toy)
     assert pruning.prune(toy.stores.warehouse, toy.job, ledger.get(toy.stores.warehouse, old), FAR) == ROWS
-    (found,) = plan(at(toy, NOW), toy.job, POLICY)
+    (found,) = plan(Workspace(at(toy, NOW), toy.job), POLICY)
     assert (found.what, found.rows, found.reason) == (old, 0, "its removal was interrupted")
-    apply(at(toy, NOW), toy.job, [found])
-    assert not files(toy, old) and plan(at(toy), toy.job, POLICY) == []
+    apply(Workspace(at(toy, NOW), toy.job), [found])
+    assert not files(toy, old) and plan(Workspace(at(toy), toy.job), POLICY) == []
 
 
 def test_job_that_never_ran_has_nothing_to_remove(untrained: Toy) -> None:
@@ -271,7 +261,7 @@ def crowned(toy: Toy, tmp_path: Path) -> Toy:
     """Eight versions: 3 is champion after 2 and 1, two nights are published with 4, 5 has an alias, 6 and 7 nothing."""
     assert registered(toy, tmp_path / "version", 7) == [2, 3, 4, 5, 6, 7, 8]
     for version, night in ((2, NIGHT + DAY), (3, NIGHT + 2 * DAY)):
-        promote(toy.stores, toy.job, version, "better", "tests", night)
+        promote(toy.work, version, "better", "tests", night)
     for night in (NIGHT, NIGHT + 2 * DAY):
         run(toy, night, 4)
     toy.stores.registry.set_alias(toy.job.name, "champion", 5)  # so that no alias holds what else must stay
@@ -279,7 +269,7 @@ def crowned(toy: Toy, tmp_path: Path) -> Toy:
 
 
 def test_versions_that_nothing_points_at_go_and_all_others_stay(crowned: Toy) -> None:
-    pin(crowned.stores, crowned.job, 7, nights=3)
+    pin(crowned.work, 7, nights=3)
     gone = everything_goes(crowned)
     assert [(one.kind, one.what, one.night, one.rows) for one in gone] == [
         ("model version", "1", None, 0), ("model version", "6", None, 0),
@@ -295,9 +285,9 @@ def test_versions_that_nothing_points_at_go_and_all_others_stay(crowned: Toy) ->
     [(2, "the predecessor"), (3, "the champion"), (4, "published nights"), (5, "an alias"), (7, "the shadow")],
 )
 def test_version_is_held_when_it_is_removed_by(crowned: Toy, version: int, why: str) -> None:
-    pin(crowned.stores, crowned.job, 7, nights=3)
+    pin(crowned.work, 7, nights=3)
     asked = Removal("model version", str(version), None, 0, 0, f"held by {why}")
-    assert apply(at(crowned), crowned.job, [asked]) == []
+    assert apply(Workspace(at(crowned), crowned.job), [asked]) == []
     assert version in versions(crowned)
 
 
@@ -305,30 +295,30 @@ def test_ledger_that_says_pruned_of_a_shown_run_does_not_make_its_version_go(cro
     for run_id in ledger.published(crowned.stores.warehouse, crowned.job.name).values():
         ledger.record(crowned.stores.warehouse, run_id, status="superseded", pruned_at=FAR)
     assert planned(crowned, "model version") == ["1", "6", "7"]
-    assert apply(at(crowned), crowned.job, [Removal("model version", "4", None, 0, 0, "a mistake")]) == []
+    assert apply(Workspace(at(crowned), crowned.job), [Removal("model version", "4", None, 0, 0, "a mistake")]) == []
 
 
 def test_rollback_works_after_retention(crowned: Toy) -> None:
     everything_goes(crowned)
-    assert rollback(crowned.stores, crowned.job, "worse", "tests").model_version == 2
+    assert rollback(crowned.work, "worse", "tests").model_version == 2
     assert versions(crowned) == [2, 3, 4, 5, 8]
-    assert rollback(crowned.stores, crowned.job, "again", "tests", to=3).model_version == 3
+    assert rollback(crowned.work, "again", "tests", to=3).model_version == 3
     with pytest.raises(VersionMissing, match=r"found versions \[2, 3, 4, 5, 8\]"):
-        promote(crowned.stores, crowned.job, 1, "gone", "tests")
+        promote(crowned.work, 1, "gone", "tests")
 
 
 def test_version_promoted_after_the_plan_stays(crowned: Toy) -> None:
-    found = plan(at(crowned), crowned.job, POLICY)
+    found = plan(Workspace(at(crowned), crowned.job), POLICY)
     assert [one.what for one in found] == ["1", "6", "7"]
-    promote(crowned.stores, crowned.job, 6, "why not", "tests")
-    assert [one.what for one in apply(at(crowned), crowned.job, found)] == ["1", "7"]
+    promote(crowned.work, 6, "why not", "tests")
+    assert [one.what for one in apply(Workspace(at(crowned), crowned.job), found)] == ["1", "7"]
     assert 6 in versions(crowned)
 
 
 def test_champions_of_nights_to_come_stay_with_those_they_displace(toy: Toy, tmp_path: Path) -> None:
     registered(toy, tmp_path / "version", 5)
     for version, night in ((2, NIGHT + DAY), (3, NIGHT + 5 * DAY), (4, NIGHT + 9 * DAY)):
-        promote(toy.stores, toy.job, version, "better", "tests", night)
+        promote(toy.work, version, "better", "tests", night)
     toy.stores.registry.set_alias(toy.job.name, "champion", 6)
     run(toy, NIGHT, 6)  # the next night is scored by 2, the one who displaced 1
     assert planned(toy, "model version") == ["5"]
@@ -391,21 +381,23 @@ def test_snapshot_goes_unless_a_version_that_stays_names_it(toy: Toy, tmp_path: 
     registered(toy, tmp_path / "a", snapshot="aa")  # version 2 goes
     registered(toy, tmp_path / "b", snapshot={"hash": "bb", "rows": 5})
     registered(toy, tmp_path / "c", snapshot="snapshots/toy/cc")
-    found = plan(at(toy), toy.job, Retention(versions_kept=2))
+    found = plan(Workspace(at(toy), toy.job), Retention(versions_kept=2))
     assert [(one.kind, one.what) for one in found] == [
         ("model version", "2"), ("training snapshot", "aa"), ("training snapshot", "dd"),
     ]  # fmt: skip
     assert found[1].bytes > 5000 and found[1].reason.startswith(f"made on {NOW:%Y-%m-%d}, kept for 90 days")
-    assert [one.what for one in apply(at(toy), toy.job, found[::-1])] == ["2", "dd", "aa"], "versions go first"
+    assert [one.what for one in apply(Workspace(at(toy), toy.job), found[::-1])] == ["2", "dd", "aa"], (
+        "versions go first"
+    )
     assert [name for name, folder in made.items() if folder.exists()] == ["bb", "cc"]
-    assert apply(at(toy), toy.job, found[1:]) == []
+    assert apply(Workspace(at(toy), toy.job), found[1:]) == []
 
 
 def test_snapshot_that_a_version_names_by_now_stays(toy: Toy, tmp_path: Path) -> None:
     folder = snapshot(toy, "aa", created_at=NOW.isoformat())
-    found = plan(at(toy), toy.job, POLICY)
+    found = plan(Workspace(at(toy), toy.job), POLICY)
     registered(toy, tmp_path / "a", snapshot="aa")
-    assert ([one.what for one in found], apply(at(toy), toy.job, found)) == (["aa"], [])
+    assert ([one.what for one in found], apply(Workspace(at(toy), toy.job), found)) == (["aa"], [])
     assert folder.exists()
 
 
@@ -413,7 +405,7 @@ def test_snapshot_that_is_young_or_does_not_say_its_age_stays(toy: Toy) -> None:
     snapshot(toy, "young", created_at=(FAR - 89 * DAY).isoformat())
     snapshot(toy, "unknown")
     (Path(toy.stores.lake.below(f"snapshots/{toy.job.name}")) / "empty").mkdir()
-    assert plan(at(toy), toy.job, POLICY) == []
+    assert plan(Workspace(at(toy), toy.job), POLICY) == []
     snapshot(toy, "old", created_at=(FAR - 91 * DAY).replace(tzinfo=None).isoformat())
     assert planned(toy, "training snapshot") == ["old"]
 
@@ -448,13 +440,13 @@ def test_predictions_in_the_shadow_go_after_their_days_and_what_they_came_to_sta
     night = NIGHT + DAY
     shadows.start(crowned.stores.warehouse, {**shadow_of(crowned, 7), "first_night": night})
     shadows.start(crowned.stores.warehouse, {**shadow_of(crowned, 6), "first_night": night})
-    shadow_run(crowned.stores, crowned.job, run(crowned, night))
+    shadow_run(crowned.work, run(crowned, night))
     kept = POLICY.model_copy(update={"shadow_days": 10})
     soon, late = (datetime.now(UTC) + timedelta(days=days) for days in (9, 11))
     assert planned(crowned, "shadow predictions", soon, kept) == []
     assert planned(crowned, "shadow predictions", late, kept) == ["6", "7"]
-    found = [one for one in plan(at(crowned, late), crowned.job, kept) if one.kind == "shadow predictions"]
-    assert [one.rows for one in apply(at(crowned, late), crowned.job, found)] == [ROWS, ROWS]
+    found = [one for one in plan(Workspace(at(crowned, late), crowned.job), kept) if one.kind == "shadow predictions"]
+    assert [one.rows for one in apply(Workspace(at(crowned, late), crowned.job), found)] == [ROWS, ROWS]
     counted = f"select count(*) from {crowned.job.name}_shadow_predictions"
     assert crowned.stores.warehouse.query(counted)[1] == [(0,)]
     assert len(shadows.nights(crowned.stores.warehouse, crowned.job.name)) == 2

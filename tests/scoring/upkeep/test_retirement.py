@@ -27,7 +27,7 @@ def shell(
     toy: Toy, settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Shell]:
     """Run a command of ``nightshift`` on a job with one published night."""
-    run_night(toy.stores, toy.job, Request(NIGHT, datetime.now(UTC), "test"))
+    run_night(toy.work, Request(NIGHT, datetime.now(UTC), "test"))
     with shell_of(settings, monkeypatch, capsys) as run:
         yield run
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
-import re
 import shutil
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +27,13 @@ from scoring.job.definition import Job
 from scoring.rows.prediction import predict, prediction_schema
 from scoring.rows.profile import Profile, merged
 from scoring.settings import Settings
-from scoring.stores.installation import open_stores
 from scoring.stores.registry import registry as module
 from scoring.stores.registry.golden import largest_difference, library_versions
 from scoring.stores.registry.registry import Registry
 from scoring.stores.registry.version import ARTIFACT, VersionRef
-from tests.conftest import Toy, installed
-from tests.support.toy import FIRST, ROWS, TRAIN_NIGHTS, UNTIL, create_source, train_champion, write_job
+from tests.conftest import Toy, secret
+from tests.support.registry import folder_of, installation
+from tests.support.toy import FIRST, ROWS, TRAIN_NIGHTS, UNTIL, train_champion
 
 SECRET = "s3cr3t-pa55"
 
@@ -46,25 +43,8 @@ def only_version(toy: Toy) -> VersionRef:
     return ref
 
 
-def folder_of(ref: VersionRef) -> Path:
-    return Path(ref.uri.removeprefix("file://"))
-
-
 def content(ref: VersionRef, name: str) -> Any:
     return json.loads((folder_of(ref) / name).read_text())
-
-
-@contextmanager
-def installation(data_dir: Path, template: str, folder: Path) -> Iterator[Toy]:
-    """Give a toy job with a champion that several tests share; unlike the fixture ``toy`` it outlives a test."""
-    settings = installed(data_dir, template, folder)
-    stores = open_stores(settings, lambda: datetime.now(UTC))
-    source = settings.sources["toy"].get_secret_value()
-    create_source(source)
-    toy = Toy(stores, write_job(folder, re.sub(r"\W", "_", folder.name.lower())), source, folder)
-    train_champion(stores, toy.job)
-    yield toy
-    stores.warehouse.engine.dispose()
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +98,7 @@ def test_facts_say_what_the_version_was_trained_on(kept: Toy) -> None:
 def test_registry_holds_facts_and_metrics_where_mlflow_shows_them(kept: Toy) -> None:
     from mlflow.tracking import MlflowClient
 
-    uri = kept.stores.settings.registry_url.get_secret_value()
+    uri = secret(kept.stores.settings.registry_url)
     client = MlflowClient(tracking_uri=uri, registry_uri=uri)
     found = client.get_model_version(kept.job.name, "1")
     run = client.get_run(found.run_id)
@@ -130,7 +110,7 @@ def test_registry_holds_facts_and_metrics_where_mlflow_shows_them(kept: Toy) -> 
 
 def test_reference_is_a_bounded_sample_of_the_training_rows_and_the_same_every_time(untrained: Toy) -> None:
     untrained.change(training={"holdout_nights": 2, "reference_rows": 150})
-    first, second = (train_champion(untrained.stores, untrained.job).ref for _ in range(2))
+    first, second = (train_champion(untrained.work).ref for _ in range(2))
     tables = [pq.read_table(folder_of(ref) / "reference.parquet") for ref in (first, second)]
     assert tables[0].num_rows == 150 and tables[0].equals(tables[1])
     made = ["outcome", "prediction", "probability"]
@@ -143,7 +123,7 @@ def test_reference_is_a_bounded_sample_of_the_training_rows_and_the_same_every_t
 def test_reference_predictions_are_out_of_fold(untrained: Toy) -> None:
     """A tree that remembers its rows is right about all of them, but not about those of the nights it did not see."""
     untrained.change(pipeline="tests.support.pipelines:build_memory")
-    ref = train_champion(untrained.stores, untrained.job).ref
+    ref = train_champion(untrained.work).ref
     table = pq.read_table(folder_of(ref) / "reference.parquet")
     version = untrained.stores.registry.load(ref, untrained.job)
     batch = table.select(untrained.job.columns).combine_chunks().to_batches()[0]
@@ -195,7 +175,7 @@ def test_load_gives_the_fitted_pipeline_once(kept: Toy) -> None:
 
 def test_register_again_gives_the_next_number_and_keeps_the_first(toy: Toy) -> None:
     first = only_version(toy)
-    second = train(toy.stores, toy.job, Nights(FIRST, UNTIL)).ref
+    second = train(toy.work, Nights(FIRST, UNTIL)).ref
     assert (first.version, second.version) == (1, 2)
     assert toy.stores.registry.versions(toy.job.name) == [first, second]
     assert second.sha256 == first.sha256 and second.uri != first.uri
@@ -219,7 +199,7 @@ def test_more_than_ten_versions_are_in_the_order_of_their_numbers(toy: Toy) -> N
 
 
 def test_resolve_lists_the_versions_there_are(toy: Toy) -> None:
-    train(toy.stores, toy.job, Nights(FIRST, UNTIL))
+    train(toy.work, Nights(FIRST, UNTIL))
     with pytest.raises(VersionMissing, match=rf"model version 7 of {toy.job.name}: found versions \[1, 2\]"):
         toy.stores.registry.resolve(toy.job.name, 7)
     with pytest.raises(VersionMissing, match=r"found versions \[\].*nightshift models nothing"):
@@ -228,7 +208,7 @@ def test_resolve_lists_the_versions_there_are(toy: Toy) -> None:
 
 def test_aliases_move(toy: Toy) -> None:
     registry, name = toy.stores.registry, toy.job.name
-    train(toy.stores, toy.job, Nights(FIRST, UNTIL))
+    train(toy.work, Nights(FIRST, UNTIL))
     registry.set_alias(name, "challenger", 2)
     assert registry.aliases(name) == {"champion": 1, "challenger": 2}
     registry.set_alias(name, "champion", 2)
@@ -328,7 +308,7 @@ def test_artifacts_elsewhere_are_downloaded_once_and_verified(toy: Toy, tmp_path
     ref, settings = only_version(toy), toy.stores.settings
     from mlflow.tracking import MlflowClient
 
-    uri = settings.registry_url.get_secret_value()
+    uri = secret(settings.registry_url)
     (made,) = MlflowClient(tracking_uri=uri, registry_uri=uri).search_model_versions(f"name = '{toy.job.name}'")
     remote = VersionRef(ref.job, ref.version, ref.sha256, f"runs:/{made.run_id}/version")
     registry = Registry(settings)
@@ -371,7 +351,7 @@ def test_remove_forgets_the_copy_of_files_that_are_elsewhere(toy: Toy) -> None:
     from mlflow.tracking import MlflowClient
 
     ref, settings = only_version(toy), toy.stores.settings
-    uri = settings.registry_url.get_secret_value()
+    uri = secret(settings.registry_url)
     (made,) = MlflowClient(tracking_uri=uri, registry_uri=uri).search_model_versions(f"name = '{toy.job.name}'")
     remote = replace(ref, uri=f"runs:/{made.run_id}/version")
     registry = Registry(settings)

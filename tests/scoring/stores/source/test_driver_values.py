@@ -28,11 +28,13 @@ from scoring.night.request import Request
 from scoring.night.run import run_night
 from scoring.rows.casting import ARROW_TYPES, read_as
 from scoring.rows.value_text import as_found, text_of
+from scoring.stores import libpq_url
 from scoring.stores.installation import Stores
 from scoring.stores.reading import contracted
 from scoring.stores.source.driver_values import column_of
-from scoring.stores.source.stream import Query, libpq_url, stream
-from scoring.stores.warehouse import ledger
+from scoring.stores.source.stream import Query, stream
+from scoring.stores.warehouse import Run, ledger
+from scoring.stores.workspace import Workspace
 from tests.conftest import new_database
 from tests.support.toy import FIRST, NIGHT, TRAIN_NIGHTS, UNTIL, execute, train_champion, write_job
 
@@ -192,13 +194,14 @@ def test_a_night_is_the_same_in_chunks_of_any_size(lite: Stores, tmp_path: Path,
         "gate": {"max_quarantine_share": 0.5},
         "training": {"holdout_nights": 2, "max_quarantine_share": 0.5},
     }
-    runs, tables = [], []
+    runs: list[Run] = []
+    tables: list[pa.Table] = []
     for rows in (100_000, 60, 7):
         job = job_of(tmp_path, source, f"at, id, {', '.join(COLUMNS)}", chunk_rows=rows, **changes)
-        tables.append(read_rows(lite, job, Nights(FIRST, UNTIL)).table)
+        tables.append(read_rows(Workspace(lite, job), Nights(FIRST, UNTIL)).table)
         if not runs:
-            train_champion(lite, job)
-        done = run_night(lite, job, Request(NIGHT, datetime.now(UTC), "test"))
+            train_champion(Workspace(lite, job))
+        done = run_night(Workspace(lite, job), Request(NIGHT, datetime.now(UTC), "test"))
         runs.append(ledger.get(lite.warehouse, done.run_id))
     assert {run.snapshot_hash for run in runs} == {runs[0].snapshot_hash}
     assert {run.predictions_hash for run in runs} == {runs[0].predictions_hash}
@@ -208,9 +211,9 @@ def test_a_night_is_the_same_in_chunks_of_any_size(lite: Stores, tmp_path: Path,
     assert runs[0].rows_extracted == ROWS
 
 
-def parts_of(stores: Stores, job: Job, night: date) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def parts_of(work: Workspace, night: date) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the accepted and the quarantined rows of a night."""
-    with contracted(stores, job, DataInterval.of_night(night, "UTC")) as batches:
+    with contracted(work, DataInterval.of_night(night, "UTC")) as batches:
         parts = [part for _, part in batches]
     accepted = [row for part in parts for row in part.accepted.to_pylist()]
     return accepted, [row for part in parts for row in part.quarantined.to_pylist()]
@@ -246,15 +249,15 @@ def test_values_that_postgresql_cannot_store_are_quarantined_by_name(
         features={"kind": {"type": "category"}, "amount": {"type": "float"}},
         pipeline="tests.support.pipelines:build_of_any_type", gate={"max_quarantine_share": 0.9, "max_mean_shift_sd": 1e9},
     )  # fmt: skip
-    accepted, quarantined = parts_of(lite, job, NIGHT)
+    accepted, quarantined = parts_of(Workspace(lite, job), NIGHT)
     assert [row["code"] for row in accepted] == ["", "a", "bc", "f", "é" * 1_200]
     found = {row["code"][:5]: row["reasons"] for row in quarantined}
     assert found == {
         "a\0b": ["code:not_text"], "b'\\xe": ["code:not_text"], "b'\\xf": ["code:not_text"], "d": ["kind:not_text"],
         "e": ["kind:not_text"], "kkkkk": ["code:too_long"], "ééééé": ["code:too_long"],
     }  # fmt: skip
-    train_champion(lite, job)
-    done = run_night(lite, job, Request(NIGHT, datetime.now(UTC), "test"))
+    train_champion(Workspace(lite, job))
+    done = run_night(Workspace(lite, job), Request(NIGHT, datetime.now(UTC), "test"))
     assert (done.status, done.rows) == ("published", 5)
 
 
@@ -364,9 +367,9 @@ def test_a_uuid_key_is_published(stores: Stores, tmp_path: Path) -> None:
         features={"x": {"type": "float"}, "kind": {"type": "category"}}, chunk_rows=7,
         pipeline="tests.support.pipelines:build_of_any_type",
     )  # fmt: skip
-    made = train_champion(stores, job)
+    made = train_champion(Workspace(stores, job))
     assert made.rows == TRAIN_NIGHTS * 40
-    run_night(stores, job, Request(NIGHT, datetime.now(UTC), "test"))
+    run_night(Workspace(stores, job), Request(NIGHT, datetime.now(UTC), "test"))
     _, rows = stores.warehouse.query(f"select id from {job.name}_predictions order by id")
     assert len(rows) == 40
     assert all(str(UUID(row[0])) == row[0] for row in rows)

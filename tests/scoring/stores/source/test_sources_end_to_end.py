@@ -23,8 +23,8 @@ from scoring.night.publish import Published
 from scoring.night.request import Request
 from scoring.night.run import run_night
 from scoring.stores.installation import Stores
-from scoring.stores.warehouse import ledger
-from scoring.stores.warehouse.ledger import Run
+from scoring.stores.warehouse import Run, ledger
+from scoring.stores.workspace import Workspace
 from tests.support.pipelines import build_classifier, build_of_every_type, build_regressor
 from tests.support.toy import (
     FEATURES,
@@ -65,7 +65,7 @@ def put(url: str, table: str, rows: pd.DataFrame, **kinds: Any) -> None:
     """Fill a new table; a SQLite one keeps moments as text and bools as 0 and 1, as SQLite does."""
     if url.startswith("sqlite"):
         rows = rows.copy()
-        for name in rows:
+        for name in rows.columns:
             if isinstance(kinds.get(name), sa.DateTime):
                 rows[name] = [None if pd.isna(moment) else moment.strftime(TEXT) for moment in rows[name]]
         with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
@@ -73,7 +73,8 @@ def put(url: str, table: str, rows: pd.DataFrame, **kinds: Any) -> None:
             connection.commit()
         return
     engine = sa.create_engine(url)
-    rows.to_sql(table, engine, index=False, dtype=kinds)
+    dtype: Any = kinds
+    rows.to_sql(table, engine, index=False, dtype=dtype)
     engine.dispose()
 
 
@@ -89,19 +90,19 @@ def url_of(stores: Stores, source: str) -> str:
     return stores.settings.sources[source].get_secret_value()
 
 
-def run(stores: Stores, job: Job, night: date = NIGHT) -> Published:
-    return run_night(stores, job, Request(night, datetime.now(UTC), "test"))
+def run(work: Workspace, night: date = NIGHT) -> Published:
+    return run_night(work, Request(night, datetime.now(UTC), "test"))
 
 
-def scored(stores: Stores, job: Job, night: date = NIGHT) -> Run:
-    done = run(stores, job, night)
+def scored(work: Workspace, night: date = NIGHT) -> Run:
+    done = run(work, night)
     assert done.status == "published"
-    return ledger.get(stores.warehouse, done.run_id)
+    return ledger.get(work.warehouse, done.run_id)
 
 
-def view(stores: Stores, job: Job, night: date = NIGHT) -> pd.DataFrame:
-    columns, rows = stores.warehouse.query(f"select * from {job.name}_predictions where night = '{night}'")
-    return pd.DataFrame(rows, columns=columns).sort_values(list(job.key)).reset_index(drop=True)
+def view(work: Workspace, night: date = NIGHT) -> pd.DataFrame:
+    columns, rows = work.warehouse.query(f"select * from {work.job.name}_predictions where night = '{night}'")
+    return pd.DataFrame(rows, columns=columns).sort_values(list(work.job.key)).reset_index(drop=True)
 
 
 # ---------------------------------------------------------------- one job, two databases
@@ -114,8 +115,8 @@ def test_night_from_sqlite_is_the_night_from_postgresql(both: Stores, tmp_path: 
     for source in ("toy", "lite"):
         put(url_of(both, source), "events", rows, at=sa.DateTime(timezone=True))
         jobs.append(job_of(tmp_path, f"events_{source}", (FEATURES, LABELS), source=source))
-        trained = train_champion(both, jobs[-1])
-        runs.append((trained.ref.sha256, trained.metrics, scored(both, jobs[-1])))
+        trained = train_champion(Workspace(both, jobs[-1]))
+        runs.append((trained.ref.sha256, trained.metrics, scored(Workspace(both, jobs[-1]))))
     (sha_one, metrics_one, one), (sha_two, metrics_two, two) = runs
     assert (one.rows_extracted, one.rows_quarantined) == (ROWS, 0)
     assert (two.rows_extracted, two.rows_quarantined, two.chunks) == (ROWS, 0, one.chunks)
@@ -123,7 +124,9 @@ def test_night_from_sqlite_is_the_night_from_postgresql(both: Stores, tmp_path: 
     assert one.snapshot_hash == two.snapshot_hash
     assert one.predictions_hash == two.predictions_hash
     names = ["at", "id", "night", "prediction", "probability"]
-    pd.testing.assert_frame_equal(view(both, jobs[0])[names], view(both, jobs[1])[names], check_exact=True)
+    pd.testing.assert_frame_equal(
+        view(Workspace(both, jobs[0]))[names], view(Workspace(both, jobs[1]))[names], check_exact=True
+    )
 
 
 # ---------------------------------------------------------------- other tasks
@@ -165,10 +168,10 @@ def test_multiclass_night_gives_a_probability_for_each_class_in_the_order_of_the
         features={name: {"type": "float", "min": 0} for name in names},
         pipeline="tests.support.pipelines:build_classifier",
     )
-    trained = train_champion(both, job)
+    trained = train_champion(Workspace(both, job))
     assert trained.metrics["holdout_accuracy"] > 0.9
-    run(both, job)
-    shown = view(both, job)
+    run(Workspace(both, job))
+    shown = view(Workspace(both, job))
     columns = [f"probability_{name}" for name in CLASSES]
     assert list(shown)[3:7] == ["prediction", *columns]
     chances = shown[columns].to_numpy()
@@ -201,10 +204,10 @@ def test_regression_night_gives_the_predicted_value(both: Stores, tmp_path: Path
         features={name: {"type": "float"} for name in names},
         pipeline="tests.support.pipelines:build_regressor",
     )
-    trained = train_champion(both, job)
+    trained = train_champion(Workspace(both, job))
     assert trained.metrics["holdout_mae"] < 55
-    run(both, job)
-    shown = view(both, job)
+    run(Workspace(both, job))
+    shown = view(Workspace(both, job))
     assert list(shown) == ["at", "id", "night", "prediction", "model_version", "run_id", "scored_at"]
     until = datetime.combine(NIGHT, datetime.min.time(), UTC)
     past, night = patients[patients["at"] < until], patients[(patients["at"] >= until) & (patients["at"] < until + DAY)]
@@ -243,17 +246,17 @@ def test_job_without_time_column_is_scored_with_a_key_of_several_texts(both: Sto
         chunk_rows=9,
         pipeline="tests.support.pipelines:build_classifier",
     )
-    trained = train_champion(both, job)
+    trained = train_champion(Workspace(both, job))
     assert trained.rows == TRAIN_NIGHTS * 100
     nights = [NIGHT, NIGHT + DAY]
-    runs = [scored(both, job, night) for night in nights]
+    runs = [scored(Workspace(both, job), night) for night in nights]
     assert [(one.rows_extracted, one.rows_quarantined, one.chunks) for one in runs] == [(100, 0, 12)] * 2
     past = stock[stock["day"] < NIGHT]
     direct = build_classifier().fit(past[["x"]], past["y"].astype(int))
     for night in nights:
         keys = list(job.key)
         rows = stock[stock["day"] == night].sort_values(keys)
-        shown = view(both, job, night)
+        shown = view(Workspace(both, job), night)
         assert shown[keys].to_numpy().tolist() == rows[keys].to_numpy().tolist()
         assert np.allclose(shown["probability"], direct.predict_proba(rows[["x"]])[:, 1], rtol=0, atol=1e-9)
 
@@ -308,12 +311,12 @@ def test_features_of_every_type_give_the_same_from_both_databases(both: Stores, 
             pipeline="tests.support.pipelines:build_of_every_type",
             chunk_rows=7,
         )
-        train_champion(both, job)
-        runs[source] = scored(both, job)
+        train_champion(Workspace(both, job))
+        runs[source] = scored(Workspace(both, job))
         assert (runs[source].rows_extracted, runs[source].rows_quarantined) == (60, 0)
     assert runs["toy"].snapshot_hash == runs["lite"].snapshot_hash
     assert runs["toy"].predictions_hash == runs["lite"].predictions_hash
-    shown = view(both, job)
+    shown = view(Workspace(both, job))
     assert shown["day"].tolist() == [NIGHT] * 60
     frame = rows.assign(
         flag=rows["flag"].astype(float),

@@ -21,14 +21,15 @@ from scoring.night.request import Request
 from scoring.night.run import run_night
 from scoring.night.score import score_chunk
 from scoring.settings import HOME, Retention, child_environment
-from scoring.stores.warehouse import ledger, liveness
+from scoring.stores.warehouse import Run, ledger, liveness
 from scoring.stores.warehouse.liveness import SILENT_FOR, abandon_dead, held
+from scoring.stores.workspace import Workspace
 from scoring.upkeep.retention import apply, plan
 from scoring.upkeep.verify import verify
 from tests.conftest import Toy
-from tests.scoring.night.test_crashes import die_at
-from tests.scoring.night.test_extract_and_score import expected, shown
-from tests.scoring.upkeep.test_retention import at, files
+from tests.support.crashes import die_at
+from tests.support.retention import at, files
+from tests.support.runs import expected, shown
 from tests.support.shell import nightshift
 from tests.support.toy import NIGHT, ROWS
 
@@ -72,7 +73,7 @@ def go_on(child: subprocess.Popen[str]) -> int:
     return child.returncode
 
 
-def runs(toy: Toy) -> list[ledger.Run]:
+def runs(toy: Toy) -> list[Run]:
     return ledger.runs_of(toy.stores.warehouse, toy.job.name, NIGHT)
 
 
@@ -86,16 +87,18 @@ def look(toy: Toy, moment: datetime | None = None) -> list[str]:
 
 def extracted(toy: Toy, airflow_run_id: str | None = "scheduled__1", moment: datetime | None = None) -> str:
     request = Request(NIGHT, moment or datetime.now(UTC), "scheduled", airflow_run_id=airflow_run_id)
-    return extract(toy.stores, toy.job, request).run_id
+    return extract(toy.work, request).run_id
 
 
 def score(toy: Toy, run_id: str) -> None:
-    for number in range(ledger.get(toy.stores.warehouse, run_id).chunks):
-        score_chunk(toy.stores, toy.job, run_id, number)
+    chunks = ledger.get(toy.stores.warehouse, run_id).chunks
+    assert chunks is not None
+    for number in range(chunks):
+        score_chunk(toy.work, run_id, number)
 
 
 def next_run(toy: Toy) -> None:
-    run_night(toy.stores, toy.job, Request(NIGHT, datetime.now(UTC), "test"))
+    run_night(toy.work, Request(NIGHT, datetime.now(UTC), "test"))
 
 
 def status_command(toy: Toy) -> None:
@@ -108,8 +111,8 @@ def status_command(toy: Toy) -> None:
 SEEN_BY: dict[str, Callable[[Toy], object]] = {
     "the next run": next_run,
     "status": status_command,
-    "verify": lambda toy: verify(toy.stores, toy.job),
-    "retention": lambda toy: plan(toy.stores, toy.job, Retention()),
+    "verify": lambda toy: verify(toy.work),
+    "retention": lambda toy: plan(toy.work, Retention()),
 }
 
 
@@ -119,19 +122,21 @@ def test_killed_run_is_abandoned_as_soon_as_somebody_looks(toy: Toy, by: str) ->
     assert statuses(toy) == ["running"]
     SEEN_BY[by](toy)
     dead = runs(toy)[0]
-    assert dead.status == "abandoned" and dead.reason.startswith(
-        "its process was killed or is gone: nobody works on it"
-    )
-    assert dead.started_at < dead.finished_at == dead.seen_at < datetime.now(UTC)
+    assert dead.status == "abandoned"
+    assert dead.reason is not None
+    assert dead.reason.startswith("its process was killed or is gone: nobody works on it")
+    assert dead.finished_at is not None
+    assert dead.finished_at == dead.seen_at
+    assert dead.started_at < dead.finished_at < datetime.now(UTC)
 
 
 def test_rows_and_files_of_a_killed_run_are_removed(toy: Toy) -> None:
     die_at(toy, "loaded, before the flip")
     later = at(toy, datetime.now(UTC) + timedelta(days=31))
-    (removal,) = plan(later, toy.job, Retention(failed_days=30))
+    (removal,) = plan(Workspace(later, toy.job), Retention(failed_days=30))
     (dead,) = runs(toy)
     assert (removal.what, removal.rows) == (dead.run_id, ROWS)
-    apply(later, toy.job, [removal])
+    apply(Workspace(later, toy.job), [removal])
     assert not files(toy, dead.run_id) and runs(toy)[0].pruned
 
 
@@ -139,7 +144,7 @@ def test_run_that_lives_stays_running_beside_another_however_slow_it_is(toy: Toy
     with hanging(toy) as slow:
         assert look(toy, datetime.now(UTC) + timedelta(days=400)) == []
         next_run(toy)
-        verify(toy.stores, toy.job)
+        verify(toy.work)
         assert statuses(toy) == ["running", "published"]
         assert go_on(slow) == 0
     assert statuses(toy) == ["superseded", "published"]
@@ -176,7 +181,7 @@ def test_run_that_lost_its_session_is_called_dead_and_publishes_all_the_same(toy
         assert look(toy) == [run.run_id]
         assert go_on(child) == 0
     assert statuses(toy) == ["published"] and runs(toy)[0].reason is None
-    assert shown(toy) == expected(toy) and verify(toy.stores, toy.job) == []
+    assert shown(toy) == expected(toy) and verify(toy.work) == []
 
 
 def test_lock_is_let_go_with_its_session_when_the_work_is_done(toy: Toy) -> None:
@@ -197,6 +202,7 @@ def test_run_of_airflow_is_alive_between_its_tasks(toy: Toy) -> None:
     assert look(toy, began + SILENT_FOR + timedelta(days=1) + MINUTE) == [run_id]
     (run,) = runs(toy)
     assert (run.status, run.finished_at) == ("abandoned", began + timedelta(days=1))
+    assert run.reason is not None
     assert run.reason.startswith("Airflow run scheduled__1 was killed or is gone")
 
 
@@ -209,11 +215,11 @@ def test_run_of_airflow_whose_task_works_is_alive_however_long_that_takes(toy: T
 def test_task_that_comes_late_goes_on_with_a_run_that_was_taken_for_dead(toy: Toy) -> None:
     run_id = extracted(toy)
     assert look(toy, datetime.now(UTC) + 2 * SILENT_FOR) == [run_id]
-    score_chunk(toy.stores, toy.job, run_id, 0)
+    score_chunk(toy.work, run_id, 0)
     assert [(run.status, run.reason, run.finished_at) for run in runs(toy)] == [("running", None, None)]
     score(toy, run_id)
     assert look(toy, datetime.now(UTC) + 2 * SILENT_FOR) == [run_id]
-    assert publish(toy.stores, toy.job, run_id).status == "published"
+    assert publish(toy.work, run_id).status == "published"
     assert shown(toy) == expected(toy)
 
 
@@ -225,17 +231,17 @@ def test_attempt_that_another_of_its_airflow_run_replaced_does_not_come_back(toy
     with pytest.raises(
         RunMissing, match=f"a new attempt of the same Airflow run began.*see run {second}, which took over"
     ):
-        publish(toy.stores, toy.job, first)
+        publish(toy.work, first)
     assert statuses(toy) == ["abandoned", "running"]
 
 
 def test_run_whose_files_retention_took_does_not_come_back(toy: Toy) -> None:
     run_id = extracted(toy)
     far = at(toy, datetime.now(UTC) + timedelta(days=99))
-    apply(far, toy.job, plan(far, toy.job, Retention()))
+    apply(Workspace(far, toy.job), plan(Workspace(far, toy.job), Retention()))
     for go in (
-        lambda: score_chunk(toy.stores, toy.job, run_id, 0),
-        lambda: publish(toy.stores, toy.job, run_id),
+        lambda: score_chunk(toy.work, run_id, 0),
+        lambda: publish(toy.work, run_id),
     ):
         with pytest.raises(RunMissing, match="its files were removed by retention"):
             go()

@@ -1,0 +1,47 @@
+"""``Workspace``: one job in one installation, which is what nearly every use-case is about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from scoring.job import Job
+from scoring.settings import Settings
+from scoring.stores.installation import Stores
+from scoring.stores.lake import Lake
+from scoring.stores.registry import Registry
+from scoring.stores.warehouse import Warehouse
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A job and the stores that it is read from and written to."""
+
+    stores: Stores
+    job: Job
+
+    @property
+    def warehouse(self) -> Warehouse:
+        """Return the warehouse of the installation."""
+        return self.stores.warehouse
+
+    @property
+    def registry(self) -> Registry:
+        """Return the model registry of the installation."""
+        return self.stores.registry
+
+    @property
+    def lake(self) -> Lake:
+        """Return the lake of the installation."""
+        return self.stores.lake
+
+    @property
+    def settings(self) -> Settings:
+        """Return the installation's settings."""
+        return self.stores.settings
+
+    @property
+    def clock(self) -> Callable[[], datetime]:
+        """Return what tells the time."""
+        return self.stores.clock
