@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn import metrics
 
-from drift import watch as watching
+from drift import decide as deciding
 from drift.decide import conclude
 from drift.measure import measure
 from drift.replay import replay
@@ -293,7 +293,7 @@ def test_retraining_that_runs_forbids_another_until_it_must_have_been_killed(
     assert asked.decision == "retrain"
     monitoring.record_retraining(toy.stores.warehouse, asked.decision_id, "running")
     assert "a retraining is running" in live(toy, days[3:5])[-1].reason
-    monkeypatch.setattr(watching, "STALE_NIGHTS", 3)
+    monkeypatch.setattr(deciding, "STALE_NIGHTS", 3)
     assert live(toy, days[5:])[-1].decision == "retrain"
 
 
