@@ -30,7 +30,7 @@ QUIET = {
 PASSIVE_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
-class Retention(Strict):
+class RetentionPolicy(Strict):
     """How long an installation keeps what nothing points at any more; nothing is removed unless ``apply`` says so."""
 
     superseded_days: int = Field(default=30, ge=1)
@@ -94,7 +94,7 @@ class Settings(BaseSettings):
     """How long `check` may try a job's pipeline on made-up rows."""
     airflow_port: int = Field(default=8080, ge=1024, le=65535)
     """Port on 127.0.0.1 of the Airflow of ``make up``."""
-    retention: Retention = Retention()
+    retention: RetentionPolicy = RetentionPolicy()
     """What is kept, and for how long: ``NIGHTSHIFT_RETENTION__<NAME>``."""
 
     def model_post_init(self, context: object, /) -> None:

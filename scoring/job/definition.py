@@ -10,7 +10,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, Field, model_validator
 
 from scoring.job.factory import factory_of
-from scoring.job.policies import Gate, Limits, Monitor, Promotion, Retraining, Training
+from scoring.job.policies import (
+    GatePolicy,
+    LimitsPolicy,
+    MonitorPolicy,
+    PromotionPolicy,
+    RetrainingPolicy,
+    TrainingPolicy,
+)
 from scoring.job.task import Task, tasks_with
 from scoring.names import (
     COLUMN_PATTERN,
@@ -28,7 +35,7 @@ ColumnName = Annotated[str, Field(pattern=COLUMN_PATTERN)]
 ColumnType = Literal["float", "int", "bool", "category", "datetime"]
 KeyType = Literal["int", "string", "datetime", "date"]
 Role = Literal["monitored", "seasonal", "ignored"]
-HIDDEN = "hidden"
+HIDDEN_VALUE = "hidden"
 """Stands for the values of a sensitive column wherever a value would be named."""
 
 
@@ -129,14 +136,14 @@ class Job(Strict):
     task: Task = Field(description="What the pipeline predicts: one of two classes, one of several, or a number.")
     label: Label = Field(description="The outcome that predictions are compared with.")
     pipeline: str = Field(pattern=FACTORY_PATTERN, description="module:function that returns the unfitted pipeline.")
-    training: Training = Field(default=Training(), description="How versions are fitted.")
+    training: TrainingPolicy = Field(default=TrainingPolicy(), description="How versions are fitted.")
     chunk_rows: int = Field(default=100_000, ge=1, le=1_000_000, description="Rows that are in memory at a time.")
     on_empty: Literal["fail", "skip"] = Field(default="fail", description="What a night without rows is.")
-    gate: Gate = Field(default=Gate(), description="What a night must keep to be published.")
-    monitor: Monitor = Field(default=Monitor(), description="How a night is compared with others.")
-    retraining: Retraining = Field(default=Retraining(), description="When a version is trained.")
-    promotion: Promotion = Field(default=Promotion(), description="When it becomes champion.")
-    limits: Limits = Field(default=Limits(), description="What a run may use.")
+    gate: GatePolicy = Field(default=GatePolicy(), description="What a night must keep to be published.")
+    monitor: MonitorPolicy = Field(default=MonitorPolicy(), description="How a night is compared with others.")
+    retraining: RetrainingPolicy = Field(default=RetrainingPolicy(), description="When a version is trained.")
+    promotion: PromotionPolicy = Field(default=PromotionPolicy(), description="When it becomes champion.")
+    limits: LimitsPolicy = Field(default=LimitsPolicy(), description="What a run may use.")
 
     @model_validator(mode="after")
     def _columns_are_consistent(self) -> Self:

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from scoring.validation import SCHEDULE_PATTERN, Strict
 
 
-class Training(Strict):
+class TrainingPolicy(Strict):
     """How a model version is fitted."""
 
     window: Literal["sliding", "expanding"] = "sliding"
@@ -35,7 +35,7 @@ class Training(Strict):
     """Rows of the sample that a version keeps of its training data, for the report."""
 
 
-class Gate(Strict):
+class GatePolicy(Strict):
     """Limits a scored night must keep before it becomes visible."""
 
     min_rows: int = Field(default=1, ge=0)
@@ -51,7 +51,7 @@ class Gate(Strict):
     """A shift of the mean (highest) probability that is never too far; at most five times the share of a rare outcome."""
 
 
-class Monitor(Strict):
+class MonitorPolicy(Strict):
     """How a scored night is compared with others."""
 
     baseline_nights: int = Field(default=90, ge=5, le=400)
@@ -73,7 +73,7 @@ class Monitor(Strict):
         return value
 
 
-class Retraining(Strict):
+class RetrainingPolicy(Strict):
     """When the governor has a new version trained; the defaults need no tuning."""
 
     enabled: bool = True
@@ -96,7 +96,7 @@ class Retraining(Strict):
     """Cron expression of retrainings that nobody has to ask for, in the job's timezone; null for none."""
 
 
-class Promotion(Strict):
+class PromotionPolicy(Strict):
     """When a challenger takes the crown, and what happens around it."""
 
     promote: Literal["gate", "shadow", "human"] = "gate"
@@ -129,7 +129,7 @@ class Promotion(Strict):
     """How long ``promote: human`` waits; no answer is a no."""
 
 
-class Limits(Strict):
+class LimitsPolicy(Strict):
     """What one run may use."""
 
     retries: int = Field(default=3, ge=0, le=20)

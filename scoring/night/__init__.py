@@ -4,14 +4,14 @@ from scoring.night.champion import champion_version, promoted_ref
 from scoring.night.difference import Difference, diff_runs, two_runs
 from scoring.night.extract import extract
 from scoring.night.publish import discard, publish, refresh_lake, release, unpublish
-from scoring.night.request import Request
+from scoring.night.request import NightRequest
 from scoring.night.rescore import Rescored, rescore
 from scoring.night.run import run_night
 from scoring.night.score import score_chunk
 
 __all__ = [
     "Difference",
-    "Request",
+    "NightRequest",
     "Rescored",
     "champion_version",
     "diff_runs",

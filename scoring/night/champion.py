@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from scoring.errors import ChampionMissing
-from scoring.night.request import Request
+from scoring.night.request import NightRequest
 from scoring.stores import Stores, Workspace
 from scoring.stores.registry import VersionRef
 from scoring.stores.warehouse import Promotion, promotions
@@ -29,7 +29,7 @@ def _promotion(work: Workspace, night: date) -> Promotion:
     return promotion
 
 
-def pinned(work: Workspace, request: Request) -> VersionRef:
+def pinned(work: Workspace, request: NightRequest) -> VersionRef:
     """Return the version that scores the night: the one asked for, or the champion."""
     if request.model_version is not None:
         return work.registry.resolve(work.job.name, request.model_version)

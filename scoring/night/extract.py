@@ -16,17 +16,17 @@ from scoring.interval import DataInterval
 from scoring.job import Job
 from scoring.night.champion import pinned
 from scoring.night.recording import recorded
-from scoring.night.request import Extracted, Request
+from scoring.night.request import Extracted, NightRequest
 from scoring.progress import Progress, silent
 from scoring.rows import RowsDigest, Split
 from scoring.settings import code_version
-from scoring.stores import RunFolder, Workspace, contracted
+from scoring.stores import RunFolder, Workspace, feature_batches
 from scoring.stores.registry import VersionRef, library_versions
 from scoring.stores.warehouse import Run, abandon_dead, ensure_job, ledger
 
 
 def extract(
-    work: Workspace, request: Request, on_chunk: Callable[[int], None] | None = None,
+    work: Workspace, request: NightRequest, on_chunk: Callable[[int], None] | None = None,
     progress: Progress = silent,
 ) -> Extracted:  # fmt: skip
     """Pin the model version and write the night's feature snapshot and quarantine; return ids and counts.
@@ -47,7 +47,7 @@ def extract(
         folder.write_pin(ref)
         known = work.registry.load(ref, work.job).categories
         counts = _Counts()
-        with contracted(work, interval, known) as batches:
+        with feature_batches(work, interval, known) as batches:
             for number, (found, part) in enumerate(batches):
                 _write_chunk(folder, number, part)
                 counts.add(found.num_rows, part)
@@ -60,7 +60,7 @@ def extract(
     return Extracted(run.run_id, ref.version, counts.chunks, counts.rows, counts.rows - counts.accepted)
 
 
-def _refuse_unfinished(job: Job, request: Request, interval: DataInterval) -> None:
+def _refuse_unfinished(job: Job, request: NightRequest, interval: DataInterval) -> None:
     if request.unfinished or interval.end <= request.started_at:
         return
     raise NightNotOver.at(
@@ -111,7 +111,7 @@ class _Counts:
         }  # fmt: skip
 
 
-def _first_facts(work: Workspace, request: Request, ref: VersionRef, interval: DataInterval) -> dict[str, Any]:
+def _first_facts(work: Workspace, request: NightRequest, ref: VersionRef, interval: DataInterval) -> dict[str, Any]:
     return {
         "run_id": request.run_id, "job": work.job.name, "night": request.night,
         "interval_start": interval.start, "interval_end": interval.end,

@@ -8,7 +8,7 @@ from datetime import date, datetime
 
 
 @dataclass(frozen=True)
-class Request:
+class NightRequest:
     """What one attempt at a night was asked to do, by whom and when."""
 
     night: date
@@ -25,7 +25,7 @@ class Request:
         """Return the attempt's id: its night, its start in UTC, and a hash of who asked.
 
         >>> from datetime import UTC
-        >>> Request(date(2013, 4, 1), datetime(2013, 4, 2, 4, tzinfo=UTC), "cli").run_id
+        >>> NightRequest(date(2013, 4, 1), datetime(2013, 4, 2, 4, tzinfo=UTC), "cli").run_id
         '2013-04-01-20130402T040000000000-aaf63300'
         """
         asked = hashlib.sha256(f"{self.origin} {self.airflow_run_id} {self.model_version}".encode()).hexdigest()

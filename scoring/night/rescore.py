@@ -9,7 +9,7 @@ from datetime import date
 from scoring.errors import LakeFileBroken, LakeFileMissing, NightHeld, NightshiftError, described
 from scoring.interval import Nights
 from scoring.night.difference import Difference, diff_runs
-from scoring.night.request import Request
+from scoring.night.request import NightRequest
 from scoring.night.run import run_night
 from scoring.progress import Progress, silent
 from scoring.stores import Workspace
@@ -60,7 +60,7 @@ def _again(work: Workspace, night: date, model_version: int, why: str, progress:
     if shown is None:
         return Rescored(night, NOT_PUBLISHED)
     before = ledger.get(work.warehouse, shown, work.job.name)
-    request = Request(night, work.clock(), "rescore", model_version=model_version)
+    request = NightRequest(night, work.clock(), "rescore", model_version=model_version)
     try:
         done = run_night(work, request, progress)
     except NightHeld as error:

@@ -11,7 +11,7 @@ from queue import Queue
 from scoring.night.extract import extract
 from scoring.night.publish import Loaded, Published, load_run, publish
 from scoring.night.recording import recorded
-from scoring.night.request import Request
+from scoring.night.request import NightRequest
 from scoring.night.score import score_chunk
 from scoring.progress import Progress, silent
 from scoring.rows import warnings_of_threads
@@ -22,7 +22,7 @@ _Coming = Queue[tuple[int, Future[int]] | None]
 """The chunks of a run in order, each with its scoring; None is the end."""
 
 
-def run_night(work: Workspace, request: Request, progress: Progress = silent) -> Published:
+def run_night(work: Workspace, request: NightRequest, progress: Progress = silent) -> Published:
     """Extract, score, load and publish one night without Airflow, holding the run's lock all the while.
 
     Raises ``NightNotOver`` before anything is written, unless the request says that an unfinished night is wanted.
@@ -31,7 +31,7 @@ def run_night(work: Workspace, request: Request, progress: Progress = silent) ->
         return _run_night(work, request, progress)
 
 
-def _run_night(work: Workspace, request: Request, progress: Progress) -> Published:
+def _run_night(work: Workspace, request: NightRequest, progress: Progress) -> Published:
     """Publish the night; chunks are scored and loaded while later ones come.
 
     The rows are loaded in one transaction, which a failure of any chunk rolls back; that failure is raised, not loading's.

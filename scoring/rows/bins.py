@@ -10,19 +10,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-PREDICTION = "prediction"
+PROFILED_PREDICTION = "prediction"
 """Profiled like a feature: the probability (binary), the class (multiclass) or the value (regression)."""
 
 
-GRID = "probability_grid"
+PROBABILITY_GRID = "probability_grid"
 """The probability on a hundred equal bins: what the estimate of performance without labels is made of."""
 
 
-FEW = 256
+FEW_VALUES = 256
 """A number column with at most this many distinct values in the reference remembers each of them."""
 
 
-LEVELS = 500
+MAX_LEVELS = 500
 """A category column remembers this many levels, the most frequent ones; others it knew share one bin."""
 
 
@@ -58,11 +58,11 @@ class Bins:
         values, counts = counted.field("values"), counted.field("counts").to_numpy()
         if pa.types.is_string(column.type):
             known = np.array(values.to_pylist(), dtype=object)[np.argsort(-counts, kind="stable")].tolist()
-            return cls("category", levels=tuple(sorted(known[:LEVELS])), others=tuple(sorted(known[LEVELS:])))
+            return cls("category", levels=tuple(sorted(known[:MAX_LEVELS])), others=tuple(sorted(known[MAX_LEVELS:])))
         numbers = np.sort(number_bins(values))
         everything = number_bins(pc.drop_null(column))
         edges: np.ndarray = np.unique(np.quantile(everything, _QUANTILES, method="higher")) if len(numbers) else numbers
-        few = numbers.tolist() if len(numbers) <= FEW else []
+        few = numbers.tolist() if len(numbers) <= FEW_VALUES else []
         return cls("number", edges=tuple(float(edge) for edge in edges), values=tuple(few))
 
 
@@ -80,7 +80,7 @@ def bins_of(columns: Mapping[str, pa.Array | pa.ChunkedArray]) -> dict[str, Bins
     """Return bins for every column of the reference that has values; the grid of probabilities is always the same."""
     filled = {name: column for name, column in columns.items() if len(column) > column.null_count}
     grid = Bins("number", edges=tuple(np.linspace(0, 1, 101)[1:-1].tolist()))
-    return {name: grid if name == GRID else Bins.of(column) for name, column in filled.items()}
+    return {name: grid if name == PROBABILITY_GRID else Bins.of(column) for name, column in filled.items()}
 
 
 def bins_from(content: Mapping[str, Any]) -> dict[str, Bins]:

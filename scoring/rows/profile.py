@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from scoring.job import Job
-from scoring.rows.bins import GRID, PREDICTION, Bins, number_bins
+from scoring.rows.bins import PROBABILITY_GRID, PROFILED_PREDICTION, Bins, number_bins
 
 
 @dataclass(frozen=True)
@@ -143,9 +143,9 @@ def profiled(features: pa.RecordBatch | pa.Table, predictions: pa.RecordBatch | 
     """Return the columns that a profile is made of, by name: the features and what was predicted."""
     columns = {name: features.column(name) for name in job.features if name in features.schema.names}
     name = job.task.main_column
-    columns[PREDICTION] = predictions.column(name)
+    columns[PROFILED_PREDICTION] = predictions.column(name)
     if name in job.probability_columns:
-        columns[GRID] = predictions.column(name)
+        columns[PROBABILITY_GRID] = predictions.column(name)
     return columns
 
 

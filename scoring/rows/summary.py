@@ -12,7 +12,7 @@ import pyarrow as pa
 from scoring.job import Job
 from scoring.rows.prediction import certainty
 
-SAME = 1e-7
+ROUNDING = 1e-7
 """Share of the predictions' magnitude below which a difference comes from rounding their sums of squares."""
 
 

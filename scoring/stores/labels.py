@@ -16,7 +16,7 @@ from scoring.rows import ARROW_TYPES, counted, label_type, meanings, outcome_tex
 from scoring.stores.source import Query, stream
 from scoring.stores.workspace import Workspace
 
-LABEL = "nightshift_label"
+LABEL_COLUMN = "nightshift_label"
 
 
 _UNREADABLE = "nightshift_unreadable"
@@ -70,7 +70,7 @@ def nights_of(window: Nights, job: Job) -> list[Nights]:
 
 def _empty_labels(job: Job) -> pa.Table:
     columns = [(name, ARROW_TYPES[key]) for name, key in job.key.items()]
-    return pa.schema([*columns, (LABEL, label_type(job)), (_UNREADABLE, pa.bool_())]).empty_table()
+    return pa.schema([*columns, (LABEL_COLUMN, label_type(job)), (_UNREADABLE, pa.bool_())]).empty_table()
 
 
 def _labels(batch: pa.RecordBatch, job: Job, query: Query) -> pa.Table:
@@ -92,13 +92,13 @@ def _joined(rows: pa.Table, job: Job, query: Query) -> Labels:
         raise TrainingDataError(
             query.name, found=f"{table.num_rows - unique} rows with a key that is there already", expected="unique keys"
         )
-    outcome = table.column(LABEL)
+    outcome = table.column(LABEL_COLUMN)
     known = pc.is_valid(outcome) if job.task.classifies else pc.is_finite(outcome)
     outcomes = counted(outcome) if job.task.classifies else {}
     if job.task.has_positive:
         truth = [value for value, positive in meanings(outcomes, job, query.name).items() if positive]
         positive = pc.is_in(outcome, value_set=pa.array(truth, pa.string()))
-        table = table.set_column(len(job.key), LABEL, positive)
+        table = table.set_column(len(job.key), LABEL_COLUMN, positive)
     labelled = table.filter(known)
     return Labels(labelled, table.num_rows - labelled.num_rows, rows.num_rows - table.num_rows, outcomes)
 

@@ -18,7 +18,7 @@ from scoring.stores.workspace import Workspace
 
 
 @contextmanager
-def contracted(
+def feature_batches(
     work: Workspace, interval: DataInterval, known: dict[str, list[str]] | None = None
 ) -> Iterator[Iterator[tuple[pa.RecordBatch, Split]]]:
     """Give the job's feature rows of an interval, batch by batch, as found and after the contract.

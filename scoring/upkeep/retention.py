@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
 from scoring.errors import ChampionMissing
-from scoring.settings import Retention
+from scoring.settings import RetentionPolicy
 from scoring.stores import SNAPSHOT_FACTS, RunFolder, Stores, Workspace
 from scoring.stores.registry import VersionRef
 from scoring.stores.warehouse import (
@@ -45,7 +45,7 @@ class Removal:
     reason: str
 
 
-def plan(work: Workspace, policy: Retention) -> list[Removal]:
+def plan(work: Workspace, policy: RetentionPolicy) -> list[Removal]:
     """Return what the policy lets go of a job's runs, model versions and snapshots, in that order; removes nothing.
 
     Runs that nobody works on any more are recorded as abandoned first.
@@ -76,7 +76,7 @@ def apply(work: Workspace, removals: Iterable[Removal]) -> list[Removal]:
     return done
 
 
-def _old_runs(work: Workspace, policy: Retention) -> list[Removal]:
+def _old_runs(work: Workspace, policy: RetentionPolicy) -> list[Removal]:
     """Return the runs whose time is over, and those of which an interrupted removal left files."""
     ended = pruning.ended_runs(work.warehouse, work.job.name)
     if not ended:
@@ -98,7 +98,7 @@ def _why_left(folder: str | None, rows: int) -> str | None:
     return "its removal was interrupted" if folder or rows else None
 
 
-def _why_old(stores: Stores, policy: Retention, run: Run, replaced: dict[str, datetime]) -> str | None:
+def _why_old(stores: Stores, policy: RetentionPolicy, run: Run, replaced: dict[str, datetime]) -> str | None:
     """Return why a run's time is over, counted from when it ended or was last visible; None if it is not."""
     days = policy.superseded_days if run.status in ("superseded", "unpublished") else policy.failed_days
     since = max(run.finished_at or run.started_at, replaced.get(run.run_id, run.started_at))
@@ -118,7 +118,7 @@ def _open_retrainings(work: Workspace) -> list[Retraining]:
     return [row for row in retrainings.of_job(work.warehouse, work.job.name) if row.open]
 
 
-def _old_shadow_rows(work: Workspace, policy: Retention) -> list[Removal]:
+def _old_shadow_rows(work: Workspace, policy: RetentionPolicy) -> list[Removal]:
     """Return what versions in the shadow said long ago, night by night; how they did stays on record."""
     before = work.clock() - timedelta(days=policy.shadow_days)
     reason = f"scored in the shadow before {before:%Y-%m-%d}, kept for {policy.shadow_days} days"
@@ -145,7 +145,7 @@ def _crowned(work: Workspace) -> set[int]:
     return crowned
 
 
-def _old_versions(work: Workspace, policy: Retention, used: set[int]) -> list[Removal]:
+def _old_versions(work: Workspace, policy: RetentionPolicy, used: set[int]) -> list[Removal]:
     found = []
     for ref in work.registry.versions(work.job.name)[: -policy.versions_kept]:
         trained_at = work.registry.facts(ref).trained_at if ref.version not in used else None
@@ -155,7 +155,7 @@ def _old_versions(work: Workspace, policy: Retention, used: set[int]) -> list[Re
     return found
 
 
-def _old_snapshots(work: Workspace, policy: Retention, leaving: set[int]) -> list[Removal]:
+def _old_snapshots(work: Workspace, policy: RetentionPolicy, leaving: set[int]) -> list[Removal]:
     """Return the snapshots made long ago that no version that stays names; those that do not say when are left.
 
     A snapshot that an open retraining has taken up again is none of them.

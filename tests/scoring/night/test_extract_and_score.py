@@ -30,13 +30,13 @@ from scoring.errors import (
 )
 from scoring.night.extract import extract
 from scoring.night.publish import Published, discard, load_run, publish, release
-from scoring.night.request import Request
+from scoring.night.request import NightRequest
 from scoring.night.run import run_night
 from scoring.night.score import score_chunk
 from scoring.rows.prediction import to_frame
 from scoring.settings import HOME, child_environment
 from scoring.stores.installation import open_stores
-from scoring.stores.reading import contracted
+from scoring.stores.reading import feature_batches
 from scoring.stores.run_folder import Part
 from scoring.stores.warehouse import ledger
 from scoring.stores.warehouse.load import count_rows
@@ -45,8 +45,8 @@ from tests.conftest import Toy
 from tests.support.toy import NIGHT, ROWS, add, events, execute, train_champion
 
 
-def request(night: date = NIGHT, model_version: int | None = None) -> Request:
-    return Request(night, datetime.now(UTC), "test", model_version=model_version)
+def request(night: date = NIGHT, model_version: int | None = None) -> NightRequest:
+    return NightRequest(night, datetime.now(UTC), "test", model_version=model_version)
 
 
 def run(toy: Toy, night: date = NIGHT, model_version: int | None = None) -> Published:
@@ -64,7 +64,7 @@ def expected(toy: Toy) -> list[tuple]:
 
     ref = toy.stores.registry.versions(toy.job.name)[0]
     pipeline = toy.stores.registry.load(ref, toy.job).pipeline
-    with contracted(toy.work, DataInterval.of_night(NIGHT, "UTC")) as batches:
+    with feature_batches(toy.work, DataInterval.of_night(NIGHT, "UTC")) as batches:
         parts = [part.accepted for _, part in batches]
     rows = [
         (int(key), bool(p >= 0.5), float(p))
@@ -233,7 +233,7 @@ def test_a_run_that_hung_does_not_replace_a_later_one(toy: Toy) -> None:
     assert toy.stores.lake.facts(later.lake_object)["run_id"] == hung.run_id
 
 
-def blocked(toy: Toy, asked: Request, part: Part, chunk: int) -> str:
+def blocked(toy: Toy, asked: NightRequest, part: Part, chunk: int) -> str:
     """Put a folder where one of the run's files is to appear, so that writing it fails."""
     lake = toy.stores.lake
     path = f"{lake.run_folder(toy.job.name, asked.night, asked.run_id)}/{part}-{chunk:05d}.parquet"
