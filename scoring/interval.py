@@ -141,8 +141,8 @@ class Nights:
         23.0
         """
         if not self:
-            found = f"first night {self.first}, until {self.until}"
-            raise NightError("interval", found=found, expected="until after first")
+            bounds = f"first night {self.first}, until {self.until}"
+            raise NightError("interval", found=bounds, expected="until after first")
         night = self.first if len(self) == 1 else None
         return DataInterval(_midnight(self.first, timezone), _midnight(self.until, timezone), night)
 

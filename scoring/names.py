@@ -54,9 +54,9 @@ def class_column(name: str) -> str:
 
 def refuse_columns(keys: Collection[str], features: Collection[str], probabilities: Sequence[str]) -> None:
     """Raise ``ValueError`` that says which keys and features cannot be called so, beside these probability columns."""
-    taken = sorted({name for name in keys if plain(name) in RESERVED} | (RESERVED & {*features}))
-    if taken:
-        raise ValueError(f"column names are reserved for predictions: {taken}, {_advice(taken[0])}")
+    reserved = sorted({name for name in keys if plain(name) in RESERVED} | (RESERVED & {*features}))
+    if reserved:
+        raise ValueError(f"column names are reserved for predictions: {reserved}, {_advice(reserved[0])}")
     clash = sorted({name for name in keys if plain(name) in probabilities} | ({*probabilities} & {*features}))
     if clash:
         raise ValueError(f"found column names that predictions have as well: {clash}, {_advice(clash[0])}")

@@ -26,21 +26,21 @@ class Secrets:
 
     def __init__(self) -> None:
         """Know nothing yet."""
-        self._known: set[str] = set()
+        self._forms: set[str] = set()
         self._pattern: re.Pattern[str] | None = None
 
     def add(self, values: Iterable[str]) -> None:
         """Learn secrets; each is looked for as it is, percent-encoded, plus-encoded and as Python prints it."""
-        fresh = {form for value in values for form in _encodings(value)} - self._known
+        fresh = {form for value in values for form in _encodings(value)} - self._forms
         if fresh:
-            self._known |= fresh
-            longest_first = sorted(self._known, key=lambda form: (-len(form), form))
+            self._forms |= fresh
+            longest_first = sorted(self._forms, key=lambda form: (-len(form), form))
             self._pattern = re.compile("|".join(map(_pattern_of, longest_first)), re.IGNORECASE)
 
     @property
-    def known(self) -> list[str]:
+    def forms(self) -> list[str]:
         """Return every form of every secret, for others who mask."""
-        return sorted(self._known)
+        return sorted(self._forms)
 
     def redact(self, text: str) -> str:
         """Return the text with every known secret masked."""
@@ -63,15 +63,15 @@ def secrets_of(url: str, whole: bool = False) -> list[str]:
     (['s3cret'], ['a b'])
     """
     texts = (url, unquote_plus(url))
-    found = [value for text in texts for match in _NAMED.finditer(text) for value in match.groups() if value]
+    secrets = [value for text in texts for match in _NAMED.finditer(text) for value in match.groups() if value]
     scheme, mark, rest = url.partition("://")
     if mark:
-        found += _of_authority(rest)
+        secrets += _of_authority(rest)
         alone = _TOKEN.match(rest)
-        found += [alone.group(1)] if alone and scheme.startswith("http") else []
+        secrets += [alone.group(1)] if alone and scheme.startswith("http") else []
     if whole:
-        found += [url, *(part for part in re.split(r"[/:@?&=,]+", rest) if len(part) >= 8 and "." not in part)]
-    return list(dict.fromkeys(found))
+        secrets += [url, *(part for part in re.split(r"[/:@?&=,]+", rest) if len(part) >= 8 and "." not in part)]
+    return list(dict.fromkeys(secrets))
 
 
 def _of_authority(rest: str) -> Iterator[str]:
@@ -91,7 +91,7 @@ def _of_authority(rest: str) -> Iterator[str]:
 def _encodings(value: str) -> Iterator[str]:
     for plain in {value, unquote(value), unquote_plus(value)}:
         for form in (plain, quote(plain, safe=""), quote(plain), quote(plain, safe=" +"), quote_plus(plain)):
-            yield from (shown for shown in (form, repr(form)[1:-1]) if len(shown) >= SHORTEST)
+            yield from (text for text in (form, repr(form)[1:-1]) if len(text) >= SHORTEST)
 
 
 def _pattern_of(form: str) -> str:

@@ -10,8 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
-from pydantic_settings.exceptions import SettingsError as UnreadableError
+from pydantic_settings import BaseSettings, SettingsConfigDict, exceptions
 
 from scoring import __version__
 from scoring.errors import SettingsError
@@ -134,10 +133,12 @@ class Settings(BaseSettings):
             if value is not None:
                 plain = value.get_secret_value() if isinstance(value, SecretStr) else value
                 variables[f"NIGHTSHIFT_{name.upper()}"] = str(plain)
-        named = {f"NIGHTSHIFT_SOURCES__{name.upper()}": url.get_secret_value() for name, url in self.sources.items()}
+        sources = {f"NIGHTSHIFT_SOURCES__{name.upper()}": url.get_secret_value() for name, url in self.sources.items()}
         policy = self.retention
-        kept = {f"NIGHTSHIFT_RETENTION__{name.upper()}": str(getattr(policy, name)) for name in policy.model_fields_set}
-        return {**variables, **named, **kept}
+        retention = {
+            f"NIGHTSHIFT_RETENTION__{name.upper()}": str(getattr(policy, name)) for name in policy.model_fields_set
+        }
+        return {**variables, **sources, **retention}
 
     def sql_path(self, job: str, statement: str) -> Path:
         """Return the path of one statement of a job, ``sql/<job>/<statement>.sql``."""
@@ -152,7 +153,7 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         raise SettingsError(_explained(error), next_step="see docs/reference/settings.md") from None
-    except UnreadableError as error:
+    except exceptions.SettingsError as error:
         name = "NIGHTSHIFT_" + "".join(re.findall(r'field "(\w+)"', str(error))).upper()
         raise SettingsError(
             f"environment variable {name}", found="no JSON", expected=f"{name}__<NAME>, one variable a value",
@@ -164,7 +165,7 @@ def _explained(error: ValidationError) -> str:
     """Return a line for every variable that does not fit, without its value, which can be a secret in the wrong place."""
     lines = [
         f"environment variable NIGHTSHIFT_{path.replace('.', '__').upper()}: {sentence}"
-        for path, sentence in problems(error, Settings, shown=False)
+        for path, sentence in problems(error, Settings, with_values=False)
     ]
     return lines[0] if len(lines) == 1 else f"{len(lines)} environment variables\n  - " + "\n  - ".join(lines)
 

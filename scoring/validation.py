@@ -71,11 +71,11 @@ _QUOTES = {
 }
 
 
-def problems(error: ValidationError, model: type[BaseModel], shown: bool = True) -> Iterator[tuple[str, str]]:
-    """Yield the dotted path and the sentence of every problem; values are left out unless ``shown``, for secrets."""
-    for item in error.errors(include_input=shown, include_url=False):
+def problems(error: ValidationError, model: type[BaseModel], with_values: bool = True) -> Iterator[tuple[str, str]]:
+    """Yield the dotted path and the sentence of every problem; values are left out unless ``with_values``, for secrets."""
+    for item in error.errors(include_input=with_values, include_url=False):
         path = [str(part) for part in item["loc"] if part != "[key]"]
-        yield ".".join(path), _sentence(path, {**item}, model, shown)
+        yield ".".join(path), _sentence(path, {**item}, model, with_values)
 
 
 def sentences(error: ValidationError, model: type[BaseModel]) -> list[str]:
@@ -83,31 +83,33 @@ def sentences(error: ValidationError, model: type[BaseModel]) -> list[str]:
     return [f"{path}: {sentence}" if path else sentence for path, sentence in problems(error, model)]
 
 
-def nearest(name: str, known: Sequence[str]) -> str | None:
+def nearest(name: str, names: Sequence[str]) -> str | None:
     """Return which of the known names was probably meant.
 
     >>> nearest("windw_days", ["window_days", "min_rows"])
     'window_days'
     """
     plain = re.sub(r"[\W_]+", "_", name).lower()
-    alike = difflib.get_close_matches(plain, known, 1) or [one for one in known if plain in one.split("_")]
+    alike = difflib.get_close_matches(plain, names, 1) or [
+        candidate for candidate in names if plain in candidate.split("_")
+    ]
     return alike[0] if len(alike) == 1 else None
 
 
-def _sentence(path: Sequence[str], item: Mapping[str, Any], model: type[BaseModel], shown: bool) -> str:
+def _sentence(path: Sequence[str], item: Mapping[str, Any], model: type[BaseModel], with_values: bool) -> str:
     kind, context = item["type"], item.get("ctx", {})
     if kind == "extra_forbidden":
         return _unknown(path, model)
     if kind == "missing":
         return f"found nothing, expected {_REQUIRED.get(path[-1], 'a value') if path else 'a value'}"
-    found = f"found {in_words(item['input'])}" if shown else "found a value that does not fit"
+    finding = f"found {in_words(item['input'])}" if with_values else "found a value that does not fit"
     if kind == "value_error":
-        said = str(context["error"])
-        return f"{found}, {said}" if said.startswith("expected ") else said
+        message = str(context["error"])
+        return f"{finding}, {message}" if message.startswith("expected ") else message
     if kind == "string_pattern_mismatch":
-        return f"{found}, expected {PATTERNS.get(context['pattern'], 'text like ' + context['pattern'])}"
+        return f"{finding}, expected {PATTERNS.get(context['pattern'], 'text like ' + context['pattern'])}"
     expected = _KINDS[kind].format(**context) if kind in _KINDS else item["msg"].removeprefix("Input should be ")
-    return f"{found}, expected {expected}{_quotes(item) if shown and kind == 'string_type' else ''}"
+    return f"{finding}, expected {expected}{_quotes(item) if with_values and kind == 'string_type' else ''}"
 
 
 def _quotes(item: Mapping[str, Any]) -> str:
@@ -121,20 +123,20 @@ def _quotes(item: Mapping[str, Any]) -> str:
 def _unknown(path: Sequence[str], model: type[BaseModel]) -> str:
     """Return what to do about a key that is not known where it stands."""
     level, name = _model_at(model, path[:-1]), path[-1]
-    known = list(level.model_fields) if level else []
-    meant = nearest(name, known)
+    names = list(level.model_fields) if level else []
+    meant = nearest(name, names)
     sections = {section for section, inner in _sections(model) if name in inner.model_fields and inner is not level}
     if sections and meant is None:
         return f"found an unknown key, expected it in {' or '.join(sorted(sections))}"
     if meant is None:
         elsewhere = {
-            f"{section}.{other}" for section, inner in _sections(model)
-            if (other := nearest(name, list(inner.model_fields))) is not None and len(name) > 3
+            f"{section}.{similar}" for section, inner in _sections(model)
+            if (similar := nearest(name, list(inner.model_fields))) is not None and len(name) > 3
         }  # fmt: skip
         meant = " or ".join(sorted(elsewhere)) or None
     if meant is not None:
         return f"found an unknown key; did you mean {meant}?"
-    return f"found an unknown key, expected one of {', '.join(known)}"
+    return f"found an unknown key, expected one of {', '.join(names)}"
 
 
 def _sections(model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:

@@ -36,14 +36,14 @@ def factory_of(job: str, path: str) -> Callable[[], Any]:
         )  # fmt: skip
 
     @functools.wraps(factory)
-    def made() -> Any:
+    def make() -> Any:
         try:
             pipeline = factory()
         except (Exception, SystemExit) as error:  # as above
             raise _failed(job, path, error) from error
-        return _looked_at(job, path, pipeline)
+        return _require_estimator(job, path, pipeline)
 
-    return made
+    return make
 
 
 def _where(job: str) -> str:
@@ -60,16 +60,16 @@ def _not_imported(job: str, path: str, error: BaseException) -> JobFileError:
     missing = getattr(error, "name", None) if isinstance(error, ModuleNotFoundError) else None
     nowhere = missing is not None and f"{module}.".startswith(f"{missing}.")
     if nowhere or (isinstance(error, AttributeError) and not place_of(error)):
-        found, next_step = str(error), f"write {name} in {module.replace('.', '/')}.py"
+        fault, next_step = str(error), f"write {name} in {module.replace('.', '/')}.py"
     elif missing is not None and missing.partition(".")[0] != module.partition(".")[0]:
         package = PACKAGES.get(missing.partition(".")[0], missing.partition(".")[0])
-        found = f"{error}{_at(error)}"
+        fault = f"{error}{_at(error)}"
         next_step = f"add {package} to requirements.in, then `make lock`; the next make installs it, and it stays"
     else:
-        found, next_step = f"{words_of(error)}{_at(error)}", f"correct {module.replace('.', '/')}.py"
+        fault, next_step = f"{words_of(error)}{_at(error)}", f"correct {module.replace('.', '/')}.py"
     return JobFileError(
         _where(job),
-        found=f"{path!r} ({found})",
+        found=f"{path!r} ({fault})",
         expected=f"module:function that returns {EXPECTED}",
         next_step=next_step,
     )
@@ -83,15 +83,15 @@ def _failed(job: str, path: str, error: BaseException) -> JobFileError:
     )  # fmt: skip
 
 
-def _looked_at(job: str, path: str, pipeline: Any) -> Any:
+def _require_estimator(job: str, path: str, pipeline: Any) -> Any:
     """Return the pipeline, or raise ``JobFileError`` when it is a class or has no ``fit`` and ``predict``."""
     if isinstance(pipeline, type):
-        found, next_step = f"the class {pipeline.__name__}", f"return {pipeline.__name__}(), an object of it"
+        result, next_step = f"the class {pipeline.__name__}", f"return {pipeline.__name__}(), an object of it"
     elif not hasattr(pipeline, "fit") or not hasattr(pipeline, "predict"):
         lacks = [name for name in ("fit", "predict") if not hasattr(pipeline, name)]
-        found, next_step = f"a {type(pipeline).__name__}", f"return an object with {' and '.join(lacks)}"
+        result, next_step = f"a {type(pipeline).__name__}", f"return an object with {' and '.join(lacks)}"
         if pipeline is None:
             next_step = "end the function with `return pipeline`"
     else:
         return pipeline
-    raise JobFileError(_where(job), found=f"{path!r} returns {found}", expected=EXPECTED, next_step=next_step)
+    raise JobFileError(_where(job), found=f"{path!r} returns {result}", expected=EXPECTED, next_step=next_step)

@@ -69,8 +69,8 @@ def step_of(pipeline: Any, error: BaseException) -> str:
         owner = frame.f_locals.get("self")
         if owner is None or owner is pipeline or not hasattr(owner, "get_params"):
             continue
-        same = [name for name, known in steps.items() if known is owner]
-        alike = [name for name, known in steps.items() if type(known) is type(owner)]
+        same = [name for name, estimator in steps.items() if estimator is owner]
+        alike = [name for name, estimator in steps.items() if type(estimator) is type(owner)]
         names = same or (alike if len(alike) == 1 else [])
         kind = type(owner).__name__
         if names or not step:
@@ -92,8 +92,8 @@ def _frames(error: BaseException) -> Iterator[tuple[FrameType, int]]:
     causes = [error]
     while (cause := causes[-1].__cause__) is not None and cause not in causes:
         causes.append(cause)
-    for one in causes:
-        here = one.__traceback__
+    for failure in causes:
+        here = failure.__traceback__
         while here is not None:
             yield here.tb_frame, here.tb_lineno
             here = here.tb_next

@@ -62,10 +62,10 @@ def _validated(content: dict[str, Any], name: str) -> Job:
     try:
         return Job.model_validate(content)
     except ValidationError as error:
-        found = sentences(error, Job)
-    if len(found) == 1:
-        raise JobFileError(f"{name}: {found[0]}")
-    raise JobFileError(f"{name}: found {len(found)} problems\n  - " + "\n  - ".join(found))
+        problems = sentences(error, Job)
+    if len(problems) == 1:
+        raise JobFileError(f"{name}: {problems[0]}")
+    raise JobFileError(f"{name}: found {len(problems)} problems\n  - " + "\n  - ".join(problems))
 
 
 def load_jobs(folder: Path) -> tuple[list[Job], dict[str, JobFileError]]:
@@ -82,14 +82,14 @@ def load_jobs(folder: Path) -> tuple[list[Job], dict[str, JobFileError]]:
 
 def find_job(folder: Path, name: str) -> Job:
     """Return the job ``name`` of ``folder``, or raise ``JobFileError`` that lists the jobs there are."""
-    known = [path.stem for path in sorted(folder.glob("*.yaml"))]
-    if name in known:
+    names = [path.stem for path in sorted(folder.glob("*.yaml"))]
+    if name in names:
         return load_job(folder / f"{name}.yaml")
-    meant = nearest(name, known)
+    meant = nearest(name, names)
     new = f"nightshift new-job {name}"
     raise JobFileError(
         "job",
         found=repr(name),
-        expected=f"one of {known}",
+        expected=f"one of {names}",
         next_step=f"did you mean {meant}? If not: {new}" if meant else new,
     )

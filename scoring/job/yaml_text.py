@@ -66,15 +66,15 @@ def read(text: str, what: str) -> Any:
     try:
         return yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:
-        found, advice = _in_words(error.problem or error.context or "")
-        opened = "not closed" in found
-        mark = (error.context_mark if opened else None) or error.problem_mark
+        problem, advice = _in_words(error.problem or error.context or "")
+        unclosed = "not closed" in problem
+        mark = (error.context_mark if unclosed else None) or error.problem_mark
         place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-        raise _unreadable(what, f"{found}{place}", advice) from None
+        raise _unreadable(what, f"{problem}{place}", advice) from None
     except yaml.reader.ReaderError as error:
         line, column = text.count("\n", 0, error.position) + 1, error.position - text.rfind("\n", 0, error.position)
-        found = f"a character that cannot be printed (line {line}, column {column})"
-        raise _unreadable(what, found, "of text") from None
+        problem = f"a character that cannot be printed (line {line}, column {column})"
+        raise _unreadable(what, problem, "of text") from None
     except RecursionError:
         raise _unreadable(what, "lists or mappings in one another, too deep", "") from None
     except ValueError as error:  # a number or day that a tag such as !!int announced
@@ -86,23 +86,23 @@ def read_mapping(path: Path) -> dict[str, Any]:
     try:
         content = read(path.read_text(encoding="utf-8"), path.name)
     except UnicodeDecodeError as error:
-        found = f"byte {error.object[error.start]:#04x} at place {error.start + 1}, which is not UTF-8"
-        raise _unreadable(path.name, found, "in UTF-8") from None
+        problem = f"byte {error.object[error.start]:#04x} at place {error.start + 1}, which is not UTF-8"
+        raise _unreadable(path.name, problem, "in UTF-8") from None
     except OSError as error:
         raise _unreadable(path.name, str(error.strerror), "") from None
     if not isinstance(content, dict):
-        found = "an empty file" if content is None else "a list" if isinstance(content, list) else repr(content)
-        raise JobFileError(path.name, found=found, expected="a mapping of job settings, such as name: churn")
+        problem = "an empty file" if content is None else "a list" if isinstance(content, list) else repr(content)
+        raise JobFileError(path.name, found=problem, expected="a mapping of job settings, such as name: churn")
     return content
 
 
 def _in_words(problem: str) -> tuple[str, str]:
     """Return what was found, and how it should be, of a parser's problem."""
-    for said, words in _PLAIN_WORDS.items():
-        if problem.startswith(said):
+    for phrase, words in _PLAIN_WORDS.items():
+        if problem.startswith(phrase):
             return words
     return problem.rpartition("but found ")[2].removeprefix("found "), ""
 
 
-def _unreadable(what: str, found: str, advice: str) -> JobFileError:
-    return JobFileError(what, found=found, expected=f"a readable YAML file {advice}".rstrip())
+def _unreadable(what: str, problem: str, advice: str) -> JobFileError:
+    return JobFileError(what, found=problem, expected=f"a readable YAML file {advice}".rstrip())

@@ -17,10 +17,10 @@ def champion_version(work: Workspace, night: date) -> int:
 
 
 def _promotion(work: Workspace, night: date) -> Promotion:
-    known = promotions.history_of(work.warehouse, work.job.name)
-    promotion = promotions.in_effect(known, night)
+    history = promotions.history_of(work.warehouse, work.job.name)
+    promotion = promotions.in_effect(history, night)
     if promotion is None:
-        effective = sorted(str(one.effective_from) for one in known)
+        effective = sorted(str(entry.effective_from) for entry in history)
         raise ChampionMissing(
             f"champion of {work.job.name} at {night}",
             found=f"promotions effective from {effective or 'no night'}",

@@ -45,13 +45,13 @@ def extract(
     with recorded(work.stores, run.run_id):
         began = monotonic()
         folder.write_pin(ref)
-        known = work.registry.load(ref, work.job).categories
+        categories = work.registry.load(ref, work.job).categories
         counts = _Counts()
-        with feature_batches(work, interval, known) as batches:
-            for number, (found, part) in enumerate(batches):
+        with feature_batches(work, interval, categories) as batches:
+            for number, (batch, part) in enumerate(batches):
                 _write_chunk(folder, number, part)
-                counts.add(found.num_rows, part)
-                progress("extract", found.num_rows)
+                counts.add(batch.num_rows, part)
+                progress("extract", batch.num_rows)
                 if on_chunk is not None and counts.rows:
                     on_chunk(number)
         facts = counts.facts()

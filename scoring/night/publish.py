@@ -47,9 +47,11 @@ def publish(work: Workspace, run_id: str, progress: Progress = silent, loaded: L
     if run.status in ("published", "superseded"):
         return _after_flip(work, run, run.status)
     if run.status not in ("running", "failed", "held"):
-        again = f"nightshift release {work.job.name} {run_id}" if run.status == "unpublished" else "run the night again"
+        advice = (
+            f"nightshift release {work.job.name} {run_id}" if run.status == "unpublished" else "run the night again"
+        )
         raise RunMissing(
-            f"run {run_id}", found=f"status {run.status}", expected="a run that was scored", next_step=again
+            f"run {run_id}", found=f"status {run.status}", expected="a run that was scored", next_step=advice
         )
     ledger.require_files(run)
     with recorded(work.stores, run_id):
@@ -64,7 +66,7 @@ def publish(work: Workspace, run_id: str, progress: Progress = silent, loaded: L
 def load_run(work: Workspace, run: Run, numbers: Iterable[int], progress: Progress = silent) -> Loaded:
     """Load the predictions of a run's chunks, in the order of ``numbers``, in one transaction; they are invisible yet."""
     began, digest, waits = monotonic(), RowsDigest(), _Waits(numbers)
-    predictions = _told(digest.through(RunFolder(work.lake, run).predictions(waits)), progress)
+    predictions = _with_progress(digest.through(RunFolder(work.lake, run).predictions(waits)), progress)
     rows = load(work.warehouse, work.job, run, predictions, prediction_schema(work.job))
     return Loaded(rows, digest.hexdigest(), monotonic() - began - waits.seconds)
 
@@ -114,7 +116,7 @@ def _require_chunks(stores: Stores, run: Run) -> None:
         )  # fmt: skip
 
 
-def _told(batches: Iterable[pa.RecordBatch], progress: Progress) -> Iterator[pa.RecordBatch]:
+def _with_progress(batches: Iterable[pa.RecordBatch], progress: Progress) -> Iterator[pa.RecordBatch]:
     for batch in batches:
         yield batch
         progress("publish", batch.num_rows)
@@ -154,11 +156,11 @@ def refresh_lake(work: Workspace, night: date, anew: bool = False) -> str:
     path = work.lake.current(work.job.name, night)
     with work.warehouse.transaction() as connection:
         ledger.hold_lock(connection, work.job.name, night)
-        shown = ledger.published(work.warehouse, work.job.name, night).get(night)
-        if shown is None:
+        run_id = ledger.published(work.warehouse, work.job.name, night).get(night)
+        if run_id is None:
             work.lake.remove(path)
-        elif anew or _run_of(work.stores, path) != shown:
-            _write_current(work, ledger.get(work.warehouse, shown), path)
+        elif anew or _run_of(work.stores, path) != run_id:
+            _write_current(work, ledger.get(work.warehouse, run_id), path)
     return path
 
 

@@ -28,8 +28,8 @@ class NightRequest:
         >>> NightRequest(date(2013, 4, 1), datetime(2013, 4, 2, 4, tzinfo=UTC), "cli").run_id
         '2013-04-01-20130402T040000000000-aaf63300'
         """
-        asked = hashlib.sha256(f"{self.origin} {self.airflow_run_id} {self.model_version}".encode()).hexdigest()
-        return f"{self.night}-{self.started_at:%Y%m%dT%H%M%S%f}-{asked[:8]}"
+        digest = hashlib.sha256(f"{self.origin} {self.airflow_run_id} {self.model_version}".encode()).hexdigest()
+        return f"{self.night}-{self.started_at:%Y%m%dT%H%M%S%f}-{digest[:8]}"
 
 
 @dataclass(frozen=True)

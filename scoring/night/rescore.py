@@ -52,24 +52,24 @@ def rescore(
     ref = work.registry.resolve(work.job.name, model_version)
     days = nights.in_timezone(work.job.schedule.timezone)
     why = f"rescored with version {ref.version}: {reason}"
-    return (_again(work, night, ref.version, why, progress) for night in days)
+    return (_score_again(work, night, ref.version, why, progress) for night in days)
 
 
-def _again(work: Workspace, night: date, model_version: int, why: str, progress: Progress) -> Rescored:
-    shown = ledger.published(work.warehouse, work.job.name, night).get(night)
-    if shown is None:
+def _score_again(work: Workspace, night: date, model_version: int, why: str, progress: Progress) -> Rescored:
+    published = ledger.published(work.warehouse, work.job.name, night).get(night)
+    if published is None:
         return Rescored(night, NOT_PUBLISHED)
-    before = ledger.get(work.warehouse, shown, work.job.name)
+    before = ledger.get(work.warehouse, published, work.job.name)
     request = NightRequest(night, work.clock(), "rescore", model_version=model_version)
     try:
-        done = run_night(work, request, progress)
+        publication = run_night(work, request, progress)
     except NightHeld as error:
         return Rescored(night, "held", str(error), run_id=request.run_id)
     except NightshiftError as error:
         return Rescored(night, "failed", described(error))
-    if done.status == "published":
-        ledger.record(work.warehouse, done.run_id, reason=why)
-    return _compared(work, before, done.run_id)
+    if publication.status == "published":
+        ledger.record(work.warehouse, publication.run_id, reason=why)
+    return _compared(work, before, publication.run_id)
 
 
 def _compared(work: Workspace, before: Run, run_id: str) -> Rescored:

@@ -18,7 +18,7 @@ from scoring.rows import warnings_of_threads
 from scoring.stores import Workspace
 from scoring.stores.warehouse import held, ledger
 
-_Coming = Queue[tuple[int, Future[int]] | None]
+_ChunkQueue = Queue[tuple[int, Future[int]] | None]
 """The chunks of a run in order, each with its scoring; None is the end."""
 
 
@@ -37,7 +37,7 @@ def _run_night(work: Workspace, request: NightRequest, progress: Progress) -> Pu
     The rows are loaded in one transaction, which a failure of any chunk rolls back; that failure is raised, not loading's.
     """
     scoring: list[Future[int]] = []
-    coming: _Coming = Queue()
+    chunks: _ChunkQueue = Queue()
     with (
         warnings_of_threads(),
         ThreadPoolExecutor(1, "load") as loader,
@@ -46,10 +46,10 @@ def _run_night(work: Workspace, request: NightRequest, progress: Progress) -> Pu
 
         def submit(number: int) -> None:
             scoring.append(scorers.submit(score_chunk, work, request.run_id, number, progress))
-            coming.put((number, scoring[-1]))
+            chunks.put((number, scoring[-1]))
 
-        with _ended(coming):
-            loading = loader.submit(_load_scored, work, request.run_id, coming, progress)
+        with _ending(chunks):
+            loading = loader.submit(_load_scored, work, request.run_id, chunks, progress)
             extract(work, request, submit, progress)
         for future in scoring:
             future.result()
@@ -59,27 +59,27 @@ def _run_night(work: Workspace, request: NightRequest, progress: Progress) -> Pu
 
 
 @contextmanager
-def _ended(coming: _Coming) -> Iterator[None]:
+def _ending(chunks: _ChunkQueue) -> Iterator[None]:
     """Tell the loading thread that no more chunks come; after an error, by one that was cancelled, so that it rolls back."""
     try:
         yield
     except BaseException:  # the loading thread is told, then it is raised again
         cancelled: Future[int] = Future()
         cancelled.cancel()
-        coming.put((-1, cancelled))
+        chunks.put((-1, cancelled))
         raise
-    coming.put(None)
+    chunks.put(None)
 
 
-def _load_scored(work: Workspace, run_id: str, coming: _Coming, progress: Progress) -> Loaded:
-    numbers = _scored(coming)
+def _load_scored(work: Workspace, run_id: str, chunks: _ChunkQueue, progress: Progress) -> Loaded:
+    numbers = _scored(chunks)
     first = next(numbers)  # from here on the run is in the ledger
     return load_run(work, ledger.get(work.warehouse, run_id), chain([first], numbers), progress)
 
 
-def _scored(coming: _Coming) -> Iterator[int]:
+def _scored(chunks: _ChunkQueue) -> Iterator[int]:
     """Yield the number of each chunk once it is scored; raises what its scoring raised."""
-    while (chunk := coming.get()) is not None:
+    while (chunk := chunks.get()) is not None:
         number, scoring = chunk
         scoring.result()
         yield number

@@ -57,8 +57,8 @@ class Bins:
         counted = pc.value_counts(pc.drop_null(column))
         values, counts = counted.field("values"), counted.field("counts").to_numpy()
         if pa.types.is_string(column.type):
-            known = np.array(values.to_pylist(), dtype=object)[np.argsort(-counts, kind="stable")].tolist()
-            return cls("category", levels=tuple(sorted(known[:MAX_LEVELS])), others=tuple(sorted(known[MAX_LEVELS:])))
+            levels = np.array(values.to_pylist(), dtype=object)[np.argsort(-counts, kind="stable")].tolist()
+            return cls("category", levels=tuple(sorted(levels[:MAX_LEVELS])), others=tuple(sorted(levels[MAX_LEVELS:])))
         numbers = np.sort(number_bins(values))
         everything = number_bins(pc.drop_null(column))
         edges: np.ndarray = np.unique(np.quantile(everything, _QUANTILES, method="higher")) if len(numbers) else numbers
@@ -86,4 +86,6 @@ def bins_of(columns: Mapping[str, pa.Array | pa.ChunkedArray]) -> dict[str, Bins
 def bins_from(content: Mapping[str, Any]) -> dict[str, Bins]:
     """Return the bins of every column that ``vars`` of each wrote."""
     lists = ("edges", "values", "levels", "others")
-    return {name: Bins(one["kind"], **{part: tuple(one[part]) for part in lists}) for name, one in content.items()}
+    return {
+        name: Bins(fields["kind"], **{part: tuple(fields[part]) for part in lists}) for name, fields in content.items()
+    }

@@ -55,11 +55,11 @@ def require_columns(where: str, required: Iterable[str], present: Sequence[str])
 class Contract:
     """The declared columns of a job, as vectorised checks on Arrow record batches."""
 
-    def __init__(self, job: Job, interval: DataInterval, known: Mapping[str, Sequence[str]] | None = None) -> None:
-        """Make the contract of ``job`` for one interval; ``known`` are the categories the model saw, by column."""
+    def __init__(self, job: Job, interval: DataInterval, categories: Mapping[str, Sequence[str]] | None = None) -> None:
+        """Make the contract of ``job`` for one interval; ``categories`` are those that the model saw, by column."""
         self._job = job
         self._interval = interval
-        self._known = {name: pa.array(sorted(levels), pa.string()) for name, levels in (known or {}).items()}
+        self._categories = {name: pa.array(sorted(levels), pa.string()) for name, levels in (categories or {}).items()}
         self.types = {name: ARROW_TYPES[kind] for name, kind in job.key.items()}
         self.types |= {name: ARROW_TYPES[feature.type] for name, feature in job.features.items()}
 
@@ -91,13 +91,13 @@ class Contract:
         """Return the keys as they will be stored, and beside each the values that cannot be read, as text."""
         columns = {}
         for name in self._job.key:
-            found, nothing = batch.column(name), pa.nulls(batch.num_rows, pa.string())
-            columns[name], unreadable = read_as(found, self.types[name], name, self._job.source_timezone)
+            column, nothing = batch.column(name), pa.nulls(batch.num_rows, pa.string())
+            columns[name], unreadable = read_as(column, self.types[name], name, self._job.source_timezone)
             some = pc.any(unreadable).as_py()
-            columns[f"{name}, unreadable"] = pc.if_else(unreadable, as_found(found), nothing) if some else nothing
+            columns[f"{name}, unreadable"] = pc.if_else(unreadable, as_found(column), nothing) if some else nothing
         return pa.RecordBatch.from_pydict(columns)
 
-    def keeps_order(self, found: pa.Schema) -> bool:
+    def keeps_order(self, schema: pa.Schema) -> bool:
         """Return whether keys of these types, in the source's order, are in order as they will be stored too.
 
         Then equal ones stand beside each other. Numbers kept as text or as numeric, and days that are taken from
@@ -105,7 +105,7 @@ class Contract:
         """
         naive = self._job.source_timezone == "UTC"
         for name in self._job.key:
-            kind, target = found.field(name).type, self.types[name]
+            kind, target = schema.field(name).type, self.types[name]
             alike = pa.types.is_integer(kind) and pa.types.is_integer(target)
             alike |= pa.types.is_timestamp(kind) and pa.types.is_timestamp(target) and (kind.tz is not None or naive)
             if not (alike or kind == target):
@@ -145,8 +145,8 @@ class Contract:
             rules["above_max"] = pc.greater(pc.cast(column, pa.float64(), safe=False), feature.max)
         if feature.allowed is not None:
             rules["not_allowed"] = _not_in(column, pa.array(feature.allowed, pa.string()))
-        if feature.unknown == "quarantine" and name in self._known:
-            rules["unknown_category"] = _not_in(column, self._known[name])
+        if feature.unknown == "quarantine" and name in self._categories:
+            rules["unknown_category"] = _not_in(column, self._categories[name])
         return rules
 
     def _divide(self, batch: pa.RecordBatch, columns: dict[str, pa.Array], broken: dict[str, pa.Array]) -> Split:
@@ -161,7 +161,8 @@ class Contract:
 
     def _unknown(self, accepted: pa.RecordBatch) -> dict[str, int]:
         counts = {
-            name: pc.sum(_not_in(accepted.column(name), levels)).as_py() or 0 for name, levels in self._known.items()
+            name: pc.sum(_not_in(accepted.column(name), levels)).as_py() or 0
+            for name, levels in self._categories.items()
         }
         return {name: count for name, count in counts.items() if count}
 
@@ -174,10 +175,10 @@ def quarantine_schema(columns: Sequence[str]) -> pa.Schema:
 def _as_found(batch: pa.RecordBatch, bad: np.ndarray, broken: dict[str, pa.Array]) -> pa.RecordBatch:
     """Return the bad rows, every value as text, with the list of reasons of each."""
     rows = np.flatnonzero(bad)
-    found = batch.take(pa.array(rows))
+    quarantined = batch.take(pa.array(rows))
     masks = {reason: mask.to_numpy(zero_copy_only=False)[rows] for reason, mask in broken.items()}
     reasons = [[reason for reason, mask in masks.items() if mask[row]] for row in range(len(rows))]
-    columns = [as_found(column) for column in found.columns]
+    columns = [as_found(column) for column in quarantined.columns]
     schema = quarantine_schema(batch.schema.names)
     return pa.RecordBatch.from_arrays([*columns, pa.array(reasons, pa.list_(pa.string()))], schema=schema)
 

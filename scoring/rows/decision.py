@@ -143,13 +143,13 @@ def _predicted(pipeline: Any, frame: pd.DataFrame, job: Job) -> np.ndarray:
         raise PredictionError(
             f"predict of the pipeline of {job.name}", found=f"shape {labels.shape}", expected=f"shape {(len(frame),)}"
         )
-    known = {str(name): place for place, name in enumerate(pipeline.classes_)}
-    strange = sorted({str(label) for label in pd.unique(labels)} - set(known))
+    places = {str(name): place for place, name in enumerate(pipeline.classes_)}
+    strange = sorted({str(label) for label in pd.unique(labels)} - set(places))
     if strange:
         raise PredictionError(
-            f"predict of the pipeline of {job.name}", found=str(strange[:5]), expected=f"one of {sorted(known)}"
+            f"predict of the pipeline of {job.name}", found=str(strange[:5]), expected=f"one of {sorted(places)}"
         )
-    return np.array([known[str(label)] for label in labels], dtype=np.intp)
+    return np.array([places[str(label)] for label in labels], dtype=np.intp)
 
 
 def _own(pipeline: Any, job: Job) -> Decision:

@@ -66,8 +66,8 @@ def _bits(column: pa.Array) -> Bits:
         encoded = column.dictionary_encode()
         levels = [int.from_bytes(hashlib.sha256(v.encode()).digest()[:8]) for v in encoded.dictionary.to_pylist()]
         codes = pc.fill_null(encoded.indices, len(levels)).to_numpy()
-        found: Bits = np.array([*levels, int(_NULL)], dtype=np.uint64)[codes]
-        return found
+        hashes: Bits = np.array([*levels, int(_NULL)], dtype=np.uint64)[codes]
+        return hashes
     if pa.types.is_floating(column.type):
         numbers = pc.fill_null(column, 0.0).to_numpy().astype(np.float64) + 0.0  # -0.0 is 0.0
     else:

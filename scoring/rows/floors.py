@@ -40,8 +40,8 @@ def floor_checks(metrics: Mapping[str, float | None], floors: Mapping[str, float
         at_most = name in SMALLER_IS_BETTER
         enough = value is not None and (value <= limit if at_most else value >= limit)
         words = "not measured" if value is None else f"{value:.4g}"
-        asked = f"{'at most' if at_most else 'at least'} {limit:g} is asked for"
-        checks.append(Check(f"floor {name}", enough, f"{name} is {words}, {asked}"))
+        demand = f"{'at most' if at_most else 'at least'} {limit:g} is asked for"
+        checks.append(Check(f"floor {name}", enough, f"{name} is {words}, {demand}"))
     return checks
 
 
@@ -55,7 +55,7 @@ def constant_loss(job: Job, early: np.ndarray, late: np.ndarray) -> float:
         return float(np.abs(late - early.mean()).mean())
     classes, counts = np.unique(early.astype(str), return_counts=True)
     shares = dict(zip(classes, counts / counts.sum(), strict=True))
-    return float(-np.mean([np.log(max(shares.get(one, 0.0), _TINY)) for one in late.astype(str)]))
+    return float(-np.mean([np.log(max(shares.get(outcome, 0.0), _TINY)) for outcome in late.astype(str)]))
 
 
 def constant_checks(loss: str, losses: Mapping[str, float] | None) -> list[Check]:
@@ -127,5 +127,5 @@ _METRICS: dict[Task, Callable[[pa.Table, Job], dict[str, float | None]]] = {
 
 
 def _entropy(shares: np.ndarray) -> float:
-    known = shares[shares > 0]
-    return float(-(known * np.log(known)).sum())
+    present = shares[shares > 0]
+    return float(-(present * np.log(present)).sum())

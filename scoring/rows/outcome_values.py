@@ -64,8 +64,8 @@ def named(counts: Mapping[str, int]) -> str:
     >>> named({"no": 812, "yes": 188})
     "'no' 812, 'yes' 188"
     """
-    shown = ", ".join(f"{value!r} {count:,}" for value, count in list(counts.items())[:_NAMED])
-    return shown if len(counts) <= _NAMED else f"{shown} and {len(counts) - _NAMED} more"
+    listing = ", ".join(f"{value!r} {count:,}" for value, count in list(counts.items())[:_NAMED])
+    return listing if len(counts) <= _NAMED else f"{listing} and {len(counts) - _NAMED} more"
 
 
 def meanings(counts: Mapping[str, int], job: Job, where: str) -> dict[str, bool]:

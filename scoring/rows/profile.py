@@ -73,8 +73,8 @@ class Counts:
         return replace(empty, **_of_numbers(column, counted, bins))
 
 
-def _of_both(choose: Any, one: float | None, other: float | None) -> float | None:
-    return choose(one, other) if one is not None and other is not None else other if one is None else one
+def _of_both(choose: Any, first: float | None, second: float | None) -> float | None:
+    return choose(first, second) if first is not None and second is not None else second if first is None else first
 
 
 def _of_levels(counted: pa.StructArray, bins: Bins) -> dict[str, Any]:
@@ -120,22 +120,28 @@ class Profile:
     def of(cls, bins: Mapping[str, Bins], columns: Mapping[str, pa.Array | pa.ChunkedArray], rows: int) -> Self:
         """Return the profile of columns; one that is missing counts as null in every row."""
         absent = pa.nulls(rows)
-        return cls(rows, {name: Counts.of(columns.get(name, absent), one) for name, one in bins.items()})
+        return cls(
+            rows, {name: Counts.of(columns.get(name, absent), column_bins) for name, column_bins in bins.items()}
+        )
 
     def __add__(self, other: Profile) -> Profile:
         """Return the profile of both parts together."""
         if not self.columns or not other.columns:
             return replace(self if self.columns else other, rows=self.rows + other.rows)
-        return Profile(self.rows + other.rows, {name: one + other.columns[name] for name, one in self.columns.items()})
+        return Profile(
+            self.rows + other.rows, {name: counts + other.columns[name] for name, counts in self.columns.items()}
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Return the profile for JSON."""
-        return {"rows": self.rows, "columns": {name: vars(one) for name, one in self.columns.items()}}
+        return {"rows": self.rows, "columns": {name: vars(counts) for name, counts in self.columns.items()}}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
         """Return the profile that ``as_dict`` wrote."""
-        columns = {name: Counts(**{**one, "bins": tuple(one["bins"])}) for name, one in content["columns"].items()}
+        columns = {
+            name: Counts(**{**counts, "bins": tuple(counts["bins"])}) for name, counts in content["columns"].items()
+        }
         return cls(content["rows"], columns)
 
 

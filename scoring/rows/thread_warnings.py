@@ -16,9 +16,11 @@ def warnings_of_threads() -> Iterator[None]:
     Before Python 3.14 two threads that do so lose them, and thousands of warnings about it follow. Afterwards the filters
     are what they were, and every other warning is given.
     """
-    with warnings.catch_warnings(record=True) as seen:
+    with warnings.catch_warnings(record=True) as records:
         warnings.filterwarnings("ignore", message=_NOISE)
         yield
-    for one in seen:
-        if not str(one.message).startswith(_NOISE):
-            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno, source=one.source)
+    for record in records:
+        if not str(record.message).startswith(_NOISE):
+            warnings.warn_explicit(
+                record.message, record.category, record.filename, record.lineno, source=record.source
+            )

@@ -51,7 +51,9 @@ def as_found(column: pa.Array) -> pa.Array:
     if not pc.any(without).as_py():
         return text
     values = zip(text.to_pylist(), _raw(column).to_pylist(), strict=True)
-    return pa.array([shown if raw is None or shown is not None else _shown(raw) for shown, raw in values], pa.string())
+    return pa.array(
+        [readable if raw is None or readable is not None else _readable(raw) for readable, raw in values], pa.string()
+    )
 
 
 def _holds_nul(text: pa.Array) -> bool:
@@ -60,8 +62,8 @@ def _holds_nul(text: pa.Array) -> bool:
     if letters is None or len(text) == 0:
         return False
     ends = np.frombuffer(offsets, dtype=np.int32)[[text.offset, text.offset + len(text)]]
-    held = np.frombuffer(letters, dtype=np.uint8)[ends[0] : ends[1]]
-    return bool(len(held)) and int(held.min()) == 0
+    content = np.frombuffer(letters, dtype=np.uint8)[ends[0] : ends[1]]
+    return bool(len(content)) and int(content.min()) == 0
 
 
 def _is_bytes(kind: pa.DataType) -> bool:
@@ -90,7 +92,7 @@ def _utf8(value: bytes) -> str | None:
         return None
 
 
-def _shown(raw: bytes) -> str:
+def _readable(raw: bytes) -> str:
     text = _utf8(raw)
     return str(raw) if text is None else text
 

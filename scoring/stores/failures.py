@@ -102,8 +102,8 @@ def _named(statement: str, variable: str, reason: str, healing: bool) -> SourceU
 def missing_driver(url: sa.URL, where: str, error: Exception) -> SettingsError:
     """Return the error for a database whose driver is not installed: which package, and how to add it so that it stays."""
     module = getattr(error, "name", None)
-    wanted = str(module).partition(".")[0] if module else url.get_backend_name()
-    package = _PACKAGES.get(wanted, wanted if module else None)
+    name = str(module).partition(".")[0] if module else url.get_backend_name()
+    package = _PACKAGES.get(name, name if module else None)
     if package is None:
         return SettingsError(
             where,
@@ -111,7 +111,7 @@ def missing_driver(url: sa.URL, where: str, error: Exception) -> SettingsError:
             expected="a database that SQLAlchemy has a dialect for",
             next_step="correct the scheme, or add the dialect's package to requirements.in and run `make lock`",
         )
-    also = ", or write mysql+pymysql:// and add pymysql, which needs no compiler" if wanted == "MySQLdb" else ""
+    also = ", or write mysql+pymysql:// and add pymysql, which needs no compiler" if name == "MySQLdb" else ""
     return SettingsError(
         where,
         found=f"no driver for {url.drivername}://",

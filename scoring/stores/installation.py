@@ -34,14 +34,14 @@ class Stores:
 
     def source_url(self, job: Job) -> str:
         """Return the URL of the job's source; raises ``SettingsError`` that names the variable to set."""
-        known = self.settings.sources
-        if job.source in known:
-            return known[job.source].get_secret_value()
+        sources = self.settings.sources
+        if job.source in sources:
+            return sources[job.source].get_secret_value()
         if job.source == "demo":
             return embedded.url(self.settings.postgres_dir, "source")
         raise SettingsError(
             f"source {job.source!r} of job {job.name}",
-            found=f"known sources {sorted({*known, 'demo'})}",
+            found=f"known sources {sorted({*sources, 'demo'})}",
             next_step=f"set {variable_of(job)} to its SQLAlchemy URL",
         )
 

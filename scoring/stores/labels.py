@@ -93,13 +93,13 @@ def _joined(rows: pa.Table, job: Job, query: Query) -> Labels:
             query.name, found=f"{table.num_rows - unique} rows with a key that is there already", expected="unique keys"
         )
     outcome = table.column(LABEL_COLUMN)
-    known = pc.is_valid(outcome) if job.task.classifies else pc.is_finite(outcome)
+    has_outcome = pc.is_valid(outcome) if job.task.classifies else pc.is_finite(outcome)
     outcomes = counted(outcome) if job.task.classifies else {}
     if job.task.has_positive:
         truth = [value for value, positive in meanings(outcomes, job, query.name).items() if positive]
         positive = pc.is_in(outcome, value_set=pa.array(truth, pa.string()))
         table = table.set_column(len(job.key), LABEL_COLUMN, positive)
-    labelled = table.filter(known)
+    labelled = table.filter(has_outcome)
     return Labels(labelled, table.num_rows - labelled.num_rows, rows.num_rows - table.num_rows, outcomes)
 
 

@@ -70,8 +70,11 @@ class Lake:
         ``facts`` go into the file's metadata. The same rows and facts give the same bytes.
         """
         rows = 0
-        labelled = schema.with_metadata(facts or None)
-        with self._appearing(path) as local, _Writer(local, self._shown(path, local), labelled) as writer:
+        schema_with_facts = schema.with_metadata(facts or None)
+        with (
+            self._appearing(path) as local,
+            _Writer(local, self._path_in_errors(path, local), schema_with_facts) as writer,
+        ):
             for batch in batches:  # whose own errors are not the lake's
                 rows += batch.num_rows
                 writer.add(batch)
@@ -83,7 +86,7 @@ class Lake:
 
     def write_text(self, path: str, content: str) -> None:
         """Write a text file that appears whole or not at all."""
-        with self._appearing(path) as local, named(self._shown(path, local)):
+        with self._appearing(path) as local, named(self._path_in_errors(path, local)):
             local.write_text(content, encoding="utf-8")
 
     def read_text(self, path: str) -> str:
@@ -101,19 +104,19 @@ class Lake:
 
     def batches(self, path: str, rows: int = 65_536) -> Iterator[pa.RecordBatch]:
         """Yield a Parquet file's rows in batches of at most ``rows`` rows; its pages' checksums must fit."""
-        with self._system(path, reading=True), self._fs.open(path, "rb") as opened, _parquet(opened) as file:
+        with self._system(path, reading=True), self._fs.open(path, "rb") as stream, _parquet(stream) as file:
             yield from file.iter_batches(batch_size=rows)
 
     def table(self, path: str) -> pa.Table:
         """Return a Parquet file's rows as a table, which may be empty; its pages' checksums must fit."""
-        with self._system(path, reading=True), self._fs.open(path, "rb") as opened:
-            return pq.read_table(opened, page_checksum_verification=True)
+        with self._system(path, reading=True), self._fs.open(path, "rb") as stream:
+            return pq.read_table(stream, page_checksum_verification=True)
 
     def facts(self, path: str) -> dict[str, str] | None:
         """Return the metadata of a Parquet file, with its row count under ``rows``; None if there is no file."""
         if not self.exists(path):
             return None
-        with self._system(path, reading=True), self._fs.open(path, "rb") as opened, _parquet(opened) as file:
+        with self._system(path, reading=True), self._fs.open(path, "rb") as stream, _parquet(stream) as file:
             metadata = {key.decode(): value.decode() for key, value in (file.schema_arrow.metadata or {}).items()}
             return {**metadata, "rows": str(file.metadata.num_rows)}
 
@@ -128,23 +131,23 @@ class Lake:
 
     def nights(self, job: str) -> list[date]:
         """Return the nights of a job that have a current object."""
-        found = self._matching("predictions", job, "night=*", "predictions.parquet")
-        return sorted(_night_of(path) for path in found)
+        paths = self._matching("predictions", job, "night=*", "predictions.parquet")
+        return sorted(_night_of(path) for path in paths)
 
     def reports(self, job: str) -> dict[date, str]:
         """Return the folders of a job's drift pages, by night."""
-        found = self._matching("reports", job, "night=*", "drift.html")
-        return {_night_of(path): str(PurePosixPath(path).parent) for path in sorted(found)}
+        paths = self._matching("reports", job, "night=*", "drift.html")
+        return {_night_of(path): str(PurePosixPath(path).parent) for path in sorted(paths)}
 
     def run_folders(self, job: str) -> dict[str, str]:
         """Return the folders of a job's runs, by run id."""
-        found = self._matching("runs", job, "night=*", "*")
-        return {PurePosixPath(path).name: path for path in found}
+        paths = self._matching("runs", job, "night=*", "*")
+        return {PurePosixPath(path).name: path for path in paths}
 
     def snapshots(self, job: str) -> dict[str, str]:
         """Return the folders of a job's training snapshots that have a ``snapshot.json``, by hash."""
-        found = self._matching("snapshots", job, "*", SNAPSHOT_FACTS)
-        return {PurePosixPath(path).parent.name: str(PurePosixPath(path).parent) for path in found}
+        paths = self._matching("snapshots", job, "*", SNAPSHOT_FACTS)
+        return {PurePosixPath(path).parent.name: str(PurePosixPath(path).parent) for path in paths}
 
     def size(self, folder: str) -> int:
         """Return the bytes of all files below a folder; 0 if there is none."""
@@ -153,10 +156,10 @@ class Lake:
 
     def remove_folder(self, folder: str, last: str) -> None:
         """Remove a folder, the file ``last`` in it at the end: while that is there, what is left can be found."""
-        kept = str(PurePosixPath(folder, last))
+        last_path = str(PurePosixPath(folder, last))
         with self._system(folder):
             for path in self._fs.find(folder):
-                if path != kept:
+                if path != last_path:
                     self._fs.rm(path)
         self.remove(folder)
 
@@ -175,10 +178,10 @@ class Lake:
         with self._system(pattern):
             if not self._local:
                 return sorted(self._fs.glob(pattern))
-            found = [self._root]
+            paths = [self._root]
             for part in parts:
-                found = [path for folder in found for path in _listed(folder) if fnmatchcase(Path(path).name, part)]
-            return found
+                paths = [path for folder in paths for path in _listed(folder) if fnmatchcase(Path(path).name, part)]
+            return paths
 
     @contextmanager
     def _system(self, path: str, reading: bool = False) -> Iterator[None]:
@@ -186,7 +189,7 @@ class Lake:
         with named(path, reading), nullcontext() if self._local else remote(path):
             yield
 
-    def _shown(self, path: str, local: Path) -> str:
+    def _path_in_errors(self, path: str, local: Path) -> str:
         """Return the path that an error names: on an object store it is the temporary file that cannot be written."""
         return path if self._local else str(local)
 
@@ -196,8 +199,8 @@ class Lake:
         folder = Path(path).parent if self._local else Path(tempfile.gettempdir())
         with named(path if self._local else str(folder)):
             folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=folder, prefix=".writing-", delete=False) as opened:
-                local = Path(opened.name)
+            with tempfile.NamedTemporaryFile(dir=folder, prefix=".writing-", delete=False) as stream:
+                local = Path(stream.name)
         try:
             yield local
             with self._system(path):
@@ -214,25 +217,25 @@ class Lake:
 class _Writer:
     """Writes one Parquet file; only the errors of writing get the lake's names, not those of what is written."""
 
-    def __init__(self, local: Path, shown: str, schema: pa.Schema) -> None:
-        self._shown, self._schema = shown, schema
-        with named(shown):
+    def __init__(self, local: Path, path_in_errors: str, schema: pa.Schema) -> None:
+        self._path_in_errors, self._schema = path_in_errors, schema
+        with named(path_in_errors):
             self._file = pq.ParquetWriter(local, schema, compression="zstd", write_page_checksum=True)
 
     def __enter__(self) -> _Writer:
         return self
 
     def add(self, batch: pa.RecordBatch) -> None:
-        with named(self._shown):
+        with named(self._path_in_errors):
             self._file.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=self._schema))
 
     def __exit__(self, *error: object) -> None:
-        with named(self._shown):
+        with named(self._path_in_errors):
             self._file.close()
 
 
-def _parquet(opened: Any) -> pq.ParquetFile:
-    return pq.ParquetFile(opened, page_checksum_verification=True)
+def _parquet(stream: Any) -> pq.ParquetFile:
+    return pq.ParquetFile(stream, page_checksum_verification=True)
 
 
 def _listed(folder: str) -> list[str]:
@@ -248,5 +251,5 @@ def _night_of(path: str) -> date:
 
 
 def _flush(path: Path) -> None:
-    with path.open("rb") as opened:
-        os.fsync(opened.fileno())
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())

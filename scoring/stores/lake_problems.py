@@ -68,18 +68,18 @@ def remote(path: str) -> Iterator[None]:
         raise
     except Exception as error:  # each library has errors of its own; named and raised again
         kind = type(error).__name__
-        found = f"{kind}: {error}"
+        reason = f"{kind}: {error}"
         if isinstance(error, NotImplementedError) or "Credential" in kind or "Authentication" in kind:
             raise LakeRefused(
-                _what(path), found=found, next_step="see NIGHTSHIFT_LAKE_URL and its credentials"
+                _what(path), found=reason, next_step="see NIGHTSHIFT_LAKE_URL and its credentials"
             ) from error
-        raise LakeUnavailable(_what(path), found=found, next_step="try again once the store answers") from error
+        raise LakeUnavailable(_what(path), found=reason, next_step="try again once the store answers") from error
 
 
-def broken(path: str, found: str, expected: str | None = None) -> LakeFileBroken:
+def broken(path: str, problem: str, expected: str | None = None) -> LakeFileBroken:
     """Return the error of a file that is there and cannot be read as what it is, or lacks what is ``expected``."""
     return LakeFileBroken(
-        _what(path), found=_sentence(found), expected=expected or _expected(path), next_step=_way_out(path)
+        _what(path), found=_sentence(problem), expected=expected or _expected(path), next_step=_way_out(path)
     )
 
 
@@ -93,22 +93,22 @@ def unknown_scheme(root: str) -> SettingsError:
     )  # fmt: skip
 
 
-def missing_library(variable: str, scheme: str, found: str) -> SettingsError:
+def missing_library(variable: str, scheme: str, reason: str) -> SettingsError:
     """Return the error of a URL whose library is not installed, with the way to add it so that it stays."""
     package, name = LIBRARIES.get(scheme, ("", ""))
     file = f"-r requirements-{name}.txt" if name else "the package's name"
     return SettingsError(
-        variable, found=f"{scheme}:// and no library for it ({found})", expected=f"the package {package}" if package else "",
+        variable, found=f"{scheme}:// and no library for it ({reason})", expected=f"the package {package}" if package else "",
         next_step=f"add the line `{file}` to requirements.in, then `make lock`: the next make target installs it, and it stays",
     )  # fmt: skip
 
 
 def free_space(path: str | Path) -> str:
     """Return how much room the disk of a path has, in words; empty if nobody can say."""
-    there = next((folder for folder in (Path(path), *Path(path).parents) if folder.exists()), None)
+    existing = next((folder for folder in (Path(path), *Path(path).parents) if folder.exists()), None)
     try:
-        free = shutil.disk_usage(there or "/").free
-        nodes = os.statvfs(there or "/").f_favail
+        free = shutil.disk_usage(existing or "/").free
+        nodes = os.statvfs(existing or "/").f_favail
     except OSError:
         return ""
     return (

@@ -29,8 +29,8 @@ def database_url(text: str, where: str) -> sa.URL:
     """
     SECRETS.add(secrets_of(text))
     text = text.strip()
-    for found, next_step in _problems(text):
-        raise SettingsError(where, found=found, expected=_EXPECTED, next_step=next_step)
+    for problem, next_step in _problems(text):
+        raise SettingsError(where, found=problem, expected=_EXPECTED, next_step=next_step)
     parts = _PARTS.fullmatch(text)
     scheme, rest = (parts["scheme"], parts["rest"]) if parts else ("", "")
     if _POSTGRESQL.fullmatch(scheme):

@@ -68,11 +68,13 @@ def send(stores: Stores, alert: Alert) -> bool:
     if not claim_alert(stores.warehouse, {**row, "sent_at": stores.clock()}):
         return False
     receivers = apprise.Apprise()
-    known = [receivers.add(url.strip()) for url in urls.get_secret_value().split(",") if url.strip()]
-    if not all(known) or not receivers.notify(body=alert.line, title=f"Nightshift: {alert.job} {alert.kind}"):
+    accepted = [receivers.add(url.strip()) for url in urls.get_secret_value().split(",") if url.strip()]
+    if not all(accepted) or not receivers.notify(body=alert.line, title=f"Nightshift: {alert.job} {alert.kind}"):
         withdraw_alert(stores.warehouse, row)
-        found = "a URL that is not understood" if not all(known) else "a receiver that refused it or does not answer"
+        problem = (
+            "a URL that is not understood" if not all(accepted) else "a receiver that refused it or does not answer"
+        )
         raise AlertNotSent(
-            "alert", found=found, expected="URLs as Apprise takes them", next_step="see NIGHTSHIFT_ALERT_URLS"
+            "alert", found=problem, expected="URLs as Apprise takes them", next_step="see NIGHTSHIFT_ALERT_URLS"
         )
     return True

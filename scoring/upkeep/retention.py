@@ -69,11 +69,11 @@ def apply(work: Workspace, removals: Iterable[Removal]) -> list[Removal]:
     lock that promotions take. A run's rows go first, with its mark in the ledger, then its files, which ``plan`` finds
     as long as any are there. Of the others ``Registry.remove`` and ``Lake.remove_folder`` say what a crash leaves.
     """
-    done: list[Removal] = []
-    for removal in sorted(removals, key=lambda one: list(_REMOVE).index(one.kind)):
-        removed = _REMOVE[removal.kind](work, removal)
-        done += [removed] if removed is not None else []
-    return done
+    removed: list[Removal] = []
+    for removal in sorted(removals, key=lambda removal: list(_REMOVE).index(removal.kind)):
+        result = _REMOVE[removal.kind](work, removal)
+        removed += [result] if result is not None else []
+    return removed
 
 
 def _old_runs(work: Workspace, policy: RetentionPolicy) -> list[Removal]:
@@ -84,14 +84,14 @@ def _old_runs(work: Workspace, policy: RetentionPolicy) -> list[Removal]:
     replaced = pruning.last_visible(work.warehouse, work.job.name)
     rows = pruning.row_counts(work.warehouse, work.job)
     folders = work.lake.run_folders(work.job.name)
-    found = []
+    removals = []
     for run in ended:
-        folder, held = folders.get(run.run_id), rows.get(run.run_number, 0)
-        reason = _why_left(folder, held) if run.pruned else _why_old(work.stores, policy, run, replaced)
+        folder, row_count = folders.get(run.run_id), rows.get(run.run_number, 0)
+        reason = _why_left(folder, row_count) if run.pruned else _why_old(work.stores, policy, run, replaced)
         if reason is not None:
             size = work.lake.size(folder) if folder else 0
-            found.append(Removal("run", run.run_id, run.night, size, held, reason))
-    return found
+            removals.append(Removal("run", run.run_id, run.night, size, row_count, reason))
+    return removals
 
 
 def _why_left(folder: str | None, rows: int) -> str | None:
@@ -106,12 +106,12 @@ def _why_old(stores: Stores, policy: RetentionPolicy, run: Run, replaced: dict[s
     return f"{run.status} since {since:%Y-%m-%d}, kept for {days} days" if over else None
 
 
-def _versions_in_use(work: Workspace, gone: Collection[str] = ()) -> set[int]:
-    """Return the versions that something points at; runs in ``gone`` do not count."""
+def _versions_in_use(work: Workspace, removed_runs: Collection[str] = ()) -> set[int]:
+    """Return the versions that something points at; ``removed_runs`` do not count."""
     named = set(work.registry.aliases(work.job.name).values())
     named |= {row.model_version for row in shadows.running(work.warehouse, work.job.name)}
     named |= {row.model_version for row in _open_retrainings(work) if row.model_version is not None}
-    return named | pruning.versions_with_files(work.warehouse, work.job.name, gone) | _crowned(work)
+    return named | pruning.versions_with_files(work.warehouse, work.job.name, removed_runs) | _champions_to_come(work)
 
 
 def _open_retrainings(work: Workspace) -> list[Retraining]:
@@ -122,37 +122,37 @@ def _old_shadow_rows(work: Workspace, policy: RetentionPolicy) -> list[Removal]:
     """Return what versions in the shadow said long ago, night by night; how they did stays on record."""
     before = work.clock() - timedelta(days=policy.shadow_days)
     reason = f"scored in the shadow before {before:%Y-%m-%d}, kept for {policy.shadow_days} days"
-    found = pruning.old_shadow_rows(work.warehouse, work.job, before)
-    return [Removal("shadow predictions", str(version), night, 0, rows, reason) for night, version, rows in found]
+    groups = pruning.old_shadow_rows(work.warehouse, work.job, before)
+    return [Removal("shadow predictions", str(version), night, 0, rows, reason) for night, version, rows in groups]
 
 
-def _crowned(work: Workspace) -> set[int]:
+def _champions_to_come(work: Workspace) -> set[int]:
     """Return the champions of the next night to be scored and of every later one, and those they displaced.
 
     The next night is the one after the last published that is over: long past when nights of the past are replayed.
     """
-    known = promotions.history_of(work.warehouse, work.job.name)
+    history = promotions.history_of(work.warehouse, work.job.name)
     yesterday = work.clock().date() - timedelta(days=1)  # somewhere it is still that day
     settled = ledger.settled(work.warehouse, work.job.name, work.clock())
     following = min(yesterday, max(settled) + timedelta(days=1)) if settled else date.min
-    by_then = [one for one in known if one.effective_from <= following]
-    crowned = {one.model_version for one in known if one.effective_from > following}
-    champion = promotions.champion_at(known, following)
+    by_then = [promotion for promotion in history if promotion.effective_from <= following]
+    crowned = {promotion.model_version for promotion in history if promotion.effective_from > following}
+    champion = promotions.champion_at(history, following)
     crowned |= {champion} if champion is not None else set()
-    for part in (known, by_then):
+    for part in (history, by_then):
         with suppress(ChampionMissing):  # the first champion displaced nobody
             crowned.add(previous_champion(part, work.job))
     return crowned
 
 
 def _old_versions(work: Workspace, policy: RetentionPolicy, used: set[int]) -> list[Removal]:
-    found = []
+    removals = []
     for ref in work.registry.versions(work.job.name)[: -policy.versions_kept]:
         trained_at = work.registry.facts(ref).trained_at if ref.version not in used else None
         if trained_at is not None and _older(work.stores, trained_at, policy.version_days):
             reason = f"trained on {trained_at:%Y-%m-%d}, kept for {policy.version_days} days, and nothing uses it"
-            found.append(Removal("model version", str(ref.version), None, work.registry.size(ref), 0, reason))
-    return found
+            removals.append(Removal("model version", str(ref.version), None, work.registry.size(ref), 0, reason))
+    return removals
 
 
 def _old_snapshots(work: Workspace, policy: RetentionPolicy, leaving: set[int]) -> list[Removal]:
@@ -181,7 +181,7 @@ def _snapshots_named(work: Workspace, snapshots: set[str], leaving: Collection[i
     staying = [ref for ref in work.registry.versions(work.job.name) if ref.version not in leaving]
     facts = [work.registry.facts(ref) for ref in staying]
     used = {row.snapshot for row in _open_retrainings(work)}
-    return {name for name in snapshots if name in used or any(known.names_snapshot(name) for known in facts)}
+    return {name for name in snapshots if name in used or any(training.names_snapshot(name) for training in facts)}
 
 
 def _older(stores: Stores, moment: datetime, days: int) -> bool:

@@ -16,9 +16,9 @@ def retire(stores: Stores, name: str, reason: str) -> str | None:
     Works when the job's files are gone. Raises ``JobFileError`` for a name that the warehouse does not know, and when
     the file cannot be renamed; then nothing is retired.
     """
-    known = overview.known_jobs(stores.warehouse)
-    if name not in known:
-        raise JobFileError("job", found=repr(name), expected=f"a job that was used, one of {known}")
+    names = overview.known_jobs(stores.warehouse)
+    if name not in names:
+        raise JobFileError("job", found=repr(name), expected=f"a job that was used, one of {names}")
     moved = _put_aside(stores, name)
     mark_retired(stores.warehouse, name, reason, stores.clock())
     return moved

@@ -28,9 +28,9 @@ def verify(work: Workspace, repair: bool = False) -> list[Finding]:
     it never touches the table. Runs that nobody works on any more are recorded as abandoned first.
     """
     abandon_dead(work.warehouse, work.clock(), work.job.name)
-    shown = ledger.published(work.warehouse, work.job.name)
+    published = ledger.published(work.warehouse, work.job.name)
     findings = []
-    for night, run_id in shown.items():
+    for night, run_id in published.items():
         run = ledger.get(work.warehouse, run_id)
         rows = count_rows(work.warehouse, work.job, run)
         if rows != run.rows_loaded:
@@ -40,7 +40,7 @@ def verify(work: Workspace, repair: bool = False) -> list[Finding]:
         problem = _lake_problem(work, run)
         if problem:
             findings.append(Finding(night, problem, repair and _rewrite(work, night)))
-    for night in sorted(set(work.lake.nights(work.job.name)) - set(shown)):
+    for night in sorted(set(work.lake.nights(work.job.name)) - set(published)):
         findings.append(
             Finding(night, "a lake object of a night that is not published", repair and _rewrite(work, night))
         )

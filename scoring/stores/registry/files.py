@@ -35,15 +35,15 @@ def download(uri: str, tracking_uri: str, target: Path) -> None:
 
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        found = mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder, tracking_uri=tracking_uri)
+        local_folder = mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder, tracking_uri=tracking_uri)
         with suppress(OSError):  # another task was first
-            Path(found).rename(target)
+            Path(local_folder).rename(target)
 
 
 def sizes(uri: str, tracking_uri: str) -> dict[str, int]:
     """Return the bytes of each of a version's files, by name; empty if there are none."""
-    found = _repository(uri, tracking_uri).list_artifacts()
-    return {one.path: int(one.file_size or 0) for one in found if not one.is_dir}
+    files = _repository(uri, tracking_uri).list_artifacts()
+    return {file.path: int(file.file_size or 0) for file in files if not file.is_dir}
 
 
 def delete(uri: str, tracking_uri: str, names: Iterable[str]) -> None:

@@ -55,20 +55,20 @@ class Registry:
             client.set_terminated(run.info.run_id)
             _ensure_model(client, job)
             source = f"{run.info.artifact_uri}/version"
-            made = client.create_model_version(
+            version = client.create_model_version(
                 job, source, run.info.run_id, tags={"sha256": digest, **_tags(content)}, await_creation_for=0
             )
-            return VersionRef(job, int(made.version), digest, source)
+            return VersionRef(job, int(version.version), digest, source)
 
     def resolve(self, job: str, version: int) -> VersionRef:
         """Return version ``version`` of ``job``; raises ``VersionMissing`` that lists the versions there are."""
-        known = self.versions(job)
-        for ref in known:
+        refs = self.versions(job)
+        for ref in refs:
             if ref.version == version:
                 return ref
         raise VersionMissing(
             f"model version {version} of {job}",
-            found=f"versions {[ref.version for ref in known]}",
+            found=f"versions {[ref.version for ref in refs]}",
             next_step=f"see `nightshift models {job}`",
         )
 
@@ -78,13 +78,13 @@ class Registry:
 
     def tagged(self, job: str, **facts: Any) -> list[VersionRef]:
         """Return the versions with these facts among ``TAGS``, oldest first; no file of theirs is looked at."""
-        wanted = _tags(facts).items()
+        tags = _tags(facts).items()
         with self._client() as client:
-            found = client.search_model_versions(f"name = '{job}'")
+            versions = client.search_model_versions(f"name = '{job}'")
             refs = [
-                VersionRef(job, int(one.version), one.tags.get("sha256", ""), one.source)
-                for one in found
-                if wanted <= one.tags.items()
+                VersionRef(job, int(version.version), version.tags.get("sha256", ""), version.source)
+                for version in versions
+                if tags <= version.tags.items()
             ]
         return sorted(refs, key=lambda ref: ref.version)
 
@@ -114,8 +114,8 @@ class Registry:
     def aliases(self, job: str) -> dict[str, int]:
         """Return the version that each alias of a job points at."""
         with self._client() as client:
-            found = client.search_registered_models(f"name = '{job}'")
-            return {alias: int(number) for one in found for alias, number in one.aliases.items()}
+            models = client.search_registered_models(f"name = '{job}'")
+            return {alias: int(number) for model in models for alias, number in model.aliases.items()}
 
     def size(self, ref: VersionRef) -> int:
         """Return the bytes of a version's files."""
@@ -164,20 +164,20 @@ class Registry:
         parts = urlsplit(ref.uri)
         if parts.scheme in ("", "file"):
             return Path(unquote(parts.path))
-        cached = self._cached(ref)
-        if not cached.exists():
+        folder = self._cached(ref)
+        if not folder.exists():
             with self._client():
-                download(ref.uri, self._uri(), cached)
-            if not cached.exists():
+                download(ref.uri, self._uri(), folder)
+            if not folder.exists():
                 raise RegistryUnavailable(f"files of version {ref.version} of {ref.job}", found=f"none at {ref.uri}")
-        return cached
+        return folder
 
     def _cached(self, ref: VersionRef) -> Path:
         return self._settings.data_dir / "cache" / "models" / f"{ref.job}-{ref.version}-{ref.sha256[:12]}"
 
     def _uri(self) -> str:
-        given = self._settings.registry_url
-        url = given.get_secret_value().strip() if given else embedded.url(self._settings.postgres_dir, "registry")
+        setting = self._settings.registry_url
+        url = setting.get_secret_value().strip() if setting else embedded.url(self._settings.postgres_dir, "registry")
         return url if url.startswith(_SERVERS) else written(database_url(url, "NIGHTSHIFT_REGISTRY_URL"))
 
     @contextmanager
@@ -204,9 +204,9 @@ class Registry:
         return _unanswered(f"{type(error).__name__}: {error}")
 
     def _experiment(self, client: Any, job: str) -> str:
-        found = client.get_experiment_by_name(job)
-        if found is not None:
-            return str(found.experiment_id)
+        experiment = client.get_experiment_by_name(job)
+        if experiment is not None:
+            return str(experiment.experiment_id)
         server = self._uri().startswith("http")
         return str(client.create_experiment(job, None if server else f"{self._settings.artifacts_root}/{job}"))
 
@@ -256,7 +256,7 @@ def _verified(folder: Path, ref: VersionRef, job_json: str) -> ModelVersion:
     content_of_facts, profile = (_json(folder / name, _what(ref)) for name in (FACTS, "reference_profile.json"))
     with readable(folder / FACTS, _what(ref)):
         facts = TrainingFacts.from_json(content_of_facts)
-    nights = _json(kept, _what(ref)) if (kept := folder / NIGHTS_FILE).exists() else {}
+    nights = _json(nights_file, _what(ref)) if (nights_file := folder / NIGHTS_FILE).exists() else {}
     job = Job.model_validate_json(job_json)
     pipeline = unpickled(content)
     check_golden_rows(folder, pipeline, facts, job, _what(ref))

@@ -32,8 +32,8 @@ def require_values(where: str, schema: pa.Schema, columns: Iterable[str], types:
     ``types`` are the opaque types with the function that sends their values, by the driver's name of the type.
     """
     for name in columns:
-        called = _name_of(schema.field(name))
-        kind, sender = types.get(called, (called, ""))
+        driver_name = _name_of(schema.field(name))
+        kind, sender = types.get(driver_name, (driver_name, ""))
         if not _is_opaque(schema.field(name)) or sender in TEXT_SENDERS:
             continue
         hint = _HINTS.get(kind, "cast it: {0}::text").format(name)

@@ -94,8 +94,8 @@ def stream(url: str, query: Query, interval: DataInterval, rows: int) -> Iterato
     ``SourceQueryError`` or ``ContractError`` (a column is missing).
     """
     location = database_url(url, query.source)
-    opened = _stream_postgresql if location.get_backend_name() == "postgresql" else _stream_any
-    with opened(location, query, interval, rows) as batches:
+    open_batches = _stream_postgresql if location.get_backend_name() == "postgresql" else _stream_any
+    with open_batches(location, query, interval, rows) as batches:
         yield batches
 
 
@@ -131,11 +131,13 @@ def _senders(cursor: Any, names: set[str], numbers: set[int]) -> dict[str, tuple
         return {}
     kind = sa.table("pg_type", *map(sa.column, ("oid", "typname", "typsend")))
     function = sa.table("pg_proc", *map(sa.column, ("oid", "prosrc")))
-    wanted = sa.select(kind.c.oid, kind.c.typname, function.c.prosrc).join(function, function.c.oid == kind.c.typsend)
-    wanted = wanted.where(kind.c.typname.in_(names) | kind.c.oid.in_(numbers))
-    cursor.execute(str(wanted.compile(compile_kwargs={"literal_binds": True})))
+    query = sa.select(kind.c.oid, kind.c.typname, function.c.prosrc).join(function, function.c.oid == kind.c.typsend)
+    query = query.where(kind.c.typname.in_(names) | kind.c.oid.in_(numbers))
+    cursor.execute(str(query.compile(compile_kwargs={"literal_binds": True})))
     rows = cursor.fetchall()
-    return {called: (name, sent) for number, name, sent in rows for called in (name, f"unnamed<oid:{number}>")}
+    return {
+        driver_name: (name, sent) for number, name, sent in rows for driver_name in (name, f"unnamed<oid:{number}>")
+    }
 
 
 def _values(statement: Statement, interval: DataInterval, query: Query) -> dict[str, Any]:
@@ -172,10 +174,12 @@ def compared_types(url: str, query: Query) -> dict[str, set[str]]:
         cursor.execute(_compiled(prepared, {})[0])
         types = cursor.fetch_arrow_table().column("types")[0].as_py()
         connection.rollback()
-    found: dict[str, set[str]] = {}
+    types_by_name: dict[str, set[str]] = {}
     for name, kind in zip(names, types, strict=True):
-        found.setdefault(name.rpartition("_")[0], set()).add(f"cast to {kind}" if name in statement.cast else kind)
-    return found
+        types_by_name.setdefault(name.rpartition("_")[0], set()).add(
+            f"cast to {kind}" if name in statement.cast else kind
+        )
+    return types_by_name
 
 
 def _fetch(cursor: Any, rows: int, query: Query) -> Iterator[pa.RecordBatch]:

@@ -54,10 +54,10 @@ class Warehouse:
         with translated(), self.engine.begin() as connection:
             yield connection
 
-    def rows(self, chosen: sa.Select[Any]) -> list[dict[str, Any]]:
+    def rows(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
         """Return the rows of a select, each as a dictionary."""
         with self.transaction() as connection:
-            return [dict(row) for row in connection.execute(chosen).mappings()]
+            return [dict(row) for row in connection.execute(query).mappings()]
 
     def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
         """Return column names and rows of one statement, run read-only as the analyst role."""

@@ -47,8 +47,8 @@ def abandon_dead(warehouse: Warehouse, now: datetime, job: str | None = None) ->
     That is a run without Airflow whose lock nobody holds: its process was killed. One of Airflow waits between its tasks,
     so it must also have given no sign of life for ``SILENT_FOR``.
     """
-    mine = RUNS.c.job == job if job is not None else sa.true()
-    running = ledger.find(warehouse, sa.and_(RUNS.c.status == "running", mine))
+    of_job = RUNS.c.job == job if job is not None else sa.true()
+    running = ledger.find(warehouse, sa.and_(RUNS.c.status == "running", of_job))
     return [run.run_id for run in running if _silent(run, now) and _abandon(warehouse, run)]
 
 

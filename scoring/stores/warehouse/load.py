@@ -56,7 +56,9 @@ def _replace(
     try:
         with translated(), closing(adbc_driver_postgresql.dbapi.connect(libpq_url(warehouse.url))) as connection:
             with connection.cursor() as cursor:
-                cursor.execute(_delete(table, constants), parameters=[one.as_py() for one in constants.values()])
+                cursor.execute(
+                    _delete(table, constants), parameters=[constant.as_py() for constant in constants.values()]
+                )
                 cursor.adbc_ingest(table.name, reader, mode="append")
             connection.commit()
     except NightshiftError as error:
@@ -99,5 +101,5 @@ def of_run(table: sa.Table, run: Run) -> sa.ColumnElement[bool]:
 
 def _delete(table: sa.Table, constants: dict[str, pa.Scalar]) -> str:
     dialect = sa.dialects.postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
-    gone = sa.delete(table).where(*(table.c[name] == sa.bindparam(name) for name in constants))
-    return str(gone.compile(dialect=dialect))
+    deletion = sa.delete(table).where(*(table.c[name] == sa.bindparam(name) for name in constants))
+    return str(deletion.compile(dialect=dialect))

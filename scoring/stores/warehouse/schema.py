@@ -103,13 +103,13 @@ def mark_retired(warehouse: Warehouse, job: str, reason: str, now: datetime) -> 
 
 
 def _check_columns(connection: sa.Connection, table: sa.Table, job: Job) -> None:
-    there = sa.inspect(connection).get_columns(table.name)
-    found = [f"{column['name']} {column['type'].compile(connection.dialect)}" for column in there]
+    inspected = sa.inspect(connection).get_columns(table.name)
+    columns = [f"{column['name']} {column['type'].compile(connection.dialect)}" for column in inspected]
     expected = [f"{column.name} {column.type.compile(connection.dialect)}" for column in table.columns]
-    if found != expected:
+    if columns != expected:
         raise Permanent(
             f"warehouse table {table.name}",
-            found=str(found),
+            found=str(columns),
             expected=str(expected),
             next_step=f"keys and task of a job never change; copy {job.name} to a new job name",
         )

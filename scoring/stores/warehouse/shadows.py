@@ -21,41 +21,41 @@ def start(warehouse: Warehouse, facts: Row) -> Shadow:
 
     A version that scores in another role ends that first.
     """
-    mine = sa.and_(
+    of_version = sa.and_(
         SHADOWS.c.job == facts["job"], SHADOWS.c.model_version == facts["model_version"], SHADOWS.c.ended_at.is_(None)
     )
     with warehouse.transaction() as connection:
         connection.execute(statement("lock_job"), {"job": facts["job"]})
-        known = connection.execute(sa.select(SHADOWS).where(mine)).mappings().first()
-        if known is not None and all(
-            known[name] == facts[name] for name in ("role", "champion_version", "retraining_id")
+        existing = connection.execute(sa.select(SHADOWS).where(of_version)).mappings().first()
+        if existing is not None and all(
+            existing[name] == facts[name] for name in ("role", "champion_version", "retraining_id")
         ):
-            return Shadow(**known)
+            return Shadow(**existing)
         ended = {"state": "ended", "ended_at": facts["started_at"], "detail": f"goes on as {facts['role']}"}
-        connection.execute(sa.update(SHADOWS).where(mine).values(ended))
+        connection.execute(sa.update(SHADOWS).where(of_version).values(ended))
         row = insert(SHADOWS).values({**facts, "state": "running"})
         return Shadow(**connection.execute(row.returning(*SHADOWS.c)).mappings().one())
 
 
 def running(warehouse: Warehouse, job: str, night: date | None = None) -> list[Shadow]:
     """Return the versions that score in the shadow, of ``night`` if given, oldest first."""
-    chosen = sa.select(SHADOWS).where(SHADOWS.c.job == job, SHADOWS.c.ended_at.is_(None))
+    query = sa.select(SHADOWS).where(SHADOWS.c.job == job, SHADOWS.c.ended_at.is_(None))
     if night is not None:
-        chosen = chosen.where(SHADOWS.c.first_night <= night)
-    return [Shadow(**row) for row in warehouse.rows(chosen.order_by(SHADOWS.c.shadow_id))]
+        query = query.where(SHADOWS.c.first_night <= night)
+    return [Shadow(**row) for row in warehouse.rows(query.order_by(SHADOWS.c.shadow_id))]
 
 
 def of_job(warehouse: Warehouse, job: str) -> list[Shadow]:
     """Return every version that ever scored in the shadow, oldest first."""
-    chosen = sa.select(SHADOWS).where(SHADOWS.c.job == job).order_by(SHADOWS.c.shadow_id)
-    return [Shadow(**row) for row in warehouse.rows(chosen)]
+    query = sa.select(SHADOWS).where(SHADOWS.c.job == job).order_by(SHADOWS.c.shadow_id)
+    return [Shadow(**row) for row in warehouse.rows(query)]
 
 
 def of_retraining(warehouse: Warehouse, retraining_id: int) -> Shadow | None:
     """Return the shadow of a retraining's challenger; None if there is none."""
-    chosen = sa.select(SHADOWS).where(SHADOWS.c.retraining_id == retraining_id, SHADOWS.c.role == "challenger")
-    found = warehouse.rows(chosen.order_by(SHADOWS.c.shadow_id))
-    return Shadow(**found[-1]) if found else None
+    query = sa.select(SHADOWS).where(SHADOWS.c.retraining_id == retraining_id, SHADOWS.c.role == "challenger")
+    rows = warehouse.rows(query.order_by(SHADOWS.c.shadow_id))
+    return Shadow(**rows[-1]) if rows else None
 
 
 def end(warehouse: Warehouse, shadow_id: int, **facts: Any) -> None:
@@ -82,21 +82,21 @@ def save_sums(warehouse: Warehouse, run_id: str, version: int, **facts: Any) -> 
 
 def nights(warehouse: Warehouse, job: str, version: int | None = None) -> list[ShadowNight]:
     """Return what shadows did on runs that are published now and not provisional, oldest night first."""
-    shown = sa.join(SHADOW_NIGHTS, PUBLISHED, PUBLISHED.c.run_id == SHADOW_NIGHTS.c.run_id)
-    chosen = sa.select(SHADOW_NIGHTS).select_from(shown).where(SHADOW_NIGHTS.c.job == job, evidence(SHADOW_NIGHTS))
+    joined = sa.join(SHADOW_NIGHTS, PUBLISHED, PUBLISHED.c.run_id == SHADOW_NIGHTS.c.run_id)
+    query = sa.select(SHADOW_NIGHTS).select_from(joined).where(SHADOW_NIGHTS.c.job == job, evidence(SHADOW_NIGHTS))
     if version is not None:
-        chosen = chosen.where(SHADOW_NIGHTS.c.model_version == version)
-    ordered = chosen.order_by(SHADOW_NIGHTS.c.night, SHADOW_NIGHTS.c.model_version)
+        query = query.where(SHADOW_NIGHTS.c.model_version == version)
+    ordered = query.order_by(SHADOW_NIGHTS.c.night, SHADOW_NIGHTS.c.model_version)
     return [ShadowNight(**row) for row in warehouse.rows(ordered)]
 
 
 def beside(rows: Sequence[ShadowNight], shadow: Shadow) -> list[ShadowNight]:
     """Return those of ``rows`` (see ``nights``) that count for a shadow: its champion's nights, from its first one on."""
-    mine = [
+    matching = [
         row
         for row in rows
         if row.model_version == shadow.model_version
         and row.champion_version == shadow.champion_version
         and row.night >= shadow.first_night
     ]
-    return mine[: shadow.nights]
+    return matching[: shadow.nights]
