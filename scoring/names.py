@@ -16,13 +16,10 @@ JOB_PATTERN = rf"^[a-z][a-z0-9_]{{0,{JOB_LETTERS - 1}}}$"
 SOURCE_PATTERN = r"^[a-z][a-z0-9_]{0,39}$"
 COLUMN_PATTERN = rf"^[^.\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]{{0,{COLUMN_LETTERS - 1}}}$"
 """Any name but one that begins with a dot, which Arrow reads as a path when tables are joined."""
-RESERVED = frozenset(
-    {
-        "night", "run_id", "run_number", "prediction", "probability", "model_version", "scored_at",  # predictions
-        "visible_from", "visible_until", "reasons",  # what was published when, and why a row is in quarantine
-        "outcome", "predicted", "probability_grid", "nightshift_label", "nightshift_night",  # training and monitoring
-    }
-)  # fmt: skip
+_OF_PREDICTIONS = "night run_id run_number prediction probability model_version scored_at"
+_OF_PUBLICATIONS_AND_QUARANTINE = "visible_from visible_until reasons"
+_OF_TRAINING_AND_MONITORING = "outcome predicted probability_grid nightshift_label nightshift_night"
+RESERVED = frozenset(f"{_OF_PREDICTIONS} {_OF_PUBLICATIONS_AND_QUARANTINE} {_OF_TRAINING_AND_MONITORING}".split())
 """Columns that Nightshift adds to a job's keys and features somewhere, so that none of these may be called so."""
 SYSTEM_COLUMNS = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
 """Columns that every table of PostgreSQL has; a key, which becomes a column of one, cannot be called so."""

@@ -156,9 +156,11 @@ def load_settings() -> Settings:
     except exceptions.SettingsError as error:
         name = "NIGHTSHIFT_" + "".join(re.findall(r'field "(\w+)"', str(error))).upper()
         raise SettingsError(
-            f"environment variable {name}", found="no JSON", expected=f"{name}__<NAME>, one variable a value",
+            f"environment variable {name}",
+            found="no JSON",
+            expected=f"{name}__<NAME>, one variable a value",
             next_step="see docs/reference/settings.md",
-        ) from None  # fmt: skip
+        ) from None
 
 
 def _explained(error: ValidationError) -> str:
@@ -206,8 +208,11 @@ def code_version(settings: Settings) -> str:
     try:
         commit = subprocess.run(
             ["git", "-C", str(settings.home), "describe", "--always", "--dirty"],
-            capture_output=True, text=True, check=True, timeout=10,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
     except (OSError, subprocess.SubprocessError):
         return __version__
     return f"{__version__}+{commit.stdout.strip()}"

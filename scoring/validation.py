@@ -24,9 +24,12 @@ def _cron_field(value: str) -> str:
 
 _MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
 _CRON_FIELDS = (
-    r"[0-5]?\d", r"[01]?\d|2[0-3]", r"0?[1-9]|[12]\d|3[01]|l", rf"0?[1-9]|1[0-2]|{_MONTHS}",
+    r"[0-5]?\d",
+    r"[01]?\d|2[0-3]",
+    r"0?[1-9]|[12]\d|3[01]|l",
+    rf"0?[1-9]|1[0-2]|{_MONTHS}",
     r"0?[0-7](#[1-5])?|sun|mon|tue|wed|thu|fri|sat",
-)  # fmt: skip
+)
 SCHEDULE_PATTERN = rf"^(?i){' '.join(map(_cron_field, _CRON_FIELDS))}$"
 _LETTERS = "lower-case letters, digits and _, a letter first"
 PATTERNS = {
@@ -39,31 +42,59 @@ PATTERNS = {
 }
 """What the text of a pattern is, in words."""
 _REQUIRED = {
-    "name": "the file's name without .yaml", "description": "what is predicted, in one sentence",
-    "owner": "a team or person", "schedule": "timezone and first_night", "timezone": "one such as America/New_York",
-    "first_night": "a day such as 2024-01-31", "source": "the name of a source database",
-    "key": "key columns with their types, such as id: int", "features": "columns, such as age: {type: int}",
-    "type": "float, int, bool, category or datetime", "task": "binary, multiclass or regression",
-    "label": "the outcome, such as column: late", "column": "the column of labels.sql that holds the outcome",
+    "name": "the file's name without .yaml",
+    "description": "what is predicted, in one sentence",
+    "owner": "a team or person",
+    "schedule": "timezone and first_night",
+    "timezone": "one such as America/New_York",
+    "first_night": "a day such as 2024-01-31",
+    "source": "the name of a source database",
+    "key": "key columns with their types, such as id: int",
+    "features": "columns, such as age: {type: int}",
+    "type": "float, int, bool, category or datetime",
+    "task": "binary, multiclass or regression",
+    "label": "the outcome, such as column: late",
+    "column": "the column of labels.sql that holds the outcome",
     "pipeline": "a function that makes it, such as jobs.churn:build_pipeline",
-}  # fmt: skip
+}
 """What must be there, by the last part of its path."""
 _DAY = "a day such as 2024-01-31"
 _MAPPING = "a mapping of names to values"
 _KINDS = {
-    "string_type": "text", "string_too_short": "text of at least {min_length} characters",
-    "string_too_long": "text of at most {max_length} characters", "string_unicode": "text",
-    "int_type": "a whole number", "int_parsing": "a whole number", "int_from_float": "a whole number",
-    "int_parsing_size": "a whole number that is not so large", "float_type": "a number", "float_parsing": "a number",
-    "finite_number": "a finite number", "bool_type": "true or false", "bool_parsing": "true or false",
-    "greater_than": "more than {gt}", "greater_than_equal": "at least {ge}", "less_than": "less than {lt}",
-    "less_than_equal": "at most {le}", "literal_error": "{expected}", "date_type": _DAY, "date_parsing": _DAY,
-    "date_from_datetime_parsing": _DAY, "date_from_datetime_inexact": "a day without a time, such as 2024-01-31",
-    "dict_type": _MAPPING, "model_type": _MAPPING, "model_attributes_type": _MAPPING, "mapping_type": _MAPPING,
-    "list_type": "a list such as [a, b]", "tuple_type": "a list such as [1, 2]", "invalid_key": "text as a key",
-    "too_short": "at least {min_length} of them", "too_long": "at most {max_length} of them",
-    "recursion_loop": "no mapping inside itself", "path_type": "the path of a file or folder",
-}  # fmt: skip
+    "string_type": "text",
+    "string_too_short": "text of at least {min_length} characters",
+    "string_too_long": "text of at most {max_length} characters",
+    "string_unicode": "text",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "int_parsing_size": "a whole number that is not so large",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "greater_than": "more than {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than": "less than {lt}",
+    "less_than_equal": "at most {le}",
+    "literal_error": "{expected}",
+    "date_type": _DAY,
+    "date_parsing": _DAY,
+    "date_from_datetime_parsing": _DAY,
+    "date_from_datetime_inexact": "a day without a time, such as 2024-01-31",
+    "dict_type": _MAPPING,
+    "model_type": _MAPPING,
+    "model_attributes_type": _MAPPING,
+    "mapping_type": _MAPPING,
+    "list_type": "a list such as [a, b]",
+    "tuple_type": "a list such as [1, 2]",
+    "invalid_key": "text as a key",
+    "too_short": "at least {min_length} of them",
+    "too_long": "at most {max_length} of them",
+    "recursion_loop": "no mapping inside itself",
+    "path_type": "the path of a file or folder",
+}
 """What a value of a kind is, in words, by the type of pydantic's error."""
 _QUOTES = {
     True: "in quotes, for YAML reads yes, on and true as true",
@@ -130,9 +161,10 @@ def _unknown(path: Sequence[str], model: type[BaseModel]) -> str:
         return f"found an unknown key, expected it in {' or '.join(sorted(sections))}"
     if meant is None:
         elsewhere = {
-            f"{section}.{similar}" for section, inner in _sections(model)
+            f"{section}.{similar}"
+            for section, inner in _sections(model)
             if (similar := nearest(name, list(inner.model_fields))) is not None and len(name) > 3
-        }  # fmt: skip
+        }
         meant = " or ".join(sorted(elsewhere)) or None
     if meant is not None:
         return f"found an unknown key; did you mean {meant}?"

@@ -162,6 +162,10 @@ class Job(Strict):
             )
         if self.time_column is not None and self.key.get(self.time_column) != "datetime":
             raise ValueError(f"time_column: found {self.time_column!r}, expected a key column of type datetime")
+        return self
+
+    @model_validator(mode="after")
+    def _label_fits_the_task(self) -> Self:
         if len(self.label.classes or []) < self.task.least_classes:
             raise ValueError(
                 f"label.classes: found {len(self.label.classes or [])} classes, expected at least "
@@ -172,6 +176,10 @@ class Job(Strict):
                 raise ValueError(
                     f"label.{name}: found with task {self.task}, expected with task {tasks_with(name)} only"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _versions_can_be_trained_and_promoted(self) -> Self:
         if self.training.calibration != "none" and not self.task.classifies:
             raise ValueError(
                 f"training.calibration: found {self.training.calibration}, expected none: task {self.task} has no "

@@ -11,9 +11,15 @@ from scoring.errors import JobFileError
 from scoring.job.faults import place_of, words_of
 
 PACKAGES = {
-    "sklearn": "scikit-learn", "yaml": "PyYAML", "cv2": "opencv-python-headless", "PIL": "Pillow", "bs4": "beautifulsoup4",
-    "dateutil": "python-dateutil", "imblearn": "imbalanced-learn", "skimage": "scikit-image",
-}  # fmt: skip
+    "sklearn": "scikit-learn",
+    "yaml": "PyYAML",
+    "cv2": "opencv-python-headless",
+    "PIL": "Pillow",
+    "bs4": "beautifulsoup4",
+    "dateutil": "python-dateutil",
+    "imblearn": "imbalanced-learn",
+    "skimage": "scikit-image",
+}
 """Packages that are called otherwise than what is imported from them."""
 EXPECTED = "an unfitted scikit-learn Pipeline"
 
@@ -31,9 +37,11 @@ def factory_of(job: str, path: str) -> Callable[[], Any]:
         raise _not_imported(job, path, error) from error
     if not callable(factory):
         raise JobFileError(
-            _where(job), found=f"{path!r} is a {type(factory).__name__}, not a function", expected=f"a function that "
-            f"returns {EXPECTED}", next_step=f"write it as `def {name}():`",
-        )  # fmt: skip
+            _where(job),
+            found=f"{path!r} is a {type(factory).__name__}, not a function",
+            expected=f"a function that returns {EXPECTED}",
+            next_step=f"write it as `def {name}():`",
+        )
 
     @functools.wraps(factory)
     def make() -> Any:
@@ -78,9 +86,11 @@ def _not_imported(job: str, path: str, error: BaseException) -> JobFileError:
 def _failed(job: str, path: str, error: BaseException) -> JobFileError:
     name = path.partition(":")[2]
     return JobFileError(
-        _where(job), found=f"{path!r} fails: {words_of(error)}{_at(error)}",
-        expected=f"a function without arguments that returns {EXPECTED}", next_step=f"correct {name}",
-    )  # fmt: skip
+        _where(job),
+        found=f"{path!r} fails: {words_of(error)}{_at(error)}",
+        expected=f"a function without arguments that returns {EXPECTED}",
+        next_step=f"correct {name}",
+    )
 
 
 def _require_estimator(job: str, path: str, pipeline: Any) -> Any:

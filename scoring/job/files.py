@@ -32,9 +32,11 @@ def _refuse_rival(path: Path) -> None:
     if rival != path and rival.exists():
         table = f"{path.stem}_predictions"
         raise JobFileError(
-            f"{path.name}: name", found=f"{path.stem!r} beside {rival.name}, which needs the table {table} as well",
-            expected="another name", next_step="rename one of the two jobs",
-        )  # fmt: skip
+            f"{path.name}: name",
+            found=f"{path.stem!r} beside {rival.name}, which needs the table {table} as well",
+            expected="another name",
+            next_step="rename one of the two jobs",
+        )
 
 
 def changed_job(job: Job, changes: list[str]) -> Job:

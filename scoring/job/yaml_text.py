@@ -16,13 +16,16 @@ _PLAIN_WORDS = {
     "found character '\\t' that cannot start any token": ("a tab", "with spaces in front of keys, never tabs"),
     "mapping values are not allowed here": ("a second ': ' in a line", "with text that holds ': ' in quotes"),
     "could not find expected ':'": ("a key without ': '", "with 'key: value' lines"),
-    "expected <block end>, but found": ("a line that is indented unlike those above", "with keys of a level in one column"),
+    "expected <block end>, but found": (
+        "a line that is indented unlike those above",
+        "with keys of a level in one column",
+    ),
     "found unexpected end of stream": ("a quote that is not closed", "with a quote at both ends"),
     "expected ',' or ']'": ("a list that is not closed", "with lists like [a, b]"),
     "expected ',' or '}'": ("a mapping that is not closed", "with mappings like {a: 1, b: 2}"),
     "but found another document": ("a second document after ---", "with one document"),
     "could not determine a constructor": ("a tag such as !name", "without tags"),
-}  # fmt: skip
+}
 """How the parser says what is common, and what is said instead: found, and how the file should be."""
 
 

@@ -26,9 +26,11 @@ from scoring.stores.warehouse import Run, abandon_dead, ensure_job, ledger
 
 
 def extract(
-    work: Workspace, request: NightRequest, on_chunk: Callable[[int], None] | None = None,
+    work: Workspace,
+    request: NightRequest,
+    on_chunk: Callable[[int], None] | None = None,
     progress: Progress = silent,
-) -> Extracted:  # fmt: skip
+) -> Extracted:
     """Pin the model version and write the night's feature snapshot and quarantine; return ids and counts.
 
     ``on_chunk`` is told each chunk's number once it is on disk. Before anything is recorded: raises ``NoSuchNight`` when
@@ -37,25 +39,21 @@ def extract(
     """
     interval = DataInterval.of_night(request.night, work.job.schedule.timezone).require()
     _refuse_unfinished(work.job, request, interval)
-    ensure_job(work.warehouse, work.job)
-    abandon_dead(work.warehouse, work.clock(), work.job.name)
-    ref = pinned(work, request)
-    run = ledger.start(work.warehouse, _first_facts(work, request, ref, interval))
+    ref, run = _start(work, request, interval)
     folder = RunFolder(work.lake, run)
     with recorded(work.stores, run.run_id):
         began = monotonic()
         folder.write_pin(ref)
-        categories = work.registry.load(ref, work.job).categories
         counts = _Counts()
-        with feature_batches(work, interval, categories) as batches:
+        with feature_batches(work, interval, work.registry.load(ref, work.job).categories) as batches:
             for number, (batch, part) in enumerate(batches):
                 _write_chunk(folder, number, part)
                 counts.add(batch.num_rows, part)
                 progress("extract", batch.num_rows)
                 if on_chunk is not None and counts.rows:
                     on_chunk(number)
-        facts = counts.facts()
-        ledger.record(work.warehouse, run.run_id, **facts, stage="score", seconds_extract=monotonic() - began)
+        seconds = monotonic() - began
+        ledger.record(work.warehouse, run.run_id, **counts.facts(), stage="score", seconds_extract=seconds)
         _refuse_empty(work, run, counts.rows)
     return Extracted(run.run_id, ref.version, counts.chunks, counts.rows, counts.rows - counts.accepted)
 
@@ -64,10 +62,20 @@ def _refuse_unfinished(job: Job, request: NightRequest, interval: DataInterval) 
     if request.unfinished or interval.end <= request.started_at:
         return
     raise NightNotOver.at(
-        f"night {request.night} of {job.name}", interval.end, found=f"a run that began at {request.started_at}",
+        f"night {request.night} of {job.name}",
+        interval.end,
+        found=f"a run that began at {request.started_at}",
         next_step="run it after that; to score what is there now on purpose, as provisional: `--unfinished`, in Airflow "
         "the parameter Unfinished",
-    )  # fmt: skip
+    )
+
+
+def _start(work: Workspace, request: NightRequest, interval: DataInterval) -> tuple[VersionRef, Run]:
+    """Return the version that scores the night, and the run that the ledger has of the attempt from now on."""
+    ensure_job(work.warehouse, work.job)
+    abandon_dead(work.warehouse, work.clock(), work.job.name)
+    ref = pinned(work, request)
+    return ref, ledger.start(work.warehouse, _first_facts(work, request, ref, interval))
 
 
 def _refuse_empty(work: Workspace, run: Run, rows: int) -> None:
@@ -105,23 +113,33 @@ class _Counts:
 
     def facts(self) -> dict[str, Any]:
         return {
-            "chunks": self.chunks, "rows_extracted": self.rows, "rows_quarantined": self.rows - self.accepted,
-            "quarantine_reasons": dict(self.reasons), "unknown_categories": dict(self.unknown),
+            "chunks": self.chunks,
+            "rows_extracted": self.rows,
+            "rows_quarantined": self.rows - self.accepted,
+            "quarantine_reasons": dict(self.reasons),
+            "unknown_categories": dict(self.unknown),
             "snapshot_hash": self.digest.hexdigest(),
-        }  # fmt: skip
+        }
 
 
 def _first_facts(work: Workspace, request: NightRequest, ref: VersionRef, interval: DataInterval) -> dict[str, Any]:
     return {
-        "run_id": request.run_id, "job": work.job.name, "night": request.night,
-        "interval_start": interval.start, "interval_end": interval.end,
-        "origin": request.origin, "airflow_run_id": request.airflow_run_id, "started_at": request.started_at,
+        "run_id": request.run_id,
+        "job": work.job.name,
+        "night": request.night,
+        "interval_start": interval.start,
+        "interval_end": interval.end,
+        "origin": request.origin,
+        "airflow_run_id": request.airflow_run_id,
+        "started_at": request.started_at,
         "provisional": interval.end > request.started_at,
-        "model_version": ref.version, "model_sha256": ref.sha256,
+        "model_version": ref.version,
+        "model_sha256": ref.sha256,
         "job_sha256": hashlib.sha256(work.job.model_dump_json().encode()).hexdigest(),
         "sql_sha256": work.stores.features_query(work.job).sha256,
-        "code_version": code_version(work.settings), "library_versions": library_versions(),
-    }  # fmt: skip
+        "code_version": code_version(work.settings),
+        "library_versions": library_versions(),
+    }
 
 
 def _write_chunk(folder: RunFolder, number: int, part: Split) -> None:

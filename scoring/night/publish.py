@@ -98,10 +98,16 @@ def _reconciled(stores: Stores, run: Run, loaded: Loaded) -> Summary:
     _reconcile(run, scored, summary.rows, loaded.rows)
     total = (stores.clock() - run.started_at).total_seconds()
     ledger.record(
-        stores.warehouse, run.run_id, stage="publish", rows_scored=scored, rows_loaded=loaded.rows,
-        predictions_hash=loaded.predictions_hash, rows_per_second=(run.rows_extracted or 0) / total if total > 0 else None,
-        seconds_score=sum(chunk.seconds for chunk in chunks), seconds_publish=loaded.seconds + monotonic() - began,
-    )  # fmt: skip
+        stores.warehouse,
+        run.run_id,
+        stage="publish",
+        rows_scored=scored,
+        rows_loaded=loaded.rows,
+        predictions_hash=loaded.predictions_hash,
+        rows_per_second=(run.rows_extracted or 0) / total if total > 0 else None,
+        seconds_score=sum(chunk.seconds for chunk in chunks),
+        seconds_publish=loaded.seconds + monotonic() - began,
+    )
     return summary
 
 
@@ -111,9 +117,11 @@ def _require_chunks(stores: Stores, run: Run) -> None:
     numbers, missing = folder.chunks, folder.unscored()
     if missing or not numbers:
         raise ReconciliationError(
-            f"run {run.run_id}", found=f"chunks {missing} of {len(numbers)} not scored", expected="every chunk scored",
+            f"run {run.run_id}",
+            found=f"chunks {missing} of {len(numbers)} not scored",
+            expected="every chunk scored",
             next_step="clear the score task of the run",
-        )  # fmt: skip
+        )
 
 
 def _with_progress(batches: Iterable[pa.RecordBatch], progress: Progress) -> Iterator[pa.RecordBatch]:
@@ -139,9 +147,11 @@ def _pass_gate(work: Workspace, run: Run, summary: Summary) -> None:
     if reasons:
         ledger.record(work.warehouse, run.run_id, status="held", reason="; ".join(reasons), finished_at=work.clock())
         raise NightHeld(
-            f"night {run.night} of {work.job.name} is held", found="; ".join(reasons), expected="the publish gate to pass",
+            f"night {run.night} of {work.job.name} is held",
+            found="; ".join(reasons),
+            expected="the publish gate to pass",
             next_step=f"`nightshift release {work.job.name} {run.run_id}` publishes it, `discard` drops it",
-        )  # fmt: skip
+        )
 
 
 def _after_flip(work: Workspace, run: Run, status: str) -> Published:
@@ -183,9 +193,12 @@ def _write_current(work: Workspace, run: Run, path: str) -> None:
     }
     order = [*work.job.key, "night", *schema.names[len(work.job.key) :], "model_version", "run_id", "scored_at"]
     facts = {
-        "job": run.job, "night": str(run.night), "run_id": run.run_id, "model_version": str(run.model_version),
+        "job": run.job,
+        "night": str(run.night),
+        "run_id": run.run_id,
+        "model_version": str(run.model_version),
         "predictions_hash": str(run.predictions_hash),
-    }  # fmt: skip
+    }
     parts = RunFolder(work.lake, run).predictions()
     empty = stamped(pa.RecordBatch.from_pylist([], schema), constants, order)
     work.lake.write(path, empty.schema, (stamped(batch, constants, order) for batch in parts), facts)
@@ -214,9 +227,11 @@ def unpublish(work: Workspace, night: date, reason: str) -> Run:
         ]
         if not taken_back:
             raise RunMissing(
-                f"night {night} of {work.job.name}", found="no publication", expected="a published night",
+                f"night {night} of {work.job.name}",
+                found="no publication",
+                expected="a published night",
                 next_step=f"see `nightshift explain {work.job.name} {night}`",
-            )  # fmt: skip
+            )
         run = taken_back[-1]
     refresh_lake(work, night)
     return run

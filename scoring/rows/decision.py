@@ -17,12 +17,25 @@ NEAR = 1e-9
 """Distance of a probability from the threshold (or from the runner-up's) within which ``predict`` itself is asked."""
 _THRESHOLDS = ("FixedThresholdClassifier", "TunedThresholdClassifierCV")
 _SEARCHES = ("GridSearchCV", "RandomizedSearchCV", "HalvingGridSearchCV", "HalvingRandomSearchCV")
-_MOST_PROBABLE = frozenset({
-    "BernoulliNB", "CalibratedClassifierCV", "CategoricalNB", "ComplementNB", "DecisionTreeClassifier",
-    "ExtraTreeClassifier", "ExtraTreesClassifier", "GaussianNB", "GradientBoostingClassifier",
-    "HistGradientBoostingClassifier", "LogisticRegression", "LogisticRegressionCV", "MLPClassifier", "MultinomialNB",
-    "RandomForestClassifier",
-})  # fmt: skip
+_MOST_PROBABLE = frozenset(
+    {
+        "BernoulliNB",
+        "CalibratedClassifierCV",
+        "CategoricalNB",
+        "ComplementNB",
+        "DecisionTreeClassifier",
+        "ExtraTreeClassifier",
+        "ExtraTreesClassifier",
+        "GaussianNB",
+        "GradientBoostingClassifier",
+        "HistGradientBoostingClassifier",
+        "LogisticRegression",
+        "LogisticRegressionCV",
+        "MLPClassifier",
+        "MultinomialNB",
+        "RandomForestClassifier",
+    }
+)
 """Classifiers of scikit-learn whose ``predict`` is the most probable class; every other one is asked for its own."""
 
 

@@ -96,10 +96,14 @@ def _binary(holdout: pa.Table, job: Job) -> dict[str, float | None]:
     gaps = np.abs(np.bincount(place, y - p, minlength=_BINS)).sum() / len(y)
     base = float(y.mean())
     return {
-        "log_loss": loss, "excess_log_loss": loss - _entropy(np.array([base, 1 - base])), "auc": _auc(p, y),
-        "brier": float(np.square(p - y).mean()), "calibration_error": float(gaps),
-        "calibration_gap": float((p - y).mean()), "base_rate": base,
-    }  # fmt: skip
+        "log_loss": loss,
+        "excess_log_loss": loss - _entropy(np.array([base, 1 - base])),
+        "auc": _auc(p, y),
+        "brier": float(np.square(p - y).mean()),
+        "calibration_error": float(gaps),
+        "calibration_gap": float((p - y).mean()),
+        "base_rate": base,
+    }
 
 
 def _auc(p: np.ndarray, y: np.ndarray) -> float | None:
@@ -122,8 +126,10 @@ def _multiclass(holdout: pa.Table, job: Job) -> dict[str, float | None]:
 
 
 _METRICS: dict[Task, Callable[[pa.Table, Job], dict[str, float | None]]] = {
-    BINARY: _binary, MULTICLASS: _multiclass, REGRESSION: _regression,
-}  # fmt: skip
+    BINARY: _binary,
+    MULTICLASS: _multiclass,
+    REGRESSION: _regression,
+}
 
 
 def _entropy(shares: np.ndarray) -> float:

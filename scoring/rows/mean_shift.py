@@ -110,8 +110,10 @@ def _always(shift: float, words: str) -> Allowed:
 
 
 _FLOORS: dict[Task, Callable[[Job, Mapping[str, float]], Allowed]] = {
-    BINARY: _binary_floor, MULTICLASS: _multiclass_floor, REGRESSION: _regression_floor,
-}  # fmt: skip
+    BINARY: _binary_floor,
+    MULTICLASS: _multiclass_floor,
+    REGRESSION: _regression_floor,
+}
 """The shift that is allowed whatever the nights of training were like."""
 
 

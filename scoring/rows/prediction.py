@@ -145,8 +145,10 @@ def _multiclass(values: np.ndarray, class_places: np.ndarray, job: Job) -> list[
 
 
 _COLUMNS: dict[Task, Callable[[np.ndarray, np.ndarray, Job], list[pa.Array]]] = {
-    BINARY: _binary, MULTICLASS: _multiclass, REGRESSION: _regression,
-}  # fmt: skip
+    BINARY: _binary,
+    MULTICLASS: _multiclass,
+    REGRESSION: _regression,
+}
 
 
 def certainty(predictions: pa.RecordBatch | pa.Table, job: Job) -> np.ndarray:

@@ -53,10 +53,16 @@ class Counts:
     def __add__(self, other: Counts) -> Counts:
         """Return the counts of both together."""
         return Counts(
-            tuple(np.add(self.bins, other.bins).tolist()), self.rows + other.rows, self.nulls + other.nulls,
-            self.unseen + other.unseen, self.wrong + other.wrong, self.total + other.total, self.squares + other.squares,
-            _of_both(min, self.low, other.low), _of_both(max, self.high, other.high),
-        )  # fmt: skip
+            tuple(np.add(self.bins, other.bins).tolist()),
+            self.rows + other.rows,
+            self.nulls + other.nulls,
+            self.unseen + other.unseen,
+            self.wrong + other.wrong,
+            self.total + other.total,
+            self.squares + other.squares,
+            _of_both(min, self.low, other.low),
+            _of_both(max, self.high, other.high),
+        )
 
     @classmethod
     def of(cls, column: pa.Array | pa.ChunkedArray, bins: Bins) -> Self:
@@ -104,9 +110,14 @@ def _of_numbers(column: pa.Array, counted: pa.StructArray | None, bins: Bins) ->
     if len(values) == 0:
         return {"wrong": wrong}
     return {
-        "bins": tuple(filled.tolist()), "unseen": unseen, "wrong": wrong, "total": float(np.sum(values * weights)),
-        "squares": float(np.sum(np.square(values) * weights)), "low": float(values.min()), "high": float(values.max()),
-    }  # fmt: skip
+        "bins": tuple(filled.tolist()),
+        "unseen": unseen,
+        "wrong": wrong,
+        "total": float(np.sum(values * weights)),
+        "squares": float(np.sum(np.square(values) * weights)),
+        "low": float(values.min()),
+        "high": float(values.max()),
+    }
 
 
 @dataclass(frozen=True)

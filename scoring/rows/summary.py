@@ -35,16 +35,24 @@ class Summary:
             return cls()
         values = certainty(predictions, job)
         return cls(
-            rows=len(values), nulls=nulls, total=float(values.sum()), squares=float(np.square(values).sum()),
-            low=float(values.min()), high=float(values.max()),
-        )  # fmt: skip
+            rows=len(values),
+            nulls=nulls,
+            total=float(values.sum()),
+            squares=float(np.square(values).sum()),
+            low=float(values.min()),
+            high=float(values.max()),
+        )
 
     def __add__(self, other: Summary) -> Summary:
         """Return the summary of both parts together."""
         return Summary(
-            self.rows + other.rows, self.nulls + other.nulls, self.total + other.total, self.squares + other.squares,
-            min(self.low, other.low), max(self.high, other.high),
-        )  # fmt: skip
+            self.rows + other.rows,
+            self.nulls + other.nulls,
+            self.total + other.total,
+            self.squares + other.squares,
+            min(self.low, other.low),
+            max(self.high, other.high),
+        )
 
     @property
     def mean(self) -> float:

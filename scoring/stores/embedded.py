@@ -101,9 +101,11 @@ def _start(folder: Path) -> str:
 
 def _no_folder(folder: Path, error: OSError) -> SettingsError:
     return SettingsError(
-        "NIGHTSHIFT_DATA_DIR", found=f"{folder} cannot be made or written ({error.strerror})",
-        expected="a folder that this user may write in", next_step="let this user write there, or name another folder",
-    )  # fmt: skip
+        "NIGHTSHIFT_DATA_DIR",
+        found=f"{folder} cannot be made or written ({error.strerror})",
+        expected="a folder that this user may write in",
+        next_step="let this user write there, or name another folder",
+    )
 
 
 def _set_up(server: Any) -> None:

@@ -33,13 +33,24 @@ _CONNECTING = re.compile(
     re.IGNORECASE,
 )
 _PACKAGES = {
-    "MySQLdb": "mysqlclient", "psycopg2": "psycopg2-binary", "snowflake": "snowflake-sqlalchemy",
-    "duckdb": "duckdb-engine", "bigquery": "sqlalchemy-bigquery", "redshift": "sqlalchemy-redshift",
-    "databricks": "databricks-sqlalchemy", "trino": "trino", "clickhouse": "clickhouse-sqlalchemy",
-    "clickhousedb": "clickhouse-connect", "awsathena": "PyAthena", "db2": "ibm-db-sa", "ibm_db_sa": "ibm-db-sa",
-    "hana": "sqlalchemy-hana", "exa": "sqlalchemy-exasol", "teradatasql": "teradatasqlalchemy",
+    "MySQLdb": "mysqlclient",
+    "psycopg2": "psycopg2-binary",
+    "snowflake": "snowflake-sqlalchemy",
+    "duckdb": "duckdb-engine",
+    "bigquery": "sqlalchemy-bigquery",
+    "redshift": "sqlalchemy-redshift",
+    "databricks": "databricks-sqlalchemy",
+    "trino": "trino",
+    "clickhouse": "clickhouse-sqlalchemy",
+    "clickhousedb": "clickhouse-connect",
+    "awsathena": "PyAthena",
+    "db2": "ibm-db-sa",
+    "ibm_db_sa": "ibm-db-sa",
+    "hana": "sqlalchemy-hana",
+    "exa": "sqlalchemy-exasol",
+    "teradatasql": "teradatasqlalchemy",
     "cockroachdb": "sqlalchemy-cockroachdb",
-}  # fmt: skip
+}
 """The package on PyPI, where it is called otherwise than the module that SQLAlchemy misses or the URL's scheme."""
 
 

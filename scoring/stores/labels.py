@@ -121,5 +121,7 @@ def _declared(column: pa.Array, job: Job, query: Query) -> pa.Array:
 
 
 _READ: dict[Task, Callable[[pa.Array, Job, Query], pa.Array]] = {
-    BINARY: _text, MULTICLASS: _declared, REGRESSION: _declared,
-}  # fmt: skip
+    BINARY: _text,
+    MULTICLASS: _declared,
+    REGRESSION: _declared,
+}

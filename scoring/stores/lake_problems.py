@@ -24,20 +24,38 @@ from scoring.errors import (
 GIB = 2**30
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _STAYS = {
-    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP,
-    errno.ENAMETOOLONG, errno.EINVAL,
-}  # fmt: skip
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EEXIST,
+    errno.ENOTEMPTY,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.EINVAL,
+}
 """What the file system forbids: trying again does not help. All else (no space, input/output error …) may heal."""
 _UNREADABLE = (pa.ArrowException, json.JSONDecodeError, UnicodeDecodeError)
 _TASKS = {
-    "features": "extract", "quarantine": "extract", "run": "extract", "predictions": "score", "summary": "score",
-    "profile": "score", "shadow": "shadow",
-}  # fmt: skip
+    "features": "extract",
+    "quarantine": "extract",
+    "run": "extract",
+    "predictions": "score",
+    "summary": "score",
+    "profile": "score",
+    "shadow": "shadow",
+}
 """Task of the nightly DAG that writes a file of a run's folder, by how the file's name begins."""
 LIBRARIES = {
-    "s3": ("s3fs", "s3"), "s3a": ("s3fs", "s3"), "gs": ("gcsfs", "gcs"), "gcs": ("gcsfs", "gcs"),
-    "az": ("adlfs", "azure"), "abfs": ("adlfs", "azure"), "abfss": ("adlfs", "azure"),
-}  # fmt: skip
+    "s3": ("s3fs", "s3"),
+    "s3a": ("s3fs", "s3"),
+    "gs": ("gcsfs", "gcs"),
+    "gcs": ("gcsfs", "gcs"),
+    "az": ("adlfs", "azure"),
+    "abfs": ("adlfs", "azure"),
+    "abfss": ("adlfs", "azure"),
+}
 """Library of an object store and the requirement file that holds it, by the scheme of the URL."""
 
 
@@ -87,10 +105,11 @@ def unknown_scheme(root: str) -> SettingsError:
     """Return the error of a lake URL that nothing here understands; only its scheme is shown."""
     scheme = root.partition(":")[0]
     return SettingsError(
-        "NIGHTSHIFT_LAKE_URL", found=f"a URL that begins with {scheme + ':'!r}",
+        "NIGHTSHIFT_LAKE_URL",
+        found=f"a URL that begins with {scheme + ':'!r}",
         expected="a folder, or s3://…, gs://…, abfs://… without quotes",
         next_step="correct the variable; see docs/reference/settings.md",
-    )  # fmt: skip
+    )
 
 
 def missing_library(variable: str, scheme: str, reason: str) -> SettingsError:
@@ -98,9 +117,11 @@ def missing_library(variable: str, scheme: str, reason: str) -> SettingsError:
     package, name = LIBRARIES.get(scheme, ("", ""))
     file = f"-r requirements-{name}.txt" if name else "the package's name"
     return SettingsError(
-        variable, found=f"{scheme}:// and no library for it ({reason})", expected=f"the package {package}" if package else "",
+        variable,
+        found=f"{scheme}:// and no library for it ({reason})",
+        expected=f"the package {package}" if package else "",
         next_step=f"add the line `{file}` to requirements.in, then `make lock`: the next make target installs it, and it stays",
-    )  # fmt: skip
+    )
 
 
 def free_space(path: str | Path) -> str:
@@ -122,9 +143,11 @@ def _of_system(path: str, error: OSError, reading: bool) -> NightshiftError:
         return LakeFileMissing(_what(path), found="no such file", expected=_expected(path), next_step=_way_out(path))
     if error.errno in _FULL:
         return LakeUnavailable(
-            _what(path), found=f"{reason} ({free_space(path)})", expected="room for the file",
+            _what(path),
+            found=f"{reason} ({free_space(path)})",
+            expected="room for the file",
             next_step="make room (`nightshift retention` shows what may go), then run the task again",
-        )  # fmt: skip
+        )
     if error.errno in _STAYS or isinstance(error, PermissionError):
         next_step = "let this user write there, or move the lake: NIGHTSHIFT_LAKE_URL, NIGHTSHIFT_DATA_DIR"
         if error.errno in (errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY):

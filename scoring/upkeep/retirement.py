@@ -38,8 +38,9 @@ def _put_aside(stores: Stores, name: str) -> str | None:
         path.rename(aside)
     except OSError as error:
         raise JobFileError(
-            f"jobs/{path.name}", found=f"it cannot be renamed to {aside.name} ({error.strerror})",
+            f"jobs/{path.name}",
+            found=f"it cannot be renamed to {aside.name} ({error.strerror})",
             expected="no file, which would go on being scheduled",
             next_step=f"remove it where the files come from, then `nightshift retire {name}` again",
-        ) from error  # fmt: skip
+        ) from error
     return aside.name

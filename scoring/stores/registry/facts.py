@@ -91,7 +91,9 @@ class TrainingFacts:
     def _night(self, name: str, night: date | None) -> date:
         if night is None:
             raise ArtifactMismatch(
-                f"facts.json of a model version of {self.job or 'a job'}", found=f"no {name!r}", expected="a night",
+                f"facts.json of a model version of {self.job or 'a job'}",
+                found=f"no {name!r}",
+                expected="a night",
                 next_step="train a new version",
-            )  # fmt: skip
+            )
         return night

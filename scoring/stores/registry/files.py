@@ -24,9 +24,10 @@ def readable(path: Path, what: str) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno not in (None, errno.EACCES, errno.EPERM, errno.ENOENT):
             raise RegistryUnavailable(f"{what}, {path}", found=str(error)) from error
         raise ArtifactMismatch(
-            f"{what}: {path} cannot be read", found=" ".join(str(error).split()),
+            f"{what}: {path} cannot be read",
+            found=" ".join(str(error).split()),
             next_step="restore the file, or train a new version",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def download(uri: str, tracking_uri: str, target: Path) -> None:

@@ -12,9 +12,11 @@ from scoring.errors import ContractError
 
 _UNNAMED = re.compile(r"unnamed<oid:(\d+)>")
 _HINTS = {
-    "json": "take one value of it, such as {0} ->> 'key'", "jsonb": "take one value of it, such as {0} ->> 'key'",
-    "money": "cast it: {0}::numeric", "interval": "make a number of it: extract(epoch from {0})",
-}  # fmt: skip
+    "json": "take one value of it, such as {0} ->> 'key'",
+    "jsonb": "take one value of it, such as {0} ->> 'key'",
+    "money": "cast it: {0}::numeric",
+    "interval": "make a number of it: extract(epoch from {0})",
+}
 TEXT_SENDERS = frozenset({"textsend", "varcharsend", "bpcharsend", "namesend", "enum_send"})
 """Functions of PostgreSQL that send a value as its text; a type of an extension, such as citext, names one of them."""
 

@@ -135,9 +135,7 @@ def _senders(cursor: Any, names: set[str], numbers: set[int]) -> dict[str, tuple
     query = query.where(kind.c.typname.in_(names) | kind.c.oid.in_(numbers))
     cursor.execute(str(query.compile(compile_kwargs={"literal_binds": True})))
     rows = cursor.fetchall()
-    return {
-        driver_name: (name, sent) for number, name, sent in rows for driver_name in (name, f"unnamed<oid:{number}>")
-    }
+    return {alias: (name, sender) for number, name, sender in rows for alias in (name, f"unnamed<oid:{number}>")}
 
 
 def _values(statement: Statement, interval: DataInterval, query: Query) -> dict[str, Any]:
@@ -174,12 +172,10 @@ def compared_types(url: str, query: Query) -> dict[str, set[str]]:
         cursor.execute(_compiled(prepared, {})[0])
         types = cursor.fetch_arrow_table().column("types")[0].as_py()
         connection.rollback()
-    types_by_name: dict[str, set[str]] = {}
+    kinds: dict[str, set[str]] = {}
     for name, kind in zip(names, types, strict=True):
-        types_by_name.setdefault(name.rpartition("_")[0], set()).add(
-            f"cast to {kind}" if name in statement.cast else kind
-        )
-    return types_by_name
+        kinds.setdefault(name.rpartition("_")[0], set()).add(f"cast to {kind}" if name in statement.cast else kind)
+    return kinds
 
 
 def _fetch(cursor: Any, rows: int, query: Query) -> Iterator[pa.RecordBatch]:

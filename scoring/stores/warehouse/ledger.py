@@ -116,9 +116,13 @@ def flip(warehouse: Warehouse, run: Run, rows: int, now: datetime, force: bool =
 
 def _point(connection: sa.Connection, run: Run, rows: int, now: datetime) -> None:
     values = {
-        "run_id": run.run_id, "run_number": run.run_number, "model_version": run.model_version, "rows": rows,
-        "scored_at": run.started_at, "published_at": now,
-    }  # fmt: skip
+        "run_id": run.run_id,
+        "run_number": run.run_number,
+        "model_version": run.model_version,
+        "rows": rows,
+        "scored_at": run.started_at,
+        "published_at": now,
+    }
     row = insert(PUBLISHED).values(job=run.job, night=run.night, **values)
     connection.execute(row.on_conflict_do_update(index_elements=["job", "night"], set_=values))
     this_night = sa.and_(PUBLICATIONS.c.job == run.job, PUBLICATIONS.c.night == run.night)
@@ -155,9 +159,11 @@ def _pointer(connection: sa.Connection, job: str, night: date) -> Any:
 def _later(connection: sa.Connection, run: Run, pointer: Any) -> Any:
     """Return a run of the same night that began later and is shown, or was until it was taken back."""
     began_later = sa.select(RUNS.c.run_id, RUNS.c.status).where(
-        RUNS.c.job == run.job, RUNS.c.night == run.night, RUNS.c.started_at > run.started_at,
+        RUNS.c.job == run.job,
+        RUNS.c.night == run.night,
+        RUNS.c.started_at > run.started_at,
         sa.or_(RUNS.c.status == "unpublished", RUNS.c.run_id == (pointer.run_id if pointer is not None else None)),
-    )  # fmt: skip
+    )
     return connection.execute(began_later.order_by(RUNS.c.started_at.desc()).limit(1)).first()
 
 

@@ -65,9 +65,10 @@ def _abandon(warehouse: Warehouse, run: Run) -> bool:
     last = _last_sign(run)
     worker = f"Airflow run {run.airflow_run_id}" if run.airflow_run_id else "its process"
     facts = {
-        "status": "abandoned", "finished_at": last,
+        "status": "abandoned",
+        "finished_at": last,
         "reason": f"{worker} was killed or is gone: nobody works on it, last sign of life at {last:%Y-%m-%d %H:%M:%S} UTC",
-    }  # fmt: skip
+    }
     unchanged = sa.and_(
         RUNS.c.run_id == run.run_id,
         RUNS.c.status == "running",
@@ -93,18 +94,22 @@ def worked_on(warehouse: Warehouse, run_id: str, job: str) -> Run:
 
 def _revive(warehouse: Warehouse, run: Run) -> None:
     later = sa.select(RUNS.c.run_id).where(
-        RUNS.c.job == run.job, RUNS.c.night == run.night, RUNS.c.airflow_run_id == run.airflow_run_id,
+        RUNS.c.job == run.job,
+        RUNS.c.night == run.night,
+        RUNS.c.airflow_run_id == run.airflow_run_id,
         RUNS.c.started_at > run.started_at,
-    )  # fmt: skip
+    )
     abandoned = sa.and_(RUNS.c.run_id == run.run_id, RUNS.c.status == "abandoned")
     with warehouse.transaction() as connection:
         ledger.hold_lock(connection, run.job, run.night)
         successor = connection.execute(later.limit(1)).scalar() if run.airflow_run_id is not None else None
         if successor is not None:
             raise RunMissing(
-                f"run {run.run_id}", found=f"status abandoned: {run.reason}", expected="a run that is going on",
+                f"run {run.run_id}",
+                found=f"status abandoned: {run.reason}",
+                expected="a run that is going on",
                 next_step=f"see run {successor}, which took over",
-            )  # fmt: skip
+            )
         pruned_at = connection.execute(sa.select(RUNS.c.pruned_at).where(RUNS.c.run_id == run.run_id)).scalar()
         ledger.require_files(replace(run, pruned_at=pruned_at))
         connection.execute(sa.update(RUNS).where(abandoned).values(status="running", reason=None, finished_at=None))

@@ -32,7 +32,7 @@ def load(warehouse: Warehouse, job: Job, run: Run, batches: Iterable[pa.RecordBa
 
 def load_shadow(
     warehouse: Warehouse, job: Job, run: Run, version: int, batches: Iterable[pa.RecordBatch], schema: pa.Schema
-) -> None:  # fmt: skip
+) -> None:
     """Load what a version in the shadow said about a run's rows, in place of an earlier try; all of it or nothing."""
     constants = {
         "night": pa.scalar(run.night, pa.date32()),
@@ -43,9 +43,12 @@ def load_shadow(
 
 
 def _replace(
-    warehouse: Warehouse, table: sa.Table, constants: dict[str, pa.Scalar], batches: Iterable[pa.RecordBatch],
+    warehouse: Warehouse,
+    table: sa.Table,
+    constants: dict[str, pa.Scalar],
+    batches: Iterable[pa.RecordBatch],
     schema: pa.Schema,
-) -> None:  # fmt: skip
+) -> None:
     """Put the batches, stamped with the constants, in place of the rows that have these constants."""
     order, names = [column.key for column in table.columns], [column.name for column in table.columns]
     failures: list[Exception] = []

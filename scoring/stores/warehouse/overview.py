@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import fields
 from datetime import date
 
 import sqlalchemy as sa
@@ -13,24 +14,27 @@ from scoring.stores.warehouse.monitoring import evidence
 from scoring.stores.warehouse.records import Run
 from scoring.stores.warehouse.results import ColumnNight, Decided, Measured, TriedNight
 from scoring.stores.warehouse.span import Row, Span
-from scoring.stores.warehouse.tables import DECISIONS, DRIFT, DRIFT_COLUMNS, JOBS, PERFORMANCE, PUBLISHED, RUNS
+from scoring.stores.warehouse.tables import (
+    DECISIONS,
+    DRIFT,
+    DRIFT_COLUMNS,
+    JOBS,
+    PERFORMANCE,
+    PUBLISHED,
+    RUNS,
+    fixed_table,
+)
 
-STATUS = sa.table(
+STATUS = fixed_table(
     "scoring_status",
-    *map(
-        sa.column,
-        (
-            "job", "expected_night", "expected_night_published", "latest_night", "latest_rows", "latest_rows_quarantined",
-            "model_version", "run_id", "published_at", "nights_published", "nights_held", "last_run_night",
-            "last_run_status", "last_run_reason", "latest_provisional", "retired_at", "retired_reason",
-        ),
-    ),
-)  # fmt: skip
-_MEASURED = [
-    PERFORMANCE.c[name]
-    for name in ("job", "night", "known_at", "run_id", "model_version", "rows_published", "rows_labelled", "share_labelled",
-                 "metrics", "rolling", "measured_at")
-]  # fmt: skip
+    "job expected_night expected_night_published latest_night latest_rows latest_rows_quarantined model_version run_id "
+    "published_at nights_published nights_held last_run_night last_run_status last_run_reason latest_provisional "
+    "retired_at retired_reason",
+)
+_WITHOUT_SUMS = [
+    PERFORMANCE.c[column.name] for column in fields(Measured) if column.name not in ("sums", "labels_hash")
+]
+"""Columns of measured performance that pages read; the sums are large."""
 
 
 def known_jobs(warehouse: Warehouse) -> list[str]:
@@ -56,15 +60,21 @@ def nights(warehouse: Warehouse, span: Span) -> list[TriedNight]:
     joined = sa.outerjoin(RUNS, PUBLISHED, PUBLISHED.c.run_id == RUNS.c.run_id)
     query = (
         sa.select(
-            RUNS.c.night, RUNS.c.run_id, RUNS.c.status, RUNS.c.model_version, RUNS.c.provisional,
+            RUNS.c.night,
+            RUNS.c.run_id,
+            RUNS.c.status,
+            RUNS.c.model_version,
+            RUNS.c.provisional,
             newest.label("newest_status"),
-            DRIFT.c.verdict, DRIFT.c.score, DRIFT.c.score_limit,
+            DRIFT.c.verdict,
+            DRIFT.c.score,
+            DRIFT.c.score_limit,
         )
         .select_from(joined.outerjoin(DRIFT, DRIFT.c.run_id == RUNS.c.run_id))
         .ext(distinct_on(RUNS.c.night))
         .where(span.of(RUNS))
         .order_by(RUNS.c.night, is_published.desc(), RUNS.c.started_at.desc())
-    )  # fmt: skip
+    )
     return [TriedNight(**row) for row in warehouse.rows(query)]
 
 
@@ -81,7 +91,7 @@ def neighbours(warehouse: Warehouse, job: str, night: date) -> tuple[date | None
 def measured(warehouse: Warehouse, span: Span, newest: int | None = None) -> list[Measured]:
     """Return the performance of nights by the newest labels, oldest first; only the ``newest`` nights if given."""
     query = (
-        sa.select(*_MEASURED)
+        sa.select(*_WITHOUT_SUMS)
         .ext(distinct_on(PERFORMANCE.c.night))
         .where(span.of(PERFORMANCE), evidence(PERFORMANCE))
         .order_by(PERFORMANCE.c.night.desc(), PERFORMANCE.c.known_at.desc())

@@ -88,10 +88,14 @@ def describe_prediction(warehouse: Warehouse, job: Job, sentence: str) -> None:
 
 def _register(connection: sa.Connection, job: Job) -> None:
     values = {
-        "description": job.description, "owner": job.owner, "timezone": job.schedule.timezone,
-        "first_night": job.schedule.first_night, "last_night": job.schedule.last_night,
-        "retired_at": None, "retired_reason": None,
-    }  # fmt: skip
+        "description": job.description,
+        "owner": job.owner,
+        "timezone": job.schedule.timezone,
+        "first_night": job.schedule.first_night,
+        "last_night": job.schedule.last_night,
+        "retired_at": None,
+        "retired_reason": None,
+    }
     row = insert(JOBS).values(job=job.name, **values)
     connection.execute(row.on_conflict_do_update(index_elements=["job"], set_=values))
 
