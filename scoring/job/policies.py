@@ -1,4 +1,4 @@
-"""The policies in a job file, from training to promotion and limits, and of what an installation keeps, with defaults."""
+"""The policies in a job file, from training to promotion and limits, each with its defaults."""
 
 from __future__ import annotations
 
@@ -55,15 +55,15 @@ class MonitorPolicy(Strict):
     """How a scored night is compared with others."""
 
     baseline_nights: int = Field(default=90, ge=5, le=400)
-    """The last nights that say what is normal."""
+    """Nights of the baseline, the last ones before the night that is compared."""
     alert_ratio: float = Field(default=2.0, gt=1)
     """How many times farther than any night of the baseline a column must lie for an alert on its first night."""
     persistence: tuple[int, int] = (2, 3)
     """A column that is unusual on so many of the last so many nights, this one included, is an alert."""
     report_rows: int = Field(default=5_000, ge=100, le=100_000)
-    """Rows that the Evidently report is made of, on either side."""
+    """Rows of the night, and as many of the reference, that the Evidently page is made of."""
     keep_reports_nights: int = Field(default=400, ge=1)
-    """Nights whose Evidently pages stay."""
+    """Nights whose Evidently pages are kept, counted from the newest."""
 
     @field_validator("persistence")
     @classmethod
@@ -79,17 +79,17 @@ class RetrainingPolicy(Strict):
     enabled: bool = True
     """Whether the governor may have versions trained at all."""
     cooldown_nights: int = Field(default=14, ge=1)
-    """Nights between two retrainings."""
+    """Nights that must lie between two retrainings."""
     budget: int = Field(default=3, ge=0)
     """Retrainings in any 30 nights."""
     min_new_labelled_nights: int = Field(default=7, ge=1)
     """Nights with matured labels since the champion's training window ended."""
     max_age_nights: int | None = Field(default=14, ge=1)
-    """When nothing was trained for longer than this, a version is trained anew; null for never."""
+    """Nights without a retraining after which a version is trained anew; null for never."""
     performance_nights: int = Field(default=28, ge=3)
-    """The last measured nights that are compared with the holdout of training."""
+    """Nights with measured performance, the last ones, that are compared with the holdout of training."""
     max_loss: float = Field(default=0.02, ge=0)
-    """Loss of performance that is accepted, as a share of the loss at training."""
+    """Rise of the loss that is accepted, as a share of the loss at training."""
     drift_weight: float = Field(default=0.2, gt=0, le=1)
     """Share of the model's importance that must have drifted for a retraining without labels."""
     schedule: str | None = Field(default=None, pattern=SCHEDULE_PATTERN)
@@ -97,16 +97,16 @@ class RetrainingPolicy(Strict):
 
 
 class PromotionPolicy(Strict):
-    """When a challenger takes the crown, and what happens around it."""
+    """When a challenger becomes champion, and which versions score in the shadow before and after that."""
 
     promote: Literal["gate", "shadow", "human"] = "gate"
     """Once the gate was passed: at once, after nights in the shadow, or when a person says so."""
     evidence: Literal["better", "not_worse"] = "better"
-    """What the holdout must show of a challenger: that it is better than the champion, or only nothing to the contrary."""
+    """``better``: the whole interval of the gain lies above ``min_gain``. ``not_worse``: the interval reaches above 0."""
     min_gain: float = Field(default=0.0, ge=0, lt=1)
     """Share of the champion's loss that the challenger must gain; the whole interval has to lie above it."""
     confidence: float = Field(default=0.95, ge=0.5, lt=1)
-    """Of the gain's interval, both ends counted."""
+    """Confidence of the gain's interval, which has two ends. Raising it makes promotions rarer."""
     min_nights: int = Field(default=7, ge=2)
     """Holdout nights that neither version has seen, for any comparison to count."""
     max_calibration_loss: float = Field(default=0.02, ge=0)
@@ -124,9 +124,9 @@ class PromotionPolicy(Strict):
     shadow_nights: int = Field(default=7, ge=1, le=90)
     """Nights that a challenger scores in the shadow under ``promote: shadow``."""
     predecessor_nights: int = Field(default=14, ge=0, le=90)
-    """Nights that a dethroned champion goes on scoring in the shadow; if it does better it takes the crown back."""
+    """Nights that the predecessor goes on scoring in the shadow; if it does better it becomes champion again."""
     approval_hours: float = Field(default=48, gt=0, le=8_760)
-    """How long ``promote: human`` waits; no answer is a no."""
+    """Hours that ``promote: human`` waits for a person; without an answer nothing is promoted."""
 
 
 class LimitsPolicy(Strict):
@@ -135,7 +135,7 @@ class LimitsPolicy(Strict):
     retries: int = Field(default=3, ge=0, le=20)
     """Times that Airflow tries a task again after a failure that can heal."""
     retry_delay_seconds: int = Field(default=60, ge=0, le=86_400)
-    """Seconds before it does."""
+    """Seconds between a failure and the next try."""
     task_timeout_minutes: int = Field(default=60, ge=1, le=43_200)
     """Minutes after which a task is ended as failed."""
     late_after_minutes: int | None = Field(default=180, ge=1, le=43_200)

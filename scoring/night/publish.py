@@ -20,7 +20,7 @@ from scoring.stores.warehouse import Run, ledger, load, remove_rows, stamped, wo
 
 @dataclass(frozen=True)
 class Published:
-    """What publish did; ``status`` is ``published``, or ``superseded`` when a later run is shown already."""
+    """A published run. ``status`` is ``published``, or ``superseded`` when a later run is visible already."""
 
     run_id: str
     status: str
@@ -30,7 +30,7 @@ class Published:
 
 @dataclass(frozen=True)
 class Loaded:
-    """What loading did: rows of the run in the table, hash of the rows sent, seconds without waiting for chunks."""
+    """A loaded run: its rows in the table, the hash of the rows sent, and seconds without the waits for chunks."""
 
     rows: int
     predictions_hash: str
@@ -38,10 +38,10 @@ class Loaded:
 
 
 def publish(work: Workspace, run_id: str, progress: Progress = silent, loaded: Loaded | None = None) -> Published:
-    """Load a scored run unless that is done, reconcile its counts, pass the gate, flip the pointer, replace the lake object.
+    """Publish a scored run: load it unless ``loaded``, reconcile counts, pass the gate, flip the pointer, write the lake.
 
-    Doing it again gives the same state. Raises ``ReconciliationError`` when rows are missing anywhere, ``NightHeld``
-    when the gate refuses; then what was published before stays.
+    A second call gives the same state. Raises ``ReconciliationError`` when rows are missing anywhere, ``NightHeld``
+    when the gate refuses the night; then the run that was published before stays visible.
     """
     run = worked_on(work.warehouse, run_id, work.job.name)
     if run.status in ("published", "superseded"):
@@ -64,7 +64,7 @@ def publish(work: Workspace, run_id: str, progress: Progress = silent, loaded: L
 
 
 def load_run(work: Workspace, run: Run, numbers: Iterable[int], progress: Progress = silent) -> Loaded:
-    """Load the predictions of a run's chunks, in the order of ``numbers``, in one transaction; they are invisible yet."""
+    """Load the predictions of the chunks ``numbers`` of a run, in that order and in one transaction, invisibly."""
     began, digest, waits = monotonic(), RowsDigest(), _Waits(numbers)
     predictions = _with_progress(digest.through(RunFolder(work.lake, run).predictions(waits)), progress)
     rows = load(work.warehouse, work.job, run, predictions, prediction_schema(work.job))
@@ -72,7 +72,7 @@ def load_run(work: Workspace, run: Run, numbers: Iterable[int], progress: Progre
 
 
 class _Waits:
-    """Gives chunk numbers on, and adds up the seconds that each was waited for."""
+    """Yields chunk numbers, and adds up the seconds of waiting for each."""
 
     def __init__(self, numbers: Iterable[int]) -> None:
         self._numbers = iter(numbers)
@@ -90,7 +90,7 @@ class _Waits:
 
 
 def _reconciled(stores: Stores, run: Run, loaded: Loaded) -> Summary:
-    """Return the summary of the run's predictions, all of which are loaded; record what was counted."""
+    """Return the summary of the run's predictions after all counts agree, and record the counts."""
     began = monotonic()
     chunks = RunFolder(stores.lake, run).scored()
     summary = sum((chunk.summary for chunk in chunks), Summary())
@@ -159,9 +159,9 @@ def _after_flip(work: Workspace, run: Run, status: str) -> Published:
 
 
 def refresh_lake(work: Workspace, night: date, anew: bool = False) -> str:
-    """Make the night's lake object what the pointer says, under the night's lock; return its path.
+    """Write the night's lake object of the published run, or remove it when there is none; return its path.
 
-    An object of the published run stays as it is, unless ``anew`` asks for it to be written once more.
+    The night's lock is held meanwhile. An object of the published run stays as it is, unless ``anew``.
     """
     path = work.lake.current(work.job.name, night)
     with work.warehouse.transaction() as connection:
@@ -175,7 +175,7 @@ def refresh_lake(work: Workspace, night: date, anew: bool = False) -> str:
 
 
 def _run_of(stores: Stores, path: str) -> str | None:
-    """Return the run that a lake object says it is of; None if there is none, or one that cannot be read."""
+    """Return the run id in a lake object's metadata; None if there is no object, or it cannot be read."""
     try:
         return (stores.lake.facts(path) or {}).get("run_id")
     except (LakeFileBroken, LakeFileMissing):
@@ -205,7 +205,7 @@ def _write_current(work: Workspace, run: Run, path: str) -> None:
 
 
 def release(work: Workspace, run_id: str) -> Published:
-    """Publish a held run, or one again that was replaced or taken back, although the gate or a later run speaks against it."""
+    """Publish a held, superseded or unpublished run although the publish gate or a later run speaks against it."""
     run = ledger.get(work.warehouse, run_id, work.job.name)
     if run.status not in ("held", "superseded", "published", "unpublished"):
         expected = "held, superseded, unpublished or published"
@@ -215,9 +215,9 @@ def release(work: Workspace, run_id: str) -> Published:
 
 
 def unpublish(work: Workspace, night: date, reason: str) -> Run:
-    """Take a night's publication back: the pointer, then the lake object; return the run that it showed.
+    """Take a night's publication back: first the pointer, then the lake object; return the run that was published.
 
-    Rows, files, ledger and ``…_as_of`` stay. Done again it completes what was interrupted. Raises ``RunMissing`` for a
+    Rows, files, ledger and ``…_as_of`` stay. A second call completes an interrupted one. Raises ``RunMissing`` for a
     night that was never published.
     """
     run = ledger.withdraw(work.warehouse, work.job.name, night, reason, work.clock())

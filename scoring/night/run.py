@@ -1,4 +1,4 @@
-"""A whole night in one process: chunks are scored while later ones are read and earlier ones loaded."""
+"""A whole night in one process: while a chunk is scored, the next is read and the one before is loaded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from scoring.stores import Workspace
 from scoring.stores.warehouse import held, ledger
 
 _ChunkQueue = Queue[tuple[int, Future[int]] | None]
-"""The chunks of a run in order, each with its scoring; None is the end."""
+"""Numbers of a run's chunks in order, each with the future of its scoring; ``None`` ends the queue."""
 
 
 def run_night(work: Workspace, request: NightRequest, progress: Progress = silent) -> Published:
@@ -32,9 +32,9 @@ def run_night(work: Workspace, request: NightRequest, progress: Progress = silen
 
 
 def _run_night(work: Workspace, request: NightRequest, progress: Progress) -> Published:
-    """Publish the night; chunks are scored and loaded while later ones come.
+    """Extract, score and load the chunks side by side, then publish the night.
 
-    The rows are loaded in one transaction, which a failure of any chunk rolls back; that failure is raised, not loading's.
+    The rows are loaded in one transaction. A chunk that cannot be scored rolls it back, and its error is the one raised.
     """
     scoring: list[Future[int]] = []
     chunks: _ChunkQueue = Queue()
@@ -60,10 +60,10 @@ def _run_night(work: Workspace, request: NightRequest, progress: Progress) -> Pu
 
 @contextmanager
 def _ending(chunks: _ChunkQueue) -> Iterator[None]:
-    """Tell the loading thread that no more chunks come; after an error, by one that was cancelled, so that it rolls back."""
+    """Always end the queue: on success with ``None``, on an error with a cancelled future, which makes the loader roll back."""
     try:
         yield
-    except BaseException:  # the loading thread is told, then it is raised again
+    except BaseException:  # raised again once the loader knows
         cancelled: Future[int] = Future()
         cancelled.cancel()
         chunks.put((-1, cancelled))

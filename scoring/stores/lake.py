@@ -1,4 +1,4 @@
-"""Every file: run artifacts, immutable per run, and the one current object of a night, replaced atomically."""
+"""The lake's files: those of a run, which never change, and the current object of a night, which is replaced as a whole."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from scoring.stores.lake_problems import broken, missing_library, named, remote, unknown_scheme
 
 SNAPSHOT_FACTS = "snapshot.json"
-"""Says of a training snapshot when it was made."""
+"""The file of a training snapshot that says when it was made. It is written last, and removed last."""
 
 
 class Lake:
@@ -75,7 +75,7 @@ class Lake:
             self._appearing(path) as local,
             _Writer(local, self._path_in_errors(path, local), schema_with_facts) as writer,
         ):
-            for batch in batches:  # whose own errors are not the lake's
+            for batch in batches:  # an error of computing a batch is raised as it is
                 rows += batch.num_rows
                 writer.add(batch)
         return rows
@@ -103,12 +103,12 @@ class Lake:
         return content
 
     def batches(self, path: str, rows: int = 65_536) -> Iterator[pa.RecordBatch]:
-        """Yield a Parquet file's rows in batches of at most ``rows`` rows; its pages' checksums must fit."""
+        """Yield a Parquet file in batches of at most ``rows`` rows. The checksums of its pages must fit."""
         with self._system(path, reading=True), self._fs.open(path, "rb") as stream, _parquet(stream) as file:
             yield from file.iter_batches(batch_size=rows)
 
     def table(self, path: str) -> pa.Table:
-        """Return a Parquet file's rows as a table, which may be empty; its pages' checksums must fit."""
+        """Return a Parquet file as a table, which may be empty. The checksums of its pages must fit."""
         with self._system(path, reading=True), self._fs.open(path, "rb") as stream:
             return pq.read_table(stream, page_checksum_verification=True)
 
@@ -155,7 +155,7 @@ class Lake:
             return int(self._fs.du(folder)) if self.exists(folder) else 0
 
     def remove_folder(self, folder: str, last: str) -> None:
-        """Remove a folder, the file ``last`` in it at the end: while that is there, what is left can be found."""
+        """Remove a folder, deleting ``last`` at the very end, so that an interrupted removal can be found and completed."""
         last_path = str(PurePosixPath(folder, last))
         with self._system(folder):
             for path in self._fs.find(folder):
@@ -170,7 +170,9 @@ class Lake:
                 self._fs.rm(path, recursive=True)
 
     def _matching(self, *parts: str) -> list[str]:
-        """Return the paths below the root that match patterns, one per level; what cannot be listed is an error.
+        """Return the paths below the root that match ``parts``, one pattern per level of folders.
+
+        Raises when a folder cannot be listed.
 
         On a local disk every level is listed here, because ``glob`` leaves out folders that it cannot read.
         """
@@ -185,17 +187,17 @@ class Lake:
 
     @contextmanager
     def _system(self, path: str, reading: bool = False) -> Iterator[None]:
-        """Give our names to the file system's errors and, when ``reading``, to those of what a file holds."""
+        """Translate the file system's errors and, when ``reading``, those of a broken file, into errors of the lake."""
         with named(path, reading), nullcontext() if self._local else remote(path):
             yield
 
     def _path_in_errors(self, path: str, local: Path) -> str:
-        """Return the path that an error names: on an object store it is the temporary file that cannot be written."""
+        """Return the path that an error names. Of an object store it is the temporary file, which is written first."""
         return path if self._local else str(local)
 
     @contextmanager
     def _appearing(self, path: str) -> Iterator[Path]:
-        """Give a local file to write; afterwards it stands at ``path``, whole. On an error nothing appears."""
+        """Give a local file to write, and move it to ``path`` afterwards. On an error nothing appears there."""
         folder = Path(path).parent if self._local else Path(tempfile.gettempdir())
         with named(path if self._local else str(folder)):
             folder.mkdir(parents=True, exist_ok=True)
@@ -215,7 +217,7 @@ class Lake:
 
 
 class _Writer:
-    """Writes one Parquet file; only the errors of writing get the lake's names, not those of what is written."""
+    """Writes one Parquet file. Errors of writing become errors of the lake, and those of computing the rows do not."""
 
     def __init__(self, local: Path, path_in_errors: str, schema: pa.Schema) -> None:
         self._path_in_errors, self._schema = path_in_errors, schema

@@ -17,7 +17,7 @@ from scoring.errors import ArtifactMismatch, RegistryUnavailable
 
 @contextmanager
 def readable(path: Path, what: str) -> Iterator[None]:
-    """Raise ``ArtifactMismatch`` that names a version's file which cannot be read as what it is."""
+    """Raise ``ArtifactMismatch`` when a file of a version is broken or cannot be opened; it names the file."""
     try:
         yield
     except (ValueError, pa.ArrowException, OSError) as error:  # no JSON, no UTF-8, no Parquet, no permission
@@ -31,7 +31,7 @@ def readable(path: Path, what: str) -> Iterator[None]:
 
 
 def download(uri: str, tracking_uri: str, target: Path) -> None:
-    """Download a version's files; they appear together, so that tasks side by side never see half of them."""
+    """Download a version's files into a folder that appears whole, so that no other task sees half of them."""
     import mlflow
 
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -48,14 +48,14 @@ def sizes(uri: str, tracking_uri: str) -> dict[str, int]:
 
 
 def delete(uri: str, tracking_uri: str, names: Iterable[str]) -> None:
-    """Delete files of a version by name, never a folder that holds anything; local folders that are empty then go too."""
+    """Delete files of a version by name, and the local folders that are empty afterwards."""
     repository = _repository(uri, tracking_uri)
     for name in names:
         repository.delete_artifacts(name)
     parts = urlsplit(uri)
     if parts.scheme in ("", "file"):
         folder = Path(unquote(parts.path))
-        with suppress(OSError):  # the first that is not empty
+        with suppress(OSError):  # rmdir fails at the first folder that is not empty: stop there
             for empty in (folder, *folder.parents[:2]):  # <run>/artifacts/version
                 empty.rmdir()
 

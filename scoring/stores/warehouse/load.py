@@ -1,4 +1,4 @@
-"""Bulk load of one run's predictions by binary COPY: invisible until the pointer is flipped, or beside it for good."""
+"""Bulk-loads predictions by binary COPY: a run's (invisible until it is published) or a shadow version's (never published)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def load(warehouse: Warehouse, job: Job, run: Run, batches: Iterable[pa.RecordBa
 def load_shadow(
     warehouse: Warehouse, job: Job, run: Run, version: int, batches: Iterable[pa.RecordBatch], schema: pa.Schema
 ) -> None:
-    """Load what a version in the shadow said about a run's rows, in place of an earlier try; all of it or nothing."""
+    """Load the predictions of a version in the shadow for a run's rows, in one transaction, replacing an earlier try."""
     constants = {
         "night": pa.scalar(run.night, pa.date32()),
         "run_number": pa.scalar(run.run_number, pa.int64()),
@@ -65,11 +65,11 @@ def _replace(
                 cursor.adbc_ingest(table.name, reader, mode="append")
             connection.commit()
     except NightshiftError as error:
-        raise failures[0] if failures else error  # noqa: B904 - of reading the batches, not of the database
+        raise failures[0] if failures else error  # noqa: B904 - a failure of reading the batches is not the database's
 
 
 def _remembered(batches: Iterable[pa.RecordBatch], failures: list[Exception]) -> Iterator[pa.RecordBatch]:
-    """Yield the batches, and add the error of reading them to ``failures``: the driver gives on its text only."""
+    """Yield the batches, and add the error of reading them to ``failures``, since the driver passes on its text only."""
     try:
         yield from batches
     except Exception as error:  # raised again

@@ -1,4 +1,4 @@
-"""Versions that score in the shadow, and what they did on each night."""
+"""Versions that score in the shadow, and the row of each of their nights."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from scoring.stores.warehouse.tables import PUBLISHED, SHADOW_NIGHTS, SHADOWS
 
 
 def start(warehouse: Warehouse, facts: Row) -> Shadow:
-    """Let a version score in the shadow and return that stay; one that does so already for the same reason stays as it is.
+    """Record that a version scores in the shadow, and return its row.
 
-    A version that scores in another role ends that first.
+    A version that already does in the same role, beside the same champion, keeps its row. Another role ends the earlier row.
     """
     of_version = sa.and_(
         SHADOWS.c.job == facts["job"], SHADOWS.c.model_version == facts["model_version"], SHADOWS.c.ended_at.is_(None)
@@ -65,7 +65,7 @@ def end(warehouse: Warehouse, shadow_id: int, **facts: Any) -> None:
 
 
 def save_night(warehouse: Warehouse, facts: Row) -> None:
-    """Keep what a version did on a run's rows; done again it replaces what was measured too."""
+    """Save the row of a version in the shadow for a run. A second call replaces the row, measurements included."""
     values = {"reason": None, "rows": None, "seconds": None, "disagreement": None, "sums": None, "measured_at": None}
     values |= facts
     row = insert(SHADOW_NIGHTS).values(values)
@@ -74,14 +74,14 @@ def save_night(warehouse: Warehouse, facts: Row) -> None:
 
 
 def save_sums(warehouse: Warehouse, run_id: str, version: int, **facts: Any) -> None:
-    """Keep what the outcomes of a run's rows said of both versions."""
+    """Save the losses of the shadow and of the champion on a run's rows with outcomes."""
     same = sa.and_(SHADOW_NIGHTS.c.run_id == run_id, SHADOW_NIGHTS.c.model_version == version)
     with warehouse.transaction() as connection:
         connection.execute(sa.update(SHADOW_NIGHTS).where(same).values(facts))
 
 
 def nights(warehouse: Warehouse, job: str, version: int | None = None) -> list[ShadowNight]:
-    """Return what shadows did on runs that are published now and not provisional, oldest night first."""
+    """Return the shadow nights of runs that are published and not provisional, oldest first."""
     joined = sa.join(SHADOW_NIGHTS, PUBLISHED, PUBLISHED.c.run_id == SHADOW_NIGHTS.c.run_id)
     query = sa.select(SHADOW_NIGHTS).select_from(joined).where(SHADOW_NIGHTS.c.job == job, evidence(SHADOW_NIGHTS))
     if version is not None:
@@ -91,7 +91,7 @@ def nights(warehouse: Warehouse, job: str, version: int | None = None) -> list[S
 
 
 def beside(rows: Sequence[ShadowNight], shadow: Shadow) -> list[ShadowNight]:
-    """Return those of ``rows`` (see ``nights``) that count for a shadow: its champion's nights, from its first one on."""
+    """Return those of ``rows`` that count for a shadow: nights of its champion, from the shadow's first night on."""
     matching = [
         row
         for row in rows
