@@ -40,7 +40,7 @@ PATTERNS = {
     SOURCE_PATTERN: f"{_LETTERS}, at most 40",
     COLUMN_PATTERN: f"the name of a column, 1 to {COLUMN_LETTERS} printable characters, no dot in front",
 }
-"""What the text of a pattern is, in words."""
+"""What a text must look like, in words, by the pattern that it must match."""
 _REQUIRED = {
     "name": "the file's name without .yaml",
     "description": "what is predicted, in one sentence",
@@ -57,7 +57,7 @@ _REQUIRED = {
     "column": "the column of labels.sql that holds the outcome",
     "pipeline": "a function that makes it, such as jobs.churn:build_pipeline",
 }
-"""What must be there, by the last part of its path."""
+"""What is expected of a missing key, by the last part of its path."""
 _DAY = "a day such as 2024-01-31"
 _MAPPING = "a mapping of names to values"
 _KINDS = {
@@ -95,7 +95,7 @@ _KINDS = {
     "recursion_loop": "no mapping inside itself",
     "path_type": "the path of a file or folder",
 }
-"""What a value of a kind is, in words, by the type of pydantic's error."""
+"""What value is expected, in words, by the type of pydantic's error."""
 _QUOTES = {
     True: "in quotes, for YAML reads yes, on and true as true",
     False: "in quotes, for YAML reads no, off and false as false",
@@ -103,7 +103,7 @@ _QUOTES = {
 
 
 def problems(error: ValidationError, model: type[BaseModel], with_values: bool = True) -> Iterator[tuple[str, str]]:
-    """Yield the dotted path and the sentence of every problem; values are left out unless ``with_values``, for secrets."""
+    """Yield the dotted path and the sentence of every problem. Without ``with_values`` no value is shown, for secrets."""
     for item in error.errors(include_input=with_values, include_url=False):
         path = [str(part) for part in item["loc"] if part != "[key]"]
         yield ".".join(path), _sentence(path, {**item}, model, with_values)
@@ -115,7 +115,7 @@ def sentences(error: ValidationError, model: type[BaseModel]) -> list[str]:
 
 
 def nearest(name: str, names: Sequence[str]) -> str | None:
-    """Return which of the known names was probably meant.
+    """Return which of ``names`` was probably meant by ``name``, or None.
 
     >>> nearest("windw_days", ["window_days", "min_rows"])
     'window_days'
@@ -144,7 +144,7 @@ def _sentence(path: Sequence[str], item: Mapping[str, Any], model: type[BaseMode
 
 
 def _quotes(item: Mapping[str, Any]) -> str:
-    """Return the advice that makes text of what YAML read as something else."""
+    """Return the advice to write a value in quotes, where YAML did not read it as text."""
     value = item["input"]
     if isinstance(value, bool):
         return f" {_QUOTES[value]}"
@@ -152,7 +152,7 @@ def _quotes(item: Mapping[str, Any]) -> str:
 
 
 def _unknown(path: Sequence[str], model: type[BaseModel]) -> str:
-    """Return what to do about a key that is not known where it stands."""
+    """Return the sentence about a key that is not known at its place in the file."""
     level, name = _model_at(model, path[:-1]), path[-1]
     names = list(level.model_fields) if level else []
     meant = nearest(name, names)
@@ -201,7 +201,7 @@ def _model_at(model: type[BaseModel], path: Sequence[str]) -> type[BaseModel] | 
 
 
 def in_words(value: Any) -> str:
-    """Return a value as it stands in the file, shortened.
+    """Return a value in the words of the file, shortened.
 
     >>> in_words(False), in_words("a"), in_words({"a": 1}), in_words(None), in_words([1, None])
     ('false', "'a'", 'a mapping', 'nothing', '[1, nothing]')

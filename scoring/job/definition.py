@@ -1,4 +1,4 @@
-"""``Job``: what a validated ``jobs/<job>.yaml`` says."""
+"""``Job``: the content of ``jobs/<job>.yaml``, validated."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from scoring.validation import CRON_PATTERN, FACTORY_PATTERN, Strict
 JobName = Annotated[str, Field(pattern=JOB_PATTERN)]
 SourceName = Annotated[str, Field(pattern=SOURCE_PATTERN)]
 ColumnName = Annotated[str, Field(pattern=COLUMN_PATTERN)]
-"""A column as the source's database has it, ``Total Charges`` too; ``scoring.names`` says what becomes of it."""
+"""The name of a column in the source, such as ``Total Charges``. ``scoring.names`` gives its name in the warehouse."""
 ColumnType = Literal["float", "int", "bool", "category", "datetime"]
 KeyType = Literal["int", "string", "datetime", "date"]
 Role = Literal["monitored", "seasonal", "ignored"]
 HIDDEN_VALUE = "hidden"
-"""Stands for the values of a sensitive column wherever a value would be named."""
+"""The text that stands in place of every value of a sensitive column."""
 
 
 def _known_timezone(value: str) -> str:
@@ -110,7 +110,7 @@ class Label(Strict):
     classes: list[str] | None = None
     """For multiclass jobs: every class, in the order of the probability columns."""
     positive: bool | int | float | str | None = None
-    """For binary jobs: the value that counts as positive; default: true, 1, t."""
+    """For binary jobs: the value that counts as positive. Default: true, 1, t."""
     threshold: float | None = Field(default=None, gt=0, lt=1)
     """For binary jobs: the probability from which on ``prediction`` is true, in place of the pipeline's own decision.
 
@@ -128,7 +128,7 @@ class Job(Strict):
     schedule: Schedule = Field(description="Which nights there are, and when they are scored.")
     source: SourceName = Field(description="The database that the SQL runs on, by its name in the settings.")
     source_timezone: Timezone = "UTC"
-    """The zone of times that the source keeps without one."""
+    """The zone of the source's times that are stored without a zone."""
     time_column: ColumnName | None = None
     """A key column of type datetime: rows outside the night's interval are quarantined."""
     key: dict[ColumnName, KeyType] = Field(min_length=1, description="The columns that are unique together in a night.")
@@ -226,14 +226,14 @@ class Job(Strict):
 
     @property
     def number_columns(self) -> list[str]:
-        """Return the columns whose numbers two predictions of a row are compared by."""
+        """Return the columns of numbers in which two predictions of a row are compared."""
         return self.probability_columns or ["prediction"]
 
     @property
     def outcomes(self) -> list[Any]:
-        """Return every outcome that there can be; none are listed of numbers."""
+        """Return every possible outcome, or an empty list for numbers."""
         return self.task.outcomes(self.label.classes or [])
 
     def pipeline_factory(self) -> Callable[[], Any]:
-        """Return the function that makes the job's unfitted pipeline; see ``factory_of`` for what it raises."""
+        """Return the function that makes the job's unfitted pipeline. See ``factory_of`` for what it raises."""
         return factory_of(self.name, self.pipeline)

@@ -1,4 +1,4 @@
-"""The function that makes a job's pipeline, found by the path in its file; what it does wrong is said with file and line."""
+"""Finds the function that makes a job's pipeline, and reports its errors with file and line."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ PACKAGES = {
     "imblearn": "imbalanced-learn",
     "skimage": "scikit-image",
 }
-"""Packages that are called otherwise than what is imported from them."""
+"""Names of packages on PyPI whose module has another name, by that name."""
 EXPECTED = "an unfitted scikit-learn Pipeline"
 
 
 def factory_of(job: str, path: str) -> Callable[[], Any]:
-    """Return the function that ``path`` (``module:function``) of a job's file names; what it returns is looked at.
+    """Return the function that ``path`` (``module:function``) of a job file names, with a check of its result.
 
-    Raises ``JobFileError`` when the path leads nowhere or its module fails; the function raises it when it fails, or
-    returns what cannot be fitted.
+    Raises ``JobFileError`` when the path leads nowhere or its module fails. The returned function raises it when the
+    user's function fails, or returns an object that cannot be fitted.
     """
     module, _, name = path.partition(":")
     try:

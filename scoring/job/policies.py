@@ -28,7 +28,7 @@ class TrainingPolicy(Strict):
     calibration_nights: int = Field(default=14, ge=1)
     """Nights that probabilities are calibrated on."""
     refit: bool = True
-    """The version is fitted on the holdout nights too, after a fit without them gave the evidence."""
+    """Whether the version is fitted on the holdout nights too, after a fit without them gave the metrics."""
     max_quarantine_share: float = Field(default=0.05, ge=0, le=1)
     """Share of the window's rows in quarantine above which nothing is trained."""
     reference_rows: int = Field(default=10_000, ge=100)
@@ -45,10 +45,10 @@ class GatePolicy(Strict):
     max_mean_shift_sd: float = Field(default=1.5, gt=0)
     """How far the night's mean prediction may lie from the reference mean, in reference standard deviations.
 
-    Nights of training that lay farther, and the floor below, widen it; ten times the farthest of them narrows it.
+    The limit is wider if training nights lay farther, or by ``min_mean_shift``. It is at most ten times the farthest one.
     """
     min_mean_shift: float = Field(default=0.05, ge=0, le=1)
-    """A shift of the mean (highest) probability that is never too far; at most five times the share of a rare outcome."""
+    """A shift of the mean (highest) probability up to which no night is held, at most five times the share of a rare outcome."""
 
 
 class MonitorPolicy(Strict):
@@ -74,7 +74,7 @@ class MonitorPolicy(Strict):
 
 
 class RetrainingPolicy(Strict):
-    """When the governor has a new version trained; the defaults need no tuning."""
+    """When the governor has a new version trained."""
 
     enabled: bool = True
     """Whether the governor may have versions trained at all."""
@@ -85,15 +85,15 @@ class RetrainingPolicy(Strict):
     min_new_labelled_nights: int = Field(default=7, ge=1)
     """Nights with matured labels since the champion's training window ended."""
     max_age_nights: int | None = Field(default=14, ge=1)
-    """Nights without a retraining after which a version is trained anew; null for never."""
+    """Nights without a retraining after which a version is trained, or null for never."""
     performance_nights: int = Field(default=28, ge=3)
     """Nights with measured performance, the last ones, that are compared with the holdout of training."""
     max_loss: float = Field(default=0.02, ge=0)
     """Rise of the loss that is accepted, as a share of the loss at training."""
     drift_weight: float = Field(default=0.2, gt=0, le=1)
-    """Share of the model's importance that must have drifted for a retraining without labels."""
+    """Share of the model's feature importance that must have drifted for a retraining without labels."""
     schedule: str | None = Field(default=None, pattern=SCHEDULE_PATTERN)
-    """Cron expression of retrainings that nobody has to ask for, in the job's timezone; null for none."""
+    """Cron expression of scheduled retrainings, in the job's timezone, or null for none."""
 
 
 class PromotionPolicy(Strict):
@@ -104,7 +104,7 @@ class PromotionPolicy(Strict):
     evidence: Literal["better", "not_worse"] = "better"
     """``better``: the whole interval of the gain lies above ``min_gain``. ``not_worse``: the interval reaches above 0."""
     min_gain: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the champion's loss that the challenger must gain; the whole interval has to lie above it."""
+    """Share of the champion's loss that the challenger must gain. The whole interval has to lie above it."""
     confidence: float = Field(default=0.95, ge=0.5, lt=1)
     """Confidence of the gain's interval, which has two ends. Raising it makes promotions rarer."""
     min_nights: int = Field(default=7, ge=2)
@@ -124,9 +124,9 @@ class PromotionPolicy(Strict):
     shadow_nights: int = Field(default=7, ge=1, le=90)
     """Nights that a challenger scores in the shadow under ``promote: shadow``."""
     predecessor_nights: int = Field(default=14, ge=0, le=90)
-    """Nights that the predecessor goes on scoring in the shadow; if it does better it becomes champion again."""
+    """Nights that the predecessor goes on scoring in the shadow. If it does better it becomes champion again."""
     approval_hours: float = Field(default=48, gt=0, le=8_760)
-    """Hours that ``promote: human`` waits for a person; without an answer nothing is promoted."""
+    """Hours that ``promote: human`` waits for a person. Without an answer nothing is promoted."""
 
 
 class LimitsPolicy(Strict):
@@ -139,7 +139,7 @@ class LimitsPolicy(Strict):
     task_timeout_minutes: int = Field(default=60, ge=1, le=43_200)
     """Minutes after which a task is ended as failed."""
     late_after_minutes: int | None = Field(default=180, ge=1, le=43_200)
-    """Minutes after which a scheduled night that is not finished is late; null for never."""
+    """Minutes after which a scheduled night that is not finished is late, or null for never."""
     poke_seconds: int = Field(default=300, ge=3)
     """How often a retraining looks whether its challenger's nights in the shadow are over."""
     parallel_nights: int = Field(default=2, ge=1)

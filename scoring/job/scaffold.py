@@ -16,7 +16,7 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 
 def new_job(settings: Settings, name: str, source: str = "demo") -> list[Path]:
-    """Write the files of job ``name`` and return their paths; raises ``JobFileError`` rather than overwrite one."""
+    """Write the files of job ``name`` and return their paths. Raises ``JobFileError`` rather than overwrite one."""
     for what, value, pattern in (("job name", name, JOB_PATTERN), ("source name", source, SOURCE_PATTERN)):
         if not re.fullmatch(pattern.removesuffix("$"), value):
             raise JobFileError(what, found=repr(value), expected=PATTERNS[pattern])

@@ -1,4 +1,4 @@
-"""Reads YAML strictly: keys are text, none comes twice, and what is wrong is one sentence with line and column."""
+"""Reads YAML strictly: keys are text, no key comes twice, and a problem is one sentence with line and column."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _PLAIN_WORDS = {
     "but found another document": ("a second document after ---", "with one document"),
     "could not determine a constructor": ("a tag such as !name", "without tags"),
 }
-"""How the parser says what is common, and what is said instead: found, and how the file should be."""
+"""Our words for common errors of the parser, by the beginning of its message: what was found, what was expected."""
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads a key as the text that it is, so that a column may be called ``no``, ``on`` or ``1``; refuses one twice."""
+    """Reads keys as text, so that a column may be called ``no``, ``on`` or ``1``. Refuses a key that comes twice."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         """Return the node of a mapping whose keys are text, each there once."""
@@ -49,7 +49,7 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def construct_day(self, node: yaml.ScalarNode) -> Any:
-        """Return the day or time that a value is."""
+        """Return a day or time as Python has it."""
         try:
             return self.construct_yaml_timestamp(node)
         except ValueError:
@@ -61,7 +61,7 @@ _Loader.add_constructor(_DAY, _Loader.construct_day)
 
 
 def read(text: str, what: str) -> Any:
-    """Return what YAML text holds; raises ``JobFileError`` that names ``what``, the place and the problem.
+    """Return the content of YAML text. Raises ``JobFileError`` that names ``what``, the place and the problem.
 
     >>> read("no: {type: int}", "a file")
     {'no': {'type': 'int'}}
@@ -85,7 +85,7 @@ def read(text: str, what: str) -> Any:
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
-    """Return the mapping that a YAML file holds; raises ``JobFileError`` that names the file, the place and the problem."""
+    """Return the mapping in a YAML file. Raises ``JobFileError`` that names the file, the place and the problem."""
     try:
         content = read(path.read_text(encoding="utf-8"), path.name)
     except UnicodeDecodeError as error:
@@ -100,7 +100,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
 
 
 def _in_words(problem: str) -> tuple[str, str]:
-    """Return what was found, and how it should be, of a parser's problem."""
+    """Return what was found and what was expected, in words, for a message of the parser."""
     for phrase, words in _PLAIN_WORDS.items():
         if problem.startswith(phrase):
             return words

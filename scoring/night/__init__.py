@@ -1,4 +1,4 @@
-"""One night: extract, score, publish; scored again; two runs compared."""
+"""One night: extracting, scoring and publishing it, rescoring it, and comparing two of its runs."""
 
 from scoring.night.champion import champion_version, promoted_ref
 from scoring.night.difference import Difference, diff_runs, two_runs

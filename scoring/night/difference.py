@@ -18,7 +18,7 @@ from scoring.stores.warehouse import Run, ledger
 
 @dataclass(frozen=True)
 class Difference:
-    """How the predictions of two runs of a night differ; numbers are probabilities, or predicted values."""
+    """How the predictions of two runs of a night differ, in probabilities or predicted values."""
 
     first: Run
     second: Run
@@ -29,11 +29,11 @@ class Difference:
     largest: float
     mean: float
     decisions_changed: int | None = None
-    """Rows with another predicted class; None for a regression, which decides nothing."""
+    """Rows with another predicted class, or None for a regression, which decides nothing."""
 
 
 def two_runs(work: Workspace, night: date, run_ids: tuple[str, str] | None = None) -> tuple[Run, Run]:
-    """Return the chosen runs of a night, or its last two that were scored; raises ``RunMissing``."""
+    """Return the runs ``run_ids`` of a night, or its last two scored runs. Raises ``RunMissing``."""
     runs = [run for run in ledger.runs_of(work.warehouse, work.job.name, night) if run.predictions_hash]
     if run_ids is not None:
         by_id = {run.run_id: run for run in runs}
@@ -56,7 +56,7 @@ def diff_runs(work: Workspace, first: Run, second: Run) -> Difference:
     """
     for run in (first, second):
         ledger.require_files(run)
-    keys = [f"key {place}" for place in range(len(work.job.key))]  # so that no column's name can be another's
+    keys = [f"key {place}" for place in range(len(work.job.key))]  # names that no prediction column can have
     left, right = (_predictions(work, run) for run in (first, second))
     values = left.column_names[len(keys) :]
     joined = left.rename_columns([*keys, *values]).join(
@@ -85,7 +85,7 @@ def _decisions(both: pa.Table) -> int:
 
 
 def _second(name: str) -> str:
-    """Return what a column is called when it is of the second run; no column of the first can be called so."""
+    """Return the name that a column of the second run has after the join, which no column of the first run can have."""
     return f"{name} of the second run"
 
 

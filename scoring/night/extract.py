@@ -1,6 +1,6 @@
-"""Extract: from the source's rows of one night to feature chunks on the lake.
+"""Extracts one night: reads its rows from the source and writes them as feature chunks to the lake.
 
-With ``score`` and ``publish`` one function per Airflow task; the CLI calls the same functions.
+``extract``, ``score`` and ``publish`` have one function per Airflow task. The CLI calls the same functions.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ def extract(
     on_chunk: Callable[[int], None] | None = None,
     progress: Progress = silent,
 ) -> Extracted:
-    """Pin the model version and write the night's feature snapshot and quarantine; return ids and counts.
+    """Pin the model version, write the night's feature snapshot and quarantine, and return ids and counts.
 
-    ``on_chunk`` is told each chunk's number once it is on disk. Before anything is recorded: raises ``NoSuchNight`` when
-    the timezone has no such day, and ``NightNotOver`` for a night that had not ended when the run began, unless the
-    request allows that. Raises ``EmptyNight`` when there are no rows.
+    ``on_chunk`` is called with each chunk's number once the chunk is on the lake. Before anything is recorded: raises
+    ``NoSuchNight`` when the timezone has no such day, and ``NightNotOver`` for a night that had not ended when the run
+    began, unless the request allows that. Raises ``EmptyNight`` when there are no rows.
     """
     interval = DataInterval.of_night(request.night, work.job.schedule.timezone).require()
     _refuse_unfinished(work.job, request, interval)

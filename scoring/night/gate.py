@@ -1,4 +1,4 @@
-"""The publish gate: why the predictions of a night would be held."""
+"""The publish gate: the reasons to hold a night."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scoring.rows import NO_NIGHTS, ROUNDING, Summary, UsualNights, allowed_shif
 def gate_reasons(
     job: Job, scored: Summary, quarantined: int, reference: Summary, usual: UsualNights = NO_NIGHTS
 ) -> list[str]:
-    """Return why the publish gate refuses a night, one sentence each; an empty list means it passes."""
+    """Return why the publish gate refuses a night, one sentence each. An empty list means it passes."""
     gate = job.gate
     extracted = scored.rows + quarantined
     share = quarantined / extracted if extracted else 0.0
@@ -28,7 +28,7 @@ def gate_reasons(
 
 
 def _strange_predictions(job: Job, scored: Summary, reference: Summary, usual: UsualNights) -> list[str]:
-    """Return what the predictions as a whole have that the reference does not lead one to expect."""
+    """Return the reasons in the distribution of the predictions, compared with the reference."""
     reasons = []
     size = float(np.sqrt(reference.squares / reference.rows))
     facts = {"mean": reference.mean, "sd": reference.sd, "size": size}

@@ -1,4 +1,4 @@
-"""Publish: load, reconcile, gate, flip the pointer, replace the lake object; release and discard held nights."""
+"""Publishes a run: load, reconcile, gate, pointer, lake object. Also releases, discards and unpublishes runs."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def _after_flip(work: Workspace, run: Run, status: str) -> Published:
 
 
 def refresh_lake(work: Workspace, night: date, anew: bool = False) -> str:
-    """Write the night's lake object of the published run, or remove it when there is none; return its path.
+    """Write the lake object of a night's published run, or remove it when no run is published, and return its path.
 
     The night's lock is held meanwhile. An object of the published run stays as it is, unless ``anew``.
     """
@@ -175,7 +175,7 @@ def refresh_lake(work: Workspace, night: date, anew: bool = False) -> str:
 
 
 def _run_of(stores: Stores, path: str) -> str | None:
-    """Return the run id in a lake object's metadata; None if there is no object, or it cannot be read."""
+    """Return the run id in a lake object's metadata, or None if there is no object, or it cannot be read."""
     try:
         return (stores.lake.facts(path) or {}).get("run_id")
     except (LakeFileBroken, LakeFileMissing):
@@ -215,7 +215,7 @@ def release(work: Workspace, run_id: str) -> Published:
 
 
 def unpublish(work: Workspace, night: date, reason: str) -> Run:
-    """Take a night's publication back: first the pointer, then the lake object; return the run that was published.
+    """Take a night's publication back: first the pointer, then the lake object, and return the run that was published.
 
     Rows, files, ledger and ``…_as_of`` stay. A second call completes an interrupted one. Raises ``RunMissing`` for a
     night that was never published.
@@ -238,7 +238,7 @@ def unpublish(work: Workspace, night: date, reason: str) -> Run:
 
 
 def discard(work: Workspace, run_id: str) -> int:
-    """Drop a held run's rows; return how many. What was published before stays."""
+    """Drop a held run's rows, and return how many. What was published before stays."""
     run = ledger.get(work.warehouse, run_id, work.job.name)
     if run.status != "held":
         raise RunMissing(f"run {run_id}", found=f"status {run.status}", expected="held")

@@ -1,4 +1,4 @@
-"""What is asked for: a night of a job to be scored, and what its extraction came to."""
+"""The request to score a night of a job, and the result of its extraction."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from datetime import date, datetime
 
 @dataclass(frozen=True)
 class NightRequest:
-    """What one attempt at a night was asked to do, by whom and when."""
+    """The request for one attempt at a night: by whom, when, and with which version."""
 
     night: date
     started_at: datetime
     origin: str
     airflow_run_id: str | None = None
     model_version: int | None = None
-    """Overrides the version that was champion at the night."""
+    """The version that scores the night in place of its champion."""
     unfinished: bool = False
-    """Score the night although it has not ended; what comes of it is provisional."""
+    """Whether to score the night although it has not ended. Its run is provisional."""
 
     @property
     def run_id(self) -> str:
-        """Return the attempt's id: its night, its start in UTC, and a hash of who asked.
+        """Return the attempt's id: its night, its start in UTC, and a hash of origin, Airflow run and version.
 
         >>> from datetime import UTC
         >>> NightRequest(date(2013, 4, 1), datetime(2013, 4, 2, 4, tzinfo=UTC), "cli").run_id
@@ -34,7 +34,7 @@ class NightRequest:
 
 @dataclass(frozen=True)
 class Extracted:
-    """What extract did: ids and counts only."""
+    """The result of extraction: ids and counts only."""
 
     run_id: str
     model_version: int

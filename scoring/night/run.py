@@ -19,7 +19,7 @@ from scoring.stores import Workspace
 from scoring.stores.warehouse import held, ledger
 
 _ChunkQueue = Queue[tuple[int, Future[int]] | None]
-"""Numbers of a run's chunks in order, each with the future of its scoring; ``None`` ends the queue."""
+"""Numbers of a run's chunks in order, each with the future of its scoring. ``None`` ends the queue."""
 
 
 def run_night(work: Workspace, request: NightRequest, progress: Progress = silent) -> Published:
@@ -78,7 +78,7 @@ def _load_scored(work: Workspace, run_id: str, chunks: _ChunkQueue, progress: Pr
 
 
 def _scored(chunks: _ChunkQueue) -> Iterator[int]:
-    """Yield the number of each chunk once it is scored; raises what its scoring raised."""
+    """Yield the number of each chunk once it is scored. Raises the error of its scoring."""
     while (chunk := chunks.get()) is not None:
         number, scoring = chunk
         scoring.result()

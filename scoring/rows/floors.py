@@ -1,4 +1,4 @@
-"""What a first version must reach, for there is no champion to compare it with: the job's floors, and a constant."""
+"""The checks of a first version, which has no champion to be compared with: the job's floors, and a constant."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scoring.job import BINARY, MULTICLASS, REGRESSION, TASKS, Job, Task
 
 SMALLER_IS_BETTER = {"log_loss", "excess_log_loss", "brier", "calibration_error", "mae", "rmse"}
 ROUNDING = 1e-9
-"""Share of the constant's loss that is rounding: a version that says the constant itself is not worse."""
+"""Share of the constant's loss that counts as rounding, so that a version which predicts the constant is not worse."""
 _BINS = 10
 _CONSTANTS = {task.loss: task.constant for task in TASKS}
 _TINY = 1e-15
@@ -21,7 +21,7 @@ _TINY = 1e-15
 
 @dataclass(frozen=True)
 class Check:
-    """One rule of the gate: what was found, what is allowed, and whether that is enough."""
+    """One check of the promotion gate: a sentence with the value and the limit, and whether it passed."""
 
     name: str
     passed: bool
@@ -46,7 +46,7 @@ def floor_checks(metrics: Mapping[str, float | None], floors: Mapping[str, float
 
 
 def constant_loss(job: Job, early: np.ndarray, late: np.ndarray) -> float:
-    """Return the loss on the late outcomes of always saying what the early ones were like.
+    """Return the loss, on the late outcomes, of a constant prediction made from the early ones.
 
     That is the log loss (nats) of the share of each class, or the mean absolute error of the mean. Outcomes as
     ``lifecycle.training.fit.target`` gives them; every late class is among the early ones.
@@ -59,7 +59,7 @@ def constant_loss(job: Job, early: np.ndarray, late: np.ndarray) -> float:
 
 
 def constant_checks(loss: str, losses: Mapping[str, float] | None) -> list[Check]:
-    """Return the check of a version's loss on the holdout against the constant's; none without a holdout.
+    """Return the check of a version's loss on the holdout against the constant's loss. There is none without a holdout.
 
     ``losses`` has both as ``version`` and ``constant``; a version from before they were kept has none. ``loss`` is its
     name: log loss, or mean absolute error.
@@ -75,7 +75,7 @@ def constant_checks(loss: str, losses: Mapping[str, float] | None) -> list[Check
 
 
 def holdout_metrics(holdout: pa.Table | None, job: Job) -> dict[str, float | None]:
-    """Return the metrics that floors may name, of outcomes and predictions on the holdout; empty without one."""
+    """Return the metrics that floors may name, computed on the holdout, or an empty mapping without a holdout."""
     if holdout is None or holdout.num_rows == 0:
         return {}
     return _METRICS[job.task](holdout, job)
@@ -107,7 +107,7 @@ def _binary(holdout: pa.Table, job: Job) -> dict[str, float | None]:
 
 
 def _auc(p: np.ndarray, y: np.ndarray) -> float | None:
-    """Return the area under the ROC curve by ranks (Mann-Whitney), ties counted half; None of one class."""
+    """Return the area under the ROC curve by ranks (Mann-Whitney), ties counted half, or None for a single class."""
     positive = y.sum()
     if not 0 < positive < len(y):
         return None

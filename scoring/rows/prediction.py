@@ -1,4 +1,4 @@
-"""Batch + fitted pipeline → predictions, one row per row. Nothing here fits anything."""
+"""Predictions of a fitted pipeline for a batch, one per row. Nothing is fitted here."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LABEL_TYPES: dict[Task, pa.DataType] = {BINARY: pa.string(), MULTICLASS: pa.str
 
 
 class Pipeline(Protocol):
-    """What scoring needs of a fitted scikit-learn pipeline."""
+    """The part of a fitted scikit-learn pipeline that scoring calls."""
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         """Return one prediction per row."""
@@ -55,7 +55,7 @@ def outcome_type(job: Job) -> pa.DataType:
 
 
 def label_type(job: Job) -> pa.DataType:
-    """Return the type as which outcomes are read from the source: text where two values still need a meaning."""
+    """Return the type in which outcomes are read from the source. It is text for binary jobs, see ``outcome_values``."""
     return _LABEL_TYPES[job.task]
 
 
@@ -86,7 +86,7 @@ def predict(pipeline: Any, batch: pa.RecordBatch, job: Job, rule: Rule | None = 
 
 
 def _blocks(frame: pd.DataFrame, rule: Rule) -> Iterator[tuple[pd.DataFrame, int]]:
-    """Yield the frames of the calls, and how many rows of each count; the rest of a short one repeats its rows."""
+    """Yield the frame of each call and the number of its rows that count. A short frame is filled up by repeated rows."""
     if rule.block_rows is None:
         yield frame, len(frame)
         return
@@ -96,7 +96,7 @@ def _blocks(frame: pd.DataFrame, rule: Rule) -> Iterator[tuple[pd.DataFrame, int
 
 
 def _answers(pipeline: Any, frame: pd.DataFrame, rows: int, job: Job, rule: Rule) -> tuple[np.ndarray, np.ndarray]:
-    """Return the raw output of the first ``rows`` rows, (rows,) or (rows, classes), and the places of their classes.
+    """Return the raw output of the first ``rows`` rows, (rows,) or (rows, classes), and the indices of their classes.
 
     joblib's workers are kept out: a forest adds up its trees in the order in which they finish.
     """

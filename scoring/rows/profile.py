@@ -1,4 +1,4 @@
-"""A batch's rows as counts per column on fixed bins: mergeable, of every row, taken while a chunk is scored."""
+"""Profiles: counts of every column of a batch on fixed bins, made while a chunk is scored. Profiles can be added."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from scoring.rows.bins import PROBABILITY_GRID, PROFILED_PREDICTION, Bins, numbe
 
 @dataclass(frozen=True)
 class Counts:
-    """What one column of some rows held, on the reference's bins."""
+    """Counts and sums of one column of some rows, on the reference's bins."""
 
     bins: tuple[int, ...]
     rows: int = 0
     nulls: int = 0
     unseen: int = 0
-    """Values that the reference never had: levels, or values of a number column that has few."""
+    """Values that the reference never had: levels, or values of a number column with few distinct ones."""
     wrong: int = 0
     """Values that are not finite, or of another type than the reference's."""
     total: float = 0.0
@@ -66,7 +66,7 @@ class Counts:
 
     @classmethod
     def of(cls, column: pa.Array | pa.ChunkedArray, bins: Bins) -> Self:
-        """Return the counts of a column, whatever it holds; a column of another type than the bins' is all wrong."""
+        """Return the counts of any column. In a column of another type than the bins' every value counts as wrong."""
         empty = cls(bins=(0,) * bins.size, rows=len(column), nulls=column.null_count)
         text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
         if pa.types.is_null(column.type) or empty.present == 0:
@@ -122,14 +122,14 @@ def _of_numbers(column: pa.Array, counted: pa.StructArray | None, bins: Bins) ->
 
 @dataclass(frozen=True)
 class Profile:
-    """The counts of every profiled column of some rows; profiles of parts add up to the profile of the whole."""
+    """The counts of every profiled column of some rows. Profiles of parts add up to the profile of the whole."""
 
     rows: int = 0
     columns: Mapping[str, Counts] = field(default_factory=dict)
 
     @classmethod
     def of(cls, bins: Mapping[str, Bins], columns: Mapping[str, pa.Array | pa.ChunkedArray], rows: int) -> Self:
-        """Return the profile of columns; one that is missing counts as null in every row."""
+        """Return the profile of columns. A missing column counts as null in every row."""
         absent = pa.nulls(rows)
         return cls(
             rows, {name: Counts.of(columns.get(name, absent), column_bins) for name, column_bins in bins.items()}
@@ -157,7 +157,7 @@ class Profile:
 
 
 def profiled(features: pa.RecordBatch | pa.Table, predictions: pa.RecordBatch | pa.Table, job: Job) -> dict[str, Any]:
-    """Return the columns that a profile is made of, by name: the features and what was predicted."""
+    """Return the columns of a profile by name: the features and the prediction."""
     columns = {name: features.column(name) for name in job.features if name in features.schema.names}
     name = job.task.main_column
     columns[PROFILED_PREDICTION] = predictions.column(name)

@@ -53,7 +53,7 @@ def runs(folder: Path) -> bool:
 
 
 def stop(folder: Path) -> bool:
-    """Stop the cluster in ``folder``; return whether one was running. Connections are closed, nothing is lost."""
+    """Stop the cluster in ``folder``, and return whether one was running. Connections are closed, nothing is lost."""
     folder = folder.resolve()
     _started.pop(folder, None)
     if not (folder / "postmaster.pid").exists():

@@ -74,7 +74,7 @@ def lasting(reason: str) -> bool:
 
 @contextmanager
 def translated(statement: str, variable: str) -> Iterator[None]:
-    """Turn the drivers' errors at a statement of a job into ours; ``variable`` holds the source's URL.
+    """Turn the drivers' errors at a statement of a job into ours. ``variable`` holds the source's URL.
 
     Raises ``SourceUnavailable`` for what heals and ``SourceQueryError`` for the rest. The driver's error is not kept as
     the cause: a log would print it, and with it what it knows of the URL.

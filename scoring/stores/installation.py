@@ -33,7 +33,7 @@ class Stores:
     clock: Clock
 
     def source_url(self, job: Job) -> str:
-        """Return the URL of the job's source; raises ``SettingsError`` that names the variable to set."""
+        """Return the URL of the job's source. Raises ``SettingsError`` that names the variable to set."""
         sources = self.settings.sources
         if job.source in sources:
             return sources[job.source].get_secret_value()
@@ -69,7 +69,7 @@ class Stores:
 
 
 def open_stores(settings: Settings, clock: Clock) -> Stores:
-    """Return the stores that the settings name; ``clock`` gives the times that are written into records."""
+    """Return the stores that the settings name. ``clock`` gives the times that are written into records."""
     return Stores(settings, open_warehouse(settings), Registry(settings), Lake(settings.lake_root), clock)
 
 

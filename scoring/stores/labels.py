@@ -64,7 +64,7 @@ def labels_of(work: Workspace, nights: Nights, at_most: int | None = None) -> La
 
 
 def nights_of(window: Nights, job: Job) -> list[Nights]:
-    """Return each night of a window as a window of its own; days that the timezone leaves out are left out."""
+    """Return each night of a window as a window of its own. Days that the timezone leaves out are left out."""
     return [Nights.of(night) for night in window.in_timezone(job.schedule.timezone)] or [window]
 
 
@@ -85,7 +85,7 @@ def _labels(batch: pa.RecordBatch, job: Job, query: Query) -> pa.Table:
 
 
 def _joined(rows: pa.Table, job: Job, query: Query) -> Labels:
-    """Return all labels together, binary outcomes as bools; raises ``TrainingDataError`` if a key comes twice."""
+    """Return all labels together, binary outcomes as bools. Raises ``TrainingDataError`` if a key comes twice."""
     table = rows.filter(pc.invert(rows.column(_UNREADABLE))).drop_columns([_UNREADABLE])
     unique = table.group_by(list(job.key)).aggregate([]).num_rows
     if unique != table.num_rows:
@@ -108,7 +108,7 @@ def _text(column: pa.Array, job: Job, query: Query) -> pa.Array:
 
 
 def _declared(column: pa.Array, job: Job, query: Query) -> pa.Array:
-    """Return the column as the contract reads it; no value may be unreadable."""
+    """Return the column as the contract reads it. No value may be unreadable."""
     kind, name = label_type(job), job.label.column
     values, unreadable = read_as(column, kind, name, query.timezone)
     bad = pc.sum(unreadable).as_py() or 0

@@ -42,7 +42,7 @@ class Lake:
         self._local = isinstance(self._fs, fsspec.implementations.local.LocalFileSystem)
 
     def run_folder(self, job: str, night: date, run_id: str) -> str:
-        """Return the folder of one run's artifacts; ``RunFolder`` knows its files."""
+        """Return the folder of one run's artifacts. ``RunFolder`` knows its files."""
         return str(PurePosixPath(self._root, "runs", job, f"night={night}", run_id))
 
     def snapshot_folder(self, job: str, digest: str) -> str:
@@ -58,14 +58,14 @@ class Lake:
         return str(PurePosixPath("reports", job, f"night={night}", "drift.html"))
 
     def below(self, relative: str) -> str:
-        """Return the full path of a file named by its path below the root; raises ``ValueError`` if it leads out."""
+        """Return the full path of a file named by its path below the root. Raises ``ValueError`` if it leads out."""
         parts = PurePosixPath(relative).parts
         if not parts or ".." in parts or PurePosixPath(relative).is_absolute():
             raise ValueError(f"not a path below the lake's root: {relative!r}")
         return str(PurePosixPath(self._root, *parts))
 
     def write(self, path: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch], facts: dict[str, str]) -> int:
-        """Write batches as one Parquet file that appears whole or not at all; return how many rows it has.
+        """Write batches as one Parquet file that appears whole or not at all, and return how many rows it has.
 
         ``facts`` go into the file's metadata. The same rows and facts give the same bytes.
         """
@@ -90,12 +90,12 @@ class Lake:
             local.write_text(content, encoding="utf-8")
 
     def read_text(self, path: str) -> str:
-        """Return the content of a text file; raises ``LakeFileMissing``, ``LakeFileBroken``."""
+        """Return the content of a text file. Raises ``LakeFileMissing``, ``LakeFileBroken``."""
         with self._system(path, reading=True):
             return bytes(self._fs.cat_file(path)).decode("utf-8")
 
     def read_json(self, path: str) -> dict[str, Any]:
-        """Return the content of a JSON file; raises ``LakeFileMissing``, ``LakeFileBroken``."""
+        """Return the content of a JSON file. Raises ``LakeFileMissing``, ``LakeFileBroken``."""
         with self._system(path, reading=True):
             content = json.loads(self._fs.cat_file(path))
         if not isinstance(content, dict):
@@ -113,7 +113,7 @@ class Lake:
             return pq.read_table(stream, page_checksum_verification=True)
 
     def facts(self, path: str) -> dict[str, str] | None:
-        """Return the metadata of a Parquet file, with its row count under ``rows``; None if there is no file."""
+        """Return the metadata of a Parquet file, with its row count under ``rows``, or None if there is no file."""
         if not self.exists(path):
             return None
         with self._system(path, reading=True), self._fs.open(path, "rb") as stream, _parquet(stream) as file:
@@ -121,7 +121,7 @@ class Lake:
             return {**metadata, "rows": str(file.metadata.num_rows)}
 
     def exists(self, path: str) -> bool:
-        """Return whether there is a file at ``path``; raises when nobody can say."""
+        """Return whether there is a file at ``path``. Raises when nobody can say."""
         with self._system(path):
             try:
                 self._fs.info(path)
@@ -150,7 +150,7 @@ class Lake:
         return {PurePosixPath(path).parent.name: str(PurePosixPath(path).parent) for path in paths}
 
     def size(self, folder: str) -> int:
-        """Return the bytes of all files below a folder; 0 if there is none."""
+        """Return the bytes of all files below a folder, 0 if there is none."""
         with self._system(folder):
             return int(self._fs.du(folder)) if self.exists(folder) else 0
 
@@ -241,7 +241,7 @@ def _parquet(stream: Any) -> pq.ParquetFile:
 
 
 def _listed(folder: str) -> list[str]:
-    """Return the paths in a folder, in order; none if there is no such folder."""
+    """Return the paths in a folder, in order, none if there is no such folder."""
     try:
         return sorted(str(path) for path in Path(folder).iterdir())
     except (FileNotFoundError, NotADirectoryError):

@@ -61,7 +61,7 @@ LIBRARIES = {
 
 @contextmanager
 def named(path: str, reading: bool = False) -> Iterator[None]:
-    """Raise what goes wrong with ``path`` under our names; our own errors pass.
+    """Raise what goes wrong with ``path`` under our names. Our own errors pass.
 
     ``LakeUnavailable`` may heal, ``LakeRefused`` does not; when ``reading``, ``LakeFileMissing`` and ``LakeFileBroken``.
     """
@@ -102,7 +102,7 @@ def broken(path: str, problem: str, expected: str | None = None) -> LakeFileBrok
 
 
 def unknown_scheme(root: str) -> SettingsError:
-    """Return the error of a lake URL that nothing here understands; only its scheme is shown."""
+    """Return the error of a lake URL that nothing here understands. Only its scheme is shown."""
     scheme = root.partition(":")[0]
     return SettingsError(
         "NIGHTSHIFT_LAKE_URL",
@@ -125,7 +125,7 @@ def missing_library(variable: str, scheme: str, reason: str) -> SettingsError:
 
 
 def free_space(path: str | Path) -> str:
-    """Return how much room the disk of a path has, in words; empty if nobody can say."""
+    """Return how much room the disk of a path has, in words, empty if nobody can say."""
     existing = next((folder for folder in (Path(path), *Path(path).parents) if folder.exists()), None)
     try:
         free = shutil.disk_usage(existing or "/").free

@@ -58,7 +58,7 @@ def _read(file: BinaryIO, starts: Sequence[int]) -> Iterator[pa.RecordBatch]:
 
 
 def _repeated_keys(batches: Iterator[pa.RecordBatch], suspects: Sequence[np.ndarray], keys_of: KeysOf) -> set[Key]:
-    """Return the keys that come more than once; rows with equal hashes may have different ones."""
+    """Return the keys that come more than once. Rows with equal hashes may have different ones."""
     if not any(suspect.any() for suspect in suspects):
         return set()
     counts: Counter[Key] = Counter()

@@ -40,7 +40,7 @@ class Removal:
     """The run's id, the version's number (of shadow predictions too), or the snapshot's hash."""
     night: date | None
     bytes: int
-    """Size of the files; a run's rows in the table are counted in ``rows``."""
+    """Size of the files. A run's rows in the table are counted in ``rows``."""
     rows: int
     reason: str
 
@@ -63,7 +63,7 @@ def plan(work: Workspace, policy: RetentionPolicy) -> list[Removal]:
 
 
 def apply(work: Workspace, removals: Iterable[Removal]) -> list[Removal]:
-    """Carry out the planned removals that are still allowed; return those that were. Safe to repeat after a crash.
+    """Carry out the planned removals that are still allowed, and return those that were. Safe to repeat after a crash.
 
     Each is checked again right before: a run under its night's lock, which publishing takes too, a version under the
     lock that promotions take. A run's rows are removed first, together with its mark in the ledger, then its files, which
@@ -100,7 +100,7 @@ def _why_left(folder: str | None, rows: int) -> str | None:
 
 
 def _why_old(stores: Stores, policy: RetentionPolicy, run: Run, replaced: dict[str, datetime]) -> str | None:
-    """Return why a run is old enough to go, counted from when it ended or was last visible; None if it is too young."""
+    """Return why a run is old enough to go, counted from when it ended or was last visible, or None if it is too young."""
     days = policy.superseded_days if run.status in ("superseded", "unpublished") else policy.failed_days
     since = max(run.finished_at or run.started_at, replaced.get(run.run_id, run.started_at))
     over = stores.clock() - since > timedelta(days=days)

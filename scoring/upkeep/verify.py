@@ -1,4 +1,4 @@
-"""Holds the stores against each other, and repairs what can be made anew."""
+"""Compares ledger, table and lake of a job, and repairs the lake."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _lake_problem(work: Workspace, run: Run) -> str | None:
 
 
 def _rewrite(work: Workspace, night: date) -> bool:
-    """Write the night's lake object anew, or remove it; return False, and leave it, when the run's files are gone or broken."""
+    """Write the night's lake object anew, or remove it. Return False if the run's files are missing or broken."""
     try:
         refresh_lake(work, night, anew=True)
     except (LakeFileMissing, LakeFileBroken):

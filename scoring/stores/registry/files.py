@@ -17,7 +17,7 @@ from scoring.errors import ArtifactMismatch, RegistryUnavailable
 
 @contextmanager
 def readable(path: Path, what: str) -> Iterator[None]:
-    """Raise ``ArtifactMismatch`` when a file of a version is broken or cannot be opened; it names the file."""
+    """Raise ``ArtifactMismatch`` when a file of a version is broken or cannot be opened. It names the file."""
     try:
         yield
     except (ValueError, pa.ArrowException, OSError) as error:  # no JSON, no UTF-8, no Parquet, no permission
@@ -42,7 +42,7 @@ def download(uri: str, tracking_uri: str, target: Path) -> None:
 
 
 def sizes(uri: str, tracking_uri: str) -> dict[str, int]:
-    """Return the bytes of each of a version's files, by name; empty if there are none."""
+    """Return the bytes of each of a version's files, by name, empty if there are none."""
     files = _repository(uri, tracking_uri).list_artifacts()
     return {file.path: int(file.file_size or 0) for file in files if not file.is_dir}
 

@@ -57,7 +57,7 @@ def _rows(path: Path, what: str) -> pa.RecordBatch:
 
 
 def largest_difference(predicted: pa.RecordBatch, expected: pa.RecordBatch, job: Job) -> float:
-    """Return the largest difference of any predicted number; infinity when a predicted class differs."""
+    """Return the largest difference of any predicted number, infinity when a predicted class differs."""
     if job.task.classifies and not predicted.column("prediction").equals(expected.column("prediction")):
         return float("inf")
     names = job.number_columns

@@ -36,7 +36,7 @@ _SERVERS = ("http://", "https://", "databricks", "file:")
 
 
 class Registry:
-    """The MLflow registry; MLflow is imported at the first call that needs it (2.7 s)."""
+    """The MLflow registry. MLflow is imported at the first call that needs it (2.7 s)."""
 
     def __init__(self, settings: Settings) -> None:
         """Use the registry that the settings name, or the embedded one."""
@@ -61,7 +61,7 @@ class Registry:
             return VersionRef(job, int(version.version), digest, source)
 
     def resolve(self, job: str, version: int) -> VersionRef:
-        """Return version ``version`` of ``job``; raises ``VersionMissing`` that lists the versions there are."""
+        """Return version ``version`` of ``job``. Raises ``VersionMissing`` that lists the versions there are."""
         refs = self.versions(job)
         for ref in refs:
             if ref.version == version:
@@ -77,7 +77,7 @@ class Registry:
         return self.tagged(job)
 
     def tagged(self, job: str, **facts: Any) -> list[VersionRef]:
-        """Return the versions with these facts among ``TAGS``, oldest first; no file of theirs is looked at."""
+        """Return the versions with these facts among ``TAGS``, oldest first. No file of theirs is looked at."""
         tags = _tags(facts).items()
         with self._client() as client:
             versions = client.search_model_versions(f"name = '{job}'")
@@ -94,13 +94,13 @@ class Registry:
             client.set_registered_model_alias(job, alias, str(version))
 
     def drop_alias(self, job: str, alias: str, version: int) -> None:
-        """Take an alias away from a version; nothing happens when it points elsewhere."""
+        """Take an alias away from a version. Nothing happens when it points elsewhere."""
         if self.aliases(job).get(alias) == version:
             with self._client() as client:
                 client.delete_registered_model_alias(job, alias)
 
     def attach(self, ref: VersionRef, name: str, content: str) -> None:
-        """Add a text file to a version's files, in place of one of that name; what was registered stays as it is."""
+        """Add a text file to a version's files, in place of one of that name. What was registered stays as it is."""
         with self._client() as client:
             run_id = client.get_model_version(ref.job, str(ref.version)).run_id
             client.log_text(run_id, content, f"version/{name}")
@@ -123,7 +123,7 @@ class Registry:
             return sum(sizes(ref.uri, self._uri()).values())
 
     def remove(self, ref: VersionRef) -> None:
-        """Remove a version: its files but the facts, then its entry in the registry, then the facts; its metrics stay.
+        """Remove a version: its files but the facts, then its entry in the registry, then the facts. Its metrics stay.
 
         After a crash before the entry is gone the version is listed with its facts as before, and may be removed again
         (loading it is refused, by ``ArtifactMismatch``); after one later a small file is left that nothing names.
@@ -141,12 +141,12 @@ class Registry:
             return TrainingFacts.from_json(self.content(ref, FACTS))
 
     def content(self, ref: VersionRef, name: str) -> dict[str, Any]:
-        """Return a JSON file stored with a version; empty if it has no such file. Nothing is unpickled."""
+        """Return a JSON file stored with a version, empty if it has no such file. Nothing is unpickled."""
         path = self._local(ref) / name
         return _json(path, _what(ref)) if path.exists() else {}
 
     def table(self, ref: VersionRef, name: str) -> pa.Table | None:
-        """Return a Parquet file stored with a version; None if it has no such file."""
+        """Return a Parquet file stored with a version, or None if it has no such file."""
         path = self._local(ref) / name
         with readable(path, _what(ref)):
             return pq.read_table(path) if path.exists() else None
@@ -182,7 +182,7 @@ class Registry:
 
     @contextmanager
     def _client(self) -> Iterator[Any]:
-        """Give an MLflow client; its errors become ``RegistryUnavailable``."""
+        """Give an MLflow client. Its errors become ``RegistryUnavailable``."""
         logging.getLogger("alembic").setLevel(logging.WARNING)
         from mlflow.exceptions import MlflowException
         from mlflow.tracking import MlflowClient
@@ -226,7 +226,7 @@ def _client_for(kind: Any, uri: str) -> Any:
 
 
 def _tags(facts: Mapping[str, Any]) -> dict[str, str]:
-    """Return the facts that versions are found by, as tags; those that are not known are left out."""
+    """Return the facts that versions are found by, as tags. Those that are not known are left out."""
     return {name: str(facts[name]) for name in TAGS if facts.get(name) is not None}
 
 

@@ -18,7 +18,7 @@ _HINTS = {
     "interval": "make a number of it: extract(epoch from {0})",
 }
 TEXT_SENDERS = frozenset({"textsend", "varcharsend", "bpcharsend", "namesend", "enum_send"})
-"""Functions of PostgreSQL that send a value as its text; a type of an extension, such as citext, names one of them."""
+"""Functions of PostgreSQL that send a value as its text. A type of an extension, such as citext, names one of them."""
 
 
 def opaque_types(schema: pa.Schema, columns: Iterable[str]) -> tuple[set[str], set[int]]:

@@ -29,7 +29,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Statement:
-    """One statement, cut at its parameters; put together it is the text as written, without a closing semicolon.
+    """One statement, cut at its parameters. Put together it is the text as written, without a closing semicolon.
 
     A backslash before a colon outside of text, as SQLAlchemy wants it and no SQL knows it, is left out as well.
     """

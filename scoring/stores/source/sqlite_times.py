@@ -39,7 +39,7 @@ class _Form:
     kind: str
     """``text``, ``unix`` or ``julian``."""
     mark: str | None = " "
-    """Between day and clock; None for days without a clock."""
+    """Between day and clock, or None for days without a clock."""
     length: int = 19
     """Characters of the shortest: 10 a day, 16 to the minute, 19 to the second. Longer ones compare rightly with it."""
     zone: str | None = None
@@ -153,7 +153,7 @@ def _require_alike(samples: Mapping[str, list[Any]], where: str) -> None:
 
 
 def _form(values: Iterable[Any], where: str) -> _Form:
-    """Return the form of all the values; raises ``SourceQueryError`` when they have none in common."""
+    """Return the form of all the values. Raises ``SourceQueryError`` when they have none in common."""
     forms: dict[_Form, Any] = {}
     for value in values:
         forms.setdefault(_form_of(value, where), value)
@@ -189,7 +189,7 @@ def _form_of(value: Any, where: str) -> _Form:
 
 
 def _bound(value: date | datetime, form: _Form, zone: str, where: str) -> Any:
-    """Return a moment in the form of the column it is compared with; a day as ISO 8601."""
+    """Return a moment in the form of the column it is compared with, and a day as ISO 8601."""
     if not isinstance(value, datetime):
         return value.isoformat()
     if form.kind == "unix":

@@ -31,7 +31,7 @@ _CURSOR = "nightshift_night"
 _WITHOUT_ZONE = ("mysql", "mariadb", "mssql")
 """Databases whose drivers drop the zone of a moment: they are given the time that a clock in the source's zone shows."""
 _SORT_MEMORY = "128MB"
-"""What the server may use to sort a night by key before it writes to disk; its default is 4 MB."""
+"""What the server may use to sort a night by key before it writes to disk. Its default is 4 MB."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Query:
         return text.strip().rstrip(";")
 
     def statement(self, database: str) -> Statement:
-        """Return the statement as ``database`` reads it; raises ``SourceQueryError`` unless it binds what it may."""
+        """Return the statement as ``database`` reads it. Raises ``SourceQueryError`` unless it binds what it may."""
         statement = statement_of(self.text, database, self.name)
         statement.require_parameters(self.name)
         return statement
@@ -153,7 +153,7 @@ def _compiled(statement: sa.Select[Any], values: Mapping[str, Any]) -> tuple[str
 
 
 def compared_types(url: str, query: Query) -> dict[str, set[str]]:
-    """Return PostgreSQL's types of what is compared with each parameter, as the server infers them; nothing elsewhere.
+    """Return PostgreSQL's types of what is compared with each parameter, as the server infers them, nothing elsewhere.
 
     A parameter that is cast there has the type with ``cast to`` before it.
     """
@@ -250,7 +250,7 @@ def _limited(query: Query, statement: Statement, types: _Types) -> sa.Select[Any
 
 
 def _rows(query: Query, statement: Statement, types: _Types) -> sa.Subquery:
-    """Return the statement as a subquery; a comment may end it."""
+    """Return the statement as a subquery. A comment may end it."""
     written = _Verbatim((*statement.pieces, "\n"), types)
     return written.columns(*(sa.column(name) for name in query.order_by)).subquery("night")
 

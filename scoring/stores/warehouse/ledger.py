@@ -19,7 +19,7 @@ PRUNED = "its files were removed by retention"
 
 
 def start(warehouse: Warehouse, facts: dict[str, Any]) -> Run:
-    """Record a new attempt; attempts of the same Airflow run that never finished become ``abandoned``.
+    """Record a new attempt. Attempts of the same Airflow run that never finished become ``abandoned``.
 
     A run that is in the ledger already (the same task tried again at the same instant) is returned as it is.
     """
@@ -46,7 +46,7 @@ def start(warehouse: Warehouse, facts: dict[str, Any]) -> Run:
 
 
 def get(warehouse: Warehouse, run_id: str, job: str | None = None) -> Run:
-    """Return a run, of ``job`` if that is given; raises ``RunMissing``."""
+    """Return a run, of ``job`` if that is given. Raises ``RunMissing``."""
     runs = [run for run in find(warehouse, RUNS.c.run_id == run_id) if job in (None, run.job)]
     if not runs:
         raise RunMissing(
@@ -89,7 +89,7 @@ def require_files(run: Run) -> None:
 
 
 def flip(warehouse: Warehouse, run: Run, rows: int, now: datetime, force: bool = False) -> str:
-    """Make a run the one its night shows, in one transaction; return the run's status.
+    """Make a run the one its night shows, in one transaction, and return the run's status.
 
     The status is ``published``; or ``superseded`` when a run that began later is shown already, or was taken back, so
     that a run that hung cannot put older data over newer (``force`` does). Flipping to the run that is shown changes
@@ -134,7 +134,7 @@ def _point(connection: sa.Connection, run: Run, rows: int, now: datetime) -> Non
 
 
 def withdraw(warehouse: Warehouse, job: str, night: date, reason: str, now: datetime) -> Run | None:
-    """Take a night's publication back, in one transaction; return the run that it showed, None if it shows none.
+    """Take a night's publication back, in one transaction, and return the run that it showed, None if it shows none.
 
     The run becomes ``unpublished``; its rows, its files and the history of the pointer stay.
     """

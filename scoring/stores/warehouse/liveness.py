@@ -19,7 +19,7 @@ from scoring.stores.warehouse.records import Run
 from scoring.stores.warehouse.tables import RUNS
 
 SILENT_FOR = timedelta(days=2)
-"""A run of Airflow may wait so long between two tasks, for a worker or a pool; one that comes later still goes on."""
+"""A run of Airflow may wait so long between two tasks, for a worker or a pool. One that comes later still goes on."""
 
 
 @contextmanager
@@ -42,7 +42,7 @@ def seen(warehouse: Warehouse, run_id: str, now: datetime) -> None:
 
 
 def abandon_dead(warehouse: Warehouse, now: datetime, job: str | None = None) -> list[str]:
-    """Record as ``abandoned`` what is ``running`` though nobody works on it; return these runs.
+    """Record as ``abandoned`` what is ``running`` though nobody works on it, and return these runs.
 
     That is a run without Airflow whose lock nobody holds: its process was killed. One of Airflow waits between its tasks,
     so it must also have given no sign of life for ``SILENT_FOR``.
@@ -61,7 +61,7 @@ def _silent(run: Run, now: datetime) -> bool:
 
 
 def _abandon(warehouse: Warehouse, run: Run) -> bool:
-    """Record the run as abandoned unless somebody holds its lock or gave a sign of life since; return whether it was."""
+    """Record the run as abandoned unless somebody holds its lock or gave a sign of life since, and return whether it was."""
     last = _last_sign(run)
     worker = f"Airflow run {run.airflow_run_id}" if run.airflow_run_id else "its process"
     facts = {
@@ -81,7 +81,7 @@ def _abandon(warehouse: Warehouse, run: Run) -> bool:
 
 
 def worked_on(warehouse: Warehouse, run_id: str, job: str) -> Run:
-    """Return a run for somebody who goes on with it; one that was taken for dead is ``running`` again.
+    """Return a run for somebody who goes on with it. One that was taken for dead is ``running`` again.
 
     Raises ``RunMissing`` when a later attempt of the same Airflow run took over, or retention removed the run's files.
     """

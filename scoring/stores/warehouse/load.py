@@ -19,7 +19,7 @@ from scoring.stores.warehouse.schema import ensure_month
 
 
 def load(warehouse: Warehouse, job: Job, run: Run, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> int:
-    """Load a run's predictions, invisible until it is published; return how many rows of the run the table holds.
+    """Load a run's predictions, invisible until it is published, and return how many rows of the run the table holds.
 
     All rows become part of the table in one transaction or none do; a run's rows from an interrupted try are
     replaced. ``schema`` is the one of ``batches``. Raises ``WarehouseUnavailable`` when trying again can help.
@@ -91,7 +91,7 @@ def count_rows(warehouse: Warehouse, job: Job, run: Run) -> int:
 
 
 def remove_rows(warehouse: Warehouse, job: Job, run: Run) -> int:
-    """Remove a run's rows from the history table; return how many there were."""
+    """Remove a run's rows from the history table, and return how many there were."""
     table = history(job)
     with warehouse.transaction() as connection:
         return connection.execute(sa.delete(table).where(of_run(table, run))).rowcount

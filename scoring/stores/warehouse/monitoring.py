@@ -15,7 +15,7 @@ from scoring.stores.warehouse.tables import DECISIONS, DRIFT, DRIFT_COLUMNS, PER
 
 
 def save_profile(warehouse: Warehouse, facts: Row) -> None:
-    """Keep a run's profile; the same run again replaces it."""
+    """Keep a run's profile. The same run again replaces it."""
     _upsert(warehouse, PROFILES, facts, ["run_id"])
 
 
@@ -75,7 +75,7 @@ def drift(warehouse: Warehouse, span: Span) -> list[NightVerdict]:
 
 
 def drift_of(warehouse: Warehouse, run_id: str) -> NightVerdict | None:
-    """Return the verdict on a run; None if there is none."""
+    """Return the verdict on a run, or None if there is none."""
     rows = warehouse.rows(sa.select(DRIFT).where(DRIFT.c.run_id == run_id))
     return NightVerdict(**rows[0]) if rows else None
 
@@ -88,7 +88,7 @@ def columns_of(warehouse: Warehouse, run_ids: Sequence[str]) -> list[ColumnVerdi
 
 
 def save_performance(warehouse: Warehouse, facts: Row) -> None:
-    """Keep what a night's labels said at the end of ``known_at``; measured again it replaces the row."""
+    """Keep what a night's labels said at the end of ``known_at``. Measured again it replaces the row."""
     _upsert(warehouse, PERFORMANCE, facts, ["job", "night", "known_at"])
 
 
@@ -109,7 +109,7 @@ def is_measured(warehouse: Warehouse, run_id: str) -> bool:
 
 
 def save_decision(warehouse: Warehouse, facts: Row) -> Decided:
-    """Record a decision; the first one on a run stands, so that deciding again changes nothing. Return it."""
+    """Record a decision. The first one on a run stands, so that deciding again changes nothing. Return it."""
     with warehouse.transaction() as connection:
         row = insert(DECISIONS).values(facts).on_conflict_do_nothing(index_elements=["job", "night", "run_id"])
         connection.execute(row)

@@ -34,7 +34,7 @@ STATUS = fixed_table(
 _WITHOUT_SUMS = [
     PERFORMANCE.c[column.name] for column in fields(Measured) if column.name not in ("sums", "labels_hash")
 ]
-"""Columns of measured performance that pages read; the sums are large."""
+"""Columns of measured performance that pages read. The sums are large."""
 
 
 def known_jobs(warehouse: Warehouse) -> list[str]:
@@ -79,7 +79,7 @@ def nights(warehouse: Warehouse, span: Span) -> list[TriedNight]:
 
 
 def neighbours(warehouse: Warehouse, job: str, night: date) -> tuple[date | None, date | None]:
-    """Return the nearest nights before and after ``night`` that were tried; None where there is none."""
+    """Return the nearest nights before and after ``night`` that were tried, or None where there is none."""
     of_job = RUNS.c.job == job
     before = sa.select(sa.func.max(RUNS.c.night)).where(of_job, RUNS.c.night < night).scalar_subquery()
     after = sa.select(sa.func.min(RUNS.c.night)).where(of_job, RUNS.c.night > night).scalar_subquery()
@@ -89,7 +89,7 @@ def neighbours(warehouse: Warehouse, job: str, night: date) -> tuple[date | None
 
 
 def measured(warehouse: Warehouse, span: Span, newest: int | None = None) -> list[Measured]:
-    """Return the performance of nights by the newest labels, oldest first; only the ``newest`` nights if given."""
+    """Return the performance of nights by the newest labels, oldest first, or only the ``newest`` of them."""
     query = (
         sa.select(*_WITHOUT_SUMS)
         .ext(distinct_on(PERFORMANCE.c.night))
@@ -100,20 +100,20 @@ def measured(warehouse: Warehouse, span: Span, newest: int | None = None) -> lis
 
 
 def newest_decision(warehouse: Warehouse, job: str) -> Decided | None:
-    """Return the decision on the last night that has one; None if there is none."""
+    """Return the decision on the last night that has one, or None if there is none."""
     order = (DECISIONS.c.night.desc(), DECISIONS.c.decision_id.desc())
     rows = warehouse.rows(sa.select(DECISIONS).where(DECISIONS.c.job == job).order_by(*order).limit(1))
     return Decided(**rows[0]) if rows else None
 
 
 def decision_of(warehouse: Warehouse, run_id: str) -> Decided | None:
-    """Return the decision after a run; None if there is none."""
+    """Return the decision after a run, or None if there is none."""
     rows = warehouse.rows(sa.select(DECISIONS).where(DECISIONS.c.run_id == run_id))
     return Decided(**rows[0]) if rows else None
 
 
 def column_history(warehouse: Warehouse, span: Span, column: str, newest: int | None = None) -> list[ColumnNight]:
-    """Return what was found of a column on published nights, oldest first; only the ``newest`` nights if given."""
+    """Return what was found of a column on published nights, oldest first, or only the ``newest`` of them."""
     verdicts = sa.join(DRIFT_COLUMNS, DRIFT, DRIFT.c.run_id == DRIFT_COLUMNS.c.run_id)
     joined = verdicts.join(PUBLISHED, PUBLISHED.c.run_id == DRIFT.c.run_id)
     about = [DRIFT.c[name] for name in ("night", "model_version", "score_limit", "baseline_nights")]
@@ -123,7 +123,7 @@ def column_history(warehouse: Warehouse, span: Span, column: str, newest: int | 
 
 
 def run_of_airflow(warehouse: Warehouse, job: str, airflow_run_id: str) -> Run | None:
-    """Return the newest attempt that a DAG run made for a job; None if it made none."""
+    """Return the newest attempt that a DAG run made for a job, or None if it made none."""
     of_dag_run = sa.and_(RUNS.c.job == job, RUNS.c.airflow_run_id == airflow_run_id)
     rows = warehouse.rows(sa.select(*RUNS.c).where(of_dag_run).order_by(RUNS.c.started_at.desc()).limit(1))
     return Run(**rows[0]) if rows else None

@@ -29,9 +29,9 @@ class Promotion:
     promoted_at: datetime
     model_sha256: str | None = None
     model_uri: str | None = None
-    """Where the version's files are, and the sha256 of the artifact; None in rows that are older than these columns."""
+    """Where the version's files are, and the sha256 of the artifact, or None in rows that are older than these columns."""
     retraining_id: int | None = None
-    """The retraining that the version came from; None when a person promoted it, and for rollbacks."""
+    """The retraining that the version came from, or None when a person promoted it, and for rollbacks."""
 
 
 @contextmanager
@@ -61,7 +61,7 @@ def history_of(warehouse: Warehouse, job: str) -> list[Promotion]:
 
 
 def champion_at(promotions: list[Promotion], night: date) -> int | None:
-    """Return the version that was champion at ``night``; None if there was none."""
+    """Return the version that was champion at ``night``, or None if there was none."""
     promotion = in_effect(promotions, night)
     return promotion.model_version if promotion else None
 
@@ -77,7 +77,7 @@ def in_effect(promotions: list[Promotion], night: date) -> Promotion | None:
 
 
 def previous_champion(history: list[Promotion], job: Job) -> int:
-    """Return the version that the present champion displaced; one that was rolled back is never gone back to.
+    """Return the version that the present champion displaced. One that was rolled back is never gone back to.
 
     Nor is one that was to come, and whose night the champion before it took over.
     """

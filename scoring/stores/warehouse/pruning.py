@@ -16,7 +16,7 @@ from scoring.stores.warehouse.records import Run
 from scoring.stores.warehouse.tables import PUBLICATIONS, PUBLISHED, RUNS, SHADOW_NIGHTS
 
 ENDED = ("superseded", "unpublished", "failed", "abandoned", "discarded", "skipped")
-"""What a run may be when its rows and files go; a published, held or running one keeps them whatever its age."""
+"""What a run may be when its rows and files go. A published, held or running one keeps them whatever its age."""
 
 
 def ended_runs(warehouse: Warehouse, job: str) -> list[Run]:
@@ -54,7 +54,7 @@ def versions_with_files(warehouse: Warehouse, job: str, removed_runs: Collection
 
 
 def prune(warehouse: Warehouse, job: Job, run: Run, now: datetime) -> int | None:
-    """Remove a run's rows and say so in the ledger, in one transaction under the night's lock; return how many rows.
+    """Remove a run's rows and say so in the ledger, in one transaction under the night's lock, and return how many rows.
 
     None, and nothing is changed, when the run may not be removed any more. From here on it cannot be published.
     """
@@ -85,7 +85,7 @@ def old_shadow_rows(warehouse: Warehouse, job: Job, before: datetime) -> list[tu
 
 
 def remove_shadow_rows(warehouse: Warehouse, job: Job, night: date, version: int, before: datetime) -> int:
-    """Remove what a version in the shadow said of a night before a moment; return how many rows."""
+    """Remove what a version in the shadow said of a night before a moment, and return how many rows."""
     table = shadow(job)
     of_version = sa.and_(table.c.night == night, table.c.model_version == version)
     with warehouse.transaction() as connection:

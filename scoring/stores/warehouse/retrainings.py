@@ -15,7 +15,7 @@ from scoring.stores.warehouse.tables import CARDS, RETRAININGS
 
 
 def begin(warehouse: Warehouse, facts: Row) -> Retraining:
-    """Record a retraining and return it; the one that the same Airflow run began is opened again, unless it promoted.
+    """Record a retraining and return it. The one that the same Airflow run began is opened again, unless it promoted.
 
     Raises ``RetrainingRunning`` while another one of the job is not finished.
     """
@@ -54,7 +54,7 @@ def _running(running: Retraining) -> RetrainingRunning:
 
 
 def get(warehouse: Warehouse, retraining_id: int) -> Retraining:
-    """Return a retraining; raises ``RunMissing``."""
+    """Return a retraining. Raises ``RunMissing``."""
     rows = warehouse.rows(sa.select(RETRAININGS).where(RETRAININGS.c.retraining_id == retraining_id))
     if not rows:
         raise RunMissing(
@@ -76,7 +76,7 @@ def record(warehouse: Warehouse, retraining_id: int, **facts: Any) -> None:
 
 
 def save_card(warehouse: Warehouse, facts: Row) -> None:
-    """Keep the card of a model version; the newest one stands."""
+    """Keep the card of a model version. The newest one stands."""
     row = insert(CARDS).values(facts)
     changed = row.on_conflict_do_update(index_elements=["job", "model_version"], set_=facts)
     with warehouse.transaction() as connection:
@@ -84,7 +84,7 @@ def save_card(warehouse: Warehouse, facts: Row) -> None:
 
 
 def card(warehouse: Warehouse, job: str, version: int) -> Row | None:
-    """Return the card of a model version; None if it has none."""
+    """Return the card of a model version, or None if it has none."""
     query = sa.select(CARDS.c.card).where(CARDS.c.job == job, CARDS.c.model_version == version)
     rows = warehouse.rows(query)
     return rows[0]["card"] if rows else None

@@ -1,4 +1,4 @@
-"""Creates and migrates the warehouse's schema; every function may run again at any time."""
+"""Creates and migrates the warehouse's schema. Every function may run again at any time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from scoring.stores.warehouse.tables import JOBS
 
 
 def migrate(warehouse: Warehouse) -> None:
-    """Bring the fixed tables, views and roles to the newest version; does nothing if they are there."""
+    """Bring the fixed tables, views and roles to the newest version. Does nothing if they are there."""
     from alembic import command
     from alembic.config import Config
 

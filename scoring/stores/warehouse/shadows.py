@@ -52,7 +52,7 @@ def of_job(warehouse: Warehouse, job: str) -> list[Shadow]:
 
 
 def of_retraining(warehouse: Warehouse, retraining_id: int) -> Shadow | None:
-    """Return the shadow of a retraining's challenger; None if there is none."""
+    """Return the shadow of a retraining's challenger, or None if there is none."""
     query = sa.select(SHADOWS).where(SHADOWS.c.retraining_id == retraining_id, SHADOWS.c.role == "challenger")
     rows = warehouse.rows(query.order_by(SHADOWS.c.shadow_id))
     return Shadow(**rows[-1]) if rows else None

@@ -18,7 +18,7 @@ def fixed_table(name: str, plain: str, json: str = "") -> sa.TableClause:
 
 
 def record_table(name: str, record: type) -> sa.TableClause:
-    """Return a table by the fields of its rows' class; columns that hold a mapping or a list are JSON."""
+    """Return a table by the fields of its rows' class. Columns that hold a mapping or a list are JSON."""
     kinds = get_type_hints(record)
     columns = (sa.column(field.name, JSONB if _is_json(kinds[field.name]) else None) for field in fields(record))
     return sa.table(name, *columns)
