@@ -36,15 +36,15 @@ def progress(what: str) -> Iterator[Told]:
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.completed:,} rows"))
-    with Progress(*columns, TimeElapsedColumn(), console=ERR, transient=True) as shown:
+    with Progress(*columns, TimeElapsedColumn(), console=ERR, transient=True) as bars:
         tasks: dict[str, Any] = {}
         lock = Lock()
 
         def told(stage: str, rows: int) -> None:
             with lock:
                 if stage not in tasks:
-                    tasks[stage] = shown.add_task(f"{what}: {stage}", total=None)
-                shown.advance(tasks[stage], rows)
+                    tasks[stage] = bars.add_task(f"{what}: {stage}", total=None)
+                bars.advance(tasks[stage], rows)
 
         yield told
 
@@ -66,11 +66,11 @@ def counted(what: str, total: int) -> Iterator[tuple[Told, Callable[[str], None]
         BarColumn(20),
         TextColumn("{task.completed} of {task.total}"),
     )
-    with Progress(*columns, TimeElapsedColumn(), console=ERR, transient=True) as shown:
-        bar = shown.add_task(what, total=total)
+    with Progress(*columns, TimeElapsedColumn(), console=ERR, transient=True) as bars:
+        bar = bars.add_task(what, total=total)
         yield (
-            lambda stage, rows: shown.update(bar, description=f"{what}: {stage}"),
-            lambda item: shown.update(bar, advance=1, description=f"{what} {item}"),
+            lambda stage, rows: bars.update(bar, description=f"{what}: {stage}"),
+            lambda item: bars.update(bar, advance=1, description=f"{what} {item}"),
         )
 
 
@@ -83,13 +83,13 @@ def stages(what: str) -> Iterator[Told]:
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (SpinnerColumn(finished_text="✓"), TextColumn("{task.description}"), TextColumn("{task.fields[rows]}"))
-    with Progress(*columns, TimeElapsedColumn(), console=ERR, disable=not ERR.is_terminal) as shown:
+    with Progress(*columns, TimeElapsedColumn(), console=ERR, disable=not ERR.is_terminal) as bars:
         names: list[str] = []
 
         def over() -> None:
-            task = shown.tasks[-1]
-            shown.update(task.id, total=1, completed=1)
-            if shown.disable:
+            task = bars.tasks[-1]
+            bars.update(task.id, total=1, completed=1)
+            if bars.disable:
                 rows = f", {task.fields['rows']}" if task.fields["rows"] else ""
                 ERR.print(f"{task.description}{rows}, {task.elapsed or 0:.1f} s", highlight=False)
 
@@ -98,10 +98,10 @@ def stages(what: str) -> Iterator[Told]:
                 if names:
                     over()
                 names.append(stage)
-                shown.add_task(f"{what}: {stage}", total=None, rows="", count=0)
-            task = shown.tasks[-1]
+                bars.add_task(f"{what}: {stage}", total=None, rows="", count=0)
+            task = bars.tasks[-1]
             count = task.fields["count"] + rows
-            shown.update(task.id, count=count, rows=f"{count:,} rows" if count else "")
+            bars.update(task.id, count=count, rows=f"{count:,} rows" if count else "")
 
         yield told
         if names:
@@ -112,18 +112,18 @@ def stages(what: str) -> Iterator[Told]:
 def step(what: str) -> Iterator[Callable[[str], None]]:
     """Give a function that says what is being done; a spinner on a terminal, a line each elsewhere."""
     if not ERR.is_terminal:
-        said: list[str] = []
+        lines: list[str] = []
 
         def print_once(line: str) -> None:
-            if line not in said:
-                said.append(line)
+            if line not in lines:
+                lines.append(line)
                 ERR.print(line, highlight=False, soft_wrap=True)
 
         print_once(what)
         yield print_once
         return
-    with ERR.status(what) as shown:
-        yield shown.update
+    with ERR.status(what) as status:
+        yield status.update
 
 
 class _Redacted(logging.Formatter):

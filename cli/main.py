@@ -35,8 +35,8 @@ app.add_typer(_app("Retrainings, and versions in the shadow of the champion.", r
 app.add_typer(_app("The demo on real flights.", demo), name="demo")
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(flag: bool) -> None:
+    if flag:
         from scoring.settings import code_version, load_settings
 
         console.OUT.print(f"nightshift {__version__}, code {code_version(load_settings())}", highlight=False)

@@ -21,8 +21,8 @@ def release(name: JobName, run_id: RunId) -> None:
     from scoring.night import release as let_go
 
     work = open_job(name)
-    done = let_go(work, run_id)
-    console.OUT.print(f"run {run_id}: {done.status}, {done.rows:,} rows", soft_wrap=True)
+    publication = let_go(work, run_id)
+    console.OUT.print(f"run {run_id}: {publication.status}, {publication.rows:,} rows", soft_wrap=True)
 
 
 @app.command()
@@ -55,15 +55,15 @@ def status(as_json: tables.Json = False) -> None:
     stores = open_installation()
     abandon_dead(stores.warehouse, now())
     columns, rows = stores.warehouse.query("select * from scoring_status order by job")
-    known = [dict(zip(columns, row, strict=True)) for row in rows]
-    retired = [facts for facts in known if facts["retired_at"] is not None or not has_file(stores, facts["job"])]
-    for facts in (facts for facts in known if facts not in retired):
-        shown = [name for name in columns if name not in ("job", "retired_at", "retired_reason")]
-        tables.facts(f"job {facts['job']}", [(name, facts[name]) for name in shown], key="jobs")
+    jobs = [dict(zip(columns, row, strict=True)) for row in rows]
+    retired = [facts for facts in jobs if facts["retired_at"] is not None or not has_file(stores, facts["job"])]
+    for facts in (facts for facts in jobs if facts not in retired):
+        names = [name for name in columns if name not in ("job", "retired_at", "retired_reason")]
+        tables.facts(f"job {facts['job']}", [(name, facts[name]) for name in names], key="jobs")
     if retired:
         tables.table("retired jobs", ("job", "since", "reason", "last night", "nights published"), [
-            (one["job"], one["retired_at"], one["retired_reason"] or NO_FILE, one["latest_night"], one["nights_published"])
-            for one in retired
+            (job["job"], job["retired_at"], job["retired_reason"] or NO_FILE, job["latest_night"], job["nights_published"])
+            for job in retired
         ], key="retired")  # fmt: skip
 
 
@@ -88,14 +88,14 @@ def explain_night(name: JobName, night: Night, as_json: tables.Json = False) -> 
     day = parse_night(night)
     runs = ledger.runs_of(work.warehouse, name, day)
     interval = DataInterval.of_night(day, work.job.schedule.timezone)
-    shown = ledger.published(work.warehouse, name, day).get(day)
+    run_id = ledger.published(work.warehouse, name, day).get(day)
     console.OUT.print(f"{name} {night}: {interval.start} to {interval.end}, {interval.hours:g} hours", soft_wrap=True)
-    console.OUT.print(f"published: run {shown}" if shown else "published: nothing", soft_wrap=True)
+    console.OUT.print(f"published: run {run_id}" if run_id else "published: nothing", soft_wrap=True)
     if not runs:
         next_step = f"nightshift run {name} --night {night}"
         raise RunMissing(f"{name} {night}", found="no attempt in the ledger", next_step=next_step)
-    told = [fact for fact in runs[0].facts if fact not in ("job", "night", "attempt")]
-    rows = [(fact, *(run.facts[fact] for run in runs)) for fact in told]
+    names = [fact for fact in runs[0].facts if fact not in ("job", "night", "attempt")]
+    rows = [(fact, *(run.facts[fact] for run in runs)) for fact in names]
     attempts = [run.attempt for run in runs if not tables.record("attempts", run.facts)]
     if attempts:
         tables.table(f"attempts at {night}", ("fact", *(f"attempt {attempt}" for attempt in attempts)), rows)
@@ -113,10 +113,10 @@ def diff_nights(
     from scoring.night import diff_runs, two_runs
 
     work = open_job(name)
-    chosen = (first, second or "a second run") if first else None
-    found = diff_runs(work, *two_runs(work, parse_night(night), chosen))
+    run_ids = (first, second or "a second run") if first else None
+    difference = diff_runs(work, *two_runs(work, parse_night(night), run_ids))
     facts = ("run_id", "status", "model_version", "sql_sha256", "snapshot_hash", "predictions_hash", "code_version")
-    pairs = [(fact, getattr(found.first, fact), getattr(found.second, fact)) for fact in facts]
+    pairs = [(fact, getattr(difference.first, fact), getattr(difference.second, fact)) for fact in facts]
     tables.table(f"{name} {night}", ("fact", "first", "second"), pairs, key="runs")
     counts = ("rows_compared", "rows_changed", "only_first", "only_second", "largest", "mean")
     words = (
@@ -127,5 +127,5 @@ def diff_nights(
         "largest difference",
         "mean difference",
     )
-    numbers = zip(words, (getattr(found, count) for count in counts), strict=True)
+    numbers = zip(words, (getattr(difference, count) for count in counts), strict=True)
     tables.facts("predictions", numbers, key="predictions")

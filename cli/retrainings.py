@@ -34,9 +34,9 @@ def retrain(
     from lifecycle.retraining import retrain as train
 
     work = open_job(name)
-    at, first, last = (parse_night(given) if given else None for given in (night, since, until))
-    with console.stages(f"retrain {name}") as told:
-        row = train(work, Request(reason, night=at, since=first, until=last, force=force), told)
+    at, first, last = (parse_night(day) if day else None for day in (night, since, until))
+    with console.stages(f"retrain {name}") as progress:
+        row = train(work, Request(reason, night=at, since=first, until=last, force=force), progress)
     _say(row)
 
 
@@ -51,11 +51,11 @@ def _say(row: Retraining) -> None:
         )
     if row.state == "running":
         wait = f"nightshift retrain resume {row.job} {row.retraining_id}"
-        told = {
+        hints = {
             "shadow": f"the challenger is in the shadow; when its nights are over: {wait}",
             "approve": f"to say yes: {wait}",
         }
-        console.OUT.print(told.get(row.stage, wait), highlight=False)
+        console.OUT.print(hints.get(row.stage, wait), highlight=False)
 
 
 @app.command("list")
@@ -66,7 +66,7 @@ def list_retrainings(name: JobName, as_json: tables.Json = False) -> None:
     work = open_job(name)
     names = ("retraining_id", "night", "trigger", "reason", "since", "until", "snapshot", "model_version", "stage", "state",
              "detail", "started_at", "finished_at")  # fmt: skip
-    rows = [[row.facts[one] for one in names] for row in retrainings.of_job(work.warehouse, work.job.name)]
+    rows = [[row.facts[column] for column in names] for row in retrainings.of_job(work.warehouse, work.job.name)]
     titles = ("retraining", "night", "asked by", "reason", "from night", "to (not included)", "snapshot", "version", "stage",
               "state", "detail", "started", "finished")  # fmt: skip
     tables.table(f"retrainings of {name}", titles, rows, key="retrainings")
@@ -116,7 +116,7 @@ def list_shadows(name: JobName, as_json: tables.Json = False) -> None:
 
     work = open_job(name)
     names = ("model_version", "role", "champion_version", "first_night", "nights", "state", "detail")
-    rows = [[row.facts[one] for one in names] for row in shadows.of_job(work.warehouse, work.job.name)]
+    rows = [[row.facts[column] for column in names] for row in shadows.of_job(work.warehouse, work.job.name)]
     titles = ("version", "role", "beside champion", "from night", "nights", "state", "detail")
     tables.table(f"{name}: versions in the shadow", titles, rows, key="shadows")
     tables.table(
@@ -128,7 +128,7 @@ def list_shadows(name: JobName, as_json: tables.Json = False) -> None:
 
 
 def _night(row: ShadowNight) -> list[Any]:
-    found = row.differences
+    differences = row.differences
     losses = row.losses.means if row.losses else (None, None)
     return [
         row.night,
@@ -136,8 +136,8 @@ def _night(row: ShadowNight) -> list[Any]:
         row.champion_version,
         row.status,
         row.rows,
-        found.decisions_changed,
-        found.mean_absolute,
+        differences.decisions_changed,
+        differences.mean_absolute,
         *losses,
         row.reason,
     ]
@@ -150,8 +150,8 @@ def shadow(name: JobName, night: Night) -> None:
     from lifecycle.shadow import shadow_run
 
     work = open_job(name)
-    done = shadow_run(work, published_run(work, parse_night(night)).run_id)
-    console.OUT.print(f"{name} {night}: scored in the shadow by versions {done}", highlight=False)
+    versions = shadow_run(work, published_run(work, parse_night(night)).run_id)
+    console.OUT.print(f"{name} {night}: scored in the shadow by versions {versions}", highlight=False)
 
 
 @app.command()
@@ -160,7 +160,9 @@ def review(name: JobName, night: Night) -> None:
     from lifecycle.shadow import review as look
 
     work = open_job(name)
-    found = look(work, parse_night(night))
-    for one in found:
-        console.OUT.print(f"version {one.model_version} ({one.role}): {one.state}; {one.detail}", highlight=False)
-    console.OUT.print(f"{name} {night}: {len(found)} decided", highlight=False)
+    results = look(work, parse_night(night))
+    for result in results:
+        console.OUT.print(
+            f"version {result.model_version} ({result.role}): {result.state}; {result.detail}", highlight=False
+        )
+    console.OUT.print(f"{name} {night}: {len(results)} decided", highlight=False)

@@ -35,11 +35,11 @@ def printed() -> Iterator[None]:
             sys.stdout.write("\n")
 
 
-def _begin(asked: bool) -> bool:
-    if asked:
+def _begin(flag: bool) -> bool:
+    if flag:
         _documents.append({})
         OUT.stderr = True  # sentences go there, so that standard output holds the document and nothing else
-    return asked
+    return flag
 
 
 Json = Annotated[
@@ -76,13 +76,13 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], key
         names = [slug(column) for column in columns]
         document.setdefault(key, []).extend(dict(zip(names, row, strict=True)) for row in rows)
         return
-    shown = Table(title=title, title_justify="left", header_style="bold")
+    grid = Table(title=title, title_justify="left", header_style="bold")
     for name in columns:
-        shown.add_column(name, overflow="fold")
+        grid.add_column(name, overflow="fold")
     for row in rows:
-        shown.add_row(*(text(value) for value in row))
+        grid.add_row(*(text(value) for value in row))
     wide = OUT if OUT.is_terminal else Console(width=240, markup=False, emoji=False)
-    wide.print(shown, soft_wrap=False)
+    wide.print(grid, soft_wrap=False)
 
 
 def facts(title: str, pairs: Iterable[tuple[str, Any]], key: str = "facts") -> None:

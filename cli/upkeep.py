@@ -29,14 +29,14 @@ def migrate() -> None:
     stores = open_installation()
     bring_up_to_date(stores.warehouse)
     jobs, broken = load_jobs(stores.settings.jobs_dir)
-    made = []
+    names = []
 
     def make(job: Job) -> None:
         ensure_job(stores.warehouse, job)
-        made.append(job.name)
+        names.append(job.name)
 
     problems = _for_each(jobs, make)
-    console.OUT.print(f"warehouse is up to date, jobs {made}")
+    console.OUT.print(f"warehouse is up to date, jobs {names}")
     _say({**problems, **broken})
 
 
@@ -148,24 +148,27 @@ def retention(
     jobs, broken = _jobs(name)
 
     def keep(job: Job) -> None:
-        found = plan(Workspace(stores, job), stores.settings.retention)
+        removables = plan(Workspace(stores, job), stores.settings.retention)
         if apply:
-            found = remove(Workspace(stores, job), found)
+            removables = remove(Workspace(stores, job), removables)
         rows = [
             (
-                one.kind,
-                one.what,
-                one.night,
-                tables.Cell(one.bytes / MIB, f"{one.bytes / MIB:.2f}"),
-                one.rows,
-                one.reason,
+                removable.kind,
+                removable.what,
+                removable.night,
+                tables.Cell(removable.bytes / MIB, f"{removable.bytes / MIB:.2f}"),
+                removable.rows,
+                removable.reason,
             )
-            for one in found
+            for removable in removables
         ]
         title = f"{job.name}: {'removed' if apply else 'would be removed'}"
         if rows:
             tables.table(title, ("kind", "what", "night", "size (MiB)", "rows", "reason"), rows, key="removable")
-        size, gone = sum(one.bytes for one in found) / MIB, sum(one.rows for one in found)
-        console.OUT.print(f"{title}: {len(found)} of {size:.2f} MiB and {gone:,} rows", highlight=False)
+        size, gone = (
+            sum(removable.bytes for removable in removables) / MIB,
+            sum(removable.rows for removable in removables),
+        )
+        console.OUT.print(f"{title}: {len(removables)} of {size:.2f} MiB and {gone:,} rows", highlight=False)
 
     _say({**_for_each(jobs, keep), **broken})

@@ -44,8 +44,8 @@ def train(
     end = parse_night(until)
     window = Nights(parse_night(since), end) if since else Nights.before(end, work.job.training.window_days)
     ensure_job(work.warehouse, work.job)
-    with console.stages(f"train {name}") as told:
-        trained = fit(work, window, told)
+    with console.stages(f"train {name}") as progress:
+        trained = fit(work, window, progress)
     scores = ", ".join(f"{metric} {value:.4f}" for metric, value in trained.metrics.items())
     console.OUT.print(
         f"{name} version {trained.ref.version}: {trained.rows:,} rows, {window.first} to {window.until} (not included); "
@@ -57,8 +57,8 @@ def train(
     crown = promote or (promote is None and none_yet)
     refused = _refused(work.job, trained) if crown and none_yet and not anyway else None
     if crown and refused is None:
-        made = make_champion(work, trained.ref.version, "promoted at training", getpass.getuser())
-        console.OUT.print(f"{name} version {trained.ref.version} is champion from night {made.effective_from} on")
+        champion = make_champion(work, trained.ref.version, "promoted at training", getpass.getuser())
+        console.OUT.print(f"{name} version {trained.ref.version} is champion from night {champion.effective_from} on")
         return
     work.registry.set_alias(name, "challenger", trained.ref.version)
     if refused is not None:
@@ -103,20 +103,27 @@ def models(name: JobName, as_json: tables.Json = False) -> None:
     aliases = work.registry.aliases(work.job.name)
     rows = []
     for ref in work.registry.versions(work.job.name):
-        known = work.registry.facts(ref)
-        called = ", ".join(alias for alias, number in aliases.items() if number == ref.version)
-        scores = ", ".join(f"{metric} {value:.4f}" for metric, value in known.metrics.items())
-        window = f"{known.since} to {known.until} (not included)"
-        about = f"{scores}; prediction: {known.rule(work.job).decision.words}"
-        rows.append((ref.version, called, window, known.rows, about, ref.sha256[:12]))
+        facts = work.registry.facts(ref)
+        names = ", ".join(alias for alias, number in aliases.items() if number == ref.version)
+        scores = ", ".join(f"{metric} {value:.4f}" for metric, value in facts.metrics.items())
+        window = f"{facts.since} to {facts.until} (not included)"
+        about = f"{scores}; prediction: {facts.rule(work.job).decision.words}"
+        rows.append((ref.version, names, window, facts.rows, about, ref.sha256[:12]))
     columns = ("version", "alias", "trained on nights", "rows", "metrics; prediction", "sha256")
     tables.table(f"model versions of {name}", columns, rows, key="versions")
-    made = [
-        (made.model_version, made.effective_from, made.kind, made.reason, made.promoted_by, made.promoted_at)
-        for made in promotions.history_of(work.warehouse, name)
+    history = [
+        (
+            promotion.model_version,
+            promotion.effective_from,
+            promotion.kind,
+            promotion.reason,
+            promotion.promoted_by,
+            promotion.promoted_at,
+        )
+        for promotion in promotions.history_of(work.warehouse, name)
     ]
     tables.table(
-        f"promotions of {name}", ("version", "effective from", "kind", "reason", "by", "at"), made, key="promotions"
+        f"promotions of {name}", ("version", "effective from", "kind", "reason", "by", "at"), history, key="promotions"
     )
 
 
@@ -132,8 +139,8 @@ def promote(
 
     work = open_job(name)
     night = parse_night(effective_from) if effective_from else None
-    made = make_champion(work, version, reason, getpass.getuser(), night)
-    console.OUT.print(f"{name} version {version} is champion from night {made.effective_from} on")
+    champion = make_champion(work, version, reason, getpass.getuser(), night)
+    console.OUT.print(f"{name} version {version} is champion from night {champion.effective_from} on")
 
 
 @app.command()
@@ -146,5 +153,5 @@ def rollback(
     from lifecycle.promotion import rollback as give_back
 
     work = open_job(name)
-    made = give_back(work, reason, getpass.getuser(), to)
-    console.OUT.print(f"{name} version {made.model_version} is champion from night {made.effective_from} on")
+    champion = give_back(work, reason, getpass.getuser(), to)
+    console.OUT.print(f"{name} version {champion.model_version} is champion from night {champion.effective_from} on")

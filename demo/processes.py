@@ -78,37 +78,37 @@ def claimed(home: Path, command: str) -> Iterator[None]:
     Within a claim of this process a second one does nothing.
     """
     with _locked(home):
-        held = current(home)
+        record = current(home)
         me = Process.of(os.getpid())
-        if held is not None and held.owner.pid != me.pid:
-            raise _held(held)
-        if held is None:
+        if record is not None and record.owner.pid != me.pid:
+            raise _held(record)
+        if record is None:
             _write(home, Record(command, me))
     try:
         yield
     finally:
-        if held is None:
+        if record is None:
             (home / "running.json").unlink(missing_ok=True)
 
 
 def shared(home: Path) -> Record | None:
     """Return the record of ``make up`` if it runs; its Airflow may be used by other commands."""
-    held = current(home)
-    return held if held is not None and held.command == UP and held.port and held.owner.lives else None
+    record = current(home)
+    return record if record is not None and record.command == UP and record.port and record.owner.lives else None
 
 
 def add_component(home: Path, port: int, pid: int) -> None:
     """Add a process that was started to the record of this process."""
-    held = current(home)
-    if held is not None:
-        _write(home, replace(held, port=port, components=(*held.components, Process.of(pid))))
+    record = current(home)
+    if record is not None:
+        _write(home, replace(record, port=port, components=(*record.components, Process.of(pid))))
 
 
 def drop_components(home: Path) -> None:
     """Take the components, which have ended, out of the record of this process."""
-    held = current(home)
-    if held is not None:
-        _write(home, replace(held, port=None, components=()))
+    record = current(home)
+    if record is not None:
+        _write(home, replace(record, port=None, components=()))
 
 
 def stop(home: Path) -> str | None:
@@ -116,32 +116,32 @@ def stop(home: Path) -> str | None:
 
     Raises ``NightshiftError`` when the command does not end in time.
     """
-    held = current(home)
-    if held is None:
+    record = current(home)
+    if record is None:
         return None
-    if held.owner.lives:
-        os.kill(held.owner.pid, signal.SIGTERM)
-        if not _ended((held.owner,), OWNER_SECONDS):
+    if record.owner.lives:
+        os.kill(record.owner.pid, signal.SIGTERM)
+        if not _ended((record.owner,), OWNER_SECONDS):
             raise NightshiftError(
-                f"{held.command}, process {held.owner.pid}", found=f"it still runs {OWNER_SECONDS} s after SIGTERM",
+                f"{record.command}, process {record.owner.pid}", found=f"it still runs {OWNER_SECONDS} s after SIGTERM",
                 next_step="wait, or kill it, then `make stop` again",
             )  # fmt: skip
-    left = [process for process in held.components if process.lives]
+    left = [process for process in record.components if process.lives]
     _signal(left, signal.SIGTERM)
     if not _ended(left, COMPONENT_SECONDS):
         _signal(left, signal.SIGKILL)
     (home / "running.json").unlink(missing_ok=True)
-    return held.command
+    return record.command
 
 
-def _held(held: Record) -> NightshiftError:
-    if held.owner.lives:
+def _held(record: Record) -> NightshiftError:
+    if record.owner.lives:
         return NightshiftError(
-            "Airflow of this installation", found=f"`{held.command}` (process {held.owner.pid}) runs it",
+            "Airflow of this installation", found=f"`{record.command}` (process {record.owner.pid}) runs it",
             expected="one at a time", next_step="wait until it ends, or `make stop`",
         )  # fmt: skip
     return NightshiftError(
-        "Airflow of this installation", found=f"processes that a killed `{held.command}` left behind",
+        "Airflow of this installation", found=f"processes that a killed `{record.command}` left behind",
         expected="none", next_step="`make stop` ends them",
     )  # fmt: skip
 

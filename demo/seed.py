@@ -25,17 +25,17 @@ TIMEZONE = "America/New_York"
 _SQL = HOME / "sql" / "demo"
 
 
-def seed(url: str, told: Callable[[str], None]) -> dict[str, int]:
-    """Fill the source unless it is filled; return the rows of each table. ``told`` hears what is filled."""
+def seed(url: str, show: Callable[[str], None]) -> dict[str, int]:
+    """Fill the source unless it is filled; return the rows of each table. ``show`` takes the name of what is being filled."""
     engine = sa.create_engine(url, poolclass=sa.NullPool)
     for table in TABLES:
         if not sa.inspect(engine).has_table(table):
-            told(table)
+            show(table)
             _fill(url, table)
     with engine.begin() as connection:
         indexed = {index["name"] for index in sa.inspect(connection).get_indexes("planes")}
         if "planes_tail" not in indexed:
-            told("indexes")
+            show("indexes")
             connection.exec_driver_sql(_statement("index"))
         counting = [sa.select(sa.func.count()).select_from(sa.table(table)) for table in TABLES]
         return dict(zip(TABLES, [connection.execute(count).scalar_one() for count in counting], strict=True))

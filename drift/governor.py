@@ -106,10 +106,10 @@ def _loss(facts: Facts) -> str | None:
 def _drift(facts: Facts, policy: Retraining) -> str | None:
     if facts.loss is not None and facts.loss.high is not None and facts.loss.high <= facts.loss.allowed:
         return None  # measured: what drifted does no harm
-    wanted, of = LASTING
+    needed, of = LASTING
     recent = list(facts.drifted_weights)[-of:]
     lasting = sum(weight >= policy.drift_weight for weight in recent)
-    if not recent or recent[-1] < policy.drift_weight or lasting < wanted:
+    if not recent or recent[-1] < policy.drift_weight or lasting < needed:
         return None
     return (
         f"lasting drift: columns with {recent[-1]:.0%} of the model's importance ({', '.join(facts.drifted_columns)}) lay "

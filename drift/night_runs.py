@@ -62,14 +62,16 @@ def run_and_watch(
     """
     began = monotonic()
     try:
-        done = run_night(work, request, progress)
+        publication = run_night(work, request, progress)
     except NightHeld:
         if watched:
             watch(work, request.run_id)
         raise
-    seen = watch(work, done.run_id, request.night, since) if watched else NOT_WATCHED
+    seen = watch(work, publication.run_id, request.night, since) if watched else NOT_WATCHED
     seconds = monotonic() - began
-    return NightRun(request.night, done.status, seconds, done.rows, done.run_id, done.lake_object, seen)
+    return NightRun(
+        request.night, publication.status, seconds, publication.rows, publication.run_id, publication.lake_object, seen
+    )
 
 
 def run_each(
@@ -83,10 +85,10 @@ def run_each(
     for request in requests:
         began = monotonic()
         try:
-            done = run_and_watch(work, request, watched, progress, since)
-            if done.watched.verdict is not None:
+            night_run = run_and_watch(work, request, watched, progress, since)
+            if night_run.watched.verdict is not None:
                 since = request.night - timedelta(days=work.job.label.delay_days - 1)
-            yield done
+            yield night_run
         except (EmptyNight, NoSuchNight) as error:
             failed = isinstance(error, EmptyNight) and work.job.on_empty == "fail"
             yield NightRun(
@@ -104,12 +106,12 @@ def run_each(
 def watch(work: Workspace, run_id: str, measured_at: date | None = None, since: date | None = None) -> Watched:
     """Judge a run, and measure the nights whose labels were known at the end of ``measured_at`` if it is given."""
     try:
-        found = monitor.watch(work, run_id)
+        result = monitor.watch(work, run_id)
         if measured_at is not None:
             measure_nights(work, measured_at, Nights.since(since) if since else None)
     except NightshiftError as error:  # the publication stands; the caller says what is missing
         return Watched(problem=described(error))
-    return Watched(found.verdict, found.reasons)
+    return Watched(result.verdict, result.reasons)
 
 
 def measure_again(work: Workspace, days: Collection[date]) -> list[date]:
@@ -117,14 +119,14 @@ def measure_again(work: Workspace, days: Collection[date]) -> list[date]:
 
     What is measured now was known at the end of the last published night, not before.
     """
-    shown = ledger.published(work.warehouse, work.job.name)
-    days = [day for day in days if day in shown]
+    published = ledger.published(work.warehouse, work.job.name)
+    days = [day for day in days if day in published]
     if not days:
         return []
     span = Span(work.job.name, Nights.including(min(days), max(days)))
-    known = {row.night: row.run_id for row in overview.measured(work.warehouse, span)}
-    stale = [day for day in days if day in known and known[day] != shown[day]]
-    return measure_nights(work, max(shown), Nights.including(min(stale), max(stale))) if stale else []
+    measured = {row.night: row.run_id for row in overview.measured(work.warehouse, span)}
+    stale = [day for day in days if day in measured and measured[day] != published[day]]
+    return measure_nights(work, max(published), Nights.including(min(stale), max(stale))) if stale else []
 
 
 def missing_nights(work: Workspace, first: date | None, last: date | None, championed: bool) -> list[date]:
@@ -133,12 +135,12 @@ def missing_nights(work: Workspace, first: date | None, last: date | None, champ
     Default: the nights of the schedule that are over and, when ``championed``, at which there was a champion.
     """
     if first is None:
-        crowned = [one.effective_from for one in promotions.history_of(work.warehouse, work.job.name)]
+        crowned = [promotion.effective_from for promotion in promotions.history_of(work.warehouse, work.job.name)]
         first = max([work.job.schedule.first_night, *([min(crowned)] if crowned and championed else [])])
     last = last or last_night(work)
-    shown = ledger.settled(work.warehouse, work.job.name, work.clock())
+    published = ledger.settled(work.warehouse, work.job.name, work.clock())
     nights = Nights.including(first, last).in_timezone(work.job.schedule.timezone)
-    return [night for night in nights if night not in shown]
+    return [night for night in nights if night not in published]
 
 
 def last_night(work: Workspace) -> date:
@@ -148,5 +150,5 @@ def last_night(work: Workspace) -> date:
 
 
 def _verdict(stores: Stores, run_id: str) -> Watched:
-    found = monitoring.drift_of(stores.warehouse, run_id)
-    return Watched(found.verdict, tuple(found.reasons)) if found else NOT_WATCHED
+    night_verdict = monitoring.drift_of(stores.warehouse, run_id)
+    return Watched(night_verdict.verdict, tuple(night_verdict.reasons)) if night_verdict else NOT_WATCHED

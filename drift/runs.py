@@ -30,16 +30,16 @@ def scored_run(work: Workspace, run_id: str) -> Run:
 
 def published_run(work: Workspace, night: date) -> Run:
     """Return the run that a night shows, or the last held one; raises ``RunMissing`` when there is neither."""
-    shown = ledger.published(work.warehouse, work.job.name, night).get(night)
-    if shown is not None:
-        return ledger.get(work.warehouse, shown)
-    held = [run for run in ledger.runs_of(work.warehouse, work.job.name, night) if run.status == "held"]
-    if not held:
+    run_id = ledger.published(work.warehouse, work.job.name, night).get(night)
+    if run_id is not None:
+        return ledger.get(work.warehouse, run_id)
+    held_runs = [run for run in ledger.runs_of(work.warehouse, work.job.name, night) if run.status == "held"]
+    if not held_runs:
         raise RunMissing(
             f"night {night} of {work.job.name}", found="no published and no held run", expected="a scored night",
             next_step=f"nightshift run {work.job.name} --night {night}",
         )  # fmt: skip
-    return held[-1]
+    return held_runs[-1]
 
 
 def night_of_run(work: Workspace, run: Run) -> Night:
@@ -71,7 +71,7 @@ def past_of(stores: Stores, span: Span, version: int) -> list[Past]:
 
 
 def _unusual(stores: Stores, run_ids: list[str]) -> dict[str, dict[str, bool]]:
-    found: dict[str, dict[str, bool]] = {}
+    flags: dict[str, dict[str, bool]] = {}
     for row in monitoring.columns_of(stores.warehouse, run_ids):
-        found.setdefault(row.run_id, {})[row.column_name] = row.status in UNUSUAL
-    return found
+        flags.setdefault(row.run_id, {})[row.column_name] = row.status in UNUSUAL
+    return flags

@@ -34,16 +34,18 @@ def watch(work: Workspace, run_id: str, reporter: Reporter | None = None) -> Wat
     nothing.
     """
     run = scored_run(work, run_id)
-    found = night_of_run(work, run)
+    observation = night_of_run(work, run)
     keys = {"run_id": run.run_id, "job": run.job, "night": run.night, "model_version": run.model_version}
-    monitoring.save_profile(work.warehouse, {**keys, "rows": found.profile.rows, "profile": found.profile.as_dict()})
+    monitoring.save_profile(
+        work.warehouse, {**keys, "rows": observation.profile.rows, "profile": observation.profile.as_dict()}
+    )
     ref = RunFolder(work.lake, run).version_ref()
     reference = reference_of(work, ref)
     past = past_of(work.stores, _before(work.job, run.night), run.model_version)
-    verdict = verdict_on(reference, past, run.night, found)
-    estimated = estimate(found.profile, work.registry.table(ref, "reference.parquet"))
-    facts = {**keys, **result_of(verdict), "rows": found.profile.rows, "estimate": estimated}
-    columns = [_column(one) for one in verdict.columns]
+    verdict = verdict_on(reference, past, run.night, observation)
+    estimated = estimate(observation.profile, work.registry.table(ref, "reference.parquet"))
+    facts = {**keys, **result_of(verdict), "rows": observation.profile.rows, "estimate": estimated}
+    columns = [_column(column) for column in verdict.columns]
     monitoring.save_drift(work.warehouse, {**facts, "evaluated_at": work.clock()}, columns)
     if reporter is None:
         return Watched(run_id, verdict.verdict, verdict.reasons, None, None)
@@ -64,6 +66,6 @@ def result_of(verdict: Verdict) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _column(one: Any) -> dict[str, Any]:
-    facts = asdict(one)
+def _column(result: Any) -> dict[str, Any]:
+    facts = asdict(result)
     return {"column_name": facts.pop("column"), **facts}

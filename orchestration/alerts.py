@@ -46,10 +46,10 @@ def late_nights(jobs: Sequence[Job]) -> list[str]:
 
     stores = current_stores()
     liveness.abandon_dead(stores.warehouse, now())
-    found = [(job, night) for job in jobs if (night := late(Workspace(stores, job))) is not None]
-    for job, night in found:
+    late_jobs = [(job, night) for job in jobs if (night := late(Workspace(stores, job))) is not None]
+    for job, night in late_jobs:
         tell(job.name, night, "late", f"not published {job.limits.late_after_minutes} minutes after its end")
-    return [f"{job.name}: night {night}" for job, night in found]
+    return [f"{job.name}: night {night}" for job, night in late_jobs]
 
 
 def alert(job: str, context: Mapping[str, Any], kind: Any, message: str) -> None:

@@ -42,15 +42,15 @@ def night_of(context: Mapping[str, Any]) -> date:
     """
     run = context.get("dag_run")
     key = context.get("partition_key") or getattr(run, "partition_key", None)
-    given = key or (context.get("params") or {}).get("night")
-    if not given:
+    day = key or (context.get("params") or {}).get("night")
+    if not day:
         raise NightError(
             "this run has no night",
             found="neither a partition key nor the parameter night",
             expected="a calendar day in the job's timezone, YYYY-MM-DD",
             next_step="trigger again with the night in the form (or as partition key), or use Backfill for several",
         )
-    return parse_night(str(given))
+    return parse_night(str(day))
 
 
 def run_type(context: Mapping[str, Any]) -> str:

@@ -56,8 +56,8 @@ class DriftOperator(BaseOperator):
             self.log.warning("page: %s", watched.report_error)
         if watched.verdict == "alert" and not run.provisional:
             alert(self.job.name, context, "drift", "; ".join(watched.reasons))
-        found = {"verdict": watched.verdict, "reasons": list(watched.reasons), "report": watched.report}
-        return {**found, "report_error": watched.report_error}
+        summary = {"verdict": watched.verdict, "reasons": list(watched.reasons), "report": watched.report}
+        return {**summary, "report_error": watched.report_error}
 
 
 def performance(job: Job) -> list[str]:
@@ -99,10 +99,10 @@ def shadow(job: Job, run_id: str) -> list[int]:
     """Score the published run with the versions in the shadow; return them, or skip when there are none."""
     from lifecycle.shadow import shadow_run
 
-    done = shadow_run(Workspace(current_stores(), job), run_id)
-    if not done:
+    versions = shadow_run(Workspace(current_stores(), job), run_id)
+    if not versions:
         raise AirflowSkipException("no version is in the shadow")
-    return done
+    return versions
 
 
 def review(job: Job) -> list[str]:
@@ -111,8 +111,8 @@ def review(job: Job) -> list[str]:
 
     context = get_current_context()
     may = run_type(context) != "backfill"
-    found = look(Workspace(current_stores(), job), night_of(context), may_roll_back=may)
-    for one in found:
-        if one.rolled_back:
-            alert(job.name, context, "rollback", f"version {one.model_version} is champion again: {one.detail}")
-    return [f"version {one.model_version} ({one.role}): {one.state}; {one.detail}" for one in found]
+    results = look(Workspace(current_stores(), job), night_of(context), may_roll_back=may)
+    for result in results:
+        if result.rolled_back:
+            alert(job.name, context, "rollback", f"version {result.model_version} is champion again: {result.detail}")
+    return [f"version {result.model_version} ({result.role}): {result.state}; {result.detail}" for result in results]

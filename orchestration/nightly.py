@@ -58,16 +58,16 @@ def extract(job: Job) -> list[dict[str, int]]:
     stores = current_stores()
     try:
         with at_work(stores, request.run_id):
-            done = extract(Workspace(stores, job), request)
+            extraction = extract(Workspace(stores, job), request)
     except EmptyNight as error:
         if job.on_empty == "skip":
             raise AirflowSkipException(str(error)) from error
         raise
     except NoSuchNight as error:
         raise AirflowSkipException(str(error)) from None
-    for key, value in asdict(done).items():
+    for key, value in asdict(extraction).items():
         context["ti"].xcom_push(key=key, value=value)
-    return chunk_groups(done.chunks)
+    return chunk_groups(extraction.chunks)
 
 
 def score(job: Job, run_id: str, chunk: dict[str, int]) -> int:

@@ -167,15 +167,17 @@ def announce(job: Job) -> dict[str, Any]:
     try:
         row = announce(stores, number)
     finally:
-        told = retrainings.get(stores.warehouse, number)
-        tell(job.name, told.night, "retraining", f"retraining {number} {told.state}: {told.detail}")
+        retraining = retrainings.get(stores.warehouse, number)
+        tell(job.name, retraining.night, "retraining", f"retraining {number} {retraining.state}: {retraining.detail}")
     return {name: row.facts[name] for name in ("retraining_id", "state", "detail", "model_version")}
 
 
 def _state_of(context: Any, task_id: str) -> str | None:
     """Return the state of a task of this run; None if there is no such task."""
-    found = context["ti"].get_task_states(dag_id=context["dag"].dag_id, task_ids=[task_id], run_ids=[context["run_id"]])
-    state = found.get(context["run_id"], {}).get(task_id)
+    states = context["ti"].get_task_states(
+        dag_id=context["dag"].dag_id, task_ids=[task_id], run_ids=[context["run_id"]]
+    )
+    state = states.get(context["run_id"], {}).get(task_id)
     return str(getattr(state, "value", state)) if state else None
 
 

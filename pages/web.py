@@ -42,8 +42,8 @@ def places() -> Places:
 
 def readable_jobs(user: GetUserDep) -> frozenset[str]:
     """Return the jobs whose nightly DAG the user may read."""
-    found = get_auth_manager().get_authorized_dag_ids(user=user, method="GET")
-    return frozenset(name.removesuffix(DAG_SUFFIX) for name in found if name.endswith(DAG_SUFFIX))
+    dag_ids = get_auth_manager().get_authorized_dag_ids(user=user, method="GET")
+    return frozenset(name.removesuffix(DAG_SUFFIX) for name in dag_ids if name.endswith(DAG_SUFFIX))
 
 
 PlacesDep = Annotated[Places, Depends(places)]
@@ -112,29 +112,29 @@ def _place_of_run(read: Places, readable: frozenset[str], dag_id: str, run_id: s
         if not dag_id.endswith(suffix) or job not in readable:
             continue
         if suffix == DAG_SUFFIX:
-            found = place_of_run(read, job, run_id)
-            return f"/jobs/{quote(job)}/nights/{found[0]}?run={quote(found[1])}" if found else None
-        known, version = version_of_run(read.warehouse, job, run_id)
+            place = place_of_run(read, job, run_id)
+            return f"/jobs/{quote(job)}/nights/{place[0]}?run={quote(place[1])}" if place else None
+        retrained, version = version_of_run(read.warehouse, job, run_id)
         page = f"/jobs/{quote(job)}"
-        return (f"{page}/versions/{version}" if version else f"{page}#retrainings") if known else None
+        return (f"{page}/versions/{version}" if version else f"{page}#retrainings") if retrained else None
     return None
 
 
 @app.get("/reports/{path:path}")
 def report(path: str, readable: Readable, read: PlacesDep) -> Response:
     """Return an Evidently page or a file that such pages share; nothing else of the lake."""
-    known = report_file(path)
-    if known is None or known[0] not in (None, *readable):
+    file = report_file(path)
+    if file is None or file[0] not in (None, *readable):
         raise HTTPException(404, "There is no such report.")
 
     def content(below: str) -> str:
         return read.lake.read_text(read.lake.below(f"reports/{below}"))
 
     try:
-        whole = content(path) if known[0] is None else whole_report(content(path), content)
+        whole = content(path) if file[0] is None else whole_report(content(path), content)
     except LakeFileMissing:
         raise HTTPException(404, "There is no such report, or it is too old and was removed.") from None
-    return Response(whole, headers={**_headers(REPORT_POLICY), "Content-Type": known[1]})
+    return Response(whole, headers={**_headers(REPORT_POLICY), "Content-Type": file[1]})
 
 
 @app.exception_handler(HTTPException)

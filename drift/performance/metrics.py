@@ -37,8 +37,8 @@ def outcome_sums(predictions: pa.Table, outcome: pa.ChunkedArray | pa.Array, job
 
     ``outcome`` belongs to ``predictions`` row by row; rows without an outcome are left out.
     """
-    known = pc.is_valid(outcome)
-    predictions, outcome = predictions.filter(known), outcome.filter(known)
+    labelled = pc.is_valid(outcome)
+    predictions, outcome = predictions.filter(labelled), outcome.filter(labelled)
     rows = predictions.num_rows
     block = np.arange(rows)
     if rows > _BLOCKS:
@@ -69,9 +69,9 @@ def _multiclass(predictions: pa.Table, outcome: Any, job: Job) -> Cells:
     classes = job.label.classes or []
     place = np.asarray(pc.index_in(outcome, pa.array(classes)), dtype=np.int64)
     chances = np.stack([np.asarray(predictions.column(name)) for name in job.probability_columns], axis=1)
-    chosen = np.clip(chances[np.arange(len(place)), place], TINY, 1)
+    chance = np.clip(chances[np.arange(len(place)), place], TINY, 1)
     right = np.asarray(pc.equal(predictions.column("prediction"), outcome)).astype(np.float64)
-    return [-np.log(chosen), right], [(place, np.ones(len(place)))], len(classes)
+    return [-np.log(chance), right], [(place, np.ones(len(place)))], len(classes)
 
 
 def _regression(predictions: pa.Table, outcome: Any, job: Job) -> Cells:
@@ -137,11 +137,11 @@ def with_intervals(blocks: Floats, job: Job) -> dict[str, Interval]:
         return {}
     values = metrics_of(blocks.sum(axis=0), job)
     drawn = metrics_of(_replicates(blocks), job)
-    found = {}
+    intervals = {}
     for name, value in values.items():
         low, high = (_quantile(drawn[name], q) for q in (0.025, 0.975))
-        found[name] = {"value": finite(float(value)), "low": low, "high": high}
-    return found
+        intervals[name] = {"value": finite(float(value)), "low": low, "high": high}
+    return intervals
 
 
 def difference(recent: Floats, before: Floats, job: Job, name: str) -> Interval:
@@ -164,12 +164,12 @@ def reliability(sums: Floats) -> list[dict[str, float]]:
     positive, negative, chance = (
         sums[5 + i * _ROC : 5 + (i + 1) * _ROC].reshape(_RELIABILITY, -1).sum(axis=1) for i in range(3)
     )
-    found = []
+    points = []
     for yes, no, total in zip(positive, negative, chance, strict=True):
         rows = float(yes + no)
         if rows:
-            found.append({"rows": rows, "predicted": float(total) / rows, "observed": float(yes) / rows})
-    return found
+            points.append({"rows": rows, "predicted": float(total) / rows, "observed": float(yes) / rows})
+    return points
 
 
 def _replicates(blocks: Floats, seed: int = 0) -> Floats:

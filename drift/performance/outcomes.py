@@ -55,11 +55,11 @@ def outcomes_of(work: Workspace, run: Run, predictions: pa.Table | None = None) 
 def sums_by_night(holdout: pa.Table, job: Job) -> Floats:
     """Return the sums of each holdout night, shape (nights, sums); the table has night, outcome and predictions."""
     nights = holdout.column("night")
-    found: list[Any] = []
+    sums: list[Any] = []
     for night in nights_of(nights):
         of_night = holdout.filter(pc.equal(nights, pa.scalar(night, pa.date32())))
-        found.append(outcome_sums(of_night, of_night.column("outcome"), job).sum(axis=0))
-    return np.stack(found)
+        sums.append(outcome_sums(of_night, of_night.column("outcome"), job).sum(axis=0))
+    return np.stack(sums)
 
 
 def nights_of(nights: pa.ChunkedArray) -> list[date]:

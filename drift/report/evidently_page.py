@@ -104,19 +104,19 @@ def evidently_page(sides: Sides, job: Job, when: datetime, title: Mapping[str, s
     """
     quiet_telemetry()
     sides, left_out = _with_outcomes(sides, job)
-    chosen, absent = _columns(sides, job)
+    kinds, absent = _columns(sides, job)
     try:
-        html = _render(sides, job, chosen, when, title)
+        html = _render(sides, job, kinds, when, title)
     except Exception:  # Evidently raises whatever pandas and numpy do: raised again unless some columns are to blame
-        refused = {name: _refused(sides, job, name, kind, when) for name, kind in chosen.items()}
-        good = {name: kind for name, kind in chosen.items() if not refused[name]}
-        if not good or len(good) == len(chosen):
+        refused = {name: _refused(sides, job, name, kind, when) for name, kind in kinds.items()}
+        good = {name: kind for name, kind in kinds.items() if not refused[name]}
+        if not good or len(good) == len(kinds):
             raise
         absent |= {name: why for name, why in refused.items() if why}
         html = _render(sides, job, good, when, title)
     left_out |= absent
-    found: dict[str, str] = {}
-    return Page(_PARTS.sub(lambda part: _share(part, assets, found), html), found, left_out)
+    files: dict[str, str] = {}
+    return Page(_PARTS.sub(lambda part: _share(part, assets, files), html), files, left_out)
 
 
 def _with_outcomes(sides: Sides, job: Job) -> tuple[Sides, dict[str, str]]:
@@ -137,7 +137,7 @@ def _both(sides: Sides) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def _columns(sides: Sides, job: Job) -> tuple[dict[str, str], dict[str, str]]:
     """Return the columns of the page, number or category, and why the others are not on it."""
-    chosen, left_out = {}, {}
+    kinds, left_out = {}, {}
     for name in (*job.features, job.task.main_column):
         feature = job.features.get(name)
         problem = None
@@ -151,10 +151,10 @@ def _columns(sides: Sides, job: Job) -> tuple[dict[str, str], dict[str, str]]:
             problem = "no values at training"
         if problem is None:
             kind = feature.type if feature is not None else _QUALITY[job.task].shown
-            chosen[name] = "category" if kind == "category" else "number"
+            kinds[name] = "category" if kind == "category" else "number"
         else:
             left_out[name] = problem
-    return chosen, left_out
+    return kinds, left_out
 
 
 def _refused(sides: Sides, job: Job, name: str, kind: str, when: datetime) -> str:
@@ -223,9 +223,9 @@ def _metrics(sides: Sides, columns: Mapping[str, str], job: Job, current: pd.Dat
 
     methods = {name: "jensenshannon" if kind == "category" else "wasserstein" for name, kind in columns.items()}
     signals = {"jensenshannon": "shape", "wasserstein": "shift"}
-    shown = {"probability": "prediction"}
+    aliases = {"probability": "prediction"}
     limits = {
-        name: sides.thresholds.get(shown.get(name, name), {}).get(signals[method], 0.1)
+        name: sides.thresholds.get(aliases.get(name, name), {}).get(signals[method], 0.1)
         for name, method in methods.items()
     }
     names = list(columns)
@@ -236,14 +236,14 @@ def _metrics(sides: Sides, columns: Mapping[str, str], job: Job, current: pd.Dat
     return [drift, *quality, DataSummaryPreset(columns=names)]
 
 
-def _share(part: re.Match[str], assets: str, found: dict[str, str]) -> str:
+def _share(part: re.Match[str], assets: str, files: dict[str, str]) -> str:
     """Put a large script or style into a file of its own, named by its content; return the reference to it."""
     kind, content = part.group(1), part.group(2)
     if len(content) < _LARGE or "var metric_" in content[:200]:  # the latter are the night's own data
         return part.group(0)
     digest = hashlib.sha256(content.encode()).hexdigest()[:16]
     name = f"evidently-{digest}.{'js' if kind == 'script' else 'css'}"
-    found[name] = content
+    files[name] = content
     if kind == "script":
         return f'<script src="{assets}/{name}"></script>'
     return f'<link rel="stylesheet" href="{assets}/{name}">'

@@ -71,21 +71,21 @@ class Calibration:
     @cached_property
     def _past(self) -> dict[tuple[str, str], Distance]:
         """The distance of every baseline night (or window) to the rest of the baseline."""
-        found = {}
+        by_signal = {}
         for name, column in self.columns.items():
             parts = column.windows(self.window)
             for signal, distance in distances(parts, column.sum().without(parts), self.bins[name]).items():
-                found[name, signal] = distance
-        return found
+                by_signal[name, signal] = distance
+        return by_signal
 
     @cached_property
     def thresholds(self) -> dict[tuple[str, str], Threshold]:
         """Return the threshold of every column and signal: the largest excess of any baseline night, with a floor."""
         return {
             (name, signal): Threshold(
-                _reach(one.excess, self._few, self._floor(name, signal)), float(np.median(one.spread))
+                _reach(distance.excess, self._few, self._floor(name, signal)), float(np.median(distance.spread))
             )
-            for (name, signal), one in self._past.items()
+            for (name, signal), distance in self._past.items()
         }
 
     @cached_property
@@ -96,10 +96,10 @@ class Calibration:
         the limit is the 97th percentile, but at least 1 and at most 1.5: one blizzard blinds nobody.
         """
         largest = np.zeros(1)
-        for (name, signal), one in self._past.items():
+        for (name, signal), distance in self._past.items():
             if name in self.watched:
-                allowed = np.maximum(_largest_of_others(one.excess) * self._few, self._floor(name, signal))
-                largest = np.maximum(largest, one.excess / allowed)
+                allowed = np.maximum(_largest_of_others(distance.excess) * self._few, self._floor(name, signal))
+                largest = np.maximum(largest, distance.excess / allowed)
         return float(np.clip(np.quantile(largest, 0.97, method="higher"), 1.0, 1.5))
 
     def _floor(self, name: str, signal: str) -> float:
@@ -112,20 +112,20 @@ class Calibration:
 
     def measure(self, profile: Profile) -> list[Measured]:
         """Return every signal of every column of a night (or window) that the baseline knows."""
-        found = []
+        measurements = []
         for name, column in self.columns.items():
             if name not in profile.columns:
                 continue
-            one = Column.of([profile.columns[name]])
-            for signal, distance in distances(one, column.sum(), self.bins[name]).items():
+            tonight = Column.of([profile.columns[name]])
+            for signal, distance in distances(tonight, column.sum(), self.bins[name]).items():
                 limit = self.thresholds[name, signal]
                 tolerance = limit.tolerance(distance.spread)
                 ratio = float((distance.excess / tolerance)[0])
                 allowed = float((distance.noise + tolerance)[0])
                 nearer = float(np.mean(self._past[name, signal].excess < distance.excess[0]))
                 value = float(distance.value[0])
-                found.append(Measured(name, signal, value, allowed, ratio, nearer))
-        return found
+                measurements.append(Measured(name, signal, value, allowed, ratio, nearer))
+        return measurements
 
 
 def _reach(excess: Floats, few: float, floor: float) -> float:

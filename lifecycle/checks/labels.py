@@ -44,12 +44,12 @@ def _nights(work: Workspace) -> Iterator[date]:
 
 def _about(job: Job, night: date, labels: Labels, where: str) -> Iterator[str]:
     """Yield what the labels of a night are like; raises ``TrainingDataError`` for values that the job does not know."""
-    known = labels.table.num_rows
+    labelled = labels.table.num_rows
     if not job.task.classifies:
         ends = pc.min_max(labels.table.column(LABEL)).as_py()
-        between = f", {ends['min']:g} to {ends['max']:g}" if known else ""
-        yield f"outcome of night {night}: {known:,} numbers{between}"
-    elif known:
+        between = f", {ends['min']:g} to {ends['max']:g}" if labelled else ""
+        yield f"outcome of night {night}: {labelled:,} numbers{between}"
+    elif labelled:
         count = len(labels.outcomes)
         meaning = f"; {_positive(job, labels, where)}" if job.task.has_positive else ""
         yield f"outcome of night {night}: {count} {'value' if count == 1 else 'values'}, {named(labels.outcomes)}{meaning}"
@@ -61,7 +61,7 @@ def _about(job: Job, night: date, labels: Labels, where: str) -> Iterator[str]:
             expected=f"label.classes, {job.label.classes}",
             next_step=f"add them to label.classes in jobs/{job.name}.yaml, or leave their rows out in the SQL",
         )
-    rows = known + labels.without_outcome
+    rows = labelled + labels.without_outcome
     if labels.without_outcome:
         yield f"{labels.without_outcome:,} of {rows:,} rows have no outcome"
     if labels.unreadable_keys:

@@ -75,9 +75,9 @@ class Probe:
 class Fault(Exception):
     """What is wrong with the pipeline, in the words that ``check`` uses."""
 
-    def __init__(self, found: str, expected: str, next_step: str) -> None:
-        self.facts = {"found": found, "expected": expected, "next_step": next_step}
-        super().__init__(found)
+    def __init__(self, finding: str, expected: str, next_step: str) -> None:
+        self.facts = {"found": finding, "expected": expected, "next_step": next_step}
+        super().__init__(finding)
 
 
 def attempt(probe: Probe) -> None:
@@ -118,11 +118,11 @@ def reload(probe: Probe) -> None:
             "a pipeline that any process can read", "write what it is made of at the top of a module of jobs/",
         ) from error  # fmt: skip
     probe.stage("predicting in a new process")
-    found = _predict(probe, fitted, _few(probe), "in a new process")
-    kept = probe.folder / PREDICTIONS
-    if not kept.exists():
+    predictions = _predict(probe, fitted, _few(probe), "in a new process")
+    path = probe.folder / PREDICTIONS
+    if not path.exists():
         return
-    difference = largest_difference(found, batch_of(pq.read_table(kept)), probe.job)
+    difference = largest_difference(predictions, batch_of(pq.read_table(path)), probe.job)
     if difference > GOLDEN_TOLERANCE:
         away = "other classes" if np.isinf(difference) else f"predictions up to {difference:.3g} away"
         raise Fault(
@@ -137,13 +137,13 @@ def _few(probe: Probe) -> pa.RecordBatch:
 
 def _fits_the_task(pipeline: Any, job: Job) -> None:
     """Raise ``Fault`` when a regressor shall classify, or the other way round."""
-    kind, wanted = kind_of(pipeline), job.task.estimator
-    if kind is not None and kind != wanted:
+    kind, expected = kind_of(pipeline), job.task.estimator
+    if kind is not None and kind != expected:
         steps = getattr(pipeline, "steps", None)
         name = type(steps[-1][1] if steps else pipeline).__name__
         raise Fault(
-            f"{job.pipeline!r} returns a {kind} ({name})", f"a {wanted}, for the task is {job.task}",
-            f"end the pipeline with a {wanted}, or change `task` in the job file",
+            f"{job.pipeline!r} returns a {kind} ({name})", f"a {expected}, for the task is {job.task}",
+            f"end the pipeline with a {expected}, or change `task` in the job file",
         )  # fmt: skip
 
 
@@ -173,8 +173,8 @@ def _cases(job: Job, batch: pa.RecordBatch) -> list[tuple[str, pa.RecordBatch]]:
     cases = [("the rows it was fitted on", batch), ("one row", batch.slice(0, 1))]
     whole = batch.slice(0, 1)
     for name in job.features:
-        known = levels_of(job.features[name]) if job.features[name].type == "category" else []
-        level = may_be_unseen(job, name, known)
+        levels = levels_of(job.features[name]) if job.features[name].type == "category" else []
+        level = may_be_unseen(job, name, levels)
         if level is not None:
             changed = _with(whole, name, pa.array([level]))
             cases.append((f"a row whose {name} is a level that training did not have ({level!r})", changed))
@@ -204,8 +204,8 @@ def _explained(job: Job, error: BaseException, what: str, fitted: Any = None) ->
     pipeline = fitted if fitted is not None else job.pipeline_factory()()
     step, where = step_of(pipeline, error), place_of(error)
     words = words_of(error)
-    found = f"{words}{f' in step {step}' if step else ''}{f' ({where})' if where else ''} {what}"
-    return Fault(found, "a pipeline that takes whatever the job file lets through", _advice(job, words, what))
+    problem = f"{words}{f' in step {step}' if step else ''}{f' ({where})' if where else ''} {what}"
+    return Fault(problem, "a pipeline that takes whatever the job file lets through", _advice(job, words, what))
 
 
 def _advice(job: Job, words: str, what: str) -> str:
@@ -213,7 +213,7 @@ def _advice(job: Job, words: str, what: str) -> str:
     kinds = {name: feature.type for name, feature in job.features.items()}
     categories = [name for name, kind in kinds.items() if kind == "category"]
     nullable = [name for name in kinds if may_be_null(job, name)]
-    known = (
+    remedies = (
         ("could not convert string", f"encode {categories}, for example with OneHotEncoder(handle_unknown='ignore'); the made-"
          "up levels stand for any text, unless the feature declares `allowed`"),
         ("unknown categor", "OneHotEncoder(handle_unknown='ignore'), or `unknown: quarantine` on the feature"),
@@ -227,7 +227,7 @@ def _advice(job: Job, words: str, what: str) -> str:
         ("columns are missing", f"the pipeline is given the columns {list(kinds)}"),
         ("label type", "end it with an estimator for the job's task"),
     )  # fmt: skip
-    advice = next((then for sign, then in known if sign.lower() in words.lower()), "correct the pipeline")
+    advice = next((then for sign, then in remedies if sign.lower() in words.lower()), "correct the pipeline")
     if "did not have" in what and "unknown" not in advice:
         return f"{advice}; or declare `unknown: quarantine` or `allowed` on the feature, and such rows never reach it"
     return advice
@@ -239,8 +239,8 @@ def _stands_alone(probe: Probe, fitted: Any, rows: pa.Table, before: pa.RecordBa
     probe.stage("fitting a second pipeline of the same function")
     fit(rows.take(pa.array(np.arange(0, rows.num_rows, 2))), job)
     if largest_difference(predict(fitted, _few(probe), job), before, job) > GOLDEN_TOLERANCE:
-        one, other = job.pipeline_factory()(), job.pipeline_factory()()
-        shared = [name for name, step in steps_of(one) if any(step is again for _, again in steps_of(other))]
+        first, second = job.pipeline_factory()(), job.pipeline_factory()()
+        shared = [name for name, step in steps_of(first) if any(step is again for _, again in steps_of(second))]
         raise Fault(
             f"fitting a second pipeline changes what the first one predicts{f'; both have {shared}' if shared else ''}",
             "a new pipeline with new steps at each call", "make everything inside the function, nothing at the top of the module",

@@ -53,7 +53,7 @@ class Judged:
 
     def as_dict(self) -> Row:
         """Return it for JSON."""
-        return {"passed": self.passed, "reason": self.reason, "checks": [asdict(one) for one in self.checks]}
+        return {"passed": self.passed, "reason": self.reason, "checks": [asdict(check) for check in self.checks]}
 
 
 def gain_of(losses: Losses, confidence: float) -> Gain:
@@ -66,15 +66,15 @@ def gain_of(losses: Losses, confidence: float) -> Gain:
     if not total:
         return Gain(losses.nights, 0, None, None, None, None, None, confidence)
     champion, challenger = losses.champion.sum() / total, losses.challenger.sum() / total
-    known = (losses.nights, int(total), float(champion), float(challenger), float(champion - challenger))
+    values = (losses.nights, int(total), float(champion), float(challenger), float(champion - challenger))
     if losses.nights < 2:
-        return Gain(*known, None, None, confidence)
+        return Gain(*values, None, None, confidence)
     n = losses.nights
     drawn = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), REPLICATES)
     gains = (drawn @ (losses.champion - losses.challenger)) / (drawn @ losses.rows)
     tail = stats.norm.cdf(np.sqrt(n / (n - 1)) * stats.t.ppf((1 - confidence) / 2, n - 1))
     low, high = np.quantile(gains, [tail, 1 - tail])
-    return Gain(*known, float(low), float(high), confidence)
+    return Gain(*values, float(low), float(high), confidence)
 
 
 def holdout_nights(new_nights: int, most: int, least: int) -> int:
@@ -105,13 +105,13 @@ def judge(evaluation: Evaluation, policy: Promotion, primary: str) -> Judged:
 
 def _judged(checks: Sequence[Check]) -> Judged:
     refused = [check.sentence for check in checks if not check.passed]
-    told = refused or [check.sentence for check in checks[:2]]
-    return Judged(not refused, "; ".join(told) or "the first version, and the job sets no floors", tuple(checks))
+    sentences = refused or [check.sentence for check in checks[:2]]
+    return Judged(not refused, "; ".join(sentences) or "the first version, and the job sets no floors", tuple(checks))
 
 
 def _first(evaluation: Evaluation, policy: Promotion, primary: str) -> list[Check]:
     """Return what is asked of a first version: the job's floors, and no greater loss than a constant's."""
-    metrics = {name: one["value"] for name, one in evaluation.metrics["challenger"].items()}
+    metrics = {name: metric["value"] for name, metric in evaluation.metrics["challenger"].items()}
     return floor_checks(metrics, policy.floors) + constant_checks(primary, evaluation.constant)
 
 
@@ -157,12 +157,12 @@ def _calibration(metrics: Mapping[str, Metrics], policy: Promotion) -> Check:
 
 def _segments(segments: Sequence[Segment], policy: Promotion) -> list[Check]:
     checks = []
-    for one in segments:
-        worse = one.worse
-        if one.rows < SEGMENT_ROWS or worse is None:
+    for segment in segments:
+        worse = segment.worse
+        if segment.rows < SEGMENT_ROWS or worse is None:
             continue
-        name = f"{one.column} {one.value}"
-        sentence = f"{name}: loss {worse:+.1%} on {one.rows:,} rows, {policy.max_segment_loss:+.1%} is allowed"
+        name = f"{segment.column} {segment.value}"
+        sentence = f"{name}: loss {worse:+.1%} on {segment.rows:,} rows, {policy.max_segment_loss:+.1%} is allowed"
         checks.append(Check(f"segment {name}", worse <= policy.max_segment_loss, sentence))
     return checks
 

@@ -25,8 +25,8 @@ def card_of(work: Workspace, ref: VersionRef, evaluation: Evaluation, retraining
     """
     facts = work.registry.facts(ref)
     data = facts.as_json()
-    shown = replace(evaluation, segments=[_shown(one, work.job) for one in evaluation.segments])
-    asked = {
+    masked = replace(evaluation, segments=[_shown(segment, work.job) for segment in evaluation.segments])
+    request = {
         "retraining_id": retraining.retraining_id, "trigger": retraining.trigger, "reason": retraining.reason,
         "decision_id": retraining.decision_id, "night": str(retraining.night),
     }  # fmt: skip
@@ -34,8 +34,8 @@ def card_of(work: Workspace, ref: VersionRef, evaluation: Evaluation, retraining
         "job": work.job.name, "description": work.job.description, "owner": work.job.owner, "task": work.job.task.name,
         "version": ref.version, "sha256": ref.sha256, "made_at": work.clock().isoformat(),
         "data": {name: data[name] for name in _FACTS}, "training": work.job.training.model_dump(mode="json"),
-        "asked": asked, "gate": None,
-        "evaluation": shown.as_json(),
+        "asked": request, "gate": None,
+        "evaluation": masked.as_json(),
         "sensitive": sorted(work.job.sensitive), "prediction": facts.rule(work.job).decision.words,
     }  # fmt: skip
 

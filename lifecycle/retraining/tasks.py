@@ -26,27 +26,27 @@ def snapshot(work: Workspace, retraining_id: int, progress: Progress = silent) -
         return True
     with recorded(work.stores, retraining_id, "snapshot") as row:
         recipe_of(work.job)  # what cannot be stored is refused before any row is read
-        taken = take(work, Nights(row.since, row.until), progress)
-        retrainings.record(work.warehouse, retraining_id, snapshot=taken.hash)
-        same = None if row.forced or row.model_version else _same_version(work, taken.hash, retraining_id)
+        training_rows = take(work, Nights(row.since, row.until), progress)
+        retrainings.record(work.warehouse, retraining_id, snapshot=training_rows.hash)
+        same = None if row.forced or row.model_version else _same_version(work, training_rows.hash, retraining_id)
         if same is None:
             return True
-        words = f"version {same} was trained on the same rows (snapshot {taken.hash}) with the same recipe"
+        words = f"version {same} was trained on the same rows (snapshot {training_rows.hash}) with the same recipe"
         end(work.stores, retraining_id, "unchanged", words)
     return False
 
 
 def _same_version(work: Workspace, digest: str, retraining_id: int) -> int | None:
     """Return the newest version of the same rows and recipe that another retraining, or a person, trained."""
-    mine = _known_version(work, retraining_id, digest)
+    own_version = _known_version(work, retraining_id, digest)
     same = work.registry.tagged(work.job.name, snapshot=digest, recipe_sha256=recipe_of(work.job))
-    return max((ref.version for ref in same if ref.version != mine), default=None)
+    return max((ref.version for ref in same if ref.version != own_version), default=None)
 
 
 def _known_version(work: Workspace, retraining_id: int, digest: str) -> int | None:
     """Return the version that an interrupted try of this retraining registered; None if it came to none."""
-    found = work.registry.tagged(work.job.name, retraining_id=retraining_id, snapshot=digest)
-    return found[0].version if found else None
+    refs = work.registry.tagged(work.job.name, retraining_id=retraining_id, snapshot=digest)
+    return refs[0].version if refs else None
 
 
 def train(work: Workspace, retraining_id: int, progress: Progress = silent) -> int:
@@ -55,15 +55,15 @@ def train(work: Workspace, retraining_id: int, progress: Progress = silent) -> i
         return version_of(retrainings.get(work.warehouse, retraining_id))
     with recorded(work.stores, retraining_id, "train") as row:
         if row.model_version is None:
-            taken = load(work, snapshot_of(row))
+            training_rows = load(work, snapshot_of(row))
             champion = _champion(work)
             most = work.job.training.holdout_nights
             if champion is not None:
                 new = (row.until - work.registry.facts(promoted_ref(work.stores, champion)).seen.until).days
                 most = holdout_nights(new, most, work.job.promotion.min_nights)
-            version = _known_version(work, retraining_id, taken.hash)
+            version = _known_version(work, retraining_id, training_rows.hash)
             if version is None:
-                version = train_on(work, taken, progress, Order(most, retraining_id)).ref.version
+                version = train_on(work, training_rows, progress, Order(most, retraining_id)).ref.version
             number = champion.model_version if champion else None
             retrainings.record(work.warehouse, retraining_id, model_version=version, champion_version=number)
         version = version_of(retrainings.get(work.warehouse, retraining_id))
@@ -78,11 +78,11 @@ def assess(work: Workspace, retraining_id: int) -> None:
     with recorded(work.stores, retraining_id, "evaluate") as row:
         ref = work.registry.resolve(work.job.name, version_of(row))
         champion = _champion(work)
-        taken = load(work, snapshot_of(row))
-        found = evaluate(work, ref, taken, promoted_ref(work.stores, champion) if champion else None)
+        training_rows = load(work, snapshot_of(row))
+        evaluation = evaluate(work, ref, training_rows, promoted_ref(work.stores, champion) if champion else None)
         number = champion.model_version if champion else None
         retrainings.record(work.warehouse, retraining_id, champion_version=number)
-        _keep_card(work.stores, ref, card_of(work, ref, found, row))
+        _keep_card(work.stores, ref, card_of(work, ref, evaluation, row))
 
 
 def gate(work: Workspace, retraining_id: int) -> bool:
@@ -96,14 +96,14 @@ def gate(work: Workspace, retraining_id: int) -> bool:
             raise RetrainingFailed(
                 f"version {ref.version} of {work.job.name}", found="no model card", next_step="clear evaluate"
             )
-        judged = judge(Evaluation.from_json(card["evaluation"]), work.job.promotion, work.job.task.loss)
-        retrainings.record(work.warehouse, retraining_id, gate=judged.as_dict())
-        _keep_card(work.stores, ref, {**card, "gate": judged.as_dict()})
-        if not judged.passed:
-            end(work.stores, retraining_id, "refused", f"gate: {judged.reason}")
+        judgement = judge(Evaluation.from_json(card["evaluation"]), work.job.promotion, work.job.task.loss)
+        retrainings.record(work.warehouse, retraining_id, gate=judgement.as_dict())
+        _keep_card(work.stores, ref, {**card, "gate": judgement.as_dict()})
+        if not judgement.passed:
+            end(work.stores, retraining_id, "refused", f"gate: {judgement.reason}")
         elif work.job.promotion.promote == "human":
             retrainings.record(work.warehouse, retraining_id, stage="approve")
-    return judged.passed
+    return judgement.passed
 
 
 def start_shadow(work: Workspace, retraining_id: int) -> None:
@@ -118,12 +118,12 @@ def shadow_passed(stores: Stores, retraining_id: int) -> bool | None:
     row = retrainings.get(stores.warehouse, retraining_id)
     if row.stage != "shadow" or row.champion_version is None:
         return row.state != "refused"
-    one = shadows.of_retraining(stores.warehouse, retraining_id)
-    if one is None or one.open:
+    shadow = shadows.of_retraining(stores.warehouse, retraining_id)
+    if shadow is None or shadow.open:
         return None
-    if one.state != "passed":
-        end(stores, retraining_id, "refused", f"shadow: {one.detail}")
-    return one.state == "passed"
+    if shadow.state != "passed":
+        end(stores, retraining_id, "refused", f"shadow: {shadow.detail}")
+    return shadow.state == "passed"
 
 
 def promote(work: Workspace, retraining_id: int, by: str = BY) -> Promotion:
@@ -140,14 +140,14 @@ def promote(work: Workspace, retraining_id: int, by: str = BY) -> Promotion:
                 expected=f"version {row.champion_version}, as when they were compared", next_step="clear evaluate",
             )  # fmt: skip
         why = f"retraining {retraining_id}: {(row.gate or {})['reason']}"
-        made = make_champion(work, version_of(row), why, by, retraining_id=retraining_id)
+        successor = make_champion(work, version_of(row), why, by, retraining_id=retraining_id)
         end(
             work.stores,
             retraining_id,
             "promoted",
-            f"version {made.model_version} is champion from night {made.effective_from} on",
+            f"version {successor.model_version} is champion from night {successor.effective_from} on",
         )
-    return made
+    return successor
 
 
 def retrain(work: Workspace, request: Request, progress: Progress = silent) -> Retraining:
@@ -190,8 +190,8 @@ def resume(work: Workspace, retraining_id: int, by: str) -> Retraining:
 
 def _promoted(work: Workspace, retraining_id: int) -> bool:
     """Return whether the retraining's promotion is on record: then the tasks before it have nothing left to do."""
-    known = promotions.history_of(work.warehouse, work.job.name)
-    return any(one.retraining_id == retraining_id for one in known)
+    history = promotions.history_of(work.warehouse, work.job.name)
+    return any(entry.retraining_id == retraining_id for entry in history)
 
 
 def _champion(work: Workspace) -> Promotion | None:

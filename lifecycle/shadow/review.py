@@ -53,15 +53,15 @@ def review(work: Workspace, night: date, may_roll_back: bool = True) -> list[Rev
         return []
     measure(work, night)
     champion = champion_at(promotions.history_of(work.warehouse, work.job.name), date.max)
-    found = []
-    for one in shadows.running(work.warehouse, work.job.name):
-        if one.champion_version != champion:
-            found.append(_end(work.stores, one, "ended", f"version {champion} is champion now", None))
-        elif one.role == "challenger":
-            found += _review_challenger(work, one, night)
+    results = []
+    for shadow in shadows.running(work.warehouse, work.job.name):
+        if shadow.champion_version != champion:
+            results.append(_end(work.stores, shadow, "ended", f"version {champion} is champion now", None))
+        elif shadow.role == "challenger":
+            results += _review_challenger(work, shadow, night)
         elif may_roll_back:
-            found += _review_predecessor(work, one, night)
-    return found
+            results += _review_predecessor(work, shadow, night)
+    return results
 
 
 def measure(work: Workspace, known_at: date) -> list[date]:
@@ -77,11 +77,11 @@ def measure(work: Workspace, known_at: date) -> list[date]:
             continue
         shadow = outcomes_of(work, run, _said(work, run, row.model_version))
         sums = {
-            side: outcome_sums(found.predictions, found.predictions.column(LABEL), work.job).sum(axis=0)
-            for side, found in (("champion", champion), ("shadow", shadow))
+            side: outcome_sums(outcomes.predictions, outcomes.predictions.column(LABEL), work.job).sum(axis=0)
+            for side, outcomes in (("champion", champion), ("shadow", shadow))
         }
         rows, loss = losses_of(sums["champion"], work.job)
-        metrics = {side: _values(found, work.job) for side, found in sums.items()}
+        metrics = {side: _values(side_sums, work.job) for side, side_sums in sums.items()}
         losses = ShadowLosses(int(rows), float(loss), float(losses_of(sums["shadow"], work.job)[1]), metrics)
         facts = {"sums": asdict(losses), "measured_at": work.clock()}
         shadows.save_sums(work.warehouse, row.run_id, row.model_version, **facts)
@@ -90,8 +90,8 @@ def measure(work: Workspace, known_at: date) -> list[date]:
 
 
 def _values(sums: Floats, job: Job) -> dict[str, float | None]:
-    found = metrics_of(sums, job)
-    return {name: float(value) if np.isfinite(value) else None for name, value in found.items()}
+    metrics = metrics_of(sums, job)
+    return {name: float(value) if np.isfinite(value) else None for name, value in metrics.items()}
 
 
 def _said(work: Workspace, run: Run, version: int) -> pa.Table:
@@ -99,9 +99,9 @@ def _said(work: Workspace, run: Run, version: int) -> pa.Table:
     return pa.concat_tables(work.lake.table(folder.shadow_part(version, number)) for number in folder.chunks)
 
 
-def nights_of_shadow(stores: Stores, one: Shadow) -> list[ShadowNight]:
+def nights_of_shadow(stores: Stores, shadow: Shadow) -> list[ShadowNight]:
     """Return the published nights of the champion that a version scored in the shadow, from its first night on."""
-    return shadows.beside(shadows.nights(stores.warehouse, one.job, one.model_version), one)
+    return shadows.beside(shadows.nights(stores.warehouse, shadow.job, shadow.model_version), shadow)
 
 
 def losses_of_nights(rows: Sequence[ShadowNight]) -> Losses:
@@ -114,57 +114,57 @@ def losses_of_nights(rows: Sequence[ShadowNight]) -> Losses:
     )
 
 
-def _review_challenger(work: Workspace, one: Shadow, night: date) -> list[Reviewed]:
+def _review_challenger(work: Workspace, shadow: Shadow, night: date) -> list[Reviewed]:
     """Decide once every night of the shadow is measured, or too much time went by without."""
-    rows = nights_of_shadow(work.stores, one)
+    rows = nights_of_shadow(work.stores, shadow)
     losses = losses_of_nights(rows)
-    if losses.nights < one.nights:
-        last = one.first_night + timedelta(days=one.nights + work.job.label.delay_days + GIVE_UP_NIGHTS)
+    if losses.nights < shadow.nights:
+        last = shadow.first_night + timedelta(days=shadow.nights + work.job.label.delay_days + GIVE_UP_NIGHTS)
         if night < last:
             return []
         failed = sum(row.status == "failed" for row in rows)
-        missing = f"only {losses.nights} of {one.nights} nights are measured ({failed} failed) by night {night}"
-        return [_end(work.stores, one, "failed", missing, None)]
-    judged = judge_shadow(losses, _holdout(work.stores, one), work.job.promotion, work.job.task.loss)
+        missing = f"only {losses.nights} of {shadow.nights} nights are measured ({failed} failed) by night {night}"
+        return [_end(work.stores, shadow, "failed", missing, None)]
+    judgement = judge_shadow(losses, _holdout(work.stores, shadow), work.job.promotion, work.job.task.loss)
     return [
         _end(
             work.stores,
-            one,
-            "passed" if judged.passed else "failed",
-            judged.reason,
-            _evidence(losses, work.job, judged),
+            shadow,
+            "passed" if judgement.passed else "failed",
+            judgement.reason,
+            _evidence(losses, work.job, judgement),
         )
     ]
 
 
-def _holdout(stores: Stores, one: Shadow) -> Losses:
+def _holdout(stores: Stores, shadow: Shadow) -> Losses:
     """Return the nights on which the gate compared a challenger; none for one that a person pinned."""
-    card = retrainings.card(stores.warehouse, one.job, one.model_version) if one.retraining_id else None
+    card = retrainings.card(stores.warehouse, shadow.job, shadow.model_version) if shadow.retraining_id else None
     return losses_from(Evaluation.from_json(card["evaluation"]).by_night if card else [])
 
 
-def _review_predecessor(work: Workspace, one: Shadow, night: date) -> list[Reviewed]:
-    rows = nights_of_shadow(work.stores, one)
+def _review_predecessor(work: Workspace, shadow: Shadow, night: date) -> list[Reviewed]:
+    rows = nights_of_shadow(work.stores, shadow)
     losses = losses_of_nights(rows)
-    judged = judge_predecessor(losses, work.job.promotion, work.job.task.loss)
-    evidence = _evidence(losses, work.job, judged)
-    if judged.passed:
-        rollback(work, f"automatic: {judged.reason}", "nightshift", one.model_version)
-        return [_end(work.stores, one, "passed", judged.reason, evidence, rolled_back=True)]
-    over = one.first_night + timedelta(days=one.nights + work.job.label.delay_days + GIVE_UP_NIGHTS)
-    if losses.nights == one.nights or night >= over:
-        return [_end(work.stores, one, "ended", f"no reason to go back: {judged.reason}", evidence)]
+    judgement = judge_predecessor(losses, work.job.promotion, work.job.task.loss)
+    evidence = _evidence(losses, work.job, judgement)
+    if judgement.passed:
+        rollback(work, f"automatic: {judgement.reason}", "nightshift", shadow.model_version)
+        return [_end(work.stores, shadow, "passed", judgement.reason, evidence, rolled_back=True)]
+    over = shadow.first_night + timedelta(days=shadow.nights + work.job.label.delay_days + GIVE_UP_NIGHTS)
+    if losses.nights == shadow.nights or night >= over:
+        return [_end(work.stores, shadow, "ended", f"no reason to go back: {judgement.reason}", evidence)]
     return []
 
 
-def _evidence(losses: Losses, job: Job, judged: Judged) -> Row:
-    return {"gain": asdict(gain_of(losses, job.promotion.confidence)), **judged.as_dict()}
+def _evidence(losses: Losses, job: Job, judgement: Judged) -> Row:
+    return {"gain": asdict(gain_of(losses, job.promotion.confidence)), **judgement.as_dict()}
 
 
 def _end(
-    stores: Stores, one: Shadow, state: str, detail: str, evidence: Row | None, rolled_back: bool = False
+    stores: Stores, shadow: Shadow, state: str, detail: str, evidence: Row | None, rolled_back: bool = False
 ) -> Reviewed:  # fmt: skip
     shadows.end(
-        stores.warehouse, one.shadow_id, state=state, detail=detail, evidence=evidence, ended_at=stores.clock()
+        stores.warehouse, shadow.shadow_id, state=state, detail=detail, evidence=evidence, ended_at=stores.clock()
     )  # fmt: skip
-    return Reviewed(one.model_version, one.role, state, detail, rolled_back)
+    return Reviewed(shadow.model_version, shadow.role, state, detail, rolled_back)

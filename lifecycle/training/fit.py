@@ -72,7 +72,7 @@ def kind_of(pipeline: Any) -> str | None:
         kinds = {"classifier": is_classifier(pipeline), "regressor": is_regressor(pipeline)}
     except Exception:  # noqa: BLE001  an object of one's own, without scikit-learn's tags
         return None
-    return next((kind for kind, said in kinds.items() if said), None)
+    return next((kind for kind, matches in kinds.items() if matches), None)
 
 
 def fits(rows: pa.Table, job: Job) -> bool:
@@ -118,12 +118,12 @@ def evaluate(job: Job, early: pa.Table, late: pa.Table) -> Evaluated:
         return Evaluated(None, {}, dict.fromkeys(job.features, 1 / len(job.features)), None)
     pipeline = fit(early, job)
     truth = target(late, job)
-    found = predict(pipeline, batch_of(late), job, Rule(decision_of(pipeline, job)))
+    predictions = predict(pipeline, batch_of(late), job, Rule(decision_of(pipeline, job)))
     outcome = [late.column(NIGHT).combine_chunks(), late.column(LABEL).combine_chunks()]
     names = job.prediction_columns
-    holdout = pa.table([*outcome, *(found.column(name) for name in names)], ["night", "outcome", *names])
-    chosen = sample_places(late.num_rows)
-    frame, some = to_frame(late, job).iloc[chosen].reset_index(drop=True), truth[chosen]
+    holdout = pa.table([*outcome, *(predictions.column(name) for name in names)], ["night", "outcome", *names])
+    places = sample_places(late.num_rows)
+    frame, some = to_frame(late, job).iloc[places].reset_index(drop=True), truth[places]
     scored, loss = _METHODS[job.task].scores, f"holdout_{job.task.loss_metric}"
     weights = importance(lambda shuffled: scored(pipeline, shuffled, some)[loss], frame)
     scores = scored(pipeline, to_frame(late, job), truth)
@@ -159,10 +159,10 @@ def _multiclass_scores(pipeline: Any, frame: pd.DataFrame, truth: np.ndarray) ->
 
 
 def _regression_scores(pipeline: Any, frame: pd.DataFrame, truth: np.ndarray) -> dict[str, float]:
-    found = pipeline.predict(frame)
+    predictions = pipeline.predict(frame)
     return {
-        "holdout_mae": float(metrics.mean_absolute_error(truth, found)),
-        "holdout_rmse": float(metrics.root_mean_squared_error(truth, found)),
+        "holdout_mae": float(metrics.mean_absolute_error(truth, predictions)),
+        "holdout_rmse": float(metrics.root_mean_squared_error(truth, predictions)),
     }
 
 

@@ -50,14 +50,14 @@ def may_be_null(job: Job, name: str) -> bool:
     return name in job.features and job.features[name].nullable and name not in job.key
 
 
-def may_be_unseen(job: Job, name: str, known: list[str]) -> str | None:
-    """Return a level of a category that the contract lets pass although training had only ``known``; None if there is none."""
+def may_be_unseen(job: Job, name: str, levels: list[str]) -> str | None:
+    """Return a level of a category that the contract lets pass although training had only ``levels``; None if there is none."""
     feature = job.features.get(name)
     if feature is None or feature.type != "category" or feature.unknown == "quarantine":
         return None
     if feature.allowed is None:
         return UNSEEN
-    return next((level for level in feature.allowed if level not in known), None)
+    return next((level for level in feature.allowed if level not in levels), None)
 
 
 def levels_of(feature: Feature) -> list[str]:
@@ -126,8 +126,8 @@ def _labels(job: Job, signal: np.ndarray, night: np.ndarray) -> pa.Array:
         return pa.array(1.0 + signal - signal.min())
     classes = job.outcomes
     codes = np.zeros(len(signal), dtype=np.int64)
-    for one in np.unique(night):
-        rows = np.flatnonzero(night == one)
+    for day in np.unique(night):
+        rows = np.flatnonzero(night == day)
         rank = np.argsort(np.argsort(signal[rows]))
         codes[rows] = rank * len(classes) // len(rows)
     return pa.array([classes[code] for code in codes], outcome_type(job))

@@ -50,7 +50,7 @@ def _search(model: Any, rows: Any, calls: list[np.ndarray], same_copy: bool) -> 
 
 def _wrapped(model: Any) -> Iterator[Any]:
     """Yield the fitted estimators that a wrapper passes its rows on to."""
-    yield from (one.estimator for one in getattr(model, "calibrated_classifiers_", []))
+    yield from (classifier.estimator for classifier in getattr(model, "calibrated_classifiers_", []))
     yield from (inner for name in _INNER if hasattr(inner := getattr(model, name, None), "fit"))
     if type(model).__name__ == "FrozenEstimator":
         yield model.estimator
@@ -80,7 +80,7 @@ def _title(step: Any) -> str:
 
 def _columns(rows: Any, columns: Any) -> Any:
     if isinstance(rows, pd.DataFrame):
-        by_place = not isinstance(columns, str) and all(isinstance(one, int | np.integer) for one in columns)
+        by_place = not isinstance(columns, str) and all(isinstance(column, int | np.integer) for column in columns)
         return rows.iloc[:, columns] if by_place else rows[columns]
     return rows[:, columns]
 
@@ -97,25 +97,25 @@ def _differs(step: Any, rows: Any, calls: list[np.ndarray], same_copy: bool) -> 
         return True
     if len(whole) != _length(rows) or any(part.shape[1:] != whole.shape[1:] for part in parts):
         return True
-    found = np.concatenate(parts)
-    return len(found) != len(places) or not _alike(found, whole[places])
+    output = np.concatenate(parts)
+    return len(output) != len(places) or not _alike(output, whole[places])
 
 
 def _output(step: Any, rows: Any) -> np.ndarray:
     """Return what a step gives: transformed columns, or probabilities, or predictions; two-dimensional."""
     for name in ("transform", "predict_proba", "predict"):
         if hasattr(step, name):
-            found = getattr(step, name)(rows)
-            found = found.toarray() if hasattr(found, "toarray") else np.asarray(found)
+            output = getattr(step, name)(rows)
+            output = output.toarray() if hasattr(output, "toarray") else np.asarray(output)
             if name == "predict_proba":
-                found = np.column_stack([found, _codes(step, rows)])
-            return np.asarray(found.reshape(len(found), -1))
+                output = np.column_stack([output, _codes(step, rows)])
+            return np.asarray(output.reshape(len(output), -1))
     raise TypeError(f"{type(step).__name__} gives nothing")
 
 
 def _codes(step: Any, rows: Any) -> np.ndarray:
-    classes = [str(one) for one in step.classes_]
-    return np.array([classes.index(str(one)) for one in step.predict(rows)], dtype=np.float64)
+    classes = [str(label) for label in step.classes_]
+    return np.array([classes.index(str(label)) for label in step.predict(rows)], dtype=np.float64)
 
 
 def _taken(rows: Any, places: np.ndarray) -> Any:
@@ -126,8 +126,8 @@ def _length(rows: Any) -> int:
     return int(rows.shape[0])
 
 
-def _alike(found: np.ndarray, expected: np.ndarray) -> bool:
-    if not {found.dtype.kind, expected.dtype.kind} <= set("biuf"):
-        return bool(pd.DataFrame(found).astype(str).equals(pd.DataFrame(expected).astype(str)))
+def _alike(output: np.ndarray, expected: np.ndarray) -> bool:
+    if not {output.dtype.kind, expected.dtype.kind} <= set("biuf"):
+        return bool(pd.DataFrame(output).astype(str).equals(pd.DataFrame(expected).astype(str)))
     scale = np.nanmax(np.abs(expected), initial=0.0)
-    return bool(np.allclose(found, expected, rtol=0, atol=_TOLERANCE * max(scale, 1e-300), equal_nan=True))
+    return bool(np.allclose(output, expected, rtol=0, atol=_TOLERANCE * max(scale, 1e-300), equal_nan=True))

@@ -65,11 +65,11 @@ def _read(
     reasons: Counter[str] = Counter()
     extracted = 0
     with contracted(work, interval) as batches:
-        for found, part in batches:
+        for batch, part in batches:
             progress("read", part.accepted.num_rows)
             accepted.append(pa.Table.from_batches([part.accepted]))
             reasons.update(part.reasons)
-            extracted += found.num_rows
+            extracted += batch.num_rows
     rows = pa.concat_tables(accepted)
     rows = rows.append_column(NIGHT, _nights(rows, work.job, nights.first))
     labels = labels_of(work, nights)

@@ -63,11 +63,11 @@ def load(work: Workspace, digest: str) -> Snapshot:
     table, unreadable = work.lake.table(f"{folder}/rows.parquet"), facts.get("unreadable_labels", 0)
     rows = Rows(table, facts["extracted"], facts["reasons"], unreadable)
     snapshot = Snapshot(digest, Nights(*(date.fromisoformat(facts[name]) for name in ("since", "until"))), rows)
-    found = _hash_of(snapshot.window, rows)
-    if found != digest:
+    actual = _hash_of(snapshot.window, rows)
+    if actual != digest:
         raise TrainingDataError(
             f"snapshot {digest} of {work.job.name}",
-            found=f"rows with hash {found}",
+            found=f"rows with hash {actual}",
             next_step=f"remove {folder} and start again",
         )
     return snapshot
@@ -87,8 +87,8 @@ def _hash_of(window: Nights, rows: Rows) -> str:
     for batch in rows.table.to_batches():
         digest.add(batch)
     kinds = [str(kind) for kind in rows.table.schema.types]
-    told = repr((str(window.first), str(window.until), digest.hexdigest(), kinds, rows.extracted))
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
+    text = repr((str(window.first), str(window.until), digest.hexdigest(), kinds, rows.extracted))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _refuse_broken(job: Job, window: Nights, rows: Rows) -> None:

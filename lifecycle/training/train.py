@@ -108,8 +108,8 @@ def train_on(work: Workspace, snapshot: Snapshot, progress: Progress = silent, o
 def recipe_of(job: Job) -> str:
     """Return the sha256 of what makes a version out of rows: the unfitted pipeline, the columns, how it is trained."""
     unset = {"label": {"threshold"}} if job.label.threshold is None else None  # as before there was such a setting
-    told = job.model_dump_json(include={"features", "key", "label", "task", "training"}, exclude=unset)
-    return hashlib.sha256(told.encode() + pickled(job.pipeline_factory()(), job)).hexdigest()
+    text = job.model_dump_json(include={"features", "key", "label", "task", "training"}, exclude=unset)
+    return hashlib.sha256(text.encode() + pickled(job.pipeline_factory()(), job)).hexdigest()
 
 
 def _check(rows: pa.Table, job: Job, window: Nights) -> None:

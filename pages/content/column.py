@@ -14,8 +14,8 @@ def column_page(places: Places, job: str, column: str) -> View | None:
     """Return a column's distances over the newest 366 judged nights; None for a column that there is not."""
     rows = overview.column_history(places.warehouse, Span(job), column, YEAR)
     file = places.job(job)
-    known = file is not None and column in file.features
-    if not rows and not known:
+    declared = file is not None and column in file.features
+    if not rows and not declared:
         return None
     feature = file.features.get(column) if file is not None else None
     return {

@@ -34,7 +34,7 @@ def job_page(places: Places, job: str, until: date | None) -> View | None:
     file = places.job(job)
     stays = shadow_views(places.warehouse, job, file)
     return {
-        **overview_card(places, status), "rows": rows, "months": grid, "missing": sum(one.missing for one in grid),
+        **overview_card(places, status), "rows": rows, "months": grid, "missing": sum(month.missing for month in grid),
         "later_missing": _later_missing(places, status, newest) if newest and not later else 0,
         "until": until, "last": last, "earlier": earlier, "later": later,
         "quality": performance_plot(measured, decided), "score": score_plot(rows), "measured": measured[::-1],
@@ -51,4 +51,4 @@ def _later_missing(places: Places, status: Row, newest: date) -> int:
 
 def _counted_from(rows: list[TriedNight], history: list[Promotion]) -> date | None:
     """Return the first night that counts as missing when it is not there: one with a champion, or ever tried."""
-    return min([*(row.night for row in rows[:1]), *(one.effective_from for one in history)], default=None)
+    return min([*(row.night for row in rows[:1]), *(promotion.effective_from for promotion in history)], default=None)

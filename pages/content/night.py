@@ -19,16 +19,16 @@ def night_page(places: Places, job: str, night: date, run_id: str | None = None)
     None for a night, or a run, that there is not.
     """
     attempts = ledger.runs_of(places.warehouse, job, night)
-    shown = ledger.published(places.warehouse, job, night).get(night)
-    wanted = run_id or shown or (attempts[-1].run_id if attempts else None)
-    run = next((one for one in attempts if one.run_id == wanted), None)
+    published = ledger.published(places.warehouse, job, night).get(night)
+    target_id = run_id or published or (attempts[-1].run_id if attempts else None)
+    run = next((attempt for attempt in attempts if attempt.run_id == target_id), None)
     if run is None:
         return None
     verdict = monitoring.drift_of(places.warehouse, run.run_id)
     before, after = overview.neighbours(places.warehouse, job, night)
     state = state_of(run.status, verdict.verdict if verdict else None)
     return {
-        "job": job, "night": night, "run": run, "attempts": attempts, "published": shown, "state": state,
+        "job": job, "night": night, "run": run, "attempts": attempts, "published": published, "state": state,
         "drift": verdict, "columns": _columns(places, job, run.run_id), "words": WORDS, "meanings": MEANINGS,
         "decision": overview.decision_of(places.warehouse, run.run_id), "before": before, "after": after,
         "report": _report(places, verdict), "quarantine": run.quarantine_reasons or {},
@@ -39,14 +39,14 @@ def night_page(places: Places, job: str, night: date, run_id: str | None = None)
 
 def _performance(places: Places, job: str, night: date, verdict: NightVerdict | None) -> View:
     """Return what the labels said; without them when they are due, and an estimate if there is one."""
-    found = next(iter(overview.measured(places.warehouse, Span(job, Nights.of(night)))), None)
+    measured = next(iter(overview.measured(places.warehouse, Span(job, Nights.of(night)))), None)
     file = places.job(job)
     due = night + timedelta(days=file.label.delay_days) if file else None
-    estimate = {} if found or verdict is None else verdict.estimate or {}
+    estimate = {} if measured or verdict is None else verdict.estimate or {}
     guesses = [Metric(name, value, None, None) for name, value in estimate.items()]
-    metrics = metrics_of(found.metrics) if found else []
-    rolling = found.rolling if found else {}
-    return {"performance": found, "metrics": metrics, "rolling": rolling, "estimate": guesses, "due": due}
+    metrics = metrics_of(measured.metrics) if measured else []
+    rolling = measured.rolling if measured else {}
+    return {"performance": measured, "metrics": metrics, "rolling": rolling, "estimate": guesses, "due": due}
 
 
 def _columns(places: Places, job: str, run_id: str) -> list[View]:

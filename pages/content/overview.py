@@ -51,5 +51,5 @@ def _expected(status: Row) -> View:
 
 def description_of(places: Places, job: str) -> str:
     """Return what the job is for, as its file said last."""
-    found = overview.statuses(places.warehouse, [job])
-    return str(found[0]["description"]) if found else ""
+    statuses = overview.statuses(places.warehouse, [job])
+    return str(statuses[0]["description"]) if statuses else ""

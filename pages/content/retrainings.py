@@ -27,8 +27,8 @@ def retraining_view(row: Retraining) -> View:
 def job_retrainings(warehouse: Warehouse, job: str) -> View:
     """Return the newest retrainings of a job, how many there are, and the versions that have a model card."""
     rows = retrainings.of_job(warehouse, job)
-    shown = [retraining_view(row) for row in rows[::-1][:RETRAININGS_SHOWN]]
-    return {"retrainings": shown, "retrained": len(rows), "carded": retrainings.versions_with_card(warehouse, job)}
+    newest = [retraining_view(row) for row in rows[::-1][:RETRAININGS_SHOWN]]
+    return {"retrainings": newest, "retrained": len(rows), "carded": retrainings.versions_with_card(warehouse, job)}
 
 
 def open_retraining(warehouse: Warehouse, job: str) -> Retraining | None:
@@ -38,8 +38,8 @@ def open_retraining(warehouse: Warehouse, job: str) -> Retraining | None:
 
 def retraining_of_version(warehouse: Warehouse, job: str, version: int) -> View | None:
     """Return the retraining that made a version; None for one that a person trained."""
-    mine = [row for row in retrainings.of_job(warehouse, job) if row.model_version == version]
-    return retraining_view(mine[-1]) if mine else None
+    matches = [row for row in retrainings.of_job(warehouse, job) if row.model_version == version]
+    return retraining_view(matches[-1]) if matches else None
 
 
 def version_of_run(warehouse: Warehouse, job: str, airflow_run_id: str) -> tuple[bool, int | None]:
@@ -56,23 +56,23 @@ def shadow_views(warehouse: Warehouse, job: str, file: Job | None) -> list[View]
     Without the job's file nobody knows which columns are sensitive: then all are.
     """
     rows = shadows.nights(warehouse, job)
-    found = [_shadow(one, shadows.beside(rows, one), file) for one in shadows.of_job(warehouse, job)]
-    return found[::-1]
+    stays = [_shadow(shadow, shadows.beside(rows, shadow), file) for shadow in shadows.of_job(warehouse, job)]
+    return stays[::-1]
 
 
-def _shadow(one: Shadow, rows: Sequence[ShadowNight], file: Job | None) -> View:
+def _shadow(shadow: Shadow, rows: Sequence[ShadowNight], file: Job | None) -> View:
     scored = [row for row in rows if row.status == "scored"]
     loss = file.task.loss if file else "loss"
     plain = set(file.features) - file.sensitive if file else set()
     segments = scored[-1].differences.segments if scored else []
-    shown = [{**part, "value": part["value"] if part["column"] in plain else HIDDEN} for part in segments]
+    masked = [{**part, "value": part["value"] if part["column"] in plain else HIDDEN} for part in segments]
     return {
-        **one.facts, "role_words": ROLES[one.role], "open": one.open, "scored": len(scored),
+        **shadow.facts, "role_words": ROLES[shadow.role], "open": shadow.open, "scored": len(scored),
         "failed": len(rows) - len(scored), "measured": sum(row.sums is not None for row in rows),
         "rows": [_night(row) for row in rows[::-1]], "newest": scored[-1].night if scored else None,
-        "segments": sorted(shown, key=lambda part: (part["column"], -part["rows"])), "loss": loss,
+        "segments": sorted(masked, key=lambda part: (part["column"], -part["rows"])), "loss": loss,
         "loss_unit": LOSS_UNITS.get(loss, ""), "gap_unit": _gap_unit(file),
-        "sure": _sure(one.evidence), "decides": file is None or file.task.classifies,
+        "sure": _sure(shadow.evidence), "decides": file is None or file.task.classifies,
     }  # fmt: skip
 
 

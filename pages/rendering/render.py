@@ -32,16 +32,16 @@ HTML = "text/html; charset=utf-8"
 
 @cache
 def _environment() -> Environment:
-    made = Environment(
+    environment = Environment(
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    made.filters |= {
+    environment.filters |= {
         "decimal": number, "percent": share, "count": whole, "rows": rows, "distance": distance, "moment": moment,
         "segment": segment, "instant": instant, "signed": signed, "figures": figures, "duration": duration,
     }  # fmt: skip
-    made.globals["states"] = STATES
-    made.globals |= {"style": _style(), "file_policy": file_policy()}
-    return made
+    environment.globals["states"] = STATES
+    environment.globals |= {"style": _style(), "file_policy": file_policy()}
+    return environment
 
 
 @cache
