@@ -17,7 +17,7 @@ from scoring.errors import NightshiftError, described
 from scoring.secrets import redact
 
 if TYPE_CHECKING:
-    from scoring.progress import Progress as Told
+    import scoring.progress
 
 OBJECTS_BETWEEN_COLLECTIONS = 100_000
 """The libraries make many objects that stay; looking for garbage among them every 700 new ones (Python's default) is a
@@ -28,7 +28,7 @@ ERR = Console(stderr=True, soft_wrap=True, markup=False, emoji=False)
 
 
 @contextmanager
-def progress(what: str) -> Iterator[Told]:
+def progress(what: str) -> Iterator[scoring.progress.Progress]:
     """Give a function to report progress to; it shows stages, rows and seconds, on a terminal only."""
     if not ERR.is_terminal:
         yield lambda stage, rows: None
@@ -40,17 +40,17 @@ def progress(what: str) -> Iterator[Told]:
         tasks: dict[str, Any] = {}
         lock = Lock()
 
-        def told(stage: str, rows: int) -> None:
+        def advance(stage: str, rows: int) -> None:
             with lock:
                 if stage not in tasks:
                     tasks[stage] = bars.add_task(f"{what}: {stage}", total=None)
                 bars.advance(tasks[stage], rows)
 
-        yield told
+        yield advance
 
 
 @contextmanager
-def counted(what: str, total: int) -> Iterator[tuple[Told, Callable[[str], None]]]:
+def counted(what: str, total: int) -> Iterator[tuple[scoring.progress.Progress, Callable[[str], None]]]:
     """Give functions to report progress to: of stages, which name the present one, and of items done, by name.
 
     On a terminal a bar shows how many of ``total`` items are done; elsewhere nothing is shown.
@@ -75,7 +75,7 @@ def counted(what: str, total: int) -> Iterator[tuple[Told, Callable[[str], None]
 
 
 @contextmanager
-def stages(what: str) -> Iterator[Told]:
+def stages(what: str) -> Iterator[scoring.progress.Progress]:
     """Give a function to report progress to, for stages that follow one another; each ends as a line of rows and seconds.
 
     On a terminal the line of the stage under way moves; elsewhere a line is printed when its stage is over.
@@ -93,7 +93,7 @@ def stages(what: str) -> Iterator[Told]:
                 rows = f", {task.fields['rows']}" if task.fields["rows"] else ""
                 ERR.print(f"{task.description}{rows}, {task.elapsed or 0:.1f} s", highlight=False)
 
-        def told(stage: str, rows: int) -> None:
+        def advance(stage: str, rows: int) -> None:
             if stage not in names:
                 if names:
                     over()
@@ -103,7 +103,7 @@ def stages(what: str) -> Iterator[Told]:
             count = task.fields["count"] + rows
             bars.update(task.id, count=count, rows=f"{count:,} rows" if count else "")
 
-        yield told
+        yield advance
         if names:
             over()
 

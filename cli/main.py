@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cli import console, nights, performance, publications, retrainings, tables, upkeep, verdicts, versions
-from demo import commands as demo
+from demo import commands
 from scoring import __version__
 
 EXIT_CODES = """Exit codes: 0 done; 1 something failed, was held or refused, and the message says what was found, what was
@@ -32,7 +32,7 @@ app.add_typer(
     _app("Verdicts, reports, performance and decisions of scored nights.", verdicts, performance), name="drift"
 )
 app.add_typer(_app("Retrainings, and versions in the shadow of the champion.", retrainings), name="retrain")
-app.add_typer(_app("The demo on real flights.", demo), name="demo")
+app.add_typer(_app("The demo on real flights.", commands), name="demo")
 
 
 def _version(flag: bool) -> None:

@@ -13,7 +13,7 @@ from scoring.errors import EmptyNight, NoSuchNight
 from scoring.interval import Nights, parse_night
 
 if TYPE_CHECKING:
-    from drift.night_runs import NightRun, Watched
+    from drift.night_runs import NightRun, RunVerdict
     from scoring.job import Job
     from scoring.night import Difference, Request, Rescored
     from scoring.stores import Workspace
@@ -127,12 +127,12 @@ def _reason(night_run: NightRun) -> str | None:
     return night_run.problem or "; ".join(night_run.watched.reasons) or None
 
 
-def _judged(watched: Watched) -> str:
+def _judged(watched: RunVerdict) -> str:
     return f"{watched.verdict}: {'; '.join(watched.reasons)}" if watched.reasons else str(watched.verdict)
 
 
-@app.command()
-def rescore(
+@app.command("rescore")
+def rescore_nights(
     name: JobName,
     *,
     first: Annotated[str, typer.Option("--from", help="First night.")],
@@ -147,16 +147,16 @@ def rescore(
     What was published before stays in the history. Nights that are not published are left alone. Exit code 1 if a night
     is held or fails; the others are scored all the same.
     """
-    from drift.night_runs import measure_again, watch
-    from scoring.night import rescore as score_again
+    from drift.night_runs import measure_again, watch_and_measure
+    from scoring.night import rescore
 
     work = open_job(name)
     nights = Nights.including(parse_night(first), parse_night(last))
-    results: list[tuple[Rescored, Watched | None]] = []
+    results: list[tuple[Rescored, RunVerdict | None]] = []
     try:
         with console.progress(f"rescore {name}") as progress:
-            for rescored in score_again(work, nights, model_version, reason, progress):
-                verdict = watch(work, rescored.run_id) if rescored.run_id and not no_monitor else None
+            for rescored in rescore(work, nights, model_version, reason, progress):
+                verdict = watch_and_measure(work, rescored.run_id) if rescored.run_id and not no_monitor else None
                 results.append((rescored, verdict))
             if not no_monitor:
                 measure_again(work, [rescored.night for rescored, _ in results if rescored.run_id])
@@ -167,7 +167,7 @@ def rescore(
         raise typer.Exit(1)
 
 
-def _print_changes(title: str, job: Job, results: list[tuple[Rescored, Watched | None]]) -> None:
+def _print_changes(title: str, job: Job, results: list[tuple[Rescored, RunVerdict | None]]) -> None:
     """Print what became of each night, and of all together."""
     unit = job.task.number
     columns = ("night", "status", "version before", "same features", "rows compared", "rows changed", "decisions changed",

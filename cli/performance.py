@@ -52,8 +52,8 @@ def _with_interval(metric: dict[str, float | None] | None) -> tables.Cell | None
     return tables.Cell(metric, f"{metric['value']:.4f} ({tables.text(metric['low'])} to {tables.text(metric['high'])})")
 
 
-@app.command()
-def replay(
+@app.command("replay")
+def replay_nights(
     name: JobName,
     first: Annotated[str, typer.Option("--from", help="First night.")],
     last: Annotated[str, typer.Option("--to", help="Last night.")],
@@ -64,7 +64,7 @@ def replay(
     as_json: tables.Json = False,
 ) -> None:
     """Run verdict and governor again over past nights, perhaps with other settings; nothing is written."""
-    from drift.replay import replay as run_again
+    from drift.replay import replay
     from scoring.job import changed_job
 
     work = open_job(name)
@@ -73,7 +73,7 @@ def replay(
     decisions: Counter[str] = Counter()
     lines = []
     with console.step(f"replaying {name}") as show:
-        for replayed in run_again(work, Nights.including(parse_night(first), parse_night(last))):
+        for replayed in replay(work, Nights.including(parse_night(first), parse_night(last))):
             show(f"replaying {name}: {replayed.night}")
             verdicts[replayed.verdict.verdict] += 1
             decisions[replayed.decision.decision] += 1

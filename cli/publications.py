@@ -15,32 +15,32 @@ NO_FILE = "it has no job file any more; `retire` records that, and why"
 app = typer.Typer()
 
 
-@app.command()
-def release(name: JobName, run_id: RunId) -> None:
+@app.command("release")
+def release_run(name: JobName, run_id: RunId) -> None:
     """Publish a held night (or an older run again) although the gate spoke against it."""
-    from scoring.night import release as let_go
+    from scoring.night import release
 
     work = open_job(name)
-    publication = let_go(work, run_id)
+    publication = release(work, run_id)
     console.OUT.print(f"run {run_id}: {publication.status}, {publication.rows:,} rows", soft_wrap=True)
 
 
-@app.command()
-def discard(name: JobName, run_id: RunId) -> None:
+@app.command("discard")
+def discard_run(name: JobName, run_id: RunId) -> None:
     """Drop the rows of a held night; what was published before stays."""
-    from scoring.night import discard as drop
+    from scoring.night import discard
 
     work = open_job(name)
-    console.OUT.print(f"run {run_id}: discarded, {drop(work, run_id):,} rows dropped", soft_wrap=True)
+    console.OUT.print(f"run {run_id}: discarded, {discard(work, run_id):,} rows dropped", soft_wrap=True)
 
 
-@app.command()
-def unpublish(name: JobName, night: Night, reason: Reason) -> None:
+@app.command("unpublish")
+def unpublish_night(name: JobName, night: Night, reason: Reason) -> None:
     """Take a night's publication back: views and lake show nothing of it any more, the history keeps it."""
-    from scoring.night import unpublish as take_back
+    from scoring.night import unpublish
 
     work = open_job(name)
-    run = take_back(work, parse_night(night), reason)
+    run = unpublish(work, parse_night(night), reason)
     console.OUT.print(f"{name} {night}: run {run.run_id} is unpublished: {run.reason}", soft_wrap=True, markup=False)
     console.OUT.print(f"`run {name} --night {night}` publishes it anew, `release {name} {run.run_id}` as it was",
                       soft_wrap=True)  # fmt: skip

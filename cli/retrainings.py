@@ -19,7 +19,7 @@ RetrainingId = Annotated[int, typer.Argument(metavar="RETRAINING", help="Its num
 
 
 @app.command("run")
-def retrain(
+def run_retraining(
     name: JobName,
     night: Annotated[
         str | None, typer.Option(help="What was known at its end counts; default: the last published.")
@@ -30,13 +30,12 @@ def retrain(
     force: Annotated[bool, typer.Option("--force", help="Although nothing changed since a version.")] = False,
 ) -> None:
     """Train a challenger, compare it with the champion, and make it champion if it is better, with evidence."""
-    from lifecycle.retraining import Request
-    from lifecycle.retraining import retrain as train
+    from lifecycle.retraining import RetrainingRequest, retrain
 
     work = open_job(name)
     at, first, last = (parse_night(day) if day else None for day in (night, since, until))
     with console.stages(f"retrain {name}") as progress:
-        row = train(work, Request(reason, night=at, since=first, until=last, force=force), progress)
+        row = retrain(work, RetrainingRequest(reason, night=at, since=first, until=last, force=force), progress)
     _say(row)
 
 
@@ -72,37 +71,37 @@ def list_retrainings(name: JobName, as_json: tables.Json = False) -> None:
     tables.table(f"retrainings of {name}", titles, rows, key="retrainings")
 
 
-@app.command()
-def resume(name: JobName, retraining: RetrainingId) -> None:
+@app.command("resume")
+def resume_retraining(name: JobName, retraining: RetrainingId) -> None:
     """Go on with a retraining made by hand: after its nights in the shadow, or because you say yes."""
-    from lifecycle.retraining import resume as go_on
+    from lifecycle.retraining import resume
 
     work = open_job(name)
-    _say(go_on(work, retraining, getpass.getuser()))
+    _say(resume(work, retraining, getpass.getuser()))
 
 
-@app.command()
-def abandon(name: JobName, retraining: RetrainingId) -> None:
+@app.command("abandon")
+def abandon_retraining(name: JobName, retraining: RetrainingId) -> None:
     """End a retraining whose process is gone, so that another can begin. The champion stays."""
-    from lifecycle.retraining import abandon as give_up
+    from lifecycle.retraining import abandon
     from scoring.stores.warehouse import retrainings
 
     work = open_job(name)
-    give_up(work.stores, retraining, getpass.getuser())
+    abandon(work.stores, retraining, getpass.getuser())
     _say(retrainings.get(work.warehouse, retraining))
 
 
-@app.command()
-def pin(
+@app.command("pin")
+def pin_version(
     name: JobName,
     version: Annotated[int, typer.Argument(help="Model version.")],
     nights: Annotated[int | None, typer.Option(help="How many nights; default: promotion.shadow_nights.")] = None,
 ) -> None:
     """Let a version score the next nights in the shadow of the champion; it is never published."""
-    from lifecycle.shadow import pin as begin
+    from lifecycle.shadow import pin
 
     work = open_job(name)
-    row = begin(work, version, nights or work.job.promotion.shadow_nights)
+    row = pin(work, version, nights or work.job.promotion.shadow_nights)
     console.OUT.print(
         f"{name} version {version} scores {row.nights} nights from {row.first_night} on in the shadow of version "
         f"{row.champion_version}", highlight=False,
@@ -154,13 +153,13 @@ def shadow(name: JobName, night: Night) -> None:
     console.OUT.print(f"{name} {night}: scored in the shadow by versions {versions}", highlight=False)
 
 
-@app.command()
-def review(name: JobName, night: Night) -> None:
+@app.command("review")
+def review_shadows(name: JobName, night: Night) -> None:
     """Judge the versions in the shadow on what was known at the end of a night; a better predecessor gets the crown back."""
-    from lifecycle.shadow import review as look
+    from lifecycle.shadow import review
 
     work = open_job(name)
-    results = look(work, parse_night(night))
+    results = review(work, parse_night(night))
     for result in results:
         console.OUT.print(
             f"version {result.model_version} ({result.role}): {result.state}; {result.detail}", highlight=False

@@ -20,7 +20,7 @@ app = typer.Typer()
 Night = Annotated[
     str | None, typer.Argument(metavar="[NIGHT]", help="A calendar day in the job's timezone, YYYY-MM-DD.")
 ]
-Told = Callable[["Workspace", "Run"], tuple[Any, ...]]
+NightAction = Callable[["Workspace", "Run"], tuple[Any, ...]]
 """Does something of a scored night and returns its cells in the table."""
 
 
@@ -90,7 +90,7 @@ def decide(
     tables.facts(f"known at the end of {night}", row.inputs.items(), key="inputs")
 
 
-def _over(work: Workspace, nights: Sequence[date], titles: tuple[str, ...], action: Told) -> None:
+def _over(work: Workspace, nights: Sequence[date], titles: tuple[str, ...], action: NightAction) -> None:
     """Print what became of each night of a range; exit code 1 if one failed, the others go on."""
     from drift.runs import published_run
 

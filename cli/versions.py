@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-@app.command()
-def train(
+@app.command("train")
+def train_version(
     name: JobName,
     until: Annotated[str, typer.Option(help="First night that is not read, YYYY-MM-DD.")],
     since: Annotated[
@@ -36,8 +36,8 @@ def train(
     The first version becomes champion if it reaches promotion.floors on the holdout and its loss there is no greater than
     that of always saying the base rate (or the mean); otherwise it is the challenger, and the exit code is 1.
     """
-    from lifecycle.promotion import promote as make_champion
-    from lifecycle.training import train as fit
+    from lifecycle import promotion
+    from lifecycle.training import train
     from scoring.stores.warehouse import ensure_job, promotions
 
     work = open_job(name)
@@ -45,7 +45,7 @@ def train(
     window = Nights(parse_night(since), end) if since else Nights.before(end, work.job.training.window_days)
     ensure_job(work.warehouse, work.job)
     with console.stages(f"train {name}") as progress:
-        trained = fit(work, window, progress)
+        trained = train(work, window, progress)
     scores = ", ".join(f"{metric} {value:.4f}" for metric, value in trained.metrics.items())
     console.OUT.print(
         f"{name} version {trained.ref.version}: {trained.rows:,} rows, {window.first} to {window.until} (not included); "
@@ -57,7 +57,7 @@ def train(
     crown = promote or (promote is None and none_yet)
     refused = _refused(work.job, trained) if crown and none_yet and not anyway else None
     if crown and refused is None:
-        champion = make_champion(work, trained.ref.version, "promoted at training", getpass.getuser())
+        champion = promotion.promote(work, trained.ref.version, "promoted at training", getpass.getuser())
         console.OUT.print(f"{name} version {trained.ref.version} is champion from night {champion.effective_from} on")
         return
     work.registry.set_alias(name, "challenger", trained.ref.version)
@@ -127,31 +127,31 @@ def models(name: JobName, as_json: tables.Json = False) -> None:
     )
 
 
-@app.command()
-def promote(
+@app.command("promote")
+def promote_version(
     name: JobName,
     version: Annotated[int, typer.Argument(help="Model version.")],
     reason: Reason = "promoted by hand",
     effective_from: Annotated[str | None, typer.Option(help="First night; default: the next one to be scored.")] = None,
 ) -> None:
     """Make a model version champion from a night on."""
-    from lifecycle.promotion import promote as make_champion
+    from lifecycle.promotion import promote
 
     work = open_job(name)
     night = parse_night(effective_from) if effective_from else None
-    champion = make_champion(work, version, reason, getpass.getuser(), night)
+    champion = promote(work, version, reason, getpass.getuser(), night)
     console.OUT.print(f"{name} version {version} is champion from night {champion.effective_from} on")
 
 
-@app.command()
-def rollback(
+@app.command("rollback")
+def roll_back(
     name: JobName,
     reason: Reason,
     to: Annotated[int | None, typer.Option(help="Model version; default: the champion before this one.")] = None,
 ) -> None:
     """Give the crown back to an earlier champion, from the next night on. Published nights stay."""
-    from lifecycle.promotion import rollback as give_back
+    from lifecycle.promotion import rollback
 
     work = open_job(name)
-    champion = give_back(work, reason, getpass.getuser(), to)
+    champion = rollback(work, reason, getpass.getuser(), to)
     console.OUT.print(f"{name} version {champion.model_version} is champion from night {champion.effective_from} on")

@@ -100,19 +100,19 @@ def airflow(context: typer.Context) -> None:
     raise typer.Exit(backfills.airflow_command(load_settings(), context.args))
 
 
-@app.command()
-def inflate(
+@app.command("inflate")
+def inflate_night(
     night: Annotated[str, typer.Option(help="Calendar day, YYYY-MM-DD.")],
     rows: Annotated[int, typer.Option(help="About how many rows the night shall have; 0 takes the copies away.")],
 ) -> None:
     """Copy a night's flights under new flight numbers, to see how a large night does."""
-    from demo.seed import inflate as copy
+    from demo.seed import inflate
     from scoring.settings import load_settings
     from scoring.stores import embedded
 
     settings = load_settings()
     with console.step(f"inflating {night}"):
-        flights = copy(embedded.url(settings.postgres_dir, "source"), parse_night(night), rows)
+        flights = inflate(embedded.url(settings.postgres_dir, "source"), parse_night(night), rows)
     console.OUT.print(f"{night} has {flights:,} flights")
 
 
@@ -157,14 +157,14 @@ def _let_run(airflow: LocalAirflow) -> None:
 
 
 def _train(work: Workspace, show: Callable[[str], None]) -> None:
-    from lifecycle.retraining import Request, retrain
+    from lifecycle.retraining import RetrainingRequest, retrain
     from scoring.stores.warehouse import ensure_job, promotions
 
     ensure_job(work.warehouse, work.job)
     if promotions.history_of(work.warehouse, work.job.name):
         return
     show(f"training {work.job.name} on {SINCE} to {UNTIL} (not included)")
-    row = retrain(work, Request("first version", night=UNTIL, since=SINCE))
+    row = retrain(work, RetrainingRequest("first version", night=UNTIL, since=SINCE))
     if row.state != "promoted":
         raise NightshiftError(
             f"first version of {work.job.name}", found=f"{row.state}: {row.detail}", next_step="make clean demo"

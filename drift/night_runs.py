@@ -8,8 +8,8 @@ from datetime import date, timedelta
 from time import monotonic
 from zoneinfo import ZoneInfo
 
-from drift import watch as monitor
-from drift.measure import measure as measure_nights
+from drift.measure import measure
+from drift.watch import watch
 from scoring.errors import EmptyNight, NightHeld, NightshiftError, NoSuchNight, described
 from scoring.interval import Nights
 from scoring.night import Request, run_night
@@ -19,7 +19,7 @@ from scoring.stores.warehouse import Span, ledger, monitoring, overview, promoti
 
 
 @dataclass(frozen=True)
-class Watched:
+class RunVerdict:
     """What monitoring made of a run: its verdict, or why there is none."""
 
     verdict: str | None = None
@@ -27,7 +27,7 @@ class Watched:
     problem: str | None = None
 
 
-NOT_WATCHED = Watched()
+NOT_WATCHED = RunVerdict()
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class NightRun:
     rows: int | None = None
     run_id: str | None = None
     lake_object: str | None = None
-    watched: Watched = NOT_WATCHED
+    watched: RunVerdict = NOT_WATCHED
     problem: str | None = None
     """Why the night was not scored and published."""
 
@@ -65,9 +65,9 @@ def run_and_watch(
         publication = run_night(work, request, progress)
     except NightHeld:
         if watched:
-            watch(work, request.run_id)
+            watch_and_measure(work, request.run_id)
         raise
-    seen = watch(work, publication.run_id, request.night, since) if watched else NOT_WATCHED
+    seen = watch_and_measure(work, publication.run_id, request.night, since) if watched else NOT_WATCHED
     seconds = monotonic() - began
     return NightRun(
         request.night, publication.status, seconds, publication.rows, publication.run_id, publication.lake_object, seen
@@ -103,15 +103,17 @@ def run_each(
             yield NightRun(request.night, "failed", monotonic() - began, problem=described(error))
 
 
-def watch(work: Workspace, run_id: str, measured_at: date | None = None, since: date | None = None) -> Watched:
+def watch_and_measure(
+    work: Workspace, run_id: str, measured_at: date | None = None, since: date | None = None
+) -> RunVerdict:
     """Judge a run, and measure the nights whose labels were known at the end of ``measured_at`` if it is given."""
     try:
-        result = monitor.watch(work, run_id)
+        result = watch(work, run_id)
         if measured_at is not None:
-            measure_nights(work, measured_at, Nights.since(since) if since else None)
+            measure(work, measured_at, Nights.since(since) if since else None)
     except NightshiftError as error:  # the publication stands; the caller says what is missing
-        return Watched(problem=described(error))
-    return Watched(result.verdict, result.reasons)
+        return RunVerdict(problem=described(error))
+    return RunVerdict(result.verdict, result.reasons)
 
 
 def measure_again(work: Workspace, days: Collection[date]) -> list[date]:
@@ -126,7 +128,7 @@ def measure_again(work: Workspace, days: Collection[date]) -> list[date]:
     span = Span(work.job.name, Nights.including(min(days), max(days)))
     measured = {row.night: row.run_id for row in overview.measured(work.warehouse, span)}
     stale = [day for day in days if day in measured and measured[day] != published[day]]
-    return measure_nights(work, max(published), Nights.including(min(stale), max(stale))) if stale else []
+    return measure(work, max(published), Nights.including(min(stale), max(stale))) if stale else []
 
 
 def missing_nights(work: Workspace, first: date | None, last: date | None, championed: bool) -> list[date]:
@@ -149,6 +151,6 @@ def last_night(work: Workspace) -> date:
     return min(over, work.job.schedule.last_night or over)
 
 
-def _verdict(stores: Stores, run_id: str) -> Watched:
+def _verdict(stores: Stores, run_id: str) -> RunVerdict:
     night_verdict = monitoring.drift_of(stores.warehouse, run_id)
-    return Watched(night_verdict.verdict, tuple(night_verdict.reasons)) if night_verdict else NOT_WATCHED
+    return RunVerdict(night_verdict.verdict, tuple(night_verdict.reasons)) if night_verdict else NOT_WATCHED

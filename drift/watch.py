@@ -17,7 +17,7 @@ from scoring.stores.warehouse import Span, monitoring
 
 
 @dataclass(frozen=True)
-class Watched:
+class DriftResult:
     """What the drift of a night came to."""
 
     run_id: str
@@ -27,7 +27,7 @@ class Watched:
     report_error: str | None
 
 
-def watch(work: Workspace, run_id: str, reporter: Reporter | None = None) -> Watched:
+def watch(work: Workspace, run_id: str, reporter: Reporter | None = None) -> DriftResult:
     """Judge a scored run, keep profile and verdict, and make its page; return what it came to.
 
     Looking again replaces what was found. The verdict is kept before the page is made, so a page that fails loses
@@ -48,9 +48,9 @@ def watch(work: Workspace, run_id: str, reporter: Reporter | None = None) -> Wat
     columns = [_column(column) for column in verdict.columns]
     monitoring.save_drift(work.warehouse, {**facts, "evaluated_at": work.clock()}, columns)
     if reporter is None:
-        return Watched(run_id, verdict.verdict, verdict.reasons, None, None)
+        return DriftResult(run_id, verdict.verdict, verdict.reasons, None, None)
     page, problem = report_of(work, run, reporter)
-    return Watched(run_id, verdict.verdict, verdict.reasons, page, problem)
+    return DriftResult(run_id, verdict.verdict, verdict.reasons, page, problem)
 
 
 def _before(job: Job, night: date) -> Span:

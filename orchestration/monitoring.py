@@ -107,11 +107,11 @@ def shadow(job: Job, run_id: str) -> list[int]:
 
 def review(job: Job) -> list[str]:
     """Judge the versions in the shadow on labels that came; return what that ended. A backfill takes no crown away."""
-    from lifecycle.shadow import review as look
+    from lifecycle.shadow import review
 
     context = get_current_context()
     may = run_type(context) != "backfill"
-    results = look(Workspace(current_stores(), job), night_of(context), may_roll_back=may)
+    results = review(Workspace(current_stores(), job), night_of(context), may_roll_back=may)
     for result in results:
         if result.rolled_back:
             alert(job.name, context, "rollback", f"version {result.model_version} is champion again: {result.detail}")

@@ -49,7 +49,7 @@ def _params() -> dict[str, Param]:
 
 def snapshot(job: Job) -> bool:
     """Begin the retraining and keep its rows; return whether there is anything to train, push the id as an XCom."""
-    from lifecycle.retraining import Request, begin, snapshot
+    from lifecycle.retraining import RetrainingRequest, begin, snapshot
 
     context = get_current_context()
     params, stores = context["params"], current_stores()
@@ -58,7 +58,7 @@ def snapshot(job: Job) -> bool:
     }
     decision = params.get("decision_id")
     scheduled = run_type(context) == "scheduled"
-    request = Request(
+    request = RetrainingRequest(
         reason="schedule" if scheduled else str(params["reason"]),
         trigger="decision" if decision else "schedule" if scheduled else "hand",
         decision_id=int(decision) if decision else None,
@@ -80,9 +80,9 @@ def train(job: Job) -> int:
 
 def evaluate(job: Job) -> str:
     """Compare challenger and champion; return the page of the model card."""
-    from lifecycle.retraining import assess
+    from lifecycle.retraining import evaluate
 
-    assess(Workspace(current_stores(), job), _id())
+    evaluate(Workspace(current_stores(), job), _id())
     return f"/nightshift/jobs/{job.name}/versions/{get_current_context()['ti'].xcom_pull(task_ids='train')}"
 
 

@@ -128,7 +128,7 @@ def sustained(reference: Reference, past: Sequence[Past], night: date, profile: 
         return {}
     ratios: dict[str, float] = {}
     for measurement in reference.weeks.measure(merged([*week, profile])):
-        ratios[measurement.column] = max(measurement.ratio, ratios.get(measurement.column, 0.0))
+        ratios[measurement.column] = max(measurement.normalised_excess, ratios.get(measurement.column, 0.0))
     return ratios
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from drift.verdict.calibration import FLOORS, NOISE, Measured, calibrate
+from drift.verdict.calibration import FLOORS, NOISE, Measurement, calibrate
 from drift.verdict.distance import MEANING, NULLS, SHAPE, SHIFT, UNSEEN
 from scoring.job import Job, Monitor, Role
 from scoring.rows import GRID, PREDICTION, Bins, Counts, Profile, merged
@@ -42,7 +42,9 @@ class ColumnResult:
     value: float = 0.0
     threshold: float = 0.0
     ratio: float = 0.0
+    """The normalised excess of the most unusual signal, at most 999."""
     beyond: float = 0.0
+    """Share of the baseline's nights that lay nearer, by the most unusual signal."""
     fault: str | None = None
     signals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """Every signal's distance, and above which it is unusual."""
@@ -146,8 +148,8 @@ def judge(
     """
     roles = roles_of(job)
     calibration = calibrate(baseline.nights, baseline.bins, watched_of(job))
-    limit = calibration.family if baseline.nights else 1.0
-    measured: dict[str, list[Measured]] = {}
+    limit = calibration.familywise_limit if baseline.nights else 1.0
+    measured: dict[str, list[Measurement]] = {}
     for measurement in calibration.measure(night.profile):
         measured.setdefault(measurement.column, []).append(measurement)
     usual = merged(baseline.nights)
@@ -160,24 +162,24 @@ def judge(
     return _verdict(results, before, limit, len(baseline.nights), job.monitor)
 
 
-def _column(name: str, role: Role, night: Night, measured: list[Measured], baseline: Baseline) -> ColumnResult:
+def _column(name: str, role: Role, night: Night, measured: list[Measurement], baseline: Baseline) -> ColumnResult:
     """Return the column's most unusual signal."""
     rows = max(night.extracted, 1)
     share, usual = night.quarantined.get(name, 0) / rows, baseline.quarantined.get(name, 0.0)
     chance = max(usual, 1 / rows) / rows
     tolerance = float(np.sqrt(_QUARANTINE_UNUSUAL**2 + NOISE**2 * chance))
-    beyond = max(share - usual, 0.0) / tolerance
-    signals = [*measured, Measured(name, QUARANTINED, share, usual + tolerance, beyond, 0.0)]
-    worst = max(signals, key=lambda measurement: measurement.ratio)
+    normalised = max(share - usual, 0.0) / tolerance
+    signals = [*measured, Measurement(name, QUARANTINED, share, usual + tolerance, normalised, 0.0)]
+    worst = max(signals, key=lambda measurement: measurement.normalised_excess)
     pairs = {measurement.signal: _as_shown(measurement) for measurement in signals}
     weight = baseline.weights.get(name, 0.0)
-    ratio = min(worst.ratio, 999.0)
+    ratio = min(worst.normalised_excess, 999.0)
     return ColumnResult(
-        name, role, weight, "ok", worst.signal, *pairs[worst.signal], ratio, worst.beyond, signals=pairs
+        name, role, weight, "ok", worst.signal, *pairs[worst.signal], ratio, worst.quantile, signals=pairs
     )
 
 
-def _as_shown(measurement: Measured) -> tuple[float, float]:
+def _as_shown(measurement: Measurement) -> tuple[float, float]:
     """Return value and threshold; the divergence that ``shape`` is measured by becomes a distance, its square root."""
     if measurement.signal == SHAPE:
         return float(max(measurement.value, 0.0)) ** 0.5, min(float(measurement.threshold), 1.0) ** 0.5

@@ -44,7 +44,7 @@ class _Holdout:
     of_nights: int
 
 
-def evaluate(work: Workspace, ref: VersionRef, snapshot: Snapshot, champion: VersionRef | None) -> Evaluation:
+def compare(work: Workspace, ref: VersionRef, snapshot: Snapshot, champion: VersionRef | None) -> Evaluation:
     """Return how a version compares with the champion on the last nights of its snapshot.
 
     What the version says comes from a fit without these nights. A night that either of them was fitted on is dropped,

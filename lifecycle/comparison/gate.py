@@ -44,7 +44,7 @@ class Losses:
 
 
 @dataclass(frozen=True)
-class Judged:
+class Judgement:
     """What the gate says, and why."""
 
     passed: bool
@@ -86,7 +86,7 @@ def holdout_nights(new_nights: int, most: int, least: int) -> int:
     return min(most, max(least, new_nights // 2))
 
 
-def judge(evaluation: Evaluation, policy: Promotion, primary: str) -> Judged:
+def judge(evaluation: Evaluation, policy: Promotion, primary: str) -> Judgement:
     """Return whether a challenger may take the crown: better with evidence, and in no guarded respect worse.
 
     A tie keeps the champion. Without a champion the floors count, and a loss that is no greater than a constant's.
@@ -103,10 +103,12 @@ def judge(evaluation: Evaluation, policy: Promotion, primary: str) -> Judged:
     return _judged(checks)
 
 
-def _judged(checks: Sequence[Check]) -> Judged:
+def _judged(checks: Sequence[Check]) -> Judgement:
     refused = [check.sentence for check in checks if not check.passed]
     sentences = refused or [check.sentence for check in checks[:2]]
-    return Judged(not refused, "; ".join(sentences) or "the first version, and the job sets no floors", tuple(checks))
+    return Judgement(
+        not refused, "; ".join(sentences) or "the first version, and the job sets no floors", tuple(checks)
+    )
 
 
 def _first(evaluation: Evaluation, policy: Promotion, primary: str) -> list[Check]:
@@ -176,7 +178,7 @@ def _ratio(name: str, sides: Mapping[str, float], limit: float, unit: str) -> Ch
     return Check(name, ratio <= limit, sentence)
 
 
-def judge_shadow(shadow: Losses, holdout: Losses, policy: Promotion, primary: str) -> Judged:
+def judge_shadow(shadow: Losses, holdout: Losses, policy: Promotion, primary: str) -> Judgement:
     """Return whether a challenger that scored in the shadow may take the crown: still better, all nights considered.
 
     ``holdout`` are the nights of the gate's comparison. On the shadow nights alone it must not be worse with evidence.
@@ -190,7 +192,7 @@ def judge_shadow(shadow: Losses, holdout: Losses, policy: Promotion, primary: st
     return _judged([_better(together, primary, policy), Check("shadow", not worse, sentence)])
 
 
-def judge_predecessor(losses: Losses, policy: Promotion, primary: str) -> Judged:
+def judge_predecessor(losses: Losses, policy: Promotion, primary: str) -> Judgement:
     """Return whether a dethroned champion must get the crown back: it does better than its successor, with evidence.
 
     ``losses`` has the successor as champion and the predecessor as challenger. It is asked every night, so the interval
@@ -198,9 +200,9 @@ def judge_predecessor(losses: Losses, policy: Promotion, primary: str) -> Judged
     """
     gain = gain_of(losses, SEQUENTIAL)
     if gain.nights < policy.min_nights or gain.low is None:
-        return Judged(False, f"{gain.nights} measured nights, {policy.min_nights} are needed", ())
+        return Judgement(False, f"{gain.nights} measured nights, {policy.min_nights} are needed", ())
     sentence = (
         f"the predecessor's {primary} over {gain.nights} nights is {-(gain.value or 0):+.5f} against its successor's "
         f"({gain.confidence:.0%} interval {-(gain.high or 0):+.5f} to {-gain.low:+.5f})"
     )
-    return Judged(gain.low > 0, sentence, (Check("predecessor", gain.low > 0, sentence),))
+    return Judgement(gain.low > 0, sentence, (Check("predecessor", gain.low > 0, sentence),))

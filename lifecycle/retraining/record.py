@@ -19,7 +19,7 @@ Trigger = Literal["decision", "schedule", "hand"]
 
 
 @dataclass(frozen=True)
-class Request:
+class RetrainingRequest:
     """What a retraining was asked to do, by whom and why."""
 
     reason: str
@@ -57,7 +57,7 @@ def snapshot_of(row: Retraining) -> str:
     return row.snapshot
 
 
-def begin(work: Workspace, request: Request) -> Retraining:
+def begin(work: Workspace, request: RetrainingRequest) -> Retraining:
     """Record the retraining and return it; the same Airflow run gets the same one.
 
     Raises ``RetrainingRunning`` while another of the job is not finished, and ``NightError`` when there is no night.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import date
 
-from lifecycle.comparison import card_of, evaluate, holdout_nights, judge, page_of
-from lifecycle.promotion import promote as make_champion
-from lifecycle.retraining.record import Request, begin, end, fail, recorded, snapshot_of, version_of
+from lifecycle import promotion
+from lifecycle.comparison import card_of, compare, holdout_nights, judge, page_of
+from lifecycle.retraining.record import RetrainingRequest, begin, end, fail, recorded, snapshot_of, version_of
 from lifecycle.shadow import pin
-from lifecycle.training import Order, load, recipe_of, take, train_on
+from lifecycle.training import TrainingRequest, load, recipe_of, take, train_on
 from scoring.errors import RetrainingFailed, described
 from scoring.interval import Nights
 from scoring.night import promoted_ref
@@ -63,7 +63,7 @@ def train(work: Workspace, retraining_id: int, progress: Progress = silent) -> i
                 most = holdout_nights(new, most, work.job.promotion.min_nights)
             version = _known_version(work, retraining_id, training_rows.hash)
             if version is None:
-                version = train_on(work, training_rows, progress, Order(most, retraining_id)).ref.version
+                version = train_on(work, training_rows, progress, TrainingRequest(most, retraining_id)).ref.version
             number = champion.model_version if champion else None
             retrainings.record(work.warehouse, retraining_id, model_version=version, champion_version=number)
         version = version_of(retrainings.get(work.warehouse, retraining_id))
@@ -71,7 +71,7 @@ def train(work: Workspace, retraining_id: int, progress: Progress = silent) -> i
         return version
 
 
-def assess(work: Workspace, retraining_id: int) -> None:
+def evaluate(work: Workspace, retraining_id: int) -> None:
     """Compare the challenger with the champion and keep what was found as the version's model card."""
     if _promoted(work, retraining_id):
         return
@@ -79,7 +79,7 @@ def assess(work: Workspace, retraining_id: int) -> None:
         ref = work.registry.resolve(work.job.name, version_of(row))
         champion = _champion(work)
         training_rows = load(work, snapshot_of(row))
-        evaluation = evaluate(work, ref, training_rows, promoted_ref(work.stores, champion) if champion else None)
+        evaluation = compare(work, ref, training_rows, promoted_ref(work.stores, champion) if champion else None)
         number = champion.model_version if champion else None
         retrainings.record(work.warehouse, retraining_id, champion_version=number)
         _keep_card(work.stores, ref, card_of(work, ref, evaluation, row))
@@ -140,7 +140,7 @@ def promote(work: Workspace, retraining_id: int, by: str = BY) -> Promotion:
                 expected=f"version {row.champion_version}, as when they were compared", next_step="clear evaluate",
             )  # fmt: skip
         why = f"retraining {retraining_id}: {(row.gate or {})['reason']}"
-        successor = make_champion(work, version_of(row), why, by, retraining_id=retraining_id)
+        successor = promotion.promote(work, version_of(row), why, by, retraining_id=retraining_id)
         end(
             work.stores,
             retraining_id,
@@ -150,7 +150,7 @@ def promote(work: Workspace, retraining_id: int, by: str = BY) -> Promotion:
     return successor
 
 
-def retrain(work: Workspace, request: Request, progress: Progress = silent) -> Retraining:
+def retrain(work: Workspace, request: RetrainingRequest, progress: Progress = silent) -> Retraining:
     """Do a whole retraining without Airflow and return it; with a shadow to wait for, or a person, it stays open."""
     row = begin(work, request)
     number = row.retraining_id
@@ -167,7 +167,7 @@ def _run(work: Workspace, number: int, progress: Progress) -> None:
     if not snapshot(work, number, progress):
         return
     train(work, number, progress)
-    assess(work, number)
+    evaluate(work, number)
     if not gate(work, number):
         return
     if work.job.promotion.promote == "gate":

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from drift.performance import Floats, losses_of, metrics_of, outcome_sums, outcomes_of
-from lifecycle.comparison import Judged, Losses, gain_of, judge_predecessor, judge_shadow, losses_from
+from lifecycle.comparison import Judgement, Losses, gain_of, judge_predecessor, judge_shadow, losses_from
 from lifecycle.promotion import rollback
 from scoring.job import Job
 from scoring.stores import LABEL, RunFolder, Stores, Workspace
@@ -157,7 +157,7 @@ def _review_predecessor(work: Workspace, shadow: Shadow, night: date) -> list[Re
     return []
 
 
-def _evidence(losses: Losses, job: Job, judgement: Judged) -> Row:
+def _evidence(losses: Losses, job: Job, judgement: Judgement) -> Row:
     return {"gain": asdict(gain_of(losses, job.promotion.confidence)), **judgement.as_dict()}
 
 

@@ -98,7 +98,7 @@ def target(rows: pa.Table, job: Job) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Evaluated:
+class HoldoutFit:
     """A pipeline that never saw the last nights, and how it did on them; all but the weights empty without enough rows."""
 
     pipeline: Any
@@ -109,13 +109,13 @@ class Evaluated:
     """The loss on the last nights of the ``version``, and of the ``constant`` that the nights before had."""
 
 
-def evaluate(job: Job, early: pa.Table, late: pa.Table) -> Evaluated:
+def fit_and_hold_out(job: Job, early: pa.Table, late: pa.Table) -> HoldoutFit:
     """Return a pipeline fitted on the early nights with its metrics, predictions and column weights on the late ones.
 
     Without enough early or late rows there are none of them, and every feature weighs the same.
     """
     if not (early.num_rows and late.num_rows and fits(early, job)):
-        return Evaluated(None, {}, dict.fromkeys(job.features, 1 / len(job.features)), None)
+        return HoldoutFit(None, {}, dict.fromkeys(job.features, 1 / len(job.features)), None)
     pipeline = fit(early, job)
     truth = target(late, job)
     predictions = predict(pipeline, batch_of(late), job, Rule(decision_of(pipeline, job)))
@@ -128,7 +128,7 @@ def evaluate(job: Job, early: pa.Table, late: pa.Table) -> Evaluated:
     weights = importance(lambda shuffled: scored(pipeline, shuffled, some)[loss], frame)
     scores = scored(pipeline, to_frame(late, job), truth)
     constant = {"version": scores[loss], "constant": constant_loss(job, target(early, job), truth)}
-    return Evaluated(pipeline, scores, weights, holdout, constant)
+    return HoldoutFit(pipeline, scores, weights, holdout, constant)
 
 
 def _zeros_and_ones(outcome: pa.ChunkedArray) -> np.ndarray:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from lifecycle.training.fit import batch_of, classes, evaluate, expected_classes, fit, fits, out_of_fold, parted
+from lifecycle.training.fit import batch_of, classes, expected_classes, fit, fit_and_hold_out, fits, out_of_fold, parted
 from lifecycle.training.row_independence import proven_rule, reference_rows
 from lifecycle.training.rows import NIGHT
 from lifecycle.training.snapshot import Snapshot, take
@@ -43,7 +43,7 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Order:
+class TrainingRequest:
     """What a retraining asks of its training."""
 
     holdout_nights: int | None = None
@@ -51,7 +51,7 @@ class Order:
     retraining_id: int | None = None
 
 
-NO_ORDER = Order()
+DEFAULT_TRAINING = TrainingRequest()
 
 
 def train(work: Workspace, window: Nights, progress: Progress = silent) -> Trained:
@@ -64,7 +64,9 @@ def train(work: Workspace, window: Nights, progress: Progress = silent) -> Train
     return train_on(work, take(work, window, progress), progress)
 
 
-def train_on(work: Workspace, snapshot: Snapshot, progress: Progress = silent, order: Order = NO_ORDER) -> Trained:
+def train_on(
+    work: Workspace, snapshot: Snapshot, progress: Progress = silent, request: TrainingRequest = DEFAULT_TRAINING
+) -> Trained:
     """Fit on a snapshot without its last nights, evaluate on these, fit again on all, and register the version.
 
     The same snapshot gives the same artifact, as far as the pipeline's own seeds are fixed. Without ``training.refit``
@@ -75,8 +77,8 @@ def train_on(work: Workspace, snapshot: Snapshot, progress: Progress = silent, o
     labelled = rows.labelled
     _check(labelled, work.job, window)
     progress("evaluate", 0)
-    split = max(window.first, window.until - timedelta(days=order.holdout_nights or work.job.training.holdout_nights))
-    evaluated = evaluate(work.job, *parted(labelled, split))
+    split = max(window.first, window.until - timedelta(days=request.holdout_nights or work.job.training.holdout_nights))
+    evaluated = fit_and_hold_out(work.job, *parted(labelled, split))
     progress("fit", labelled.num_rows)
     again = work.job.training.refit or evaluated.pipeline is None
     pipeline = fit(labelled, work.job) if again else evaluated.pipeline
@@ -91,7 +93,7 @@ def train_on(work: Workspace, snapshot: Snapshot, progress: Progress = silent, o
         _facts(work, window, labelled, evaluated.scores), snapshot=snapshot.hash,
         extracted=rows.extracted, quarantined=rows.reasons, recipe_sha256=recipe_of(work.job),
         fitted_until=window.until if again else split, evaluated_until=split, refit=again,
-        retraining_id=order.retraining_id, constant=evaluated.constant, **rule.facts(),
+        retraining_id=request.retraining_id, constant=evaluated.constant, **rule.facts(),
         without_outcome=rows.table.num_rows - labelled.num_rows, unreadable_labels=rows.unreadable_labels,
     )  # fmt: skip
     scores = evaluated.scores
