@@ -18,7 +18,7 @@ expected and what to do next; 2 the command was not given as its --help says."""
 def _app(sentence: str, *parts: ModuleType, epilog: str | None = None, completion: bool = False) -> typer.Typer:
     app = typer.Typer(
         no_args_is_help=True, add_completion=completion, pretty_exceptions_enable=False, help=sentence, epilog=epilog
-    )  # fmt: skip
+    )
     for part in parts:
         app.registered_commands += part.app.registered_commands
     return app
@@ -26,8 +26,13 @@ def _app(sentence: str, *parts: ModuleType, epilog: str | None = None, completio
 
 app = _app(
     "Nightly batch scoring: every night scored exactly once, with the model that was champion that night.",
-    nights, publications, versions, upkeep, epilog=EXIT_CODES, completion=True,
-)  # fmt: skip
+    nights,
+    publications,
+    versions,
+    upkeep,
+    epilog=EXIT_CODES,
+    completion=True,
+)
 app.add_typer(
     _app("Verdicts, reports, performance and decisions of scored nights.", verdicts, performance), name="drift"
 )

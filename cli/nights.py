@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 NoMonitor = Annotated[
-    bool, typer.Option("--no-monitor", help="Without verdict and performance; `nightshift drift verdict` makes up for it.")
-]  # fmt: skip
+    bool,
+    typer.Option("--no-monitor", help="Without verdict and performance; `nightshift drift verdict` makes up for it."),
+]
 
 
 @app.command()
@@ -104,21 +105,16 @@ def _run_several(work: Workspace, requests: list[Request], watched: bool) -> Non
             if watched:
                 measure_again(work, [night_run.night for night_run in night_runs if night_run.status == "published"])
     finally:  # also what was done before an interruption
-        rows = [
-            (
-                night_run.night,
-                night_run.status,
-                night_run.rows,
-                f"{night_run.seconds:.1f}",
-                night_run.watched.verdict,
-                _reason(night_run),
-            )
-            for night_run in night_runs
-        ]
-        tables.table(f"{work.job.name}: {len(night_runs)} of {len(requests)} nights",
-                      ("night", "status", "rows", "seconds", "verdict", "reason"), rows, key="nights")  # fmt: skip
+        title = f"{work.job.name}: {len(night_runs)} of {len(requests)} nights"
+        columns = ("night", "status", "rows", "seconds", "verdict", "reason")
+        tables.table(title, columns, [_cells(night_run) for night_run in night_runs], key="nights")
     if any(night_run.went_wrong for night_run in night_runs):
         raise typer.Exit(1)
+
+
+def _cells(night_run: NightRun) -> tuple[Any, ...]:
+    seconds, verdict = f"{night_run.seconds:.1f}", night_run.watched.verdict
+    return night_run.night, night_run.status, night_run.rows, seconds, verdict, _reason(night_run)
 
 
 def _reason(night_run: NightRun) -> str | None:
@@ -170,8 +166,18 @@ def rescore_nights(
 def _print_changes(title: str, job: Job, results: list[tuple[Rescored, RunVerdict | None]]) -> None:
     """Print what became of each night, and of all together."""
     unit = job.task.number
-    columns = ("night", "status", "version before", "same features", "rows compared", "rows changed", "decisions changed",
-               f"mean difference ({unit})", f"largest difference ({unit})", "verdict")  # fmt: skip
+    columns = (
+        "night",
+        "status",
+        "version before",
+        "same features",
+        "rows compared",
+        "rows changed",
+        "decisions changed",
+        f"mean difference ({unit})",
+        f"largest difference ({unit})",
+        "verdict",
+    )
     rows = [
         (rescored.night, rescored.status, *_changes(rescored), verdict and verdict.verdict)
         for rescored, verdict in results
@@ -200,10 +206,5 @@ def _together(differences: list[Difference]) -> tuple[int, int, int | None, floa
     decided = [difference.decisions_changed for difference in differences if difference.decisions_changed is not None]
     mean = sum(difference.mean * difference.rows_compared for difference in differences) / rows if rows else 0.0
     largest = max(difference.largest for difference in differences)
-    return (
-        rows,
-        sum(difference.rows_changed for difference in differences),
-        sum(decided) if decided else None,
-        mean,
-        largest,
-    )
+    changed = sum(difference.rows_changed for difference in differences)
+    return rows, changed, sum(decided) if decided else None, mean, largest

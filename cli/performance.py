@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli import console, tables
 from cli.arguments import JobName, open_job
 from scoring.interval import ALL_NIGHTS, Nights, parse_night
+
+if TYPE_CHECKING:
+    from drift.replay import Replayed
 
 app = typer.Typer()
 
@@ -78,10 +81,20 @@ def replay_nights(
             verdicts[replayed.verdict.verdict] += 1
             decisions[replayed.decision.decision] += 1
             if every or replayed.verdict.verdict != "ok" or replayed.decision.decision != "none":
-                reasons = "; ".join(replayed.verdict.reasons) or "–"
-                decided = replayed.decision.decision
-                lines.append([replayed.night, replayed.model_version, replayed.rows, replayed.verdict.verdict, reasons, decided,
-                              replayed.recorded, replayed.decision.reason])  # fmt: skip
+                lines.append(_line(replayed))
     titles = ("night", "version", "rows", "verdict", "because", "decision", "on record", "reason")
     tables.table(f"{name}, {first} to {last}, as each night would be seen", titles, lines, key="nights")
     console.OUT.print(f"verdicts {dict(verdicts)}, decisions {dict(decisions)}", highlight=False)
+
+
+def _line(replayed: Replayed) -> list[Any]:
+    verdict, decision = replayed.verdict, replayed.decision
+    night = [replayed.night, replayed.model_version, replayed.rows]
+    return [
+        *night,
+        verdict.verdict,
+        "; ".join(verdict.reasons) or "–",
+        decision.decision,
+        replayed.recorded,
+        decision.reason,
+    ]

@@ -13,6 +13,15 @@ from scoring.interval import DataInterval, parse_night
 
 NO_FILE = "it has no job file any more; `retire` records that, and why"
 app = typer.Typer()
+DIFFERENCE_TITLES = {
+    "rows_compared": "rows compared",
+    "rows_changed": "rows changed",
+    "only_first": "rows only in first",
+    "only_second": "rows only in second",
+    "largest": "largest difference",
+    "mean": "mean difference",
+}
+"""Counts of `diff`, and what they are called."""
 
 
 @app.command("release")
@@ -42,8 +51,9 @@ def unpublish_night(name: JobName, night: Night, reason: Reason) -> None:
     work = open_job(name)
     run = unpublish(work, parse_night(night), reason)
     console.OUT.print(f"{name} {night}: run {run.run_id} is unpublished: {run.reason}", soft_wrap=True, markup=False)
-    console.OUT.print(f"`run {name} --night {night}` publishes it anew, `release {name} {run.run_id}` as it was",
-                      soft_wrap=True)  # fmt: skip
+    console.OUT.print(
+        f"`run {name} --night {night}` publishes it anew, `release {name} {run.run_id}` as it was", soft_wrap=True
+    )
 
 
 @app.command()
@@ -61,10 +71,21 @@ def status(as_json: tables.Json = False) -> None:
         names = [name for name in columns if name not in ("job", "retired_at", "retired_reason")]
         tables.facts(f"job {facts['job']}", [(name, facts[name]) for name in names], key="jobs")
     if retired:
-        tables.table("retired jobs", ("job", "since", "reason", "last night", "nights published"), [
-            (job["job"], job["retired_at"], job["retired_reason"] or NO_FILE, job["latest_night"], job["nights_published"])
-            for job in retired
-        ], key="retired")  # fmt: skip
+        tables.table(
+            "retired jobs",
+            ("job", "since", "reason", "last night", "nights published"),
+            [
+                (
+                    job["job"],
+                    job["retired_at"],
+                    job["retired_reason"] or NO_FILE,
+                    job["latest_night"],
+                    job["nights_published"],
+                )
+                for job in retired
+            ],
+            key="retired",
+        )
 
 
 @app.command()
@@ -118,14 +139,5 @@ def diff_nights(
     facts = ("run_id", "status", "model_version", "sql_sha256", "snapshot_hash", "predictions_hash", "code_version")
     pairs = [(fact, getattr(difference.first, fact), getattr(difference.second, fact)) for fact in facts]
     tables.table(f"{name} {night}", ("fact", "first", "second"), pairs, key="runs")
-    counts = ("rows_compared", "rows_changed", "only_first", "only_second", "largest", "mean")
-    words = (
-        "rows compared",
-        "rows changed",
-        "rows only in first",
-        "rows only in second",
-        "largest difference",
-        "mean difference",
-    )
-    numbers = zip(words, (getattr(difference, count) for count in counts), strict=True)
+    numbers = [(title, getattr(difference, count)) for count, title in DIFFERENCE_TITLES.items()]
     tables.facts("predictions", numbers, key="predictions")

@@ -16,6 +16,45 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 RetrainingId = Annotated[int, typer.Argument(metavar="RETRAINING", help="Its number; see `retrain list`.")]
+RETRAINING_COLUMNS = {
+    "retraining_id": "retraining",
+    "night": "night",
+    "trigger": "asked by",
+    "reason": "reason",
+    "since": "from night",
+    "until": "to (not included)",
+    "snapshot": "snapshot",
+    "model_version": "version",
+    "stage": "stage",
+    "state": "state",
+    "detail": "detail",
+    "started_at": "started",
+    "finished_at": "finished",
+}
+"""Columns of `retrain list`, and their titles."""
+SHADOW_COLUMNS = {
+    "model_version": "version",
+    "role": "role",
+    "champion_version": "beside champion",
+    "first_night": "from night",
+    "nights": "nights",
+    "state": "state",
+    "detail": "detail",
+}
+"""Columns of `retrain shadows`, and their titles."""
+SHADOW_NIGHT_TITLES = (
+    "night",
+    "version",
+    "champion",
+    "status",
+    "rows",
+    "decisions changed (share)",
+    "mean difference (absolute)",
+    "champion's loss",
+    "shadow's loss",
+    "reason",
+)
+"""Titles of the nights in the shadow, in the order of ``_night``."""
 
 
 @app.command("run")
@@ -63,12 +102,11 @@ def list_retrainings(name: JobName, as_json: tables.Json = False) -> None:
     from scoring.stores.warehouse import retrainings
 
     work = open_job(name)
-    names = ("retraining_id", "night", "trigger", "reason", "since", "until", "snapshot", "model_version", "stage", "state",
-             "detail", "started_at", "finished_at")  # fmt: skip
-    rows = [[row.facts[column] for column in names] for row in retrainings.of_job(work.warehouse, work.job.name)]
-    titles = ("retraining", "night", "asked by", "reason", "from night", "to (not included)", "snapshot", "version", "stage",
-              "state", "detail", "started", "finished")  # fmt: skip
-    tables.table(f"retrainings of {name}", titles, rows, key="retrainings")
+    rows = [
+        [row.facts[column] for column in RETRAINING_COLUMNS]
+        for row in retrainings.of_job(work.warehouse, work.job.name)
+    ]
+    tables.table(f"retrainings of {name}", list(RETRAINING_COLUMNS.values()), rows, key="retrainings")
 
 
 @app.command("resume")
@@ -104,8 +142,9 @@ def pin_version(
     row = pin(work, version, nights or work.job.promotion.shadow_nights)
     console.OUT.print(
         f"{name} version {version} scores {row.nights} nights from {row.first_night} on in the shadow of version "
-        f"{row.champion_version}", highlight=False,
-    )  # fmt: skip
+        f"{row.champion_version}",
+        highlight=False,
+    )
 
 
 @app.command("shadows")
@@ -114,16 +153,10 @@ def list_shadows(name: JobName, as_json: tables.Json = False) -> None:
     from scoring.stores.warehouse import shadows
 
     work = open_job(name)
-    names = ("model_version", "role", "champion_version", "first_night", "nights", "state", "detail")
-    rows = [[row.facts[column] for column in names] for row in shadows.of_job(work.warehouse, work.job.name)]
-    titles = ("version", "role", "beside champion", "from night", "nights", "state", "detail")
-    tables.table(f"{name}: versions in the shadow", titles, rows, key="shadows")
-    tables.table(
-        f"{name}: their nights",
-        ("night", "version", "champion", "status", "rows", "decisions changed (share)", "mean difference (absolute)",
-         "champion's loss", "shadow's loss", "reason"),
-        [_night(row) for row in shadows.nights(work.warehouse, work.job.name)], key="nights",
-    )  # fmt: skip
+    rows = [[row.facts[column] for column in SHADOW_COLUMNS] for row in shadows.of_job(work.warehouse, work.job.name)]
+    tables.table(f"{name}: versions in the shadow", list(SHADOW_COLUMNS.values()), rows, key="shadows")
+    nights = [_night(row) for row in shadows.nights(work.warehouse, work.job.name)]
+    tables.table(f"{name}: their nights", SHADOW_NIGHT_TITLES, nights, key="nights")
 
 
 def _night(row: ShadowNight) -> list[Any]:

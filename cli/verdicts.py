@@ -21,7 +21,20 @@ Night = Annotated[
     str | None, typer.Argument(metavar="[NIGHT]", help="A calendar day in the job's timezone, YYYY-MM-DD.")
 ]
 NightAction = Callable[["Workspace", "Run"], tuple[Any, ...]]
-"""Does something of a scored night and returns its cells in the table."""
+"""Does something to a scored night and returns the night's cells in the table."""
+DRIFT_COLUMNS = {
+    "column_name": "column",
+    "role": "role",
+    "weight": "weight",
+    "status": "status",
+    "signal": "signal",
+    "value": "distance",
+    "threshold": "unusual above",
+    "ratio": "ratio",
+    "beyond": "nearer nights (share)",
+    "sustained": "7 nights to training (ratio)",
+}
+"""What is printed of each column of a night, and its titles."""
 
 
 @app.command()
@@ -153,8 +166,6 @@ def print_drift(stores: Stores, run: Run) -> None:
     tables.record("verdicts", night_verdict.facts)
     for reason in night_verdict.reasons:
         console.OUT.print(f"  - {reason}", highlight=False)
-    names = ("column_name", "role", "weight", "status", "signal", "value", "threshold", "ratio", "beyond", "sustained")
-    rows = [[row.facts[name] for name in names] for row in monitoring.columns_of(stores.warehouse, [run.run_id])]
-    titles = ("column", "role", "weight", "status", "signal", "distance", "unusual above", "ratio",
-              "nearer nights (share)", "7 nights to training (ratio)")  # fmt: skip
-    tables.table("columns, the most unusual first", titles, rows, key="columns")
+    columns = monitoring.columns_of(stores.warehouse, [run.run_id])
+    rows = [[column.facts[name] for name in DRIFT_COLUMNS] for column in columns]
+    tables.table("columns, the most unusual first", list(DRIFT_COLUMNS.values()), rows, key="columns")

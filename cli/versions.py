@@ -77,11 +77,12 @@ def _refused(job: Job, trained: Trained) -> VersionRefused | None:
         return None
     number = trained.ref.version
     return VersionRefused(
-        f"{job.name} version {number} is the challenger, not champion", found="; ".join(failed),
+        f"{job.name} version {number} is the challenger, not champion",
+        found="; ".join(failed),
         expected="a first version that reaches every floor and is no worse than a constant",
         next_step=f"look at features, labels and window; `nightshift promote {job.name} {number}`, or train with "
         "--anyway, crowns it all the same",
-    )  # fmt: skip
+    )
 
 
 def _left_out(trained: Trained) -> list[str]:

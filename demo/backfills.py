@@ -100,17 +100,20 @@ def _require_name(settings: Settings, dag_id: str) -> None:
     dag_ids = [f"{name}_nightly" for name in sorted([*(job.name for job in jobs), *broken])]
     if dag_id not in dag_ids:
         raise NightshiftError(
-            "backfill create", found=f"--dag-id {dag_id}", expected=f"the DAG of a job's nights: {', '.join(dag_ids)}",
+            "backfill create",
+            found=f"--dag-id {dag_id}",
+            expected=f"the DAG of a job's nights: {', '.join(dag_ids)}",
             next_step="`nightshift new-job` makes a new one" if not dag_ids else "give one of these",
-        )  # fmt: skip
+        )
 
 
 def _require_unpaused(airflow: LocalAirflow, dag_id: str) -> None:
     if airflow.call("GET", f"/dags/{dag_id}")["is_paused"]:
         raise NightshiftError(
-            f"DAG {dag_id}", found="it is paused, so that the nights of a backfill would wait",
+            f"DAG {dag_id}",
+            found="it is paused, so that the nights of a backfill would wait",
             next_step=f"`nightshift demo airflow dags unpause {dag_id}`, then the same command again",
-        )  # fmt: skip
+        )
 
 
 def wait_until_closed(airflow: LocalAirflow, dag_id: str, show: Callable[[str], None]) -> None:
@@ -133,9 +136,10 @@ def _create(airflow: LocalAirflow, arguments: list[str]) -> None:
         raise NightshiftError("airflow backfill create", found=f"exit code {process.returncode}")
     last = process.stderr.strip().splitlines()[-1]
     raise NightshiftError(
-        "airflow backfill create", found=last.partition(": ")[2] or last,
+        "airflow backfill create",
+        found=last.partition(": ")[2] or last,
         next_step="correct the command, or look at the DAG's backfills in the UI (`make up`)",
-    )  # fmt: skip
+    )
 
 
 def _newest(airflow: LocalAirflow, dag_id: str) -> dict[str, Any]:
@@ -166,9 +170,10 @@ def _finished(airflow: LocalAirflow, backfill: dict[str, Any], show: Callable[[s
     failed = sorted(str(run["partition_key"]) for run in _runs(airflow, backfill, "failed")["dag_runs"])
     if failed:
         raise NightshiftError(
-            f"backfill of {dag_id}", found=f"failed nights: {', '.join(failed)}",
+            f"backfill of {dag_id}",
+            found=f"failed nights: {', '.join(failed)}",
             next_step="`make up`, and look at the red tasks",
-        )  # fmt: skip
+        )
     return total
 
 

@@ -51,10 +51,8 @@ class LocalAirflow:
 
     def backfill(self, dag_id: str, first: date, last: date, **options: Any) -> int:
         """Create a backfill of the nights from ``first`` to ``last``, both included; return its id."""
-        body = {
-            "dag_id": dag_id, "from_date": f"{first}T00:00:00Z", "to_date": f"{last}T23:59:59Z",
-            "max_active_runs": 2, "reprocess_behavior": "none", **options,
-        }  # fmt: skip
+        body: dict[str, Any] = {"dag_id": dag_id, "from_date": f"{first}T00:00:00Z", "to_date": f"{last}T23:59:59Z"}
+        body |= {"max_active_runs": 2, "reprocess_behavior": "none", **options}
         return int(self.call("POST", "/backfills", body)["id"])
 
     def runs(self, dag_id: str) -> list[dict[str, Any]]:
@@ -141,9 +139,11 @@ def environment(settings: Settings, port: int) -> dict[str, str]:
 
 @contextmanager
 def running(
-    settings: Settings, port: int, show: Callable[[str], None] = lambda what: None,
+    settings: Settings,
+    port: int,
+    show: Callable[[str], None] = lambda what: None,
     changed: Mapping[str, str] | None = None,
-) -> Iterator[LocalAirflow]:  # fmt: skip
+) -> Iterator[LocalAirflow]:
     """Give a running Airflow on ``port``; it is stopped afterwards, processes by pid.
 
     ``changed`` holds variables that differ from ``environment``. Raises ``NightshiftError`` when the port is taken, or

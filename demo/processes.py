@@ -123,9 +123,10 @@ def stop(home: Path) -> str | None:
         os.kill(record.owner.pid, signal.SIGTERM)
         if not _ended((record.owner,), OWNER_SECONDS):
             raise NightshiftError(
-                f"{record.command}, process {record.owner.pid}", found=f"it still runs {OWNER_SECONDS} s after SIGTERM",
+                f"{record.command}, process {record.owner.pid}",
+                found=f"it still runs {OWNER_SECONDS} s after SIGTERM",
                 next_step="wait, or kill it, then `make stop` again",
-            )  # fmt: skip
+            )
     left = [process for process in record.components if process.lives]
     _signal(left, signal.SIGTERM)
     if not _ended(left, COMPONENT_SECONDS):
@@ -137,13 +138,17 @@ def stop(home: Path) -> str | None:
 def _held(record: Record) -> NightshiftError:
     if record.owner.lives:
         return NightshiftError(
-            "Airflow of this installation", found=f"`{record.command}` (process {record.owner.pid}) runs it",
-            expected="one at a time", next_step="wait until it ends, or `make stop`",
-        )  # fmt: skip
+            "Airflow of this installation",
+            found=f"`{record.command}` (process {record.owner.pid}) runs it",
+            expected="one at a time",
+            next_step="wait until it ends, or `make stop`",
+        )
     return NightshiftError(
-        "Airflow of this installation", found=f"processes that a killed `{record.command}` left behind",
-        expected="none", next_step="`make stop` ends them",
-    )  # fmt: skip
+        "Airflow of this installation",
+        found=f"processes that a killed `{record.command}` left behind",
+        expected="none",
+        next_step="`make stop` ends them",
+    )
 
 
 def _ended(processes: tuple[Process, ...] | list[Process], seconds: float) -> bool:

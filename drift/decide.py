@@ -54,13 +54,18 @@ def facts_of(work: Workspace, run: Run, seen: Sequence[NightVerdict], retrained:
     verdicts = [verdict for verdict in seen if verdict.model_version == run.model_version]
     tonight = verdicts[-1] if verdicts and verdicts[-1].night == run.night else None
     return Facts(
-        night=run.night, origin="provisional" if run.provisional else run.origin,
-        model_version=run.model_version, trained_until=until,
-        new_labelled_nights=len(measured), verdict=tonight.verdict if tonight else None,
-        faults=tonight.faults if tonight else [], drifted_columns=tonight.drifted_columns if tonight else [],
+        night=run.night,
+        origin="provisional" if run.provisional else run.origin,
+        model_version=run.model_version,
+        trained_until=until,
+        new_labelled_nights=len(measured),
+        verdict=tonight.verdict if tonight else None,
+        faults=tonight.faults if tonight else [],
+        drifted_columns=tonight.drifted_columns if tonight else [],
         drifted_weights=[verdict.drifted_weight for verdict in verdicts] if tonight else [],
-        loss=loss_of(work, ref, measured), retrained=retrained,
-    )  # fmt: skip
+        loss=loss_of(work, ref, measured),
+        retrained=retrained,
+    )
 
 
 def loss_of(work: Workspace, ref: VersionRef, measured: Sequence[Measured]) -> Loss | None:

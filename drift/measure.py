@@ -54,12 +54,20 @@ def _measure_night(work: Workspace, run: Run, known_at: date) -> bool:
     blocks = outcome_sums(outcomes.predictions, outcomes.outcome, work.job)
     sums = blocks.sum(axis=0)
     facts = {
-        "job": work.job.name, "night": run.night, "known_at": known_at, "run_id": run.run_id,
-        "model_version": run.model_version, "rows_published": outcomes.rows, "rows_labelled": outcomes.labelled,
-        "share_labelled": outcomes.labelled / outcomes.rows, "metrics": with_intervals(blocks, work.job),
-        "rolling": _rolling(work, run.night, known_at, sums), "sums": compact(sums),
-        "labels_hash": outcomes.labels_hash, "measured_at": work.clock(),
-    }  # fmt: skip
+        "job": work.job.name,
+        "night": run.night,
+        "known_at": known_at,
+        "run_id": run.run_id,
+        "model_version": run.model_version,
+        "rows_published": outcomes.rows,
+        "rows_labelled": outcomes.labelled,
+        "share_labelled": outcomes.labelled / outcomes.rows,
+        "metrics": with_intervals(blocks, work.job),
+        "rolling": _rolling(work, run.night, known_at, sums),
+        "sums": compact(sums),
+        "labels_hash": outcomes.labels_hash,
+        "measured_at": work.clock(),
+    }
     monitoring.save_performance(work.warehouse, facts)
     return True
 

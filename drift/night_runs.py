@@ -52,9 +52,12 @@ class NightRun:
 
 
 def run_and_watch(
-    work: Workspace, request: Request, watched: bool = True, progress: Progress = silent,
+    work: Workspace,
+    request: Request,
+    watched: bool = True,
+    progress: Progress = silent,
     since: date | None = None,
-) -> NightRun:  # fmt: skip
+) -> NightRun:
     """Score and publish a night, then judge it and measure performance known at its end, as the nightly DAG does.
 
     ``since`` leaves out the labels of nights before, which are looked at otherwise to find late and corrected

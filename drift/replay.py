@@ -69,6 +69,11 @@ def replay(work: Workspace, nights: Nights) -> Iterator[Replayed]:
 def _as_judged(run: Run, night: Night, verdict: Verdict) -> NightVerdict:
     """Return the verdict as it would stand on the record, had the night been judged when it was scored."""
     return NightVerdict(
-        run_id=run.run_id, job=run.job, night=run.night, model_version=run.model_version, rows=night.profile.rows,
-        evaluated_at=run.started_at, **result_of(verdict),
-    )  # fmt: skip
+        run_id=run.run_id,
+        job=run.job,
+        night=run.night,
+        model_version=run.model_version,
+        rows=night.profile.rows,
+        evaluated_at=run.started_at,
+        **result_of(verdict),
+    )

@@ -36,9 +36,11 @@ def published_run(work: Workspace, night: date) -> Run:
     held_runs = [run for run in ledger.runs_of(work.warehouse, work.job.name, night) if run.status == "held"]
     if not held_runs:
         raise RunMissing(
-            f"night {night} of {work.job.name}", found="no published and no held run", expected="a scored night",
+            f"night {night} of {work.job.name}",
+            found="no published and no held run",
+            expected="a scored night",
             next_step=f"nightshift run {work.job.name} --night {night}",
-        )  # fmt: skip
+        )
     return held_runs[-1]
 
 
@@ -51,9 +53,11 @@ def night_of_run(work: Workspace, run: Run) -> Night:
     missing = len(folder.unprofiled())
     if missing:
         raise RunMissing(
-            f"profiles of run {run.run_id}", found=f"{missing} of {run.chunks} chunks have none", expected="one per chunk",
+            f"profiles of run {run.run_id}",
+            found=f"{missing} of {run.chunks} chunks have none",
+            expected="one per chunk",
             next_step=f"score the night again: nightshift run {work.job.name} --night {run.night}",
-        )  # fmt: skip
+        )
     return Night(merged(folder.profiles()), by_column(run.quarantine_reasons or {}))
 
 
@@ -63,11 +67,15 @@ def past_of(stores: Stores, span: Span, version: int) -> list[Past]:
     flags = _unusual(stores, [row.run_id for row in rows])
     return [
         Past(
-            row.night, Profile.from_dict(row.profile), row.verdict, row.score or 0.0, row.faults or [],
+            row.night,
+            Profile.from_dict(row.profile),
+            row.verdict,
+            row.score or 0.0,
+            row.faults or [],
             flags.get(row.run_id, {}),
         )
         for row in rows
-    ]  # fmt: skip
+    ]
 
 
 def _unusual(stores: Stores, run_ids: list[str]) -> dict[str, dict[str, bool]]:

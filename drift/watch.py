@@ -60,10 +60,15 @@ def _before(job: Job, night: date) -> Span:
 def result_of(verdict: Verdict) -> dict[str, Any]:
     """Return the verdict as its row has it."""
     return {
-        "verdict": verdict.verdict, "reasons": list(verdict.reasons), "faults": verdict.faults, "score": verdict.score,
-        "score_limit": verdict.limit, "drifted_weight": verdict.drifted_weight,
-        "baseline_nights": verdict.baseline_nights, "drifted_columns": verdict.drifted_columns,
-    }  # fmt: skip
+        "verdict": verdict.verdict,
+        "reasons": list(verdict.reasons),
+        "faults": verdict.faults,
+        "score": verdict.score,
+        "score_limit": verdict.limit,
+        "drifted_weight": verdict.drifted_weight,
+        "baseline_nights": verdict.baseline_nights,
+        "drifted_columns": verdict.drifted_columns,
+    }
 
 
 def _column(result: Any) -> dict[str, Any]:

@@ -24,9 +24,14 @@ Why = tuple[str, str, int | None]
 
 
 def promote(
-    work: Workspace, version: int, reason: str, by: str, effective_from: date | None = None, *,
+    work: Workspace,
+    version: int,
+    reason: str,
+    by: str,
+    effective_from: date | None = None,
+    *,
     retraining_id: int | None = None,
-) -> Promotion:  # fmt: skip
+) -> Promotion:
     """Make ``version`` champion from ``effective_from`` on, record why, and point the alias at it.
 
     ``effective_from`` is a night; by default the next one to be scored (see ``_next_night``) that the version was not
@@ -71,10 +76,11 @@ def _describe(work: Workspace) -> None:
         return
     words = work.registry.facts(promoted_ref(work.stores, latest)).rule(work.job).decision.words
     describe_prediction(
-        work.warehouse, work.job,
+        work.warehouse,
+        work.job,
         f"Decision of the row's model version; of version {latest.model_version}, champion from night "
         f"{latest.effective_from} on: {words}",
-    )  # fmt: skip
+    )
 
 
 def _watch_predecessor(work: Workspace, before: Promotion, successor: Promotion) -> None:
@@ -84,12 +90,18 @@ def _watch_predecessor(work: Workspace, before: Promotion, successor: Promotion)
     shadows.start(
         work.warehouse,
         {
-            "job": work.job.name, "model_version": before.model_version, "model_sha256": before.model_sha256,
-            "model_uri": before.model_uri, "role": "predecessor", "champion_version": successor.model_version,
-            "first_night": successor.effective_from, "nights": work.job.promotion.predecessor_nights,
-            "retraining_id": successor.retraining_id, "started_at": work.clock(),
+            "job": work.job.name,
+            "model_version": before.model_version,
+            "model_sha256": before.model_sha256,
+            "model_uri": before.model_uri,
+            "role": "predecessor",
+            "champion_version": successor.model_version,
+            "first_night": successor.effective_from,
+            "nights": work.job.promotion.predecessor_nights,
+            "retraining_id": successor.retraining_id,
+            "started_at": work.clock(),
         },
-    )  # fmt: skip
+    )
 
 
 def _crown(work: Workspace, ref: VersionRef, earlier: list[Promotion], kind: str, why: Why) -> Promotion:
@@ -127,7 +139,7 @@ def _refuse_trained_on(stores: Stores, ref: VersionRef, effective_from: date) ->
         found=f"effective from {effective_from}",
         expected=f"{until} or later, for it was trained on nights until then",
         next_step=f"leave --effective-from out, or train a version with --until {effective_from}",
-    )  # fmt: skip
+    )
 
 
 def _next_night(work: Workspace, history: list[Promotion], otherwise: date) -> date:
@@ -148,9 +160,17 @@ def _record(stores: Stores, ref: VersionRef, effective_from: date, kind: str, wh
     """Write the promotion, with its artifact, point the aliases, and end what was in the shadow for the crown."""
     reason, by, retraining_id = why
     promotion = Promotion(
-        ref.job, ref.version, effective_from, kind, reason, by, stores.clock(), model_sha256=ref.sha256, model_uri=ref.uri,
+        ref.job,
+        ref.version,
+        effective_from,
+        kind,
+        reason,
+        by,
+        stores.clock(),
+        model_sha256=ref.sha256,
+        model_uri=ref.uri,
         retraining_id=retraining_id,
-    )  # fmt: skip
+    )
     with promotions.locked(stores.warehouse, ref.job):
         stores.registry.resolve(ref.job, ref.version)  # which retention may have removed meanwhile
         promotion = promotions.add(stores.warehouse, promotion)

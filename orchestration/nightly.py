@@ -125,15 +125,23 @@ def chunk_label(chunk: Mapping[str, int]) -> str:
 def _params() -> dict[str, Param]:
     return {
         "night": Param(
-            None, type=["null", "string"], format="date", title="Night",
+            None,
+            type=["null", "string"],
+            format="date",
+            title="Night",
             description="Calendar day in the job's timezone. Only for a run without partition key; backfills ignore it.",
         ),
         "model_version": Param(
-            None, type=["null", "integer"], minimum=1, title="Model version",
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            title="Model version",
             description="Default: the version that was champion at that night.",
         ),
         "unfinished": Param(
-            False, type="boolean", title="Unfinished",
+            False,
+            type="boolean",
+            title="Unfinished",
             description="Score a night that has not ended. What comes of it is provisional: shown, and used for nothing else.",
         ),
-    }  # fmt: skip
+    }

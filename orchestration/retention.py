@@ -26,11 +26,13 @@ def retention_arguments() -> dict[str, Any]:
         "description": "Removes rows and files that nothing points at any more",
         "params": {
             "apply": Param(
-                load_settings().retention.apply, type="boolean", title="Remove",
+                load_settings().retention.apply,
+                type="boolean",
+                title="Remove",
                 description=f"Off: only say in the log what would be removed. Kept: {policy}.",
             )
         },
-    }  # fmt: skip
+    }
 
 
 def retain(job: Job) -> dict[str, Any]:

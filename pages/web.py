@@ -25,8 +25,13 @@ from scoring.stores.warehouse import open_warehouse
 
 DAG_SUFFIX = "_nightly"
 RETRAINING_SUFFIX = "_retraining"
-HEADINGS = {401: "Log in to Airflow first", 403: "Not for this user", 404: "Not found", 405: "Not this way",
-            503: "The warehouse does not answer"}  # fmt: skip
+HEADINGS = {
+    401: "Log in to Airflow first",
+    403: "Not for this user",
+    404: "Not found",
+    405: "Not this way",
+    503: "The warehouse does not answer",
+}
 app = FastAPI(title="Nightshift", docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(get_user)])
 
 
@@ -35,9 +40,11 @@ def places() -> Places:
     """Return warehouse and lake of this process, opened at the first request; the registry stays closed."""
     settings = load_settings()
     return Places(
-        open_warehouse(settings), Lake(settings.lake_root), lambda name: find_job(settings.jobs_dir, name),
+        open_warehouse(settings),
+        Lake(settings.lake_root),
+        lambda name: find_job(settings.jobs_dir, name),
         lambda name: (settings.jobs_dir / f"{name}.yaml").exists(),
-    )  # fmt: skip
+    )
 
 
 def readable_jobs(user: GetUserDep) -> frozenset[str]:
@@ -65,9 +72,7 @@ def job_page(request: Request, job: str, readable: Readable, read: PlacesDep, un
 
 
 @app.get("/jobs/{job}/nights/{night}")
-def night_page(
-    request: Request, job: str, night: str, readable: Readable, read: PlacesDep, run: str = ""
-) -> Response:  # fmt: skip
+def night_page(request: Request, job: str, night: str, readable: Readable, read: PlacesDep, run: str = "") -> Response:
     """Return everything about a night, of the run it shows or of the one asked for."""
     _check(job, readable)
     view = content.night_page(read, job, _night(night), run or None)
@@ -171,9 +176,11 @@ def _page(request: Request, template: str, view: View, status: int = 200) -> Res
 
 def _headers(policy: str) -> dict[str, str]:
     return {
-        "Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin",
+        "Content-Security-Policy": policy,
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "same-origin",
         "Cache-Control": "private, no-cache",
-    }  # fmt: skip
+    }
 
 
 def _home(request: Request) -> str:

@@ -49,10 +49,21 @@ def take(browser: str, page: Path, picture: Path, height: int) -> None:
     trusted = ["--no-sandbox"] if os.geteuid() == 0 else []  # the sandbox does not start as root
     with tempfile.TemporaryDirectory(prefix="nightshift-browser-") as profile:
         subprocess.run(
-            [browser, "--headless", "--disable-gpu", "--hide-scrollbars", f"--user-data-dir={profile}", *trusted,
-             f"--window-size={WIDTH},{height}", f"--screenshot={picture}", page.as_uri()],
-            check=True, capture_output=True, timeout=120,
-        )  # fmt: skip
+            [
+                browser,
+                "--headless",
+                "--disable-gpu",
+                "--hide-scrollbars",
+                f"--user-data-dir={profile}",
+                *trusted,
+                f"--window-size={WIDTH},{height}",
+                f"--screenshot={picture}",
+                page.as_uri(),
+            ],
+            check=True,
+            capture_output=True,
+            timeout=120,
+        )
 
 
 def main(

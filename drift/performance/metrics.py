@@ -21,10 +21,18 @@ Interval = dict[str, float | None]
 
 LOSS_UNITS = {task.loss: task.loss_unit for task in TASKS}
 UNITS = {
-    "log_loss": "nats", "excess_log_loss": "nats above the base rate's", "brier": "0 to 1", "auc": "0 to 1",
-    "calibration_error": "probability", "calibration_gap": "probability", "base_rate": "share", "accuracy": "share",
-    "mae": "unit of the label", "rmse": "unit of the label", "bias": "unit of the label",
-}  # fmt: skip
+    "log_loss": "nats",
+    "excess_log_loss": "nats above the base rate's",
+    "brier": "0 to 1",
+    "auc": "0 to 1",
+    "calibration_error": "probability",
+    "calibration_gap": "probability",
+    "base_rate": "share",
+    "accuracy": "share",
+    "mae": "unit of the label",
+    "rmse": "unit of the label",
+    "bias": "unit of the label",
+}
 REPLICATES = 200
 _BLOCKS = 2_000
 _RELIABILITY = 10
@@ -94,9 +102,14 @@ def _binary_metrics(sums: Floats) -> dict[str, Floats]:
     gaps = np.abs(by_bin[0] - by_bin[1]).sum(axis=-1) / n
     base = y / n
     return {
-        "log_loss": loss / n, "excess_log_loss": loss / n - _entropy(np.stack([base, 1 - base], axis=-1)),
-        "brier": brier / n, "auc": auc, "calibration_error": gaps, "calibration_gap": (p - y) / n, "base_rate": base,
-    }  # fmt: skip
+        "log_loss": loss / n,
+        "excess_log_loss": loss / n - _entropy(np.stack([base, 1 - base], axis=-1)),
+        "brier": brier / n,
+        "auc": auc,
+        "calibration_error": gaps,
+        "calibration_gap": (p - y) / n,
+        "base_rate": base,
+    }
 
 
 def _multiclass_metrics(sums: Floats) -> dict[str, Floats]:

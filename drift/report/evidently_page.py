@@ -175,9 +175,12 @@ def _render(sides: Sides, job: Job, columns: Mapping[str, str], when: datetime, 
         definition = _definition(columns, job, current)
         report = Report(_metrics(sides, columns, job, current), include_tests=True)
         snapshot = report.run(
-            Dataset.from_pandas(current, definition), Dataset.from_pandas(reference, definition),
-            timestamp=when, metadata=dict(title), name=" ".join(title.values()) or None,
-        )  # fmt: skip
+            Dataset.from_pandas(current, definition),
+            Dataset.from_pandas(reference, definition),
+            timestamp=when,
+            metadata=dict(title),
+            name=" ".join(title.values()) or None,
+        )
         with tempfile.TemporaryDirectory() as folder:
             target = Path(folder) / "page.html"
             snapshot.save_html(str(target))

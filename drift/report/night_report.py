@@ -50,10 +50,16 @@ def _write(work: Workspace, run: Run, path: str) -> str | None:
     page = evidently_page(sides, work.job, when, title, "../../assets")
     notes = "; ".join(f"{name} ({why})" for name, why in page.left_out.items())
     bar = _BAR.format(
-        job=html.escape(work.job.name), night=run.night, version=run.model_version, run=html.escape(run.run_id),
-        verdict=verdict, rows=f"{len(sides.current):,}", of=f"{rows:,}", reference=f"{len(sides.reference):,}",
+        job=html.escape(work.job.name),
+        night=run.night,
+        version=run.model_version,
+        run=html.escape(run.run_id),
+        verdict=verdict,
+        rows=f"{len(sides.current):,}",
+        of=f"{rows:,}",
+        reference=f"{len(sides.reference):,}",
         notes=html.escape(f"Not on this page: {notes}.") if notes else "",
-    )  # fmt: skip
+    )
     for name, content in page.assets.items():
         asset = work.lake.below(f"{ASSETS}/{name}")
         if not work.lake.exists(asset):

@@ -137,9 +137,12 @@ def watched_of(job: Job) -> set[str]:
 
 
 def judge(
-    night: Night, baseline: Baseline, job: Job, before: Sequence[Mapping[str, bool]] = (),
+    night: Night,
+    baseline: Baseline,
+    job: Job,
+    before: Sequence[Mapping[str, bool]] = (),
     sustained: Mapping[str, float] | None = None,
-) -> Verdict:  # fmt: skip
+) -> Verdict:
     """Return the verdict on a night.
 
     ``before`` says for the nights before, newest last, which columns were unusual; ``sustained`` gives each column's

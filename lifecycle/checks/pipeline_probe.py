@@ -115,8 +115,9 @@ def reload(probe: Probe) -> None:
     except Exception as error:  # whatever unpickling raises: named and raised again
         raise Fault(
             f"{words_of(error)} while reading the stored pipeline in a new process",
-            "a pipeline that any process can read", "write what it is made of at the top of a module of jobs/",
-        ) from error  # fmt: skip
+            "a pipeline that any process can read",
+            "write what it is made of at the top of a module of jobs/",
+        ) from error
     probe.stage("predicting in a new process")
     predictions = _predict(probe, fitted, _few(probe), "in a new process")
     path = probe.folder / PREDICTIONS
@@ -127,8 +128,9 @@ def reload(probe: Probe) -> None:
         away = "other classes" if np.isinf(difference) else f"predictions up to {difference:.3g} away"
         raise Fault(
             f"{away} once the pipeline is stored and read in a new process",
-            "the same predictions", "keep what was fitted in attributes of the estimators, not in globals or class attributes",
-        )  # fmt: skip
+            "the same predictions",
+            "keep what was fitted in attributes of the estimators, not in globals or class attributes",
+        )
 
 
 def _few(probe: Probe) -> pa.RecordBatch:
@@ -142,9 +144,10 @@ def _fits_the_task(pipeline: Any, job: Job) -> None:
         steps = getattr(pipeline, "steps", None)
         name = type(steps[-1][1] if steps else pipeline).__name__
         raise Fault(
-            f"{job.pipeline!r} returns a {kind} ({name})", f"a {expected}, for the task is {job.task}",
+            f"{job.pipeline!r} returns a {kind} ({name})",
+            f"a {expected}, for the task is {job.task}",
             f"end the pipeline with a {expected}, or change `task` in the job file",
-        )  # fmt: skip
+        )
 
 
 def _fit_and_predict(probe: Probe, count: int) -> tuple[pa.Table, Any]:
@@ -158,9 +161,10 @@ def _fit_and_predict(probe: Probe, count: int) -> tuple[pa.Table, Any]:
         ) from error
     if job.task.classifies and not hasattr(fitted, "predict_proba"):
         raise Fault(
-            f"{job.pipeline!r} returns a pipeline without predict_proba", f"probabilities, for the task is {job.task}",
+            f"{job.pipeline!r} returns a pipeline without predict_proba",
+            f"probabilities, for the task is {job.task}",
             "end it with a classifier that has predict_proba, or put CalibratedClassifierCV around the one it has",
-        )  # fmt: skip
+        )
     batch = batch_of(rows.drop_columns([NIGHT, LABEL]))
     for words, part in _cases(job, batch):
         probe.stage(f"predicting {words}")
@@ -214,11 +218,16 @@ def _advice(job: Job, words: str, what: str) -> str:
     categories = [name for name, kind in kinds.items() if kind == "category"]
     nullable = [name for name in kinds if may_be_null(job, name)]
     remedies = (
-        ("could not convert string", f"encode {categories}, for example with OneHotEncoder(handle_unknown='ignore'); the made-"
-         "up levels stand for any text, unless the feature declares `allowed`"),
+        (
+            "could not convert string",
+            f"encode {categories}, for example with OneHotEncoder(handle_unknown='ignore'); the made-"
+            "up levels stand for any text, unless the feature declares `allowed`",
+        ),
         ("unknown categor", "OneHotEncoder(handle_unknown='ignore'), or `unknown: quarantine` on the feature"),
-        ("feature names", "encode with OneHotEncoder(handle_unknown='ignore'): pd.get_dummies gives other columns for other "
-         "rows"),
+        (
+            "feature names",
+            "encode with OneHotEncoder(handle_unknown='ignore'): pd.get_dummies gives other columns for other rows",
+        ),
         ("inconsistent numbers of samples", "give one row per row: fill nulls in (SimpleImputer), do not drop rows"),
         ("shape", "give one row per row: fill nulls in (SimpleImputer), do not drop or add rows"),
         ("NaN", f"fill nulls in (SimpleImputer), or take `nullable` off {nullable}"),
@@ -226,7 +235,7 @@ def _advice(job: Job, words: str, what: str) -> str:
         ("not columns", f"the pipeline is given the columns {list(kinds)}"),
         ("columns are missing", f"the pipeline is given the columns {list(kinds)}"),
         ("label type", "end it with an estimator for the job's task"),
-    )  # fmt: skip
+    )
     advice = next((then for sign, then in remedies if sign.lower() in words.lower()), "correct the pipeline")
     if "did not have" in what and "unknown" not in advice:
         return f"{advice}; or declare `unknown: quarantine` or `allowed` on the feature, and such rows never reach it"
@@ -243,8 +252,9 @@ def _stands_alone(probe: Probe, fitted: Any, rows: pa.Table, before: pa.RecordBa
         shared = [name for name, step in steps_of(first) if any(step is again for _, again in steps_of(second))]
         raise Fault(
             f"fitting a second pipeline changes what the first one predicts{f'; both have {shared}' if shared else ''}",
-            "a new pipeline with new steps at each call", "make everything inside the function, nothing at the top of the module",
-        )  # fmt: skip
+            "a new pipeline with new steps at each call",
+            "make everything inside the function, nothing at the top of the module",
+        )
 
 
 def main() -> None:

@@ -61,15 +61,20 @@ def compare(work: Workspace, ref: VersionRef, snapshot: Snapshot, champion: Vers
     first, last = (nights[0], nights[-1]) if nights else (None, None)
     loaded = {"challenger": model} | ({"champion": crowned} if crowned is not None else {})
     return Evaluation(
-        challenger=_about(model), champion=_about(crowned) if crowned else None, loss=work.job.task.loss,
+        challenger=_about(model),
+        champion=_about(crowned) if crowned else None,
+        loss=work.job.task.loss,
         holdout=Holdout(first, last, len(nights), holdout.of_nights, holdout.rows.num_rows),
         metrics={side: with_intervals(blocks, work.job) for side, blocks in sums.items()},
-        gain=gain_of(losses, work.job.promotion.confidence) if losses else None, by_night=_by_night(nights, losses),
-        segments=_segments(holdout, sides, work.job), calibration=_calibration(sums, work.job),
+        gain=gain_of(losses, work.job.promotion.confidence) if losses else None,
+        by_night=_by_night(nights, losses),
+        segments=_segments(holdout, sides, work.job),
+        calibration=_calibration(sums, work.job),
         latency=_latency(loaded, snapshot.rows.table, work.job),
         size={side: work.registry.artifact_bytes(version.ref) / 1e6 for side, version in loaded.items()},
-        constant=model.facts.constant, importance=model.profile.get("weights", {}),
-    )  # fmt: skip
+        constant=model.facts.constant,
+        importance=model.profile.get("weights", {}),
+    )
 
 
 def losses_from(nights: Sequence[NightLosses]) -> Losses:
@@ -81,9 +86,7 @@ def losses_from(nights: Sequence[NightLosses]) -> Losses:
     )
 
 
-def _holdout(
-    work: Workspace, model: ModelVersion, champion: ModelVersion | None, snapshot: Snapshot
-) -> _Holdout:  # fmt: skip
+def _holdout(work: Workspace, model: ModelVersion, champion: ModelVersion | None, snapshot: Snapshot) -> _Holdout:
     """Return the rows that the challenger's holdout predictions belong to, without nights that either version has seen."""
     rows, predictions = snapshot.rows.labelled, work.registry.table(model.ref, HOLDOUT_FILE)
     if predictions is None:
@@ -93,9 +96,10 @@ def _holdout(
     rows = rows.filter(pc.fill_null(pc.greater_equal(rows.column(NIGHT), first), False))
     if not (predictions.num_rows == rows.num_rows and predictions.column("outcome").equals(rows.column(LABEL))):
         raise TrainingDataError(
-            f"holdout of version {model.ref.version} of {work.job.name}", found=f"{predictions.num_rows} predictions",
+            f"holdout of version {model.ref.version} of {work.job.name}",
+            found=f"{predictions.num_rows} predictions",
             expected=f"one for each of the {rows.num_rows} rows of snapshot {snapshot.hash}",
-        )  # fmt: skip
+        )
     of_nights = len(nights_of(rows.column(NIGHT)))
     unseen = pc.greater_equal(rows.column(NIGHT), pa.scalar(model.facts.holdout_from))
     if champion is not None:

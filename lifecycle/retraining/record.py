@@ -73,11 +73,18 @@ def begin(work: Workspace, request: RetrainingRequest) -> Retraining:
     row = retrainings.begin(
         work.warehouse,
         {
-            "job": work.job.name, "night": night, "trigger": request.trigger, "reason": request.reason,
-            "decision_id": request.decision_id, "airflow_run_id": request.airflow_run_id, "since": window.first,
-            "until": window.until, "forced": request.force, "started_at": work.clock(),
+            "job": work.job.name,
+            "night": night,
+            "trigger": request.trigger,
+            "reason": request.reason,
+            "decision_id": request.decision_id,
+            "airflow_run_id": request.airflow_run_id,
+            "since": window.first,
+            "until": window.until,
+            "forced": request.force,
+            "started_at": work.clock(),
         },
-    )  # fmt: skip
+    )
     tell_decision(work.stores, row)
     return row
 
@@ -103,9 +110,11 @@ def announce(stores: Stores, retraining_id: int) -> Retraining:
     detail = row.detail or f"stopped in stage {row.stage}"
     fail(stores, retraining_id, detail)
     raise RetrainingFailed(
-        f"retraining {retraining_id} of {row.job}", found=f"stage {row.stage}: {detail}",
-        expected="every task to end well", next_step="clear the failed task; the champion stays as it is",
-    )  # fmt: skip
+        f"retraining {retraining_id} of {row.job}",
+        found=f"stage {row.stage}: {detail}",
+        expected="every task to end well",
+        next_step="clear the failed task; the champion stays as it is",
+    )
 
 
 def abandon(stores: Stores, retraining_id: int, by: str) -> None:

@@ -136,9 +136,11 @@ def promote(work: Workspace, retraining_id: int, by: str = BY) -> Promotion:
         number = champion.model_version if champion else None
         if number not in (row.champion_version, row.model_version):
             raise RetrainingFailed(
-                f"promotion of version {row.model_version} of {work.job.name}", found=f"version {number} is champion now",
-                expected=f"version {row.champion_version}, as when they were compared", next_step="clear evaluate",
-            )  # fmt: skip
+                f"promotion of version {row.model_version} of {work.job.name}",
+                found=f"version {number} is champion now",
+                expected=f"version {row.champion_version}, as when they were compared",
+                next_step="clear evaluate",
+            )
         why = f"retraining {retraining_id}: {(row.gate or {})['reason']}"
         successor = promotion.promote(work, version_of(row), why, by, retraining_id=retraining_id)
         end(

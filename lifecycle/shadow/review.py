@@ -163,8 +163,8 @@ def _evidence(losses: Losses, job: Job, judgement: Judgement) -> Row:
 
 def _end(
     stores: Stores, shadow: Shadow, state: str, detail: str, evidence: Row | None, rolled_back: bool = False
-) -> Reviewed:  # fmt: skip
+) -> Reviewed:
     shadows.end(
         stores.warehouse, shadow.shadow_id, state=state, detail=detail, evidence=evidence, ended_at=stores.clock()
-    )  # fmt: skip
+    )
     return Reviewed(shadow.model_version, shadow.role, state, detail, rolled_back)

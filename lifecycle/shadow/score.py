@@ -37,11 +37,18 @@ def pin(work: Workspace, version: int, nights: int, retraining_id: int | None = 
     return shadows.start(
         work.warehouse,
         {
-            "job": work.job.name, "model_version": version, "model_sha256": ref.sha256, "model_uri": ref.uri,
-            "role": "challenger", "champion_version": champion, "first_night": date.fromordinal(last.toordinal() + 1),
-            "nights": nights, "retraining_id": retraining_id, "started_at": work.clock(),
+            "job": work.job.name,
+            "model_version": version,
+            "model_sha256": ref.sha256,
+            "model_uri": ref.uri,
+            "role": "challenger",
+            "champion_version": champion,
+            "first_night": date.fromordinal(last.toordinal() + 1),
+            "nights": nights,
+            "retraining_id": retraining_id,
+            "started_at": work.clock(),
         },
-    )  # fmt: skip
+    )
 
 
 def shadow_run(work: Workspace, run_id: str) -> list[int]:

@@ -134,10 +134,13 @@ class _Proof:
         order = np.random.default_rng(0).permutation(self.n)
         halves = [part for part in (every[:half], every[half:]) if len(part)]
         return {
-            "they were asked for again": [every], "they came in two halves": halves,
-            "they came by sevens": sevens, "they came one by one": [np.array([place]) for place in alone],
-            "they came in another order": [order], "they came many times over": [np.resize(order, MANY_ROWS)],
-        }  # fmt: skip
+            "they were asked for again": [every],
+            "they came in two halves": halves,
+            "they came by sevens": sevens,
+            "they came one by one": [np.array([place]) for place in alone],
+            "they came in another order": [order],
+            "they came many times over": [np.resize(order, MANY_ROWS)],
+        }
 
     def tried(self, rule: Rule, cuts: dict[str, Places], allowed: float) -> None:
         """Raise ``PipelineNotRowWise`` if a cut gives a row another decision, or a number further away than allowed.
@@ -215,8 +218,10 @@ def _places(prediction: pa.Array, job: Job) -> np.ndarray:
 
 
 _AS_NUMBERS: dict[Task, Callable[[pa.Array, Job], np.ndarray]] = {
-    BINARY: _numbers, MULTICLASS: _places, REGRESSION: _numbers,
-}  # fmt: skip
+    BINARY: _numbers,
+    MULTICLASS: _places,
+    REGRESSION: _numbers,
+}
 
 
 def _made_of_trees(pipeline: Any) -> bool:

@@ -56,9 +56,7 @@ def labelled_rows(work: Workspace, window: Nights, progress: Progress = silent) 
     return read_rows(work, window, progress).labelled.drop_columns([NIGHT])
 
 
-def _read(
-    work: Workspace, nights: Nights, progress: Progress, outcomes: Counter[str]
-) -> Rows:  # fmt: skip
+def _read(work: Workspace, nights: Nights, progress: Progress, outcomes: Counter[str]) -> Rows:
     """Return the rows of the nights; adds their outcomes up."""
     interval = nights.interval(work.job.schedule.timezone)
     accepted = [Contract(work.job, interval).schema.empty_table()]

@@ -47,9 +47,11 @@ def take(work: Workspace, window: Nights, progress: Progress = silent) -> Snapsh
 def _refuse_unfinished(work: Workspace, window: Nights) -> None:
     if not work.stores.over(work.job, window.last):
         raise NightNotOver.at(
-            f"training of {work.job.name} on nights before {window.until}", work.stores.end_of(work.job, window.last),
-            found=f"night {window.last}, which has not ended", next_step="train with an earlier --until",
-        )  # fmt: skip
+            f"training of {work.job.name} on nights before {window.until}",
+            work.stores.end_of(work.job, window.last),
+            found=f"night {window.last}, which has not ended",
+            next_step="train with an earlier --until",
+        )
 
 
 def load(work: Workspace, digest: str) -> Snapshot:
@@ -76,10 +78,15 @@ def load(work: Workspace, digest: str) -> Snapshot:
 def _facts(stores: Stores, snapshot: Snapshot) -> dict[str, Any]:
     rows = snapshot.rows
     return {
-        "hash": snapshot.hash, "since": str(snapshot.window.first), "until": str(snapshot.window.until),
-        "extracted": rows.extracted, "reasons": rows.reasons, "rows": rows.table.num_rows,
-        "unreadable_labels": rows.unreadable_labels, "created_at": stores.clock().isoformat(),
-    }  # fmt: skip
+        "hash": snapshot.hash,
+        "since": str(snapshot.window.first),
+        "until": str(snapshot.window.until),
+        "extracted": rows.extracted,
+        "reasons": rows.reasons,
+        "rows": rows.table.num_rows,
+        "unreadable_labels": rows.unreadable_labels,
+        "created_at": stores.clock().isoformat(),
+    }
 
 
 def _hash_of(window: Nights, rows: Rows) -> str:

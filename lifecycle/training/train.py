@@ -10,7 +10,17 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from lifecycle.training.fit import batch_of, classes, expected_classes, fit, fit_and_hold_out, fits, out_of_fold, parted
+from lifecycle.training.fit import (
+    HoldoutFit,
+    batch_of,
+    classes,
+    expected_classes,
+    fit,
+    fit_and_hold_out,
+    fits,
+    out_of_fold,
+    parted,
+)
 from lifecycle.training.row_independence import proven_rule, reference_rows
 from lifecycle.training.rows import NIGHT
 from lifecycle.training.snapshot import Snapshot, take
@@ -89,13 +99,9 @@ def train_on(
     fitted = Fitted(
         pipeline, evaluated.scores, evaluated.weights, evaluated.holdout, out_of_fold(work.job, pipeline, rows.table)
     )
-    facts = replace(
-        _facts(work, window, labelled, evaluated.scores), snapshot=snapshot.hash,
-        extracted=rows.extracted, quarantined=rows.reasons, recipe_sha256=recipe_of(work.job),
-        fitted_until=window.until if again else split, evaluated_until=split, refit=again,
-        retraining_id=request.retraining_id, constant=evaluated.constant, **rule.facts(),
-        without_outcome=rows.table.num_rows - labelled.num_rows, unreadable_labels=rows.unreadable_labels,
-    )  # fmt: skip
+    until = window.until if again else split
+    facts = replace(_facts(work, snapshot, evaluated), fitted_until=until, evaluated_until=split, refit=again)
+    facts = replace(facts, retraining_id=request.retraining_id, **rule.facts())
     scores = evaluated.scores
     with tempfile.TemporaryDirectory() as folder:
         usual = UsualNights.of(certainty(fitted.predictions, work.job), rows.table.column(NIGHT))
@@ -131,9 +137,25 @@ def _check(rows: pa.Table, job: Job, window: Nights) -> None:
         )
 
 
-def _facts(work: Workspace, window: Nights, rows: pa.Table, scores: dict[str, float]) -> TrainingFacts:
+def _facts(work: Workspace, snapshot: Snapshot, fitted: HoldoutFit) -> TrainingFacts:
+    """Return what is known of a training before the version is fitted."""
+    rows, labelled = snapshot.rows, snapshot.rows.labelled.num_rows
     return TrainingFacts(
-        job=work.job.name, since=window.first, until=window.until, rows=rows.num_rows, trained_at=work.clock(), metrics=scores,
-        code_version=code_version(work.settings), features_sql_sha256=work.stores.features_query(work.job).sha256,
-        labels_sql_sha256=work.stores.labels_query(work.job).sha256, library_versions=library_versions(),
-    )  # fmt: skip
+        job=work.job.name,
+        since=snapshot.window.first,
+        until=snapshot.window.until,
+        rows=labelled,
+        trained_at=work.clock(),
+        metrics=fitted.scores,
+        code_version=code_version(work.settings),
+        features_sql_sha256=work.stores.features_query(work.job).sha256,
+        labels_sql_sha256=work.stores.labels_query(work.job).sha256,
+        library_versions=library_versions(),
+        snapshot=snapshot.hash,
+        extracted=rows.extracted,
+        quarantined=rows.reasons,
+        recipe_sha256=recipe_of(work.job),
+        constant=fitted.constant,
+        without_outcome=rows.table.num_rows - labelled,
+        unreadable_labels=rows.unreadable_labels,
+    )

@@ -113,10 +113,11 @@ def pickled(pipeline: Any, job: Job) -> bytes:
             "",
         )
         raise PipelineError(
-            f"storing the pipeline of {job.name}", found=f"{words_of(error)}{step}",
+            f"storing the pipeline of {job.name}",
+            found=f"{words_of(error)}{step}",
             expected="functions and classes with a name at the top of a module, and no open files, locks or connections",
             next_step="write lambdas, closures and local classes as functions and classes of jobs/, at the top of a module",
-        ) from error  # fmt: skip
+        ) from error
     return file.getvalue()
 
 

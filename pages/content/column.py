@@ -19,7 +19,13 @@ def column_page(places: Places, job: str, column: str) -> View | None:
         return None
     feature = file.features.get(column) if file is not None else None
     return {
-        "job": job, "column": column, "rows": rows[::-1], "plots": column_plots(rows), "words": WORDS,
-        "meanings": MEANINGS, "feature": feature, "description": description_of(places, job),
+        "job": job,
+        "column": column,
+        "rows": rows[::-1],
+        "plots": column_plots(rows),
+        "words": WORDS,
+        "meanings": MEANINGS,
+        "feature": feature,
+        "description": description_of(places, job),
         "unusual": sum(row.status in UNUSUAL for row in rows),
-    }  # fmt: skip
+    }

@@ -34,14 +34,27 @@ def job_page(places: Places, job: str, until: date | None) -> View | None:
     file = places.job(job)
     stays = shadow_views(places.warehouse, job, file)
     return {
-        **overview_card(places, status), "rows": rows, "months": grid, "missing": sum(month.missing for month in grid),
+        **overview_card(places, status),
+        "rows": rows,
+        "months": grid,
+        "missing": sum(month.missing for month in grid),
         "later_missing": _later_missing(places, status, newest) if newest and not later else 0,
-        "until": until, "last": last, "earlier": earlier, "later": later,
-        "quality": performance_plot(measured, decided), "score": score_plot(rows), "measured": measured[::-1],
-        "metrics_of": metrics_of, "decisions": decided[::-1][:DECISIONS_SHOWN], "decided": len(decided),
-        "promotions": history[::-1], "file": file, **job_retrainings(places.warehouse, job),
-        "shadows": stays[:SHADOWS_SHOWN], "shadowed": len(stays),
-    }  # fmt: skip
+        "until": until,
+        "last": last,
+        "earlier": earlier,
+        "later": later,
+        "quality": performance_plot(measured, decided),
+        "score": score_plot(rows),
+        "measured": measured[::-1],
+        "metrics_of": metrics_of,
+        "decisions": decided[::-1][:DECISIONS_SHOWN],
+        "decided": len(decided),
+        "promotions": history[::-1],
+        "file": file,
+        **job_retrainings(places.warehouse, job),
+        "shadows": stays[:SHADOWS_SHOWN],
+        "shadowed": len(stays),
+    }
 
 
 def _later_missing(places: Places, status: Row, newest: date) -> int:

@@ -28,13 +28,25 @@ def night_page(places: Places, job: str, night: date, run_id: str | None = None)
     before, after = overview.neighbours(places.warehouse, job, night)
     state = state_of(run.status, verdict.verdict if verdict else None)
     return {
-        "job": job, "night": night, "run": run, "attempts": attempts, "published": published, "state": state,
-        "drift": verdict, "columns": _columns(places, job, run.run_id), "words": WORDS, "meanings": MEANINGS,
-        "decision": overview.decision_of(places.warehouse, run.run_id), "before": before, "after": after,
-        "report": _report(places, verdict), "quarantine": run.quarantine_reasons or {},
+        "job": job,
+        "night": night,
+        "run": run,
+        "attempts": attempts,
+        "published": published,
+        "state": state,
+        "drift": verdict,
+        "columns": _columns(places, job, run.run_id),
+        "words": WORDS,
+        "meanings": MEANINGS,
+        "decision": overview.decision_of(places.warehouse, run.run_id),
+        "before": before,
+        "after": after,
+        "report": _report(places, verdict),
+        "quarantine": run.quarantine_reasons or {},
         "description": description_of(places, job),
-        "carded": retrainings.versions_with_card(places.warehouse, job), **_performance(places, job, night, verdict),
-    }  # fmt: skip
+        "carded": retrainings.versions_with_card(places.warehouse, job),
+        **_performance(places, job, night, verdict),
+    }
 
 
 def _performance(places: Places, job: str, night: date, verdict: NightVerdict | None) -> View:

@@ -67,13 +67,21 @@ def _shadow(shadow: Shadow, rows: Sequence[ShadowNight], file: Job | None) -> Vi
     segments = scored[-1].differences.segments if scored else []
     masked = [{**part, "value": part["value"] if part["column"] in plain else HIDDEN} for part in segments]
     return {
-        **shadow.facts, "role_words": ROLES[shadow.role], "open": shadow.open, "scored": len(scored),
-        "failed": len(rows) - len(scored), "measured": sum(row.sums is not None for row in rows),
-        "rows": [_night(row) for row in rows[::-1]], "newest": scored[-1].night if scored else None,
-        "segments": sorted(masked, key=lambda part: (part["column"], -part["rows"])), "loss": loss,
-        "loss_unit": LOSS_UNITS.get(loss, ""), "gap_unit": _gap_unit(file),
-        "sure": _sure(shadow.evidence), "decides": file is None or file.task.classifies,
-    }  # fmt: skip
+        **shadow.facts,
+        "role_words": ROLES[shadow.role],
+        "open": shadow.open,
+        "scored": len(scored),
+        "failed": len(rows) - len(scored),
+        "measured": sum(row.sums is not None for row in rows),
+        "rows": [_night(row) for row in rows[::-1]],
+        "newest": scored[-1].night if scored else None,
+        "segments": sorted(masked, key=lambda part: (part["column"], -part["rows"])),
+        "loss": loss,
+        "loss_unit": LOSS_UNITS.get(loss, ""),
+        "gap_unit": _gap_unit(file),
+        "sure": _sure(shadow.evidence),
+        "decides": file is None or file.task.classifies,
+    }
 
 
 def _sure(evidence: Row | None) -> str:
@@ -90,8 +98,15 @@ def _night(row: ShadowNight) -> View:
     differ, losses = row.differences, row.losses
     champion, shadow = losses.means if losses else (None, None)
     return {
-        "night": row.night, "status": row.status, "reason": row.reason, "rows": row.rows,
-        "labelled": losses.rows if losses else 0, "changed": differ.decisions_changed,
-        "mean_absolute": differ.mean_absolute, "low": differ.quantiles.get("0.05"), "high": differ.quantiles.get("0.95"),
-        "champion": champion, "shadow": shadow,
-    }  # fmt: skip
+        "night": row.night,
+        "status": row.status,
+        "reason": row.reason,
+        "rows": row.rows,
+        "labelled": losses.rows if losses else 0,
+        "changed": differ.decisions_changed,
+        "mean_absolute": differ.mean_absolute,
+        "low": differ.quantiles.get("0.05"),
+        "high": differ.quantiles.get("0.95"),
+        "champion": champion,
+        "shadow": shadow,
+    }

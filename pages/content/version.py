@@ -58,16 +58,25 @@ def card_view(card: Row) -> View:
     since, until = (date.fromisoformat(card["data"][name]) for name in ("since", "until"))
     return {
         "card": {"prediction": "", **card},  # which cards from before do not say
-        "evaluation": evaluation, "unit": unit, "nights": (until - since).days, "decision": _decision(card["gate"]),
-        "asked": ASKED.get(card["asked"]["trigger"], card["asked"]["trigger"]), "rival": rival,
-        "metrics": _pairs(evaluation.metrics), "gain": gain, "sure": f"{100 * gain.confidence:g} %" if gain else "",
-        "gains": [_gain(night) for night in evaluation.by_night], "segments": evaluation.segments,
+        "evaluation": evaluation,
+        "unit": unit,
+        "nights": (until - since).days,
+        "decision": _decision(card["gate"]),
+        "asked": ASKED.get(card["asked"]["trigger"], card["asked"]["trigger"]),
+        "rival": rival,
+        "metrics": _pairs(evaluation.metrics),
+        "gain": gain,
+        "sure": f"{100 * gain.confidence:g} %" if gain else "",
+        "gains": [_gain(night) for night in evaluation.by_night],
+        "segments": evaluation.segments,
         "gain_plot": gain_plot(evaluation.by_night, gain, evaluation.loss, unit),
         "calibration_plot": calibration_plot(evaluation.calibration, labels),
-        "calibration": [(labels[side], evaluation.calibration[side]) for side in SIDES if side in evaluation.calibration],
+        "calibration": [
+            (labels[side], evaluation.calibration[side]) for side in SIDES if side in evaluation.calibration
+        ],
         "importance_plot": importance_plot(evaluation.importance, card.get("sensitive", [])),
         "importance": sorted(evaluation.importance.items(), key=lambda item: (-item[1], item[0])),
-    }  # fmt: skip
+    }
 
 
 def _decision(gate: Row | None) -> View:
@@ -106,12 +115,18 @@ def version_page(places: Places, job: str, version: int) -> View | None:
         return None
     status = next(iter(overview.statuses(warehouse, [job])), None)
     return {
-        "job": job, "version": version, "view": card_view(card) if card else None, "retraining": retraining,
-        "standing": _standing(version, history, own_stays, retraining), "reigns": reigns[::-1], "shadows": own_stays,
+        "job": job,
+        "version": version,
+        "view": card_view(card) if card else None,
+        "retraining": retraining,
+        "standing": _standing(version, history, own_stays, retraining),
+        "reigns": reigns[::-1],
+        "shadows": own_stays,
         "beside": [stay for stay in stays if stay["champion_version"] == version and stay["model_version"] != version],
-        "description": status["description"] if status else "", "champion": champion_at(history, date.max),
+        "description": status["description"] if status else "",
+        "champion": champion_at(history, date.max),
         "carded": retrainings.versions_with_card(warehouse, job),
-    }  # fmt: skip
+    }
 
 
 def reigns_of(history: Sequence[Promotion]) -> list[Reign]:

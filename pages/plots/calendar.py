@@ -9,10 +9,20 @@ from datetime import date, timedelta
 from scoring.interval import Nights
 from scoring.stores.warehouse import TriedNight
 
-_MONTHS = (
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+_MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
     "December",
-)  # fmt: skip
+]
 
 
 @dataclass(frozen=True)

@@ -178,11 +178,13 @@ def _side(name: str, label: str, rows: Sequence[Mapping[str, float]]) -> Side:
     most = max(tenth["rows"] for tenth in rows)
     dots = [
         Dot(
-            _x(tenth["predicted"]), _y(tenth["observed"]), round(3 + 6 * math.sqrt(tenth["rows"] / most), 1),
+            _x(tenth["predicted"]),
+            _y(tenth["observed"]),
+            round(3 + 6 * math.sqrt(tenth["rows"] / most), 1),
             f"{label}: {tenth['predicted']:.1%} predicted, {tenth['observed']:.1%} came true, {tenth['rows']:,.0f} rows",
         )
         for tenth in rows
-    ]  # fmt: skip
+    ]
     return Side(name, label, " ".join(f"{dot.x},{dot.y}" for dot in dots), dots)
 
 

@@ -36,9 +36,18 @@ def _environment() -> Environment:
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.filters |= {
-        "decimal": number, "percent": share, "count": whole, "rows": rows, "distance": distance, "moment": moment,
-        "segment": segment, "instant": instant, "signed": signed, "figures": figures, "duration": duration,
-    }  # fmt: skip
+        "decimal": number,
+        "percent": share,
+        "count": whole,
+        "rows": rows,
+        "distance": distance,
+        "moment": moment,
+        "segment": segment,
+        "instant": instant,
+        "signed": signed,
+        "figures": figures,
+        "duration": duration,
+    }
     environment.globals["states"] = STATES
     environment.globals |= {"style": _style(), "file_policy": file_policy()}
     return environment

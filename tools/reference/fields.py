@@ -21,12 +21,24 @@ from scoring.job import TASKS, Task
 from tools.reference.markdown import prose
 
 Arguments = tuple[Any, ...]
-NAMES: dict[Any, str] = {str: "text", bool: "true or false", int: "integer", float: "number", date: "date (YYYY-MM-DD)",
-                         Path: "path", SecretStr: "text, secret", NoneType: "null",
-                         Task: " or ".join(f"`{task}`" for task in TASKS)}  # fmt: skip
+NAMES: dict[Any, str] = {
+    str: "text",
+    bool: "true or false",
+    int: "integer",
+    float: "number",
+    date: "date (YYYY-MM-DD)",
+    Path: "path",
+    SecretStr: "text, secret",
+    NoneType: "null",
+    Task: " or ".join(f"`{task}`" for task in TASKS),
+}
 """Types as a person who writes YAML or an environment variable calls them."""
-SIGNS: dict[type, tuple[str, str]] = {annotated_types.Ge: ("ge", "≥"), annotated_types.Gt: ("gt", ">"),
-                                      annotated_types.Le: ("le", "≤"), annotated_types.Lt: ("lt", "<")}  # fmt: skip
+SIGNS: dict[type, tuple[str, str]] = {
+    annotated_types.Ge: ("ge", "≥"),
+    annotated_types.Gt: ("gt", ">"),
+    annotated_types.Le: ("le", "≤"),
+    annotated_types.Lt: ("lt", "<"),
+}
 
 
 @dataclass(frozen=True)
@@ -54,8 +66,11 @@ def _default(field: FieldInfo, default: Callable[[Any], str]) -> str:
 
 def kind_of(field: FieldInfo) -> str:
     """Return a field's type with its limits, such as ``integer ≥ 1``."""
-    limits = [f"{SIGNS[type(part)][1]} {getattr(part, SIGNS[type(part)][0]):,}" for part in field.metadata
-              if type(part) in SIGNS]  # fmt: skip
+    limits = [
+        f"{SIGNS[type(part)][1]} {getattr(part, SIGNS[type(part)][0]):,}"
+        for part in field.metadata
+        if type(part) in SIGNS
+    ]
     return " ".join([_type(field.annotation), ", ".join(limits)]).strip()
 
 

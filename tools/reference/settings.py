@@ -30,8 +30,9 @@ def _nested(model: type[BaseModel]) -> list[tuple[str, BaseModel]]:
 
 
 def _section(model: type[BaseModel], prefix: str) -> str:
-    rows = [(_variable(field, prefix), field.kind, field.default, field.meaning)
-            for field in documented(model, _as_text)]  # fmt: skip
+    rows = [
+        (_variable(field, prefix), field.kind, field.default, field.meaning) for field in documented(model, _as_text)
+    ]
     return f"## {model.__name__}\n\n{prose(model.__doc__)}\n\n" + table(
         ("variable", "type", "default", "meaning"), rows
     )
