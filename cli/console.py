@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import scoring.progress
 
 OBJECTS_BETWEEN_COLLECTIONS = 100_000
-"""The libraries make many objects that stay; looking for garbage among them every 700 new ones (Python's default) is a
+"""The libraries make many objects that stay. Looking for garbage among them every 700 new ones (Python's default) is a
 good part of loading them: with the collector off, a night of 1,000 rows took 2.7 CPU seconds instead of 3.2."""
 # Data are printed as they are, whatever brackets and colons they hold; a line stays one line, for grep and for copying.
 OUT = Console(soft_wrap=True, markup=False, emoji=False)
@@ -29,7 +29,7 @@ ERR = Console(stderr=True, soft_wrap=True, markup=False, emoji=False)
 
 @contextmanager
 def progress(what: str) -> Iterator[scoring.progress.Progress]:
-    """Give a function to report progress to; it shows stages, rows and seconds, on a terminal only."""
+    """Give a function to report progress to. It shows stages, rows and seconds, on a terminal only."""
     if not ERR.is_terminal:
         yield lambda stage, rows: None
         return
@@ -76,7 +76,7 @@ def counted(what: str, total: int) -> Iterator[tuple[scoring.progress.Progress, 
 
 @contextmanager
 def stages(what: str) -> Iterator[scoring.progress.Progress]:
-    """Give a function to report progress to, for stages that follow one another; each ends as a line of rows and seconds.
+    """Give a function to report progress to, for stages that follow one another. Each ends as a line of rows and seconds.
 
     On a terminal the line of the stage under way moves; elsewhere a line is printed when its stage is over.
     """
@@ -110,7 +110,7 @@ def stages(what: str) -> Iterator[scoring.progress.Progress]:
 
 @contextmanager
 def step(what: str) -> Iterator[Callable[[str], None]]:
-    """Give a function that says what is being done; a spinner on a terminal, a line each elsewhere."""
+    """Give a function that says what is being done: beside a spinner on a terminal, as a line each elsewhere."""
     if not ERR.is_terminal:
         lines: list[str] = []
 
@@ -134,7 +134,7 @@ class _Redacted(logging.Formatter):
 
 
 def run(app: Callable[[], None]) -> None:
-    """Run a command line; a known failure prints one message and ends with exit code 1, without a traceback."""
+    """Run a command line. A known failure prints one message and ends with exit code 1, without a traceback."""
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, 20, 20)
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(_Redacted())

@@ -1,4 +1,4 @@
-"""``nightshift``: the one front door; every command of the commands' modules under one name, in groups where there are many."""
+"""``nightshift``: the one front door. It has the commands of all modules, some of them in groups."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from rich.console import Console
 from cli.console import OUT
 
 _documents: list[dict[str, list[dict[str, Any]]]] = []
-"""The JSON document under way; none while tables are printed for people."""
+"""The JSON document under way, or none while tables are printed for people."""
 
 
 @contextmanager
@@ -62,14 +62,14 @@ def share(value: float | None) -> Cell | None:
 
 
 def record(key: str, content: Mapping[str, Any]) -> bool:
-    """Add an object to the list under ``key`` of the JSON document; return False, having printed nothing, if there is none."""
+    """Add an object to the list under ``key`` of the JSON document and return False, having printed nothing, if there is none."""
     for document in _documents:
         document.setdefault(key, []).append({slug(name): value for name, value in content.items()})
     return bool(_documents)
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], key: str = "rows") -> None:
-    """Print rows as a table; off a terminal no column is cut. In JSON they are a list of objects under ``key``."""
+    """Print rows as a table. Off a terminal no column is cut. In JSON they are a list of objects under ``key``."""
     from rich.table import Table
 
     for document in _documents:
@@ -86,7 +86,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], key
 
 
 def facts(title: str, pairs: Iterable[tuple[str, Any]], key: str = "facts") -> None:
-    """Print names and values, one pair a line; in JSON they are one object in the list under ``key``."""
+    """Print names and values, one pair a line. In JSON they are one object in the list under ``key``."""
     pairs = list(pairs)
     if not record(key, dict(pairs)):
         table(title, ("fact", "value"), pairs)

@@ -66,7 +66,7 @@ def _jobs(name: str | None) -> tuple[list[Job], dict[str, JobFileError]]:
 
 
 def _for_each(jobs: list[Job], do: Callable[[Job], None]) -> dict[str, NightshiftError]:
-    """Do something for every job, whatever becomes of the others; return the errors by the job's name."""
+    """Do something for every job, whatever becomes of the others, and return the errors by the job's name."""
     problems: dict[str, NightshiftError] = {}
     for job in jobs:
         try:

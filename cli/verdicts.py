@@ -104,7 +104,7 @@ def decide(
 
 
 def _over(work: Workspace, nights: Sequence[date], titles: tuple[str, ...], action: NightAction) -> None:
-    """Print what became of each night of a range; exit code 1 if one failed, the others go on."""
+    """Print what became of each night of a range. A night that fails leads to exit code 1, and the others go on."""
     from drift.runs import published_run
 
     rows: list[tuple[Any, ...]] = []

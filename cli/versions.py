@@ -67,7 +67,7 @@ def train_version(
 
 
 def _refused(job: Job, trained: Trained) -> VersionRefused | None:
-    """Return why a first version is not crowned; None if it may be."""
+    """Return why a first version is not crowned, or None if it may be."""
     from scoring.rows import constant_checks, floor_checks, holdout_metrics
 
     checks = floor_checks(holdout_metrics(trained.holdout, job), job.promotion.floors)

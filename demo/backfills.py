@@ -1,4 +1,4 @@
-"""Airflow's own command line in this installation; a backfill gets the running Airflow that it needs."""
+"""Airflow's own command line in this installation. A backfill gets the running Airflow that it needs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from scoring.job import load_jobs
 from scoring.settings import Settings
 
 CLOSING_SECONDS = 45
-"""Airflow's scheduler closes a backfill up to 30 s after its last run; until then the DAG takes no other one."""
+"""Airflow's scheduler closes a backfill up to 30 s after its last run. Until then the DAG takes no other one."""
 ABOUT_ONE_DAG = {"pause", "unpause", "trigger", "details", "show", "state", "next-execution"}
 """Subcommands of ``airflow dags`` that need the DAG to be known."""
 LAST_DAY = re.compile(r"(--to-date=)?\d{4}-\d\d-\d\d$")
@@ -43,7 +43,7 @@ def airflow_command(settings: Settings, arguments: list[str]) -> int:
 
 
 def option(arguments: list[str], name: str) -> str | None:
-    """Return the value of an option, given as ``--name value`` or ``--name=value``; None when it is not given.
+    """Return the value of an option, given as ``--name value`` or ``--name=value``, or None when it is not given.
 
     >>> option(["--dag-id", "a_nightly"], "--dag-id"), option(["--dag-id=b_nightly"], "--dag-id"), option([], "--dag-id")
     ('a_nightly', 'b_nightly', None)
@@ -117,7 +117,7 @@ def _require_unpaused(airflow: LocalAirflow, dag_id: str) -> None:
 
 
 def wait_until_closed(airflow: LocalAirflow, dag_id: str, show: Callable[[str], None]) -> None:
-    """Wait until Airflow has closed a backfill whose runs have all ended; one that still works is Airflow's to refuse."""
+    """Wait until Airflow has closed a backfill whose runs have all ended. One that still works is Airflow's to refuse."""
     deadline = time.monotonic() + CLOSING_SECONDS
     while (last := _newest(airflow, dag_id)) and not last["completed_at"] and time.monotonic() < deadline:
         if _runs(airflow, last, "queued", "running")["total_entries"]:
@@ -143,7 +143,7 @@ def _create(airflow: LocalAirflow, arguments: list[str]) -> None:
 
 
 def _newest(airflow: LocalAirflow, dag_id: str) -> dict[str, Any]:
-    """Return the DAG's newest backfill; empty if it has had none."""
+    """Return the DAG's newest backfill, or an empty mapping if it has had none."""
     backfills = airflow.call("GET", f"/backfills?dag_id={dag_id}&order_by=-id&limit=1")["backfills"]
     return backfills[0] if backfills else {}
 
@@ -158,7 +158,7 @@ def _runs(airflow: LocalAirflow, backfill: dict[str, Any], *states: str) -> dict
 
 
 def _finished(airflow: LocalAirflow, backfill: dict[str, Any], show: Callable[[str], None]) -> int:
-    """Return how many nights a backfill had, once all have ended; raises ``NightshiftError`` that names failed ones."""
+    """Return how many nights a backfill had, once all have ended. Raises ``NightshiftError`` that names failed ones."""
     dag_id, total = backfill["dag_id"], int(_runs(airflow, backfill)["total_entries"])
     while still_open := int(_runs(airflow, backfill, "queued", "running")["total_entries"]):
         show(f"{dag_id}: {total - still_open} of {total} nights done")

@@ -45,12 +45,12 @@ class LocalAirflow:
     settings: Settings
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return the JSON answer of Airflow's REST API; raises ``NightshiftError`` with the API's own words."""
+        """Return the JSON answer of Airflow's REST API. Raises ``NightshiftError`` with the API's own words."""
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._token()}"}
         return _json(method, f"{self.url}/api/v2{path}", body, headers)
 
     def backfill(self, dag_id: str, first: date, last: date, **options: Any) -> int:
-        """Create a backfill of the nights from ``first`` to ``last``, both included; return its id."""
+        """Create a backfill of the nights from ``first`` to ``last``, both included, and return its id."""
         body: dict[str, Any] = {"dag_id": dag_id, "from_date": f"{first}T00:00:00Z", "to_date": f"{last}T23:59:59Z"}
         body |= {"max_active_runs": 2, "reprocess_behavior": "none", **options}
         return int(self.call("POST", "/backfills", body)["id"])
@@ -63,7 +63,7 @@ class LocalAirflow:
     def wait(
         self, dag_id: str, show: Callable[[int], None] = lambda count: None, seconds: float = 600
     ) -> list[dict[str, Any]]:
-        """Return the DAG's runs once none is queued or running; raises ``NightshiftError`` after ``seconds``."""
+        """Return the DAG's runs once none is queued or running. Raises ``NightshiftError`` after ``seconds``."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             runs = self.runs(dag_id)
@@ -144,7 +144,7 @@ def running(
     show: Callable[[str], None] = lambda what: None,
     changed: Mapping[str, str] | None = None,
 ) -> Iterator[LocalAirflow]:
-    """Give a running Airflow on ``port``; it is stopped afterwards, processes by pid.
+    """Give a running Airflow on ``port``. It is stopped afterwards, processes by pid.
 
     ``changed`` holds variables that differ from ``environment``. Raises ``NightshiftError`` when the port is taken, or
     this installation's Airflow runs already.
@@ -191,7 +191,7 @@ def _local(settings: Settings, port: int) -> LocalAirflow:
 
 
 def migrate(settings: Settings, variables: dict[str, str], show: Callable[[str], None]) -> None:
-    """Bring Airflow's own tables up to date; skipped when this Airflow version did it before."""
+    """Bring Airflow's own tables up to date. Skipped when this Airflow version did it before."""
     from importlib.metadata import version
 
     marker = settings.airflow_home / f"migrated-{version('apache-airflow')}"
@@ -253,7 +253,7 @@ def _wait_until_healthy(
 
 
 def _stop(started: list[subprocess.Popen[bytes]]) -> None:
-    """End the processes and their children; what is still there after a while is killed."""
+    """End the processes and their children. What is still there after a while is killed."""
     for process in started:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)

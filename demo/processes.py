@@ -61,7 +61,7 @@ class Record:
 
 
 def current(home: Path) -> Record | None:
-    """Return who runs the Airflow of ``home``; None when nothing that the record names lives."""
+    """Return who runs the Airflow of ``home``, or None when nothing that the record names lives."""
     try:
         content = json.loads((home / "running.json").read_text(encoding="utf-8"))
         components = tuple(Process(**each) for each in content["components"])
@@ -73,7 +73,7 @@ def current(home: Path) -> Record | None:
 
 @contextmanager
 def claimed(home: Path, command: str) -> Iterator[None]:
-    """Record this process as the one that runs Airflow; raises ``NightshiftError`` when another one does.
+    """Record this process as the one that runs Airflow. Raises ``NightshiftError`` when another one does.
 
     Within a claim of this process a second one does nothing.
     """
@@ -92,7 +92,7 @@ def claimed(home: Path, command: str) -> Iterator[None]:
 
 
 def shared(home: Path) -> Record | None:
-    """Return the record of ``make up`` if it runs; its Airflow may be used by other commands."""
+    """Return the record of ``make up`` if it runs. Its Airflow may be used by other commands."""
     record = current(home)
     return record if record is not None and record.command == UP and record.port and record.owner.lives else None
 
@@ -112,7 +112,7 @@ def drop_components(home: Path) -> None:
 
 
 def stop(home: Path) -> str | None:
-    """End what runs the Airflow of ``home``, and what a killed command left of it; return its name, None if nothing ran.
+    """End what runs the Airflow of ``home``, and what a killed command left of it. Return its name, or None if nothing ran.
 
     Raises ``NightshiftError`` when the command does not end in time.
     """
@@ -161,7 +161,7 @@ def _ended(processes: tuple[Process, ...] | list[Process], seconds: float) -> bo
 
 
 def _signal(processes: list[Process], number: signal.Signals) -> None:
-    """Signal the process groups of those that live; every component leads its own."""
+    """Signal the process groups of those that live. Every component leads its own."""
     for process in processes:
         if process.lives:
             with suppress(ProcessLookupError):

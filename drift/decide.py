@@ -69,7 +69,7 @@ def facts_of(work: Workspace, run: Run, seen: Sequence[NightVerdict], retrained:
 
 
 def loss_of(work: Workspace, ref: VersionRef, measured: Sequence[Measured]) -> Loss | None:
-    """Return how much worse a version does on its last measured nights than on its holdout; None without either."""
+    """Return how much worse a version does on its last measured nights than on its holdout, or None without either."""
     held_out = work.registry.table(ref, HOLDOUT_FILE)
     nights = [row for row in measured if row.model_version == ref.version][-work.job.retraining.performance_nights :]
     if held_out is None or len(nights) < 3:

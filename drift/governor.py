@@ -11,6 +11,7 @@ from scoring.job import Retraining
 
 Choice = Literal["retrain", "hold", "none"]
 BUDGET_NIGHTS = 30
+"""Nights over which ``retraining.budget`` counts retrainings."""
 LASTING = (3, 5)
 """Drift counts when it was there on 3 of the last 5 nights, this one included."""
 NOT_EVALUATED = "not evaluated: backfill"
@@ -38,7 +39,7 @@ class Loss:
 
 @dataclass(frozen=True)
 class Facts:
-    """What was known at the end of a night's interval; nothing of what came later."""
+    """What was known at the end of a night's interval. Nothing of what came later is in it."""
 
     night: date
     origin: str
@@ -118,7 +119,7 @@ def _drift(facts: Facts, policy: Retraining) -> str | None:
 
 
 def _age(facts: Facts, policy: Retraining) -> str | None:
-    """Return that nothing was trained for too long; a challenger that was not promoted counts as trained."""
+    """Return that nothing was trained for too long. A challenger that was not promoted counts as trained."""
     newest = max([facts.trained_until, *facts.retrained])
     age = (facts.night - newest).days
     if policy.max_age_nights is None or age <= policy.max_age_nights:

@@ -14,13 +14,13 @@ from scoring.stores import Workspace
 from scoring.stores.warehouse import Run, Span, ledger, monitoring
 
 REVISITED = 7
-"""Nights after maturity in which late and corrected labels are looked for; later ones are measured on demand."""
+"""Nights after maturity in which late and corrected labels are looked for. Later ones are measured on demand."""
 
 
 def measure(
     work: Workspace, known_at: date, nights: Nights | None = None, reporter: Reporter | None = None
 ) -> list[date]:
-    """Measure published nights whose labels have matured by the end of night ``known_at``; return those measured.
+    """Measure published nights whose labels have matured by the end of night ``known_at`` and return those measured.
 
     Looked at are the nights that matured in the last week and those of the last 28 that have no measurement yet, or
     all of ``nights``, if given. A night whose labels and run are the ones that were measured before keeps its row; late

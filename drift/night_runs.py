@@ -80,7 +80,7 @@ def run_and_watch(
 def run_each(
     work: Workspace, requests: Iterable[Request], watched: bool = True, progress: Progress = silent
 ) -> Iterator[NightRun]:
-    """Yield what became of each night; one that is held or fails says why, and the others go on.
+    """Yield what became of each night. One that is held or fails says why, and the others go on.
 
     Nights come oldest first; the labels of each are looked at once.
     """
@@ -120,7 +120,7 @@ def watch_and_measure(
 
 
 def measure_again(work: Workspace, days: Collection[date]) -> list[date]:
-    """Measure those of some nights whose performance is that of a run they no longer show; return those measured.
+    """Measure those of some nights whose performance is that of a run they no longer show and return those measured.
 
     What is measured now was known at the end of the last published night, not before.
     """

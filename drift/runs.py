@@ -15,13 +15,13 @@ SCORED = ("published", "held", "superseded")
 
 
 def reference_of(work: Workspace, ref: VersionRef) -> Reference:
-    """Return what a version keeps of the data it was trained on; nothing is unpickled."""
+    """Return what a version keeps of the data it was trained on. Nothing is unpickled."""
     nights, profile = (work.registry.content(ref, name) for name in (NIGHTS_FILE, "reference_profile.json"))
     return Reference.of(nights, profile, work.job)
 
 
 def scored_run(work: Workspace, run_id: str) -> Run:
-    """Return a run whose rows were all scored; raises ``RunMissing`` otherwise."""
+    """Return a run whose rows were all scored. Raises ``RunMissing`` otherwise."""
     run = ledger.get(work.warehouse, run_id, work.job.name)
     if run.status not in SCORED:
         raise RunMissing(f"run {run_id}", found=f"status {run.status}", expected=f"one of {', '.join(SCORED)}")
@@ -29,7 +29,7 @@ def scored_run(work: Workspace, run_id: str) -> Run:
 
 
 def published_run(work: Workspace, night: date) -> Run:
-    """Return the run that a night shows, or the last held one; raises ``RunMissing`` when there is neither."""
+    """Return the run that a night shows, or the last held one. Raises ``RunMissing`` when there is neither."""
     run_id = ledger.published(work.warehouse, work.job.name, night).get(night)
     if run_id is not None:
         return ledger.get(work.warehouse, run_id)

@@ -28,9 +28,9 @@ class DriftResult:
 
 
 def watch(work: Workspace, run_id: str, reporter: Reporter | None = None) -> DriftResult:
-    """Judge a scored run, keep profile and verdict, and make its page; return what it came to.
+    """Judge a scored run, keep profile and verdict, and make its page. Return the result.
 
-    Looking again replaces what was found. The verdict is kept before the page is made, so a page that fails loses
+    Judging a run again replaces its verdict. The verdict is kept before the page is made, so a page that fails loses
     nothing.
     """
     run = scored_run(work, run_id)

@@ -105,7 +105,7 @@ def _watch_predecessor(work: Workspace, before: Promotion, successor: Promotion)
 
 
 def _crown(work: Workspace, ref: VersionRef, earlier: list[Promotion], kind: str, why: Why) -> Promotion:
-    """Make a version champion from the next night on that it was not trained on; return that promotion.
+    """Make a version champion from the next night on that it was not trained on and return that promotion.
 
     Promotions to come, on nights ahead of the clock, are taken over too: each gets a row of its own on the same night.
     """
@@ -126,7 +126,7 @@ def _crown(work: Workspace, ref: VersionRef, earlier: list[Promotion], kind: str
 
 
 def _trained_until(stores: Stores, ref: VersionRef) -> date | None:
-    """Return the first night that a version was not trained on; None for one whose facts do not say."""
+    """Return the first night that a version was not trained on, or None for one whose facts do not say."""
     return stores.registry.facts(ref).until
 
 

@@ -21,7 +21,7 @@ from scoring.stores import Workspace
 
 
 class FailureAlert(BaseNotifier):
-    """Tells the receivers of alerts that a task failed for good, or that a night is held; never in a backfill."""
+    """Tells the receivers of alerts that a task failed for good, or that a night is held. In a backfill it tells nobody."""
 
     def __init__(self, job: str) -> None:
         """Tell it of ``job``."""
@@ -37,7 +37,7 @@ class FailureAlert(BaseNotifier):
 
 
 def late_nights(jobs: Sequence[Job]) -> list[str]:
-    """Alert about every job whose last night is not published in time; return them, a line each.
+    """Alert about every job whose last night is not published in time and return them, a line each.
 
     Runs that nobody works on any more are recorded as abandoned.
     """
@@ -53,13 +53,13 @@ def late_nights(jobs: Sequence[Job]) -> list[str]:
 
 
 def alert(job: str, context: Mapping[str, Any], kind: Any, message: str) -> None:
-    """Send an alert about a run's night; nothing in a backfill, and a receiver that fails is only logged."""
+    """Send an alert about a run's night, but none in a backfill. A receiver that fails is only logged."""
     if run_type(context) != "backfill":
         tell(job, night_of(context), kind, message)
 
 
 def tell(job: str, night: date, kind: Any, message: str) -> None:
-    """Send an alert about a night; a receiver that fails is only logged."""
+    """Send an alert about a night. A receiver that fails is only logged."""
     from scoring.upkeep import Alert, send
 
     link = f"{conf.get('api', 'base_url').rstrip('/')}/nightshift/jobs/{job}/nights/{night}"

@@ -1,4 +1,4 @@
-"""Airflow's context → night, run type and stores; what every task is made with, and when it is tried again."""
+"""Airflow's context → night, run type and stores, and the arguments of every task."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class DriftReportLink(BaseOperatorLink):
 
 
 class DriftOperator(BaseOperator):
-    """Judges a scored night and makes its page; runs for held nights too, and is skipped when nothing was scored."""
+    """Judges a scored night and makes its page. Runs for held nights too, and is skipped when nothing was scored."""
 
     operator_extra_links = (DriftReportLink(),)
 
@@ -61,7 +61,7 @@ class DriftOperator(BaseOperator):
 
 
 def performance(job: Job) -> list[str]:
-    """Measure the nights whose labels have matured by the end of the run's night; return them."""
+    """Measure the nights whose labels have matured by the end of the run's night and return them."""
     from drift.measure import measure
     from drift.report import write_report
 
@@ -70,7 +70,7 @@ def performance(job: Job) -> list[str]:
 
 
 def decide(job: Job, run_id: str) -> bool:
-    """Decide after the night; return whether to retrain, and push the decision's id, night and reason as XComs."""
+    """Decide after the night, return whether to retrain, and push the decision's id, night and reason as XComs."""
     from drift.decide import conclude
 
     row = conclude(Workspace(current_stores(), job), run_id)
@@ -81,7 +81,7 @@ def decide(job: Job, run_id: str) -> bool:
 
 
 def trigger_arguments(job: Job) -> dict[str, Any]:
-    """Return what triggers the retraining DAG: one run per decision, however often the task runs; red if it is paused."""
+    """Return what triggers the retraining DAG: one run per decision, however often the task runs. Fails if it is paused."""
     pulled = {
         name: f"{{{{ ti.xcom_pull(task_ids='decide', key='{name}') }}}}" for name in ("decision_id", "night", "reason")
     }
@@ -96,7 +96,7 @@ def trigger_arguments(job: Job) -> dict[str, Any]:
 
 
 def shadow(job: Job, run_id: str) -> list[int]:
-    """Score the published run with the versions in the shadow; return them, or skip when there are none."""
+    """Score the published run with the versions in the shadow and return them, or skip when there are none."""
     from lifecycle.shadow import shadow_run
 
     versions = shadow_run(Workspace(current_stores(), job), run_id)
@@ -106,7 +106,7 @@ def shadow(job: Job, run_id: str) -> list[int]:
 
 
 def review(job: Job) -> list[str]:
-    """Judge the versions in the shadow on labels that came; return what that ended. A backfill takes no crown away."""
+    """Judge the versions in the shadow on labels that came and return those whose stay ended. A backfill takes no crown away."""
     from lifecycle.shadow import review
 
     context = get_current_context()

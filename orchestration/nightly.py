@@ -1,4 +1,4 @@
-"""The tasks of a nightly DAG that score: extract, score, publish; and what the DAG is made with."""
+"""The tasks of a nightly DAG that score: extract, score, publish. Also the arguments of the DAG."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from scoring.job import Job
 from scoring.stores import Workspace
 
 MAPPED_TASKS = 1000
-"""Airflow maps over at most 1024 items; a night of more chunks gives each task several."""
+"""Airflow maps over at most 1024 items. A night of more chunks gives each task several."""
 
 
 def dag_arguments(job: Job) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def dag_arguments(job: Job) -> dict[str, Any]:
 
 
 def extract(job: Job) -> list[dict[str, int]]:
-    """Extract the run's night; return what the score tasks are mapped over, and push ids and counts as XComs."""
+    """Extract the run's night, return what the score tasks are mapped over, and push ids and counts as XComs."""
     from scoring.night import Request, extract
 
     context = get_current_context()
@@ -71,7 +71,7 @@ def extract(job: Job) -> list[dict[str, int]]:
 
 
 def score(job: Job, run_id: str, chunk: dict[str, int]) -> int:
-    """Score the chunks of one mapped task; return how many rows."""
+    """Score the chunks of one mapped task and return how many rows."""
     from scoring.night import score_chunk
 
     get_current_context()["chunk_label"] = chunk_label(chunk)  # type: ignore[typeddict-unknown-key]
@@ -83,7 +83,7 @@ def score(job: Job, run_id: str, chunk: dict[str, int]) -> int:
 
 
 def publish(job: Job, run_id: str) -> dict[str, Any]:
-    """Publish the run; return its id, status, rows and lake object."""
+    """Publish the run and return its id, status, rows and lake object."""
     from scoring.night import publish
 
     stores = current_stores()

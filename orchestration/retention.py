@@ -36,7 +36,7 @@ def retention_arguments() -> dict[str, Any]:
 
 
 def retain(job: Job) -> dict[str, Any]:
-    """Plan what a job's policy lets go, remove it if the run's parameter ``apply`` says so; return how much it is."""
+    """Plan what a job's policy no longer keeps, remove it if the run's parameter ``apply`` is true, and return how much it is."""
     from scoring.upkeep import retention
 
     stores, remove = current_stores(), bool(get_current_context()["params"]["apply"])

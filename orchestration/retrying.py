@@ -17,7 +17,7 @@ AFTER_THE_END = timedelta(minutes=1)
 
 
 class PatientRetryPolicy(ExceptionRetryPolicy):
-    """Tries again what can heal, and a night that is not over once it is; fails at once on what cannot heal."""
+    """Tries again what can heal, and a night that is not over once it is. Fails at once on what cannot heal."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         """Use ``clock`` to tell how long a night still lasts."""

@@ -37,7 +37,7 @@ app = FastAPI(title="Nightshift", docs_url=None, redoc_url=None, openapi_url=Non
 
 @cache
 def places() -> Places:
-    """Return warehouse and lake of this process, opened at the first request; the registry stays closed."""
+    """Return warehouse and lake of this process, opened at the first request. The registry stays closed."""
     settings = load_settings()
     return Places(
         open_warehouse(settings),
@@ -99,7 +99,7 @@ def version_page(request: Request, job: str, version: str, readable: Readable, r
 
 @app.get("/run")
 def run_page(request: Request, readable: Readable, read: PlacesDep, dag_id: str = "", run_id: str = "") -> Response:
-    """Lead to what a DAG run made; say so when it made nothing to show, for the tab appears on every DAG's runs."""
+    """Redirect to the page of what a DAG run made, or say that it made nothing: the tab appears on every DAG's runs."""
     place = _place_of_run(read, readable, dag_id, run_id)
     if place is not None:
         return RedirectResponse(f"{_home(request)}{place}", status_code=303)
@@ -111,7 +111,7 @@ def run_page(request: Request, readable: Readable, read: PlacesDep, dag_id: str 
 
 
 def _place_of_run(read: Places, readable: frozenset[str], dag_id: str, run_id: str) -> str | None:
-    """Return the page of the night that a run scored, or of the version that it trained; None for any other run."""
+    """Return the page of the night that a run scored, or of the version that it trained, or None for any other run."""
     for suffix in (DAG_SUFFIX, RETRAINING_SUFFIX):
         job = dag_id.removesuffix(suffix)
         if not dag_id.endswith(suffix) or job not in readable:
@@ -127,7 +127,7 @@ def _place_of_run(read: Places, readable: frozenset[str], dag_id: str, run_id: s
 
 @app.get("/reports/{path:path}")
 def report(path: str, readable: Readable, read: PlacesDep) -> Response:
-    """Return an Evidently page or a file that such pages share; nothing else of the lake."""
+    """Return an Evidently page or a file that such pages share. Nothing else of the lake is served."""
     file = report_file(path)
     if file is None or file[0] not in (None, *readable):
         raise HTTPException(404, "There is no such report.")

@@ -11,7 +11,7 @@ from scoring.rows import GRID, Profile
 
 
 def estimate(profile: Profile, reference: pa.Table | None) -> dict[str, float | None] | None:
-    """Return the metrics that a binary classifier would have if its reference calibration still held; no measurement.
+    """Return the metrics that a binary classifier would have if its reference calibration still held.
 
     Confidence-based performance estimation (CBPE): the chance of each outcome follows from the probability, through an
     isotonic map fitted on out-of-fold predictions. It sees changes of the inputs, never one of the concept.

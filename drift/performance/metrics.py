@@ -88,7 +88,7 @@ def _regression(predictions: pa.Table, outcome: Any, job: Job) -> Cells:
 
 
 def metrics_of(sums: Floats, job: Job) -> dict[str, Floats]:
-    """Return every metric of sums of shape (…, sums), each of shape (…); NaN where it has no meaning."""
+    """Return every metric of sums of shape (…, sums), each of shape (…), or NaN where it has no meaning."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return _SUMS[job.task].metrics(sums)
 
@@ -145,7 +145,7 @@ def _entropy(shares: Floats) -> Floats:
 
 
 def with_intervals(blocks: Floats, job: Job) -> dict[str, Interval]:
-    """Return every metric with its 95 % bootstrap interval over the blocks; null where it has no meaning."""
+    """Return every metric with its 95 % bootstrap interval over the blocks, or null where it has no meaning."""
     if len(blocks) == 0:
         return {}
     values = metrics_of(blocks.sum(axis=0), job)

@@ -53,7 +53,7 @@ def outcomes_of(work: Workspace, run: Run, predictions: pa.Table | None = None) 
 
 
 def sums_by_night(holdout: pa.Table, job: Job) -> Floats:
-    """Return the sums of each holdout night, shape (nights, sums); the table has night, outcome and predictions."""
+    """Return the sums of each holdout night, shape (nights, sums). The table has night, outcome and predictions."""
     nights = holdout.column("night")
     sums: list[Any] = []
     for night in nights_of(nights):

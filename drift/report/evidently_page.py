@@ -38,7 +38,7 @@ class _Quality:
     tasks: Callable[[], dict[str, Any]]
     """What says to Evidently which column is which."""
     listed: str | None = None
-    """As what outcome and predicted class or value are columns of their own; None for none."""
+    """As what outcome and predicted class or value are columns of their own, or None if they are not."""
     least: int = 1
     """Different outcomes that there must be in both samples."""
     needs: str | None = None
@@ -87,7 +87,7 @@ class Sides:
 
 @dataclass(frozen=True)
 class Page:
-    """An Evidently page as HTML; scripts and styles that every page has are files of their own."""
+    """An Evidently page as HTML. Scripts and styles that every page has are files of their own."""
 
     html: str
     assets: Mapping[str, str]
@@ -97,7 +97,7 @@ class Page:
 
 
 def evidently_page(sides: Sides, job: Job, when: datetime, title: Mapping[str, str], assets: str) -> Page:
-    """Return the page; columns that Evidently cannot take are left out and named, the others keep their place.
+    """Return the page. Columns that Evidently cannot take are left out and named, the others keep their place.
 
     ``title`` is stored with the report; ``assets`` is the URL of the shared files, as seen from the page. Raises what
     Evidently raises when not even one column can be shown.
@@ -120,7 +120,7 @@ def evidently_page(sides: Sides, job: Job, when: datetime, title: Mapping[str, s
 
 
 def _with_outcomes(sides: Sides, job: Job) -> tuple[Sides, dict[str, str]]:
-    """Return the rows whose outcome is known, once that is most of the night, and a note; else all rows, unlabelled."""
+    """Return the rows whose outcome is known, once that is most of the night, and a note. Else all rows, without outcomes."""
     current, reference = (side[side["outcome"].notna()] if "outcome" in side else side[:0] for side in _both(sides))
     enough = len(current) >= len(sides.current) / 2 and len(current) and len(reference)
     if not enough or min(current["outcome"].nunique(), reference["outcome"].nunique()) < _QUALITY[job.task].least:
@@ -158,7 +158,7 @@ def _columns(sides: Sides, job: Job) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def _refused(sides: Sides, job: Job, name: str, kind: str, when: datetime) -> str:
-    """Return why Evidently cannot take one column alone; nothing if it can."""
+    """Return why Evidently cannot take one column alone, or nothing if it can."""
     try:
         _render(sides, job, {name: kind}, when, {})
     except Exception as error:  # noqa: BLE001 - the page names it, and does without the column
@@ -240,7 +240,7 @@ def _metrics(sides: Sides, columns: Mapping[str, str], job: Job, current: pd.Dat
 
 
 def _share(part: re.Match[str], assets: str, files: dict[str, str]) -> str:
-    """Put a large script or style into a file of its own, named by its content; return the reference to it."""
+    """Put a large script or style into a file of its own, named by its content, and return the reference to it."""
     kind, content = part.group(1), part.group(2)
     if len(content) < _LARGE or "var metric_" in content[:200]:  # the latter are the night's own data
         return part.group(0)

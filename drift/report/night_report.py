@@ -26,7 +26,7 @@ _BAR = (
 
 
 def write_report(work: Workspace, run: Run) -> tuple[str | None, str | None]:
-    """Write the page of a judged run in place of an earlier one; return its path below the lake, and what it lacks.
+    """Write the page of a judged run in place of an earlier one and return its path below the lake, and what it lacks.
 
     Outcomes are on it once the night's performance was measured.
 
@@ -115,7 +115,7 @@ def _frame(table: pa.Table) -> pd.DataFrame:
 
 
 def prune_reports(work: Workspace, night: date) -> list[date]:
-    """Remove the pages of nights more than ``monitor.keep_reports_nights`` before ``night``; return those nights."""
+    """Remove the pages of nights more than ``monitor.keep_reports_nights`` before ``night`` and return those nights."""
     oldest = night - timedelta(days=work.job.monitor.keep_reports_nights)
     old = {day: folder for day, folder in work.lake.reports(work.job.name).items() if day < oldest}
     for folder in old.values():

@@ -14,12 +14,13 @@ from scoring.job import Job
 from scoring.rows import Bins, Profile, bins_from, merged
 
 WINDOW = 7
-"""Nights that are looked at together for what lasts."""
+"""Nights that are taken together to see what lasts: a week, so that weekdays do not matter."""
 LEAST_OF_WINDOW = 4
+"""Nights of the window that must be there, the judged one included."""
 BROKEN_SCORE = 5.0
-"""A night beyond this, or with a fault, is no example of what is normal …"""
+"""Nights with a score above this, or with a fault, are left out of the baseline."""
 LEARNT_AFTER = 7
-"""… unless so many nights in a row were like that: then the world has changed."""
+"""After this many such nights in a row they are taken into the baseline after all: the change is the new normal."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Reference:
 
 
 def by_column(reasons: Mapping[str, int]) -> dict[str, int]:
-    """Return quarantined rows by column, from reasons such as ``seats:below_min``; the largest of a column's reasons.
+    """Return quarantined rows by column, from reasons such as ``seats:below_min``. A column's largest reason counts.
 
     >>> by_column({"seats:below_min": 3, "seats:null": 5, "duplicate_key": 1})
     {'seats': 5}
@@ -122,7 +123,7 @@ def baseline_of(reference: Reference, past: Sequence[Past], night: date) -> Base
 
 
 def sustained(reference: Reference, past: Sequence[Past], night: date, profile: Profile) -> dict[str, float]:
-    """Return each column's ratio of the last 7 nights together to the weeks of training; empty with too few nights."""
+    """Return each column's ratio of the last 7 nights together to the weeks of training. Empty with too few nights."""
     week = [past_night.profile for past_night in past if night - timedelta(days=WINDOW) < past_night.night < night]
     if len(week) + 1 < LEAST_OF_WINDOW or not reference.nights:
         return {}

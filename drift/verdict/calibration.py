@@ -148,7 +148,7 @@ def _largest_of_others(values: Floats) -> Floats:
 
 
 def calibrate(nights: Sequence[Profile], bins: Mapping[str, Bins], watched: Set[str], window: int = 1) -> Calibration:
-    """Return the calibration on a baseline of nights, oldest first; ``window`` compares stretches of so many nights."""
+    """Return the calibration on a baseline of nights, oldest first. ``window`` compares stretches of so many nights."""
     names = [name for name in bins if all(name in night.columns for night in nights)] if nights else []
     columns = {name: Column.of([night.columns[name] for night in nights]) for name in names}
     return Calibration(bins, columns, window, frozenset(watched))

@@ -23,7 +23,7 @@ MEANING = {
     UNSEEN: "growth of the share of values the reference never had",
 }
 LARGEST = 99.0
-"""Distances are cut here, so that a result is finite whatever a column holds."""
+"""Standard deviations at which distances are cut off, so that a result is finite whatever a column holds."""
 _LOG2 = np.log(2.0)
 
 
@@ -95,7 +95,7 @@ def distances(some: Column, base: Column, bins: Bins) -> dict[str, Distance]:
 
 
 def _shape(some: Column, base: Column) -> Distance:
-    """Jensen-Shannon divergence; its mean under chance is (bins - 1) / 8 · (1/n + 1/m), in nats, and more in rare bins."""
+    """Jensen-Shannon divergence. Its mean under chance is (bins - 1) / 8 · (1/n + 1/m), in nats, and more in rare bins."""
     n, m = some.bins.sum(axis=1), base.bins.sum(axis=1)
     p, q = _shares(some.bins), _shares(base.bins)
     middle = (p + q) / 2
@@ -176,5 +176,6 @@ def _running(values: Floats, nights: int) -> Floats:
 
 
 _EXPECTED = np.geomspace(1e-3, 1e3, 121)
-"""Expected counts of a bin for which chance is tabulated; below, g hardly changes, above, it is a square."""
+"""Expected counts of a bin at which the moments of ``g`` are tabulated. Below 1e-3 they hardly change; above 1e3 ``g`` is
+practically quadratic, so that the scaled moments are constant: the ends of the table serve beyond it."""
 _BY_CHANCE = _chance_by_expected(_EXPECTED)

@@ -127,7 +127,7 @@ class Baseline:
 
 
 def roles_of(job: Job) -> dict[str, Role]:
-    """Return the role of every profiled column; the prediction is monitored, the grid of probabilities is not."""
+    """Return the role of every profiled column. The prediction is monitored, the grid of probabilities is not."""
     return {**{name: feature.role for name, feature in job.features.items()}, PREDICTION: "monitored", GRID: "ignored"}
 
 
@@ -183,7 +183,7 @@ def _column(name: str, role: Role, night: Night, measured: list[Measurement], ba
 
 
 def _as_shown(measurement: Measurement) -> tuple[float, float]:
-    """Return value and threshold; the divergence that ``shape`` is measured by becomes a distance, its square root."""
+    """Return value and threshold. The divergence that ``shape`` is measured by becomes a distance, its square root."""
     if measurement.signal == SHAPE:
         return float(max(measurement.value, 0.0)) ** 0.5, min(float(measurement.threshold), 1.0) ** 0.5
     return measurement.value, measurement.threshold

@@ -17,7 +17,7 @@ from scoring.stores import LABEL, Labels, Workspace, labels_of
 SAMPLE = 5_000
 """Labels that are read at most of a night."""
 _BACK = (0, 1, 2, 7, 30, 365)
-"""Days before the last night with matured labels that are tried until one has some; then the job's first night."""
+"""Days before the last night with matured labels that are tried until one has some. The job's first night is tried last."""
 
 
 def check_labels(work: Workspace) -> list[str]:
@@ -34,7 +34,7 @@ def check_labels(work: Workspace) -> list[str]:
 
 
 def _nights(work: Workspace) -> Iterator[date]:
-    """Yield nights that exist, the likeliest first; those before the first one are trained on, too."""
+    """Yield nights that exist, the likeliest first. Those before the first one are trained on, too."""
     zone, first = work.job.schedule.timezone, work.job.schedule.first_night
     matured = work.clock().astimezone(ZoneInfo(zone)).date() - timedelta(days=1 + work.job.label.delay_days)
     last = min(matured, work.job.schedule.last_night or matured)
@@ -43,7 +43,7 @@ def _nights(work: Workspace) -> Iterator[date]:
 
 
 def _about(job: Job, night: date, labels: Labels, where: str) -> Iterator[str]:
-    """Yield what the labels of a night are like; raises ``TrainingDataError`` for values that the job does not know."""
+    """Yield what the labels of a night are like. Raises ``TrainingDataError`` for values that the job does not know."""
     labelled = labels.table.num_rows
     if not job.task.classifies:
         ends = pc.min_max(labels.table.column(LABEL)).as_py()

@@ -36,7 +36,7 @@ def check_pipeline(job: Job, seconds: int) -> list[str]:
 
 
 def _run(folder: Path, seconds: int) -> bool:
-    """Return whether the process that tries the pipeline ended in time; it is ended with its children in any case."""
+    """Return whether the process that tries the pipeline ended in time. It is ended with its children in any case."""
     path = os.pathsep.join(str(Path.cwd()) if part == "" else part for part in sys.path)
     command = [sys.executable, "-P", "-X", "faulthandler", "-m", "lifecycle.checks.pipeline_probe", str(folder)]
     with (folder / "stderr").open("wb") as errors:

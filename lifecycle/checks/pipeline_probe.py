@@ -37,7 +37,7 @@ from scoring.stores import LABEL
 from scoring.stores.registry import GOLDEN_TOLERANCE, largest_difference, unpickled
 
 ROWS, MORE_ROWS = 300, 3_000
-"""Made-up rows to fit on; more of them when the fit fails, for some pipelines need many."""
+"""Made-up rows to fit on, and how many when that fit fails, because some pipelines need more."""
 PER_CLASS = 60
 NIGHTS = 10
 PIPELINE, PREDICTIONS, FAULT, STAGE, ENDED = (
@@ -53,14 +53,14 @@ OK = 42
 
 @dataclass
 class Probe:
-    """One try of a job's pipeline; its folder says how far it came."""
+    """One try of a job's pipeline. Its folder says how far it came."""
 
     job: Job
     folder: Path
     process: int
 
     def stage(self, words: str) -> None:
-        """Write down what is under way; a copy of this process that the user's code made ends here."""
+        """Write down what is under way. A copy of this process that the user's code made ends here."""
         if os.getpid() != self.process:
             os._exit(0)
         (self.folder / STAGE).write_text(words, encoding="utf-8")
@@ -81,7 +81,7 @@ class Fault(Exception):
 
 
 def attempt(probe: Probe) -> None:
-    """Make, store, fit, and predict with the pipeline; raise ``Fault`` or ``NightshiftError`` at the first thing wrong."""
+    """Make, store, fit, and predict with the pipeline. Raises ``Fault`` or ``NightshiftError`` at the first thing wrong."""
     job = probe.job
     probe.stage("importing its module")
     factory = job.pipeline_factory()
@@ -108,7 +108,7 @@ def attempt(probe: Probe) -> None:
 
 
 def reload(probe: Probe) -> None:
-    """Read the stored pipeline and predict with it; raise ``Fault`` when it gives other predictions than before."""
+    """Read the stored pipeline and predict with it. Raises ``Fault`` when it gives other predictions than before."""
     probe.stage("reading the stored pipeline in a new process")
     try:
         fitted = unpickled((probe.folder / PIPELINE).read_bytes())
@@ -213,7 +213,7 @@ def _explained(job: Job, error: BaseException, what: str, fitted: Any = None) ->
 
 
 def _advice(job: Job, words: str, what: str) -> str:
-    """Return what to do about an error of scikit-learn or pandas that is well known; else where to look."""
+    """Return what to do about an error of scikit-learn or pandas that is well known, or where to look."""
     kinds = {name: feature.type for name, feature in job.features.items()}
     categories = [name for name, kind in kinds.items() if kind == "category"]
     nullable = [name for name in kinds if may_be_null(job, name)]

@@ -19,7 +19,7 @@ from scoring.stores.source import Query, compared_types, stream
 SAMPLE = 5_000
 """Rows of a night that are read at most."""
 _BACK = (0, 1, 2, 7, 30, 365)
-"""Days before the last night that are tried until one has rows; then the job's first nights."""
+"""Days before the last night that are tried until one has rows. The job's first nights are tried last."""
 
 
 def check_rows(work: Workspace) -> list[str]:
@@ -40,7 +40,7 @@ def check_rows(work: Workspace) -> list[str]:
 
 
 def _compared(work: Workspace, query: Query) -> set[str]:
-    """Return PostgreSQL's types of what is compared with the ends of the interval; nothing where they are not known."""
+    """Return PostgreSQL's types of what is compared with the ends of the interval, or nothing where they are not known."""
     try:
         types = compared_types(work.stores.source_url(work.job), query)
     except SourceQueryError:  # the statement runs; only that the server cannot tell the types from its text
@@ -80,7 +80,7 @@ def _sample(work: Workspace, night: date) -> pa.RecordBatch:
 
 
 def _about(job: Job, night: date, rows: pa.RecordBatch, by_day: bool) -> str:
-    """Return a sentence about the rows; ``by_day`` says that a calendar day decides which night a row is of."""
+    """Return a sentence about the rows. ``by_day`` says that a calendar day decides which night a row is of."""
     interval = DataInterval.of_night(night, job.schedule.timezone)
     count = f"{rows.num_rows:,} rows" if rows.num_rows < SAMPLE else f"the first {rows.num_rows:,} rows"
     sentence = f"night {night} in {job.schedule.timezone}: {count}"

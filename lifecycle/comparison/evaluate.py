@@ -36,7 +36,7 @@ TIMED = 7
 
 @dataclass(frozen=True)
 class _Holdout:
-    """The nights that neither version has seen: the rows, and what both say of them; the champion's None without one."""
+    """The nights that neither version has seen: the rows, and what both predict for them. ``champion`` may be missing."""
 
     rows: pa.Table
     challenger: pa.Table
@@ -128,7 +128,7 @@ def _sums(rows: pa.Table, predictions: pa.Table, job: Job) -> Floats:
 
 
 def _losses(sums: dict[str, Floats], job: Job) -> Losses | None:
-    """Return rows and both losses per night; None without a champion."""
+    """Return rows and both losses per night, or None without a champion."""
     if "champion" not in sums:
         return None
     if not len(sums["champion"]):

@@ -18,14 +18,15 @@ from scoring.stores.warehouse import Evaluation, Gain, Holdout, Metrics, Row, Se
 
 REPLICATES = 4_000
 SEQUENTIAL = 0.99
-"""For a comparison that is looked at again every night: more looks give chance more chances."""
+"""Confidence of comparisons that are repeated every night. Testing repeatedly raises the false-alarm rate, so this is stricter
+than ``promotion.confidence``."""
 SEGMENT_ROWS = 200
 """A segment of fewer rows is shown, and decides nothing."""
 
 
 @dataclass(frozen=True)
 class Losses:
-    """The same rows of the same nights by both versions; each of shape (nights,)."""
+    """Losses of both versions on the same rows of the same nights, as arrays of shape (nights,)."""
 
     rows: Floats
     champion: Floats
@@ -45,7 +46,7 @@ class Losses:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the gate says, and why."""
+    """What the gate decides, and why."""
 
     passed: bool
     reason: str
@@ -57,7 +58,7 @@ class Judgement:
 
 
 def gain_of(losses: Losses, confidence: float) -> Gain:
-    """Return the challenger's gain with a paired bootstrap interval over nights; an equal version gains exactly 0.
+    """Return the challenger's gain with a paired bootstrap interval over nights. An equal version gains exactly 0.
 
     The quantiles are those of the expanded percentile interval (Hesterberg, What teachers should know about the
     bootstrap, 2015, section 5.3), for a plain one is too short for a few nights. No interval for fewer than two.

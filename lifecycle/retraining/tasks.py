@@ -21,7 +21,7 @@ BY = "nightshift"
 
 
 def snapshot(work: Workspace, retraining_id: int, progress: Progress = silent) -> bool:
-    """Keep the rows of the window; return whether there is anything to train: other rows, or another recipe, than before."""
+    """Keep the rows of the window and return whether there is anything to train: other rows, or another recipe, than before."""
     if _promoted(work, retraining_id):
         return True
     with recorded(work.stores, retraining_id, "snapshot") as row:
@@ -44,13 +44,13 @@ def _same_version(work: Workspace, digest: str, retraining_id: int) -> int | Non
 
 
 def _known_version(work: Workspace, retraining_id: int, digest: str) -> int | None:
-    """Return the version that an interrupted try of this retraining registered; None if it came to none."""
+    """Return the version that an interrupted try of this retraining registered, or None if it came to none."""
     refs = work.registry.tagged(work.job.name, retraining_id=retraining_id, snapshot=digest)
     return refs[0].version if refs else None
 
 
 def train(work: Workspace, retraining_id: int, progress: Progress = silent) -> int:
-    """Train on the snapshot, make the version the challenger, and return its number; done again it stays the same one."""
+    """Train on the snapshot, make the version the challenger, and return its number. Repeated, it gives the same version."""
     if _promoted(work, retraining_id):
         return version_of(retrainings.get(work.warehouse, retraining_id))
     with recorded(work.stores, retraining_id, "train") as row:
@@ -86,7 +86,7 @@ def evaluate(work: Workspace, retraining_id: int) -> None:
 
 
 def gate(work: Workspace, retraining_id: int) -> bool:
-    """Return whether the challenger passes the gate; what it said goes into the record and the model card."""
+    """Return whether the challenger passes the gate. The gate's checks go into the record and the model card."""
     if _promoted(work, retraining_id):
         return True
     with recorded(work.stores, retraining_id, "gate") as row:
@@ -107,14 +107,14 @@ def gate(work: Workspace, retraining_id: int) -> bool:
 
 
 def start_shadow(work: Workspace, retraining_id: int) -> None:
-    """Let the challenger score the next nights in the shadow; once only, and not without a champion to stand beside."""
+    """Let the challenger score the next nights in the shadow. That happens once, and only beside a champion."""
     with recorded(work.stores, retraining_id, "shadow") as row:
         if row.champion_version is not None and shadows.of_retraining(work.warehouse, retraining_id) is None:
             pin(work, version_of(row), work.job.promotion.shadow_nights, retraining_id)
 
 
 def shadow_passed(stores: Stores, retraining_id: int) -> bool | None:
-    """Return whether the challenger did well in the shadow; None while that is open. A first version needs none."""
+    """Return whether the challenger did well in the shadow, or None while that is open. A first version needs none."""
     row = retrainings.get(stores.warehouse, retraining_id)
     if row.stage != "shadow" or row.champion_version is None:
         return row.state != "refused"
@@ -127,7 +127,7 @@ def shadow_passed(stores: Stores, retraining_id: int) -> bool | None:
 
 
 def promote(work: Workspace, retraining_id: int, by: str = BY) -> Promotion:
-    """Make the challenger champion from the next night to be scored on; done again what was recorded stands.
+    """Make the challenger champion from the next night to be scored on. When the task is repeated, the recorded promotion stands.
 
     Raises ``RetrainingFailed`` when another version became champion since the comparison.
     """
@@ -153,7 +153,7 @@ def promote(work: Workspace, retraining_id: int, by: str = BY) -> Promotion:
 
 
 def retrain(work: Workspace, request: RetrainingRequest, progress: Progress = silent) -> Retraining:
-    """Do a whole retraining without Airflow and return it; with a shadow to wait for, or a person, it stays open."""
+    """Do a whole retraining without Airflow and return it. It stays open while it waits for a shadow or a person."""
     row = begin(work, request)
     number = row.retraining_id
     try:
@@ -181,7 +181,7 @@ def _run(work: Workspace, number: int, progress: Progress) -> None:
 
 
 def resume(work: Workspace, retraining_id: int, by: str) -> Retraining:
-    """Go on with a retraining that waited for its shadow or for a person (``by`` says yes); return it."""
+    """Go on with a retraining that waited for its shadow or for a person (``by`` says yes) and return it."""
     row = retrainings.get(work.warehouse, retraining_id)
     if row.state == "running" and row.stage == "shadow" and shadow_passed(work.stores, retraining_id):
         promote(work, retraining_id)

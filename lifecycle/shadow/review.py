@@ -29,12 +29,12 @@ from scoring.stores.warehouse import (
 )
 
 GIVE_UP_NIGHTS = 14
-"""Published nights after its last one that a shadow waits for nights and labels that it still lacks."""
+"""How many nights past its last one a shadow waits for missing scores or labels before it is given up."""
 
 
 @dataclass(frozen=True)
 class Reviewed:
-    """What a look at a version in the shadow came to."""
+    """How the review of a version in the shadow ended."""
 
     model_version: int
     role: str
@@ -44,9 +44,9 @@ class Reviewed:
 
 
 def review(work: Workspace, night: date, may_roll_back: bool = True) -> list[Reviewed]:
-    """Judge the versions in the shadow on what was known at the end of ``night``; return those that this ended.
+    """Judge the versions in the shadow on what was known at the end of ``night`` and return those whose stay this ended.
 
-    A dethroned champion that did better than its successor, with evidence, gets the crown back. Looking again changes
+    A dethroned champion that did better than its successor, with evidence, gets the crown back. Reviewing again changes
     nothing that was decided. Nothing is judged at a night that is not over.
     """
     if not work.stores.over(work.job, night):
@@ -65,7 +65,7 @@ def review(work: Workspace, night: date, may_roll_back: bool = True) -> list[Rev
 
 
 def measure(work: Workspace, known_at: date) -> list[date]:
-    """Measure both versions on shadow nights whose labels have matured by the end of ``known_at``; return the nights."""
+    """Measure both versions on shadow nights whose labels have matured by the end of ``known_at`` and return the nights."""
     last = known_at - timedelta(days=work.job.label.delay_days)
     measured = []
     for row in shadows.nights(work.warehouse, work.job.name):
@@ -105,7 +105,7 @@ def nights_of_shadow(stores: Stores, shadow: Shadow) -> list[ShadowNight]:
 
 
 def losses_of_nights(rows: Sequence[ShadowNight]) -> Losses:
-    """Return the losses of the measured ones of a shadow's nights; the shadow stands as the challenger."""
+    """Return the losses of those of a shadow's nights that are measured. The shadow stands as the challenger."""
     measured = [losses for row in rows if (losses := row.losses) is not None]
     return Losses(
         rows=np.array([night.rows for night in measured], dtype=np.float64),
@@ -138,7 +138,7 @@ def _review_challenger(work: Workspace, shadow: Shadow, night: date) -> list[Rev
 
 
 def _holdout(stores: Stores, shadow: Shadow) -> Losses:
-    """Return the nights on which the gate compared a challenger; none for one that a person pinned."""
+    """Return the nights on which the gate compared a challenger, or none for one that a person pinned."""
     card = retrainings.card(stores.warehouse, shadow.job, shadow.model_version) if shadow.retraining_id else None
     return losses_from(Evaluation.from_json(card["evaluation"]).by_night if card else [])
 

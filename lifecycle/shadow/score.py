@@ -22,9 +22,9 @@ QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
 def pin(work: Workspace, version: int, nights: int, retraining_id: int | None = None) -> Shadow:
-    """Let a version score the next ``nights`` nights in the shadow of the champion; return that stay.
+    """Let a version score the next ``nights`` nights in the shadow of the champion and return the record of that.
 
-    Asked again for the same, nothing changes. Raises ``VersionMissing``, ``RunMissing`` before any night is published.
+    Pinning the same version again changes nothing. Raises ``VersionMissing``, ``RunMissing`` before any night is published.
     """
     ref = work.registry.resolve(work.job.name, version)
     published = ledger.settled(work.warehouse, work.job.name, work.clock())
@@ -52,9 +52,9 @@ def pin(work: Workspace, version: int, nights: int, retraining_id: int | None = 
 
 
 def shadow_run(work: Workspace, run_id: str) -> list[int]:
-    """Score a published run with every version in its shadow; return these versions.
+    """Score a published run with every version in its shadow and return these versions.
 
-    What a version says goes into the run's folder and ``<job>_shadow_predictions``. Doing it again gives the same. A
+    A version's predictions go into the run's folder and ``<job>_shadow_predictions``. Doing it again gives the same. A
     version that fails has its failure on record, the others go on, and the first error is raised at the end.
     """
     run = ledger.get(work.warehouse, run_id, work.job.name)
@@ -127,7 +127,7 @@ class _Differences:
                 self.segments[(name, value)] = self.segments.get((name, value), np.zeros(3)) + sums
 
     def result(self) -> Disagreement:
-        """Return shares, quantiles and segments; the share of changed decisions is None for numbers."""
+        """Return shares, quantiles and segments. The share of changed decisions is None for numbers."""
         gaps = np.concatenate(self.gaps) if self.gaps else np.zeros(0)
         return Disagreement(
             decisions_changed=self.changed / self.rows if self.job.task.classifies and self.rows else None,

@@ -34,7 +34,7 @@ def parted(labelled: pa.Table, split: date) -> tuple[pa.Table, pa.Table]:
 
 
 def fit(labelled: pa.Table, job: Job) -> Any:
-    """Return the job's pipeline fitted on the rows; with calibration, its probabilities calibrated on the last nights."""
+    """Return the job's pipeline fitted on the rows. With calibration, its probabilities are calibrated on the last nights."""
     pipeline = job.pipeline_factory()()
     if job.training.calibration == "none":
         return _fitted(pipeline, labelled, job, pipeline)
@@ -53,7 +53,7 @@ def fit(labelled: pa.Table, job: Job) -> Any:
 
 
 def _fitted(model: Any, rows: pa.Table, job: Job, pipeline: Any) -> Any:
-    """Return the model fitted on the rows; ``pipeline`` is what the job's own steps are named from."""
+    """Return the model fitted on the rows. Errors name the steps of ``pipeline``, the job's own."""
     try:
         fitted = model.fit(to_frame(rows, job), target(rows, job))
     except Exception as error:  # whatever a pipeline raises is its own: named and raised again
@@ -67,7 +67,7 @@ def _fitted(model: Any, rows: pa.Table, job: Job, pipeline: Any) -> Any:
 
 
 def kind_of(pipeline: Any) -> str | None:
-    """Return ``classifier`` or ``regressor`` as a pipeline says of itself; None if it does not say."""
+    """Return ``classifier`` or ``regressor`` as a pipeline says of itself, or None if it does not say."""
     try:
         kinds = {"classifier": is_classifier(pipeline), "regressor": is_regressor(pipeline)}
     except Exception:  # noqa: BLE001  an object of one's own, without scikit-learn's tags
@@ -99,20 +99,20 @@ def target(rows: pa.Table, job: Job) -> np.ndarray:
 
 @dataclass(frozen=True)
 class HoldoutFit:
-    """A pipeline that never saw the last nights, and how it did on them; all but the weights empty without enough rows."""
+    """A pipeline that never saw the last nights, and its metrics on them. Without enough rows only the weights are there."""
 
     pipeline: Any
     scores: dict[str, float]
     weights: dict[str, float]
     holdout: pa.Table | None
     constant: dict[str, float] | None = None
-    """The loss on the last nights of the ``version``, and of the ``constant`` that the nights before had."""
+    """Loss on the last nights: of the ``version``, and of the ``constant`` prediction that fits the nights before best."""
 
 
 def fit_and_hold_out(job: Job, early: pa.Table, late: pa.Table) -> HoldoutFit:
     """Return a pipeline fitted on the early nights with its metrics, predictions and column weights on the late ones.
 
-    Without enough early or late rows there are none of them, and every feature weighs the same.
+    Without enough early or late rows there is no pipeline, and every feature weighs the same.
     """
     if not (early.num_rows and late.num_rows and fits(early, job)):
         return HoldoutFit(None, {}, dict.fromkeys(job.features, 1 / len(job.features)), None)

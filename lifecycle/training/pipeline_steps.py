@@ -16,7 +16,7 @@ _INNER = ("best_estimator_", "estimator_", "regressor_", "transformer_")
 
 
 def differing_step(pipeline: Any, frame: pd.DataFrame, calls: list[np.ndarray], same_copy: bool = False) -> str:
-    """Return the path of the first step that gives a row another output when the rows come in ``calls``; else nothing.
+    """Return the path of the first step that gives a row another output when the rows come in ``calls``, or an empty text.
 
     ``calls`` are the places of the rows of each call; with ``same_copy`` they follow the first on the same object.
     Best effort: a step that fails, or hides inside an estimator that is not known here, is not found.
@@ -57,7 +57,7 @@ def _wrapped(model: Any) -> Iterator[Any]:
 
 
 def _parts(model: Any) -> Iterator[tuple[str, Any, Any]]:
-    """Yield the parts of a column transformer or a union, each with its columns; None for all."""
+    """Yield the parts of a column transformer or a union, each with its columns, or None for all."""
     for name, part, columns in getattr(model, "transformers_", []):
         if part not in ("drop", "passthrough"):
             yield name, part, columns
@@ -86,7 +86,7 @@ def _columns(rows: Any, columns: Any) -> Any:
 
 
 def _differs(step: Any, rows: Any, calls: list[np.ndarray], same_copy: bool) -> bool:
-    """Return whether the step's output of a row depends on the call; a call that fails is a difference."""
+    """Return whether the step's output of a row depends on the call. A call that fails is a difference."""
     first = copy.deepcopy(step)
     whole = _output(first, rows)
     other = first if same_copy else copy.deepcopy(step)
@@ -102,7 +102,7 @@ def _differs(step: Any, rows: Any, calls: list[np.ndarray], same_copy: bool) -> 
 
 
 def _output(step: Any, rows: Any) -> np.ndarray:
-    """Return what a step gives: transformed columns, or probabilities, or predictions; two-dimensional."""
+    """Return what a step gives: transformed columns, or probabilities, or predictions, always as a matrix."""
     for name in ("transform", "predict_proba", "predict"):
         if hasattr(step, name):
             output = getattr(step, name)(rows)

@@ -43,7 +43,7 @@ def fold_of(nights: list[date], folds: int) -> dict[date, int]:
 
 
 def importance(loss: Callable[[pd.DataFrame], float], frame: pd.DataFrame) -> dict[str, float]:
-    """Return each column's share of the loss that shuffling columns one by one adds; the shares sum to 1.
+    """Return each column's share of the loss that shuffling columns one by one adds. The shares sum to 1.
 
     Permutation importance (Breiman 2001) on at most 5,000 rows; ``loss`` gives the loss of the fitted model on a frame
     whose rows stand in the order of ``frame``. All equal when no column matters.

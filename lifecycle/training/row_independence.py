@@ -31,7 +31,7 @@ from scoring.rows import (
 
 REFERENCE_ROWS = 120
 MANY_ROWS = 8_192
-"""Rows of a large call; from about 2,000 on a matrix product of few columns is made by several threads."""
+"""Rows of a large call. From about 2,000 on a matrix product of few columns is made by several threads."""
 BLOCK_ROWS = 4_096
 """Rows of each call of what is not made of trees: 8 ms of a logistic regression, whose call with 1 row takes 5 ms."""
 ONES = 12

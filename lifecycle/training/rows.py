@@ -57,7 +57,7 @@ def labelled_rows(work: Workspace, window: Nights, progress: Progress = silent) 
 
 
 def _read(work: Workspace, nights: Nights, progress: Progress, outcomes: Counter[str]) -> Rows:
-    """Return the rows of the nights; adds their outcomes up."""
+    """Return the rows of the nights, and count their outcomes in ``outcomes``."""
     interval = nights.interval(work.job.schedule.timezone)
     accepted = [Contract(work.job, interval).schema.empty_table()]
     reasons: Counter[str] = Counter()

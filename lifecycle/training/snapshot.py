@@ -55,7 +55,7 @@ def _refuse_unfinished(work: Workspace, window: Nights) -> None:
 
 
 def load(work: Workspace, digest: str) -> Snapshot:
-    """Return the snapshot that was kept under a hash; raises ``TrainingDataError`` when it is gone, or is another."""
+    """Return the snapshot that was kept under a hash. Raises ``TrainingDataError`` when it is gone, or is another."""
     folder = work.lake.snapshot_folder(work.job.name, digest)
     if not work.lake.exists(f"{folder}/snapshot.json"):
         raise TrainingDataError(

@@ -43,9 +43,9 @@ class Trained:
     rows: int
     metrics: dict[str, float]
     holdout: pa.Table | None = None
-    """Night, outcome and prediction of those nights; None if there were none."""
+    """Night, outcome and prediction of those nights, or None if there were none."""
     constant: dict[str, float] | None = None
-    """The loss on those nights of the version, and of always saying what the nights before were like."""
+    """Loss on those nights: of the version, and of the constant prediction that fits the nights before best."""
     without_outcome: int = 0
     """Rows that passed the contract and have no label: read for the reference, not trained on."""
     unreadable_labels: int = 0
@@ -54,10 +54,10 @@ class Trained:
 
 @dataclass(frozen=True)
 class TrainingRequest:
-    """What a retraining asks of its training."""
+    """What a retraining wants of the training: its holdout, and the id that the version gets."""
 
     holdout_nights: int | None = None
-    """The last nights, that judge; default: the job's."""
+    """Last nights of the window that judge the version. Default: the job's ``training.holdout_nights``."""
     retraining_id: int | None = None
 
 

@@ -99,7 +99,7 @@ def _golden(batch: pa.RecordBatch, job: Job) -> pa.RecordBatch:
 
 
 def pickled(pipeline: Any, job: Job) -> bytes:
-    """Return the pipeline's bytes; raises ``PipelineError`` that names the step when it cannot be stored."""
+    """Return the pipeline's bytes. Raises ``PipelineError`` that names the step when it cannot be stored."""
     file = io.BytesIO()
     try:
         joblib.dump(pipeline, file)

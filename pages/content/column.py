@@ -11,7 +11,7 @@ from scoring.stores.warehouse import Span, overview
 
 
 def column_page(places: Places, job: str, column: str) -> View | None:
-    """Return a column's distances over the newest 366 judged nights; None for a column that there is not."""
+    """Return a column's distances over the newest 366 judged nights, or None for a column that there is not."""
     rows = overview.column_history(places.warehouse, Span(job), column, YEAR)
     file = places.job(job)
     declared = file is not None and column in file.features

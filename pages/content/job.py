@@ -17,7 +17,7 @@ DECISIONS_SHOWN = 20
 
 
 def job_page(places: Places, job: str, until: date | None) -> View | None:
-    """Return what is known of a job's nights of a year up to ``until``; None for a job that was never used."""
+    """Return what is known of a job's nights of a year up to ``until``, or None for a job that was never used."""
     status = next(iter(overview.statuses(places.warehouse, [job])), None)
     if status is None:
         return None
@@ -58,7 +58,7 @@ def job_page(places: Places, job: str, until: date | None) -> View | None:
 
 
 def _later_missing(places: Places, status: Row, newest: date) -> int:
-    """Return how many nights after the newest are expected and not there; none of a retired job is."""
+    """Return how many nights after the newest are expected and not there. Of a retired job no night is expected."""
     return 0 if is_retired(places, status) else (status["expected_night"] - newest).days
 
 

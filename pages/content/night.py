@@ -50,7 +50,7 @@ def night_page(places: Places, job: str, night: date, run_id: str | None = None)
 
 
 def _performance(places: Places, job: str, night: date, verdict: NightVerdict | None) -> View:
-    """Return what the labels said; without them when they are due, and an estimate if there is one."""
+    """Return the measured performance, or, without labels, when they are due and the estimate if there is one."""
     measured = next(iter(overview.measured(places.warehouse, Span(job, Nights.of(night)))), None)
     file = places.job(job)
     due = night + timedelta(days=file.label.delay_days) if file else None
@@ -72,7 +72,7 @@ def _columns(places: Places, job: str, run_id: str) -> list[View]:
 
 
 def _report(places: Places, verdict: NightVerdict | None) -> str | None:
-    """Return the path of the Evidently page below the lake's reports; None when it is not there (any more)."""
+    """Return the path of the Evidently page below the lake's reports, or None when it is not there (any more)."""
     path = verdict.report if verdict else None
     if path is None or not places.lake.exists(places.lake.below(path)):
         return None
@@ -80,6 +80,6 @@ def _report(places: Places, verdict: NightVerdict | None) -> str | None:
 
 
 def place_of_run(places: Places, job: str, airflow_run_id: str) -> tuple[date, str] | None:
-    """Return night and run of the newest attempt that a DAG run made; None if it made none."""
+    """Return night and run of the newest attempt that a DAG run made, or None if it made none."""
     run = overview.run_of_airflow(places.warehouse, job, airflow_run_id)
     return (run.night, run.run_id) if run else None

@@ -47,7 +47,7 @@ def overview_card(places: Places, status: Row) -> View:
 
 
 def _expected(status: Row) -> View:
-    """Return whether the expected night is there, and which night comes next; None after the schedule's end."""
+    """Return whether the expected night is there, and which night comes next, or None after the schedule's end."""
     expected, last = status["expected_night"], status["last_night"]
     over = last is not None and expected is not None and expected >= last
     return {

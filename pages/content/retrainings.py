@@ -32,12 +32,12 @@ def job_retrainings(warehouse: Warehouse, job: str) -> View:
 
 
 def open_retraining(warehouse: Warehouse, job: str) -> Retraining | None:
-    """Return the retraining of a job that is not finished; None if there is none."""
+    """Return the retraining of a job that is not finished, or None if there is none."""
     return next((row for row in retrainings.of_job(warehouse, job)[::-1] if row.open), None)
 
 
 def retraining_of_version(warehouse: Warehouse, job: str, version: int) -> View | None:
-    """Return the retraining that made a version; None for one that a person trained."""
+    """Return the retraining that made a version, or None for one that a person trained."""
     matches = [row for row in retrainings.of_job(warehouse, job) if row.model_version == version]
     return retraining_view(matches[-1]) if matches else None
 
@@ -51,7 +51,7 @@ def version_of_run(warehouse: Warehouse, job: str, airflow_run_id: str) -> tuple
 
 
 def shadow_views(warehouse: Warehouse, job: str, file: Job | None) -> list[View]:
-    """Return every stay in the shadow, the newest first, with its nights; a sensitive column's values are hidden.
+    """Return every stay in the shadow, the newest first, with its nights. A sensitive column's values are hidden.
 
     Without the job's file nobody knows which columns are sensitive: then all are.
     """
@@ -94,7 +94,7 @@ def _gap_unit(file: Job | None) -> str:
 
 
 def _night(row: ShadowNight) -> View:
-    """Return a night with mean losses per row, the shadow's and the champion's; None until they are measured."""
+    """Return a night with mean losses per row, the shadow's and the champion's, or None until they are measured."""
     differ, losses = row.differences, row.losses
     champion, shadow = losses.means if losses else (None, None)
     return {

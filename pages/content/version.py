@@ -29,7 +29,7 @@ SIDES = ("challenger", "champion")
 
 @dataclass(frozen=True)
 class Pair:
-    """A metric of the challenger, and of the champion; None without one."""
+    """A metric of the challenger, and of the champion, or None without one."""
 
     challenger: Metric
     champion: Metric | None
@@ -41,7 +41,7 @@ class Reign:
 
     promotion: Promotion
     until: date | None
-    """The first night of its successor; None while there is none."""
+    """The first night of its successor, or None while there is none."""
 
     @property
     def empty(self) -> bool:
@@ -50,7 +50,7 @@ class Reign:
 
 
 def card_view(card: Row) -> View:
-    """Return a model card for the template; ``card`` is what ``lifecycle.comparison.model_card`` wrote."""
+    """Return a model card for the template. ``card`` is what ``lifecycle.comparison.model_card`` wrote."""
     evaluation = Evaluation.from_json(card["evaluation"])
     unit = LOSS_UNITS.get(evaluation.loss, "")
     gain, rival = evaluation.gain, evaluation.champion
@@ -130,7 +130,7 @@ def version_page(places: Places, job: str, version: int) -> View | None:
 
 
 def reigns_of(history: Sequence[Promotion]) -> list[Reign]:
-    """Return the nights that every promotion was in effect, in the order of the nights; of one night the last counts."""
+    """Return the nights that every promotion was in effect, in the order of the nights. Of one night the last counts."""
     ordered = sorted(history, key=lambda promotion: promotion.effective_from)
     return [
         Reign(promotion, after.effective_from if after else None)

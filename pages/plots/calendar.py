@@ -79,7 +79,7 @@ def state_of(status: str, verdict: str | None) -> State:
 
 
 def months(rows: Sequence[TriedNight], nights: Nights) -> list[Month]:
-    """Return the months that hold a night of ``rows``; other nights of ``nights`` are missing there."""
+    """Return the months that hold a night of ``rows``. Other nights of ``nights`` are missing there."""
     by_night = {row.night: row for row in rows}
     names = sorted({(night.year, night.month) for night in by_night})
     return [_month(year, month, by_night, nights) for year, month in names]

@@ -1,4 +1,4 @@
-"""Values over nights → where lines, marks, ticks and labels of a plot stand; the template draws them as SVG."""
+"""Values over nights → where lines, marks, ticks and labels of a plot stand. The template draws them as SVG."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MONTHS = ("", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "O
 
 @dataclass(frozen=True)
 class Line:
-    """A value over nights; None, or a night that is not there, breaks it."""
+    """A value over nights. None, or a night that is not there, breaks it."""
 
     name: str
     style: str
@@ -26,7 +26,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Mark:
-    """One night's value, perhaps with its interval; it leads to the night."""
+    """One night's value, perhaps with its interval. It leads to the night."""
 
     night: date
     value: float
@@ -38,7 +38,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Placed:
-    """A mark with its place; ``over`` says that the value lies above the plot."""
+    """A mark with its place. ``over`` says that the value lies above the plot."""
 
     mark: Mark
     x: float
@@ -84,7 +84,7 @@ class _Frame:
 
 
 def plot(title: str, unit: str, lines: Sequence[Line], marks: Sequence[Mark], top: float | None = None) -> Plot | None:
-    """Return the plot; None when there is nothing to draw.
+    """Return the plot, or None when there is nothing to draw.
 
     ``top`` is the largest value that gets a place of its own: what lies above stands at the upper edge.
     """
@@ -153,7 +153,7 @@ def _segments(line: Line, frame: _Frame) -> list[str]:
 
 
 def _widened(part: list[str]) -> list[str]:
-    """Return the points; a single one becomes a short dash, so that it can be seen."""
+    """Return the points. A single one becomes a short dash, so that it can be seen."""
     if len(part) > 1:
         return part
     x, y = (float(text) for text in part[0].split(","))

@@ -77,7 +77,7 @@ class Side:
 
 @dataclass(frozen=True)
 class CalibrationPlot:
-    """Predicted probability against the share that came true; on the diagonal is right."""
+    """Predicted probability against the share that came true. Points on the diagonal are calibrated."""
 
     sides: list[Side]
     x_ticks: Ticks
@@ -116,7 +116,7 @@ class ImportancePlot:
 
 
 def gain_plot(nights: Sequence[NightLosses], gain: Gain | None, loss: str, unit: str) -> GainPlot | None:
-    """Return the mean gain per row of every night around zero; None when nothing was compared."""
+    """Return the mean gain per row of every night around zero, or None when nothing was compared."""
     gains = [(night.champion - night.challenger) / night.rows for night in nights if night.rows]
     if gain is None or not gains:
         return None
@@ -155,7 +155,7 @@ def _day(night: str) -> str:
 def calibration_plot(
     calibration: Mapping[str, Sequence[Mapping[str, float]]], labels: Mapping[str, str]
 ) -> CalibrationPlot | None:
-    """Return the reliability diagram of both versions, labelled by side; None without one."""
+    """Return the reliability diagram of both versions, labelled by side, or None without one."""
     sides = [
         _side(name, labels[name], calibration[name]) for name in ("champion", "challenger") if calibration.get(name)
     ]
@@ -189,7 +189,7 @@ def _side(name: str, label: str, rows: Sequence[Mapping[str, float]]) -> Side:
 
 
 def importance_plot(weights: Mapping[str, float], sensitive: Sequence[str]) -> ImportancePlot | None:
-    """Return the features' shares as bars, the largest first; None when they were not measured."""
+    """Return the features' shares as bars, the largest first, or None when they were not measured."""
     ranked = sorted(weights.items(), key=lambda item: (-item[1], item[0]))
     most = max(weights.values(), default=0.0)
     if most <= 0:

@@ -13,7 +13,7 @@ from scoring.rows import SMALLER_IS_BETTER
 from scoring.stores.warehouse import ColumnNight, Decided, Measured, TriedNight
 
 LIMITS_SHOWN = 6
-"""A plot reaches to so many times its limit; what lies above stands at the edge."""
+"""A plot reaches to so many times its limit. What lies above stands at the edge."""
 STATUS_SHAPES = {"unusual": "warn", "gross": "alert", "fault": "alert"}
 
 
@@ -33,7 +33,7 @@ def performance_plot(rows: Sequence[Measured], decisions: Sequence[Decided]) -> 
 
 
 def _measured(row: Measured, name: str) -> Mark | None:
-    """Return the mark of a night's metric; None where it has no value."""
+    """Return the mark of a night's metric, or None where it has no value."""
     metric = row.metrics.get(name, {})
     value, low, high = (metric.get(part) for part in ("value", "low", "high"))
     if value is None:
@@ -67,7 +67,7 @@ def score_plot(rows: Sequence[TriedNight]) -> Plot | None:
 
 
 def _judged(row: TriedNight) -> Mark | None:
-    """Return the mark of a night's drift score; None for a night that was not judged."""
+    """Return the mark of a night's drift score, or None for a night that was not judged."""
     if row.verdict is None or row.score is None:
         return None
     title = f"{row.night}: verdict {row.verdict}, score {row.score:.2f}, unusual above {row.score_limit:.2f}"

@@ -72,6 +72,6 @@ def file_policy() -> str:
 
 
 def render(template: str, home: str, view: dict[str, Any]) -> str:
-    """Return a page; ``home`` is the URL path of the pages, such as ``/nightshift``."""
+    """Return a page. ``home`` is the URL path of the pages, such as ``/nightshift``."""
     places = {"home": home, "airflow": home.removesuffix("/nightshift"), "framed": False}
     return _environment().get_template(f"{template}.html").render({**places, **view})

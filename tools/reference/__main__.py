@@ -23,7 +23,7 @@ EXAMPLE = "flight_delay"
 
 
 def main() -> None:
-    """Write every page of the reference; the warehouse's comes from an embedded database made for it."""
+    """Write every page of the reference. The warehouse's comes from an embedded database made for it."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name, written in {**{name: make() for name, make in PAGES.items()}, "warehouse": _warehouse()}.items():
         (FOLDER / f"{name}.md").write_text(written, encoding="utf-8")

@@ -52,7 +52,7 @@ class Documented:
 
 
 def documented(model: type[BaseModel], default: Callable[[Any], str]) -> list[Documented]:
-    """Return the fields of ``model`` in the order in which it declares them; ``default`` writes a default as text."""
+    """Return the fields of ``model`` in the order in which it declares them. ``default`` writes a default as text."""
     sentences = _attribute_docstrings(model)
     return [
         Documented(name, kind_of(field), _default(field, default), prose(field.description or sentences.get(name)))
@@ -75,7 +75,7 @@ def kind_of(field: FieldInfo) -> str:
 
 
 def _type(kind: Any) -> str:
-    """Return the name of a type; models are named after what they hold, choices are listed."""
+    """Return the name of a type. Models are named after what they hold, choices are listed."""
     if kind in NAMES:
         return NAMES[kind]
     origin, arguments = get_origin(kind), get_args(kind)

@@ -44,7 +44,7 @@ def _variable(field: Documented, prefix: str) -> str:
 
 
 def _as_text(value: Any) -> str:
-    """Return a default as text; folders are given relative to the project's."""
+    """Return a default as text. Folders are given relative to the project's."""
     if isinstance(value, BaseModel):
         return "see there"
     if isinstance(value, Path):
