@@ -90,7 +90,7 @@ def _run_one(work: Workspace, request: Request, watched: bool) -> None:
         console.ERR.print(f"published, and not judged: {night_run.watched.problem}", style="red", highlight=False)
         raise typer.Exit(1)
     if watched:
-        console.OUT.print(f"verdict {_judged(night_run.watched)}", highlight=False)
+        console.OUT.print(f"verdict {_verdict_text(night_run.watched)}", highlight=False)
 
 
 def _run_several(work: Workspace, requests: list[Request], watched: bool) -> None:
@@ -123,7 +123,7 @@ def _reason(night_run: NightRun) -> str | None:
     return night_run.problem or "; ".join(night_run.watched.reasons) or None
 
 
-def _judged(watched: RunVerdict) -> str:
+def _verdict_text(watched: RunVerdict) -> str:
     return f"{watched.verdict}: {'; '.join(watched.reasons)}" if watched.reasons else str(watched.verdict)
 
 

@@ -81,7 +81,7 @@ def claimed(home: Path, command: str) -> Iterator[None]:
         record = current(home)
         me = Process.of(os.getpid())
         if record is not None and record.owner.pid != me.pid:
-            raise _held(record)
+            raise _already_running(record)
         if record is None:
             _write(home, Record(command, me))
     try:
@@ -135,7 +135,7 @@ def stop(home: Path) -> str | None:
     return record.command
 
 
-def _held(record: Record) -> NightshiftError:
+def _already_running(record: Record) -> NightshiftError:
     if record.owner.lives:
         return NightshiftError(
             "Airflow of this installation",

@@ -18,7 +18,7 @@ from scoring.stores.registry import HOLDOUT_FILE, VersionRef
 from scoring.stores.warehouse import Decided, Measured, NightVerdict, Run, Span, monitoring, retrainings
 
 STALE_NIGHTS = 30
-"""A retraining that says for so long that it runs was killed, and forbids no other."""
+"""Nights after which a retraining that is still recorded as running counts as killed, and no longer forbids another."""
 
 
 def conclude(work: Workspace, run_id: str) -> Decided:

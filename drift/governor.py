@@ -13,14 +13,14 @@ Choice = Literal["retrain", "hold", "none"]
 BUDGET_NIGHTS = 30
 """Nights over which ``retraining.budget`` counts retrainings."""
 LASTING = (3, 5)
-"""Drift counts when it was there on 3 of the last 5 nights, this one included."""
+"""Drift is lasting when it was there on 3 of the last 5 nights, the judged one included."""
 NOT_EVALUATED = "not evaluated: backfill"
 PROVISIONAL = "not evaluated: the night had not ended when it was scored"
 
 
 @dataclass(frozen=True)
 class Loss:
-    """How much worse the version does on measured nights than on the nights it was held out from at training."""
+    """How much worse the version does on measured nights than on its holdout."""
 
     metric: str
     nights: int
@@ -29,11 +29,11 @@ class Loss:
     high: float | None
     at_training: float | None
     allowed: float
-    """Above this the loss counts."""
+    """The loss that is tolerated, in the unit of the metric."""
 
     @property
     def established(self) -> bool:
-        """Return whether the whole interval lies above what is allowed."""
+        """Return whether the whole interval lies above ``allowed``."""
         return self.low is not None and self.low > self.allowed
 
 

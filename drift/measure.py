@@ -1,4 +1,4 @@
-"""Nights whose outcomes came: their performance, measured once and again when labels come late."""
+"""Performance of nights whose labels have matured, measured again when labels come late."""
 
 from __future__ import annotations
 

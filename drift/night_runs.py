@@ -1,4 +1,4 @@
-"""Nights scored and then watched, one after the other: what the nightly DAG does of a night, without Airflow."""
+"""Nights scored and then watched, one after the other: as the nightly DAG does it, without Airflow."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from scoring.stores.warehouse import Span, ledger, monitoring, overview, promoti
 
 @dataclass(frozen=True)
 class RunVerdict:
-    """What monitoring made of a run: its verdict, or why there is none."""
+    """The verdict on a run, or why there is none."""
 
     verdict: str | None = None
     reasons: tuple[str, ...] = ()
@@ -120,9 +120,9 @@ def watch_and_measure(
 
 
 def measure_again(work: Workspace, days: Collection[date]) -> list[date]:
-    """Measure those of some nights whose performance is that of a run they no longer show and return those measured.
+    """Measure again the nights of ``days`` whose recorded performance belongs to a run that is no longer published.
 
-    What is measured now was known at the end of the last published night, not before.
+    Return those measured. Labels known by the end of the last published night count.
     """
     published = ledger.published(work.warehouse, work.job.name)
     days = [day for day in days if day in published]

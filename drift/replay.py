@@ -16,7 +16,7 @@ from scoring.stores import RunFolder, Workspace
 from scoring.stores.warehouse import NightVerdict, Run, Span, ledger, monitoring
 
 AS_IF = "scheduled"
-"""How every night is taken to have been run: a backfilled one is evaluated too."""
+"""Origin that every replayed night is given, so that backfilled nights are decided too."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,7 @@ class Replayed:
 
 
 def replay(work: Workspace, nights: Nights) -> Iterator[Replayed]:
-    """Yield every published night of ``nights`` as it would be judged and decided with ``job``'s settings,
-    had it been scheduled: one that was backfilled is evaluated like all others.
+    """Yield every published night of ``nights`` as the job's settings would judge and decide it, had it been scheduled.
 
     Every night sees only the nights before it, as when it was lived through; decisions made here count for the cooldown
     and budget of those after. Nights before the first are taken as recorded.

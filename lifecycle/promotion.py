@@ -36,7 +36,7 @@ def promote(
 
     ``effective_from`` is a night; by default the next one to be scored (see ``_next_night``) that the version was not
     trained on, and for a job without any promotion the version's own ``until``. The champion it displaces scores the
-    next ``promotion.predecessor_nights`` in the shadow. A retraining promotes once: asked again, what it did stands.
+    next ``promotion.predecessor_nights`` in the shadow. A retraining promotes once: repeated, its promotion stands.
     Raises ``VersionMissing``, and ``PromotionRefused`` for a night that the version was trained on.
     """
     ref = work.registry.resolve(work.job.name, version)
@@ -157,7 +157,7 @@ def _next_night(work: Workspace, history: list[Promotion], otherwise: date) -> d
 
 
 def _record(stores: Stores, ref: VersionRef, effective_from: date, kind: str, why: Why) -> Promotion:
-    """Write the promotion, with its artifact, point the aliases, and end what was in the shadow for the crown."""
+    """Write the promotion, with its artifact, point the aliases, and end the stays in the shadow that it decides."""
     reason, by, retraining_id = why
     promotion = Promotion(
         ref.job,

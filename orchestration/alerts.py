@@ -1,4 +1,4 @@
-"""Alerts out of Airflow: a task that failed, a night that is late, and what a task has to tell."""
+"""Alerts out of Airflow: a task that failed, a night that is late, and other messages of tasks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class FailureAlert(BaseNotifier):
     """Tells the receivers of alerts that a task failed for good, or that a night is held. In a backfill it tells nobody."""
 
     def __init__(self, job: str) -> None:
-        """Tell it of ``job``."""
+        """Send alerts about ``job``."""
         super().__init__()
         self.job = job
 

@@ -31,7 +31,7 @@ def task_arguments(job: Job) -> dict[str, Any]:
 
 
 def retry_policy() -> ExceptionRetryPolicy:
-    """Return the policy that tries again what can heal and fails at once on what cannot."""
+    """Return the policy that retries errors that can heal and fails at once on others."""
     return PatientRetryPolicy(now)
 
 

@@ -68,7 +68,9 @@ def job_page(request: Request, job: str, readable: Readable, read: PlacesDep, un
     """Return the job's nights, performance, drift, decisions and champions."""
     _check(job, readable)
     last = _night(until) if until else None
-    return _page(request, "job", _found(content.job_page(read, job, last), f"The job {job} was never trained or run."))
+    return _page(
+        request, "job", _require(content.job_page(read, job, last), f"The job {job} was never trained or run.")
+    )
 
 
 @app.get("/jobs/{job}/nights/{night}")
@@ -77,7 +79,7 @@ def night_page(request: Request, job: str, night: str, readable: Readable, read:
     _check(job, readable)
     view = content.night_page(read, job, _night(night), run or None)
     what = f"run {run} of night {night}" if run else f"run of night {night}"
-    return _page(request, "night", _found(view, f"There is no {what} of {job}."))
+    return _page(request, "night", _require(view, f"There is no {what} of {job}."))
 
 
 @app.get("/jobs/{job}/columns/{column:path}")
@@ -85,7 +87,7 @@ def column_page(request: Request, job: str, column: str, readable: Readable, rea
     """Return a column's distances over the nights."""
     _check(job, readable)
     view = content.column_page(read, job, column)
-    return _page(request, "column", _found(view, f"No night of {job} was judged in a column {column}."))
+    return _page(request, "column", _require(view, f"No night of {job} was judged in a column {column}."))
 
 
 @app.get("/jobs/{job}/versions/{version}")
@@ -94,7 +96,7 @@ def version_page(request: Request, job: str, version: str, readable: Readable, r
     _check(job, readable)
     number = int(version) if version.isascii() and version.isdigit() and len(version) < 10 else 0
     view = content.version_page(read, job, number)
-    return _page(request, "version", _found(view, f"There is no model card of a version {version} of {job}."))
+    return _page(request, "version", _require(view, f"There is no model card of a version {version} of {job}."))
 
 
 @app.get("/run")
@@ -199,7 +201,7 @@ def _night(text: str) -> date:
         raise HTTPException(404, f"{text} is no night: expected YYYY-MM-DD.") from None
 
 
-def _found(view: Mapping[str, Any] | None, otherwise: str) -> View:
+def _require(view: Mapping[str, Any] | None, otherwise: str) -> View:
     if view is None:
         raise HTTPException(404, otherwise)
     return dict(view)

@@ -1,4 +1,4 @@
-"""What the performance of a night would be if its probabilities were as true as at training: without one outcome."""
+"""Estimates a night's performance before its labels are there, from its probabilities and the calibration at training."""
 
 from __future__ import annotations
 

@@ -34,9 +34,13 @@ UNITS = {
     "bias": "unit of the label",
 }
 REPLICATES = 200
+"""Bootstrap samples of an interval."""
 _BLOCKS = 2_000
+"""Blocks of rows that a bootstrap draws from, at most."""
 _RELIABILITY = 10
+"""Bins of the probability in a calibration plot."""
 _ROC = 500
+"""Bins of the probability from which the area under the ROC curve is computed."""
 TINY = 1e-15
 
 
@@ -125,12 +129,12 @@ def _regression_metrics(sums: Floats) -> dict[str, Floats]:
 
 @dataclass(frozen=True)
 class _Sums:
-    """How a task's sums are made of rows, and what is made of them."""
+    """How a task's rows become sums, and sums become metrics."""
 
     cells: Callable[[pa.Table, Any, Job], Cells]
     metrics: Callable[[Floats], dict[str, Floats]]
     loss: int
-    """The place of the summed loss."""
+    """Column of the sums that holds the summed loss."""
 
 
 _SUMS: dict[Task, _Sums] = {
@@ -196,7 +200,7 @@ def _quantile(values: Floats, q: float) -> float | None:
 
 
 def finite(value: float) -> float | None:
-    """Return the value, or None for one that JSON has no word for."""
+    """Return the value, or None for an infinity or NaN, which JSON does not have."""
     return value if np.isfinite(value) else None
 
 

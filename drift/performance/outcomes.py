@@ -42,7 +42,10 @@ def predictions_of(work: Workspace, run: Run) -> pa.Table:
 
 
 def outcomes_of(work: Workspace, run: Run, predictions: pa.Table | None = None) -> Outcomes:
-    """Return a run's predictions, or others of its rows, with the outcomes that ``labels.sql`` gives now."""
+    """Return a run's predictions with the outcomes that ``labels.sql`` gives now.
+
+    ``predictions`` are those of another version on the run's rows; default: the run's own.
+    """
     predictions = predictions_of(work, run) if predictions is None else predictions
     labels = read_labels(work, Nights.of(run.night))
     joined = predictions.join(labels, keys=list(work.job.key), join_type="inner").combine_chunks()

@@ -29,16 +29,16 @@ _LARGE = 20_000
 
 @dataclass(frozen=True)
 class _Quality:
-    """How Evidently takes outcomes and predictions of a task."""
+    """How outcomes and predictions of a task are given to Evidently."""
 
     kind: Any
-    """Their type in its frames."""
+    """Type of outcomes and predictions in Evidently's frames."""
     shown: str
     """Whether the page shows predictions as a ``number`` or as a ``category``."""
     tasks: Callable[[], dict[str, Any]]
-    """What says to Evidently which column is which."""
+    """Makes Evidently's description of the task: which column is the outcome, which the prediction."""
     listed: str | None = None
-    """As what outcome and predicted class or value are columns of their own, or None if they are not."""
+    """Kind of column, ``number`` or ``category``, that outcome and prediction are listed as; None if they are not listed."""
     least: int = 1
     """Different outcomes that there must be in both samples."""
     needs: str | None = None

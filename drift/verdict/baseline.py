@@ -47,7 +47,7 @@ class Past:
 
     @property
     def broken(self) -> bool:
-        """Return whether the night is no example of what is normal."""
+        """Return whether the night is left out of the baseline."""
         return bool(self.faults) or self.score > BROKEN_SCORE
 
 
@@ -75,7 +75,7 @@ class Reference:
 
     @cached_property
     def weeks(self) -> Calibration:
-        """Return what a week is like next to the training nights."""
+        """Return the calibration of weeks against the training nights."""
         ordered = [self.nights[night] for night in sorted(self.nights)]
         return calibrate(ordered, self.bins, watched_of(self.job), window=min(WINDOW, max(len(ordered) - 1, 1)))
 
@@ -100,9 +100,10 @@ def earliest(job: Job, night: date) -> date:
 
 
 def baseline_of(reference: Reference, past: Sequence[Past], night: date) -> Baseline:
-    """Return the last nights before ``night``, of training or scored since, that are examples of what is normal.
+    """Return the last nights before ``night``, of training or scored since, that are normal.
 
-    A night that was unusual is no example while persistence still counts it: a fault learnt at once would be seen once.
+    A night that was unusual is left out while ``monitor.persistence`` still counts it. Otherwise a lasting fault would enter the
+    baseline at once, and alarm only once.
     """
     earlier = [past_night for past_night in past if earliest(reference.job, night) <= past_night.night < night]
     recent = earlier[-LEARNT_AFTER:]
@@ -134,7 +135,7 @@ def sustained(reference: Reference, past: Sequence[Past], night: date, profile: 
 
 
 def verdict_on(reference: Reference, past: Sequence[Past], night: date, observation: Night) -> Verdict:
-    """Return the verdict on a night, from nothing but the version's reference and the nights before."""
+    """Return the verdict on a night, from the version's reference and the nights before."""
     of = reference.job.monitor.persistence[1]
     before = [past_night.unusual for past_night in past if night - timedelta(days=of) < past_night.night < night]
     baseline = baseline_of(reference, past, night)

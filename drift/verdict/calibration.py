@@ -56,7 +56,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Calibration:
-    """A baseline of nights and what is unusual next to it."""
+    """A baseline of nights, and the thresholds that follow from it."""
 
     bins: Mapping[str, Bins]
     columns: Mapping[str, Column]

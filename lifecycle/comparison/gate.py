@@ -79,7 +79,7 @@ def gain_of(losses: Losses, confidence: float) -> Gain:
 
 
 def holdout_nights(new_nights: int, most: int, least: int) -> int:
-    """Return how many of the nights since the champion's training judge, so that at least as many are learnt from.
+    """Return how many nights since the champion's training become holdout, so that at least as many are trained on.
 
     >>> [holdout_nights(new, most=14, least=7) for new in (10, 14, 20, 60)]
     [7, 7, 10, 14]
@@ -93,7 +93,7 @@ def judge(evaluation: Evaluation, policy: Promotion, primary: str) -> Judgement:
     A tie keeps the champion. Without a champion the floors count, and a loss that is no greater than a constant's.
     """
     if evaluation.champion is None:
-        return _judged(_first(evaluation, policy, primary))
+        return _judgement(_first(evaluation, policy, primary))
     gain = evaluation.gain or Gain(0, 0, None, None, None, None, None, policy.confidence)
     checks = [_enough(gain, evaluation.holdout, policy), _better(gain, primary, policy)]
     if "calibration_error" in evaluation.metrics["champion"]:
@@ -101,10 +101,10 @@ def judge(evaluation: Evaluation, policy: Promotion, primary: str) -> Judgement:
     checks += _segments(evaluation.segments, policy)
     checks.append(_ratio("latency", evaluation.latency, policy.max_latency_ratio, "CPU s per million rows"))
     checks.append(_ratio("size", evaluation.size, policy.max_size_ratio, "MB"))
-    return _judged(checks)
+    return _judgement(checks)
 
 
-def _judged(checks: Sequence[Check]) -> Judgement:
+def _judgement(checks: Sequence[Check]) -> Judgement:
     refused = [check.sentence for check in checks if not check.passed]
     sentences = refused or [check.sentence for check in checks[:2]]
     return Judgement(
@@ -190,13 +190,13 @@ def judge_shadow(shadow: Losses, holdout: Losses, policy: Promotion, primary: st
     sentence = f"gain in {primary} on {alone.nights} shadow nights alone: {value}"
     if alone.high is not None:
         sentence += f" ({alone.confidence:.0%} interval {alone.low:+.5f} to {alone.high:+.5f})"
-    return _judged([_better(together, primary, policy), Check("shadow", not worse, sentence)])
+    return _judgement([_better(together, primary, policy), Check("shadow", not worse, sentence)])
 
 
 def judge_predecessor(losses: Losses, policy: Promotion, primary: str) -> Judgement:
     """Return whether a dethroned champion must get the crown back: it does better than its successor, with evidence.
 
-    ``losses`` has the successor as champion and the predecessor as challenger. It is asked every night, so the interval
+    ``losses`` has the successor as champion and the predecessor as challenger. This is judged every night, so the interval
     is one of 99 %.
     """
     gain = gain_of(losses, SEQUENTIAL)

@@ -75,7 +75,7 @@ def measure(work: Workspace, known_at: date) -> list[date]:
         champion = outcomes_of(work, run)
         if not champion.labelled:
             continue
-        shadow = outcomes_of(work, run, _said(work, run, row.model_version))
+        shadow = outcomes_of(work, run, _shadow_predictions(work, run, row.model_version))
         sums = {
             side: outcome_sums(outcomes.predictions, outcomes.predictions.column(LABEL), work.job).sum(axis=0)
             for side, outcomes in (("champion", champion), ("shadow", shadow))
@@ -94,7 +94,7 @@ def _values(sums: Floats, job: Job) -> dict[str, float | None]:
     return {name: float(value) if np.isfinite(value) else None for name, value in metrics.items()}
 
 
-def _said(work: Workspace, run: Run, version: int) -> pa.Table:
+def _shadow_predictions(work: Workspace, run: Run, version: int) -> pa.Table:
     folder = RunFolder(work.lake, run)
     return pa.concat_tables(work.lake.table(folder.shadow_part(version, number)) for number in folder.chunks)
 

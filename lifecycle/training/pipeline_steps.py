@@ -92,13 +92,13 @@ def _differs(step: Any, rows: Any, calls: list[np.ndarray], same_copy: bool) -> 
     other = first if same_copy else copy.deepcopy(step)
     places = np.concatenate(calls)
     try:
-        parts = [_output(other, _taken(rows, some)) for some in calls]
+        parts = [_output(other, _rows_at(rows, some)) for some in calls]
     except Exception:  # noqa: BLE001 - it could take the same rows in one call: this is the difference that is looked for
         return True
     if len(whole) != _length(rows) or any(part.shape[1:] != whole.shape[1:] for part in parts):
         return True
     output = np.concatenate(parts)
-    return len(output) != len(places) or not _alike(output, whole[places])
+    return len(output) != len(places) or not _equal(output, whole[places])
 
 
 def _output(step: Any, rows: Any) -> np.ndarray:
@@ -118,7 +118,7 @@ def _codes(step: Any, rows: Any) -> np.ndarray:
     return np.array([classes.index(str(label)) for label in step.predict(rows)], dtype=np.float64)
 
 
-def _taken(rows: Any, places: np.ndarray) -> Any:
+def _rows_at(rows: Any, places: np.ndarray) -> Any:
     return rows.iloc[places].reset_index(drop=True) if hasattr(rows, "iloc") else rows[places]
 
 
@@ -126,7 +126,7 @@ def _length(rows: Any) -> int:
     return int(rows.shape[0])
 
 
-def _alike(output: np.ndarray, expected: np.ndarray) -> bool:
+def _equal(output: np.ndarray, expected: np.ndarray) -> bool:
     if not {output.dtype.kind, expected.dtype.kind} <= set("biuf"):
         return bool(pd.DataFrame(output).astype(str).equals(pd.DataFrame(expected).astype(str)))
     scale = np.nanmax(np.abs(expected), initial=0.0)

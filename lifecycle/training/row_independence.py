@@ -1,4 +1,4 @@
-"""Proves on a few rows that a fitted pipeline says the same of a row whatever its chunk, its neighbours and its thread."""
+"""Proves on a few rows that a pipeline's prediction of a row depends on that row only: not on chunk, neighbours or thread."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ REFERENCE_ROWS = 120
 MANY_ROWS = 8_192
 """Rows of a large call. From about 2,000 on a matrix product of few columns is made by several threads."""
 BLOCK_ROWS = 4_096
-"""Rows of each call of what is not made of trees: 8 ms of a logistic regression, whose call with 1 row takes 5 ms."""
+"""Rows of each call of pipelines without trees: a logistic regression takes 8 ms for them, and 5 ms for 1 row."""
 ONES = 12
-"""Rows that are asked for one by one."""
+"""Rows that are predicted one by one."""
 SEVENS = 10
 """Calls of seven rows each."""
 ROUNDS = 3
@@ -43,7 +43,7 @@ ROUNDS = 3
 ROUNDING = 1e-5
 """Difference, in probability or of the largest value, beyond which no rounding of a matrix product explains it."""
 LAST_BITS = 1e-12
-"""The same, in calls of the same number of rows: on the processors measured there was none at all."""
+"""As ``ROUNDING``, for calls of the same number of rows: on the processors measured there was no difference at all."""
 
 _TREES = {"DecisionTree", "ExtraTree", "ExtraTrees", "GradientBoosting", "HistGradientBoosting", "RandomForest"}
 
@@ -88,7 +88,7 @@ def proven_rule(pipeline: Any, rows: pa.RecordBatch, job: Job, threads: int = 2)
 
 
 class _Proof:
-    """A pipeline, the rows to ask it for, and the job that they belong to."""
+    """A pipeline, the rows that it is tried on, and their job."""
 
     def __init__(self, pipeline: Any, rows: pa.RecordBatch, job: Job) -> None:
         self.pipeline, self.rows, self.job = pipeline, rows, job
@@ -96,7 +96,7 @@ class _Proof:
         self.openmp = ThreadpoolController().select(user_api="openmp")
 
     def settled(self, decision: Decision) -> Decision:
-        """Return the decision, or that ``predict`` has to be asked if it says otherwise of a row."""
+        """Return the decision, or the decision by ``predict`` if that differs for a row."""
         if decision.by not in ("threshold", "largest"):
             return decision
         by_predict = Decision("predict", None, decision.origin)
@@ -126,7 +126,7 @@ class _Proof:
         )
 
     def cuts(self) -> dict[str, Places]:
-        """Return the rows of the calls of each way to cut them."""
+        """Return the ways to cut the rows into calls: for each way the rows of every call."""
         every, half = np.arange(self.n), self.n // 2
         sevens = [every[start : start + 7] for start in range(0, self.n, 7)]
         sevens = [*sevens[: SEVENS // 2], *sevens[max(len(sevens) - SEVENS // 2, SEVENS // 2) :]]

@@ -37,7 +37,7 @@ class Fitted:
     holdout: pa.Table | None
     """Night, outcome and prediction of the last nights, by a pipeline that never saw them."""
     predictions: pa.Table
-    """One per row of the window, out of fold: a model is surer of the rows it was fitted on than of any it meets later."""
+    """One per row of the window, out of fold, because a model is surer of the rows it was fitted on than of later ones."""
 
 
 def write_version(
