@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -11,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn import metrics
 
-from drift import watch as watching
+from drift import decide as deciding
 from drift.decide import conclude
 from drift.measure import measure
 from drift.replay import replay
@@ -69,7 +70,7 @@ def test_normal_night_is_ok_and_looking_again_changes_nothing(toy: Toy) -> None:
     again = watch(toy.work, run_id)
     assert (first.verdict, first) == ("ok", again)
     after = judged(toy, NIGHT)
-    assert {**after, "evaluated_at": None} == {**before, "evaluated_at": None}
+    assert replace(after, evaluated_at=before.evaluated_at) == before
     assert columns(toy, NIGHT).keys() == {"x", "kind", "prediction"}
     assert (after.baseline_nights, after.model_version, after.rows) == (6, 1, ROWS)
     assert after.estimate.keys() == {"log_loss", "brier", "auc", "base_rate"}
@@ -291,7 +292,7 @@ def test_retraining_that_runs_forbids_another_until_it_must_have_been_killed(
     assert asked.decision == "retrain"
     monitoring.record_retraining(toy.stores.warehouse, asked.decision_id, "running")
     assert "a retraining is running" in live(toy, days[3:5])[-1].reason
-    monkeypatch.setattr(watching, "STALE_NIGHTS", 3)
+    monkeypatch.setattr(deciding, "STALE_NIGHTS", 3)
     assert live(toy, days[5:])[-1].decision == "retrain"
 
 
