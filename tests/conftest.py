@@ -27,12 +27,14 @@ from scoring.stores.installation import Stores, open_stores
 from scoring.stores.warehouse import open_warehouse
 from scoring.stores.warehouse.schema import migrate
 from scoring.stores.workspace import Workspace
-from tests.support.toy import FIRST, Training, copy_champion, create_source, events, training_of, write_job
+
+pytest.register_assert_rewrite("tests.support")  # a failed assert shows its values there as in a test
+from tests.support.toy import FIRST, Training, copy_champion, create_source, events, training_of, write_job  # noqa: E402
 
 quiet_telemetry()
 os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="nightshift-airflow-"))  # else it is made in $HOME
 _numbers = itertools.count()
-AIRFLOW = "tests/dags/"
+AIRFLOW = "tests/orchestration/"
 """Where the tests of Airflow are."""
 ROOM = 2 * 2**30
 """Bytes that a folder in memory must have free: a database has 8 MB, and most are dropped after their test."""
@@ -221,6 +223,15 @@ def plain_rows(plain_job: Job) -> pa.RecordBatch:
     """400 events of the toy's first night, in the types of ``plain_job``."""
     table = pa.Table.from_pandas(events(FIRST, 400)[plain_job.columns], preserve_index=False)
     return table.combine_chunks().to_batches()[0]
+
+
+@pytest.fixture
+def shell(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Any]:
+    """Run a command with the environment of ``settings``; no output holds a password, no failure a traceback."""
+    from tests.support.shell import shell_of
+
+    with shell_of(settings, monkeypatch, capsys) as run:
+        yield run
 
 
 def secret(value: SecretStr | None) -> str:

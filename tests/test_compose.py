@@ -267,6 +267,7 @@ def test_urls_name_services_roles_and_databases_of_this_set_up(name):
         if url.scheme.startswith("postgresql"):
             assert url.scheme == "postgresql+psycopg", "the only locked driver"
             assert url.username in roles
+            assert url.username is not None
             assert url.password == f"{url.username.upper()}_DB_PASSWORD"
             assert url.path.removeprefix("/") in databases
 

@@ -104,9 +104,13 @@ def test_installation_of_before_goes_on(stores: Stores) -> None:
 def test_pages_show_what_was_made_before(stores: Stores) -> None:
     job = find_job(stores.settings.jobs_dir, JOB)
     places = Places(stores.warehouse, stores.lake, lambda name: job)
-    assert night_page(places, JOB, NIGHT)["drift"] is not None
-    assert len(job_page(places, JOB, None)["decisions"]) == 2
-    assert version_page(places, JOB, 1)["view"] is not None
+    night, nights, version = night_page(places, JOB, NIGHT), job_page(places, JOB, None), version_page(places, JOB, 1)
+    assert night is not None
+    assert night["drift"] is not None
+    assert nights is not None
+    assert len(nights["decisions"]) == 2
+    assert version is not None
+    assert version["view"] is not None
     (retraining,) = retrainings.of_job(stores.warehouse, JOB)
     assert retraining.state == "promoted"
 

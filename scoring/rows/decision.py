@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
-import pandas as pd
 
 from scoring.errors import PredictionError
 from scoring.job import BINARY, MULTICLASS, REGRESSION, Job, Task
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 By = Literal["half", "label.threshold", "threshold", "largest", "predict", "uncalibrated", "value"]
 NEAR = 1e-9
@@ -144,7 +146,7 @@ def _predicted(pipeline: Any, frame: pd.DataFrame, job: Job) -> np.ndarray:
             f"predict of the pipeline of {job.name}", found=f"shape {labels.shape}", expected=f"shape {(len(frame),)}"
         )
     known = {str(name): place for place, name in enumerate(pipeline.classes_)}
-    strange = sorted({str(label) for label in pd.unique(labels)} - set(known))
+    strange = sorted({str(label) for label in set(labels.tolist())} - set(known))
     if strange:
         raise PredictionError(
             f"predict of the pipeline of {job.name}", found=str(strange[:5]), expected=f"one of {sorted(known)}"

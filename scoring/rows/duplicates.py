@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -47,6 +46,8 @@ def key_at(batch: pa.RecordBatch, keys: Sequence[str], row: int) -> Key:
 
 def key_hashes(keys: pa.RecordBatch) -> np.ndarray:
     """Return 64 bits for each row: equal keys give equal bits, other keys almost never do."""
+    import pandas as pd
+
     hashes = np.zeros(keys.num_rows, dtype=np.uint64)
     with np.errstate(over="ignore"):
         for column in keys.columns:

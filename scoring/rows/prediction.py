@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from joblib import parallel_config
 
 from scoring.errors import NightshiftError, PredictionError
 from scoring.job import BINARY, MULTICLASS, REGRESSION, Job, Task
 from scoring.rows.casting import ARROW_TYPES
 from scoring.rows.decision import Rule, chosen_classes, decision_before_rules
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _OUTCOME_TYPES: dict[Task, pa.DataType] = {BINARY: pa.bool_(), MULTICLASS: pa.string(), REGRESSION: pa.float64()}
 _LABEL_TYPES: dict[Task, pa.DataType] = {BINARY: pa.string(), MULTICLASS: pa.string(), REGRESSION: pa.float64()}
@@ -33,6 +34,8 @@ def to_frame(batch: pa.RecordBatch | pa.Table, job: Job) -> pd.DataFrame:
     Numbers and bools are float64 with NaN for null; categories are object columns with NaN for null; datetimes are
     datetime64[us, UTC] with NaT. A null is one thing everywhere: a mix of None and NaN moves probabilities.
     """
+    import pandas as pd
+
     return pd.DataFrame({name: _column(batch.column(name), feature.type) for name, feature in job.features.items()})
 
 
@@ -100,6 +103,8 @@ def _answers(pipeline: Any, frame: pd.DataFrame, rows: int, job: Job, rule: Rule
 
     joblib's workers are kept out: a forest adds up its trees in the order in which they finish.
     """
+    from joblib import parallel_config
+
     shape: tuple[int, ...] = (len(frame),)
     if job.task.classifies:
         shape = (len(frame), len(_check_classes(pipeline, job)))

@@ -25,20 +25,13 @@ from scoring.settings import HOME, Settings, child_environment, load_settings
 from scoring.stores.warehouse import ledger
 from scoring.stores.warehouse.schema import ensure_job
 from tests.conftest import Toy, new_database
-from tests.support.shell import SECRET, Shell, cells, done, nightshift, refused, shell_of
+from tests.support.shell import SECRET, Shell, cells, done, nightshift, refused
 from tests.support.toy import FIRST, NIGHT, ROWS, UNTIL, execute, write_job
 
 COMMANDS = (
     "migrate", "check", "new-job", "train", "models", "promote", "rollback", "run", "release", "discard", "verify",
     "status", "sql", "explain", "diff", "rescore", "retention", "retire", "unpublish",
 )  # fmt: skip
-
-
-@pytest.fixture
-def shell(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Shell]:
-    """Run a command with the environment of ``settings``; no output holds a password, no failure a traceback."""
-    with shell_of(settings, monkeypatch, capsys) as run:
-        yield run
 
 
 def run_ids(toy: Toy, night: date = NIGHT) -> list[str]:
@@ -61,7 +54,9 @@ def commands(group: TyperGroup, *words: str) -> Iterator[tuple[str, ...]]:
             yield (*words, name)
 
 
-EVERY = sorted(commands(get_command(app)))
+GROUP = get_command(app)
+assert isinstance(GROUP, TyperGroup)
+EVERY = sorted(commands(GROUP))
 
 
 def test_commands_are_those_of_the_reference() -> None:
@@ -654,7 +649,7 @@ def test_newcomer_gets_from_a_table_to_predictions(shell: Shell, settings: Setti
     assert "late_orders: job file, pipeline" in done(shell("check", "late_orders"))
     assert "'late_orders'" in done(shell("migrate"))
     trained = done(shell("train", "late_orders", "--until", "2024-02-01"))
-    version = int(re.search(r"late_orders version (\d+): 930 rows", trained)[1])
+    (version,) = re.findall(r"late_orders version (\d+): 930 rows", trained)
     assert f"version {version} is champion from night 2024-02-01 on" in trained
     assert "late_orders 2024-02-01: published, 30 rows" in done(shell("run", "late_orders", "--night", "2024-02-01"))
     asked = "select event_time, id, night, prediction, probability from late_orders_predictions order by id limit 1"

@@ -28,7 +28,7 @@ from drift.watch import watch
 from lifecycle.checks.job import check_job
 from lifecycle.retraining.record import Request as Asked
 from lifecycle.retraining.tasks import retrain
-from lifecycle.shadow import review
+from lifecycle.shadow.review import measure as measure_shadows
 from lifecycle.shadow.score import pin, shadow_run
 from pages import web
 from pages.content.places import Places
@@ -94,13 +94,15 @@ def fill(url: str, rows: pd.DataFrame) -> None:
         rows = rows.assign(**{"Seen At": rows["Seen At"].dt.strftime("%Y-%m-%d %H:%M:%S")})
         with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
             marks = ", ".join("?" for _ in rows)
-            connection.execute(f"create table events ({', '.join(map(quoted, rows))})")
+            connection.execute(f"create table events ({', '.join(map(quoted, rows.columns))})")
             connection.executemany(f"insert into events values ({marks})", rows.astype(object).to_numpy().tolist())
             connection.commit()
         return
     engine = sa.create_engine(url)
     table = sa.Table(
-        "events", sa.MetaData(), *(sa.Column(name, kind_of(rows[name]), key=f"c{i}") for i, name in enumerate(rows))
+        "events",
+        sa.MetaData(),
+        *(sa.Column(name, kind_of(rows[name]), key=f"c{i}") for i, name in enumerate(rows.columns)),
     )
     with engine.begin() as connection:
         table.create(connection)
@@ -191,7 +193,7 @@ def test_a_job_of_any_names_is_retrained_shadowed_and_rescored(lived: tuple[Stor
     shadow_run(
         Workspace(stores, job), run_night(Workspace(stores, job), Request(coming, stores.clock(), "test")).run_id
     )
-    assert review.measure(Workspace(stores, job), coming + 2 * DAY) == [coming]
+    assert measure_shadows(Workspace(stores, job), coming + 2 * DAY) == [coming]
     columns, rows = stores.warehouse.query(f"select * from {job.name}_shadow_predictions")
     assert columns[: len(PLAIN)] == [PLAIN[key] for key in job.key]
     assert len(rows) == ROWS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ WELL = Facts(
 )  # fmt: skip
 WORSE = Loss("excess_log_loss", 28, 0.03, 0.02, 0.04, -0.03, 0.0095)
 UNSURE = Loss("excess_log_loss", 28, 0.012, -0.01, 0.03, -0.03, 0.0095)
-DRIFTED = {"drifted_weights": [0.0, 0.3, 0.3, 0.0, 0.3], "drifted_columns": ["dest"], "loss": None}
+DRIFTED: dict[str, Any] = {"drifted_weights": [0.0, 0.3, 0.3, 0.0, 0.3], "drifted_columns": ["dest"], "loss": None}
 
 
 def test_nothing_is_a_reason_when_all_is_well() -> None:

@@ -46,15 +46,15 @@ def test_profile_on_record_is_the_profile_of_all_rows(toy: Toy) -> None:
     watch(toy.work, run_id)
     lake = toy.stores.lake
     folder = lake.run_folder(toy.job.name, NIGHT, run_id)
-    parts = [
+    features, predictions = (
         pa.concat_tables(
             [pa.Table.from_batches(list(lake.batches(f"{folder}/{kind}-{number:05d}.parquet"))) for number in range(4)]
         )
         for kind in ("features", "predictions")
-    ]
+    )
     ref = RunFolder(lake, shown_run(toy, NIGHT)).version_ref()
     bins = reference_of(toy.work, ref).bins
-    whole = Profile.of(bins, profiled(*parts, toy.job), ROWS)
+    whole = Profile.of(bins, profiled(features, predictions, toy.job), ROWS)
     (row,) = monitoring.profiles(toy.stores.warehouse, Span(toy.job.name), 1)
     found = Profile.from_dict(row.profile)
     assert found.rows == ROWS and found.columns.keys() == {"x", "kind", "prediction", "probability_grid"}
@@ -70,9 +70,10 @@ def test_normal_night_is_ok_and_looking_again_changes_nothing(toy: Toy) -> None:
     again = watch(toy.work, run_id)
     assert (first.verdict, first) == ("ok", again)
     after = judged(toy, NIGHT)
-    assert replace(after, evaluated_at=before.evaluated_at) == before
+    assert after == replace(before, evaluated_at=after.evaluated_at)
     assert columns(toy, NIGHT).keys() == {"x", "kind", "prediction"}
     assert (after.baseline_nights, after.model_version, after.rows) == (6, 1, ROWS)
+    assert after.estimate is not None
     assert after.estimate.keys() == {"log_loss", "brier", "auc", "base_rate"}
 
 

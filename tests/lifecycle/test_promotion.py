@@ -22,7 +22,7 @@ from scoring.stores.warehouse import promotions, retrainings
 from scoring.stores.warehouse.promotions import Promotion, champion_at
 from scoring.stores.warehouse.schema import ensure_job
 from tests.conftest import Toy, new_database
-from tests.scoring.stores.registry.test_registry import folder_of, installation
+from tests.support.registry import folder_of, installation
 from tests.support.toy import FIRST, NIGHT, UNTIL, add, events, write_job
 
 DAY = timedelta(days=1)

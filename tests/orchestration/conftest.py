@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,13 +13,13 @@ import pytest
 from pydantic import SecretStr
 
 from demo import processes
-from demo.local_airflow import LocalAirflow, free_port, running
-from scoring.job.definition import Job
+from demo.local_airflow import free_port, running
 from scoring.settings import Settings
 from scoring.stores import embedded
-from scoring.stores.installation import Stores, open_stores
+from scoring.stores.installation import open_stores
 from scoring.stores.workspace import Workspace
 from tests.conftest import new_database
+from tests.support.airflow import AirflowUnderTest
 from tests.support.toy import FIRST, TRAIN_NIGHTS, add, create_source, events, train_champion, write_job
 
 NIGHTS = 13
@@ -34,17 +33,6 @@ with DAG("waiting", schedule=None, max_active_runs=100):
     PythonSensor(task_id="wait", python_callable=lambda: False, mode="reschedule", poke_interval=3600)
 """
 """A DAG whose runs wait like a retraining that waits for nights in the shadow."""
-
-
-@dataclass
-class AirflowUnderTest:
-    """A running Airflow, the jobs it has, and the stores it writes to."""
-
-    api: LocalAirflow
-    stores: Stores
-    jobs: dict[str, Job]
-    heard: list[str]
-    """The alerts that a receiver on loopback was sent."""
 
 
 @pytest.fixture(scope="session")

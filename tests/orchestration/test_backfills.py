@@ -9,8 +9,7 @@ import pytest
 
 from demo.backfills import airflow_command
 from scoring.errors import NightshiftError
-from tests.orchestration.conftest import AirflowUnderTest
-from tests.orchestration.test_nightly_scoring import DAG, backfill
+from tests.support.airflow import DAG, AirflowUnderTest, backfill
 from tests.support.toy import NIGHT
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from datetime import date, timedelta
-from typing import Any
 
 import pytest
 
@@ -17,60 +16,14 @@ from scoring.settings import HOME
 from scoring.stores.warehouse import ledger, monitoring, retrainings
 from scoring.stores.warehouse.span import Span
 from scoring.stores.workspace import Workspace
-from tests.orchestration.conftest import AirflowUnderTest
+from tests.support.airflow import DAG, AirflowUnderTest, backfill, log_of, states, tasks, trigger
 from tests.support.toy import NIGHT, ROWS, execute
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]
-DAG = "air_chunks_nightly"
 
 
 def nights(first: int, count: int) -> list[date]:
     return [NIGHT + timedelta(days=first + n) for n in range(count)]
-
-
-def tasks(airflow: AirflowUnderTest, dag_id: str, run_id: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = airflow.api.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances")[
-        "task_instances"
-    ]
-    return found
-
-
-def states(airflow: AirflowUnderTest, dag_id: str, run_id: str) -> dict[str, str]:
-    return {task["task_id"]: task["state"] for task in tasks(airflow, dag_id, run_id)}
-
-
-def trigger(airflow: AirflowUnderTest, dag_id: str, **body: Any) -> dict[str, Any]:
-    """Trigger a run and return it once it ended."""
-    run_id = airflow.api.call("POST", f"/dags/{dag_id}/dagRuns", {"logical_date": None, **body})["dag_run_id"]
-    airflow.api.wait(dag_id, seconds=120)
-    return airflow.api.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}")
-
-
-def backfill(airflow: AirflowUnderTest, first: date, last: date, **options: Any) -> list[dict[str, Any]]:
-    """Run a backfill of the chunks job and return the runs it made, by night."""
-    before = {run["dag_run_id"] for run in airflow.api.runs(DAG)}
-    deadline = time.monotonic() + 90
-    while True:  # Airflow closes a backfill up to 30 s after its last run; until then a new one is refused
-        try:
-            airflow.api.backfill(DAG, first, last, **options)
-            break
-        except Exception as error:
-            if "409" not in str(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(1)
-    runs = [run for run in airflow.api.wait(DAG, seconds=180) if run["dag_run_id"] not in before]
-    return sorted(runs, key=lambda run: run["partition_key"])
-
-
-def log_of(airflow: AirflowUnderTest, dag_id: str, run_id: str, task_id: str, attempt: int = 1) -> str:
-    return str(airflow.api.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{attempt}"))
-
-
-def why(airflow: AirflowUnderTest, dag_id: str, run_id: str) -> str:
-    """Return the end of the log of every failed task of a run."""
-    failed = [task for task in tasks(airflow, dag_id, run_id) if task["state"] == "failed"]
-    logs = (log_of(airflow, dag_id, run_id, task["task_id"], task["try_number"])[-3000:] for task in failed)
-    return "\n".join(f"{task['task_id']}: {log}" for task, log in zip(failed, logs, strict=True))
 
 
 def published(airflow: AirflowUnderTest, days: list[date]) -> list[tuple[date, int, int]]:
@@ -164,7 +117,9 @@ def test_source_that_does_not_answer_is_tried_again(airflow: AirflowUnderTest) -
     ]
     assert (run["state"], extract["try_number"]) == ("failed", 3)
     found = ledger.runs_of(airflow.stores.warehouse, "air_gone", NIGHT)
-    assert [row.status for row in found] == ["failed"] * 3 and "SourceUnavailable" in found[0].reason
+    assert [row.status for row in found] == ["failed"] * 3
+    assert found[0].reason is not None
+    assert "SourceUnavailable" in found[0].reason
 
 
 def test_held_night_is_red_and_green_after_release(airflow: AirflowUnderTest) -> None:
@@ -175,7 +130,9 @@ def test_held_night_is_red_and_green_after_release(airflow: AirflowUnderTest) ->
     (held,) = ledger.runs_of(airflow.stores.warehouse, "air_gate", NIGHT)
     assert held.status == "held"
     judged = monitoring.drift_of(airflow.stores.warehouse, held.run_id)  # a held night is judged too
-    assert states(airflow, dag_id, run["dag_run_id"])["drift"] == "success" and judged.rows == held.rows_scored
+    assert states(airflow, dag_id, run["dag_run_id"])["drift"] == "success"
+    assert judged is not None
+    assert judged.rows == held.rows_scored
     assert states(airflow, dag_id, run["dag_run_id"])["decide"] == "upstream_failed"
     (line,) = (line for line in airflow.heard if line.startswith(f"air_gate, night {NIGHT}, held: publish: NightHeld"))
     assert line.endswith(f"{airflow.api.url}/nightshift/jobs/air_gate/nights/{NIGHT}") and "\n" not in line

@@ -12,7 +12,7 @@ import pytest
 from scoring.night.request import Request
 from scoring.night.run import run_night
 from scoring.stores.workspace import Workspace
-from tests.orchestration.conftest import AirflowUnderTest
+from tests.support.airflow import AirflowUnderTest
 from tests.support.toy import NIGHT
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]

@@ -10,8 +10,7 @@ from scoring.night.request import Request
 from scoring.night.run import run_night
 from scoring.stores.warehouse import ledger
 from scoring.stores.workspace import Workspace
-from tests.orchestration.conftest import AirflowUnderTest
-from tests.orchestration.test_nightly_scoring import states, trigger
+from tests.support.airflow import AirflowUnderTest, states, trigger
 from tests.support.toy import NIGHT, ROWS
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]

@@ -21,8 +21,7 @@ from scoring.stores.warehouse.promotions import champion_at
 from scoring.stores.warehouse.span import Span
 from scoring.stores.workspace import Workspace
 from tests.conftest import administration
-from tests.orchestration.conftest import AirflowUnderTest
-from tests.orchestration.test_nightly_scoring import log_of, states, tasks, trigger, why
+from tests.support.airflow import AirflowUnderTest, log_of, states, tasks, trigger, why
 from tests.support.toy import NIGHT
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]
@@ -75,7 +74,10 @@ def test_story_of_a_retraining(airflow: AirflowUnderTest) -> None:
     (row,) = retrainings.of_job(stores.warehouse, "air_story")
     assert (row.stage, row.state, row.decision_id) == ("shadow", "running", decided.decision_id)
     challenger = row.model_version
-    assert retrainings.card(stores.warehouse, "air_story", challenger)["gate"]["passed"]
+    assert challenger is not None
+    card = retrainings.card(stores.warehouse, "air_story", challenger)
+    assert card is not None
+    assert card["gate"]["passed"]
     run = trigger(airflow, nightly, partition_key=str(NIGHT + 7 * DAY))
     assert run["state"] == "success", why(airflow, nightly, run["dag_run_id"])
     assert states(airflow, nightly, run["dag_run_id"])["shadow"] == "success"
@@ -128,7 +130,9 @@ def test_person_is_asked_and_no_answer_is_a_no(airflow: AirflowUnderTest, answer
     if state == "promoted":
         assert (made.model_version, made.promoted_by) == (row.model_version, "admin")
     else:
-        assert champion(airflow, "air_human") == before and "approval: " in row.detail
+        assert champion(airflow, "air_human") == before
+        assert row.detail is not None
+        assert "approval: " in row.detail
 
 
 def test_two_triggers_at_the_same_moment_train_once(airflow: AirflowUnderTest) -> None:
@@ -176,7 +180,9 @@ def test_failed_task_ends_the_retraining_red_and_clearing_it_goes_on(airflow: Ai
         labels.write_text(before)
     assert airflow.api.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}")["state"] == "failed"
     (row,) = retrainings.of_job(airflow.stores.warehouse, "air_gate")
-    assert (row.state, row.stage) == ("failed", "snapshot") and "nonsense" in row.detail
+    assert (row.state, row.stage) == ("failed", "snapshot")
+    assert row.detail is not None
+    assert "nonsense" in row.detail
     assert "RetrainingFailed" in log_of(airflow, dag_id, run_id, "announce")
     body = {
         "dry_run": False,

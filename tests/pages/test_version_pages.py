@@ -30,8 +30,8 @@ from scoring.stores.warehouse import Retraining, Shadow, ledger, monitoring, pro
 from scoring.stores.warehouse.promotions import Promotion
 from scoring.stores.warehouse.span import Span
 from tests.conftest import Toy
-from tests.pages.test_pages import EVIL, Read, client, home, read, readable  # noqa: F401 - two of them are fixtures
 from tests.support.living import DAY, add_nights, live, nights
+from tests.support.pages import EVIL, Read, home, read
 from tests.support.toy import FIRST, NIGHT, TRAIN_NIGHTS, execute, train_champion, write_job
 
 pytestmark = pytest.mark.slow
@@ -99,7 +99,7 @@ def text_of(page: Read) -> str:
 # ---------------------------------------------------------------- what a card says
 
 
-def test_card_of_a_version_that_took_the_crown(client: TestClient, toy: Toy) -> None:  # noqa: F811
+def test_card_of_a_version_that_took_the_crown(client: TestClient, toy: Toy) -> None:
     row = retrained(toy, airflow_run_id="manual__2024-01-14T00:00:00+00:00")
     assert row.state == "promoted", row.detail
     card = card_of(toy, 2)
@@ -140,7 +140,7 @@ def test_files_of_a_card_are_kept_with_the_version(toy: Toy) -> None:
     assert kept.read_text(encoding="utf-8") == page_of(card)["model_card.html"]
 
 
-def test_card_of_a_version_that_was_refused(client: TestClient, toy: Toy) -> None:  # noqa: F811
+def test_card_of_a_version_that_was_refused(client: TestClient, toy: Toy) -> None:
     row = retrained(toy, turn=False)
     assert row.state == "refused"
     page = read(client, f"{home(toy)}/versions/2").words
@@ -231,7 +231,7 @@ def shadowed(toy: Toy, days: list[date]) -> Shadow:
     return one
 
 
-def test_shadow_of_a_challenger(client: TestClient, toy: Toy) -> None:  # noqa: F811
+def test_shadow_of_a_challenger(client: TestClient, toy: Toy) -> None:
     row = retrained(toy, turn=False)
     days = nights(3)
     shadowed(toy, days)
@@ -266,6 +266,7 @@ def test_shadow_of_a_sensitive_segment_hides_its_values(untrained: Toy) -> None:
     (run,) = ledger.runs_of(untrained.stores.warehouse, untrained.job.name, NIGHT + DAY)
     shadow_run(untrained.work, run.run_id)
     (row,) = shadows.nights(untrained.stores.warehouse, untrained.job.name)
+    assert row.disagreement is not None
     assert {one["value"] for one in row.disagreement["segments"]} == {HIDDEN}
     told = {**row.disagreement, "segments": [{**row.disagreement["segments"][0], "value": VALUES[0]}]}
     mine = {name: value for name, value in row.facts.items() if name != "disagreement"}
@@ -277,7 +278,7 @@ def test_shadow_of_a_sensitive_segment_hides_its_values(untrained: Toy) -> None:
 # ---------------------------------------------------------------- the job's page, the overview, the tab of a run
 
 
-def test_job_page_lists_retrainings_and_links_cards(client: TestClient, toy: Toy) -> None:  # noqa: F811
+def test_job_page_lists_retrainings_and_links_cards(client: TestClient, toy: Toy) -> None:
     live(toy, [NIGHT])
     decision = monitoring.decisions(toy.stores.warehouse, Span(toy.job.name))[0]
     row = retrained(toy, trigger="decision", decision_id=decision.decision_id)
@@ -294,7 +295,7 @@ def test_job_page_lists_retrainings_and_links_cards(client: TestClient, toy: Toy
     assert "retraining 1" not in read(client, "/").words
 
 
-def test_open_retraining_is_on_the_overview(client: TestClient, toy: Toy) -> None:  # noqa: F811
+def test_open_retraining_is_on_the_overview(client: TestClient, toy: Toy) -> None:
     assert "None yet" in read(client, home(toy)).words
     toy.change(promotion={**POLICY, "promote": "human"}, training={"holdout_nights": 4})
     row = retrained(toy)
@@ -307,7 +308,7 @@ def test_open_retraining_is_on_the_overview(client: TestClient, toy: Toy) -> Non
     assert "retraining" not in read(client, "/").words.lower()
 
 
-def test_run_of_the_retraining_dag_leads_to_its_card(client: TestClient, toy: Toy, readable: set[str]) -> None:  # noqa: F811
+def test_run_of_the_retraining_dag_leads_to_its_card(client: TestClient, toy: Toy, readable: set[str]) -> None:
     request = Request("by hand", night=LAST, airflow_run_id="manual__1")
     begin(toy.work, request)
     asked = {"dag_id": f"{toy.job.name}_retraining", "run_id": "manual__1"}
@@ -325,11 +326,11 @@ def test_run_of_the_retraining_dag_leads_to_its_card(client: TestClient, toy: To
 
 
 @pytest.mark.parametrize("version", ["0", "7", "latest", "-1", "9" * 40, "²", "1.0"])
-def test_unknown_version_is_not_found(client: TestClient, toy: Toy, version: str) -> None:  # noqa: F811
+def test_unknown_version_is_not_found(client: TestClient, toy: Toy, version: str) -> None:
     assert "no model card of a version" in read(client, f"{home(toy)}/versions/{version}", 404).words
 
 
-def test_version_of_another_job_is_not_there(client: TestClient, toy: Toy, readable: set[str]) -> None:  # noqa: F811
+def test_version_of_another_job_is_not_there(client: TestClient, toy: Toy, readable: set[str]) -> None:
     readable.clear()
     assert "that you may see" in read(client, f"{home(toy)}/versions/1", 404).words
 
@@ -358,7 +359,7 @@ def hostile(found: Any) -> Any:
     return EVIL if isinstance(found, str) else found
 
 
-def test_what_comes_from_data_is_text(client: TestClient, toy: Toy) -> None:  # noqa: F811
+def test_what_comes_from_data_is_text(client: TestClient, toy: Toy) -> None:
     retrained(toy)
     card = hostile(card_of(toy, 2))
     card["data"] |= {"quarantined": {EVIL: 3}, "library_versions": {EVIL: EVIL}}

@@ -135,7 +135,7 @@ def test_load_settings_names_every_variable_that_does_not_fit(monkeypatch):
 
 def test_settings_cannot_be_changed():
     with pytest.raises(ValidationError, match="frozen"):
-        load_settings().score_threads = 7
+        load_settings().score_threads = 7  # type: ignore[misc]
 
 
 def test_quiet_telemetry_keeps_what_is_set(monkeypatch):

@@ -14,8 +14,7 @@ from drift.watch import watch
 from scoring.interval import Nights
 from scoring.night.request import Request
 from scoring.night.run import run_night
-from scoring.stores.warehouse import ColumnVerdict, Decided, NightVerdict, monitoring
-from scoring.stores.warehouse.ledger import Run
+from scoring.stores.warehouse import ColumnVerdict, Decided, NightVerdict, Run, monitoring
 from scoring.stores.warehouse.span import Span
 from tests.conftest import Toy
 from tests.support.toy import NIGHT, add, events, execute

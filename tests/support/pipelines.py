@@ -128,7 +128,7 @@ class OfTheBatch(TransformerMixin, BaseEstimator):
         return filled + np.random.default_rng(0).normal(size=filled.shape)
 
     def _sorted(self, filled: pd.DataFrame, frame: pd.DataFrame) -> Any:
-        return filled.sort_values(list(filled)).to_numpy()
+        return filled.sort_values(list(filled.columns)).to_numpy()
 
     def _calls(self, filled: pd.DataFrame, frame: pd.DataFrame) -> Any:
         self.calls_ = getattr(self, "calls_", 0) + 1

@@ -26,5 +26,5 @@ def test_copied_champion_is_the_one_that_training_leaves(toy: Toy) -> None:
     changed = {"model_version", "model_uri", "promoted_at"}
     assert {name for name, value in vars(first).items() if vars(second)[name] != value} == changed
     (snapshot,) = Path(toy.stores.lake.snapshot_folder(toy.job.name, "")).iterdir()
-    assert snapshot.name == toy.stores.registry.facts(copied)["snapshot"]
+    assert snapshot.name == toy.stores.registry.facts(copied).snapshot
     assert {path.name for path in snapshot.iterdir()} == {"rows.parquet", "snapshot.json"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -80,7 +81,13 @@ def create_source(url: str, nights: int = TRAIN_NIGHTS + 3) -> None:
 def add(url: str, rows: pd.DataFrame) -> None:
     """Add rows to the events table, which is made if needed."""
     engine = sa.create_engine(url)
-    kinds = {"at": sa.DateTime(timezone=True), "id": sa.BigInteger, "x": sa.Double, "kind": sa.Text, "y": sa.Boolean}
+    kinds: dict[Hashable, Any] = {
+        "at": sa.DateTime(timezone=True),
+        "id": sa.BigInteger,
+        "x": sa.Double,
+        "kind": sa.Text,
+        "y": sa.Boolean,
+    }
     rows.to_sql("events", engine, if_exists="append", index=False, dtype=kinds)
     engine.dispose()
 
@@ -156,3 +163,7 @@ def copy_champion(training: Training, stores: Stores, job: Job) -> None:
     ref = stores.registry.register(job.name, copied, facts, training.metrics)
     shutil.rmtree(copied)
     promote(Workspace(stores, job), ref.version, "test", "tests", effective_from=UNTIL)
+
+
+EVENTS = events(FIRST, 400)
+"""Of the first night: the rows of the fixture ``plain_rows``, with their outcomes."""

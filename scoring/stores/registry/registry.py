@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import joblib
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -286,6 +285,8 @@ def _json(path: Path, what: str) -> dict[str, Any]:
 
 def unpickled(content: bytes) -> Any:
     """Return the pipeline that ``lifecycle.training.pickled`` made the bytes of."""
+    import joblib
+
     return joblib.load(io.BytesIO(content))
 
 

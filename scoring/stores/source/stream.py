@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import adbc_driver_postgresql.dbapi
 import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
@@ -104,6 +103,8 @@ def _stream_postgresql(
     url: sa.URL, query: Query, interval: DataInterval, rows: int
 ) -> Iterator[Iterator[pa.RecordBatch]]:
     """Fetch Arrow batches through ADBC from a server-side cursor: COPY, its faster way, takes no bound parameters."""
+    import adbc_driver_postgresql.dbapi  # loads pandas, which whoever only reads jobs has no use for
+
     statement = query.statement("postgresql")
     connect = adbc_driver_postgresql.dbapi.connect
     with translated(query.name, query.variable), closing(connect(libpq_url(written(url)))) as connection:
@@ -157,6 +158,8 @@ def compared_types(url: str, query: Query) -> dict[str, set[str]]:
 
     A parameter that is cast there has the type with ``cast to`` before it.
     """
+    import adbc_driver_postgresql.dbapi  # loads pandas, which whoever only reads jobs has no use for
+
     location = database_url(url, query.source)
     if location.get_backend_name() != "postgresql":
         return {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 
-import adbc_driver_postgresql.dbapi
 import pyarrow as pa
 import sqlalchemy as sa
 
@@ -47,6 +46,8 @@ def _replace(
     schema: pa.Schema,
 ) -> None:  # fmt: skip
     """Put the batches, stamped with the constants, in place of the rows that have these constants."""
+    import adbc_driver_postgresql.dbapi  # loads pandas, which whoever only reads jobs has no use for
+
     order, names = [column.key for column in table.columns], [column.name for column in table.columns]
     failures: list[Exception] = []
     reader = pa.RecordBatchReader.from_batches(

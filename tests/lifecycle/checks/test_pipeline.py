@@ -9,7 +9,7 @@ import pytest
 
 from lifecycle.checks.pipeline import check_pipeline
 from scoring.errors import JobFileError
-from tests.lifecycle.checks.test_pipeline_probe import job_of
+from tests.support.jobs import job_of
 
 pytestmark = pytest.mark.slow
 

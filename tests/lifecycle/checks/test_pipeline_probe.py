@@ -10,17 +10,10 @@ import pytest
 
 from lifecycle.checks.pipeline_probe import Fault, Probe, attempt, reload
 from scoring.errors import JobFileError, NightshiftError
-from scoring.job.definition import Job
 from scoring.settings import HOME
-from tests.scoring.rows.test_prediction import make_job
+from tests.support.jobs import FEATURES, job_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # as in the process that tries them
-FEATURES = {"x": {"type": "float", "nullable": True}, "kind": {"type": "category"}}
-
-
-def job_of(pipeline: str, **changed: Any) -> Job:
-    given = pipeline if ":" in pipeline else f"tests.support.bad_pipelines:{pipeline}"
-    return make_job(**{"features": FEATURES, "pipeline": given, **changed})
 
 
 def said_of(folder: Path, pipeline: str, **changed: Any) -> str:

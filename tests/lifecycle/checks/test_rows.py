@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -24,6 +23,7 @@ from scoring.stores.labels import LABEL, read_labels
 from scoring.stores.warehouse import ledger
 from scoring.stores.workspace import Workspace
 from tests.conftest import Toy
+from tests.support.retention import at
 from tests.support.toy import FIRST, execute
 
 NEW_YORK = {"timezone": "America/New_York", "first_night": FIRST, "last_night": date(2024, 1, 5)}
@@ -200,8 +200,8 @@ def test_nobody_is_told_that_a_night_that_does_not_exist_is_late(samoa: Toy):
         schedule={"timezone": "Pacific/Apia", "first_night": date(2011, 12, 1), "last_night": date(2012, 1, 31)},
         limits={"late_after_minutes": 60},
     )
-    at = {SAMOA: datetime(2011, 12, 30, 12, tzinfo=UTC), date(2011, 12, 31): datetime(2011, 12, 31, 12, tzinfo=UTC)}
-    found = [late(Workspace(replace(samoa.stores, clock=lambda moment=moment: moment), job)) for moment in at.values()]
+    noons = [datetime(2011, 12, day, 12, tzinfo=UTC) for day in (30, 31)]
+    found = [late(Workspace(at(samoa, moment), job)) for moment in noons]
     assert found == [None, date(2011, 12, 31)]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from lifecycle.comparison.gate import Losses, gain_of, judge, judge_shadow
 from scoring.job.policies import Promotion
-from scoring.stores.warehouse import ComparedVersion, Evaluation, Holdout
+from scoring.stores.warehouse import ComparedVersion, Evaluation, Holdout, Metrics
 
 NIGHTS = 14
 DAY = date(2024, 1, 1)
@@ -21,7 +21,7 @@ def _evaluation(gains: np.ndarray, errors: tuple[float, float] = (0.01, 0.01)) -
     """Return a comparison with these gains per row and night."""
     rows = np.full(len(gains), 1_000.0)
     losses = Losses(rows, 0.5 * rows, (0.5 - gains) * rows)
-    metrics = [{"calibration_error": {"value": error}} for error in errors]
+    metrics: list[Metrics] = [{"calibration_error": {"value": error}} for error in errors]
     same = {"champion": 1.0, "challenger": 1.0}
     return Evaluation(
         challenger=SIDE, champion=SIDE, holdout=Holdout(DAY, DAY, len(gains), len(gains), int(rows.sum())), loss="log loss",

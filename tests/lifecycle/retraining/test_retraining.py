@@ -22,7 +22,7 @@ from lifecycle.shadow.score import pin, shadow_run
 from lifecycle.training.train import train
 from scoring.errors import RegistryUnavailable, RetrainingFailed, RetrainingRunning, TrainingDataError
 from scoring.interval import Nights
-from scoring.stores.warehouse import ledger, monitoring, promotions, retrainings, shadows
+from scoring.stores.warehouse import Retraining, ledger, monitoring, promotions, retrainings, shadows
 from scoring.stores.warehouse.promotions import champion_at
 from scoring.stores.warehouse.span import Span
 from tests.conftest import Toy
@@ -66,8 +66,14 @@ def lived(toy: Toy) -> Toy:
     return toy
 
 
-def asked(toy: Toy, night: date = LAST, **facts: Any) -> dict[str, Any]:
+def asked(toy: Toy, night: date = LAST, **facts: Any) -> Retraining:
     return retrain(toy.work, Request("a test", night=night, **facts))
+
+
+def detail_of(row: Retraining) -> str:
+    """Return what a retraining says of its end, which it must."""
+    assert row.detail is not None
+    return row.detail
 
 
 def champion(toy: Toy, night: date = date.max) -> int | None:
@@ -115,7 +121,7 @@ def test_equal_challenger_ties_and_the_champion_stays(lived: Toy) -> None:
     row = asked(lived, since=FIRST, until=UNTIL + 7 * DAY)
     gain = card_of(lived, 2)["evaluation"]["gain"]
     assert (gain["value"], gain["low"], gain["high"], gain["nights"]) == (0, 0, 0, 7)
-    assert row.state == "refused" and "a tie keeps the champion" in row.detail
+    assert row.state == "refused" and "a tie keeps the champion" in detail_of(row)
     assert champion(lived) == 1 and lived.stores.registry.aliases(lived.job.name) == {"champion": 1, "challenger": 2}
 
 
@@ -146,7 +152,9 @@ def test_leaky_challenger_that_saw_the_holdout_has_no_nights_left_to_win_on(live
     assess(lived.work, row.retraining_id)
     assert not tasks.gate(lived.work, row.retraining_id)
     found = retrainings.get(lived.stores.warehouse, row.retraining_id)
-    assert "0 holdout nights that neither version has seen (14 of 14 dropped" in found.detail and champion(lived) == 1
+    assert (
+        "0 holdout nights that neither version has seen (14 of 14 dropped" in detail_of(found) and champion(lived) == 1
+    )
 
 
 def leak_holdout(toy: Toy, version: int) -> None:
@@ -178,14 +186,15 @@ def test_nights_that_the_champion_saw_do_not_count(lived: Toy) -> None:
     late = train(lived.work, Nights(FIRST, LAST - 4 * DAY)).ref
     promote(lived.work, late.version, "by hand", "tests")
     row = asked(lived)
-    assert row.state == "refused" and "4 holdout nights that neither version has seen (3 of 7 dropped" in row.detail
+    assert row.state == "refused" and "4 holdout nights that neither version has seen (3 of 7 dropped" in detail_of(row)
 
 
 def test_guards_refuse_a_better_challenger(lived: Toy) -> None:
     change(lived, promotion={"max_size_ratio": 0.1, "max_latency_ratio": 1000, "segments": ["kind"]})
     add_nights(lived, nights(NEW), turned)
     row = asked(lived)
-    assert row.state == "refused" and row.detail.startswith("gate: size × ")
+    assert row.state == "refused" and detail_of(row).startswith("gate: size × ")
+    assert row.gate is not None
     passed = {check["name"]: check["passed"] for check in row.gate["checks"]}
     assert passed == {
         "nights": True, "gain": True, "calibration": True, "segment kind a": True, "segment kind b": True,
@@ -220,7 +229,10 @@ def test_other_tasks_are_compared_and_shadowed_too(
     assert (row.state, champion(untrained)) == ("promoted", 2), row.detail
     shadowed(untrained, nights(2, LAST + DAY))
     (first, _) = shadows.nights(untrained.stores.warehouse, untrained.job.name, 1)
-    assert first.sums["champion"] < first.sums["shadow"] and first.disagreement["mean_absolute"] > 0.05
+    assert first.sums is not None
+    assert first.disagreement is not None
+    assert first.sums["champion"] < first.sums["shadow"]
+    assert first.disagreement["mean_absolute"] > 0.05
     assert (first.disagreement["decisions_changed"] is None) == (task == "regression")
     assert len(first.disagreement["segments"]) == 3
 
@@ -236,7 +248,7 @@ def test_first_version_needs_only_the_floors(untrained: Toy, floor: float, state
     assert row.state == state and untrained.stores.registry.aliases(untrained.job.name) == (
         {"champion": 1} if state == "promoted" else {"challenger": 1}
     )
-    assert ("auc is" in row.detail) == (state == "refused")
+    assert ("auc is" in detail_of(row)) == (state == "refused")
     assert card_of(untrained, 1)["evaluation"]["champion"] is None
 
 
@@ -245,7 +257,7 @@ def test_first_version_worse_than_the_base_rate_is_refused(untrained: Toy) -> No
     change(untrained)
     add_nights(untrained, nights(NEW), turned)
     row = asked(untrained, since=FIRST, until=UNTIL + 2 * DAY + 12 * DAY)
-    assert row.state == "refused" and "always saying the base rate of the nights before has" in row.detail
+    assert row.state == "refused" and "always saying the base rate of the nights before has" in detail_of(row)
     assert champion(untrained) is None and untrained.stores.registry.aliases(untrained.job.name) == {"challenger": 1}
 
 
@@ -254,7 +266,7 @@ def test_unchanged_snapshot_says_so_and_stops(lived: Toy) -> None:
     first = asked(lived)
     again = asked(lived)
     assert (again.state, again.snapshot, again.model_version) == ("unchanged", first.snapshot, None)
-    assert "version 2 was trained on the same rows" in again.detail and versions(lived) == [1, 2]
+    assert "version 2 was trained on the same rows" in detail_of(again) and versions(lived) == [1, 2]
     assert asked(lived, force=True).model_version == 3
     digests = {ref.sha256 for ref in lived.stores.registry.versions(lived.job.name)[1:]}
     assert len(digests) == 1  # the same rows give the same artifact
@@ -375,7 +387,7 @@ def test_registry_that_does_not_answer_leaves_everything_and_is_tried_again(live
     with pytest.raises(RegistryUnavailable):
         retrain(lived.work, request)
     (row,) = retrainings.of_job(lived.stores.warehouse, lived.job.name)
-    assert row.state == "failed" and "connection refused" in row.detail and champion(lived) == 1
+    assert row.state == "failed" and "connection refused" in detail_of(row) and champion(lived) == 1
     assert RegistryUnavailable.retryable
     monkeypatch.setattr(type(lived.stores.registry), "set_alias", lambda self, *arguments: real(*arguments))
     again = retrain(lived.work, request)
@@ -438,6 +450,8 @@ def test_challenger_in_the_shadow_is_promoted_after_its_nights(lived: Toy) -> No
     assert (row.state, champion(lived, LAST + 4 * DAY), champion(lived)) == ("promoted", 1, 2)
     rows = shadows.nights(lived.stores.warehouse, lived.job.name, 2)
     assert [one.night for one in rows] == [*following, LAST + 4 * DAY]
+    assert rows[0].sums is not None
+    assert rows[0].disagreement is not None
     assert rows[0].rows == rows[0].sums["rows"] == ROWS and rows[0].sums["shadow"] < rows[0].sums["champion"]
     assert 0.2 < rows[0].disagreement["decisions_changed"] < 1
     counted = (
@@ -455,7 +469,7 @@ def test_challenger_that_does_worse_in_the_shadow_is_refused(lived: Toy) -> None
     (done,) = shadowed(lived, nights(4, LAST + DAY))
     assert done.state == "failed"
     row = resume(lived.work, row.retraining_id, "tests")
-    assert row.state == "refused" and row.detail.startswith("shadow: ") and champion(lived) == 1
+    assert row.state == "refused" and detail_of(row).startswith("shadow: ") and champion(lived) == 1
 
 
 def test_shadow_that_fails_is_on_record_and_touches_no_publication(lived: Toy) -> None:
@@ -467,7 +481,9 @@ def test_shadow_that_fails_is_on_record_and_touches_no_publication(lived: Toy) -
     with pytest.raises(Exception, match="sha256"):
         shadow_run(lived.work, run_id)
     (row,) = shadows.nights(lived.stores.warehouse, lived.job.name)
-    assert row.status == "failed" and "ArtifactMismatch" in row.reason
+    assert row.status == "failed"
+    assert row.reason is not None
+    assert "ArtifactMismatch" in row.reason
     assert ledger.published(lived.stores.warehouse, lived.job.name)[NIGHT + DAY] == run_id
 
 
@@ -484,6 +500,7 @@ def test_predecessor_that_does_better_takes_the_crown_back(lived: Toy) -> None:
     assert "over 3 nights" in made.reason and made.effective_from == LAST + 5 * DAY
     assert (champion(lived, LAST + 4 * DAY), champion(lived)) == (2, 1)
     (one,) = shadows.of_job(lived.stores.warehouse, lived.job.name)
+    assert one.evidence is not None
     assert (one.state, one.evidence["gain"]["nights"]) == ("passed", 3)
     assert shadowed(lived, nights(2, LAST + 5 * DAY)) == []
 

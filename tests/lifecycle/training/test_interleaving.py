@@ -15,7 +15,7 @@ from scoring.rows.thread_warnings import warnings_of_threads
 def test_other_call_runs_before_each_line_once():
     seen: list[str] = []
 
-    def call() -> list[str]:
+    def call() -> list[int]:
         mine = []
         for _ in range(3):
             mine.append(len(seen))

@@ -29,11 +29,9 @@ from scoring.rows.prediction import predict, to_frame
 from scoring.stores.warehouse import ledger
 from scoring.stores.workspace import Workspace
 from tests.conftest import Toy
-from tests.scoring.night.test_extract_and_score import request
 from tests.support.pipelines import MedianDecision, OfTheBatch, decided_by, of_the_batch
-from tests.support.toy import FIRST, NIGHT, UNTIL, events, train_champion
-
-EVENTS = events(FIRST, 400)
+from tests.support.runs import request
+from tests.support.toy import EVENTS, FIRST, NIGHT, UNTIL, train_champion
 
 
 def proven(pipeline: Any, batch: pa.RecordBatch, job: Job, threads: int = 2) -> Any:

@@ -224,7 +224,7 @@ def test_load_job_names_the_file_when_it_is_missing_or_no_text(tmp_path):
 def test_load_job_cannot_be_changed_afterwards(write):
     job = load_job(write(VALID))
     with pytest.raises(ValidationError, match="frozen"):
-        job.chunk_rows = 1
+        job.chunk_rows = 1  # type: ignore[misc]
 
 
 # ---------------------------------------------------------------- tasks and their columns

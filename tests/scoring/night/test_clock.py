@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -23,8 +22,7 @@ from scoring.night.request import Request
 from scoring.night.rescore import rescore
 from scoring.night.run import run_night
 from scoring.settings import HOME, Retention, child_environment
-from scoring.stores.installation import Stores
-from scoring.stores.warehouse import ledger, monitoring, overview
+from scoring.stores.warehouse import Run, ledger, monitoring, overview
 from scoring.stores.warehouse.span import Span
 from scoring.stores.workspace import Workspace
 from scoring.upkeep.alerts import late
@@ -32,6 +30,7 @@ from scoring.upkeep.retention import plan
 from scoring.upkeep.verify import verify
 from tests.conftest import Toy
 from tests.support.living import live
+from tests.support.retention import at
 from tests.support.shell import nightshift
 from tests.support.toy import FIRST, NIGHT, ROWS
 
@@ -41,16 +40,12 @@ NOON = datetime(2024, 1, 8, 12, tzinfo=UTC)
 TONIGHT = NIGHT + DAY
 
 
-def at(toy: Toy, moment: datetime) -> Stores:
-    return replace(toy.stores, clock=lambda: moment)
-
-
 def score(toy: Toy, night: date = NIGHT, moment: datetime | None = None, unfinished: bool = False) -> str:
     moment = moment or datetime.now(UTC)
     return run_night(Workspace(at(toy, moment), toy.job), Request(night, moment, "test", unfinished=unfinished)).run_id
 
 
-def the_run(toy: Toy, run_id: str) -> ledger.Run:
+def the_run(toy: Toy, run_id: str) -> Run:
     return ledger.get(toy.stores.warehouse, run_id)
 
 

@@ -20,12 +20,11 @@ from scoring.night.difference import Difference, diff_runs, two_runs
 from scoring.night.publish import Published, discard
 from scoring.night.request import Request
 from scoring.night.run import run_night
-from scoring.stores.warehouse import ledger
-from scoring.stores.warehouse.ledger import Run
+from scoring.stores.warehouse import Run, ledger
 from scoring.upkeep.verify import Finding, verify
 from tests.conftest import Toy
-from tests.scoring.night.test_extract_and_score import shown
-from tests.scoring.stores.registry.test_registry import installation
+from tests.support.registry import installation
+from tests.support.runs import shown
 from tests.support.toy import FIRST, NIGHT, ROWS, UNTIL, execute
 
 DAY = timedelta(days=1)
@@ -133,7 +132,9 @@ def test_verify_finds_a_lake_object_of_another_run(toy: Toy) -> None:
     current(toy).write_bytes(old)
     (found,) = verify(toy.work, repair=True)
     assert found.problem == f"the lake object is of run {first.run_id}, published is {second.run_id}"
-    assert toy.stores.lake.facts(str(current(toy)))["run_id"] == second.run_id
+    facts = toy.stores.lake.facts(str(current(toy)))
+    assert facts is not None
+    assert facts["run_id"] == second.run_id
     assert verify(toy.work) == []
 
 

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -33,47 +33,15 @@ from scoring.night.publish import Published, discard, load_run, publish, release
 from scoring.night.request import Request
 from scoring.night.run import run_night
 from scoring.night.score import score_chunk
-from scoring.rows.prediction import to_frame
 from scoring.settings import HOME, child_environment
 from scoring.stores.installation import open_stores
-from scoring.stores.reading import contracted
 from scoring.stores.run_folder import Part
 from scoring.stores.warehouse import ledger
 from scoring.stores.warehouse.load import count_rows
 from scoring.stores.warehouse.schema import ensure_month
 from tests.conftest import Toy
+from tests.support.runs import expected, request, run, shown
 from tests.support.toy import NIGHT, ROWS, add, events, execute, train_champion
-
-
-def request(night: date = NIGHT, model_version: int | None = None) -> Request:
-    return Request(night, datetime.now(UTC), "test", model_version=model_version)
-
-
-def run(toy: Toy, night: date = NIGHT, model_version: int | None = None) -> Published:
-    return run_night(toy.work, request(night, model_version))
-
-
-def shown(toy: Toy, columns: str = "id, prediction, probability", night: date = NIGHT) -> list[tuple]:
-    view = f"{toy.job.name}_predictions"
-    return toy.stores.warehouse.query(f"select {columns} from {view} where night = '{night}' order by id")[1]
-
-
-def expected(toy: Toy) -> list[tuple]:
-    """What the champion says of the night's rows, computed from the source without the pipeline's machinery."""
-    from scoring.interval import DataInterval
-
-    ref = toy.stores.registry.versions(toy.job.name)[0]
-    pipeline = toy.stores.registry.load(ref, toy.job).pipeline
-    with contracted(toy.work, DataInterval.of_night(NIGHT, "UTC")) as batches:
-        parts = [part.accepted for _, part in batches]
-    rows = [
-        (int(key), bool(p >= 0.5), float(p))
-        for part in parts
-        for key, p in zip(
-            part.column("id").to_pylist(), pipeline.predict_proba(to_frame(part, toy.job))[:, 1], strict=True
-        )
-    ]
-    return sorted(rows)
 
 
 def test_run_publishes_every_row_everywhere(toy: Toy) -> None:
@@ -93,14 +61,12 @@ def test_ledger_row_holds_counts_hashes_and_seconds(toy: Toy) -> None:
     assert (found.status, found.stage, found.attempt, found.chunks) == ("published", "done", 1, 4)
     assert found.rows_extracted == found.rows_scored == found.rows_loaded == ROWS
     assert found.rows_quarantined == 0 and found.quarantine_reasons == {}
-    assert min(found.seconds_extract, found.seconds_score, found.seconds_publish, found.rows_per_second) > 0
-    assert (
-        len(found.snapshot_hash)
-        == len(found.predictions_hash)
-        == len(found.model_sha256)
-        == len(found.sql_sha256)
-        == 64
-    )
+    for number in (found.seconds_extract, found.seconds_score, found.seconds_publish, found.rows_per_second):
+        assert number is not None
+        assert number > 0
+    for digest in (found.snapshot_hash, found.predictions_hash, found.model_sha256, found.sql_sha256):
+        assert digest is not None
+        assert len(digest) == 64
     assert found.library_versions["scikit-learn"] and found.code_version == "test"
 
 
@@ -138,7 +104,9 @@ def test_empty_night_fails_with_zero_rows(toy: Toy) -> None:
     with pytest.raises(EmptyNight, match="found 0 rows"):
         run(toy, date(2025, 1, 1))
     (found,) = ledger.runs_of(toy.stores.warehouse, toy.job.name, date(2025, 1, 1))
-    assert found.status == "failed" and "0 rows" in found.reason
+    assert found.status == "failed"
+    assert found.reason is not None
+    assert "0 rows" in found.reason
 
 
 def test_empty_night_is_skipped_when_the_job_says_so(toy: Toy) -> None:
@@ -177,7 +145,9 @@ def test_duplicate_keys_are_quarantined_with_all_copies_also_across_chunks(toy: 
 def test_unknown_categories_are_scored_and_counted(toy: Toy) -> None:
     execute(toy.source, f"update events set kind = 'never seen' where id < 5 and at >= '{NIGHT}'")
     found = ledger.get(toy.stores.warehouse, run(toy).run_id)
-    assert found.rows_quarantined == 0 and found.unknown_categories["kind"] >= 5
+    assert found.rows_quarantined == 0
+    assert found.unknown_categories is not None
+    assert found.unknown_categories["kind"] >= 5
 
 
 def test_gate_holds_a_night_and_what_was_published_stays(toy: Toy) -> None:
@@ -220,6 +190,13 @@ def test_absurd_predictions_are_held(toy: Toy) -> None:
     assert shown(toy) == []
 
 
+def run_of(toy: Toy, done: Published) -> str:
+    """Return the run that the lake object of a publication is of."""
+    facts = toy.stores.lake.facts(done.lake_object)
+    assert facts is not None
+    return facts["run_id"]
+
+
 def test_a_run_that_hung_does_not_replace_a_later_one(toy: Toy) -> None:
     hung = extract(toy.work, request())
     for chunk in range(hung.chunks):
@@ -227,10 +204,10 @@ def test_a_run_that_hung_does_not_replace_a_later_one(toy: Toy) -> None:
     later = run(toy)
     assert publish(toy.work, hung.run_id).status == "superseded"
     assert {row[0] for row in shown(toy, "run_id")} == {later.run_id}
-    assert toy.stores.lake.facts(later.lake_object)["run_id"] == later.run_id
+    assert run_of(toy, later) == later.run_id
     assert release(toy.work, hung.run_id).status == "published"
     assert {row[0] for row in shown(toy, "run_id")} == {hung.run_id}
-    assert toy.stores.lake.facts(later.lake_object)["run_id"] == hung.run_id
+    assert run_of(toy, later) == hung.run_id
 
 
 def blocked(toy: Toy, asked: Request, part: Part, chunk: int) -> str:
@@ -250,7 +227,10 @@ def test_chunk_that_fails_ends_the_run_with_its_own_error_and_loads_nothing(toy:
     with pytest.raises(LakeRefused, match=re.escape(path)):
         run_night(toy.work, asked)
     found = ledger.get(toy.stores.warehouse, asked.run_id)
-    assert found.status == "failed" and path in found.reason and found.rows_loaded is None
+    assert found.status == "failed"
+    assert found.reason is not None
+    assert path in found.reason
+    assert found.rows_loaded is None
     assert count_rows(toy.stores.warehouse, toy.job, found) == 0 and shown(toy) == []
     assert run(toy).status == "published"
 
@@ -265,7 +245,9 @@ def test_load_that_fails_midway_ends_the_run_with_its_error_and_loads_nothing(to
     with pytest.raises(Permanent, match='violates check constraint "low"'):
         run_night(toy.work, asked)
     found = ledger.get(toy.stores.warehouse, asked.run_id)
-    assert found.status == "failed" and 'check constraint "low"' in found.reason
+    assert found.status == "failed"
+    assert found.reason is not None
+    assert 'check constraint "low"' in found.reason
     assert count_rows(toy.stores.warehouse, toy.job, found) == 0 and shown(toy) == []
     execute(warehouse, f"alter table {table} drop constraint low")
     assert publish(toy.work, asked.run_id).status == "published"
@@ -305,7 +287,7 @@ def test_seconds_of_publishing_do_not_count_waiting_for_chunks(toy: Toy) -> None
     found = ledger.get(toy.stores.warehouse, begun.run_id)
 
     def slowly() -> Iterator[int]:
-        for number in range(found.chunks):
+        for number in range(begun.chunks):
             time.sleep(0.5)
             yield number
 

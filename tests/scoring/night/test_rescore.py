@@ -12,7 +12,7 @@ from scoring.interval import Nights
 from scoring.night.request import Request
 from scoring.night.rescore import Rescored, rescore
 from scoring.night.run import run_night
-from scoring.stores.warehouse import ledger
+from scoring.stores.warehouse import Run, ledger
 from scoring.upkeep.verify import verify
 from tests.conftest import Toy
 from tests.support.toy import FIRST, LABELS, NIGHT, ROWS, execute, train_champion
@@ -33,7 +33,7 @@ def again(toy: Toy, last: date = NIGHT + 2 * DAY, version: int = 2) -> list[Resc
     return list(rescore(toy.work, Nights.including(NIGHT, last), version, "a better model"))
 
 
-def runs(toy: Toy, night: date = NIGHT) -> list[ledger.Run]:
+def runs(toy: Toy, night: date = NIGHT) -> list[Run]:
     return ledger.runs_of(toy.stores.warehouse, toy.job.name, night)
 
 

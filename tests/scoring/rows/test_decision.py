@@ -30,12 +30,12 @@ from scoring.job.task import BINARY, MULTICLASS
 from scoring.night.run import run_night
 from scoring.rows.decision import Decision, Rule, decision_of
 from scoring.rows.prediction import predict, to_frame
+from scoring.stores.warehouse import Retraining
 from scoring.stores.workspace import Workspace
 from tests.conftest import Toy
-from tests.lifecycle.training.test_row_independence import EVENTS
-from tests.scoring.night.test_extract_and_score import request
 from tests.support.pipelines import Cautious, decided_by
-from tests.support.toy import FIRST, NIGHT, UNTIL, train_champion
+from tests.support.runs import request
+from tests.support.toy import EVENTS, FIRST, NIGHT, UNTIL, train_champion
 
 TRUTH = EVENTS["y"].astype(int)
 CHEAP = [
@@ -252,11 +252,14 @@ def test_card_says_how_the_version_decides(untrained: Toy) -> None:
     found = evaluate(
         Workspace(untrained.stores, job), done.ref, take(Workspace(untrained.stores, job), Nights(FIRST, UNTIL)), None
     )
-    asked = {"retraining_id": 1, "trigger": "manual", "reason": "r", "decision_id": None, "night": NIGHT}
+    asked = Retraining(
+        retraining_id=1, job=job.name, night=NIGHT, trigger="manual", reason="r", since=FIRST, until=UNTIL, forced=False,
+        stage="evaluate", state="running", started_at=untrained.stores.clock(),
+    )  # fmt: skip
     card = card_of(Workspace(untrained.stores, job), done.ref, found, asked)
     assert card["prediction"] == "true from probability 0.9 on (label.threshold)"
     assert "true from probability 0.9 on (label.threshold)" in page_of(card)["model_card.html"]
-    assert found["loss"] == BINARY.loss
+    assert found.loss == BINARY.loss
 
 
 def test_version_without_a_recorded_decision_decides_at_one_half_as_before(

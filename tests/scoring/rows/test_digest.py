@@ -119,7 +119,7 @@ def test_digest_depends_on_the_names_of_columns_and_their_order():
 
 def test_digest_is_known_for_good():
     # Hashes stand in ledgers: a change of this value makes every old run look different from its data.
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"id": 1, "share": 0.5, "name": "a", "other": None, "flag": True, "at": datetime(2013, 4, 1, tzinfo=UTC),
          "day": date(2013, 4, 1)},
         {"id": None, "share": None, "name": "", "other": "é", "flag": None, "at": None, "day": None},

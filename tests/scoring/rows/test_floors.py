@@ -8,7 +8,7 @@ import pytest
 from sklearn import metrics
 
 from scoring.rows.floors import constant_checks, constant_loss, floor_checks, holdout_metrics
-from tests.scoring.rows.test_prediction import make_job
+from tests.support.jobs import make_job
 
 RANDOM = np.random.default_rng(0)
 

@@ -10,7 +10,7 @@ from scoring.night.gate import gate_reasons
 from scoring.rows.mean_shift import UsualNights
 from scoring.rows.prediction import certainty
 from scoring.rows.summary import Summary
-from tests.scoring.rows.test_prediction import make_job
+from tests.support.jobs import make_job
 
 CLASSES = ["a", "b", "c"]
 NIGHTS = 10

@@ -29,18 +29,10 @@ from scoring.rows.contract import Contract
 from scoring.rows.prediction import predict, prediction_schema, to_frame
 from scoring.rows.summary import Summary
 from scoring.settings import HOME
+from tests.support.jobs import make_job
 
 MODEST = settings(deadline=None, max_examples=50, derandomize=True)
 APRIL = Nights(date(2013, 4, 1), date(2013, 4, 6)).interval("America/New_York")
-
-
-def make_job(task: str = "binary", classes: list[str] | None = None, **changed: Any) -> Job:
-    content = {
-        "name": "shop", "description": "x", "owner": "x", "source": "x", "task": task, "pipeline": "a:b",
-        "schedule": {"timezone": "UTC", "first_night": date(2013, 1, 1)}, "label": {"column": "y", "classes": classes},
-        "key": {"id": "int"}, "features": {"x": {"type": "float", "nullable": True}},
-    }  # fmt: skip
-    return Job.model_validate({**content, **changed})
 
 
 def batch_of(*values: float | None) -> pa.RecordBatch:
@@ -63,7 +55,13 @@ ARROW = pa.schema(
     {"number": pa.float64(), "whole": pa.int64(), "flag": pa.bool_(), "word": pa.string(),
      "moment": pa.timestamp("us", "UTC")}
 )  # fmt: skip
-FULL = {"number": 1.5, "whole": 2, "flag": True, "word": "a", "moment": datetime(2013, 4, 1, tzinfo=UTC)}
+FULL: dict[str, Any] = {
+    "number": 1.5,
+    "whole": 2,
+    "flag": True,
+    "word": "a",
+    "moment": datetime(2013, 4, 1, tzinfo=UTC),
+}
 DTYPES = {
     "number": "float64", "whole": "float64", "flag": "float64", "word": "object", "moment": "datetime64[us, UTC]",
 }  # fmt: skip
@@ -83,7 +81,7 @@ def test_to_frame_has_the_same_types_whatever_is_null(rows):
 def test_to_frame_has_one_null():
     frame = frame_of({}, FULL, {})
     for name in ("number", "whole", "flag", "word"):
-        assert [type(value) for value in frame[name].iloc[[0, 2]]] == [float, float]
+        assert [type(value) for value in frame[name].iloc[0:3:2]] == [float, float]
         assert np.isnan(frame[name].iloc[0])
     assert frame["moment"].iloc[0] is pd.NaT
     assert frame.iloc[1].to_dict() == {**FULL, "whole": 2.0, "flag": 1.0, "moment": pd.Timestamp(FULL["moment"])}
@@ -99,7 +97,7 @@ def test_to_frame_is_the_same_for_none_and_nan():
 
 
 def test_to_frame_is_the_same_for_a_batch_a_table_of_chunks_and_a_slice():
-    rows = [FULL, {}, {**FULL, "word": "b"}, {"word": ""}]
+    rows: list[dict[str, Any]] = [FULL, {}, {**FULL, "word": "b"}, {"word": ""}]
     whole = frame_of(*rows)
     chunks = pa.Table.from_batches([pa.RecordBatch.from_pylist([row], ARROW) for row in rows])
     pd.testing.assert_frame_equal(to_frame(chunks, EVERY), whole, check_exact=True)

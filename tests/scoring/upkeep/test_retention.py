@@ -22,7 +22,6 @@ from scoring.night.request import Request
 from scoring.night.run import run_night
 from scoring.night.score import score_chunk
 from scoring.settings import Retention
-from scoring.stores.installation import Stores
 from scoring.stores.registry.files import delete, sizes
 from scoring.stores.registry.version import FACTS
 from scoring.stores.warehouse import ledger, pruning, shadows
@@ -31,18 +30,12 @@ from scoring.stores.workspace import Workspace
 from scoring.upkeep.retention import Removal, apply, plan
 from scoring.upkeep.verify import verify
 from tests.conftest import Toy
-from tests.scoring.stores.registry.test_registry import folder_of
+from tests.support.registry import folder_of
+from tests.support.retention import FAR, NOW, at, files
 from tests.support.toy import NIGHT, ROWS, add, events, execute
 
 DAY = timedelta(days=1)
-NOW = datetime.now(UTC)
-FAR = NOW + 4000 * DAY
 POLICY = Retention(versions_kept=1)
-
-
-def at(toy: Toy, moment: datetime = FAR) -> Stores:
-    """Return the stores with a clock that stands still."""
-    return replace(toy.stores, clock=lambda: moment)
 
 
 def run(toy: Toy, night: date = NIGHT, version: int | None = None, moment: datetime | None = None) -> str:
@@ -75,12 +68,6 @@ def history(toy: Toy) -> dict[int, int]:
     with toy.stores.warehouse.transaction() as connection:
         asked = f"select run_number, count(*) from {toy.job.name}_predictions_history group by 1"
         return {row[0]: row[1] for row in connection.exec_driver_sql(asked)}
-
-
-def files(toy: Toy, run_id: str) -> bool:
-    return Path(
-        toy.stores.lake.run_folder(toy.job.name, ledger.get(toy.stores.warehouse, run_id).night, run_id)
-    ).exists()
 
 
 def registered(toy: Toy, folder: Path, count: int = 1, **facts: Any) -> list[int]:
@@ -189,6 +176,7 @@ def abandoned(toy: Toy) -> None:
         extract(toy.work, Request(NIGHT, moment, "manual", airflow_run_id="one"))
     _, second = ledger.runs_of(toy.stores.warehouse, toy.job.name, NIGHT)
     publishing = Request(NIGHT, NOW + timedelta(minutes=1), "manual", airflow_run_id="one")
+    assert second.chunks is not None
     for number in range(second.chunks):
         score_chunk(toy.work, publishing.run_id, number)
     publish(toy.work, publishing.run_id)
@@ -199,6 +187,7 @@ def test_run_that_ended_otherwise_goes_after_failed_days(toy: Toy, end: Callable
     end(toy)
     first, *others = ledger.runs_of(toy.stores.warehouse, toy.job.name, NIGHT)
     assert first.status == end.__name__
+    assert first.finished_at is not None
     since = max(first.finished_at, NOW)
     policy = Retention(failed_days=10, superseded_days=99)
     assert planned(toy, moment=since + 9 * DAY, policy=policy) == []

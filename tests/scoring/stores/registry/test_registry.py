@@ -5,13 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
-import re
 import shutil
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +27,13 @@ from scoring.job.definition import Job
 from scoring.rows.prediction import predict, prediction_schema
 from scoring.rows.profile import Profile, merged
 from scoring.settings import Settings
-from scoring.stores.installation import open_stores
 from scoring.stores.registry import registry as module
 from scoring.stores.registry.golden import largest_difference, library_versions
 from scoring.stores.registry.registry import Registry
 from scoring.stores.registry.version import ARTIFACT, VersionRef
-from scoring.stores.workspace import Workspace
-from tests.conftest import Toy, installed
-from tests.support.toy import FIRST, ROWS, TRAIN_NIGHTS, UNTIL, create_source, train_champion, write_job
+from tests.conftest import Toy, secret
+from tests.support.registry import folder_of, installation
+from tests.support.toy import FIRST, ROWS, TRAIN_NIGHTS, UNTIL, train_champion
 
 SECRET = "s3cr3t-pa55"
 
@@ -47,25 +43,8 @@ def only_version(toy: Toy) -> VersionRef:
     return ref
 
 
-def folder_of(ref: VersionRef) -> Path:
-    return Path(ref.uri.removeprefix("file://"))
-
-
 def content(ref: VersionRef, name: str) -> Any:
     return json.loads((folder_of(ref) / name).read_text())
-
-
-@contextmanager
-def installation(data_dir: Path, template: str, folder: Path) -> Iterator[Toy]:
-    """Give a toy job with a champion that several tests share; unlike the fixture ``toy`` it outlives a test."""
-    settings = installed(data_dir, template, folder)
-    stores = open_stores(settings, lambda: datetime.now(UTC))
-    source = settings.sources["toy"].get_secret_value()
-    create_source(source)
-    toy = Toy(stores, write_job(folder, re.sub(r"\W", "_", folder.name.lower())), source, folder)
-    train_champion(Workspace(stores, toy.job))
-    yield toy
-    stores.warehouse.engine.dispose()
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +98,7 @@ def test_facts_say_what_the_version_was_trained_on(kept: Toy) -> None:
 def test_registry_holds_facts_and_metrics_where_mlflow_shows_them(kept: Toy) -> None:
     from mlflow.tracking import MlflowClient
 
-    uri = kept.stores.settings.registry_url.get_secret_value()
+    uri = secret(kept.stores.settings.registry_url)
     client = MlflowClient(tracking_uri=uri, registry_uri=uri)
     found = client.get_model_version(kept.job.name, "1")
     run = client.get_run(found.run_id)
@@ -329,7 +308,7 @@ def test_artifacts_elsewhere_are_downloaded_once_and_verified(toy: Toy, tmp_path
     ref, settings = only_version(toy), toy.stores.settings
     from mlflow.tracking import MlflowClient
 
-    uri = settings.registry_url.get_secret_value()
+    uri = secret(settings.registry_url)
     (made,) = MlflowClient(tracking_uri=uri, registry_uri=uri).search_model_versions(f"name = '{toy.job.name}'")
     remote = VersionRef(ref.job, ref.version, ref.sha256, f"runs:/{made.run_id}/version")
     registry = Registry(settings)
@@ -372,7 +351,7 @@ def test_remove_forgets_the_copy_of_files_that_are_elsewhere(toy: Toy) -> None:
     from mlflow.tracking import MlflowClient
 
     ref, settings = only_version(toy), toy.stores.settings
-    uri = settings.registry_url.get_secret_value()
+    uri = secret(settings.registry_url)
     (made,) = MlflowClient(tracking_uri=uri, registry_uri=uri).search_model_versions(f"name = '{toy.job.name}'")
     remote = replace(ref, uri=f"runs:/{made.run_id}/version")
     registry = Registry(settings)

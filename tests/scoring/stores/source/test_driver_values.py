@@ -28,11 +28,12 @@ from scoring.night.request import Request
 from scoring.night.run import run_night
 from scoring.rows.casting import ARROW_TYPES, read_as
 from scoring.rows.value_text import as_found, text_of
+from scoring.stores import libpq_url
 from scoring.stores.installation import Stores
 from scoring.stores.reading import contracted
 from scoring.stores.source.driver_values import column_of
-from scoring.stores.source.stream import Query, libpq_url, stream
-from scoring.stores.warehouse import ledger
+from scoring.stores.source.stream import Query, stream
+from scoring.stores.warehouse import Run, ledger
 from scoring.stores.workspace import Workspace
 from tests.conftest import new_database
 from tests.support.toy import FIRST, NIGHT, TRAIN_NIGHTS, UNTIL, execute, train_champion, write_job
@@ -193,7 +194,8 @@ def test_a_night_is_the_same_in_chunks_of_any_size(lite: Stores, tmp_path: Path,
         "gate": {"max_quarantine_share": 0.5},
         "training": {"holdout_nights": 2, "max_quarantine_share": 0.5},
     }
-    runs, tables = [], []
+    runs: list[Run] = []
+    tables: list[pa.Table] = []
     for rows in (100_000, 60, 7):
         job = job_of(tmp_path, source, f"at, id, {', '.join(COLUMNS)}", chunk_rows=rows, **changes)
         tables.append(read_rows(Workspace(lite, job), Nights(FIRST, UNTIL)).table)

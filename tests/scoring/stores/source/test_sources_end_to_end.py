@@ -23,8 +23,7 @@ from scoring.night.publish import Published
 from scoring.night.request import Request
 from scoring.night.run import run_night
 from scoring.stores.installation import Stores
-from scoring.stores.warehouse import ledger
-from scoring.stores.warehouse.ledger import Run
+from scoring.stores.warehouse import Run, ledger
 from scoring.stores.workspace import Workspace
 from tests.support.pipelines import build_classifier, build_of_every_type, build_regressor
 from tests.support.toy import (
@@ -66,7 +65,7 @@ def put(url: str, table: str, rows: pd.DataFrame, **kinds: Any) -> None:
     """Fill a new table; a SQLite one keeps moments as text and bools as 0 and 1, as SQLite does."""
     if url.startswith("sqlite"):
         rows = rows.copy()
-        for name in rows:
+        for name in rows.columns:
             if isinstance(kinds.get(name), sa.DateTime):
                 rows[name] = [None if pd.isna(moment) else moment.strftime(TEXT) for moment in rows[name]]
         with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
@@ -74,7 +73,8 @@ def put(url: str, table: str, rows: pd.DataFrame, **kinds: Any) -> None:
             connection.commit()
         return
     engine = sa.create_engine(url)
-    rows.to_sql(table, engine, index=False, dtype=kinds)
+    dtype: Any = kinds
+    rows.to_sql(table, engine, index=False, dtype=dtype)
     engine.dispose()
 
 

@@ -21,15 +21,15 @@ from scoring.night.request import Request
 from scoring.night.run import run_night
 from scoring.night.score import score_chunk
 from scoring.settings import HOME, Retention, child_environment
-from scoring.stores.warehouse import ledger, liveness
+from scoring.stores.warehouse import Run, ledger, liveness
 from scoring.stores.warehouse.liveness import SILENT_FOR, abandon_dead, held
 from scoring.stores.workspace import Workspace
 from scoring.upkeep.retention import apply, plan
 from scoring.upkeep.verify import verify
 from tests.conftest import Toy
-from tests.scoring.night.test_crashes import die_at
-from tests.scoring.night.test_extract_and_score import expected, shown
-from tests.scoring.upkeep.test_retention import at, files
+from tests.support.crashes import die_at
+from tests.support.retention import at, files
+from tests.support.runs import expected, shown
 from tests.support.shell import nightshift
 from tests.support.toy import NIGHT, ROWS
 
@@ -73,7 +73,7 @@ def go_on(child: subprocess.Popen[str]) -> int:
     return child.returncode
 
 
-def runs(toy: Toy) -> list[ledger.Run]:
+def runs(toy: Toy) -> list[Run]:
     return ledger.runs_of(toy.stores.warehouse, toy.job.name, NIGHT)
 
 
@@ -91,7 +91,9 @@ def extracted(toy: Toy, airflow_run_id: str | None = "scheduled__1", moment: dat
 
 
 def score(toy: Toy, run_id: str) -> None:
-    for number in range(ledger.get(toy.stores.warehouse, run_id).chunks):
+    chunks = ledger.get(toy.stores.warehouse, run_id).chunks
+    assert chunks is not None
+    for number in range(chunks):
         score_chunk(toy.work, run_id, number)
 
 
@@ -120,10 +122,12 @@ def test_killed_run_is_abandoned_as_soon_as_somebody_looks(toy: Toy, by: str) ->
     assert statuses(toy) == ["running"]
     SEEN_BY[by](toy)
     dead = runs(toy)[0]
-    assert dead.status == "abandoned" and dead.reason.startswith(
-        "its process was killed or is gone: nobody works on it"
-    )
-    assert dead.started_at < dead.finished_at == dead.seen_at < datetime.now(UTC)
+    assert dead.status == "abandoned"
+    assert dead.reason is not None
+    assert dead.reason.startswith("its process was killed or is gone: nobody works on it")
+    assert dead.finished_at is not None
+    assert dead.finished_at == dead.seen_at
+    assert dead.started_at < dead.finished_at < datetime.now(UTC)
 
 
 def test_rows_and_files_of_a_killed_run_are_removed(toy: Toy) -> None:
@@ -198,6 +202,7 @@ def test_run_of_airflow_is_alive_between_its_tasks(toy: Toy) -> None:
     assert look(toy, began + SILENT_FOR + timedelta(days=1) + MINUTE) == [run_id]
     (run,) = runs(toy)
     assert (run.status, run.finished_at) == ("abandoned", began + timedelta(days=1))
+    assert run.reason is not None
     assert run.reason.startswith("Airflow run scheduled__1 was killed or is gone")
 
 

@@ -27,11 +27,11 @@ from scoring.night.run import run_night
 from scoring.rows.prediction import prediction_schema
 from scoring.settings import HOME, Settings
 from scoring.stores.installation import Stores
-from scoring.stores.warehouse import Warehouse, ledger, open_warehouse, promotions
-from scoring.stores.warehouse.ledger import Run
+from scoring.stores.warehouse import Run, Warehouse, ledger, open_warehouse, promotions
 from scoring.stores.warehouse.load import count_rows, load, remove_rows
 from scoring.stores.warehouse.promotions import Promotion, champion_at
 from scoring.stores.warehouse.schema import ensure_job, ensure_month, migrate
+from scoring.stores.warehouse.tables import RUNS
 from tests.conftest import Toy, new_database
 from tests.support.toy import NIGHT, ROWS, write_job
 
@@ -577,6 +577,7 @@ def test_start_abandons_unfinished_attempts_of_the_same_airflow_run(
     again = begun(warehouse, job, airflow_run_id="scheduled-1")
     found = ledger.get(warehouse, crashed.run_id)
     assert (found.status, found.finished_at) == ("abandoned", again.started_at)
+    assert found.reason is not None
     assert "new attempt" in found.reason
     assert ledger.get(warehouse, failed.run_id).status == "failed"
     assert {ledger.get(warehouse, run.run_id).status for run in (*untouched, again)} == {"running"}
@@ -592,11 +593,11 @@ def test_get_names_a_run_that_is_not_there(warehouse: Warehouse, job: Job) -> No
     with pytest.raises(RunMissing, match="no run 'nothing' in the ledger"):
         ledger.get(warehouse, "nothing")
     with pytest.raises(AttributeError, match="colour"):
-        _ = begun(warehouse, job).colour
+        _ = begun(warehouse, job).colour  # type: ignore[attr-defined]
 
 
 def test_facts_of_a_run_are_its_columns_in_the_order_of_the_table(warehouse: Warehouse, job: Job) -> None:
-    assert list(begun(warehouse, job).facts) == [column.name for column in ledger.RUNS.c]
+    assert list(begun(warehouse, job).facts) == [column.name for column in RUNS.c]
 
 
 def test_record_failure_leaves_a_run_that_ended(warehouse: Warehouse, job: Job) -> None:
@@ -618,7 +619,9 @@ def test_flip_keeps_a_later_run_unless_forced(warehouse: Warehouse, job: Job) ->
     early, late = loaded(warehouse, job), loaded(warehouse, job)
     assert [flip(warehouse, late), flip(warehouse, early)] == ["published", "superseded"]
     assert ledger.published(warehouse, job.name) == {NIGHT: late.run_id}
-    assert f"run {late.run_id} began later" in ledger.get(warehouse, early.run_id).reason
+    reason = ledger.get(warehouse, early.run_id).reason
+    assert reason is not None
+    assert f"run {late.run_id} began later" in reason
     assert flip(warehouse, early, force=True) == "published"
     assert ledger.published(warehouse, job.name, NIGHT) == {NIGHT: early.run_id}
     assert ledger.get(warehouse, late.run_id).status == "superseded"
@@ -795,5 +798,5 @@ def test_no_repr_holds_a_password(away: Warehouse) -> None:
 
 def test_session_speaks_utc_and_waits_a_minute_for_locks(warehouse: Warehouse) -> None:
     with warehouse.transaction() as connection:
-        found = [connection.execute(sa.text(f"show {name}")).scalar() for name in ("timezone", "lock_timeout")]
+        found = [str(connection.execute(sa.text(f"show {name}")).scalar()) for name in ("timezone", "lock_timeout")]
     assert found[0].lower() == "utc" and found[1] in ("60s", "1min")

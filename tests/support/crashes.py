@@ -1,0 +1,52 @@
+"""A night whose process is killed at a chosen step."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+from scoring.settings import HOME, child_environment
+from tests.conftest import Toy
+from tests.support.toy import NIGHT
+
+POINTS = {
+    "extract, first chunk written": ("scoring.night.extract", "_write_chunk", 2),
+    "extract, last chunk, while the first are loaded": ("scoring.night.extract", "_write_chunk", 4),
+    "score, second chunk": ("scoring.night.score", "predict", 2),
+    "load, rows sent and not committed": ("scoring.stores.warehouse.load", "stamped", 3),
+    "loaded, before the flip": ("scoring.night.publish", "_pass_gate", 1),
+    "flipped, before the lake object": ("scoring.night.publish", "_after_flip", 1),
+    "lake object half written": ("scoring.night.publish", "stamped", 3),
+}
+"""Where the child dies: the function that it is about to call for the n-th time."""
+CHILD = """
+import importlib, os, signal, sys
+module, name, turn = sys.argv[1], sys.argv[2], int(sys.argv[3])
+where = importlib.import_module(module)
+real, calls = getattr(where, name), []
+def dying(*args, **kwargs):
+    calls.append(1)
+    if len(calls) == turn:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(*args, **kwargs)
+setattr(where, name, dying)
+from cli.main import main
+sys.argv = ["nightshift", "run", sys.argv[4], "--night", sys.argv[5]]
+main()
+"""
+
+
+def die_at(toy: Toy, point: str) -> None:
+    """Score the night in a process of its own, which is killed at the point."""
+    module, name, turn = POINTS[point]
+    command = [sys.executable, "-c", CHILD, module, name, str(turn), toy.job.name, str(NIGHT)]
+    child = subprocess.run(
+        command,
+        env=child_environment(toy.stores.settings.environment()),
+        cwd=HOME,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert child.returncode == -signal.SIGKILL, child.stderr.decode()
