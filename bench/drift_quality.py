@@ -26,7 +26,7 @@ from bench.drift_faults import faults_of
 from bench.drift_runs import HORIZON, Found, Judged, World, counted, lasting
 from bench.drift_streams import REFERENCE_NIGHTS, Stream, flights, made_up
 from bench.end_to_end import own_settings
-from cli.console import table
+from cli.tables import table
 from drift.verdict import BROKEN_SCORE, calibration
 from scoring.rows import FEW_VALUES
 from scoring.settings import HOME

@@ -232,7 +232,7 @@ def main() -> int:
 
 
 def _print(found: Facts, middle: Facts, compared: Facts) -> None:
-    from cli import console
+    from cli import tables
 
     counts = ", ".join(f"{count} × {way}" for way, count in REPETITIONS.items())
     loads = [one["load_average_before"] for way in REPETITIONS for one in found[way]]
@@ -240,7 +240,7 @@ def _print(found: Facts, middle: Facts, compared: Facts) -> None:
     machine = f"{found['machine']['cpu']}, {found['machine']['cores']} cores"
     title = f"{found['rows']:,} rows of {JOB} on {machine}; medians of {counts}, interleaved; {busy}"
     columns = ("", "wall s", "CPU s of Python", "rows/s with start-up", "rows/s without it", "peak RSS MiB of Python")
-    console.table(title, columns, table_rows(found, middle, compared))
+    tables.table(title, columns, table_rows(found, middle, compared))
 
 
 if __name__ == "__main__":

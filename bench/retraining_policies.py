@@ -17,7 +17,7 @@ from bench.policy_runs import Policy, Run, default_rule, every, governor, lived,
 from bench.policy_streams import CHANGE, KINDS, LATER, NIGHT_EFFECT, flights, made_up
 from bench.policy_tables import EVERY, NEVER, Line, lines_of, over_seeds, phases_of, shown, shown_brier, targets
 from bench.policy_world import FIRST, World
-from cli.console import table
+from cli.tables import table
 from scoring.job import PromotionPolicy, RetrainingPolicy
 from scoring.settings import HOME
 

@@ -20,10 +20,10 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from scoring.interval import DataInterval, Nights
-from scoring.job import Job, find_job
+from scoring.job import find_job
 from scoring.rows import to_frame
 from scoring.settings import load_settings
-from scoring.stores import Stores, embedded, open_stores
+from scoring.stores import Stores, Workspace, embedded, open_stores
 from scoring.stores.registry import VersionRef
 from scoring.stores.warehouse import ledger
 
@@ -63,9 +63,9 @@ def prepare(*nights: str) -> Facts:
     return {"nights": made, "model": vars(work.registry.resolve(work.job.name, version))}
 
 
-def _open() -> tuple[Stores, Job]:
+def _open() -> Workspace:
     settings = load_settings()
-    return open_stores(settings, lambda: datetime.now(UTC)), find_job(settings.jobs_dir, JOB)
+    return Workspace(open_stores(settings, lambda: datetime.now(UTC)), find_job(settings.jobs_dir, JOB))
 
 
 def _inflated(url: str, night: date, wanted: int) -> int:

@@ -10,7 +10,6 @@ import typer
 from cli import console, tables
 from cli.arguments import JobName, Reason, open_installation, open_job
 from scoring.errors import JobFileError, NightshiftError
-from scoring.stores import Workspace
 
 if TYPE_CHECKING:
     from scoring.job import Job
@@ -43,6 +42,7 @@ def migrate_warehouse() -> None:
 def check(name: Annotated[str | None, typer.Argument(metavar="[JOB]", help="One job; all by default.")] = None) -> None:
     """Check job files, their pipelines on made-up rows, and their SQL against the source, with a sample of one night."""
     from lifecycle.checks import check_job
+    from scoring.stores import Workspace
 
     jobs, broken = _jobs(name)
     stores = open_installation()
@@ -140,6 +140,7 @@ def retention(
     as_json: tables.Json = False,
 ) -> None:
     """Show what nothing points at any more and is older than the policy keeps it; remove it with --apply."""
+    from scoring.stores import Workspace
     from scoring.upkeep import apply, plan
 
     stores = open_installation()

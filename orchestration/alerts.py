@@ -17,7 +17,6 @@ from scoring.errors import (
     described,
 )
 from scoring.job import Job
-from scoring.stores import Workspace
 
 
 class FailureAlert(BaseNotifier):
@@ -41,6 +40,7 @@ def late_nights(jobs: Sequence[Job]) -> list[str]:
 
     Runs that nobody works on any more are recorded as abandoned.
     """
+    from scoring.stores import Workspace
     from scoring.stores.warehouse import liveness
     from scoring.upkeep import late
 

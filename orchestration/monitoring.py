@@ -11,7 +11,6 @@ from airflow.sdk.exceptions import AirflowSkipException
 from orchestration.alerts import alert
 from orchestration.context import current_stores, night_of, run_type
 from scoring.job import Job
-from scoring.stores import Workspace
 
 
 class DriftReportLink(BaseOperatorLink):
@@ -39,6 +38,7 @@ class DriftOperator(BaseOperator):
         from drift.report import prune_reports, write_report
         from drift.runs import SCORED
         from drift.watch import watch
+        from scoring.stores import Workspace
         from scoring.stores.warehouse import ledger
 
         stores = current_stores()
@@ -64,6 +64,7 @@ def performance(job: Job) -> list[str]:
     """Measure the nights whose labels have matured by the end of the run's night and return them."""
     from drift.measure import measure
     from drift.report import write_report
+    from scoring.stores import Workspace
 
     night = night_of(get_current_context())
     return [str(measured) for measured in measure(Workspace(current_stores(), job), night, reporter=write_report)]
@@ -72,6 +73,7 @@ def performance(job: Job) -> list[str]:
 def decide(job: Job, run_id: str) -> bool:
     """Decide after the night, return whether to retrain, and push the decision's id, night and reason as XComs."""
     from drift.decide import conclude
+    from scoring.stores import Workspace
 
     row = conclude(Workspace(current_stores(), job), run_id)
     pushed = {"decision_id": row.decision_id, "decision": row.decision, "reason": row.reason}
@@ -98,6 +100,7 @@ def trigger_arguments(job: Job) -> dict[str, Any]:
 def shadow(job: Job, run_id: str) -> list[int]:
     """Score the published run with the versions in the shadow and return them, or skip when there are none."""
     from lifecycle.shadow import shadow_run
+    from scoring.stores import Workspace
 
     versions = shadow_run(Workspace(current_stores(), job), run_id)
     if not versions:
@@ -108,6 +111,7 @@ def shadow(job: Job, run_id: str) -> list[int]:
 def review(job: Job) -> list[str]:
     """Judge the versions in the shadow on labels that came and return those whose stay ended. A backfill takes no crown away."""
     from lifecycle.shadow import review
+    from scoring.stores import Workspace
 
     context = get_current_context()
     may = run_type(context) != "backfill"

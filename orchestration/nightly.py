@@ -17,7 +17,6 @@ from scoring.errors import (
     NoSuchNight,
 )
 from scoring.job import Job
-from scoring.stores import Workspace
 
 MAPPED_TASKS = 1000
 """Airflow maps over at most 1024 items. A night of more chunks gives each task several."""
@@ -44,6 +43,7 @@ def dag_arguments(job: Job) -> dict[str, Any]:
 def extract(job: Job) -> list[dict[str, int]]:
     """Extract the run's night, return what the score tasks are mapped over, and push ids and counts as XComs."""
     from scoring.night import NightRequest, extract
+    from scoring.stores import Workspace
 
     context = get_current_context()
     run = context["dag_run"]
@@ -73,6 +73,7 @@ def extract(job: Job) -> list[dict[str, int]]:
 def score(job: Job, run_id: str, chunk: dict[str, int]) -> int:
     """Score the chunks of one mapped task and return how many rows."""
     from scoring.night import score_chunk
+    from scoring.stores import Workspace
 
     get_current_context()["chunk_label"] = chunk_label(chunk)  # type: ignore[typeddict-unknown-key]
     stores = current_stores()
@@ -85,6 +86,7 @@ def score(job: Job, run_id: str, chunk: dict[str, int]) -> int:
 def publish(job: Job, run_id: str) -> dict[str, Any]:
     """Publish the run and return its id, status, rows and lake object."""
     from scoring.night import publish
+    from scoring.stores import Workspace
 
     stores = current_stores()
     with at_work(stores, run_id):

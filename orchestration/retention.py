@@ -11,7 +11,6 @@ from airflow.sdk import Param, get_current_context
 from orchestration.context import current_stores
 from scoring.job import Job
 from scoring.settings import load_settings
-from scoring.stores import Workspace
 
 
 def retention_arguments() -> dict[str, Any]:
@@ -37,6 +36,7 @@ def retention_arguments() -> dict[str, Any]:
 
 def retain(job: Job) -> dict[str, Any]:
     """Plan what a job's policy no longer keeps, remove it if the run's parameter ``apply`` is true, and return how much it is."""
+    from scoring.stores import Workspace
     from scoring.upkeep import retention
 
     stores, remove = current_stores(), bool(get_current_context()["params"]["apply"])

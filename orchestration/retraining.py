@@ -11,7 +11,6 @@ from orchestration.alerts import tell
 from orchestration.context import current_stores, midnight_after, run_type, task_arguments
 from scoring.interval import parse_night
 from scoring.job import Job
-from scoring.stores import Workspace
 
 CARD = "/nightshift/jobs/{job}/versions/{{{{ ti.xcom_pull(task_ids='train') }}}}"
 
@@ -50,6 +49,7 @@ def _params() -> dict[str, Param]:
 def snapshot(job: Job) -> bool:
     """Begin the retraining, keep its rows, and return whether there is anything to train. The id is pushed as an XCom."""
     from lifecycle.retraining import RetrainingRequest, begin, snapshot
+    from scoring.stores import Workspace
 
     context = get_current_context()
     params, stores = context["params"], current_stores()
@@ -74,6 +74,7 @@ def snapshot(job: Job) -> bool:
 def train(job: Job) -> int:
     """Train the challenger and return its version."""
     from lifecycle.retraining import train
+    from scoring.stores import Workspace
 
     return train(Workspace(current_stores(), job), _id())
 
@@ -81,6 +82,7 @@ def train(job: Job) -> int:
 def evaluate(job: Job) -> str:
     """Compare challenger and champion, and return the page of the model card."""
     from lifecycle.retraining import evaluate
+    from scoring.stores import Workspace
 
     evaluate(Workspace(current_stores(), job), _id())
     return f"/nightshift/jobs/{job.name}/versions/{get_current_context()['ti'].xcom_pull(task_ids='train')}"
@@ -89,6 +91,7 @@ def evaluate(job: Job) -> str:
 def gate(job: Job) -> bool:
     """Return whether the challenger is better, with evidence."""
     from lifecycle.retraining import gate
+    from scoring.stores import Workspace
 
     return gate(Workspace(current_stores(), job), _id())
 
@@ -112,6 +115,7 @@ def approval_arguments(job: Job) -> dict[str, Any]:
 def begin_shadow(job: Job) -> None:
     """Let the challenger score the next nights in the shadow."""
     from lifecycle.retraining import start_shadow
+    from scoring.stores import Workspace
 
     start_shadow(Workspace(current_stores(), job), _id())
 
@@ -149,6 +153,7 @@ def shadow_passed(job: Job) -> bool:
 def promote(job: Job) -> str:
     """Make the challenger champion and return from which night on."""
     from lifecycle.retraining import promote
+    from scoring.stores import Workspace
 
     return str(promote(Workspace(current_stores(), job), _id(), _approver()).effective_from)
 
