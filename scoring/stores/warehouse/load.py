@@ -49,7 +49,7 @@ def _replace(
     batches: Iterable[pa.RecordBatch],
     schema: pa.Schema,
 ) -> None:
-    """Put the batches, stamped with the constants, in place of the rows that have these constants."""
+    """Replace the rows that have these constants by the batches, each row with the constants added."""
     order, names = [column.key for column in table.columns], [column.name for column in table.columns]
     failures: list[Exception] = []
     reader = pa.RecordBatchReader.from_batches(
