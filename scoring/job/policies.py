@@ -63,7 +63,7 @@ class MonitorPolicy(Strict):
     report_rows: int = Field(default=5_000, ge=100, le=100_000)
     """Rows of the night, and as many of the reference, that the Evidently page is made of."""
     keep_reports_nights: int = Field(default=400, ge=1)
-    """Nights whose Evidently pages are kept, counted from the newest."""
+    """Nights before the newest report whose Evidently pages are kept."""
 
     @field_validator("persistence")
     @classmethod

@@ -1,4 +1,4 @@
-"""What a night is read from and written to: source, lake, model registry, warehouse."""
+"""The stores that a night is read from and written to: source, lake, model registry, warehouse."""
 
 from scoring.stores import embedded
 from scoring.stores.installation import Stores, open_stores

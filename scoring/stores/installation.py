@@ -1,4 +1,4 @@
-"""Everything a use-case reads from and writes to, opened once from the settings."""
+"""``Stores``: warehouse, registry and lake of one installation, opened from the settings."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Stores:
         return _query(self.settings.sql_path(job.name, "features"), job, tuple(job.columns))
 
     def by_night(self, job: Job, query: Query) -> bool:
-        """Return whether a statement of the job gives one night at a time, since it binds ``:night``."""
+        """Return whether a statement of the job binds ``:night``, so that it gives one night at a time."""
         url = database_url(self.source_url(job), query.source)
         return query.statement(url.get_backend_name()).by_night
 
@@ -69,7 +69,7 @@ class Stores:
 
 
 def open_stores(settings: Settings, clock: Clock) -> Stores:
-    """Return the stores that the settings name. ``clock`` gives the times that are written into records."""
+    """Return the stores that the settings name. ``clock`` returns the present time."""
     return Stores(settings, open_warehouse(settings), Registry(settings), Lake(settings.lake_root), clock)
 
 

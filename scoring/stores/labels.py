@@ -1,4 +1,4 @@
-"""Outcomes of a span of nights, by key, as a job's ``labels.sql`` gives them."""
+"""Labels: the outcomes of nights by key, read with a job's ``labels.sql``."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ _UNREADABLE = "nightshift_unreadable"
 
 @dataclass(frozen=True)
 class Labels:
-    """Key and outcome of the rows whose outcome is known, and what else ``labels.sql`` gave."""
+    """Key and outcome of the rows with an outcome, and counts of the other rows of ``labels.sql``."""
 
     table: pa.Table
     without_outcome: int
     """Rows whose outcome is null."""
     unreadable_keys: int
-    """Rows that were left out, as their key cannot be read or is null."""
+    """Rows that were left out because their key cannot be read or is null."""
     outcomes: dict[str, int]
     """Rows by outcome as the source gives it, in binary and multiclass jobs."""
 
 
 def read_labels(work: Workspace, nights: Nights) -> pa.Table:
-    """Return key and label of every row of the nights whose outcome is known.
+    """Return key and outcome of every row of the nights that has an outcome.
 
     Raises ``TrainingDataError`` on duplicate keys and on outcomes that are not of the declared type.
     """
@@ -44,7 +44,7 @@ def read_labels(work: Workspace, nights: Nights) -> pa.Table:
 
 
 def labels_of(work: Workspace, nights: Nights, at_most: int | None = None) -> Labels:
-    """Return the labels of the nights, or a part of them: at least ``at_most`` rows, if there are.
+    """Return the labels of the nights. With ``at_most`` reading stops once there are that many rows.
 
     Keys are read like those of ``features.sql``; a row whose key cannot be read matches none and is left out.
     """
@@ -64,7 +64,7 @@ def labels_of(work: Workspace, nights: Nights, at_most: int | None = None) -> La
 
 
 def nights_of(window: Nights, job: Job) -> list[Nights]:
-    """Return each night of a window as a window of its own. Days that the timezone leaves out are left out."""
+    """Return each night of a window as a window of its own, without days that the timezone leaves out."""
     return [Nights.of(night) for night in window.in_timezone(job.schedule.timezone)] or [window]
 
 
@@ -85,7 +85,7 @@ def _labels(batch: pa.RecordBatch, job: Job, query: Query) -> pa.Table:
 
 
 def _joined(rows: pa.Table, job: Job, query: Query) -> Labels:
-    """Return all labels together, binary outcomes as bools. Raises ``TrainingDataError`` if a key comes twice."""
+    """Return the labels of all parts, binary outcomes as bools. Raises ``TrainingDataError`` if a key comes twice."""
     table = rows.filter(pc.invert(rows.column(_UNREADABLE))).drop_columns([_UNREADABLE])
     unique = table.group_by(list(job.key)).aggregate([]).num_rows
     if unique != table.num_rows:

@@ -58,7 +58,7 @@ class Lake:
         return str(PurePosixPath("reports", job, f"night={night}", "drift.html"))
 
     def below(self, relative: str) -> str:
-        """Return the full path of a file named by its path below the root. Raises ``ValueError`` if it leads out."""
+        """Return the full path of a path below the root. Raises ``ValueError`` for a path that leads out of the root."""
         parts = PurePosixPath(relative).parts
         if not parts or ".." in parts or PurePosixPath(relative).is_absolute():
             raise ValueError(f"not a path below the lake's root: {relative!r}")
@@ -121,7 +121,7 @@ class Lake:
             return {**metadata, "rows": str(file.metadata.num_rows)}
 
     def exists(self, path: str) -> bool:
-        """Return whether there is a file at ``path``. Raises when nobody can say."""
+        """Return whether there is a file at ``path``. Raises when the file system does not answer."""
         with self._system(path):
             try:
                 self._fs.info(path)
@@ -241,7 +241,7 @@ def _parquet(stream: Any) -> pq.ParquetFile:
 
 
 def _listed(folder: str) -> list[str]:
-    """Return the paths in a folder, in order, none if there is no such folder."""
+    """Return the sorted paths in a folder, or an empty list if the folder does not exist."""
     try:
         return sorted(str(path) for path in Path(folder).iterdir())
     except (FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""What went wrong with a file of the lake: the file system's and Arrow's errors under our names, with the way out."""
+"""Translates errors of the file system, object stores and Arrow into errors of the lake, with a next step."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _STAYS = {
     errno.ENAMETOOLONG,
     errno.EINVAL,
 }
-"""What the file system forbids: trying again does not help. All else (no space, input/output error …) may heal."""
+"""Error numbers that do not heal. All others, such as no space or an input/output error, may."""
 _UNREADABLE = (pa.ArrowException, json.JSONDecodeError, UnicodeDecodeError)
 _TASKS = {
     "features": "extract",
@@ -61,9 +61,10 @@ LIBRARIES = {
 
 @contextmanager
 def named(path: str, reading: bool = False) -> Iterator[None]:
-    """Raise what goes wrong with ``path`` under our names. Our own errors pass.
+    """Translate errors at ``path`` into errors of the lake. Errors of Nightshift pass.
 
-    ``LakeUnavailable`` may heal, ``LakeRefused`` does not; when ``reading``, ``LakeFileMissing`` and ``LakeFileBroken``.
+    Raises ``LakeUnavailable``, which may heal, and ``LakeRefused``; when ``reading`` also ``LakeFileMissing`` and
+    ``LakeFileBroken``.
     """
     try:
         yield
@@ -79,7 +80,7 @@ def named(path: str, reading: bool = False) -> Iterator[None]:
 
 @contextmanager
 def remote(path: str) -> Iterator[None]:
-    """Raise what an object store's library raises under our names: many of its errors are no ``OSError``."""
+    """Translate errors of an object store's library, many of which are no ``OSError``."""
     try:
         yield
     except (NightshiftError, OSError, *_UNREADABLE):
@@ -95,14 +96,14 @@ def remote(path: str) -> Iterator[None]:
 
 
 def broken(path: str, problem: str, expected: str | None = None) -> LakeFileBroken:
-    """Return the error of a file that is there and cannot be read as what it is, or lacks what is ``expected``."""
+    """Return the error of a file whose content is broken, or lacks what is ``expected``."""
     return LakeFileBroken(
         _what(path), found=_sentence(problem), expected=expected or _expected(path), next_step=_way_out(path)
     )
 
 
 def unknown_scheme(root: str) -> SettingsError:
-    """Return the error of a lake URL that nothing here understands. Only its scheme is shown."""
+    """Return the error of a lake URL with an unknown scheme. The rest of the URL is not shown."""
     scheme = root.partition(":")[0]
     return SettingsError(
         "NIGHTSHIFT_LAKE_URL",
@@ -113,7 +114,7 @@ def unknown_scheme(root: str) -> SettingsError:
 
 
 def missing_library(variable: str, scheme: str, reason: str) -> SettingsError:
-    """Return the error of a URL whose library is not installed, with the way to add it so that it stays."""
+    """Return the error of a URL whose library is not installed, with the steps to add the library."""
     package, name = LIBRARIES.get(scheme, ("", ""))
     file = f"-r requirements-{name}.txt" if name else "the package's name"
     return SettingsError(
@@ -125,7 +126,7 @@ def missing_library(variable: str, scheme: str, reason: str) -> SettingsError:
 
 
 def free_space(path: str | Path) -> str:
-    """Return how much room the disk of a path has, in words, empty if nobody can say."""
+    """Return the free space on the disk of a path, in words, or an empty text if it cannot be measured."""
     existing = next((folder for folder in (Path(path), *Path(path).parents) if folder.exists()), None)
     try:
         free = shutil.disk_usage(existing or "/").free
@@ -172,7 +173,7 @@ def _expected(path: str) -> str:
 
 
 def _way_out(path: str) -> str:
-    """Return what makes the file anew: a task to clear, or a command."""
+    """Return the next step that writes the file anew: a task to clear, or a command."""
     parts = ("", "", "", "", "", *PurePosixPath(path).parts)
     kind, job, part = parts[-4:-1]
     if kind == "predictions" and part.startswith("night="):

@@ -1,4 +1,4 @@
-"""Features of a night, read ahead and held to the contract batch by batch."""
+"""Reads the features of a night ahead of use, and splits each batch by the contract."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from scoring.stores.workspace import Workspace
 def feature_batches(
     work: Workspace, interval: DataInterval, categories: dict[str, list[str]] | None = None
 ) -> Iterator[Iterator[tuple[pa.RecordBatch, Split]]]:
-    """Give the job's feature rows of an interval, batch by batch, as found and after the contract.
+    """Give an iterator over a job's feature batches of an interval, each as read and after the contract.
 
     A row whose key, as it will be stored, is not unique is quarantined with all its copies, also across batches.
     """
@@ -29,7 +29,7 @@ def feature_batches(
     url, query = work.stores.source_url(work.job), work.stores.features_query(work.job)
     with (
         stream(url, query, interval, work.job.chunk_rows) as batches,
-        closing(_ahead(batches)) as fetched,  # so that no fetch is under way when the connection closes
+        closing(_ahead(batches)) as fetched,  # no fetch may be under way when the connection closes
     ):
         first = next(fetched)
         in_order = database_url(url, query.source).get_backend_name() == "postgresql" and contract.keeps_order(
@@ -40,7 +40,7 @@ def feature_batches(
 
 
 def _ahead(batches: Iterator[pa.RecordBatch]) -> Generator[pa.RecordBatch, None, None]:
-    """Yield the batches while a thread fetches the one after: the source works while we do."""
+    """Yield the batches while a thread fetches the next one, so that the source works at the same time."""
     with ThreadPoolExecutor(1, thread_name_prefix="fetch") as pool:
         fetch = pool.submit(next, batches, None)
         while (batch := fetch.result()) is not None:

@@ -1,4 +1,4 @@
-"""The files of a run on the lake: what they are called, what is in them, and which model version the run is pinned to."""
+"""The files of a run on the lake: their names, their content, and the model version that the run is pinned to."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Part = Literal["features", "quarantine", "predictions"]
 
 @dataclass(frozen=True)
 class ScoredChunk:
-    """What scoring one chunk came to: its rows, the summary of its predictions, and seconds."""
+    """The result of scoring one chunk: its rows, the summary of its predictions, and seconds."""
 
     rows: int
     summary: Summary
@@ -41,7 +41,7 @@ class RunFolder:
 
     @property
     def chunks(self) -> range:
-        """Return the numbers of the run's chunks, none before its extraction ended."""
+        """Return the numbers of the run's chunks, which are none until its extraction has ended."""
         return range(self.run.chunks or 0)
 
     def part(self, part: Part, chunk: int) -> str:
@@ -49,7 +49,7 @@ class RunFolder:
         return self._file(f"{part}-{chunk:05d}.parquet")
 
     def shadow_part(self, version: int, chunk: int) -> str:
-        """Return the path of what a version in the shadow predicted for a chunk."""
+        """Return the path of a chunk's predictions by a version in the shadow."""
         return self._file(f"shadow-{version}-{chunk:05d}.parquet")
 
     def profile(self, chunk: int) -> str:
@@ -57,16 +57,16 @@ class RunFolder:
         return self._file(f"profile-{chunk:05d}.json")
 
     def summary(self, chunk: int) -> str:
-        """Return the path of the summary of a chunk's predictions. It is written last."""
+        """Return the path of the summary of a chunk's predictions, which is written last."""
         return self._file(f"summary-{chunk:05d}.json")
 
     @property
     def pin(self) -> str:
-        """Return the path of the file that says where the pinned version's files are."""
+        """Return the path of the file that holds the URI of the pinned version's files."""
         return self._file("run.json")
 
     def write_pin(self, ref: VersionRef) -> None:
-        """Write down where the pinned version's files are."""
+        """Write the URI of the pinned version's files."""
         self.lake.write_json(self.pin, {"run_id": self.run.run_id, "model_uri": ref.uri})
 
     def version_ref(self) -> VersionRef:
@@ -80,7 +80,7 @@ class RunFolder:
             yield from self.lake.batches(self.part("predictions", chunk))
 
     def shadow_predictions(self, version: int) -> Iterator[pa.RecordBatch]:
-        """Yield what a version in the shadow predicted for the run's rows, in batches."""
+        """Yield the predictions of a version in the shadow for the run's rows, in batches."""
         for chunk in self.chunks:
             yield from self.lake.batches(self.shadow_part(version, chunk))
 
@@ -91,15 +91,15 @@ class RunFolder:
         self.lake.write_json(self.summary(chunk), facts)
 
     def scored(self) -> list[ScoredChunk]:
-        """Return what scoring came to, chunk by chunk. Raises ``LakeFileMissing``, ``LakeFileBroken``."""
+        """Return the result of scoring each chunk. Raises ``LakeFileMissing``, ``LakeFileBroken``."""
         return [self._scored(self.summary(chunk)) for chunk in self.chunks]
 
     def unscored(self) -> list[int]:
-        """Return the chunks that have no summary, so that nobody scored them to the end."""
+        """Return the chunks without a summary, whose scoring has not ended."""
         return [chunk for chunk in self.chunks if not self.lake.exists(self.summary(chunk))]
 
     def unprofiled(self) -> list[int]:
-        """Return the chunks that have no profile."""
+        """Return the chunks without a profile."""
         return [chunk for chunk in self.chunks if not self.lake.exists(self.profile(chunk))]
 
     def profiles(self) -> Iterator[Profile]:

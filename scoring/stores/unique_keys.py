@@ -1,4 +1,4 @@
-"""A night's batches, each with a mask of the rows whose key is not unique in the whole night."""
+"""Marks the rows of a night's batches whose key is not unique in the whole night."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Marked = Generator[tuple[pa.RecordBatch, np.ndarray], None, None]
 
 
 def beside(batches: Iterator[pa.RecordBatch], keys_of: KeysOf) -> Marked:
-    """Yield batches that come in the order of their keys, as they come: equal keys stand beside each other."""
+    """Yield batches with masks, at once, for batches in the order of their keys, where equal keys are neighbours."""
     last: Key | None = None
     batch = next(batches, None)
     keys = None if batch is None else keys_of(batch)
@@ -32,7 +32,7 @@ def beside(batches: Iterator[pa.RecordBatch], keys_of: KeysOf) -> Marked:
 
 
 def anywhere(batches: Iterator[pa.RecordBatch], keys_of: KeysOf) -> Marked:
-    """Yield batches that come in any order, once all have come: equal keys may stand far apart.
+    """Yield batches with masks, after all were read, for batches in any order, where equal keys may be far apart.
 
     Until then they lie in a temporary file, and 8 bytes a row in memory.
     """
@@ -58,7 +58,7 @@ def _read(file: BinaryIO, starts: Sequence[int]) -> Iterator[pa.RecordBatch]:
 
 
 def _repeated_keys(batches: Iterator[pa.RecordBatch], suspects: Sequence[np.ndarray], keys_of: KeysOf) -> set[Key]:
-    """Return the keys that come more than once. Rows with equal hashes may have different ones."""
+    """Return the keys that come more than once. The rows in ``suspects`` have repeated hashes, and rarely different keys."""
     if not any(suspect.any() for suspect in suspects):
         return set()
     counts: Counter[Key] = Counter()

@@ -1,4 +1,4 @@
-"""URLs of databases as people write them, read in one way for every driver. What is wrong with one, without its value."""
+"""Reads database URLs as people write them, in one way for every driver. Messages about them never show the URL."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _USER = re.compile(r"(?P<user>[^:/?#@]*)(?::(?P<password>.*))?", re.DOTALL)
 
 
 def database_url(text: str, where: str) -> sa.URL:
-    """Return the URL that ``text`` means. ``where`` is the variable or file that it stands in.
+    """Return the URL in ``text``. ``where`` names the variable or file that the text comes from.
 
     ``postgres://`` is PostgreSQL, whose driver is psycopg; a password may be encoded or not as long as that is clear. Raises
     ``SettingsError`` that says what is wrong and never repeats the text.
@@ -50,7 +50,7 @@ def database_url(text: str, where: str) -> sa.URL:
 
 
 def _problems(text: str) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with a text that is no URL at all, and what to do."""
+    """Yield problem and next step for a text that is no URL of a database."""
     if not text:
         yield "nothing", "set it to the URL of the database"
     if text[0] in "'\"`" or (text[-1] in "'\"`" and "://" in text):
@@ -73,7 +73,7 @@ def _problems(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _encoded(rest: str) -> str:
-    """Return what follows the scheme with user and password encoded: they end at the last @ before the path."""
+    """Return the part of a URL after the scheme with user and password encoded. These end at the last @ before the path."""
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     ends = authority if "@" in authority else rest.partition("?")[0] if ":" in authority else authority
     before, mark, _ = ends.rpartition("@")
@@ -85,7 +85,7 @@ def _encoded(rest: str) -> str:
 
 
 def written(url: sa.URL) -> str:
-    """Return the URL as text that every driver reads alike: everything is percent-encoded, a space is %20 and never +."""
+    """Return the URL as text that every driver reads alike: percent-encoded, a space as %20 and never as +."""
     login = "" if url.username is None else quote(url.username, safe="")
     if url.password is not None:
         login += f":{quote(str(url.password), safe='')}"
@@ -113,6 +113,6 @@ def libpq_url(url: str) -> str:
 
 
 def with_options(url: sa.URL, options: str) -> sa.URL:
-    """Return a PostgreSQL URL whose session begins with more settings, behind those that it has."""
+    """Return a PostgreSQL URL with more session settings after those that it has."""
     own = url.query.get("options", ())
     return url.update_query_dict({"options": " ".join([*([own] if isinstance(own, str) else own), options])})

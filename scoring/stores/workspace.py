@@ -1,4 +1,4 @@
-"""``Workspace``: one job in one installation, which is what nearly every use-case is about."""
+"""``Workspace``: one job together with the stores of its installation."""
 
 from __future__ import annotations
 
@@ -43,5 +43,5 @@ class Workspace:
 
     @property
     def clock(self) -> Callable[[], datetime]:
-        """Return what tells the time."""
+        """Return the function that tells the time."""
         return self.stores.clock

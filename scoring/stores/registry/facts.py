@@ -1,4 +1,4 @@
-"""What a model version knows about its training: the file ``facts.json`` beside the artifact."""
+"""``TrainingFacts``: the facts of a version's training, in the file ``facts.json`` beside the artifact."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class TrainingFacts:
     labels_sql_sha256: str | None = None
     library_versions: dict[str, str] = field(default_factory=dict)
     snapshot: Any = None
-    """Hash of the rows. Versions made before hold the path of a folder, or a mapping."""
+    """Hash of the training snapshot. Older versions have the path of a folder, or a mapping."""
     extracted: int | None = None
     quarantined: dict[str, int] | None = None
     """Rows in quarantine, by reason."""
@@ -50,7 +50,7 @@ class TrainingFacts:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
-        """Return the facts that ``as_json`` gave, now or in an older version. Raises ``ValueError`` for what is no date."""
+        """Return the facts that ``as_json`` gave, now or in an older version. Raises ``ValueError`` for a malformed date."""
         values = {column.name: content[column.name] for column in fields(cls) if content.get(column.name) is not None}
         for name in ("since", "until", "fitted_until", "evaluated_until"):
             if name in values:
@@ -66,26 +66,26 @@ class TrainingFacts:
 
     @property
     def seen(self) -> Nights:
-        """Return the nights that the version was fitted on. Raises ``ArtifactMismatch`` when they are not known."""
+        """Return the nights that the version was fitted on. Raises ``ArtifactMismatch`` when the facts lack them."""
         return Nights(self._night("since", self.since), self._night("until", self.fitted_until or self.until))
 
     @property
     def trained_until(self) -> date:
-        """Return the first night that the training did not read. Raises ``ArtifactMismatch`` when that is not known."""
+        """Return the first night that the training did not read. Raises ``ArtifactMismatch`` when the facts lack it."""
         return self._night("until", self.until)
 
     @property
     def holdout_from(self) -> date:
-        """Return the first night of the holdout. Raises ``ArtifactMismatch`` when that is not known."""
+        """Return the first night of the holdout. Raises ``ArtifactMismatch`` when the facts lack it."""
         return self._night("evaluated_until", self.evaluated_until)
 
     def rule(self, job: Job) -> Rule:
-        """Return how the version's rows are scored. One that was made before there were rules decides as it always did."""
+        """Return how the version's rows are scored. A version without a rule keeps the decision of that time."""
         content = {} if self.decision is None else {"decision": self.decision, "block_rows": self.block_rows}
         return Rule.of_facts(content, job)
 
     def names_snapshot(self, digest: str) -> bool:
-        """Return whether the version was trained on the snapshot of a hash, however it names that."""
+        """Return whether the version was trained on the snapshot ``digest``, in whatever form the facts name it."""
         return digest in json.dumps(self.snapshot)
 
     def _night(self, name: str, night: date | None) -> date:

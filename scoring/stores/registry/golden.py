@@ -1,4 +1,4 @@
-"""Golden rows: a few inputs with what the model said of them at training, scored again whenever it is loaded."""
+"""Golden rows: a few rows with their predictions at training, scored again whenever a version is loaded."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def library_versions() -> dict[str, str]:
 
 
 def check_golden_rows(folder: Path, pipeline: Any, facts: TrainingFacts, job: Job, what: str) -> None:
-    """Raise ``GoldenRowsMismatch`` unless the pipeline gives what it gave at training, within 1e-9."""
+    """Raise ``GoldenRowsMismatch`` unless the golden rows get the predictions of training again, within 1e-9."""
     rows = _rows(folder / "golden.parquet", what)
     unseen = [name for name in job.columns if name not in rows.schema.names]
     if unseen:
@@ -57,7 +57,7 @@ def _rows(path: Path, what: str) -> pa.RecordBatch:
 
 
 def largest_difference(predicted: pa.RecordBatch, expected: pa.RecordBatch, job: Job) -> float:
-    """Return the largest difference of any predicted number, infinity when a predicted class differs."""
+    """Return the largest difference between predicted numbers, or infinity when a predicted class differs."""
     if job.task.classifies and not predicted.column("prediction").equals(expected.column("prediction")):
         return float("inf")
     names = job.number_columns

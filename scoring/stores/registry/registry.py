@@ -60,7 +60,7 @@ class Registry:
             return VersionRef(job, int(version.version), digest, source)
 
     def resolve(self, job: str, version: int) -> VersionRef:
-        """Return version ``version`` of ``job``. Raises ``VersionMissing`` that lists the versions there are."""
+        """Return version ``version`` of ``job``. Raises ``VersionMissing`` that lists the existing versions."""
         refs = self.versions(job)
         for ref in refs:
             if ref.version == version:
@@ -76,7 +76,7 @@ class Registry:
         return self.tagged(job)
 
     def tagged(self, job: str, **facts: Any) -> list[VersionRef]:
-        """Return the versions with these facts among ``TAGS``, oldest first. No file of theirs is looked at."""
+        """Return the versions with these facts among ``TAGS``, oldest first, without reading their files."""
         tags = _tags(facts).items()
         with self._client() as client:
             versions = client.search_model_versions(f"name = '{job}'")
@@ -93,13 +93,13 @@ class Registry:
             client.set_registered_model_alias(job, alias, str(version))
 
     def drop_alias(self, job: str, alias: str, version: int) -> None:
-        """Take an alias away from a version. Nothing happens when it points elsewhere."""
+        """Remove an alias from a version. Nothing happens when the alias points at another version."""
         if self.aliases(job).get(alias) == version:
             with self._client() as client:
                 client.delete_registered_model_alias(job, alias)
 
     def attach(self, ref: VersionRef, name: str, content: str) -> None:
-        """Add a text file to a version's files, in place of one of that name. What was registered stays as it is."""
+        """Add a text file to a version's files, or replace the one of that name. Registered files do not change."""
         with self._client() as client:
             run_id = client.get_model_version(ref.job, str(ref.version)).run_id
             client.log_text(run_id, content, f"version/{name}")
@@ -122,10 +122,10 @@ class Registry:
             return sum(sizes(ref.uri, self._uri()).values())
 
     def remove(self, ref: VersionRef) -> None:
-        """Remove a version: its files but the facts, then its entry in the registry, then the facts. Its metrics stay.
+        """Remove a version: its files except the facts, then its entry in the registry, then the facts. Metrics stay.
 
-        After a crash before the entry is gone the version is listed with its facts as before, and may be removed again
-        (loading it is refused, by ``ArtifactMismatch``); after one later a small file is left that nothing names.
+        After a crash before the entry is removed, the version is still listed with its facts and can be removed again
+        (loading it raises ``ArtifactMismatch``). After a later crash a small file is left over.
         """
         with self._client() as client:
             names = set(sizes(ref.uri, self._uri())) - {FACTS}
@@ -151,10 +151,10 @@ class Registry:
             return pq.read_table(path) if path.exists() else None
 
     def load(self, ref: VersionRef, job: Job) -> ModelVersion:
-        """Return the thread's own copy of a version, its sha256 verified before unpickling, its golden rows scored again.
+        """Return the thread's own copy of a version, after a check of its sha256 and of its golden rows.
 
-        A pipeline may hold state while it predicts. Raises ``ArtifactMismatch``,
-        ``GoldenRowsMismatch`` or ``RegistryUnavailable``.
+        The sha256 is verified before unpickling. Threads share no copy, since a pipeline may hold state while it predicts.
+        Raises ``ArtifactMismatch``, ``GoldenRowsMismatch`` or ``RegistryUnavailable``.
         """
         return _load.of_thread(self._local(ref), ref, job.model_dump_json())
 
@@ -211,7 +211,7 @@ class Registry:
 
 
 def _unanswered(reason: str) -> NightshiftError:
-    """Return the error of a registry that does not answer, or whose URL somebody has to correct."""
+    """Return the error of a registry that does not answer, or whose URL is wrong."""
     if lasting(reason):
         return SettingsError("model registry", found=reason, next_step="correct NIGHTSHIFT_REGISTRY_URL")
     return RegistryUnavailable("model registry", found=reason, next_step="try again once it answers")
@@ -225,7 +225,7 @@ def _client_for(kind: Any, uri: str) -> Any:
 
 
 def _tags(facts: Mapping[str, Any]) -> dict[str, str]:
-    """Return the facts that versions are found by, as tags. Those that are not known are left out."""
+    """Return the facts among ``TAGS`` as tags, without those that are None."""
     return {name: str(facts[name]) for name in TAGS if facts.get(name) is not None}
 
 

@@ -1,4 +1,4 @@
-"""A registered model version: what it is found by, and what is loaded of it."""
+"""A registered model version: the reference to it, and the loaded version."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HOLDOUT_FILE = "holdout.parquet"
 
 @dataclass(frozen=True)
 class VersionRef:
-    """One registered model version: enough to load it, verified."""
+    """A reference to a registered model version, with which it can be loaded and verified."""
 
     job: str
     version: int
@@ -46,12 +46,12 @@ class ModelVersion:
     facts: TrainingFacts = field(repr=False)
     profile: dict[str, Any] = field(repr=False)
     nights: dict[str, Any] = field(repr=False, default_factory=dict)
-    """Bins and the profile of every training night, empty for a version made before there were any."""
+    """Bins and the profile of every training night. Empty in older versions."""
     rule: Rule | None = None
 
     @property
     def bins(self) -> dict[str, Bins]:
-        """Return the bins that the version's nights are counted on."""
+        """Return the bins in which the values of nights are counted."""
         return bins_from(self.nights.get("bins", {}))
 
     @property
@@ -61,7 +61,7 @@ class ModelVersion:
 
     @property
     def usual(self) -> UsualNights:
-        """Return how the nights of training differed, empty for a version made before that was kept."""
+        """Return how the training nights differed from each other. The result is empty for older versions."""
         return UsualNights.from_dict(self.profile.get("usual_nights", {}))
 
     @property

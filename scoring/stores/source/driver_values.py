@@ -1,4 +1,4 @@
-"""Values as a database driver gives them in Python, as Arrow arrays: each is read alike, whatever stands beside it."""
+"""Converts a driver's Python values to Arrow arrays. Each value is read alike, whatever else its batch holds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ARROW: dict[type, pa.DataType] = {
 
 
 def column_of(values: Sequence[Any], target: pa.DataType | None, name: str) -> pa.Array:
-    """Return the values of a column. ``target`` is the type that it will be read as, None if nobody reads it.
+    """Return the values of a column as an Arrow array. ``target`` is its declared type, None if it is not declared.
 
     Numbers, text and bytes stay what they are where all are of one kind and reading them is the same as reading their
     text; everything else becomes its text. Raises ``ContractError`` for a list or a mapping in a column that is read.
@@ -51,7 +51,7 @@ def _kinds(values: Iterable[Any]) -> set[type]:
 
 
 def _keeps(kind: type, target: pa.DataType | None) -> bool:
-    """Return whether values of a kind are read as their text would be."""
+    """Return whether casting values of a kind gives the same as casting their text."""
     number = target is not None and (pa.types.is_integer(target) or pa.types.is_floating(target))
     return kind is str or _is_text(target) or (number and kind in (int, float))
 
@@ -91,7 +91,7 @@ def _plain(value: Any, target: pa.DataType | None, name: str) -> Any:
 
 
 def _written(value: datetime | date | time) -> str:
-    """Return a point in time as Arrow writes it, moments in UTC."""
+    """Return a point in time as text in Arrow's form, moments in UTC."""
     if not isinstance(value, datetime):
         return value.isoformat("microseconds") if isinstance(value, time) else value.isoformat()
     if value.tzinfo is None:
@@ -103,7 +103,7 @@ def _written(value: datetime | date | time) -> str:
 
 
 def text_or_bytes(raw: bytes) -> str | bytes:
-    """Return what SQLite keeps as text. Bytes that are not UTF-8 as they are, where its driver would end the night."""
+    """Return SQLite's text decoded, or as bytes if it is not UTF-8, for which its driver would raise."""
     try:
         return raw.decode()
     except UnicodeDecodeError:

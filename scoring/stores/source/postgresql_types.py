@@ -1,4 +1,4 @@
-"""What PostgreSQL's types arrive as: which can be read, and how those that Arrow does not know become text."""
+"""PostgreSQL's types in Arrow: which can be read, and how types unknown to Arrow become text."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _HINTS = {
     "interval": "make a number of it: extract(epoch from {0})",
 }
 TEXT_SENDERS = frozenset({"textsend", "varcharsend", "bpcharsend", "namesend", "enum_send"})
-"""Functions of PostgreSQL that send a value as its text. A type of an extension, such as citext, names one of them."""
+"""Functions of PostgreSQL that send a value as its text, also used by extensions' types such as citext."""
 
 
 def opaque_types(schema: pa.Schema, columns: Iterable[str]) -> tuple[set[str], set[int]]:
-    """Return the types of the columns whose values the driver does not know, by name, or number if it has no name either."""
+    """Return the types of the columns whose values the driver does not know: their names, and their numbers if unnamed."""
     names = {_name_of(schema.field(name)) for name in columns if _is_opaque(schema.field(name))}
     numbers = {int(match[1]) for match in map(_UNNAMED.fullmatch, names) if match}
     return names, numbers
@@ -62,7 +62,7 @@ def _name_of(field: pa.Field) -> str:
 
 
 def plain(table: pa.Table) -> pa.RecordBatch:
-    """Return the rows with types that Arrow itself knows: a uuid as text, other types as what they are kept in."""
+    """Return the rows with Arrow's own types: a uuid as text, other extension types as their storage."""
     arrays = [_plain(column.combine_chunks()) for column in table.columns]
     return pa.RecordBatch.from_arrays(arrays, table.schema.names)
 

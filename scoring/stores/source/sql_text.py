@@ -1,4 +1,4 @@
-"""Where a job's SQL has parameters: read by a tokenizer of the source's own SQL, so that text and comments are left alone."""
+"""Finds the parameters in a job's SQL with a tokenizer of the source's dialect, so that text and comments stay."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NIGHT = "night"
 PARAMETERS = INTERVAL | {NIGHT}
 _ALLOWED = (INTERVAL, frozenset({NIGHT}), PARAMETERS)
 _DIALECTS = {"postgresql": "postgres", "mariadb": "mysql", "mssql": "tsql", "awsathena": "athena"}
-"""sqlglot's names of the dialects that SQLAlchemy calls otherwise."""
+"""sqlglot's name of a dialect, by SQLAlchemy's name, where the two differ."""
 _NAME = re.compile(r"\w+")
 _OPERANDS = ("STRING", "NATIONAL_STRING", "NUMBER", "IDENTIFIER", "R_PAREN", "R_BRACKET", "BACKSLASH")
 """Tokens that a parameter cannot follow: a colon behind one belongs to a slice, a path or a JSON member."""
@@ -29,9 +29,9 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Statement:
-    """One statement, cut at its parameters. Put together it is the text as written, without a closing semicolon.
+    """One statement, cut at its parameters. Its pieces joined are the text without a closing semicolon.
 
-    A backslash before a colon outside of text, as SQLAlchemy wants it and no SQL knows it, is left out as well.
+    A backslash before a colon outside of text, which SQLAlchemy needs and SQL does not know, is left out as well.
     """
 
     pieces: tuple[str | Parameter, ...]
@@ -55,7 +55,7 @@ class Statement:
 
     @property
     def by_night(self) -> bool:
-        """Return whether the statement is told the calendar day, so that it gives one night at a time."""
+        """Return whether the statement binds the calendar day, so that it gives one night at a time."""
         return NIGHT in self.names
 
     def require_parameters(self, where: str) -> None:

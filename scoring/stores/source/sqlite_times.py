@@ -1,4 +1,4 @@
-"""Times in SQLite, which has no type for them: the form in which they are stored, and values bound in that very form."""
+"""Times in SQLite, which has no type for times: detects the form of stored times and binds values in that form."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from scoring.errors import SourceQueryError
 from scoring.stores.source.sql_text import NIGHT, Parameter, Statement
 
 SAMPLE = 10_000
-"""Values of a compared column that are looked at."""
+"""Values of a compared column from which its form is detected."""
 _STEPS = 5_000_000
-"""Instructions of SQLite's machine after which looking ends, about a second: a sample must not read a large table."""
+"""Instructions of SQLite's virtual machine after which sampling stops, about a second, so that no large table is read."""
 _SEEN = "nightshift_seen"
 _SIDES = ("<left", "<right")
 _TIME = re.compile(
@@ -25,7 +25,7 @@ _TIME = re.compile(
     r"(?:(?P<mark>[ T])(?P<clock>\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)(?P<zone>Z|[+-]\d{2}(?::?\d{2})?)?)?"
 )
 _UNITS = ((1e8, 1e11, 1), (1e11, 1e13, 1000))
-"""Unix times between 1973 and 5138 in seconds, until 2286 in milliseconds: from, until, parts of a second."""
+"""Ranges of unix times (from, until, parts of a second): seconds of 1973 to 5138, milliseconds until 2286."""
 _JULIAN = (1_721_059.5, 5_373_484.5)
 """Days since noon of 24 November 4714 BC, for the years 0 to 9999."""
 _EPOCH_DAY = 2_440_587.5
@@ -41,7 +41,7 @@ class _Form:
     mark: str | None = " "
     """Between day and clock, or None for days without a clock."""
     length: int = 19
-    """Characters of the shortest: 10 a day, 16 to the minute, 19 to the second. Longer ones compare rightly with it."""
+    """Characters of the shortest value: 10 for a day, 16 to the minute, 19 to the second. Longer ones compare correctly."""
     zone: str | None = None
     parts: int = 1
     """Parts of a second that a unix time counts."""
@@ -50,10 +50,10 @@ class _Form:
 def as_stored(
     connection: sa.Connection, statement: Statement, values: Mapping[str, Any], zone: str, where: str
 ) -> tuple[Statement, dict[str, Any]]:
-    """Return the statement with a name for each place of a parameter, and what is bound there, as the source stores it.
+    """Return the statement with numbered parameters, and the value of each in the form in which the source stores times.
 
-    What is compared with a parameter is looked at in a sample of ``SAMPLE`` values. A parameter that is compared with
-    nothing, or with nothing but nulls, is text as ``datetime()`` and ``date()`` print it. Raises ``SourceQueryError`` when
+    The form comes from a sample of ``SAMPLE`` values that are compared with the parameter. Without such a value the parameter
+    is text as ``datetime()`` and ``date()`` print it. Raises ``SourceQueryError`` when
     the values have several forms, or one that cannot be compared with the parameter.
     """
     pieces = statement.numbered.pieces
@@ -73,7 +73,7 @@ def as_stored(
 def _sampled(
     connection: sa.Connection, pieces: Sequence[str | Parameter], values: Mapping[str, Any]
 ) -> dict[str, list[Any]]:
-    """Return values that are compared with each parameter, by running the statement with the comparisons taken down."""
+    """Return values that are compared with each parameter, by running the statement with probes for comparisons."""
     text = "".join(piece if isinstance(piece, str) else f":{piece.name}" for piece in pieces)
     probe = _with_probes(text)
     samples: dict[str, list[Any]] = {}
@@ -102,7 +102,7 @@ def _sampled(
 
 
 def _with_probes(text: str) -> str | None:
-    """Return the statement with every comparison with a parameter replaced by a call that keeps the other side.
+    """Return the statement with a probe, which records the other side, for every comparison with a parameter.
 
     None if sqlglot cannot parse it.
     """
@@ -153,7 +153,7 @@ def _require_alike(samples: Mapping[str, list[Any]], where: str) -> None:
 
 
 def _form(values: Iterable[Any], where: str) -> _Form:
-    """Return the form of all the values. Raises ``SourceQueryError`` when they have none in common."""
+    """Return the form that all values have in common. Raises ``SourceQueryError`` when there is none."""
     forms: dict[_Form, Any] = {}
     for value in values:
         forms.setdefault(_form_of(value, where), value)
@@ -189,7 +189,7 @@ def _form_of(value: Any, where: str) -> _Form:
 
 
 def _bound(value: date | datetime, form: _Form, zone: str, where: str) -> Any:
-    """Return a moment in the form of the column it is compared with, and a day as ISO 8601."""
+    """Return a moment in the form of the compared column, or a day as ISO 8601."""
     if not isinstance(value, datetime):
         return value.isoformat()
     if form.kind == "unix":
@@ -214,7 +214,7 @@ def _zone(text: str) -> timezone:
 
 
 def _night(night: date, values: Sequence[Any], where: str) -> Any:
-    """Return the night in the form of the days it is compared with."""
+    """Return the night in the form of the compared days."""
     compact = [str(value) for value in values if re.fullmatch(r"\d{8}", str(value))]
     if values and len(compact) == len(values):
         return type(values[0])(f"{night:%Y%m%d}")

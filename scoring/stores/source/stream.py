@@ -28,9 +28,9 @@ from scoring.stores.urls import database_url, libpq_url, written
 _Types = dict[str, sa.types.TypeEngine[Any]]
 _CURSOR = "nightshift_night"
 _WITHOUT_ZONE = ("mysql", "mariadb", "mssql")
-"""Databases whose drivers drop the zone of a moment: they are given the time that a clock in the source's zone shows."""
+"""Databases whose drivers drop the zone of a moment. Moments are bound as local times in the source's zone."""
 _SORT_MEMORY = "128MB"
-"""What the server may use to sort a night by key before it writes to disk. Its default is 4 MB."""
+"""Memory with which the server may sort a night by key before it writes to disk. PostgreSQL's default is 4 MB."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Query:
     variable: str = ""
     """The environment variable that holds the source's URL."""
     types: Mapping[str, pa.DataType] = field(default_factory=dict, hash=False)
-    """What the columns will be read as, by name."""
+    """Declared type of each column, by name."""
 
     @property
     def name(self) -> str:
@@ -56,7 +56,7 @@ class Query:
 
     @property
     def source(self) -> str:
-        """Return what leads to the source, as people know it."""
+        """Return the setting and the statement that lead to the source, for messages."""
         return f"source of {self.name}" if not self.variable else f"{self.variable} (source of {self.name})"
 
     @property
@@ -73,7 +73,7 @@ class Query:
         return text.strip().rstrip(";")
 
     def statement(self, database: str) -> Statement:
-        """Return the statement as ``database`` reads it. Raises ``SourceQueryError`` unless it binds what it may."""
+        """Return the statement in the SQL of ``database``. Raises ``SourceQueryError`` for other parameters than allowed."""
         statement = statement_of(self.text, database, self.name)
         statement.require_parameters(self.name)
         return statement
@@ -140,7 +140,7 @@ def _senders(cursor: Any, names: set[str], numbers: set[int]) -> dict[str, tuple
 
 
 def _values(statement: Statement, interval: DataInterval, query: Query) -> dict[str, Any]:
-    """Return what is bound to each parameter: the ends as moments in UTC, the night as a date."""
+    """Return the value of each parameter: the interval's ends as moments in UTC, the night as a date."""
     if statement.by_night and interval.night is None:
         raise NightError(query.name, found=f"{interval.start} to {interval.end}", expected="one night, for :night")
     values = {"interval_start": interval.start, "interval_end": interval.end, NIGHT: interval.night}
@@ -154,7 +154,7 @@ def _compiled(statement: sa.Select[Any], values: Mapping[str, Any]) -> tuple[str
 
 
 def compared_types(url: str, query: Query) -> dict[str, set[str]]:
-    """Return PostgreSQL's types of what is compared with each parameter, as the server infers them, nothing elsewhere.
+    """Return the types that PostgreSQL infers for each parameter, or an empty mapping for other databases.
 
     A parameter that is cast there has the type with ``cast to`` before it.
     """
@@ -253,13 +253,13 @@ def _limited(query: Query, statement: Statement, types: _Types) -> sa.Select[Any
 
 
 def _rows(query: Query, statement: Statement, types: _Types) -> sa.Subquery:
-    """Return the statement as a subquery. A comment may end it."""
+    """Return the statement as a subquery, on lines of its own since it may end in a comment."""
     written = _Verbatim((*statement.pieces, "\n"), types)
     return written.columns(*(sa.column(name) for name in query.order_by)).subquery("night")
 
 
 class _Verbatim(sa.TextClause):
-    """SQL as it is written, with parameters where they are: SQLAlchemy's own text() takes any colon for one."""
+    """SQL as it is written, with its parameters. SQLAlchemy's own text() takes any colon for a parameter."""
 
     inherit_cache = False
 
@@ -280,7 +280,7 @@ def _compile_verbatim(written: _Verbatim, compiler: Any, **more: Any) -> str:
 
 
 def _require_file(url: sa.URL, query: Query) -> None:
-    """Raise ``SettingsError`` when the file of a SQLite source is not there: SQLite would make an empty one."""
+    """Raise ``SettingsError`` when the file of a SQLite source is missing, since SQLite would make an empty one."""
     name = url.database or ""
     if url.get_backend_name() != "sqlite" or name.startswith(("file:", ":memory:")) or Path(name).is_file():
         return

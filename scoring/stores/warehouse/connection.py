@@ -1,4 +1,4 @@
-"""Connections to the warehouse, with the drivers' errors under our names."""
+"""Connections to the warehouse. Errors of the drivers become errors of Nightshift."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _READ_ONLY = "-c default_transaction_read_only=on"
 _SESSION = "-c lock_timeout=60s -c timezone=UTC"
 _PATIENCE = {"connect_timeout": "10"}
 _CANCELLED = "57014"
-"""A statement that took too long, perhaps because of others."""
+"""PostgreSQL's code for a statement that was cancelled or took too long, which may succeed later."""
 
 
 def statement(name: str) -> sa.TextClause:
@@ -39,7 +39,7 @@ def sql_text(name: str) -> str:
 
 @dataclass(frozen=True)
 class Warehouse:
-    """One warehouse. ``url`` holds a password perhaps, so it stays out of every repr."""
+    """A warehouse: its URLs, which may hold passwords and so stay out of every repr, and its engine."""
 
     url: str = field(repr=False)
     analyst_url: str = field(repr=False)
@@ -91,7 +91,7 @@ def open_warehouse(settings: Settings) -> Warehouse:
 
 
 def require_answer(url: str) -> None:
-    """Raise the error of a PostgreSQL database that cannot be opened, at once, nothing for other databases."""
+    """Raise at once when a PostgreSQL database cannot be opened. Other databases are not tried."""
     location = database_url(url, "database URL")
     if location.get_backend_name() == "postgresql":
         engine = sa.create_engine(location.update_query_dict(_PATIENCE), poolclass=sa.pool.NullPool)
@@ -110,7 +110,7 @@ def _on_postgresql(text: str, variable: str) -> sa.URL:
 
 
 def _refuse_unless_it_gives_rows(cursor: Any, sql: str) -> None:
-    """Raise before anything runs unless ``sql`` is one statement with a result: a ``do`` or ``set`` could leave the role.
+    """Raise unless ``sql`` is one statement with a result, before it runs: a ``do`` or ``set`` could leave the role.
 
     A prepared statement holds one command only, so nothing can be smuggled in behind a semicolon.
     """
@@ -124,7 +124,7 @@ def _refuse_unless_it_gives_rows(cursor: Any, sql: str) -> None:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn the driver's errors into ours. What heals becomes ``WarehouseUnavailable``, our own errors pass."""
+    """Translate the drivers' errors: those that heal into ``WarehouseUnavailable``, others into ``Permanent``."""
     try:
         yield
     except NightshiftError:

@@ -1,4 +1,4 @@
-"""A challenger against the champion on the same holdout rows, as a model card keeps it."""
+"""``Evaluation``: the comparison of a challenger with the champion on the same holdout rows, as on a model card."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ class ComparedVersion:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
-        """Return the version as a card names it."""
+        """Return the version from the JSON of a card."""
         nights = {name: date.fromisoformat(content[name]) for name in ("since", "fitted_until")}
         return cls(content["version"], content["sha256"], **nights)
 
 
 @dataclass(frozen=True)
 class Holdout:
-    """The nights on which the versions were compared: none of them had seen these."""
+    """The nights on which the versions were compared, which neither version was fitted on."""
 
     first: date | None
     last: date | None
     nights: int
     of_nights: int
-    """Nights that were kept apart. Those that a version had seen were dropped."""
+    """Nights of the holdout before those were dropped that a version was fitted on."""
     rows: int
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
-        """Return the holdout as a card describes it."""
+        """Return the holdout from the JSON of a card."""
         ends = {name: date.fromisoformat(content[name]) if content[name] else None for name in ("first", "last")}
         return cls(**{**content, **ends})
 
@@ -98,9 +98,9 @@ class Segment:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What two versions do on the same rows: everything that the gate and the model card need.
+    """The metrics of two versions on the same rows, for the promotion gate and the model card.
 
-    A mapping by side has ``challenger``, and ``champion`` if there is one.
+    Mappings have the keys ``challenger``, and ``champion`` if there is a champion.
     """
 
     challenger: ComparedVersion
@@ -108,7 +108,7 @@ class Evaluation:
     """None for a first version."""
     holdout: Holdout
     loss: str
-    """Name of what they are compared by, smaller is better."""
+    """Name of the loss by which the versions are compared. Smaller is better."""
     metrics: dict[str, Metrics]
     gain: Gain | None
     by_night: list[NightLosses]

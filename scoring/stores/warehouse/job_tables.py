@@ -23,7 +23,7 @@ _PREDICTIONS: dict[Task, tuple[type[sa.types.TypeEngine[Any]], str]] = {
     MULTICLASS: (sa.Text, "Class"),
     REGRESSION: (sa.Double, "Value"),
 }
-"""Type of the column ``prediction``, and what its comment calls it."""
+"""Type of the column ``prediction``, and the noun in its comment."""
 
 
 def history(job: Job) -> sa.Table:
@@ -42,7 +42,7 @@ def history(job: Job) -> sa.Table:
 
 
 def shadow(job: Job) -> sa.Table:
-    """Return the table of what versions in the shadow said about the rows of ``job``, none of it was ever published."""
+    """Return the table with the predictions of versions in the shadow for ``job``, which are never published."""
     version = sa.Column("model_version", sa.Integer, nullable=False, comment="Version in the shadow")
     columns = [*_identity(job), version, *_prediction_columns(job)]
     key = sa.PrimaryKeyConstraint("night", "run_number", "model_version", *job.key)
@@ -51,7 +51,7 @@ def shadow(job: Job) -> sa.Table:
 
 
 def _identity(job: Job) -> list[sa.Column[Any]]:
-    """Return the columns that say which row of which run it is. A key has a plain name there, and its own in ``.key``."""
+    """Return the columns that identify a row: keys, night and run. A key column has its plain name, and the job's in ``.key``."""
     return [
         *(
             sa.Column(plain(key), _KEY_TYPES[kind], key=key, nullable=False, comment=_meaning(key))
@@ -69,7 +69,7 @@ def _meaning(key: str) -> str:
 
 
 def _prediction_columns(job: Job) -> list[sa.Column[Any]]:
-    """Return the columns of what was predicted. ``describe_prediction`` says more once there is a champion."""
+    """Return the columns of a prediction. ``describe_prediction`` makes their comment exact once there is a champion."""
     kind, noun = _PREDICTIONS[job.task]
     comment = f"{noun} that the row's model version predicts"
     chances = (

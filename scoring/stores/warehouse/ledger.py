@@ -1,4 +1,4 @@
-"""The run ledger and the pointer: which attempts there were, and which one each night shows."""
+"""The run ledger and the pointer: the attempts at each night, and the run that is published."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from scoring.stores.warehouse.records import Run
 from scoring.stores.warehouse.tables import PUBLICATIONS, PUBLISHED, RUNS
 
 PRUNED = "its files were removed by retention"
-"""How the reason of a run ends once retention has removed its rows and files."""
+"""Message about a run whose rows and files retention has removed."""
 
 
 def start(warehouse: Warehouse, facts: dict[str, Any]) -> Run:
-    """Record a new attempt. Attempts of the same Airflow run that never finished become ``abandoned``.
+    """Record a new attempt. Unfinished attempts of the same Airflow run become ``abandoned``.
 
     A run that is in the ledger already (the same task tried again at the same instant) is returned as it is.
     """
@@ -89,10 +89,10 @@ def require_files(run: Run) -> None:
 
 
 def flip(warehouse: Warehouse, run: Run, rows: int, now: datetime, force: bool = False) -> str:
-    """Make a run the one its night shows, in one transaction, and return the run's status.
+    """Publish a run by flipping its night's pointer, in one transaction, and return the run's status.
 
-    The status is ``published``; or ``superseded`` when a run that began later is shown already, or was taken back, so
-    that a run that hung cannot put older data over newer (``force`` does). Flipping to the run that is shown changes
+    The status is ``published``, or ``superseded`` when a run that began later is published already, or was unpublished, so
+    that a run that hung cannot put older data over newer (unless ``force``). A second call for the published run changes
     nothing. Raises ``RunMissing`` when retention has removed the run's rows, which it does under the same lock.
     """
     job, night, run_id = run.job, run.night, run.run_id
@@ -134,7 +134,7 @@ def _point(connection: sa.Connection, run: Run, rows: int, now: datetime) -> Non
 
 
 def withdraw(warehouse: Warehouse, job: str, night: date, reason: str, now: datetime) -> Run | None:
-    """Take a night's publication back, in one transaction, and return the run that it showed, None if it shows none.
+    """Unpublish a night in one transaction. Return the run that was published, or None if there was none.
 
     The run becomes ``unpublished``; its rows, its files and the history of the pointer stay.
     """
@@ -157,7 +157,7 @@ def _pointer(connection: sa.Connection, job: str, night: date) -> Any:
 
 
 def _later(connection: sa.Connection, run: Run, pointer: Any) -> Any:
-    """Return a run of the same night that began later and is shown, or was until it was taken back."""
+    """Return a run of the same night that began later and is published, or was unpublished."""
     began_later = sa.select(RUNS.c.run_id, RUNS.c.status).where(
         RUNS.c.job == run.job,
         RUNS.c.night == run.night,
@@ -180,7 +180,7 @@ def hold_lock(connection: sa.Connection, job: str, night: date) -> None:
 
 
 def settled(warehouse: Warehouse, job: str, now: datetime) -> dict[date, str]:
-    """Return the run that each published night shows, by night: of nights that are over, and were when they were scored."""
+    """Return the published run of each night by night, only of nights that are over and were not provisional."""
     query = (
         sa.select(PUBLISHED.c.night, PUBLISHED.c.run_id)
         .join(RUNS, RUNS.c.run_id == PUBLISHED.c.run_id)
@@ -191,7 +191,7 @@ def settled(warehouse: Warehouse, job: str, now: datetime) -> dict[date, str]:
 
 
 def published(warehouse: Warehouse, job: str, night: date | None = None) -> dict[date, str]:
-    """Return the run that each published night of a job shows, by night."""
+    """Return the id of the published run of each night of a job, by night."""
     query = sa.select(PUBLISHED.c.night, PUBLISHED.c.run_id).where(PUBLISHED.c.job == job).order_by(PUBLISHED.c.night)
     if night is not None:
         query = query.where(PUBLISHED.c.night == night)

@@ -1,4 +1,4 @@
-"""Who works on a run: its lock, held by a database session for as long as a process works on it, and signs of life.
+"""Whether a process works on a run: the run's lock, held by the process's database session, and signs of life.
 
 The lock belongs to a session, so a warehouse behind a connection pooler must give sessions, not transactions.
 """
@@ -19,12 +19,12 @@ from scoring.stores.warehouse.records import Run
 from scoring.stores.warehouse.tables import RUNS
 
 SILENT_FOR = timedelta(days=2)
-"""A run of Airflow may wait so long between two tasks, for a worker or a pool. One that comes later still goes on."""
+"""Time without a sign of life after which a run of Airflow counts as dead. Tasks may wait long for a worker or a pool."""
 
 
 @contextmanager
 def held(warehouse: Warehouse, run_id: str) -> Iterator[None]:
-    """Hold a run's lock, which proves that somebody works on it, until the block ends or this process dies."""
+    """Hold a run's lock until the block ends or this process dies. The lock proves that a process works on the run."""
     with translated():
         connection = warehouse.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         connection.detach()  # a session of its own: the lock goes with it
@@ -42,10 +42,10 @@ def seen(warehouse: Warehouse, run_id: str, now: datetime) -> None:
 
 
 def abandon_dead(warehouse: Warehouse, now: datetime, job: str | None = None) -> list[str]:
-    """Record as ``abandoned`` what is ``running`` though nobody works on it, and return these runs.
+    """Record as ``abandoned`` the ``running`` runs that no process works on, and return their ids.
 
-    That is a run without Airflow whose lock nobody holds: its process was killed. One of Airflow waits between its tasks,
-    so it must also have given no sign of life for ``SILENT_FOR``.
+    These are runs without Airflow whose lock nobody holds, since their process was killed. A run of Airflow waits between
+    its tasks, so it must also have given no sign of life for ``SILENT_FOR``.
     """
     of_job = RUNS.c.job == job if job is not None else sa.true()
     running = ledger.find(warehouse, sa.and_(RUNS.c.status == "running", of_job))
@@ -61,7 +61,7 @@ def _silent(run: Run, now: datetime) -> bool:
 
 
 def _abandon(warehouse: Warehouse, run: Run) -> bool:
-    """Record the run as abandoned unless somebody holds its lock or gave a sign of life since, and return whether it was."""
+    """Record the run as abandoned unless its lock is held or it gave a new sign of life. Return whether it was recorded."""
     last = _last_sign(run)
     worker = f"Airflow run {run.airflow_run_id}" if run.airflow_run_id else "its process"
     facts = {
@@ -81,7 +81,7 @@ def _abandon(warehouse: Warehouse, run: Run) -> bool:
 
 
 def worked_on(warehouse: Warehouse, run_id: str, job: str) -> Run:
-    """Return a run for somebody who goes on with it. One that was taken for dead is ``running`` again.
+    """Return a run for a task that goes on with it. An abandoned run becomes ``running`` again.
 
     Raises ``RunMissing`` when a later attempt of the same Airflow run took over, or retention removed the run's files.
     """

@@ -48,7 +48,7 @@ def _replace(
     batches: Iterable[pa.RecordBatch],
     schema: pa.Schema,
 ) -> None:
-    """Put the batches, stamped with the constants, in place of the rows that have these constants."""
+    """Replace the rows that have these constants by the batches, each row with the constants added."""
     import adbc_driver_postgresql.dbapi  # loads pandas, which whoever only reads jobs has no use for
 
     order, names = [column.key for column in table.columns], [column.name for column in table.columns]

@@ -1,4 +1,4 @@
-"""What monitoring wrote: profiles and verdicts of nights, measured performance, decisions."""
+"""The results of monitoring: profiles and verdicts of nights, measured performance, decisions."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from scoring.stores.warehouse.tables import DECISIONS, DRIFT, DRIFT_COLUMNS, PER
 
 
 def save_profile(warehouse: Warehouse, facts: Row) -> None:
-    """Keep a run's profile. The same run again replaces it."""
+    """Save a run's profile, replacing an earlier one."""
     _upsert(warehouse, PROFILES, facts, ["run_id"])
 
 
 def evidence(table: sa.TableClause) -> sa.ColumnElement[bool]:
-    """Return the condition that a table's rows are about a night that is published, by a run that may count.
+    """Return the condition that a table's rows may be used to learn and decide.
 
-    A run that was taken back does not count, nor one that is provisional: it began before its night was over.
+    Their night must be published, and their run published or superseded. Unpublished runs do not count, nor provisional
+    ones, which began before their night was over.
     """
     pointer, runs = PUBLISHED.alias("pointer"), RUNS.alias("counted")  # the select may read the tables itself
     published = sa.exists().where(pointer.c.job == table.c.job, pointer.c.night == table.c.night)
@@ -33,12 +34,12 @@ def evidence(table: sa.TableClause) -> sa.ColumnElement[bool]:
 
 
 def profiles(warehouse: Warehouse, span: Span, version: int) -> list[ProfiledNight]:
-    """Return the profiles that published nights of a version have, oldest night first, with verdict and score.
+    """Return the profiles of published nights of a version, oldest first, with verdict and score.
 
-    Provisional ones are left out, here and wherever else something is learnt or decided.
+    Provisional nights are left out, see ``evidence``.
     """
     published = sa.join(PROFILES, PUBLISHED, PUBLISHED.c.run_id == PROFILES.c.run_id)
-    joined = published.outerjoin(DRIFT, DRIFT.c.run_id == PROFILES.c.run_id)  # nights that were never judged count too
+    joined = published.outerjoin(DRIFT, DRIFT.c.run_id == PROFILES.c.run_id)  # nights without a verdict count too
     query = (
         sa.select(
             PROFILES.c.run_id, PROFILES.c.night, PROFILES.c.profile, DRIFT.c.verdict, DRIFT.c.score, DRIFT.c.faults
@@ -51,7 +52,7 @@ def profiles(warehouse: Warehouse, span: Span, version: int) -> list[ProfiledNig
 
 
 def save_drift(warehouse: Warehouse, facts: Row, columns: Sequence[Row]) -> None:
-    """Keep a run's verdict and its columns, in place of earlier ones."""
+    """Save a run's verdict and those of its columns, replacing earlier ones."""
     row = insert(DRIFT).values(facts)
     with warehouse.transaction() as connection:
         connection.execute(row.on_conflict_do_update(index_elements=["run_id"], set_=facts))
@@ -61,7 +62,7 @@ def save_drift(warehouse: Warehouse, facts: Row, columns: Sequence[Row]) -> None
 
 
 def save_report(warehouse: Warehouse, run_id: str, report: str | None, problem: str | None) -> None:
-    """Keep where a run's page is, and what it lacks."""
+    """Save the path of a run's drift page, and what the page lacks."""
     with warehouse.transaction() as connection:
         changed = sa.update(DRIFT).where(DRIFT.c.run_id == run_id)
         connection.execute(changed.values(report=report, report_error=problem))
@@ -88,12 +89,12 @@ def columns_of(warehouse: Warehouse, run_ids: Sequence[str]) -> list[ColumnVerdi
 
 
 def save_performance(warehouse: Warehouse, facts: Row) -> None:
-    """Keep what a night's labels said at the end of ``known_at``. Measured again it replaces the row."""
+    """Save a night's performance with the labels of the end of ``known_at``, replacing an earlier measurement."""
     _upsert(warehouse, PERFORMANCE, facts, ["job", "night", "known_at"])
 
 
 def performance(warehouse: Warehouse, span: Span, known_at: date) -> list[Measured]:
-    """Return the performance of the span's nights as it was known at the end of night ``known_at``, oldest first."""
+    """Return the performance of the span's nights by the labels of the end of ``known_at``, oldest first."""
     query = (
         sa.select(PERFORMANCE)
         .ext(distinct_on(PERFORMANCE.c.night))
@@ -109,7 +110,7 @@ def is_measured(warehouse: Warehouse, run_id: str) -> bool:
 
 
 def save_decision(warehouse: Warehouse, facts: Row) -> Decided:
-    """Record a decision. The first one on a run stands, so that deciding again changes nothing. Return it."""
+    """Record a decision after a run, unless there is one already, and return the one that is recorded."""
     with warehouse.transaction() as connection:
         row = insert(DECISIONS).values(facts).on_conflict_do_nothing(index_elements=["job", "night", "run_id"])
         connection.execute(row)
@@ -125,7 +126,7 @@ def decisions(warehouse: Warehouse, span: Span) -> list[Decided]:
 
 
 def record_retraining(warehouse: Warehouse, decision_id: int, state: str, version: int | None = None) -> None:
-    """Write how the retraining that a decision asked for goes: ``running``, ``done`` or ``failed``."""
+    """Record the state of the retraining that a decision began: ``running``, ``done`` or ``failed``."""
     values: Row = {"retraining": state, "trained_version": version}
     with warehouse.transaction() as connection:
         connection.execute(sa.update(DECISIONS).where(DECISIONS.c.decision_id == decision_id).values(values))

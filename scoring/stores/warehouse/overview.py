@@ -1,4 +1,4 @@
-"""What there is to show of jobs and their nights: read only, joined from the ledger, the pointer and monitoring."""
+"""Jobs and their nights for pages and commands, joined from the ledger, the pointer and monitoring. Nothing is written."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ STATUS = fixed_table(
 _WITHOUT_SUMS = [
     PERFORMANCE.c[column.name] for column in fields(Measured) if column.name not in ("sums", "labels_hash")
 ]
-"""Columns of measured performance that pages read. The sums are large."""
+"""Columns of measured performance without the sums, which are large."""
 
 
 def known_jobs(warehouse: Warehouse) -> list[str]:
@@ -43,7 +43,7 @@ def known_jobs(warehouse: Warehouse) -> list[str]:
 
 
 def statuses(warehouse: Warehouse, jobs: Collection[str]) -> list[Row]:
-    """Return what ``scoring_status`` says of those jobs that were ever used, with what their job files said."""
+    """Return the rows of ``scoring_status`` for jobs that were ever used, with columns of their job files."""
     joined = sa.join(STATUS, JOBS, JOBS.c.job == STATUS.c.job)
     about = [JOBS.c[name] for name in ("description", "owner", "timezone", "first_night", "last_night")]
     query = sa.select(*STATUS.c, *about).select_from(joined).where(STATUS.c.job.in_(list(jobs)))
@@ -53,7 +53,7 @@ def statuses(warehouse: Warehouse, jobs: Collection[str]) -> list[Row]:
 def nights(warehouse: Warehouse, span: Span) -> list[TriedNight]:
     """Return one row per night that was ever tried, oldest first: the published run, or else the newest attempt.
 
-    ``newest_status`` is that of the newest attempt; verdict and scores are null for a run that was never judged.
+    ``newest_status`` is that of the newest attempt. Verdict and scores are null for a run without a verdict.
     """
     is_published = PUBLISHED.c.run_id.is_not(None)
     newest = sa.func.first_value(RUNS.c.status).over(partition_by=RUNS.c.night, order_by=RUNS.c.started_at.desc())
@@ -113,7 +113,7 @@ def decision_of(warehouse: Warehouse, run_id: str) -> Decided | None:
 
 
 def column_history(warehouse: Warehouse, span: Span, column: str, newest: int | None = None) -> list[ColumnNight]:
-    """Return what was found of a column on published nights, oldest first, or only the ``newest`` of them."""
+    """Return the verdicts on a column on published nights, oldest first, or only the ``newest`` of them."""
     verdicts = sa.join(DRIFT_COLUMNS, DRIFT, DRIFT.c.run_id == DRIFT_COLUMNS.c.run_id)
     joined = verdicts.join(PUBLISHED, PUBLISHED.c.run_id == DRIFT.c.run_id)
     about = [DRIFT.c[name] for name in ("night", "model_version", "score_limit", "baseline_nights")]

@@ -29,21 +29,21 @@ class Promotion:
     promoted_at: datetime
     model_sha256: str | None = None
     model_uri: str | None = None
-    """Where the version's files are, and the sha256 of the artifact, or None in rows that are older than these columns."""
+    """URI of the version's files. It is None in old rows, like ``model_sha256``."""
     retraining_id: int | None = None
-    """The retraining that the version came from, or None when a person promoted it, and for rollbacks."""
+    """The retraining that made the version, or None for promotions by a person and for rollbacks."""
 
 
 @contextmanager
 def locked(warehouse: Warehouse, job: str) -> Iterator[None]:
-    """Hold the lock of a job's versions: while one is promoted none is removed, and the other way round."""
+    """Hold the lock of a job's versions, under which versions are promoted and removed."""
     with warehouse.transaction() as connection:
         connection.execute(statement("lock_job"), {"job": job})
         yield
 
 
 def add(warehouse: Warehouse, promotion: Promotion) -> Promotion:
-    """Record a promotion or rollback and return what stands: a retraining promotes once, however often it is asked to."""
+    """Record a promotion or rollback and return it. For a retraining that has promoted already, return that promotion."""
     row = insert(PROMOTIONS).values(vars(promotion)).on_conflict_do_nothing(index_elements=["retraining_id"])
     with warehouse.transaction() as connection:
         if connection.execute(row.returning(PROMOTIONS.c.promotion_id)).first() is not None:
@@ -77,9 +77,9 @@ def in_effect(promotions: list[Promotion], night: date) -> Promotion | None:
 
 
 def previous_champion(history: list[Promotion], job: Job) -> int:
-    """Return the version that the present champion displaced. One that was rolled back is never gone back to.
+    """Return the champion before the present one. It is never a version that was rolled back.
 
-    Nor is one that was to come, and whose night the champion before it took over.
+    Nor is it a version whose promotion was still to come when the champion before it took over its night.
     """
     crowned: list[Promotion] = []
     for promotion in sorted(
@@ -103,7 +103,7 @@ def previous_champion(history: list[Promotion], job: Job) -> int:
 
 
 def _takes_over(crowned: list[Promotion], promotion: Promotion) -> bool:
-    """Return whether a promotion keeps the champion before, on the very night on which the last one was to come."""
+    """Return whether a promotion gives the first night of the last champion back to the champion before it."""
     if len(crowned) < 2 or crowned[-2].model_version != promotion.model_version:
         return False
     return crowned[-2].effective_from < crowned[-1].effective_from == promotion.effective_from

@@ -1,4 +1,4 @@
-"""What retention asks of the warehouse, and how it removes a run's rows."""
+"""Queries of retention, and its removal of rows."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from scoring.stores.warehouse.records import Run
 from scoring.stores.warehouse.tables import PUBLICATIONS, PUBLISHED, RUNS, SHADOW_NIGHTS
 
 ENDED = ("superseded", "unpublished", "failed", "abandoned", "discarded", "skipped")
-"""What a run may be when its rows and files go. A published, held or running one keeps them whatever its age."""
+"""States of a run whose rows and files may be removed. Published, held and running runs keep them whatever their age."""
 
 
 def ended_runs(warehouse: Warehouse, job: str) -> list[Run]:
-    """Return the runs of a job that ended and are not shown by any night, oldest first."""
+    """Return the runs of a job that ended and are not published, oldest first."""
     published = sa.select(PUBLISHED.c.run_id).where(PUBLISHED.c.job == job)
     return ledger.find(warehouse, sa.and_(RUNS.c.job == job, RUNS.c.status.in_(ENDED), RUNS.c.run_id.not_in(published)))
 
 
 def last_visible(warehouse: Warehouse, job: str) -> dict[str, datetime]:
-    """Return when each run of a job that was published once was last replaced."""
+    """Return when each formerly published run of a job was last visible, by run id."""
     until = sa.func.max(PUBLICATIONS.c.visible_until).label("until")
     query = sa.select(PUBLICATIONS.c.run_id, until).where(PUBLICATIONS.c.job == job).group_by(PUBLICATIONS.c.run_id)
     return {row["run_id"]: row["until"] for row in warehouse.rows(query) if row["until"] is not None}
@@ -54,9 +54,9 @@ def versions_with_files(warehouse: Warehouse, job: str, removed_runs: Collection
 
 
 def prune(warehouse: Warehouse, job: Job, run: Run, now: datetime) -> int | None:
-    """Remove a run's rows and say so in the ledger, in one transaction under the night's lock, and return how many rows.
+    """Remove a run's rows and mark it in the ledger, in one transaction under the night's lock. Return how many rows.
 
-    None, and nothing is changed, when the run may not be removed any more. From here on it cannot be published.
+    Returns None, and changes nothing, when the run may not be removed any more. A removed run cannot be published.
     """
     this_run, table, shadow_table = RUNS.c.run_id == run.run_id, history(job), shadow(job)
     with warehouse.transaction() as connection:
@@ -72,7 +72,7 @@ def prune(warehouse: Warehouse, job: Job, run: Run, now: datetime) -> int | None
 
 
 def old_shadow_rows(warehouse: Warehouse, job: Job, before: datetime) -> list[tuple[date, int, int]]:
-    """Return night, version and rows of what versions in the shadow said before a moment, oldest night first."""
+    """Return night, version and number of the predictions in the shadow made before a moment, oldest night first."""
     old = sa.select(SHADOW_NIGHTS.c.run_id).where(SHADOW_NIGHTS.c.job == job.name, SHADOW_NIGHTS.c.scored_at < before)
     if not warehouse.rows(old.limit(1)):  # a job that never ran has no table
         return []
@@ -85,7 +85,7 @@ def old_shadow_rows(warehouse: Warehouse, job: Job, before: datetime) -> list[tu
 
 
 def remove_shadow_rows(warehouse: Warehouse, job: Job, night: date, version: int, before: datetime) -> int:
-    """Remove what a version in the shadow said of a night before a moment, and return how many rows."""
+    """Remove the predictions in the shadow of a version and night made before a moment, and return how many."""
     table = shadow(job)
     of_version = sa.and_(table.c.night == night, table.c.model_version == version)
     with warehouse.transaction() as connection:

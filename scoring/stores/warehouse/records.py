@@ -1,4 +1,4 @@
-"""The rows of the warehouse's tables as objects: a field per column, in the order of the columns."""
+"""The rows of the warehouse's tables as dataclasses, with a field per column in the order of the columns."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Run(Record):
 
     @property
     def pruned(self) -> bool:
-        """Return whether retention has removed the run's rows and files. Its ledger row stays."""
+        """Return whether retention has removed the run's rows and files. The row of the ledger stays."""
         return self.status != "published" and self.pruned_at is not None
 
 
@@ -134,7 +134,7 @@ class Disagreement:
 
 @dataclass(frozen=True)
 class ShadowLosses:
-    """What the outcomes of a night say of a version in the shadow and of the champion."""
+    """The losses of a version in the shadow and of the champion on a night's rows with outcomes."""
 
     rows: int
     """Rows with an outcome."""
@@ -151,7 +151,7 @@ class ShadowLosses:
 
 @dataclass(frozen=True, kw_only=True)
 class ShadowNight(Record):
-    """What a version in the shadow did on a run's rows: a row of ``shadow_nights``."""
+    """Scoring and measurements of a version in the shadow on a run's rows: a row of ``shadow_nights``."""
 
     run_id: str
     model_version: int
@@ -169,10 +169,10 @@ class ShadowNight(Record):
 
     @property
     def differences(self) -> Disagreement:
-        """Return how the version and the champion differ. Nothing is known of a night that failed."""
+        """Return how the version and the champion differ, without values for a night that failed."""
         return Disagreement(**(self.disagreement or {}))
 
     @property
     def losses(self) -> ShadowLosses | None:
-        """Return what the outcomes say of both, or None until they are measured."""
+        """Return the losses of both versions, or None until they are measured."""
         return ShadowLosses(**self.sums) if self.sums is not None else None

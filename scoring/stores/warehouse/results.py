@@ -1,4 +1,4 @@
-"""What monitoring found and decided, as objects: rows of its tables, and what is read of several at once."""
+"""The results of monitoring as dataclasses: rows of its tables, and rows joined from several tables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scoring.stores.warehouse.records import Record
 
 @dataclass(frozen=True, kw_only=True)
 class NightVerdict(Record):
-    """What a scored night's drift means: a row of ``drift_results``."""
+    """The drift verdict on a scored night: a row of ``drift_results``."""
 
     run_id: str
     job: str
@@ -55,7 +55,7 @@ class ColumnVerdict(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Measured(Record):
-    """Performance of a published night, as far as its labels were known: a row of ``performance_results``."""
+    """Performance of a published night by its matured labels: a row of ``performance_results``."""
 
     job: str
     night: date
@@ -69,13 +69,13 @@ class Measured(Record):
     rolling: dict[str, dict[str, Any]]
     sums: list[list[float]] = field(default_factory=list)
     labels_hash: str = ""
-    """Left out, as the sums are, where only the metrics are read."""
+    """Empty, like ``sums``, where only the metrics are read."""
     measured_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decided(Record):
-    """What was decided after a night, why, and on which facts: a row of ``retraining_decisions``."""
+    """The governor's decision after a night, with its reason and inputs: a row of ``retraining_decisions``."""
 
     decision_id: int
     job: str
@@ -93,7 +93,7 @@ class Decided(Record):
 
 @dataclass(frozen=True)
 class ProfiledNight:
-    """The profile of a published night, with verdict, score and faults if it was judged."""
+    """The profile of a published night, with verdict, score and faults if there is a verdict."""
 
     run_id: str
     night: date
@@ -105,7 +105,7 @@ class ProfiledNight:
 
 @dataclass(frozen=True)
 class TriedNight:
-    """A night that was tried: its published run, or else the newest attempt, with its verdict if it was judged."""
+    """A night with at least one attempt: its published run, or else the newest attempt, with its verdict if there is one."""
 
     night: date
     run_id: str
@@ -113,7 +113,7 @@ class TriedNight:
     model_version: int
     provisional: bool
     newest_status: str
-    """That of the newest attempt."""
+    """Status of the newest attempt."""
     verdict: str | None = None
     score: float | None = None
     score_limit: float | None = None

@@ -1,4 +1,4 @@
-"""Retrainings, one row each from the first task to the last, and the model cards they made."""
+"""Retrainings, each with one row from its first task to its last, and model cards."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from scoring.stores.warehouse.tables import CARDS, RETRAININGS
 
 
 def begin(warehouse: Warehouse, facts: Row) -> Retraining:
-    """Record a retraining and return it. The one that the same Airflow run began is opened again, unless it promoted.
+    """Record a retraining and return it. An unsuccessful one of the same Airflow run is opened again instead.
 
     Raises ``RetrainingRunning`` while another one of the job is not finished.
     """
@@ -76,7 +76,7 @@ def record(warehouse: Warehouse, retraining_id: int, **facts: Any) -> None:
 
 
 def save_card(warehouse: Warehouse, facts: Row) -> None:
-    """Keep the card of a model version. The newest one stands."""
+    """Save the card of a model version, replacing an earlier one."""
     row = insert(CARDS).values(facts)
     changed = row.on_conflict_do_update(index_elements=["job", "model_version"], set_=facts)
     with warehouse.transaction() as connection:

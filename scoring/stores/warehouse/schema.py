@@ -1,4 +1,4 @@
-"""Creates and migrates the warehouse's schema. Every function may run again at any time."""
+"""Creates and migrates the warehouse's schema. Every function can be repeated at any time."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def ensure_job(warehouse: Warehouse, job: Job) -> None:
 
 
 def _create(connection: sa.Connection, job: Job, table: sa.Table) -> None:
-    """Create a table of the job, unless somebody else just did."""
+    """Create a table of the job, unless another process has just created it."""
     connection.execute(statement("lock_schema"))
     if sa.inspect(connection).has_table(table.name):
         return
@@ -76,7 +76,7 @@ def ensure_month(warehouse: Warehouse, job: Job, night: date) -> None:
 
 
 def describe_prediction(warehouse: Warehouse, job: Job, sentence: str) -> None:
-    """Write what the job's predictions mean on the column ``prediction`` of its tables and views, in place of before."""
+    """Set the comment of the column ``prediction`` in the job's tables and views to ``sentence``."""
     names = (history(job).name, shadow(job).name, f"{job.name}_predictions", f"{job.name}_predictions_as_of")
     with warehouse.transaction() as connection:
         connection.execute(statement("lock_schema"))

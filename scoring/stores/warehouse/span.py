@@ -1,4 +1,4 @@
-"""Nights of a job, as a condition on the tables that have them."""
+"""``Span``: nights of a job, as a condition on tables with a job and a night."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Span:
-    """Nights of a job. Default: all."""
+    """Nights of a job, by default all of them."""
 
     job: str
     nights: Nights = ALL_NIGHTS

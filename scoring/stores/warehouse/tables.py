@@ -1,4 +1,4 @@
-"""The warehouse's tables for SQLAlchemy, those that every job shares."""
+"""The warehouse's tables that all jobs share, for SQLAlchemy."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from scoring.stores.warehouse.results import ColumnVerdict, Decided, Measured, N
 
 
 def fixed_table(name: str, plain: str, json: str = "") -> sa.TableClause:
-    """Return a table by its columns: names apart by spaces, those that hold JSON apart from the others."""
+    """Return a table with the given columns, names with spaces between them. Columns with JSON are named in ``json``."""
     return sa.table(name, *map(sa.column, plain.split()), *(sa.column(column, JSONB) for column in json.split()))
 
 
 def record_table(name: str, record: type) -> sa.TableClause:
-    """Return a table by the fields of its rows' class. Columns that hold a mapping or a list are JSON."""
+    """Return a table with a column for each field of ``record``. Fields with a mapping or a list are JSON."""
     kinds = get_type_hints(record)
     columns = (sa.column(field.name, JSONB if _is_json(kinds[field.name]) else None) for field in fields(record))
     return sa.table(name, *columns)
