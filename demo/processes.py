@@ -1,4 +1,4 @@
-"""Who runs this installation's Airflow: a record in its folder, believed only while the processes it names live."""
+"""Which command runs this installation's Airflow: a record in its folder that counts only while its processes live."""
 
 from __future__ import annotations
 

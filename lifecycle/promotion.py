@@ -20,7 +20,7 @@ from scoring.stores.warehouse import (
 )
 
 Why = tuple[str, str, int | None]
-"""The reason, who said so, and the retraining that the version came from."""
+"""The reason, the person or program that decided, and the retraining that the version came from."""
 
 
 def promote(

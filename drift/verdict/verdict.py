@@ -26,13 +26,14 @@ WORDS = {
 }
 MEANINGS = {**MEANING, QUARANTINED: "share of rows that were quarantined because of the column"}
 _QUARANTINE_UNUSUAL = FLOORS[NULLS]
-"""A null in a column that may have none is quarantined: it weighs what a null weighs elsewhere."""
+"""Least share of quarantined rows that is unusual: the floor of nulls, because a forbidden null is quarantined."""
 _CONSTANT_ROWS = 30
+"""Rows from which on a column with one value is a fault: fewer rows may have the same value by chance."""
 
 
 @dataclass(frozen=True)
 class ColumnResult:
-    """What a night did in one column: its most unusual signal, and what is wrong with it if something is."""
+    """What a night is like in one column: its most unusual signal, and its fault if it has one."""
 
     column: str
     role: Role
@@ -47,7 +48,7 @@ class ColumnResult:
     """Share of the baseline's nights that lay nearer, by the most unusual signal."""
     fault: str | None = None
     signals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    """Every signal's distance, and above which it is unusual."""
+    """Per signal its distance, and the distance above which it is unusual."""
     sustained: float = 0.0
     """Ratio of the last 7 nights together next to the training nights: above 1 the column has left the training data."""
 

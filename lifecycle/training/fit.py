@@ -182,7 +182,7 @@ _METHODS: dict[Task, _Method] = {
 
 
 def out_of_fold(job: Job, pipeline: Any, table: pa.Table) -> pa.Table:
-    """Return a prediction per row by a pipeline that was fitted without the row's stretch of nights, where that can be."""
+    """Return a prediction per row by a pipeline that was fitted without the row's nights, where that is possible."""
     nights = table.column(NIGHT).to_pylist()
     folds = fold_of(sorted(set(nights)), FOLDS)
     fold = np.array([folds[night] for night in nights])

@@ -21,7 +21,7 @@ _LIBRARIES = (
 LINES = 60
 """Lines of the user's code before which the other call runs at most, once before each."""
 PATIENCE_SECONDS = 2.0
-"""How long the other call is waited for: one that waits for a lock of the first ends only after it."""
+"""How long to wait for the other call, at most. If it waits for a lock of the first call, it ends only after that call."""
 
 
 def interleaved(call: Callable[[], Result], other: Callable[[], object]) -> Result:

@@ -14,7 +14,7 @@ from scoring.stores.warehouse import NightVerdict, Span, ledger, monitoring, ove
 
 
 def night_page(places: Places, job: str, night: date, run_id: str | None = None) -> View | None:
-    """Return all that is known of a night: of its published run, or the newest attempt, or the run asked for.
+    """Return all that is known of a night: of its published run, or the newest attempt, or the run ``run_id``.
 
     None for a night, or a run, that there is not.
     """

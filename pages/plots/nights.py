@@ -13,7 +13,7 @@ from scoring.rows import SMALLER_IS_BETTER
 from scoring.stores.warehouse import ColumnNight, Decided, Measured, TriedNight
 
 LIMITS_SHOWN = 6
-"""A plot reaches to so many times its limit. What lies above stands at the edge."""
+"""Upper end of a plot, in multiples of its limit. Values above it are drawn at the edge."""
 STATUS_SHAPES = {"unusual": "warn", "gross": "alert", "fault": "alert"}
 
 

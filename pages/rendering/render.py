@@ -66,7 +66,7 @@ def page_policy() -> str:
 
 @cache
 def file_policy() -> str:
-    """Return what of the policy a page can say of itself, for one that is opened as a file."""
+    """Return the part of the policy that a page can state itself, for a page that is opened as a file."""
     digest = base64.b64encode(hashlib.sha256(_style().encode()).digest()).decode()
     return f"default-src 'none'; style-src 'sha256-{digest}'"
 
