@@ -12,7 +12,7 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import wasserstein_distance
 
 from scoring.job import Job
-from scoring.rows import PREDICTION, profiled
+from scoring.rows import PROFILED_PREDICTION, profiled
 
 ROWS = 10_000
 """Rows on either side, drawn at random, as the chance level of the distances is low by then."""
@@ -44,7 +44,9 @@ def side_of(rows: pa.Table, job: Job, seed: int = 0) -> Side:
     if rows.num_rows > ROWS:
         rows = rows.take(pa.array(np.random.default_rng(seed).choice(rows.num_rows, ROWS, replace=False)))
     columns = {
-        name: column for name, column in profiled(rows, rows, job).items() if name in {*job.features, PREDICTION}
+        name: column
+        for name, column in profiled(rows, rows, job).items()
+        if name in {*job.features, PROFILED_PREDICTION}
     }
     return {name: _values(column) for name, column in columns.items()}
 

@@ -16,7 +16,7 @@ from drift.runs import night_of_run, past_of, reference_of, scored_run
 from drift.verdict import verdict_on
 from scoring.interval import Nights
 from scoring.job import Job
-from scoring.night import Request, run_night, score_chunk
+from scoring.night import NightRequest, run_night, score_chunk
 from scoring.rows import Profile, profiled
 from scoring.stores import RunFolder, Workspace
 from scoring.stores.registry import VersionRef
@@ -33,7 +33,7 @@ def costs(work: Workspace, ref: VersionRef, stream: Stream, sizes: list[int]) ->
     for number, size in enumerate(sizes):
         night = FIRST + timedelta(days=number)
         rows = inflate(work.stores.source_url(work.job), night, size)
-        request = Request(night, datetime.now(UTC), "bench")
+        request = NightRequest(night, datetime.now(UTC), "bench")
         run_night(work, request)
         found.append({"rows": rows, **_parts(work, ref, request.run_id, stream)})
     return found

@@ -13,7 +13,7 @@ from bench.drift_streams import Stream
 from drift.verdict import Night
 from scoring.job import Job
 from scoring.rows import Profile, profiled
-from scoring.stores import LABEL
+from scoring.stores import LABEL_COLUMN
 
 Change = Callable[[pa.Table, np.random.Generator], pa.Table]
 
@@ -125,7 +125,7 @@ def labels_double() -> Fault:
     """Return a shift in which positive rows come twice as often; every column follows."""
 
     def change(rows: pa.Table, random: np.random.Generator) -> pa.Table:
-        late = pc.fill_null(rows.column(LABEL), False).to_numpy()
+        late = pc.fill_null(rows.column(LABEL_COLUMN), False).to_numpy()
         share = late.mean()
         wanted = min(2 * share, 0.9)
         chance = np.where(late, wanted / max(late.sum(), 1), (1 - wanted) / max((~late).sum(), 1))

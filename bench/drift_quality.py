@@ -28,7 +28,7 @@ from bench.drift_streams import REFERENCE_NIGHTS, Stream, flights, made_up
 from bench.end_to_end import own_settings
 from cli.console import table
 from drift.verdict import BROKEN_SCORE, calibration
-from scoring.rows import FEW
+from scoring.rows import FEW_VALUES
 from scoring.settings import HOME
 from scoring.stores import Workspace, embedded
 
@@ -194,7 +194,7 @@ def constants() -> list[tuple[str, Any, str]]:
         ("share quarantined that is unusual", calibration.FLOORS["nulls"], "that of nulls; faults in the made-up streams"),
         ("chance of shape", "Poisson counts per bin", "theory; multinomial draws and Q1 nights of 300 rows"),
         (
-            "never-seen values of numbers", f"{calibration.NEW_VALUES:g} of rows, columns of at most {FEW} values",
+            "never-seen values of numbers", f"{calibration.NEW_VALUES:g} of rows, columns of at most {FEW_VALUES} values",
             "argued, after April's new departure minutes had alarmed with 0.005 and 1024: not untouched by April to December",
         ),
         ("an unusual night is no example", "while persistence counts it", "made-up streams; 7 nights seen to alarm in April"),

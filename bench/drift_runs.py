@@ -16,7 +16,7 @@ from bench.default_rules import RULES, Scores, Side
 from bench.drift_faults import Fault
 from bench.drift_streams import REFERENCE_NIGHTS, Stream, resampled
 from drift.verdict import Baseline, Night, Past, Reference, Verdict, judge, roles_of, verdict_on
-from scoring.rows import PREDICTION, Profile
+from scoring.rows import PROFILED_PREDICTION, Profile
 
 HORIZON = 14
 _FEW = default_rules.ROWS // REFERENCE_NIGHTS + 1
@@ -170,7 +170,7 @@ def _rules_on(
     world: World, fault: Fault, table: pa.Table, clean_rows: pa.Table, reference: Side, clean: dict[str, Scores]
 ) -> dict[str, Scores]:
     """Return the default rules' scores on a faulty night; columns that did not change are not looked at again."""
-    if table.num_rows != clean_rows.num_rows or fault.column == PREDICTION:
+    if table.num_rows != clean_rows.num_rows or fault.column == PROFILED_PREDICTION:
         return world.rule_scores(table, reference)
     kept = {name: score for name, score in clean.items() if name != fault.column}
     only = [name for name in [fault.column] if name in reference]

@@ -17,7 +17,7 @@ from scoring.interval import Nights
 from scoring.job import Job, find_job
 from scoring.rows import Bins, Profile, bins_of, profiled
 from scoring.settings import Settings
-from scoring.stores import LABEL, Stores, Workspace, open_stores
+from scoring.stores import LABEL_COLUMN, Stores, Workspace, open_stores
 from scoring.stores.registry import VersionRef
 
 REFERENCE_NIGHTS = 90
@@ -161,5 +161,5 @@ def _night(day: date, rows: int, seasonal: float) -> pa.Table:
         "channel": pa.array(_CHANNELS).take(pa.array(channel)), "region": pa.array(_REGIONS).take(pa.array(region)),
         "temperature": 10 + 10 * np.sin(2 * np.pi * day.timetuple().tm_yday / 365) + 4 * effect.normal()
         + random.normal(size=rows),
-        PROBABILITY: chance, LABEL: random.random(rows) < chance,
+        PROBABILITY: chance, LABEL_COLUMN: random.random(rows) < chance,
     })  # fmt: skip

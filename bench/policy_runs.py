@@ -21,14 +21,14 @@ from drift.governor import LASTING, Facts, Loss, decide
 from drift.performance import difference, metrics_of
 from drift.verdict import Night, Past, Verdict, verdict_on
 from lifecycle.comparison import gain_of, holdout_nights, judge, judge_predecessor
-from scoring.job import Promotion, Retraining, Training
+from scoring.job import PromotionPolicy, RetrainingPolicy, TrainingPolicy
 from scoring.stores.warehouse import ComparedVersion, Evaluation, Holdout
 
 AFTERWARDS = 14
 LEAST_AFTERWARDS = 7
 COOLDOWN = 7
 """Nights that the default drift rule rests after a retraining."""
-TRAINING = Training()
+TRAINING = TrainingPolicy()
 
 
 @dataclass
@@ -66,7 +66,7 @@ class Policy:
 
     name: str
     trigger: Callable[[], Trigger]
-    gate: Promotion | None = None
+    gate: PromotionPolicy | None = None
     rollback: bool = True
     evaluates: bool = False
     """Whether a training also fits without its holdout, for the governor's facts; a gate always does."""
@@ -115,7 +115,7 @@ def lived(world: World, window: str, policy: Policy) -> Run:
         if reason is None:
             continue
         new = night - life.champion.until
-        least = policy.gate.min_nights if policy.gate else Promotion().min_nights
+        least = policy.gate.min_nights if policy.gate else PromotionPolicy().min_nights
         holdout = holdout_nights(new, TRAINING.holdout_nights, least)
         challenger = world.version(window, night, holdout)
         life.retrained.append(night)
@@ -132,7 +132,7 @@ def lived(world: World, window: str, policy: Policy) -> Run:
     return Run(policy.name, window, life, *nightly(served), seconds)
 
 
-def _passes(life: Life, challenger: Version, gate: Promotion) -> bool:
+def _passes(life: Life, challenger: Version, gate: PromotionPolicy) -> bool:
     """Return what the gate says of a challenger, on the holdout that neither version has seen."""
     world, champion = life.world, life.champion
     nights = np.arange(max(life.night - challenger.holdout, champion.until), life.night)
@@ -155,7 +155,7 @@ def _calibration_error(world: World, sums: Floats) -> float:
     return float(metrics_of(as_measured(sums).sum(axis=0), world.job)["calibration_error"])
 
 
-def _rolled_back(life: Life, gate: Promotion) -> bool:
+def _rolled_back(life: Life, gate: PromotionPolicy) -> bool:
     """Give the crown back to a predecessor that does better in the shadow; return whether it was."""
     if not life.promoted or life.rolled_back[-1:] > [life.promoted[-1][0]]:
         return False
@@ -216,7 +216,7 @@ def _side(world: World, rows: pa.Table) -> Any:
     return default_rules.side_of(rows.append_column("probability", pa.nulls(rows.num_rows, pa.float64())), world.job)
 
 
-def governor(retraining: Retraining) -> Callable[[], Trigger]:
+def governor(retraining: RetrainingPolicy) -> Callable[[], Trigger]:
     """Return the governor, asked every night with the facts that it would have had."""
 
     def asked(life: Life) -> str | None:
@@ -227,7 +227,7 @@ def governor(retraining: Retraining) -> Callable[[], Trigger]:
     return lambda: asked
 
 
-def facts_of(life: Life, retraining: Retraining) -> Facts:
+def facts_of(life: Life, retraining: RetrainingPolicy) -> Facts:
     """Return what was known at the end of a life's night, as ``drift.decide.facts_of`` puts it together."""
     world, version = life.world, life.champion
     for place in range(max(FIRST, life.night - LASTING[1] + 1), life.night + 1):
@@ -258,7 +258,7 @@ def _judge(life: Life, version: Version, night: int) -> None:
     past.append(one)
 
 
-def _loss(life: Life, version: Version, retraining: Retraining) -> Loss | None:
+def _loss(life: Life, version: Version, retraining: RetrainingPolicy) -> Loss | None:
     """Return the measured loss as ``drift.decide.loss_of`` has it."""
     world, nights = life.world, life.measured(version)[-retraining.performance_nights :]
     if len(nights) < 3:

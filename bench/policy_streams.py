@@ -22,7 +22,7 @@ from bench.policy_world import CACHE, World
 from lifecycle.training import NIGHT, read_rows
 from scoring.job import Job, find_job
 from scoring.settings import HOME
-from scoring.stores import LABEL, Workspace, embedded, open_stores
+from scoring.stores import LABEL_COLUMN, Workspace, embedded, open_stores
 
 DAYS = list(YEAR)
 CHANGE = 180
@@ -108,7 +108,7 @@ def made_up(kind: str, seed: int) -> World:
         late = random.random(rows) < 1 / (1 + np.exp(-odds))
         columns = {"id": place * 10_000 + np.arange(rows), **dict(zip(names, x.T, strict=True))}
         night = pa.repeat(pa.scalar(day, pa.date32()), rows)
-        parts.append(pa.table({**columns, NIGHT: night, LABEL: late}))
+        parts.append(pa.table({**columns, NIGHT: night, LABEL_COLUMN: late}))
     changed = change if kind in ("abrupt", "gradual") else None
     return World(f"{kind} {seed}", job, DAYS, pa.concat_tables(parts).combine_chunks(), changed)
 

@@ -27,7 +27,7 @@ from lifecycle.training import NIGHT, batch_of, evaluate, fit, out_of_fold, reci
 from scoring.job import Job
 from scoring.rows import Profile, predict, profiled, to_frame
 from scoring.settings import HOME
-from scoring.stores import LABEL
+from scoring.stores import LABEL_COLUMN
 
 FIRST = 90
 """Nights that the first champion is trained on."""
@@ -74,7 +74,7 @@ class World:
     verdicts: dict[Any, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.labelled = self.rows.filter(pc.is_valid(self.rows.column(LABEL))).combine_chunks()
+        self.labelled = self.rows.filter(pc.is_valid(self.rows.column(LABEL_COLUMN))).combine_chunks()
         self.starts, self.labelled_starts = (self._starts(table) for table in (self.rows, self.labelled))
 
     def _starts(self, table: pa.Table) -> np.ndarray:
@@ -93,7 +93,7 @@ class World:
     @cached_property
     def outcome(self) -> Floats:
         """Return the labels, shape (labelled rows,)."""
-        return np.asarray(pc.cast(self.labelled.column(LABEL), pa.float64()))
+        return np.asarray(pc.cast(self.labelled.column(LABEL_COLUMN), pa.float64()))
 
     @cached_property
     def night_of(self) -> np.ndarray:

@@ -18,22 +18,22 @@ from bench.policy_streams import CHANGE, KINDS, LATER, NIGHT_EFFECT, flights, ma
 from bench.policy_tables import EVERY, NEVER, Line, lines_of, over_seeds, phases_of, shown, shown_brier, targets
 from bench.policy_world import FIRST, World
 from cli.console import table
-from scoring.job import Promotion, Retraining
+from scoring.job import PromotionPolicy, RetrainingPolicy
 from scoring.settings import HOME
 
 WINDOWS = ("expanding", "sliding")
 SEEDS, GOVERNED, FEW = 5, 3, 2
 """Made-up streams of a kind, on how many the governor, which takes longest, is asked, and how many whose inputs move."""
 PHASES = (0, 3, 6, 9, 12)
-FORMER = Retraining(max_age_nights=120)
+FORMER = RetrainingPolicy(max_age_nights=120)
 """The governor's defaults before this benchmark."""
-GATE, UNSURE = Promotion(), Promotion(confidence=0.8)
-NOT_WORSE = Promotion(evidence="not_worse")
+GATE, UNSURE = PromotionPolicy(), PromotionPolicy(confidence=0.8)
+NOT_WORSE = PromotionPolicy(evidence="not_worse")
 DEFAULTS, ASKED = "governor, gate", "every 15 nights, gate"
 CHOSEN = [
     (
         "retraining.max_age_nights",
-        Retraining().max_age_nights,
+        RetrainingPolicy().max_age_nights,
         "made-up streams, limit of 18; the year with 120 had been seen",
     ),
     ("promotion.evidence, confidence", f"{GATE.evidence}, {GATE.confidence:.0%}", "as before; made-up streams agree"),
@@ -56,7 +56,7 @@ def plain_policies() -> list[Policy]:
 
 def governed_policies() -> list[Policy]:
     """Return the governor with its defaults, by what stands between a trained version and the crown."""
-    now = governor(Retraining())
+    now = governor(RetrainingPolicy())
     return [
         Policy("governor, age 120, gate", governor(FORMER), GATE), Policy(DEFAULTS, now, GATE),
         Policy("governor, gate that asks for not worse", now, NOT_WORSE),
@@ -68,7 +68,7 @@ def flights_policies() -> list[Policy]:
     """Return all policies for the flights."""
     first = [*plain_policies(), Policy("monthly, no gate", monthly), *governed_policies()]
     first.append(Policy("governor, age 120, no gate", governor(FORMER), evaluates=True))
-    first.append(Policy("governor, gate at 80 %", governor(Retraining()), UNSURE))
+    first.append(Policy("governor, gate at 80 %", governor(RetrainingPolicy()), UNSURE))
     gates = {"gate": GATE, "gate at 80 %": UNSURE, "not worse": NOT_WORSE, "no gate": None}
     for name, gate in gates.items():
         first += [Policy(f"every 15 nights, {name}, begun {later} later", every(15, later), gate) for later in PHASES]
@@ -77,7 +77,9 @@ def flights_policies() -> list[Policy]:
 
 def made_up_policies(governed: bool) -> list[Policy]:
     """Return the policies for made-up streams; among them the ages that the governor's default was chosen from."""
-    ages = [Policy(f"governor, age {age}, gate", governor(Retraining(max_age_nights=age)), GATE) for age in (20, 30)]
+    ages = [
+        Policy(f"governor, age {age}, gate", governor(RetrainingPolicy(max_age_nights=age)), GATE) for age in (20, 30)
+    ]
     spaced = [
         Policy(ASKED, every(15), GATE), Policy("every 15 nights, gate at 80 %", every(15), UNSURE),
         Policy("every 15 nights, not worse", every(15), NOT_WORSE), Policy("every 15 nights, no gate", every(15)),

@@ -15,7 +15,7 @@ from scoring.interval import Nights, parse_night
 if TYPE_CHECKING:
     from drift.night_runs import NightRun, Watched
     from scoring.job import Job
-    from scoring.night import Difference, Request, Rescored
+    from scoring.night import Difference, NightRequest, Rescored
     from scoring.stores import Workspace
 
 app = typer.Typer()
@@ -47,7 +47,7 @@ def run(
     if a night is held or fails, or cannot be judged; the others are scored all the same.
     """
     from drift.night_runs import missing_nights
-    from scoring.night import Request
+    from scoring.night import NightRequest
 
     if missing and night:
         raise typer.BadParameter("--missing is for a range: give --from and --to, or neither, instead of --night")
@@ -59,14 +59,14 @@ def run(
         if not asked:
             console.OUT.print(f"{name}: no night is missing")
             return
-    requests = [Request(day, now(), "cli", model_version=model_version, unfinished=unfinished) for day in asked]
+    requests = [NightRequest(day, now(), "cli", model_version=model_version, unfinished=unfinished) for day in asked]
     if night:
         _run_one(work, requests[0], not no_monitor)
     else:
         _run_several(work, requests, not no_monitor)
 
 
-def _run_one(work: Workspace, request: Request, watched: bool) -> None:
+def _run_one(work: Workspace, request: NightRequest, watched: bool) -> None:
     from drift.night_runs import measure_again, run_and_watch
 
     try:
@@ -91,7 +91,7 @@ def _run_one(work: Workspace, request: Request, watched: bool) -> None:
         console.OUT.print(f"verdict {_judged(done.watched)}", highlight=False)
 
 
-def _run_several(work: Workspace, requests: list[Request], watched: bool) -> None:
+def _run_several(work: Workspace, requests: list[NightRequest], watched: bool) -> None:
     from drift.night_runs import measure_again, run_each
 
     done: list[NightRun] = []

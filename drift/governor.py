@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import date, timedelta
 from typing import Any, Literal
 
-from scoring.job import Retraining
+from scoring.job import RetrainingPolicy
 
 Choice = Literal["retrain", "hold", "none"]
 BUDGET_NIGHTS = 30
@@ -72,7 +72,7 @@ class Decision:
     evidence: list[str] = field(default_factory=list)
 
 
-def decide(facts: Facts, policy: Retraining) -> Decision:
+def decide(facts: Facts, policy: RetrainingPolicy) -> Decision:
     """Return the decision for a night: ``none`` without a reason to retrain, ``hold`` when something forbids it.
 
     A measured loss of performance comes first, then drift that lasts on columns that matter, then age. Broken data is
@@ -103,7 +103,7 @@ def _loss(facts: Facts) -> str | None:
     )
 
 
-def _drift(facts: Facts, policy: Retraining) -> str | None:
+def _drift(facts: Facts, policy: RetrainingPolicy) -> str | None:
     if facts.loss is not None and facts.loss.high is not None and facts.loss.high <= facts.loss.allowed:
         return None  # measured: what drifted does no harm
     wanted, of = LASTING
@@ -117,7 +117,7 @@ def _drift(facts: Facts, policy: Retraining) -> str | None:
     )
 
 
-def _age(facts: Facts, policy: Retraining) -> str | None:
+def _age(facts: Facts, policy: RetrainingPolicy) -> str | None:
     """Return that nothing was trained for too long; a challenger that was not promoted counts as trained."""
     newest = max([facts.trained_until, *facts.retrained])
     age = (facts.night - newest).days
@@ -126,7 +126,7 @@ def _age(facts: Facts, policy: Retraining) -> str | None:
     return f"age: nothing was trained since {newest}, {age} nights ago, {policy.max_age_nights} are allowed"
 
 
-def _forbidden(facts: Facts, policy: Retraining) -> str | None:
+def _forbidden(facts: Facts, policy: RetrainingPolicy) -> str | None:
     """Return what forbids a retraining tonight."""
     since = max(facts.retrained, default=None)
     resting = since is not None and (facts.night - since).days < policy.cooldown_nights

@@ -12,7 +12,7 @@ from drift import watch as monitor
 from drift.measure import measure as measure_nights
 from scoring.errors import EmptyNight, NightHeld, NightshiftError, NoSuchNight, described
 from scoring.interval import Nights
-from scoring.night import Request, run_night
+from scoring.night import NightRequest, run_night
 from scoring.progress import Progress, silent
 from scoring.stores import Stores, Workspace
 from scoring.stores.warehouse import Span, ledger, monitoring, overview, promotions
@@ -52,7 +52,7 @@ class NightRun:
 
 
 def run_and_watch(
-    work: Workspace, request: Request, watched: bool = True, progress: Progress = silent,
+    work: Workspace, request: NightRequest, watched: bool = True, progress: Progress = silent,
     since: date | None = None,
 ) -> NightRun:  # fmt: skip
     """Score and publish a night, then judge it and measure performance known at its end, as the nightly DAG does.
@@ -73,7 +73,7 @@ def run_and_watch(
 
 
 def run_each(
-    work: Workspace, requests: Iterable[Request], watched: bool = True, progress: Progress = silent
+    work: Workspace, requests: Iterable[NightRequest], watched: bool = True, progress: Progress = silent
 ) -> Iterator[NightRun]:
     """Yield what became of each night; one that is held or fails says why, and the others go on.
 

@@ -69,7 +69,7 @@ def current_stores() -> Any:
     from scoring.stores import open_stores
 
     settings = load_settings()
-    for secret in SECRETS.known:  # Airflow's own log prints errors of others, with their causes
+    for secret in SECRETS.forms:  # Airflow's own log prints errors of others, with their causes
         mask_secret(secret)
     return open_stores(settings, now)
 

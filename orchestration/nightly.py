@@ -43,11 +43,11 @@ def dag_arguments(job: Job) -> dict[str, Any]:
 
 def extract(job: Job) -> list[dict[str, int]]:
     """Extract the run's night; return what the score tasks are mapped over, and push ids and counts as XComs."""
-    from scoring.night import Request, extract
+    from scoring.night import NightRequest, extract
 
     context = get_current_context()
     run = context["dag_run"]
-    request = Request(
+    request = NightRequest(
         night=night_of(context),
         started_at=now(),
         origin=run_type(context),

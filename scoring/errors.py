@@ -98,7 +98,7 @@ class RegistryUnavailable(Retryable):
 
 
 class NightNotOver(Retryable):
-    """The night has not ended, so its rows are not all there; ``ends_at`` is when it has."""
+    """The night has not ended, so its rows are not all there. ``ends_at`` is its end."""
 
     ends_at: datetime | None = None
 
@@ -119,7 +119,7 @@ class SettingsError(Permanent):
 
 
 class JobFileError(Permanent):
-    """A job file is not valid; the message names file, path in the file, found and expected."""
+    """A job file is not valid. The message names file, path in the file, found and expected."""
 
 
 class NightError(Permanent):
@@ -127,7 +127,7 @@ class NightError(Permanent):
 
 
 class NoSuchNight(Permanent):
-    """The timezone left the day out, as Samoa did with 30 December 2011: there is nothing to score."""
+    """The timezone left the day out, as Samoa did with 30 December 2011, so there is nothing to score."""
 
 
 class SourceQueryError(Permanent):
@@ -155,7 +155,7 @@ class PromotionRefused(Permanent):
 
 
 class ArtifactMismatch(Permanent):
-    """The artifact's sha256 is not the registered one; it was not unpickled."""
+    """The artifact's sha256 is not the registered one. It was not unpickled."""
 
 
 class GoldenRowsMismatch(Permanent):
@@ -171,7 +171,7 @@ class PredictionError(Permanent):
 
 
 class PipelineNotRowWise(Permanent):
-    """What the pipeline says of a row depends on the rows around it, on the call or on the thread."""
+    """The pipeline's prediction for a row depends on the rows around it, on the call or on the thread."""
 
 
 class ReconciliationError(Permanent):
@@ -183,7 +183,7 @@ class NightHeld(Permanent):
 
 
 class LakeRefused(Permanent):
-    """The lake's file system forbids it: no permission, read-only, something else in the way."""
+    """The lake's file system forbids an access: no permission, read-only, something else in the way."""
 
 
 class LakeFileMissing(Permanent):
@@ -191,7 +191,7 @@ class LakeFileMissing(Permanent):
 
 
 class LakeFileBroken(Permanent):
-    """A file of the lake is there and cannot be read as what it is; the message names what makes it anew."""
+    """A file of the lake is there, and its content is broken. The message names the command that writes it anew."""
 
 
 class RunMissing(Permanent):
@@ -211,7 +211,7 @@ class RetrainingRunning(Permanent):
 
 
 class RetrainingFailed(Permanent):
-    """A task of the retraining failed; nothing was promoted."""
+    """A task of the retraining failed. Nothing was promoted."""
 
 
 class AlertNotSent(Permanent):

@@ -33,7 +33,7 @@ class DataInterval:
 
     @property
     def exists(self) -> bool:
-        """Return whether there is any time in it: a zone that crosses the date line leaves a day out.
+        """Return whether the interval holds any time. A zone that crosses the date line leaves a day out.
 
         >>> DataInterval.of_night(date(2011, 12, 30), "Pacific/Apia").exists
         False
@@ -41,7 +41,7 @@ class DataInterval:
         return self.end > self.start
 
     def require(self) -> Self:
-        """Return the interval itself; raises ``NoSuchNight`` when there is no time in it."""
+        """Return the interval itself. Raises ``NoSuchNight`` when there is no time in it."""
         if not self.exists:
             raise NoSuchNight(
                 f"night {self.night}",
@@ -59,7 +59,7 @@ class DataInterval:
 
 @dataclass(frozen=True, slots=True)
 class Nights:
-    """The calendar days from ``first`` up to, not including, ``until``; none if ``until`` is not after ``first``.
+    """The calendar days from ``first`` up to, not including, ``until``. There are none if ``until`` is not after ``first``.
 
     >>> nights = Nights(date(2024, 1, 1), date(2024, 1, 4))
     >>> len(nights), str(nights), date(2024, 1, 3) in nights, nights.until in nights
@@ -98,7 +98,7 @@ class Nights:
 
     @classmethod
     def before(cls, until: date, count: int | None = None) -> Self:
-        """Return the last ``count`` nights before ``until``, which is none of them; default: all of them.
+        """Return the last ``count`` nights before ``until``, not including it. Default: all of them.
 
         >>> str(Nights.before(date(2013, 4, 8), 7))
         '2013-04-01 to 2013-04-07'
@@ -107,7 +107,7 @@ class Nights:
 
     @classmethod
     def up_to(cls, last: date, count: int | None = None) -> Self:
-        """Return the last ``count`` nights up to ``last``, which is one of them; default: all of them.
+        """Return the last ``count`` nights up to ``last``, including it. Default: all of them.
 
         >>> str(Nights.up_to(date(2013, 4, 7), 7))
         '2013-04-01 to 2013-04-07'
@@ -124,7 +124,7 @@ class Nights:
         return self.until - DAY
 
     def require(self, what: str) -> Self:
-        """Return the nights themselves; raises ``NightError`` about ``what`` when there are none.
+        """Return the nights themselves. Raises ``NightError`` about ``what`` when there are none.
 
         >>> Nights.including(date(2024, 1, 2), date(2024, 1, 1)).require("nights")
         Traceback (most recent call last):
@@ -135,19 +135,19 @@ class Nights:
         return self
 
     def interval(self, timezone: str) -> DataInterval:
-        """Return the hours that the nights cover in ``timezone``; raises ``NightError`` when there are no nights.
+        """Return the hours that the nights cover in ``timezone``. Raises ``NightError`` when there are no nights.
 
         >>> Nights.of(date(2013, 3, 10)).interval("America/New_York").hours
         23.0
         """
         if not self:
-            found = f"first night {self.first}, until {self.until}"
-            raise NightError("interval", found=found, expected="until after first")
+            bounds = f"first night {self.first}, until {self.until}"
+            raise NightError("interval", found=bounds, expected="until after first")
         night = self.first if len(self) == 1 else None
         return DataInterval(_midnight(self.first, timezone), _midnight(self.until, timezone), night)
 
     def in_timezone(self, timezone: str) -> list[date]:
-        """Return the nights that exist in ``timezone``: one that crosses the date line leaves a day out.
+        """Return the nights that exist in ``timezone``. A zone that crosses the date line leaves a day out.
 
         >>> [night.day for night in Nights.including(date(2011, 12, 29), date(2011, 12, 31)).in_timezone("Pacific/Apia")]
         [29, 31]
@@ -168,7 +168,7 @@ class Nights:
 
 
 ALL_NIGHTS = Nights(date.min, date.max)
-"""Every night of the calendar: what a range is that is open at both ends."""
+"""Every night of the calendar: a range that is open at both ends."""
 
 
 def parse_night(text: str) -> date:

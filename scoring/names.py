@@ -1,4 +1,4 @@
-"""Names of jobs and columns: which are taken, and what a column of a database is called in the warehouse."""
+"""Names of jobs and columns: which are reserved, and how a source's column is called in the warehouse."""
 
 from __future__ import annotations
 
@@ -7,29 +7,26 @@ import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 JOB_LETTERS = 35
-"""The longest name of a job: the table of a month, ``<job>_predictions_history_2013_04``, then has 63 bytes."""
+"""Letters of the longest job name: with it the table of a month, ``<job>_predictions_history_2013_04``, has 63 bytes."""
 IDENTIFIER_BYTES = 63
-"""The longest name that PostgreSQL keeps; it cuts off the rest of a longer one."""
+"""Bytes of the longest name in PostgreSQL, which cuts off the rest of a longer one."""
 COLUMN_LETTERS = 128
-"""The longest name of a column that any of the databases that are read can have."""
+"""Characters of the longest column name in any of the supported source databases."""
 JOB_PATTERN = rf"^[a-z][a-z0-9_]{{0,{JOB_LETTERS - 1}}}$"
 SOURCE_PATTERN = r"^[a-z][a-z0-9_]{0,39}$"
 COLUMN_PATTERN = rf"^[^.\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]{{0,{COLUMN_LETTERS - 1}}}$"
 """Any name but one that begins with a dot, which Arrow reads as a path when tables are joined."""
-RESERVED = frozenset(
-    {
-        "night", "run_id", "run_number", "prediction", "probability", "model_version", "scored_at",  # predictions
-        "visible_from", "visible_until", "reasons",  # what was published when, and why a row is in quarantine
-        "outcome", "predicted", "probability_grid", "nightshift_label", "nightshift_night",  # training and monitoring
-    }
-)  # fmt: skip
-"""Columns that Nightshift adds to a job's keys and features somewhere, so that none of these may be called so."""
+_OF_PREDICTIONS = "night run_id run_number prediction probability model_version scored_at"
+_OF_PUBLICATIONS_AND_QUARANTINE = "visible_from visible_until reasons"
+_OF_TRAINING_AND_MONITORING = "outcome predicted probability_grid nightshift_label nightshift_night"
+RESERVED = frozenset(f"{_OF_PREDICTIONS} {_OF_PUBLICATIONS_AND_QUARANTINE} {_OF_TRAINING_AND_MONITORING}".split())
+"""Columns that Nightshift adds to its tables and files. No key or feature may have one of these names."""
 SYSTEM_COLUMNS = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
-"""Columns that every table of PostgreSQL has; a key, which becomes a column of one, cannot be called so."""
+"""Columns that every table of PostgreSQL has. A key becomes a column, so it cannot have one of these names."""
 
 
 def plain(name: str) -> str:
-    """Return what a key column is called in the warehouse, so that analysts need no quotes.
+    """Return the name of a key column in the warehouse, which analysts can write without quotes.
 
     Lower case; anything but letters, digits and ``_`` becomes ``_``; a digit in front gets one before it. A name that is
     plain already stays as it is. Empty for a name without a letter or digit.
@@ -53,10 +50,10 @@ def class_column(name: str) -> str:
 
 
 def refuse_columns(keys: Collection[str], features: Collection[str], probabilities: Sequence[str]) -> None:
-    """Raise ``ValueError`` that says which keys and features cannot be called so, beside these probability columns."""
-    taken = sorted({name for name in keys if plain(name) in RESERVED} | (RESERVED & {*features}))
-    if taken:
-        raise ValueError(f"column names are reserved for predictions: {taken}, {_advice(taken[0])}")
+    """Raise ``ValueError`` for keys and features whose names are reserved, clash, or equal a probability column."""
+    reserved = sorted({name for name in keys if plain(name) in RESERVED} | (RESERVED & {*features}))
+    if reserved:
+        raise ValueError(f"column names are reserved for predictions: {reserved}, {_advice(reserved[0])}")
     clash = sorted({name for name in keys if plain(name) in probabilities} | ({*probabilities} & {*features}))
     if clash:
         raise ValueError(f"found column names that predictions have as well: {clash}, {_advice(clash[0])}")
@@ -69,7 +66,7 @@ def refuse_columns(keys: Collection[str], features: Collection[str], probabiliti
 
 
 def select_advice(missing: Sequence[str], present: Sequence[str]) -> str:
-    """Return what to do about missing columns; one that is there but for upper case was not in quotes."""
+    """Return what to do about missing columns. A column that differs in upper case only was not in quotes."""
     lower = {name.lower() for name in present}
     folded = next((name for name in missing if name.lower() in lower), None)
     if folded is None:
@@ -106,7 +103,7 @@ def refuse_classes(classes: Sequence[str]) -> None:
 
 
 def _alike(names: Iterable[str], rule: Callable[[str], str]) -> Iterator[tuple[str, str]]:
-    """Yield the pairs of names that a rule makes one."""
+    """Yield the pairs of names for which ``rule`` gives the same name."""
     first: dict[str, str] = {}
     for name in names:
         if rule(name) in first:

@@ -1,11 +1,11 @@
-"""How a long operation tells how far it is."""
+"""How a long operation reports its progress."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 Progress = Callable[[str, int], None]
-"""Told the stage and how many more rows it has done."""
+"""Called with the name of a stage and the number of rows that the stage has done since the last call."""
 
 
 def silent(stage: str, rows: int) -> None:

@@ -1,4 +1,4 @@
-"""The only reader of the environment: where everything is, with secrets masked in every repr."""
+"""The settings of an installation, read from environment variables. No other module reads them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
-from pydantic_settings.exceptions import SettingsError as UnreadableError
+from pydantic_settings import BaseSettings, SettingsConfigDict, exceptions
 
 from scoring import __version__
 from scoring.errors import SettingsError
@@ -30,8 +29,8 @@ QUIET = {
 PASSIVE_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
-class Retention(Strict):
-    """How long an installation keeps what nothing points at any more; nothing is removed unless ``apply`` says so."""
+class RetentionPolicy(Strict):
+    """How long an installation keeps old runs, predictions, versions and snapshots. Without ``apply`` nothing is removed."""
 
     superseded_days: int = Field(default=30, ge=1)
     """Days after a run was replaced as the published one, or ended without becoming it."""
@@ -42,15 +41,15 @@ class Retention(Strict):
     version_days: int = Field(default=180, ge=1)
     """Days after a model version was trained."""
     versions_kept: int = Field(default=10, ge=1)
-    """The newest versions of a job, which stay whatever their age."""
+    """Number of the newest versions of a job that stay whatever their age."""
     snapshot_days: int = Field(default=90, ge=1)
     """Days after a training snapshot was made."""
     apply: bool = False
-    """What the scheduled DAG does: remove, or only say what would be removed."""
+    """Whether the scheduled DAG removes. Otherwise it only lists what it would remove."""
 
 
 class Settings(BaseSettings):
-    """Where sources, warehouse, registry and lake are; every URL may stay unset for the embedded default.
+    """Where sources, warehouse, registry and lake are. A URL that is unset stands for the embedded default.
 
     Read from ``NIGHTSHIFT_*`` variables and, below them, from ``nightshift.env`` in the project folder.
     """
@@ -75,30 +74,30 @@ class Settings(BaseSettings):
     sources: dict[str, SecretStr] = Field(default_factory=dict)
     """Source databases by the name that job files use: ``NIGHTSHIFT_SOURCES__<NAME>=<SQLAlchemy URL>``."""
     warehouse_url: SecretStr | None = None
-    """PostgreSQL of the warehouse; unset for the embedded one."""
+    """PostgreSQL of the warehouse, unset for the embedded one."""
     analyst_url: SecretStr | None = None
-    """The warehouse as a login of the role nightshift_analyst, for ``sql``; unset: see the operator's page."""
+    """The warehouse's URL with a login of the role nightshift_analyst, for ``sql``. Unset: see the operator's page."""
     registry_url: SecretStr | None = None
-    """MLflow tracking and registry URI: a server (http…) or a database; unset for the embedded PostgreSQL."""
+    """MLflow tracking and registry URI: a server (http…) or a database, unset for the embedded PostgreSQL."""
     artifacts_url: str | None = Field(default=None, repr=False)
-    """Where model artifacts lie; unset for ``data/models``. An MLflow server keeps its own."""
+    """Where model artifacts lie, unset for ``data/models``. An MLflow server keeps its own."""
     lake_url: str | None = Field(default=None, repr=False)
-    """Root of the lake, ``s3://…``, ``gs://…``, ``abfs://…`` or a folder; unset for ``data/lake``."""
+    """Root of the lake, ``s3://…``, ``gs://…``, ``abfs://…`` or a folder, unset for ``data/lake``."""
     alert_urls: SecretStr | None = None
-    """Where alerts go, as Apprise URLs with commas between them; unset for nowhere."""
+    """Where alerts go, as Apprise URLs with commas between them, unset for nowhere."""
     code_version: str | None = None
-    """What the ledger calls the code; unset for the git commit."""
+    """What the ledger calls the code, unset for the git commit."""
     score_threads: int = Field(default=2, ge=1, le=64)
     """Threads that score chunks in ``run``."""
     check_seconds: int = Field(default=60, ge=1)
     """How long `check` may try a job's pipeline on made-up rows."""
     airflow_port: int = Field(default=8080, ge=1024, le=65535)
     """Port on 127.0.0.1 of the Airflow of ``make up``."""
-    retention: Retention = Retention()
+    retention: RetentionPolicy = RetentionPolicy()
     """What is kept, and for how long: ``NIGHTSHIFT_RETENTION__<NAME>``."""
 
     def model_post_init(self, context: object, /) -> None:
-        """Make every secret known to what takes them out of messages."""
+        """Register every secret, so that it is masked in messages."""
         for url in (*self.sources.values(), self.warehouse_url, self.analyst_url, self.registry_url):
             SECRETS.add(secrets_of(url.get_secret_value()) if url is not None else [])
         for plain in (self.lake_url, self.artifacts_url):
@@ -127,17 +126,19 @@ class Settings(BaseSettings):
         return self.data_dir / "airflow"
 
     def environment(self) -> dict[str, str]:
-        """Return the ``NIGHTSHIFT_*`` variables that give a child process these settings; secrets are in the clear."""
+        """Return the ``NIGHTSHIFT_*`` variables that give a child process these settings. Secrets are in the clear."""
         variables = {}
         for name in self.model_fields_set - {"sources", "retention"}:
             value = getattr(self, name)
             if value is not None:
                 plain = value.get_secret_value() if isinstance(value, SecretStr) else value
                 variables[f"NIGHTSHIFT_{name.upper()}"] = str(plain)
-        named = {f"NIGHTSHIFT_SOURCES__{name.upper()}": url.get_secret_value() for name, url in self.sources.items()}
+        sources = {f"NIGHTSHIFT_SOURCES__{name.upper()}": url.get_secret_value() for name, url in self.sources.items()}
         policy = self.retention
-        kept = {f"NIGHTSHIFT_RETENTION__{name.upper()}": str(getattr(policy, name)) for name in policy.model_fields_set}
-        return {**variables, **named, **kept}
+        retention = {
+            f"NIGHTSHIFT_RETENTION__{name.upper()}": str(getattr(policy, name)) for name in policy.model_fields_set
+        }
+        return {**variables, **sources, **retention}
 
     def sql_path(self, job: str, statement: str) -> Path:
         """Return the path of one statement of a job, ``sql/<job>/<statement>.sql``."""
@@ -152,19 +153,21 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         raise SettingsError(_explained(error), next_step="see docs/reference/settings.md") from None
-    except UnreadableError as error:
+    except exceptions.SettingsError as error:
         name = "NIGHTSHIFT_" + "".join(re.findall(r'field "(\w+)"', str(error))).upper()
         raise SettingsError(
-            f"environment variable {name}", found="no JSON", expected=f"{name}__<NAME>, one variable a value",
+            f"environment variable {name}",
+            found="no JSON",
+            expected=f"{name}__<NAME>, one variable a value",
             next_step="see docs/reference/settings.md",
-        ) from None  # fmt: skip
+        ) from None
 
 
 def _explained(error: ValidationError) -> str:
     """Return a line for every variable that does not fit, without its value, which can be a secret in the wrong place."""
     lines = [
         f"environment variable NIGHTSHIFT_{path.replace('.', '__').upper()}: {sentence}"
-        for path, sentence in problems(error, Settings, shown=False)
+        for path, sentence in problems(error, Settings, with_values=False)
     ]
     return lines[0] if len(lines) == 1 else f"{len(lines)} environment variables\n  - " + "\n  - ".join(lines)
 
@@ -205,8 +208,11 @@ def code_version(settings: Settings) -> str:
     try:
         commit = subprocess.run(
             ["git", "-C", str(settings.home), "describe", "--always", "--dirty"],
-            capture_output=True, text=True, check=True, timeout=10,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
     except (OSError, subprocess.SubprocessError):
         return __version__
     return f"{__version__}+{commit.stdout.strip()}"

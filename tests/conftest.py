@@ -62,9 +62,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def _secrets_of_one_test() -> Iterator[None]:
     """What a test uses as a password is an ordinary word to the others."""
-    known, pattern = set(SECRETS._known), SECRETS._pattern
+    known, pattern = set(SECRETS._forms), SECRETS._pattern
     yield
-    SECRETS._known, SECRETS._pattern = known, pattern
+    SECRETS._forms, SECRETS._pattern = known, pattern
 
 
 @pytest.fixture(scope="session")

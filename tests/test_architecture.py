@@ -105,6 +105,17 @@ SQL = re.compile(
 SQL_ALLOWED = {"scoring.stores.embedded", "cli.publications"}
 """embedded lists pg_database before it creates ours; the CLI's `sql` command has a default statement."""
 
+MARKUP = re.compile(
+    r"</[a-z]|"
+    r"<(?:a|article|b|body|br|dd|details|div|dl|dt|em|figure|form|h[1-6]|head|header|html|i|iframe|img|input|li|link|"
+    r"main|meta|nav|ol|p|rect|script|section|small|span|strong|style|summary|svg|table|tbody|td|th|thead|tr|ul)[\s/>]|"
+    r"\bstyle=[\"']|\b(?:background|border|color|font|margin|padding)(?:-\w+)*:\s*[^\s;][^;{}]*;",
+    re.IGNORECASE,
+)
+"""A tag of HTML, or a rule of CSS; what is written ``<path>`` or ``<job>`` stands for a word in prose."""
+MARKUP_ALLOWED = {"drift.report.evidently_page", "pages.rendering.report_files"}
+"""Both know Evidently's page as text: what it shares with others is taken out of it, and put back."""
+
 
 @dataclass(frozen=True)
 class Module:
@@ -470,6 +481,16 @@ def test_statements_stand_in_sql_files():
     assert found <= SQL_ALLOWED
 
 
+def test_pages_stand_in_html_files():
+    found = {
+        module.name
+        for module in modules().values()
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and MARKUP.search(node.value)
+    }
+    assert found == MARKUP_ALLOWED
+
+
 # ---------------------------------------------------------------- shape
 
 
@@ -595,6 +616,14 @@ def test_sql_is_told_from_prose(text):
     assert SQL.match(text)
     assert not SQL.match(f"Read {text}")
     assert not SQL.match("select the missing columns, or take them out")
+
+
+@pytest.mark.parametrize(
+    "text", ["<b>", "</div>", '<link rel="stylesheet"', "<br/>", '"></script>', 'x style="y', "color: #fff; x"]
+)
+def test_markup_is_told_from_prose(text):
+    assert MARKUP.search(text)
+    assert not MARKUP.search("nightshift run <job> --night <date> --to <path>, <SQLAlchemy URL>, a < b")
 
 
 def test_floor_of_a_module_is_that_of_its_room():

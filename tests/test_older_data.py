@@ -14,7 +14,7 @@ from drift.watch import watch
 from pages.content import Places, job_page, night_page, version_page
 from scoring.job.files import find_job
 from scoring.night.difference import diff_runs
-from scoring.night.request import Request
+from scoring.night.request import NightRequest
 from scoring.night.run import run_night
 from scoring.settings import HOME, Settings, child_environment
 from scoring.stores.installation import Stores, open_stores
@@ -85,7 +85,7 @@ def test_installation_of_before_goes_on(stores: Stores) -> None:
     (before,) = ledger.runs_of(stores.warehouse, JOB, NIGHT)
     assert verify(Workspace(stores, job)) == []
 
-    again = run_night(Workspace(stores, job), Request(NIGHT, stores.clock(), "cli"))
+    again = run_night(Workspace(stores, job), NightRequest(NIGHT, stores.clock(), "cli"))
     run = ledger.get(stores.warehouse, again.run_id)
     assert run.snapshot_hash == before.snapshot_hash
     assert run.predictions_hash == before.predictions_hash
@@ -120,6 +120,6 @@ def test_night_of_before_can_be_released_again(stores: Stores) -> None:
 
     job = find_job(stores.settings.jobs_dir, JOB)
     (before,) = ledger.runs_of(stores.warehouse, JOB, NIGHT + timedelta(days=1))
-    run_night(Workspace(stores, job), Request(NIGHT + timedelta(days=1), stores.clock(), "cli"))
+    run_night(Workspace(stores, job), NightRequest(NIGHT + timedelta(days=1), stores.clock(), "cli"))
     assert release(Workspace(stores, job), before.run_id).rows == ROWS
     assert ledger.published(stores.warehouse, JOB, before.night)[before.night] == before.run_id

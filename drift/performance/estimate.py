@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from drift.performance.metrics import TINY, finite
-from scoring.rows import GRID, Profile
+from scoring.rows import PROBABILITY_GRID, Profile
 
 
 def estimate(profile: Profile, reference: pa.Table | None) -> dict[str, float | None] | None:
@@ -19,7 +19,7 @@ def estimate(profile: Profile, reference: pa.Table | None) -> dict[str, float | 
     """
     from sklearn.isotonic import IsotonicRegression  # 2 s, which the pages do without
 
-    counts = profile.columns.get(GRID)
+    counts = profile.columns.get(PROBABILITY_GRID)
     if counts is None or counts.present == 0 or reference is None or "probability" not in reference.schema.names:
         return None
     known = reference.filter(pc.is_valid(reference.column("outcome")))

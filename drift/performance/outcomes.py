@@ -14,7 +14,7 @@ from drift.performance.metrics import Floats, outcome_sums
 from scoring.interval import Nights
 from scoring.job import Job
 from scoring.rows import RowsDigest
-from scoring.stores import LABEL, RunFolder, Workspace, read_labels
+from scoring.stores import LABEL_COLUMN, RunFolder, Workspace, read_labels
 from scoring.stores.warehouse import Run
 
 
@@ -47,9 +47,9 @@ def outcomes_of(work: Workspace, run: Run, predictions: pa.Table | None = None) 
     labels = read_labels(work, Nights.of(run.night))
     joined = predictions.join(labels, keys=list(work.job.key), join_type="inner").combine_chunks()
     digest = RowsDigest()
-    for batch in joined.select([*work.job.key, LABEL]).to_batches():
+    for batch in joined.select([*work.job.key, LABEL_COLUMN]).to_batches():
         digest.add(batch)
-    return Outcomes(joined, joined.column(LABEL), predictions.num_rows, digest.hexdigest())
+    return Outcomes(joined, joined.column(LABEL_COLUMN), predictions.num_rows, digest.hexdigest())
 
 
 def sums_by_night(holdout: pa.Table, job: Job) -> Floats:

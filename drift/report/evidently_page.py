@@ -247,3 +247,8 @@ def _share(part: re.Match[str], assets: str, found: dict[str, str]) -> str:
     if kind == "script":
         return f'<script src="{assets}/{name}"></script>'
     return f'<link rel="stylesheet" href="{assets}/{name}">'
+
+
+def with_bar(page: str, bar: str) -> str:
+    """Return an Evidently page with ``bar``, a piece of HTML, above everything that it shows."""
+    return page.replace("<body>", f"<body>{bar}", 1)

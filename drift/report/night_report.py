@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from string import Template
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from drift.performance import outcomes_of
-from drift.report.evidently_page import Sides, evidently_page
+from drift.report.evidently_page import Sides, evidently_page, with_bar
 from scoring.errors import described
 from scoring.stores import RunFolder, Workspace
 from scoring.stores.warehouse import Run, monitoring
 
 ASSETS = "reports/assets"
-_BAR = (
-    '<div style="font:14px/1.5 system-ui,sans-serif;padding:.7em 1.2em;background:#1c2733;color:#fff">'
-    "<b>{job}</b>, night {night}, model version {version}, run {run}: verdict <b>{verdict}</b>. {rows} of {of} rows "
-    "beside {reference} of training. {notes} What Evidently calls dataset drift is half of the columns, not the verdict."
-    "</div>"
-)
+_BAR = Path(__file__).with_name("bar.html")
+"""What stands above the night's page; a ``string.Template``."""
 
 
 def write_report(work: Workspace, run: Run) -> tuple[str | None, str | None]:
@@ -49,17 +47,22 @@ def _write(work: Workspace, run: Run, path: str) -> str | None:
     when = datetime.combine(run.night, time.min, UTC)
     page = evidently_page(sides, work.job, when, title, "../../assets")
     notes = "; ".join(f"{name} ({why})" for name, why in page.left_out.items())
-    bar = _BAR.format(
-        job=html.escape(work.job.name), night=run.night, version=run.model_version, run=html.escape(run.run_id),
-        verdict=verdict, rows=f"{len(sides.current):,}", of=f"{rows:,}", reference=f"{len(sides.reference):,}",
-        notes=html.escape(f"Not on this page: {notes}.") if notes else "",
-    )  # fmt: skip
+    bar = {
+        **title, "version": run.model_version, "verdict": verdict, "rows": f"{len(sides.current):,}", "of": f"{rows:,}",
+        "reference": f"{len(sides.reference):,}", "notes": f"Not on this page: {notes}." if notes else "",
+    }  # fmt: skip
     for name, content in page.assets.items():
         asset = work.lake.below(f"{ASSETS}/{name}")
         if not work.lake.exists(asset):
             work.lake.write_text(asset, content)
-    work.lake.write_text(work.lake.below(path), page.html.replace("<body>", f"<body>{bar}", 1))
+    work.lake.write_text(work.lake.below(path), with_bar(page.html, _filled(bar)))
     return notes or None
+
+
+def _filled(values: Mapping[str, object]) -> str:
+    """Return the bar; a value stays text, whatever is in it."""
+    template = Template(_BAR.read_text(encoding="utf-8"))
+    return template.substitute({name: html.escape(str(value)) for name, value in values.items()})
 
 
 def sample_sides(work: Workspace, run: Run) -> tuple[Sides, int]:

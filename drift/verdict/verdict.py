@@ -10,8 +10,8 @@ import numpy as np
 
 from drift.verdict.calibration import FLOORS, NOISE, Measured, calibrate
 from drift.verdict.distance import MEANING, NULLS, SHAPE, SHIFT, UNSEEN
-from scoring.job import Job, Monitor, Role
-from scoring.rows import GRID, PREDICTION, Bins, Counts, Profile, merged
+from scoring.job import Job, MonitorPolicy, Role
+from scoring.rows import PROBABILITY_GRID, PROFILED_PREDICTION, Bins, Counts, Profile, merged
 
 Level = Literal["ok", "warn", "alert"]
 Status = Literal["ok", "unusual", "gross", "fault", "not compared"]
@@ -126,7 +126,11 @@ class Baseline:
 
 def roles_of(job: Job) -> dict[str, Role]:
     """Return the role of every profiled column; the prediction is monitored, the grid of probabilities is not."""
-    return {**{name: feature.role for name, feature in job.features.items()}, PREDICTION: "monitored", GRID: "ignored"}
+    return {
+        **{name: feature.role for name, feature in job.features.items()},
+        PROFILED_PREDICTION: "monitored",
+        PROBABILITY_GRID: "ignored",
+    }
 
 
 def watched_of(job: Job) -> set[str]:
@@ -152,7 +156,7 @@ def judge(
         measured.setdefault(one.column, []).append(one)
     usual = merged(baseline.nights)
     results = []
-    for name in (name for name in roles if name != GRID):
+    for name in (name for name in roles if name != PROBABILITY_GRID):
         result = _column(name, roles[name], night, measured.get(name, []), baseline)
         result = _with_fault(result, night, usual.columns.get(name), baseline, name)
         result = replace(result, sustained=(sustained or {}).get(name, 0.0))
@@ -219,7 +223,7 @@ def _degenerate(counts: Counts, usual: Counts, ever_constant: bool) -> str | Non
     return None
 
 
-def _with_status(result: ColumnResult, limit: float, policy: Monitor) -> ColumnResult:
+def _with_status(result: ColumnResult, limit: float, policy: MonitorPolicy) -> ColumnResult:
     if result.fault is not None:
         return replace(result, status="fault")
     if result.status == "not compared" or result.ratio <= limit:
@@ -228,7 +232,7 @@ def _with_status(result: ColumnResult, limit: float, policy: Monitor) -> ColumnR
 
 
 def _verdict(
-    results: list[ColumnResult], before: Sequence[Mapping[str, bool]], limit: float, nights: int, policy: Monitor
+    results: list[ColumnResult], before: Sequence[Mapping[str, bool]], limit: float, nights: int, policy: MonitorPolicy
 ) -> Verdict:
     """Alert: a fault or a gross change of a monitored column, or one that lasts. Warn: anything unusual."""
     wanted, of = policy.persistence

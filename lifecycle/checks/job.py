@@ -8,7 +8,7 @@ from lifecycle.checks.labels import check_labels
 from lifecycle.checks.pipeline import check_pipeline
 from lifecycle.checks.rows import check_rows
 from scoring.interval import DataInterval
-from scoring.stores import Workspace, contracted
+from scoring.stores import Workspace, feature_batches
 from scoring.stores.source import stream
 
 
@@ -21,7 +21,7 @@ def check_job(work: Workspace) -> list[str]:
     notes = check_pipeline(work.job, work.settings.check_seconds)
     first = DataInterval.of_night(work.job.schedule.first_night, work.job.schedule.timezone)
     nothing = replace(first, end=first.start)
-    with contracted(work, nothing) as batches:
+    with feature_batches(work, nothing) as batches:
         next(batches)
     with stream(work.stores.source_url(work.job), work.stores.labels_query(work.job), nothing, rows=1) as labels:
         next(labels)

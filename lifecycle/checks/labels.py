@@ -12,7 +12,7 @@ from scoring.errors import TrainingDataError
 from scoring.interval import DataInterval, Nights
 from scoring.job import Job
 from scoring.rows import named, positive_of, require_positive
-from scoring.stores import LABEL, Labels, Workspace, labels_of
+from scoring.stores import LABEL_COLUMN, Labels, Workspace, labels_of
 
 SAMPLE = 5_000
 """Labels that are read at most of a night."""
@@ -46,7 +46,7 @@ def _about(job: Job, night: date, labels: Labels, where: str) -> Iterator[str]:
     """Yield what the labels of a night are like; raises ``TrainingDataError`` for values that the job does not know."""
     known = labels.table.num_rows
     if not job.task.classifies:
-        ends = pc.min_max(labels.table.column(LABEL)).as_py()
+        ends = pc.min_max(labels.table.column(LABEL_COLUMN)).as_py()
         between = f", {ends['min']:g} to {ends['max']:g}" if known else ""
         yield f"outcome of night {night}: {known:,} numbers{between}"
     elif known:

@@ -33,7 +33,7 @@ from lifecycle.training import (
 from scoring.errors import JobFileError, NightshiftError, PipelineError
 from scoring.job import Job, place_of, step_of, steps_of, words_of
 from scoring.rows import predict
-from scoring.stores import LABEL
+from scoring.stores import LABEL_COLUMN
 from scoring.stores.registry import GOLDEN_TOLERANCE, largest_difference, unpickled
 
 ROWS, MORE_ROWS = 300, 3_000
@@ -69,7 +69,9 @@ class Probe:
         """Return made-up rows, enough of each class and for the calibration."""
         calibrated = self.job.training.calibration != "none"
         nights = 2 * self.job.training.calibration_nights if calibrated else NIGHTS
-        return made_up_rows(self.job, max(count, PER_CLASS * len(self.job.label.classes or [])), nights, (NIGHT, LABEL))
+        return made_up_rows(
+            self.job, max(count, PER_CLASS * len(self.job.label.classes or [])), nights, (NIGHT, LABEL_COLUMN)
+        )
 
 
 class Fault(Exception):
@@ -132,7 +134,7 @@ def reload(probe: Probe) -> None:
 
 
 def _few(probe: Probe) -> pa.RecordBatch:
-    return batch_of(probe.rows(ROWS).drop_columns([NIGHT, LABEL]))
+    return batch_of(probe.rows(ROWS).drop_columns([NIGHT, LABEL_COLUMN]))
 
 
 def _fits_the_task(pipeline: Any, job: Job) -> None:
@@ -161,7 +163,7 @@ def _fit_and_predict(probe: Probe, count: int) -> tuple[pa.Table, Any]:
             f"{job.pipeline!r} returns a pipeline without predict_proba", f"probabilities, for the task is {job.task}",
             "end it with a classifier that has predict_proba, or put CalibratedClassifierCV around the one it has",
         )  # fmt: skip
-    batch = batch_of(rows.drop_columns([NIGHT, LABEL]))
+    batch = batch_of(rows.drop_columns([NIGHT, LABEL_COLUMN]))
     for words, part in _cases(job, batch):
         probe.stage(f"predicting {words}")
         _predict(probe, fitted, part, words, rows.num_rows)

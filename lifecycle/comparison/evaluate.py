@@ -26,7 +26,7 @@ from scoring.errors import TrainingDataError
 from scoring.interval import Nights
 from scoring.job import Job
 from scoring.rows import predict
-from scoring.stores import LABEL, Workspace
+from scoring.stores import LABEL_COLUMN, Workspace
 from scoring.stores.registry import HOLDOUT_FILE, ModelVersion, VersionRef
 from scoring.stores.warehouse import ComparedVersion, Evaluation, Holdout, NightLosses, Segment
 
@@ -89,7 +89,7 @@ def _holdout(
         kept = kept.append_column("night", kept.column(NIGHT))
     first = pc.min(kept.column("night"))
     rows = rows.filter(pc.fill_null(pc.greater_equal(rows.column(NIGHT), first), False))
-    if not (kept.num_rows == rows.num_rows and kept.column("outcome").equals(rows.column(LABEL))):
+    if not (kept.num_rows == rows.num_rows and kept.column("outcome").equals(rows.column(LABEL_COLUMN))):
         raise TrainingDataError(
             f"holdout of version {model.ref.version} of {work.job.name}", found=f"{kept.num_rows} predictions",
             expected=f"one for each of the {rows.num_rows} rows of snapshot {snapshot.hash}",
@@ -113,7 +113,7 @@ def _unseen(nights: pa.ChunkedArray, seen: Nights) -> pa.ChunkedArray:
 def _sums(rows: pa.Table, predictions: pa.Table, job: Job) -> Floats:
     if rows.num_rows == 0:
         return np.zeros((0, 1))
-    columns = {"night": rows.column(NIGHT), "outcome": rows.column(LABEL)}
+    columns = {"night": rows.column(NIGHT), "outcome": rows.column(LABEL_COLUMN)}
     return sums_by_night(
         pa.table({**columns, **{name: predictions.column(name) for name in job.prediction_columns}}), job
     )
@@ -143,7 +143,7 @@ def _segments(held: _Holdout, sides: dict[str, pa.Table], job: Job) -> list[Segm
         column = held.rows.column(name)
         for value in pc.unique(column).to_pylist():
             mine = pc.fill_null(pc.equal(column, value), False) if value is not None else pc.is_null(column)
-            outcome = held.rows.column(LABEL).filter(mine)
+            outcome = held.rows.column(LABEL_COLUMN).filter(mine)
             means = {}
             for side, predictions in sides.items():
                 rows, loss = losses_of(outcome_sums(predictions.filter(mine), outcome, job).sum(axis=0), job)

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import stats
 
 from drift.performance import Floats
-from scoring.job import Promotion
+from scoring.job import PromotionPolicy
 from scoring.rows import Check, constant_checks, floor_checks
 from scoring.stores.warehouse import Evaluation, Gain, Holdout, Metrics, Row, Segment
 
@@ -86,7 +86,7 @@ def holdout_nights(new_nights: int, most: int, least: int) -> int:
     return min(most, max(least, new_nights // 2))
 
 
-def judge(evaluation: Evaluation, policy: Promotion, primary: str) -> Judged:
+def judge(evaluation: Evaluation, policy: PromotionPolicy, primary: str) -> Judged:
     """Return whether a challenger may take the crown: better with evidence, and in no guarded respect worse.
 
     A tie keeps the champion. Without a champion the floors count, and a loss that is no greater than a constant's.
@@ -109,20 +109,20 @@ def _judged(checks: Sequence[Check]) -> Judged:
     return Judged(not refused, "; ".join(told) or "the first version, and the job sets no floors", tuple(checks))
 
 
-def _first(evaluation: Evaluation, policy: Promotion, primary: str) -> list[Check]:
+def _first(evaluation: Evaluation, policy: PromotionPolicy, primary: str) -> list[Check]:
     """Return what is asked of a first version: the job's floors, and no greater loss than a constant's."""
     metrics = {name: one["value"] for name, one in evaluation.metrics["challenger"].items()}
     return floor_checks(metrics, policy.floors) + constant_checks(primary, evaluation.constant)
 
 
-def _enough(gain: Gain, holdout: Holdout, policy: Promotion) -> Check:
+def _enough(gain: Gain, holdout: Holdout, policy: PromotionPolicy) -> Check:
     dropped = holdout.of_nights - gain.nights
     why = f" ({dropped} of {holdout.of_nights} dropped, which a version had seen)" if dropped else ""
     sentence = f"{gain.nights} holdout nights that neither version has seen{why}, {policy.min_nights} are needed"
     return Check("nights", gain.nights >= policy.min_nights, sentence)
 
 
-def _better(gain: Gain, primary: str, policy: Promotion) -> Check:
+def _better(gain: Gain, primary: str, policy: PromotionPolicy) -> Check:
     if gain.low is None or gain.share is None:
         return Check("gain", False, f"no interval of the gain in {primary} from {gain.nights} nights")
     if policy.evidence == "not_worse":
@@ -145,7 +145,7 @@ def _not_worse(gain: Gain, primary: str) -> Check:
     return Check("gain", gain.high is not None and gain.high > 0, sentence)
 
 
-def _calibration(metrics: Mapping[str, Metrics], policy: Promotion) -> Check:
+def _calibration(metrics: Mapping[str, Metrics], policy: PromotionPolicy) -> Check:
     errors = [metrics[side]["calibration_error"]["value"] or 0.0 for side in ("champion", "challenger")]
     worse = errors[1] - errors[0]
     sentence = (
@@ -155,7 +155,7 @@ def _calibration(metrics: Mapping[str, Metrics], policy: Promotion) -> Check:
     return Check("calibration", worse <= policy.max_calibration_loss, sentence)
 
 
-def _segments(segments: Sequence[Segment], policy: Promotion) -> list[Check]:
+def _segments(segments: Sequence[Segment], policy: PromotionPolicy) -> list[Check]:
     checks = []
     for one in segments:
         worse = one.worse
@@ -176,7 +176,7 @@ def _ratio(name: str, sides: Mapping[str, float], limit: float, unit: str) -> Ch
     return Check(name, ratio <= limit, sentence)
 
 
-def judge_shadow(shadow: Losses, holdout: Losses, policy: Promotion, primary: str) -> Judged:
+def judge_shadow(shadow: Losses, holdout: Losses, policy: PromotionPolicy, primary: str) -> Judged:
     """Return whether a challenger that scored in the shadow may take the crown: still better, all nights considered.
 
     ``holdout`` are the nights of the gate's comparison. On the shadow nights alone it must not be worse with evidence.
@@ -190,7 +190,7 @@ def judge_shadow(shadow: Losses, holdout: Losses, policy: Promotion, primary: st
     return _judged([_better(together, primary, policy), Check("shadow", not worse, sentence)])
 
 
-def judge_predecessor(losses: Losses, policy: Promotion, primary: str) -> Judged:
+def judge_predecessor(losses: Losses, policy: PromotionPolicy, primary: str) -> Judged:
     """Return whether a dethroned champion must get the crown back: it does better than its successor, with evidence.
 
     ``losses`` has the successor as champion and the predecessor as challenger. It is asked every night, so the interval

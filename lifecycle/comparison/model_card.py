@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from pages.content import card_view
 from pages.rendering import render
-from scoring.job import HIDDEN, Job
+from scoring.job import HIDDEN_VALUE, Job
 from scoring.stores import Workspace
 from scoring.stores.registry import VersionRef
 from scoring.stores.warehouse import Evaluation, Retraining, Row, Segment
@@ -41,7 +41,7 @@ def card_of(work: Workspace, ref: VersionRef, evaluation: Evaluation, retraining
 
 
 def _shown(segment: Segment, job: Job) -> Segment:
-    return replace(segment, value=HIDDEN) if segment.column in job.sensitive else segment
+    return replace(segment, value=HIDDEN_VALUE) if segment.column in job.sensitive else segment
 
 
 def page_of(card: Row) -> dict[str, str]:

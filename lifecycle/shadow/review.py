@@ -13,7 +13,7 @@ from drift.performance import Floats, losses_of, metrics_of, outcome_sums, outco
 from lifecycle.comparison import Judged, Losses, gain_of, judge_predecessor, judge_shadow, losses_from
 from lifecycle.promotion import rollback
 from scoring.job import Job
-from scoring.stores import LABEL, RunFolder, Stores, Workspace
+from scoring.stores import LABEL_COLUMN, RunFolder, Stores, Workspace
 from scoring.stores.warehouse import (
     Evaluation,
     Row,
@@ -77,7 +77,7 @@ def measure(work: Workspace, known_at: date) -> list[date]:
             continue
         shadow = outcomes_of(work, run, _said(work, run, row.model_version))
         sums = {
-            side: outcome_sums(found.predictions, found.predictions.column(LABEL), work.job).sum(axis=0)
+            side: outcome_sums(found.predictions, found.predictions.column(LABEL_COLUMN), work.job).sum(axis=0)
             for side, found in (("champion", champion), ("shadow", shadow))
         }
         rows, loss = losses_of(sums["champion"], work.job)

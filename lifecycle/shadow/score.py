@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from scoring.errors import NightshiftError, RunMissing, described
-from scoring.job import HIDDEN, Job
+from scoring.job import HIDDEN_VALUE, Job
 from scoring.rows import predict, prediction_schema
 from scoring.stores import RunFolder, Workspace
 from scoring.stores.registry import VersionRef
@@ -130,7 +130,7 @@ class _Differences:
             segments=[
                 {
                     "column": name,
-                    "value": HIDDEN if name in self.job.sensitive else value,
+                    "value": HIDDEN_VALUE if name in self.job.sensitive else value,
                     "rows": int(rows),
                     "decisions_changed": changed / rows,
                     "mean": gap / rows,

@@ -21,7 +21,7 @@ from lifecycle.training.rows import NIGHT
 from scoring.errors import PipelineError, TrainingDataError
 from scoring.job import BINARY, MULTICLASS, REGRESSION, Job, Task, place_of, step_of, words_of
 from scoring.rows import Rule, constant_loss, decision_of, predict, to_frame
-from scoring.stores import LABEL
+from scoring.stores import LABEL_COLUMN
 
 FOLDS = 3
 """Stretches of nights, each predicted by a pipeline fitted on the others, that the reference predictions come from."""
@@ -89,12 +89,12 @@ def expected_classes(job: Job) -> list[Any]:
 
 def classes(rows: pa.Table) -> list[Any]:
     """Return the outcomes that there are, sorted."""
-    return sorted(pc.unique(rows.column(LABEL)).to_pylist())
+    return sorted(pc.unique(rows.column(LABEL_COLUMN)).to_pylist())
 
 
 def target(rows: pa.Table, job: Job) -> np.ndarray:
     """Return the outcomes as pipelines are fitted on them, shape (rows,): 0 and 1, names of classes, or numbers."""
-    return _METHODS[job.task].target(rows.column(LABEL))
+    return _METHODS[job.task].target(rows.column(LABEL_COLUMN))
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def evaluate(job: Job, early: pa.Table, late: pa.Table) -> Evaluated:
     pipeline = fit(early, job)
     truth = target(late, job)
     found = predict(pipeline, batch_of(late), job, Rule(decision_of(pipeline, job)))
-    outcome = [late.column(NIGHT).combine_chunks(), late.column(LABEL).combine_chunks()]
+    outcome = [late.column(NIGHT).combine_chunks(), late.column(LABEL_COLUMN).combine_chunks()]
     names = job.prediction_columns
     holdout = pa.table([*outcome, *(found.column(name) for name in names)], ["night", "outcome", *names])
     chosen = sample_places(late.num_rows)
@@ -190,7 +190,7 @@ def out_of_fold(job: Job, pipeline: Any, table: pa.Table) -> pa.Table:
     for number in sorted(set(folds.values())):
         place = np.flatnonzero(fold == number)
         others = table.filter(pa.array(fold != number))
-        others = others.filter(pc.is_valid(others.column(LABEL)))
+        others = others.filter(pc.is_valid(others.column(LABEL_COLUMN)))
         honest = fit(others, job) if others.num_rows and fits(others, job) else pipeline
         parts.append(predict(honest, batch_of(table.take(pa.array(place))), job, Rule(decision_of(honest, job))))
         places.append(place)

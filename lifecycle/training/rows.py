@@ -13,14 +13,14 @@ from scoring.interval import Nights
 from scoring.job import Job
 from scoring.progress import Progress, silent
 from scoring.rows import Contract, require_positive
-from scoring.stores import LABEL, Workspace, contracted, labels_of, nights_of
+from scoring.stores import LABEL_COLUMN, Workspace, feature_batches, labels_of, nights_of
 
 NIGHT = "nightshift_night"
 
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of a window in key order, with ``NIGHT`` and ``LABEL`` as last columns, and what was quarantined."""
+    """The rows of a window in key order, with ``NIGHT`` and ``LABEL_COLUMN`` as last columns, and what was quarantined."""
 
     table: pa.Table
     extracted: int
@@ -31,7 +31,7 @@ class Rows:
     @property
     def labelled(self) -> pa.Table:
         """Return the rows whose outcome is known."""
-        return self.table.filter(pc.is_valid(self.table.column(LABEL)))
+        return self.table.filter(pc.is_valid(self.table.column(LABEL_COLUMN)))
 
 
 def read_rows(work: Workspace, window: Nights, progress: Progress = silent) -> Rows:
@@ -64,7 +64,7 @@ def _read(
     accepted = [Contract(work.job, interval).schema.empty_table()]
     reasons: Counter[str] = Counter()
     extracted = 0
-    with contracted(work, interval) as batches:
+    with feature_batches(work, interval) as batches:
         for found, part in batches:
             progress("read", part.accepted.num_rows)
             accepted.append(pa.Table.from_batches([part.accepted]))

@@ -21,7 +21,7 @@ from lifecycle.training.rows import NIGHT, Rows
 from scoring.errors import PipelineError
 from scoring.job import Job, steps_of, words_of
 from scoring.rows import Summary, UsualNights, predict
-from scoring.stores import LABEL
+from scoring.stores import LABEL_COLUMN
 from scoring.stores.registry import ARTIFACT, HOLDOUT_FILE, NIGHTS_FILE, TrainingFacts
 
 GOLDEN_ROWS = 32
@@ -70,7 +70,10 @@ def write_reference(folder: Path, job: Job, fitted: Fitted, rows: Rows) -> None:
     reference["quarantined"] = {"extracted": rows.extracted, "reasons": rows.reasons}
     (folder / NIGHTS_FILE).write_text(json.dumps(reference))
     chosen = pa.array(np.sort(np.random.default_rng(0).permutation(len(table))[: job.training.reference_rows]))
-    outcome = {"outcome": table.column(LABEL), **{name: predictions.column(name) for name in job.prediction_columns}}
+    outcome = {
+        "outcome": table.column(LABEL_COLUMN),
+        **{name: predictions.column(name) for name in job.prediction_columns},
+    }
     sample = pa.table({NIGHT: nights, **{name: table.column(name) for name in job.columns}, **outcome})
     pq.write_table(sample.take(chosen), folder / "reference.parquet")
     if fitted.holdout is not None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from drift.performance import LOSS_UNITS
 from pages.content.places import View
-from scoring.job import HIDDEN, Job
+from scoring.job import HIDDEN_VALUE, Job
 from scoring.stores.warehouse import Retraining, Row, Shadow, ShadowNight, Warehouse, retrainings, shadows
 
 RETRAININGS_SHOWN = 20
@@ -65,7 +65,7 @@ def _shadow(one: Shadow, rows: Sequence[ShadowNight], file: Job | None) -> View:
     loss = file.task.loss if file else "loss"
     plain = set(file.features) - file.sensitive if file else set()
     segments = scored[-1].differences.segments if scored else []
-    shown = [{**part, "value": part["value"] if part["column"] in plain else HIDDEN} for part in segments]
+    shown = [{**part, "value": part["value"] if part["column"] in plain else HIDDEN_VALUE} for part in segments]
     return {
         **one.facts, "role_words": ROLES[one.role], "open": one.open, "scored": len(scored),
         "failed": len(rows) - len(scored), "measured": sum(row.sums is not None for row in rows),

@@ -33,8 +33,9 @@ HTML = "text/html; charset=utf-8"
 @cache
 def _environment() -> Environment:
     made = Environment(
-        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
+        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
     made.filters |= {
         "decimal": number, "percent": share, "count": whole, "rows": rows, "distance": distance, "moment": moment,
         "segment": segment, "instant": instant, "signed": signed, "figures": figures, "duration": duration,

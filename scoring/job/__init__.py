@@ -1,27 +1,27 @@
 """A job: its file, its policies, the function that makes its pipeline."""
 
-from scoring.job.definition import HIDDEN, Feature, Job, Role
+from scoring.job.definition import HIDDEN_VALUE, Feature, Job, Role
 from scoring.job.faults import is_theirs, place, place_of, step_of, steps_of, words_of
 from scoring.job.files import changed_job, find_job, load_jobs
-from scoring.job.policies import Monitor, Promotion, Retraining, Training
+from scoring.job.policies import MonitorPolicy, PromotionPolicy, RetrainingPolicy, TrainingPolicy
 from scoring.job.scaffold import new_job
 from scoring.job.task import BINARY, MULTICLASS, PRIMARY_METRICS, REGRESSION, TASKS, Task
 
 __all__ = [
     "BINARY",
-    "HIDDEN",
+    "HIDDEN_VALUE",
     "MULTICLASS",
     "PRIMARY_METRICS",
     "REGRESSION",
     "TASKS",
     "Feature",
     "Job",
-    "Monitor",
-    "Promotion",
-    "Retraining",
+    "MonitorPolicy",
+    "PromotionPolicy",
+    "RetrainingPolicy",
     "Role",
     "Task",
-    "Training",
+    "TrainingPolicy",
     "changed_job",
     "find_job",
     "is_theirs",

@@ -1,4 +1,4 @@
-"""``Job``: what a validated ``jobs/<job>.yaml`` says."""
+"""``Job``: the content of ``jobs/<job>.yaml``, validated."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, Field, model_validator
 
 from scoring.job.factory import factory_of
-from scoring.job.policies import Gate, Limits, Monitor, Promotion, Retraining, Training
+from scoring.job.policies import (
+    GatePolicy,
+    LimitsPolicy,
+    MonitorPolicy,
+    PromotionPolicy,
+    RetrainingPolicy,
+    TrainingPolicy,
+)
 from scoring.job.task import Task, tasks_with
 from scoring.names import (
     COLUMN_PATTERN,
@@ -24,12 +31,12 @@ from scoring.validation import CRON_PATTERN, FACTORY_PATTERN, Strict
 JobName = Annotated[str, Field(pattern=JOB_PATTERN)]
 SourceName = Annotated[str, Field(pattern=SOURCE_PATTERN)]
 ColumnName = Annotated[str, Field(pattern=COLUMN_PATTERN)]
-"""A column as the source's database has it, ``Total Charges`` too; ``scoring.names`` says what becomes of it."""
+"""The name of a column in the source, such as ``Total Charges``. ``scoring.names`` gives its name in the warehouse."""
 ColumnType = Literal["float", "int", "bool", "category", "datetime"]
 KeyType = Literal["int", "string", "datetime", "date"]
 Role = Literal["monitored", "seasonal", "ignored"]
-HIDDEN = "hidden"
-"""Stands for the values of a sensitive column wherever a value would be named."""
+HIDDEN_VALUE = "hidden"
+"""The text that stands in place of every value of a sensitive column."""
 
 
 def _known_timezone(value: str) -> str:
@@ -103,7 +110,7 @@ class Label(Strict):
     classes: list[str] | None = None
     """For multiclass jobs: every class, in the order of the probability columns."""
     positive: bool | int | float | str | None = None
-    """For binary jobs: the value that counts as positive; default: true, 1, t."""
+    """For binary jobs: the value that counts as positive. Default: true, 1, t."""
     threshold: float | None = Field(default=None, gt=0, lt=1)
     """For binary jobs: the probability from which on ``prediction`` is true, in place of the pipeline's own decision.
 
@@ -121,7 +128,7 @@ class Job(Strict):
     schedule: Schedule = Field(description="Which nights there are, and when they are scored.")
     source: SourceName = Field(description="The database that the SQL runs on, by its name in the settings.")
     source_timezone: Timezone = "UTC"
-    """The zone of times that the source keeps without one."""
+    """The zone of the source's times that are stored without a zone."""
     time_column: ColumnName | None = None
     """A key column of type datetime: rows outside the night's interval are quarantined."""
     key: dict[ColumnName, KeyType] = Field(min_length=1, description="The columns that are unique together in a night.")
@@ -129,14 +136,14 @@ class Job(Strict):
     task: Task = Field(description="What the pipeline predicts: one of two classes, one of several, or a number.")
     label: Label = Field(description="The outcome that predictions are compared with.")
     pipeline: str = Field(pattern=FACTORY_PATTERN, description="module:function that returns the unfitted pipeline.")
-    training: Training = Field(default=Training(), description="How versions are fitted.")
+    training: TrainingPolicy = Field(default=TrainingPolicy(), description="How versions are fitted.")
     chunk_rows: int = Field(default=100_000, ge=1, le=1_000_000, description="Rows that are in memory at a time.")
     on_empty: Literal["fail", "skip"] = Field(default="fail", description="What a night without rows is.")
-    gate: Gate = Field(default=Gate(), description="What a night must keep to be published.")
-    monitor: Monitor = Field(default=Monitor(), description="How a night is compared with others.")
-    retraining: Retraining = Field(default=Retraining(), description="When a version is trained.")
-    promotion: Promotion = Field(default=Promotion(), description="When it becomes champion.")
-    limits: Limits = Field(default=Limits(), description="What a run may use.")
+    gate: GatePolicy = Field(default=GatePolicy(), description="What a night must keep to be published.")
+    monitor: MonitorPolicy = Field(default=MonitorPolicy(), description="How a night is compared with others.")
+    retraining: RetrainingPolicy = Field(default=RetrainingPolicy(), description="When a version is trained.")
+    promotion: PromotionPolicy = Field(default=PromotionPolicy(), description="When it becomes champion.")
+    limits: LimitsPolicy = Field(default=LimitsPolicy(), description="What a run may use.")
 
     @model_validator(mode="after")
     def _columns_are_consistent(self) -> Self:
@@ -155,6 +162,10 @@ class Job(Strict):
             )
         if self.time_column is not None and self.key.get(self.time_column) != "datetime":
             raise ValueError(f"time_column: found {self.time_column!r}, expected a key column of type datetime")
+        return self
+
+    @model_validator(mode="after")
+    def _label_fits_the_task(self) -> Self:
         if len(self.label.classes or []) < self.task.least_classes:
             raise ValueError(
                 f"label.classes: found {len(self.label.classes or [])} classes, expected at least "
@@ -165,6 +176,10 @@ class Job(Strict):
                 raise ValueError(
                     f"label.{name}: found with task {self.task}, expected with task {tasks_with(name)} only"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _versions_can_be_trained_and_promoted(self) -> Self:
         if self.training.calibration != "none" and not self.task.classifies:
             raise ValueError(
                 f"training.calibration: found {self.training.calibration}, expected none: task {self.task} has no "
@@ -211,14 +226,14 @@ class Job(Strict):
 
     @property
     def number_columns(self) -> list[str]:
-        """Return the columns whose numbers two predictions of a row are compared by."""
+        """Return the columns of numbers in which two predictions of a row are compared."""
         return self.probability_columns or ["prediction"]
 
     @property
     def outcomes(self) -> list[Any]:
-        """Return every outcome that there can be; none are listed of numbers."""
+        """Return every possible outcome, or an empty list for numbers."""
         return self.task.outcomes(self.label.classes or [])
 
     def pipeline_factory(self) -> Callable[[], Any]:
-        """Return the function that makes the job's unfitted pipeline; see ``factory_of`` for what it raises."""
+        """Return the function that makes the job's unfitted pipeline. See ``factory_of`` for what it raises."""
         return factory_of(self.name, self.pipeline)

@@ -1,4 +1,4 @@
-"""The function that makes a job's pipeline, found by the path in its file; what it does wrong is said with file and line."""
+"""Finds the function that makes a job's pipeline, and reports its errors with file and line."""
 
 from __future__ import annotations
 
@@ -11,18 +11,24 @@ from scoring.errors import JobFileError
 from scoring.job.faults import place_of, words_of
 
 PACKAGES = {
-    "sklearn": "scikit-learn", "yaml": "PyYAML", "cv2": "opencv-python-headless", "PIL": "Pillow", "bs4": "beautifulsoup4",
-    "dateutil": "python-dateutil", "imblearn": "imbalanced-learn", "skimage": "scikit-image",
-}  # fmt: skip
-"""Packages that are called otherwise than what is imported from them."""
+    "sklearn": "scikit-learn",
+    "yaml": "PyYAML",
+    "cv2": "opencv-python-headless",
+    "PIL": "Pillow",
+    "bs4": "beautifulsoup4",
+    "dateutil": "python-dateutil",
+    "imblearn": "imbalanced-learn",
+    "skimage": "scikit-image",
+}
+"""Names of packages on PyPI whose module has another name, by that name."""
 EXPECTED = "an unfitted scikit-learn Pipeline"
 
 
 def factory_of(job: str, path: str) -> Callable[[], Any]:
-    """Return the function that ``path`` (``module:function``) of a job's file names; what it returns is looked at.
+    """Return the function that ``path`` (``module:function``) of a job file names, with a check of its result.
 
-    Raises ``JobFileError`` when the path leads nowhere or its module fails; the function raises it when it fails, or
-    returns what cannot be fitted.
+    Raises ``JobFileError`` when the path leads nowhere or its module fails. The returned function raises it when the
+    user's function fails, or returns an object that cannot be fitted.
     """
     module, _, name = path.partition(":")
     try:
@@ -31,19 +37,21 @@ def factory_of(job: str, path: str) -> Callable[[], Any]:
         raise _not_imported(job, path, error) from error
     if not callable(factory):
         raise JobFileError(
-            _where(job), found=f"{path!r} is a {type(factory).__name__}, not a function", expected=f"a function that "
-            f"returns {EXPECTED}", next_step=f"write it as `def {name}():`",
-        )  # fmt: skip
+            _where(job),
+            found=f"{path!r} is a {type(factory).__name__}, not a function",
+            expected=f"a function that returns {EXPECTED}",
+            next_step=f"write it as `def {name}():`",
+        )
 
     @functools.wraps(factory)
-    def made() -> Any:
+    def make() -> Any:
         try:
             pipeline = factory()
         except (Exception, SystemExit) as error:  # as above
             raise _failed(job, path, error) from error
-        return _looked_at(job, path, pipeline)
+        return _require_estimator(job, path, pipeline)
 
-    return made
+    return make
 
 
 def _where(job: str) -> str:
@@ -60,16 +68,16 @@ def _not_imported(job: str, path: str, error: BaseException) -> JobFileError:
     missing = getattr(error, "name", None) if isinstance(error, ModuleNotFoundError) else None
     nowhere = missing is not None and f"{module}.".startswith(f"{missing}.")
     if nowhere or (isinstance(error, AttributeError) and not place_of(error)):
-        found, next_step = str(error), f"write {name} in {module.replace('.', '/')}.py"
+        fault, next_step = str(error), f"write {name} in {module.replace('.', '/')}.py"
     elif missing is not None and missing.partition(".")[0] != module.partition(".")[0]:
         package = PACKAGES.get(missing.partition(".")[0], missing.partition(".")[0])
-        found = f"{error}{_at(error)}"
+        fault = f"{error}{_at(error)}"
         next_step = f"add {package} to requirements.in, then `make lock`; the next make installs it, and it stays"
     else:
-        found, next_step = f"{words_of(error)}{_at(error)}", f"correct {module.replace('.', '/')}.py"
+        fault, next_step = f"{words_of(error)}{_at(error)}", f"correct {module.replace('.', '/')}.py"
     return JobFileError(
         _where(job),
-        found=f"{path!r} ({found})",
+        found=f"{path!r} ({fault})",
         expected=f"module:function that returns {EXPECTED}",
         next_step=next_step,
     )
@@ -78,20 +86,22 @@ def _not_imported(job: str, path: str, error: BaseException) -> JobFileError:
 def _failed(job: str, path: str, error: BaseException) -> JobFileError:
     name = path.partition(":")[2]
     return JobFileError(
-        _where(job), found=f"{path!r} fails: {words_of(error)}{_at(error)}",
-        expected=f"a function without arguments that returns {EXPECTED}", next_step=f"correct {name}",
-    )  # fmt: skip
+        _where(job),
+        found=f"{path!r} fails: {words_of(error)}{_at(error)}",
+        expected=f"a function without arguments that returns {EXPECTED}",
+        next_step=f"correct {name}",
+    )
 
 
-def _looked_at(job: str, path: str, pipeline: Any) -> Any:
+def _require_estimator(job: str, path: str, pipeline: Any) -> Any:
     """Return the pipeline, or raise ``JobFileError`` when it is a class or has no ``fit`` and ``predict``."""
     if isinstance(pipeline, type):
-        found, next_step = f"the class {pipeline.__name__}", f"return {pipeline.__name__}(), an object of it"
+        result, next_step = f"the class {pipeline.__name__}", f"return {pipeline.__name__}(), an object of it"
     elif not hasattr(pipeline, "fit") or not hasattr(pipeline, "predict"):
         lacks = [name for name in ("fit", "predict") if not hasattr(pipeline, name)]
-        found, next_step = f"a {type(pipeline).__name__}", f"return an object with {' and '.join(lacks)}"
+        result, next_step = f"a {type(pipeline).__name__}", f"return an object with {' and '.join(lacks)}"
         if pipeline is None:
             next_step = "end the function with `return pipeline`"
     else:
         return pipeline
-    raise JobFileError(_where(job), found=f"{path!r} returns {found}", expected=EXPECTED, next_step=next_step)
+    raise JobFileError(_where(job), found=f"{path!r} returns {result}", expected=EXPECTED, next_step=next_step)

@@ -1,4 +1,4 @@
-"""What failed in a user's own code: its error in one line, the file and line, and the step of the pipeline."""
+"""Describes an error in the user's code: a sentence, the file and line, and the step of the pipeline."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import FrameType
 from typing import Any
 
 LONGEST = 300
-"""Characters of a library's error that are shown."""
+"""Characters of a library's error message that are shown. The rest is cut off."""
 _HERE = str(Path(__file__).parent)
 _NOT_THEIRS = tuple({_HERE, *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))})
 _LIBRARIES = ("site-packages", "dist-packages")
@@ -36,7 +36,7 @@ def words_of(error: BaseException) -> str:
 
 
 def place_of(error: BaseException) -> str:
-    """Return the file and line of the user's code in which an error arose, or nothing when none of it was under way."""
+    """Return the file and line of the user's code in which an error arose, or an empty text for errors elsewhere."""
     if isinstance(error, SyntaxError) and error.filename:
         return place(error.filename, error.lineno or 0)
     theirs = [(frame.f_code.co_filename, line) for frame, line in _frames(error) if is_theirs(frame.f_code.co_filename)]
@@ -44,7 +44,7 @@ def place_of(error: BaseException) -> str:
 
 
 def place(filename: str, line: int) -> str:
-    """Return a file and a line as people look them up.
+    """Return a file with its folder, and a line, for a message.
 
     >>> place("/srv/shop/jobs/late.py", 12)
     'jobs/late.py line 12'
@@ -59,7 +59,7 @@ def is_theirs(filename: str) -> bool:
 
 
 def step_of(pipeline: Any, error: BaseException) -> str:
-    """Return the innermost step of a pipeline in which an error arose, by name and class; nothing if that is not known.
+    """Return the innermost step of a pipeline in which an error arose, by name and class, or an empty text.
 
     Composites fit copies of some steps, so a step is recognised by itself, or by its class where only one step has it.
     """
@@ -69,8 +69,8 @@ def step_of(pipeline: Any, error: BaseException) -> str:
         owner = frame.f_locals.get("self")
         if owner is None or owner is pipeline or not hasattr(owner, "get_params"):
             continue
-        same = [name for name, known in steps.items() if known is owner]
-        alike = [name for name, known in steps.items() if type(known) is type(owner)]
+        same = [name for name, estimator in steps.items() if estimator is owner]
+        alike = [name for name, estimator in steps.items() if type(estimator) is type(owner)]
         names = same or (alike if len(alike) == 1 else [])
         kind = type(owner).__name__
         if names or not step:
@@ -79,7 +79,7 @@ def step_of(pipeline: Any, error: BaseException) -> str:
 
 
 def steps_of(pipeline: Any) -> list[tuple[str, Any]]:
-    """Return the estimators inside a pipeline with their names, outer ones first; none of what has no parameters."""
+    """Return the estimators inside a pipeline with their names, outer ones first."""
     try:
         inside = pipeline.get_params(deep=True)
     except Exception:  # noqa: BLE001  a pipeline of one's own may have no such thing; then it has no steps to name
@@ -92,8 +92,8 @@ def _frames(error: BaseException) -> Iterator[tuple[FrameType, int]]:
     causes = [error]
     while (cause := causes[-1].__cause__) is not None and cause not in causes:
         causes.append(cause)
-    for one in causes:
-        here = one.__traceback__
+    for failure in causes:
+        here = failure.__traceback__
         while here is not None:
             yield here.tb_frame, here.tb_lineno
             here = here.tb_next

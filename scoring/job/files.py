@@ -1,4 +1,4 @@
-"""Reads ``jobs/<job>.yaml``: one, all, or one with settings changed."""
+"""Reads job files: one, all of a folder, or one with changed settings."""
 
 from __future__ import annotations
 
@@ -27,20 +27,22 @@ def load_job(path: Path) -> Job:
 
 
 def _refuse_rival(path: Path) -> None:
-    """Raise ``JobFileError`` for ``x_shadow`` beside a job ``x``, whose versions in the shadow have the same table."""
+    """Raise ``JobFileError`` for a job ``x_shadow`` beside a job ``x``: both would need a table of the same name."""
     rival = path.with_name(f"{path.stem.removesuffix('_shadow')}.yaml")
     if rival != path and rival.exists():
         table = f"{path.stem}_predictions"
         raise JobFileError(
-            f"{path.name}: name", found=f"{path.stem!r} beside {rival.name}, which needs the table {table} as well",
-            expected="another name", next_step="rename one of the two jobs",
-        )  # fmt: skip
+            f"{path.name}: name",
+            found=f"{path.stem!r} beside {rival.name}, which needs the table {table} as well",
+            expected="another name",
+            next_step="rename one of the two jobs",
+        )
 
 
 def changed_job(job: Job, changes: list[str]) -> Job:
-    """Return the job with settings such as ``retraining.cooldown_nights=7`` in place of its own, validated.
+    """Return the job with some settings replaced, such as ``retraining.cooldown_nights=7``, validated again.
 
-    Only what monitoring decides with can be changed; raises ``JobFileError``.
+    Only settings of monitoring, retraining and features can be changed. Raises ``JobFileError`` for others.
     """
     content = job.model_dump(mode="json", exclude_unset=True)
     for change in changes:
@@ -58,14 +60,14 @@ def changed_job(job: Job, changes: list[str]) -> Job:
 
 
 def _validated(content: dict[str, Any], name: str) -> Job:
-    """Return the job; raises ``JobFileError`` with all problems of one file, a line each when there are several."""
+    """Return the job. Raises ``JobFileError`` with all problems of the file, each on a line of its own."""
     try:
         return Job.model_validate(content)
     except ValidationError as error:
-        found = sentences(error, Job)
-    if len(found) == 1:
-        raise JobFileError(f"{name}: {found[0]}")
-    raise JobFileError(f"{name}: found {len(found)} problems\n  - " + "\n  - ".join(found))
+        problems = sentences(error, Job)
+    if len(problems) == 1:
+        raise JobFileError(f"{name}: {problems[0]}")
+    raise JobFileError(f"{name}: found {len(problems)} problems\n  - " + "\n  - ".join(problems))
 
 
 def load_jobs(folder: Path) -> tuple[list[Job], dict[str, JobFileError]]:
@@ -81,15 +83,15 @@ def load_jobs(folder: Path) -> tuple[list[Job], dict[str, JobFileError]]:
 
 
 def find_job(folder: Path, name: str) -> Job:
-    """Return the job ``name`` of ``folder``, or raise ``JobFileError`` that lists the jobs there are."""
-    known = [path.stem for path in sorted(folder.glob("*.yaml"))]
-    if name in known:
+    """Return the job ``name`` of ``folder``. Raises ``JobFileError`` that lists the existing jobs."""
+    names = [path.stem for path in sorted(folder.glob("*.yaml"))]
+    if name in names:
         return load_job(folder / f"{name}.yaml")
-    meant = nearest(name, known)
+    meant = nearest(name, names)
     new = f"nightshift new-job {name}"
     raise JobFileError(
         "job",
         found=repr(name),
-        expected=f"one of {known}",
+        expected=f"one of {names}",
         next_step=f"did you mean {meant}? If not: {new}" if meant else new,
     )

@@ -1,4 +1,4 @@
-"""The policies in a job file, from training to promotion and limits, and of what an installation keeps, with defaults."""
+"""The policies in a job file, from training to promotion and limits, each with its defaults."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from scoring.validation import SCHEDULE_PATTERN, Strict
 
 
-class Training(Strict):
+class TrainingPolicy(Strict):
     """How a model version is fitted."""
 
     window: Literal["sliding", "expanding"] = "sliding"
@@ -28,14 +28,14 @@ class Training(Strict):
     calibration_nights: int = Field(default=14, ge=1)
     """Nights that probabilities are calibrated on."""
     refit: bool = True
-    """The version is fitted on the holdout nights too, after a fit without them gave the evidence."""
+    """Whether the version is fitted on the holdout nights too, after a fit without them gave the metrics."""
     max_quarantine_share: float = Field(default=0.05, ge=0, le=1)
     """Share of the window's rows in quarantine above which nothing is trained."""
     reference_rows: int = Field(default=10_000, ge=100)
     """Rows of the sample that a version keeps of its training data, for the report."""
 
 
-class Gate(Strict):
+class GatePolicy(Strict):
     """Limits a scored night must keep before it becomes visible."""
 
     min_rows: int = Field(default=1, ge=0)
@@ -45,25 +45,25 @@ class Gate(Strict):
     max_mean_shift_sd: float = Field(default=1.5, gt=0)
     """How far the night's mean prediction may lie from the reference mean, in reference standard deviations.
 
-    Nights of training that lay farther, and the floor below, widen it; ten times the farthest of them narrows it.
+    The limit is wider if training nights lay farther, or by ``min_mean_shift``. It is at most ten times the farthest one.
     """
     min_mean_shift: float = Field(default=0.05, ge=0, le=1)
-    """A shift of the mean (highest) probability that is never too far; at most five times the share of a rare outcome."""
+    """A shift of the mean (highest) probability up to which no night is held, at most five times the share of a rare outcome."""
 
 
-class Monitor(Strict):
+class MonitorPolicy(Strict):
     """How a scored night is compared with others."""
 
     baseline_nights: int = Field(default=90, ge=5, le=400)
-    """The last nights that say what is normal."""
+    """Nights of the baseline, the last ones before the night that is compared."""
     alert_ratio: float = Field(default=2.0, gt=1)
     """How many times farther than any night of the baseline a column must lie for an alert on its first night."""
     persistence: tuple[int, int] = (2, 3)
     """A column that is unusual on so many of the last so many nights, this one included, is an alert."""
     report_rows: int = Field(default=5_000, ge=100, le=100_000)
-    """Rows that the Evidently report is made of, on either side."""
+    """Rows of the night, and as many of the reference, that the Evidently page is made of."""
     keep_reports_nights: int = Field(default=400, ge=1)
-    """Nights whose Evidently pages stay."""
+    """Nights whose Evidently pages are kept, counted from the newest."""
 
     @field_validator("persistence")
     @classmethod
@@ -73,40 +73,40 @@ class Monitor(Strict):
         return value
 
 
-class Retraining(Strict):
-    """When the governor has a new version trained; the defaults need no tuning."""
+class RetrainingPolicy(Strict):
+    """When the governor has a new version trained."""
 
     enabled: bool = True
     """Whether the governor may have versions trained at all."""
     cooldown_nights: int = Field(default=14, ge=1)
-    """Nights between two retrainings."""
+    """Nights that must lie between two retrainings."""
     budget: int = Field(default=3, ge=0)
     """Retrainings in any 30 nights."""
     min_new_labelled_nights: int = Field(default=7, ge=1)
     """Nights with matured labels since the champion's training window ended."""
     max_age_nights: int | None = Field(default=14, ge=1)
-    """When nothing was trained for longer than this, a version is trained anew; null for never."""
+    """Nights without a retraining after which a version is trained, or null for never."""
     performance_nights: int = Field(default=28, ge=3)
-    """The last measured nights that are compared with the holdout of training."""
+    """Nights with measured performance, the last ones, that are compared with the holdout of training."""
     max_loss: float = Field(default=0.02, ge=0)
-    """Loss of performance that is accepted, as a share of the loss at training."""
+    """Rise of the loss that is accepted, as a share of the loss at training."""
     drift_weight: float = Field(default=0.2, gt=0, le=1)
-    """Share of the model's importance that must have drifted for a retraining without labels."""
+    """Share of the model's feature importance that must have drifted for a retraining without labels."""
     schedule: str | None = Field(default=None, pattern=SCHEDULE_PATTERN)
-    """Cron expression of retrainings that nobody has to ask for, in the job's timezone; null for none."""
+    """Cron expression of scheduled retrainings, in the job's timezone, or null for none."""
 
 
-class Promotion(Strict):
-    """When a challenger takes the crown, and what happens around it."""
+class PromotionPolicy(Strict):
+    """When a challenger becomes champion, and which versions score in the shadow before and after that."""
 
     promote: Literal["gate", "shadow", "human"] = "gate"
     """Once the gate was passed: at once, after nights in the shadow, or when a person says so."""
     evidence: Literal["better", "not_worse"] = "better"
-    """What the holdout must show of a challenger: that it is better than the champion, or only nothing to the contrary."""
+    """``better``: the whole interval of the gain lies above ``min_gain``. ``not_worse``: the interval reaches above 0."""
     min_gain: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the champion's loss that the challenger must gain; the whole interval has to lie above it."""
+    """Share of the champion's loss that the challenger must gain. The whole interval has to lie above it."""
     confidence: float = Field(default=0.95, ge=0.5, lt=1)
-    """Of the gain's interval, both ends counted."""
+    """Confidence of the gain's interval, which has two ends. Raising it makes promotions rarer."""
     min_nights: int = Field(default=7, ge=2)
     """Holdout nights that neither version has seen, for any comparison to count."""
     max_calibration_loss: float = Field(default=0.02, ge=0)
@@ -124,22 +124,22 @@ class Promotion(Strict):
     shadow_nights: int = Field(default=7, ge=1, le=90)
     """Nights that a challenger scores in the shadow under ``promote: shadow``."""
     predecessor_nights: int = Field(default=14, ge=0, le=90)
-    """Nights that a dethroned champion goes on scoring in the shadow; if it does better it takes the crown back."""
+    """Nights that the predecessor goes on scoring in the shadow. If it does better it becomes champion again."""
     approval_hours: float = Field(default=48, gt=0, le=8_760)
-    """How long ``promote: human`` waits; no answer is a no."""
+    """Hours that ``promote: human`` waits for a person. Without an answer nothing is promoted."""
 
 
-class Limits(Strict):
+class LimitsPolicy(Strict):
     """What one run may use."""
 
     retries: int = Field(default=3, ge=0, le=20)
     """Times that Airflow tries a task again after a failure that can heal."""
     retry_delay_seconds: int = Field(default=60, ge=0, le=86_400)
-    """Seconds before it does."""
+    """Seconds between a failure and the next try."""
     task_timeout_minutes: int = Field(default=60, ge=1, le=43_200)
     """Minutes after which a task is ended as failed."""
     late_after_minutes: int | None = Field(default=180, ge=1, le=43_200)
-    """Minutes after which a scheduled night that is not finished is late; null for never."""
+    """Minutes after which a scheduled night that is not finished is late, or null for never."""
     poke_seconds: int = Field(default=300, ge=3)
     """How often a retraining looks whether its challenger's nights in the shadow are over."""
     parallel_nights: int = Field(default=2, ge=1)

@@ -16,7 +16,7 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 
 def new_job(settings: Settings, name: str, source: str = "demo") -> list[Path]:
-    """Write the files of job ``name`` and return their paths; raises ``JobFileError`` rather than overwrite one."""
+    """Write the files of job ``name`` and return their paths. Raises ``JobFileError`` rather than overwrite one."""
     for what, value, pattern in (("job name", name, JOB_PATTERN), ("source name", source, SOURCE_PATTERN)):
         if not re.fullmatch(pattern.removesuffix("$"), value):
             raise JobFileError(what, found=repr(value), expected=PATTERNS[pattern])
@@ -33,9 +33,9 @@ def new_job(settings: Settings, name: str, source: str = "demo") -> list[Path]:
         settings.sql_path(name, "labels"): "labels.sql",
         tests / f"test_{name}.py": "test_job.py.txt",
     }
-    taken = [str(path) for path in files if path.exists()]
-    if taken:
-        raise JobFileError(f"new job {name}", found=f"files that exist: {taken}", next_step="choose another name")
+    existing = [str(path) for path in files if path.exists()]
+    if existing:
+        raise JobFileError(f"new job {name}", found=f"files that exist: {existing}", next_step="choose another name")
     for path, template in files.items():
         text = (_TEMPLATES / template).read_text(encoding="utf-8")
         path.parent.mkdir(parents=True, exist_ok=True)

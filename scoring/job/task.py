@@ -1,7 +1,7 @@
 """What a job predicts: a yes or no, one of several classes, or a number.
 
-Whatever differs between tasks and needs no arrays is said here. A layer that treats tasks in ways of its own has a table
-there with an entry per task, so that a new task is one class here and one entry in each table.
+The differences between tasks that need no arrays stand here. Other modules have tables with an entry per task, so that a
+new task is one class here and one entry in each table.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ TaskName = Literal["binary", "multiclass", "regression"]
 
 @dataclass(frozen=True)
 class Task:
-    """What a job predicts, and what its layers call that; job files have its name."""
+    """One kind of prediction, with its words for messages and pages. Job files write its name."""
 
     name: ClassVar[TaskName]
     classifies: ClassVar[bool] = True
-    """Whether predictions are classes, each with a probability; else they are numbers."""
+    """Whether predictions are classes with probabilities. Otherwise they are numbers."""
     estimator: ClassVar[Literal["classifier", "regressor"]] = "classifier"
-    """What scikit-learn calls the last step of a pipeline for the task."""
+    """The kind of scikit-learn estimator that is the last step of a pipeline for the task."""
     loss: ClassVar[str] = "log loss"
-    """What versions are compared by on the same rows, smaller is better."""
+    """Name of the loss by which versions are compared on the same rows. Smaller is better."""
     loss_unit: ClassVar[str] = "nats"
     loss_metric: ClassVar[str] = "log_loss"
     """The metric that is the mean of the loss."""
     primary_metric: ClassVar[str] = "excess_log_loss"
-    """What a version is judged by, smaller is better. The log loss itself rises and falls with the share of positives."""
+    """The metric of a version over time. Smaller is better. The log loss itself would follow the share of positives."""
     constant: ClassVar[str] = "base rate"
-    """What a version says that learnt nothing of the features: a first version must do no worse."""
+    """Name of the constant prediction that needs no features. A first version must do no worse."""
     number: ClassVar[str] = "probability"
-    """The numbers in which two predictions of a row differ."""
+    """Name of the number in which two predictions of a row are compared."""
     number_unit: ClassVar[str] = "probability"
     main_column: ClassVar[str] = "prediction"
-    """The column that stands for a prediction where one column must do."""
+    """The prediction's column where only one can be used, as in a profile."""
     label_settings: ClassVar[frozenset[str]] = frozenset()
-    """The settings of ``label`` that only some tasks have, and this one does."""
+    """The settings of ``label`` that this task has and some other task has not."""
     least_classes: ClassVar[int] = 0
-    """Classes that ``label.classes`` must declare."""
+    """Least number of classes in ``label.classes``."""
 
     @property
     def has_positive(self) -> bool:
@@ -51,7 +51,7 @@ class Task:
         return "positive" in self.label_settings
 
     def outcomes(self, declared: Sequence[str]) -> list[Any]:
-        """Return every outcome that there can be, given ``label.classes``; none are listed of numbers."""
+        """Return every possible outcome, given ``label.classes``, or an empty list for numbers."""
         return []
 
     def fitted_classes(self, declared: Sequence[str]) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Reads YAML strictly: keys are text, none comes twice, and what is wrong is one sentence with line and column."""
+"""Reads YAML strictly: keys are text, no key comes twice, and a problem is one sentence with line and column."""
 
 from __future__ import annotations
 
@@ -16,18 +16,21 @@ _PLAIN_WORDS = {
     "found character '\\t' that cannot start any token": ("a tab", "with spaces in front of keys, never tabs"),
     "mapping values are not allowed here": ("a second ': ' in a line", "with text that holds ': ' in quotes"),
     "could not find expected ':'": ("a key without ': '", "with 'key: value' lines"),
-    "expected <block end>, but found": ("a line that is indented unlike those above", "with keys of a level in one column"),
+    "expected <block end>, but found": (
+        "a line that is indented unlike those above",
+        "with keys of a level in one column",
+    ),
     "found unexpected end of stream": ("a quote that is not closed", "with a quote at both ends"),
     "expected ',' or ']'": ("a list that is not closed", "with lists like [a, b]"),
     "expected ',' or '}'": ("a mapping that is not closed", "with mappings like {a: 1, b: 2}"),
     "but found another document": ("a second document after ---", "with one document"),
     "could not determine a constructor": ("a tag such as !name", "without tags"),
-}  # fmt: skip
-"""How the parser says what is common, and what is said instead: found, and how the file should be."""
+}
+"""Our words for common errors of the parser, by the beginning of its message: what was found, what was expected."""
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads a key as the text that it is, so that a column may be called ``no``, ``on`` or ``1``; refuses one twice."""
+    """Reads keys as text, so that a column may be called ``no``, ``on`` or ``1``. Refuses a key that comes twice."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         """Return the node of a mapping whose keys are text, each there once."""
@@ -46,7 +49,7 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def construct_day(self, node: yaml.ScalarNode) -> Any:
-        """Return the day or time that a value is."""
+        """Return a day or time as Python has it."""
         try:
             return self.construct_yaml_timestamp(node)
         except ValueError:
@@ -58,7 +61,7 @@ _Loader.add_constructor(_DAY, _Loader.construct_day)
 
 
 def read(text: str, what: str) -> Any:
-    """Return what YAML text holds; raises ``JobFileError`` that names ``what``, the place and the problem.
+    """Return the content of YAML text. Raises ``JobFileError`` that names ``what``, the place and the problem.
 
     >>> read("no: {type: int}", "a file")
     {'no': {'type': 'int'}}
@@ -66,15 +69,15 @@ def read(text: str, what: str) -> Any:
     try:
         return yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:
-        found, advice = _in_words(error.problem or error.context or "")
-        opened = "not closed" in found
-        mark = (error.context_mark if opened else None) or error.problem_mark
+        problem, advice = _in_words(error.problem or error.context or "")
+        unclosed = "not closed" in problem
+        mark = (error.context_mark if unclosed else None) or error.problem_mark
         place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-        raise _unreadable(what, f"{found}{place}", advice) from None
+        raise _unreadable(what, f"{problem}{place}", advice) from None
     except yaml.reader.ReaderError as error:
         line, column = text.count("\n", 0, error.position) + 1, error.position - text.rfind("\n", 0, error.position)
-        found = f"a character that cannot be printed (line {line}, column {column})"
-        raise _unreadable(what, found, "of text") from None
+        problem = f"a character that cannot be printed (line {line}, column {column})"
+        raise _unreadable(what, problem, "of text") from None
     except RecursionError:
         raise _unreadable(what, "lists or mappings in one another, too deep", "") from None
     except ValueError as error:  # a number or day that a tag such as !!int announced
@@ -82,27 +85,27 @@ def read(text: str, what: str) -> Any:
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
-    """Return the mapping that a YAML file holds; raises ``JobFileError`` that names the file, the place and the problem."""
+    """Return the mapping in a YAML file. Raises ``JobFileError`` that names the file, the place and the problem."""
     try:
         content = read(path.read_text(encoding="utf-8"), path.name)
     except UnicodeDecodeError as error:
-        found = f"byte {error.object[error.start]:#04x} at place {error.start + 1}, which is not UTF-8"
-        raise _unreadable(path.name, found, "in UTF-8") from None
+        problem = f"byte {error.object[error.start]:#04x} at place {error.start + 1}, which is not UTF-8"
+        raise _unreadable(path.name, problem, "in UTF-8") from None
     except OSError as error:
         raise _unreadable(path.name, str(error.strerror), "") from None
     if not isinstance(content, dict):
-        found = "an empty file" if content is None else "a list" if isinstance(content, list) else repr(content)
-        raise JobFileError(path.name, found=found, expected="a mapping of job settings, such as name: churn")
+        problem = "an empty file" if content is None else "a list" if isinstance(content, list) else repr(content)
+        raise JobFileError(path.name, found=problem, expected="a mapping of job settings, such as name: churn")
     return content
 
 
 def _in_words(problem: str) -> tuple[str, str]:
-    """Return what was found, and how it should be, of a parser's problem."""
-    for said, words in _PLAIN_WORDS.items():
-        if problem.startswith(said):
+    """Return what was found and what was expected, in words, for a message of the parser."""
+    for phrase, words in _PLAIN_WORDS.items():
+        if problem.startswith(phrase):
             return words
     return problem.rpartition("but found ")[2].removeprefix("found "), ""
 
 
-def _unreadable(what: str, found: str, advice: str) -> JobFileError:
-    return JobFileError(what, found=found, expected=f"a readable YAML file {advice}".rstrip())
+def _unreadable(what: str, problem: str, advice: str) -> JobFileError:
+    return JobFileError(what, found=problem, expected=f"a readable YAML file {advice}".rstrip())

@@ -1,17 +1,17 @@
-"""One night: extract, score, publish; scored again; two runs compared."""
+"""One night: extracting, scoring and publishing it, rescoring it, and comparing two of its runs."""
 
 from scoring.night.champion import champion_version, promoted_ref
 from scoring.night.difference import Difference, diff_runs, two_runs
 from scoring.night.extract import extract
 from scoring.night.publish import discard, publish, refresh_lake, release, unpublish
-from scoring.night.request import Request
+from scoring.night.request import NightRequest
 from scoring.night.rescore import Rescored, rescore
 from scoring.night.run import run_night
 from scoring.night.score import score_chunk
 
 __all__ = [
     "Difference",
-    "Request",
+    "NightRequest",
     "Rescored",
     "champion_version",
     "diff_runs",

@@ -5,22 +5,22 @@ from __future__ import annotations
 from datetime import date
 
 from scoring.errors import ChampionMissing
-from scoring.night.request import Request
+from scoring.night.request import NightRequest
 from scoring.stores import Stores, Workspace
 from scoring.stores.registry import VersionRef
 from scoring.stores.warehouse import Promotion, promotions
 
 
 def champion_version(work: Workspace, night: date) -> int:
-    """Return the version that was champion at ``night``; raises ``ChampionMissing``."""
+    """Return the version that was champion at ``night``. Raises ``ChampionMissing``."""
     return _promotion(work, night).model_version
 
 
 def _promotion(work: Workspace, night: date) -> Promotion:
-    known = promotions.history_of(work.warehouse, work.job.name)
-    promotion = promotions.in_effect(known, night)
+    history = promotions.history_of(work.warehouse, work.job.name)
+    promotion = promotions.in_effect(history, night)
     if promotion is None:
-        effective = sorted(str(one.effective_from) for one in known)
+        effective = sorted(str(entry.effective_from) for entry in history)
         raise ChampionMissing(
             f"champion of {work.job.name} at {night}",
             found=f"promotions effective from {effective or 'no night'}",
@@ -29,15 +29,15 @@ def _promotion(work: Workspace, night: date) -> Promotion:
     return promotion
 
 
-def pinned(work: Workspace, request: Request) -> VersionRef:
-    """Return the version that scores the night: the one asked for, or the champion."""
+def pinned(work: Workspace, request: NightRequest) -> VersionRef:
+    """Return the version that scores the night: the one that the request names, or the champion."""
     if request.model_version is not None:
         return work.registry.resolve(work.job.name, request.model_version)
     return promoted_ref(work.stores, _promotion(work, request.night))
 
 
 def promoted_ref(stores: Stores, promotion: Promotion) -> VersionRef:
-    """Return the version of a promotion, whose artifact stands in it; the registry is asked for rows from before that."""
+    """Return the version that a promotion names. For old promotions without an artifact the registry is asked."""
     if promotion.model_sha256 and promotion.model_uri:
         return VersionRef(promotion.job, promotion.model_version, promotion.model_sha256, promotion.model_uri)
     return stores.registry.resolve(promotion.job, promotion.model_version)

@@ -18,7 +18,7 @@ from scoring.stores.warehouse import Run, ledger
 
 @dataclass(frozen=True)
 class Difference:
-    """How the predictions of two runs of a night differ; numbers are probabilities, or predicted values."""
+    """How the predictions of two runs of a night differ, in probabilities or predicted values."""
 
     first: Run
     second: Run
@@ -29,22 +29,22 @@ class Difference:
     largest: float
     mean: float
     decisions_changed: int | None = None
-    """Rows with another predicted class; None for a regression, which decides nothing."""
+    """Rows with another predicted class, or None for a regression, which decides nothing."""
 
 
-def two_runs(work: Workspace, night: date, chosen: tuple[str, str] | None = None) -> tuple[Run, Run]:
-    """Return the chosen runs of a night, or its last two that were scored; raises ``RunMissing``."""
+def two_runs(work: Workspace, night: date, run_ids: tuple[str, str] | None = None) -> tuple[Run, Run]:
+    """Return the runs ``run_ids`` of a night, or its last two scored runs. Raises ``RunMissing``."""
     runs = [run for run in ledger.runs_of(work.warehouse, work.job.name, night) if run.predictions_hash]
-    if chosen is not None:
+    if run_ids is not None:
         by_id = {run.run_id: run for run in runs}
-        if set(chosen) <= set(by_id):
-            return by_id[chosen[0]], by_id[chosen[1]]
+        if set(run_ids) <= set(by_id):
+            return by_id[run_ids[0]], by_id[run_ids[1]]
     elif len(runs) >= 2:
         return runs[-2], runs[-1]
     raise RunMissing(
         f"runs of {work.job.name} at {night}",
         found=f"scored runs {[run.run_id for run in runs]}",
-        expected=str(list(chosen)) if chosen else "at least two",
+        expected=str(list(run_ids)) if run_ids else "at least two",
         next_step=f"see `nightshift explain {work.job.name} {night}`",
     )
 
@@ -56,23 +56,23 @@ def diff_runs(work: Workspace, first: Run, second: Run) -> Difference:
     """
     for run in (first, second):
         ledger.require_files(run)
-    keys = [f"key {place}" for place in range(len(work.job.key))]  # so that no column's name can be another's
-    one, two = (_predictions(work, run) for run in (first, second))
-    values = one.column_names[len(keys) :]
-    joined = one.rename_columns([*keys, *values]).join(
-        two.rename_columns([*keys, *map(_second, values)]), keys=keys, join_type="full outer"
+    keys = [f"key {place}" for place in range(len(work.job.key))]  # names that no prediction column can have
+    left, right = (_predictions(work, run) for run in (first, second))
+    values = left.column_names[len(keys) :]
+    joined = left.rename_columns([*keys, *values]).join(
+        right.rename_columns([*keys, *map(_second, values)]), keys=keys, join_type="full outer"
     )
-    known = joined.column("prediction")
-    other = joined.column(_second("prediction"))
-    both = joined.filter(pc.and_(pc.is_valid(known), pc.is_valid(other)))
+    predicted_first = joined.column("prediction")
+    predicted_second = joined.column(_second("prediction"))
+    both = joined.filter(pc.and_(pc.is_valid(predicted_first), pc.is_valid(predicted_second)))
     gaps = _gaps(both, work.job)
     return Difference(
         first=first,
         second=second,
         rows_compared=both.num_rows,
         rows_changed=int((gaps > 0).sum()),
-        only_first=int(pc.sum(pc.is_null(other)).as_py() or 0),
-        only_second=int(pc.sum(pc.is_null(known)).as_py() or 0),
+        only_first=int(pc.sum(pc.is_null(predicted_second)).as_py() or 0),
+        only_second=int(pc.sum(pc.is_null(predicted_first)).as_py() or 0),
         largest=float(gaps.max()) if gaps.size else 0.0,
         mean=float(gaps.mean()) if gaps.size else 0.0,
         decisions_changed=_decisions(both) if work.job.task.classifies else None,
@@ -85,7 +85,7 @@ def _decisions(both: pa.Table) -> int:
 
 
 def _second(name: str) -> str:
-    """Return what a column is called when it is of the second run; no column of the first can be called so."""
+    """Return the name that a column of the second run has after the join, which no column of the first run can have."""
     return f"{name} of the second run"
 
 
@@ -93,7 +93,7 @@ def _gaps(both: pa.Table, job: Job) -> np.ndarray:
     """Return the largest absolute difference of each row's predicted numbers, shape (rows,)."""
     names = job.number_columns
     pairs = [(both.column(name).to_numpy(), both.column(_second(name)).to_numpy()) for name in names]
-    gaps: np.ndarray = np.max([np.abs(one - two) for one, two in pairs], axis=0)
+    gaps: np.ndarray = np.max([np.abs(left - right) for left, right in pairs], axis=0)
     return gaps
 
 

@@ -1,6 +1,6 @@
-"""Extract: from the source's rows of one night to feature chunks on the lake.
+"""Extracts one night: reads its rows from the source and writes them as feature chunks to the lake.
 
-With ``score`` and ``publish`` one function per Airflow task; the CLI calls the same functions.
+``extract``, ``score`` and ``publish`` have one function per Airflow task. The CLI calls the same functions.
 """
 
 from __future__ import annotations
@@ -16,58 +16,66 @@ from scoring.interval import DataInterval
 from scoring.job import Job
 from scoring.night.champion import pinned
 from scoring.night.recording import recorded
-from scoring.night.request import Extracted, Request
+from scoring.night.request import Extracted, NightRequest
 from scoring.progress import Progress, silent
 from scoring.rows import RowsDigest, Split
 from scoring.settings import code_version
-from scoring.stores import RunFolder, Workspace, contracted
+from scoring.stores import RunFolder, Workspace, feature_batches
 from scoring.stores.registry import VersionRef, library_versions
 from scoring.stores.warehouse import Run, abandon_dead, ensure_job, ledger
 
 
 def extract(
-    work: Workspace, request: Request, on_chunk: Callable[[int], None] | None = None,
+    work: Workspace,
+    request: NightRequest,
+    on_chunk: Callable[[int], None] | None = None,
     progress: Progress = silent,
-) -> Extracted:  # fmt: skip
-    """Pin the model version and write the night's feature snapshot and quarantine; return ids and counts.
+) -> Extracted:
+    """Pin the model version, write the night's feature snapshot and quarantine, and return ids and counts.
 
-    ``on_chunk`` is told each chunk's number once it is on disk. Before anything is recorded: raises ``NoSuchNight`` when
-    the timezone has no such day, and ``NightNotOver`` for a night that had not ended when the run began, unless the
-    request allows that. Raises ``EmptyNight`` when there are no rows.
+    ``on_chunk`` is called with each chunk's number once the chunk is on the lake. Before anything is recorded: raises
+    ``NoSuchNight`` when the timezone has no such day, and ``NightNotOver`` for a night that had not ended when the run
+    began, unless the request allows that. Raises ``EmptyNight`` when there are no rows.
     """
     interval = DataInterval.of_night(request.night, work.job.schedule.timezone).require()
     _refuse_unfinished(work.job, request, interval)
-    ensure_job(work.warehouse, work.job)
-    abandon_dead(work.warehouse, work.clock(), work.job.name)
-    ref = pinned(work, request)
-    run = ledger.start(work.warehouse, _first_facts(work, request, ref, interval))
+    ref, run = _start(work, request, interval)
     folder = RunFolder(work.lake, run)
     with recorded(work.stores, run.run_id):
         began = monotonic()
         folder.write_pin(ref)
-        known = work.registry.load(ref, work.job).categories
         counts = _Counts()
-        with contracted(work, interval, known) as batches:
-            for number, (found, part) in enumerate(batches):
+        with feature_batches(work, interval, work.registry.load(ref, work.job).categories) as batches:
+            for number, (batch, part) in enumerate(batches):
                 _write_chunk(folder, number, part)
-                counts.add(found.num_rows, part)
-                progress("extract", found.num_rows)
+                counts.add(batch.num_rows, part)
+                progress("extract", batch.num_rows)
                 if on_chunk is not None and counts.rows:
                     on_chunk(number)
-        facts = counts.facts()
-        ledger.record(work.warehouse, run.run_id, **facts, stage="score", seconds_extract=monotonic() - began)
+        seconds = monotonic() - began
+        ledger.record(work.warehouse, run.run_id, **counts.facts(), stage="score", seconds_extract=seconds)
         _refuse_empty(work, run, counts.rows)
     return Extracted(run.run_id, ref.version, counts.chunks, counts.rows, counts.rows - counts.accepted)
 
 
-def _refuse_unfinished(job: Job, request: Request, interval: DataInterval) -> None:
+def _refuse_unfinished(job: Job, request: NightRequest, interval: DataInterval) -> None:
     if request.unfinished or interval.end <= request.started_at:
         return
     raise NightNotOver.at(
-        f"night {request.night} of {job.name}", interval.end, found=f"a run that began at {request.started_at}",
+        f"night {request.night} of {job.name}",
+        interval.end,
+        found=f"a run that began at {request.started_at}",
         next_step="run it after that; to score what is there now on purpose, as provisional: `--unfinished`, in Airflow "
         "the parameter Unfinished",
-    )  # fmt: skip
+    )
+
+
+def _start(work: Workspace, request: NightRequest, interval: DataInterval) -> tuple[VersionRef, Run]:
+    """Return the version that scores the night, and the run that the ledger has of the attempt from now on."""
+    ensure_job(work.warehouse, work.job)
+    abandon_dead(work.warehouse, work.clock(), work.job.name)
+    ref = pinned(work, request)
+    return ref, ledger.start(work.warehouse, _first_facts(work, request, ref, interval))
 
 
 def _refuse_empty(work: Workspace, run: Run, rows: int) -> None:
@@ -105,23 +113,33 @@ class _Counts:
 
     def facts(self) -> dict[str, Any]:
         return {
-            "chunks": self.chunks, "rows_extracted": self.rows, "rows_quarantined": self.rows - self.accepted,
-            "quarantine_reasons": dict(self.reasons), "unknown_categories": dict(self.unknown),
+            "chunks": self.chunks,
+            "rows_extracted": self.rows,
+            "rows_quarantined": self.rows - self.accepted,
+            "quarantine_reasons": dict(self.reasons),
+            "unknown_categories": dict(self.unknown),
             "snapshot_hash": self.digest.hexdigest(),
-        }  # fmt: skip
+        }
 
 
-def _first_facts(work: Workspace, request: Request, ref: VersionRef, interval: DataInterval) -> dict[str, Any]:
+def _first_facts(work: Workspace, request: NightRequest, ref: VersionRef, interval: DataInterval) -> dict[str, Any]:
     return {
-        "run_id": request.run_id, "job": work.job.name, "night": request.night,
-        "interval_start": interval.start, "interval_end": interval.end,
-        "origin": request.origin, "airflow_run_id": request.airflow_run_id, "started_at": request.started_at,
+        "run_id": request.run_id,
+        "job": work.job.name,
+        "night": request.night,
+        "interval_start": interval.start,
+        "interval_end": interval.end,
+        "origin": request.origin,
+        "airflow_run_id": request.airflow_run_id,
+        "started_at": request.started_at,
         "provisional": interval.end > request.started_at,
-        "model_version": ref.version, "model_sha256": ref.sha256,
+        "model_version": ref.version,
+        "model_sha256": ref.sha256,
         "job_sha256": hashlib.sha256(work.job.model_dump_json().encode()).hexdigest(),
         "sql_sha256": work.stores.features_query(work.job).sha256,
-        "code_version": code_version(work.settings), "library_versions": library_versions(),
-    }  # fmt: skip
+        "code_version": code_version(work.settings),
+        "library_versions": library_versions(),
+    }
 
 
 def _write_chunk(folder: RunFolder, number: int, part: Split) -> None:

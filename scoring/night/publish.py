@@ -1,4 +1,4 @@
-"""Publish: load, reconcile, gate, flip the pointer, replace the lake object; release and discard held nights."""
+"""Publishes a run: load, reconcile, gate, pointer, lake object. Also releases, discards and unpublishes runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from scoring.stores.warehouse import Run, ledger, load, remove_rows, stamped, wo
 
 @dataclass(frozen=True)
 class Published:
-    """What publish did; ``status`` is ``published``, or ``superseded`` when a later run is shown already."""
+    """A published run. ``status`` is ``published``, or ``superseded`` when a later run is visible already."""
 
     run_id: str
     status: str
@@ -30,7 +30,7 @@ class Published:
 
 @dataclass(frozen=True)
 class Loaded:
-    """What loading did: rows of the run in the table, hash of the rows sent, seconds without waiting for chunks."""
+    """A loaded run: its rows in the table, the hash of the rows sent, and seconds without the waits for chunks."""
 
     rows: int
     predictions_hash: str
@@ -38,18 +38,20 @@ class Loaded:
 
 
 def publish(work: Workspace, run_id: str, progress: Progress = silent, loaded: Loaded | None = None) -> Published:
-    """Load a scored run unless that is done, reconcile its counts, pass the gate, flip the pointer, replace the lake object.
+    """Publish a scored run: load it unless ``loaded``, reconcile counts, pass the gate, flip the pointer, write the lake.
 
-    Doing it again gives the same state. Raises ``ReconciliationError`` when rows are missing anywhere, ``NightHeld``
-    when the gate refuses; then what was published before stays.
+    A second call gives the same state. Raises ``ReconciliationError`` when rows are missing anywhere, ``NightHeld``
+    when the gate refuses the night; then the run that was published before stays visible.
     """
     run = worked_on(work.warehouse, run_id, work.job.name)
     if run.status in ("published", "superseded"):
         return _after_flip(work, run, run.status)
     if run.status not in ("running", "failed", "held"):
-        again = f"nightshift release {work.job.name} {run_id}" if run.status == "unpublished" else "run the night again"
+        advice = (
+            f"nightshift release {work.job.name} {run_id}" if run.status == "unpublished" else "run the night again"
+        )
         raise RunMissing(
-            f"run {run_id}", found=f"status {run.status}", expected="a run that was scored", next_step=again
+            f"run {run_id}", found=f"status {run.status}", expected="a run that was scored", next_step=advice
         )
     ledger.require_files(run)
     with recorded(work.stores, run_id):
@@ -62,15 +64,15 @@ def publish(work: Workspace, run_id: str, progress: Progress = silent, loaded: L
 
 
 def load_run(work: Workspace, run: Run, numbers: Iterable[int], progress: Progress = silent) -> Loaded:
-    """Load the predictions of a run's chunks, in the order of ``numbers``, in one transaction; they are invisible yet."""
+    """Load the predictions of the chunks ``numbers`` of a run, in that order and in one transaction, invisibly."""
     began, digest, waits = monotonic(), RowsDigest(), _Waits(numbers)
-    predictions = _told(digest.through(RunFolder(work.lake, run).predictions(waits)), progress)
+    predictions = _with_progress(digest.through(RunFolder(work.lake, run).predictions(waits)), progress)
     rows = load(work.warehouse, work.job, run, predictions, prediction_schema(work.job))
     return Loaded(rows, digest.hexdigest(), monotonic() - began - waits.seconds)
 
 
 class _Waits:
-    """Gives chunk numbers on, and adds up the seconds that each was waited for."""
+    """Yields chunk numbers, and adds up the seconds of waiting for each."""
 
     def __init__(self, numbers: Iterable[int]) -> None:
         self._numbers = iter(numbers)
@@ -88,7 +90,7 @@ class _Waits:
 
 
 def _reconciled(stores: Stores, run: Run, loaded: Loaded) -> Summary:
-    """Return the summary of the run's predictions, all of which are loaded; record what was counted."""
+    """Return the summary of the run's predictions after all counts agree, and record the counts."""
     began = monotonic()
     chunks = RunFolder(stores.lake, run).scored()
     summary = sum((chunk.summary for chunk in chunks), Summary())
@@ -96,10 +98,16 @@ def _reconciled(stores: Stores, run: Run, loaded: Loaded) -> Summary:
     _reconcile(run, scored, summary.rows, loaded.rows)
     total = (stores.clock() - run.started_at).total_seconds()
     ledger.record(
-        stores.warehouse, run.run_id, stage="publish", rows_scored=scored, rows_loaded=loaded.rows,
-        predictions_hash=loaded.predictions_hash, rows_per_second=(run.rows_extracted or 0) / total if total > 0 else None,
-        seconds_score=sum(chunk.seconds for chunk in chunks), seconds_publish=loaded.seconds + monotonic() - began,
-    )  # fmt: skip
+        stores.warehouse,
+        run.run_id,
+        stage="publish",
+        rows_scored=scored,
+        rows_loaded=loaded.rows,
+        predictions_hash=loaded.predictions_hash,
+        rows_per_second=(run.rows_extracted or 0) / total if total > 0 else None,
+        seconds_score=sum(chunk.seconds for chunk in chunks),
+        seconds_publish=loaded.seconds + monotonic() - began,
+    )
     return summary
 
 
@@ -109,12 +117,14 @@ def _require_chunks(stores: Stores, run: Run) -> None:
     numbers, missing = folder.chunks, folder.unscored()
     if missing or not numbers:
         raise ReconciliationError(
-            f"run {run.run_id}", found=f"chunks {missing} of {len(numbers)} not scored", expected="every chunk scored",
+            f"run {run.run_id}",
+            found=f"chunks {missing} of {len(numbers)} not scored",
+            expected="every chunk scored",
             next_step="clear the score task of the run",
-        )  # fmt: skip
+        )
 
 
-def _told(batches: Iterable[pa.RecordBatch], progress: Progress) -> Iterator[pa.RecordBatch]:
+def _with_progress(batches: Iterable[pa.RecordBatch], progress: Progress) -> Iterator[pa.RecordBatch]:
     for batch in batches:
         yield batch
         progress("publish", batch.num_rows)
@@ -137,9 +147,11 @@ def _pass_gate(work: Workspace, run: Run, summary: Summary) -> None:
     if reasons:
         ledger.record(work.warehouse, run.run_id, status="held", reason="; ".join(reasons), finished_at=work.clock())
         raise NightHeld(
-            f"night {run.night} of {work.job.name} is held", found="; ".join(reasons), expected="the publish gate to pass",
+            f"night {run.night} of {work.job.name} is held",
+            found="; ".join(reasons),
+            expected="the publish gate to pass",
             next_step=f"`nightshift release {work.job.name} {run.run_id}` publishes it, `discard` drops it",
-        )  # fmt: skip
+        )
 
 
 def _after_flip(work: Workspace, run: Run, status: str) -> Published:
@@ -147,23 +159,23 @@ def _after_flip(work: Workspace, run: Run, status: str) -> Published:
 
 
 def refresh_lake(work: Workspace, night: date, anew: bool = False) -> str:
-    """Make the night's lake object what the pointer says, under the night's lock; return its path.
+    """Write the lake object of a night's published run, or remove it when no run is published, and return its path.
 
-    An object of the published run stays as it is, unless ``anew`` asks for it to be written once more.
+    The night's lock is held meanwhile. An object of the published run stays as it is, unless ``anew``.
     """
     path = work.lake.current(work.job.name, night)
     with work.warehouse.transaction() as connection:
         ledger.hold_lock(connection, work.job.name, night)
-        shown = ledger.published(work.warehouse, work.job.name, night).get(night)
-        if shown is None:
+        run_id = ledger.published(work.warehouse, work.job.name, night).get(night)
+        if run_id is None:
             work.lake.remove(path)
-        elif anew or _run_of(work.stores, path) != shown:
-            _write_current(work, ledger.get(work.warehouse, shown), path)
+        elif anew or _run_of(work.stores, path) != run_id:
+            _write_current(work, ledger.get(work.warehouse, run_id), path)
     return path
 
 
 def _run_of(stores: Stores, path: str) -> str | None:
-    """Return the run that a lake object says it is of; None if there is none, or one that cannot be read."""
+    """Return the run id in a lake object's metadata, or None if there is no object, or it cannot be read."""
     try:
         return (stores.lake.facts(path) or {}).get("run_id")
     except (LakeFileBroken, LakeFileMissing):
@@ -181,16 +193,19 @@ def _write_current(work: Workspace, run: Run, path: str) -> None:
     }
     order = [*work.job.key, "night", *schema.names[len(work.job.key) :], "model_version", "run_id", "scored_at"]
     facts = {
-        "job": run.job, "night": str(run.night), "run_id": run.run_id, "model_version": str(run.model_version),
+        "job": run.job,
+        "night": str(run.night),
+        "run_id": run.run_id,
+        "model_version": str(run.model_version),
         "predictions_hash": str(run.predictions_hash),
-    }  # fmt: skip
+    }
     parts = RunFolder(work.lake, run).predictions()
     empty = stamped(pa.RecordBatch.from_pylist([], schema), constants, order)
     work.lake.write(path, empty.schema, (stamped(batch, constants, order) for batch in parts), facts)
 
 
 def release(work: Workspace, run_id: str) -> Published:
-    """Publish a held run, or one again that was replaced or taken back, although the gate or a later run speaks against it."""
+    """Publish a held, superseded or unpublished run although the publish gate or a later run speaks against it."""
     run = ledger.get(work.warehouse, run_id, work.job.name)
     if run.status not in ("held", "superseded", "published", "unpublished"):
         expected = "held, superseded, unpublished or published"
@@ -200,9 +215,9 @@ def release(work: Workspace, run_id: str) -> Published:
 
 
 def unpublish(work: Workspace, night: date, reason: str) -> Run:
-    """Take a night's publication back: the pointer, then the lake object; return the run that it showed.
+    """Take a night's publication back: first the pointer, then the lake object, and return the run that was published.
 
-    Rows, files, ledger and ``…_as_of`` stay. Done again it completes what was interrupted. Raises ``RunMissing`` for a
+    Rows, files, ledger and ``…_as_of`` stay. A second call completes an interrupted one. Raises ``RunMissing`` for a
     night that was never published.
     """
     run = ledger.withdraw(work.warehouse, work.job.name, night, reason, work.clock())
@@ -212,16 +227,18 @@ def unpublish(work: Workspace, night: date, reason: str) -> Run:
         ]
         if not taken_back:
             raise RunMissing(
-                f"night {night} of {work.job.name}", found="no publication", expected="a published night",
+                f"night {night} of {work.job.name}",
+                found="no publication",
+                expected="a published night",
                 next_step=f"see `nightshift explain {work.job.name} {night}`",
-            )  # fmt: skip
+            )
         run = taken_back[-1]
     refresh_lake(work, night)
     return run
 
 
 def discard(work: Workspace, run_id: str) -> int:
-    """Drop a held run's rows; return how many. What was published before stays."""
+    """Drop a held run's rows, and return how many. What was published before stays."""
     run = ledger.get(work.warehouse, run_id, work.job.name)
     if run.status != "held":
         raise RunMissing(f"run {run_id}", found=f"status {run.status}", expected="held")

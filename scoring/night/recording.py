@@ -12,7 +12,7 @@ from scoring.stores.warehouse import ledger
 
 @contextmanager
 def recorded(stores: Stores, run_id: str) -> Iterator[None]:
-    """Write a failure into the run's ledger row and raise it again; a held night has its row already."""
+    """Write a failure into the run's ledger row and raise it again. A held night has its row already."""
     try:
         yield
     except NightHeld:

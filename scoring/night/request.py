@@ -1,4 +1,4 @@
-"""What is asked for: a night of a job to be scored, and what its extraction came to."""
+"""The request to score a night of a job, and the result of its extraction."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from datetime import date, datetime
 
 
 @dataclass(frozen=True)
-class Request:
-    """What one attempt at a night was asked to do, by whom and when."""
+class NightRequest:
+    """The request for one attempt at a night: by whom, when, and with which version."""
 
     night: date
     started_at: datetime
     origin: str
     airflow_run_id: str | None = None
     model_version: int | None = None
-    """Overrides the version that was champion at the night."""
+    """The version that scores the night in place of its champion."""
     unfinished: bool = False
-    """Score the night although it has not ended; what comes of it is provisional."""
+    """Whether to score the night although it has not ended. Its run is provisional."""
 
     @property
     def run_id(self) -> str:
-        """Return the attempt's id: its night, its start in UTC, and a hash of who asked.
+        """Return the attempt's id: its night, its start in UTC, and a hash of origin, Airflow run and version.
 
         >>> from datetime import UTC
-        >>> Request(date(2013, 4, 1), datetime(2013, 4, 2, 4, tzinfo=UTC), "cli").run_id
+        >>> NightRequest(date(2013, 4, 1), datetime(2013, 4, 2, 4, tzinfo=UTC), "cli").run_id
         '2013-04-01-20130402T040000000000-aaf63300'
         """
-        asked = hashlib.sha256(f"{self.origin} {self.airflow_run_id} {self.model_version}".encode()).hexdigest()
-        return f"{self.night}-{self.started_at:%Y%m%dT%H%M%S%f}-{asked[:8]}"
+        digest = hashlib.sha256(f"{self.origin} {self.airflow_run_id} {self.model_version}".encode()).hexdigest()
+        return f"{self.night}-{self.started_at:%Y%m%dT%H%M%S%f}-{digest[:8]}"
 
 
 @dataclass(frozen=True)
 class Extracted:
-    """What extract did: ids and counts only."""
+    """The result of extraction: ids and counts only."""
 
     run_id: str
     model_version: int

@@ -1,4 +1,4 @@
-"""Scores published nights again with a chosen model version, and says what that changed."""
+"""Rescores published nights with a chosen model version, and reports the differences."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import date
 from scoring.errors import LakeFileBroken, LakeFileMissing, NightHeld, NightshiftError, described
 from scoring.interval import Nights
 from scoring.night.difference import Difference, diff_runs
-from scoring.night.request import Request
+from scoring.night.request import NightRequest
 from scoring.night.run import run_night
 from scoring.progress import Progress, silent
 from scoring.stores import Workspace
@@ -20,7 +20,7 @@ NOT_PUBLISHED = "not published"
 
 @dataclass(frozen=True)
 class Rescored:
-    """What became of one night of the range; ``difference`` is from the run published before to the new one."""
+    """The result for one night. ``difference`` compares the run that was published before with the new run."""
 
     night: date
     status: str
@@ -32,7 +32,7 @@ class Rescored:
 
     @property
     def same_snapshot(self) -> bool | None:
-        """Return whether both runs saw the same rows; None when nothing was compared."""
+        """Return whether both runs saw the same rows, or None when nothing was compared."""
         if self.difference is None:
             return None
         return bool(self.difference.first.snapshot_hash == self.difference.second.snapshot_hash)
@@ -41,35 +41,34 @@ class Rescored:
 def rescore(
     work: Workspace, nights: Nights, model_version: int, reason: str, progress: Progress = silent
 ) -> Iterator[Rescored]:
-    """Yield what became of each night of ``nights``, scored with ``model_version``.
+    """Yield the result for each night of ``nights``, rescored with ``model_version``.
 
-    A published night gets a new publication; the run it showed before is superseded and stays in ``…_as_of``. A night
-    that is not published is left alone, one that is held or fails keeps what it shows, and the others go on; days that the
-    timezone left out are left out. Before anything is scored: raises ``NightError`` when there are no nights,
-    ``VersionMissing``.
+    A published night gets a new publication. The run that was published before is superseded and stays in ``…_as_of``. A
+    night without publication is skipped. A night that is held or fails keeps its publication, and the other nights go on.
+    Before anything is scored: raises ``NightError`` when there are no nights, and ``VersionMissing``.
     """
     nights.require("nights to rescore")
     ref = work.registry.resolve(work.job.name, model_version)
     days = nights.in_timezone(work.job.schedule.timezone)
     why = f"rescored with version {ref.version}: {reason}"
-    return (_again(work, night, ref.version, why, progress) for night in days)
+    return (_score_again(work, night, ref.version, why, progress) for night in days)
 
 
-def _again(work: Workspace, night: date, model_version: int, why: str, progress: Progress) -> Rescored:
-    shown = ledger.published(work.warehouse, work.job.name, night).get(night)
-    if shown is None:
+def _score_again(work: Workspace, night: date, model_version: int, why: str, progress: Progress) -> Rescored:
+    published = ledger.published(work.warehouse, work.job.name, night).get(night)
+    if published is None:
         return Rescored(night, NOT_PUBLISHED)
-    before = ledger.get(work.warehouse, shown, work.job.name)
-    request = Request(night, work.clock(), "rescore", model_version=model_version)
+    before = ledger.get(work.warehouse, published, work.job.name)
+    request = NightRequest(night, work.clock(), "rescore", model_version=model_version)
     try:
-        done = run_night(work, request, progress)
+        publication = run_night(work, request, progress)
     except NightHeld as error:
         return Rescored(night, "held", str(error), run_id=request.run_id)
     except NightshiftError as error:
         return Rescored(night, "failed", described(error))
-    if done.status == "published":
-        ledger.record(work.warehouse, done.run_id, reason=why)
-    return _compared(work, before, done.run_id)
+    if publication.status == "published":
+        ledger.record(work.warehouse, publication.run_id, reason=why)
+    return _compared(work, before, publication.run_id)
 
 
 def _compared(work: Workspace, before: Run, run_id: str) -> Rescored:

@@ -1,4 +1,4 @@
-"""A whole night in one process: chunks are scored while later ones are read and earlier ones loaded."""
+"""A whole night in one process: while a chunk is scored, the next is read and the one before is loaded."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from queue import Queue
 from scoring.night.extract import extract
 from scoring.night.publish import Loaded, Published, load_run, publish
 from scoring.night.recording import recorded
-from scoring.night.request import Request
+from scoring.night.request import NightRequest
 from scoring.night.score import score_chunk
 from scoring.progress import Progress, silent
 from scoring.rows import warnings_of_threads
 from scoring.stores import Workspace
 from scoring.stores.warehouse import held, ledger
 
-_Coming = Queue[tuple[int, Future[int]] | None]
-"""The chunks of a run in order, each with its scoring; None is the end."""
+_ChunkQueue = Queue[tuple[int, Future[int]] | None]
+"""Numbers of a run's chunks in order, each with the future of its scoring. ``None`` ends the queue."""
 
 
-def run_night(work: Workspace, request: Request, progress: Progress = silent) -> Published:
+def run_night(work: Workspace, request: NightRequest, progress: Progress = silent) -> Published:
     """Extract, score, load and publish one night without Airflow, holding the run's lock all the while.
 
     Raises ``NightNotOver`` before anything is written, unless the request says that an unfinished night is wanted.
@@ -31,13 +31,13 @@ def run_night(work: Workspace, request: Request, progress: Progress = silent) ->
         return _run_night(work, request, progress)
 
 
-def _run_night(work: Workspace, request: Request, progress: Progress) -> Published:
-    """Publish the night; chunks are scored and loaded while later ones come.
+def _run_night(work: Workspace, request: NightRequest, progress: Progress) -> Published:
+    """Extract, score and load the chunks side by side, then publish the night.
 
-    The rows are loaded in one transaction, which a failure of any chunk rolls back; that failure is raised, not loading's.
+    The rows are loaded in one transaction. A chunk that cannot be scored rolls it back, and its error is the one raised.
     """
     scoring: list[Future[int]] = []
-    coming: _Coming = Queue()
+    chunks: _ChunkQueue = Queue()
     with (
         warnings_of_threads(),
         ThreadPoolExecutor(1, "load") as loader,
@@ -46,10 +46,10 @@ def _run_night(work: Workspace, request: Request, progress: Progress) -> Publish
 
         def submit(number: int) -> None:
             scoring.append(scorers.submit(score_chunk, work, request.run_id, number, progress))
-            coming.put((number, scoring[-1]))
+            chunks.put((number, scoring[-1]))
 
-        with _ended(coming):
-            loading = loader.submit(_load_scored, work, request.run_id, coming, progress)
+        with _ending(chunks):
+            loading = loader.submit(_load_scored, work, request.run_id, chunks, progress)
             extract(work, request, submit, progress)
         for future in scoring:
             future.result()
@@ -59,27 +59,27 @@ def _run_night(work: Workspace, request: Request, progress: Progress) -> Publish
 
 
 @contextmanager
-def _ended(coming: _Coming) -> Iterator[None]:
-    """Tell the loading thread that no more chunks come; after an error, by one that was cancelled, so that it rolls back."""
+def _ending(chunks: _ChunkQueue) -> Iterator[None]:
+    """Always end the queue: on success with ``None``, on an error with a cancelled future, which makes the loader roll back."""
     try:
         yield
-    except BaseException:  # the loading thread is told, then it is raised again
+    except BaseException:  # raised again once the loader knows
         cancelled: Future[int] = Future()
         cancelled.cancel()
-        coming.put((-1, cancelled))
+        chunks.put((-1, cancelled))
         raise
-    coming.put(None)
+    chunks.put(None)
 
 
-def _load_scored(work: Workspace, run_id: str, coming: _Coming, progress: Progress) -> Loaded:
-    numbers = _scored(coming)
+def _load_scored(work: Workspace, run_id: str, chunks: _ChunkQueue, progress: Progress) -> Loaded:
+    numbers = _scored(chunks)
     first = next(numbers)  # from here on the run is in the ledger
     return load_run(work, ledger.get(work.warehouse, run_id), chain([first], numbers), progress)
 
 
-def _scored(coming: _Coming) -> Iterator[int]:
-    """Yield the number of each chunk once it is scored; raises what its scoring raised."""
-    while (chunk := coming.get()) is not None:
+def _scored(chunks: _ChunkQueue) -> Iterator[int]:
+    """Yield the number of each chunk once it is scored. Raises the error of its scoring."""
+    while (chunk := chunks.get()) is not None:
         number, scoring = chunk
         scoring.result()
         yield number

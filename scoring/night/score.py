@@ -12,7 +12,7 @@ from scoring.stores.warehouse import ledger, seen, worked_on
 
 
 def score_chunk(work: Workspace, run_id: str, number: int, progress: Progress = silent) -> int:
-    """Score one chunk of a run's feature snapshot with the pinned version; return how many rows.
+    """Score one chunk of a run's feature snapshot with the pinned version, and return how many rows.
 
     Writes the chunk's predictions, their summary and the profile of its columns; writing them again gives the same files.
     """

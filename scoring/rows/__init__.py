@@ -1,6 +1,6 @@
 """Rows in, rows or numbers out, nothing read or written: contract, prediction, profile, digest."""
 
-from scoring.rows.bins import FEW, GRID, PREDICTION, Bins, bins_from, bins_of
+from scoring.rows.bins import FEW_VALUES, PROBABILITY_GRID, PROFILED_PREDICTION, Bins, bins_from, bins_of
 from scoring.rows.casting import ARROW_TYPES, read_as
 from scoring.rows.contract import Contract, Split, require_columns
 from scoring.rows.decision import Decision, Rule, decision_of, last_estimator, sklearn_name
@@ -11,17 +11,17 @@ from scoring.rows.mean_shift import NO_NIGHTS, UsualNights, allowed_shift, one_v
 from scoring.rows.outcome_values import counted, meanings, named, outcome_text, positive_of, require_positive
 from scoring.rows.prediction import certainty, label_type, outcome_type, predict, prediction_schema, to_frame
 from scoring.rows.profile import Counts, Profile, merged, profiled
-from scoring.rows.summary import SAME, Summary
+from scoring.rows.summary import ROUNDING, Summary
 from scoring.rows.thread_warnings import warnings_of_threads
 from scoring.rows.value_text import as_found
 
 __all__ = [
     "ARROW_TYPES",
-    "FEW",
-    "GRID",
+    "FEW_VALUES",
     "NO_NIGHTS",
-    "PREDICTION",
-    "SAME",
+    "PROBABILITY_GRID",
+    "PROFILED_PREDICTION",
+    "ROUNDING",
     "SMALLER_IS_BETTER",
     "Bins",
     "Check",

@@ -1,4 +1,4 @@
-"""Fixed bins of a column, drawn at training, into which every later night is counted."""
+"""Bins of a column, fixed at training. The values of every later night are counted in them."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-PREDICTION = "prediction"
-"""Profiled like a feature: the probability (binary), the class (multiclass) or the value (regression)."""
+PROFILED_PREDICTION = "prediction"
+"""Name of the prediction in a profile: the probability (binary), the class (multiclass) or the value (regression)."""
 
 
-GRID = "probability_grid"
-"""The probability on a hundred equal bins: what the estimate of performance without labels is made of."""
+PROBABILITY_GRID = "probability_grid"
+"""Name of the probability on a hundred equal bins in a profile, from which performance is estimated without labels."""
 
 
-FEW = 256
-"""A number column with at most this many distinct values in the reference remembers each of them."""
+FEW_VALUES = 256
+"""Distinct values up to which a number column keeps each of them, so that new values can be counted as unseen."""
 
 
-LEVELS = 500
-"""A category column remembers this many levels, the most frequent ones; others it knew share one bin."""
+MAX_LEVELS = 500
+"""Levels of a category column with a bin of their own, the most frequent ones. The others of the reference share one."""
 
 
 _QUANTILES = np.linspace(0, 1, 21)[1:-1]
@@ -34,11 +34,11 @@ Kind = Literal["number", "category"]
 
 @dataclass(frozen=True)
 class Bins:
-    """How one column is counted, fixed by the reference: open ends for numbers, a last bin for what was never seen."""
+    """The bins of one column. Those of numbers are open at both ends, and the last one of categories counts unseen values."""
 
     kind: Kind
     edges: tuple[float, ...] = ()
-    """Inner edges of a number column; bin i holds edges[i-1] <= value < edges[i], the first and last are open."""
+    """Inner edges of a number column. Bin i counts edges[i-1] <= value < edges[i], and the first and last are open."""
     values: tuple[float, ...] = ()
     """Every distinct value of a number column that has few of them."""
     levels: tuple[str, ...] = ()
@@ -57,12 +57,12 @@ class Bins:
         counted = pc.value_counts(pc.drop_null(column))
         values, counts = counted.field("values"), counted.field("counts").to_numpy()
         if pa.types.is_string(column.type):
-            known = np.array(values.to_pylist(), dtype=object)[np.argsort(-counts, kind="stable")].tolist()
-            return cls("category", levels=tuple(sorted(known[:LEVELS])), others=tuple(sorted(known[LEVELS:])))
+            levels = np.array(values.to_pylist(), dtype=object)[np.argsort(-counts, kind="stable")].tolist()
+            return cls("category", levels=tuple(sorted(levels[:MAX_LEVELS])), others=tuple(sorted(levels[MAX_LEVELS:])))
         numbers = np.sort(number_bins(values))
         everything = number_bins(pc.drop_null(column))
         edges: np.ndarray = np.unique(np.quantile(everything, _QUANTILES, method="higher")) if len(numbers) else numbers
-        few = numbers.tolist() if len(numbers) <= FEW else []
+        few = numbers.tolist() if len(numbers) <= FEW_VALUES else []
         return cls("number", edges=tuple(float(edge) for edge in edges), values=tuple(few))
 
 
@@ -77,13 +77,15 @@ def number_bins(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
 
 
 def bins_of(columns: Mapping[str, pa.Array | pa.ChunkedArray]) -> dict[str, Bins]:
-    """Return bins for every column of the reference that has values; the grid of probabilities is always the same."""
+    """Return bins for every column of the reference that has values. Those of the probability grid are fixed."""
     filled = {name: column for name, column in columns.items() if len(column) > column.null_count}
     grid = Bins("number", edges=tuple(np.linspace(0, 1, 101)[1:-1].tolist()))
-    return {name: grid if name == GRID else Bins.of(column) for name, column in filled.items()}
+    return {name: grid if name == PROBABILITY_GRID else Bins.of(column) for name, column in filled.items()}
 
 
 def bins_from(content: Mapping[str, Any]) -> dict[str, Bins]:
-    """Return the bins of every column that ``vars`` of each wrote."""
+    """Return the bins of every column from their JSON, which is ``vars`` of each."""
     lists = ("edges", "values", "levels", "others")
-    return {name: Bins(one["kind"], **{part: tuple(one[part]) for part in lists}) for name, one in content.items()}
+    return {
+        name: Bins(fields["kind"], **{part: tuple(fields[part]) for part in lists}) for name, fields in content.items()
+    }

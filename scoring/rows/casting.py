@@ -1,4 +1,4 @@
-"""Columns as a source gives them, read as the declared types: the same value gives the same, wherever it stands."""
+"""Casts a source's columns to the declared types. Equal values give equal results, whatever else their batch holds."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _TRUTH = r"^(true|false|t|f|[01](\.0*)?)$"
 _TRUE = r"^(true|t|1(\.0*)?)$"
 _WHOLE = r"^\s*[+-]?0*\d{1,18}(\.0*)?\s*$"
 _LONGEST = r"^\s*[+-]?0*\d{19}(\.0*)?\s*$"
-"""Whole numbers of 19 digits, of which some fit into 64 bits."""
+"""Matches whole numbers of 19 digits, of which some fit into 64 bits."""
 _OFFSET = r"(Z|[+-]\d{2}(:?[0-5]\d)?)"
 _TIMESTAMP = rf"^\d{{4}}-\d{{2}}-\d{{2}}([ T]\d{{2}}:\d{{2}}(:\d{{2}}(\.\d{{1,6}})?)?{_OFFSET}?)?$"
 _CALENDAR = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
@@ -133,7 +133,7 @@ def _in_calendar(column: pa.Array) -> pa.Array:
 
 
 def _parse_times(column: pa.Array, target: pa.DataType, zone: str) -> pa.Array:
-    """Return text times as UTC; text without an offset is in ``zone``, a day that is wanted as a day in none."""
+    """Return times in text as UTC. Text without an offset is in ``zone``, except for a date column."""
     offset = pc.match_substring_regex(column, f":.*{_OFFSET}$")
     none = pa.scalar(None, pa.string())
     try:

@@ -1,4 +1,4 @@
-"""What a batch must look like; splits one into accepted rows and quarantined rows with every reason they broke."""
+"""The contract of a job: splits a batch into accepted rows, and quarantined rows with the rules that they break."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from scoring.rows.casting import ARROW_TYPES, read_as
 from scoring.rows.value_text import as_found
 
 KEY_BYTES = 2_400
-"""Longest key, all texts of it together: PostgreSQL's b-tree takes rows of 2,704 bytes, the other columns included."""
+"""Bytes of the longest key, all its texts together. PostgreSQL's b-tree takes rows of 2,704 bytes with all columns."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """One batch after the contract: accepted rows in the declared types, the rest as found, with reasons."""
+    """A batch after the contract: accepted rows in the declared types, quarantined rows as text with their reasons."""
 
     accepted: pa.RecordBatch
     quarantined: pa.RecordBatch
     reasons: dict[str, int] = field(default_factory=dict)
-    """Rows by reason, ``column:rule``; a row counts once under each reason it broke."""
+    """Rows by reason, ``column:rule``. A row counts once under each reason it broke."""
     unknown: dict[str, int] = field(default_factory=dict)
     """Accepted rows whose category the model never saw, by column."""
 
@@ -55,11 +55,11 @@ def require_columns(where: str, required: Iterable[str], present: Sequence[str])
 class Contract:
     """The declared columns of a job, as vectorised checks on Arrow record batches."""
 
-    def __init__(self, job: Job, interval: DataInterval, known: Mapping[str, Sequence[str]] | None = None) -> None:
-        """Make the contract of ``job`` for one interval; ``known`` are the categories the model saw, by column."""
+    def __init__(self, job: Job, interval: DataInterval, categories: Mapping[str, Sequence[str]] | None = None) -> None:
+        """Make the contract of ``job`` for one interval. ``categories`` are those that the model saw, by column."""
         self._job = job
         self._interval = interval
-        self._known = {name: pa.array(sorted(levels), pa.string()) for name, levels in (known or {}).items()}
+        self._categories = {name: pa.array(sorted(levels), pa.string()) for name, levels in (categories or {}).items()}
         self.types = {name: ARROW_TYPES[kind] for name, kind in job.key.items()}
         self.types |= {name: ARROW_TYPES[feature.type] for name, feature in job.features.items()}
 
@@ -69,7 +69,7 @@ class Contract:
         return pa.schema(list(self.types.items()))
 
     def split(self, batch: pa.RecordBatch, duplicate: np.ndarray | None = None) -> Split:
-        """Return the batch's accepted and quarantined rows; ``duplicate`` marks rows whose key is not unique.
+        """Return the batch's accepted and quarantined rows. ``duplicate`` marks rows whose key is not unique.
 
         A row that breaks several rules has several reasons. Raises ``ContractError`` for a missing column or one
         whose type cannot be read as the declared one at all.
@@ -88,24 +88,24 @@ class Contract:
         return self._divide(batch, columns, {reason: pc.fill_null(rows, False) for reason, rows in broken.items()})
 
     def keys_of(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Return the keys as they will be stored, and beside each the values that cannot be read, as text."""
+        """Return the keys in the declared types, and beside each a column with the text of its unreadable values."""
         columns = {}
         for name in self._job.key:
-            found, nothing = batch.column(name), pa.nulls(batch.num_rows, pa.string())
-            columns[name], unreadable = read_as(found, self.types[name], name, self._job.source_timezone)
+            column, nothing = batch.column(name), pa.nulls(batch.num_rows, pa.string())
+            columns[name], unreadable = read_as(column, self.types[name], name, self._job.source_timezone)
             some = pc.any(unreadable).as_py()
-            columns[f"{name}, unreadable"] = pc.if_else(unreadable, as_found(found), nothing) if some else nothing
+            columns[f"{name}, unreadable"] = pc.if_else(unreadable, as_found(column), nothing) if some else nothing
         return pa.RecordBatch.from_pydict(columns)
 
-    def keeps_order(self, found: pa.Schema) -> bool:
-        """Return whether keys of these types, in the source's order, are in order as they will be stored too.
+    def keeps_order(self, schema: pa.Schema) -> bool:
+        """Return whether rows in the source's order of the keys are in order after casting too.
 
-        Then equal ones stand beside each other. Numbers kept as text or as numeric, and days that are taken from
-        times, need not: '7' < '70' < '007'. PostgreSQL's types only: those of other databases bind no value.
+        Then equal keys stand beside each other. Numbers in text or numeric columns, and days from times, need not keep the
+        order: '7' < '70' < '007'. Only PostgreSQL's types are considered: in other databases a type restricts no value.
         """
         naive = self._job.source_timezone == "UTC"
         for name in self._job.key:
-            kind, target = found.field(name).type, self.types[name]
+            kind, target = schema.field(name).type, self.types[name]
             alike = pa.types.is_integer(kind) and pa.types.is_integer(target)
             alike |= pa.types.is_timestamp(kind) and pa.types.is_timestamp(target) and (kind.tz is not None or naive)
             if not (alike or kind == target):
@@ -129,7 +129,7 @@ class Contract:
         return rules
 
     def _too_long(self, columns: dict[str, pa.Array]) -> dict[str, pa.Array]:
-        """Return the rows whose key the warehouse cannot hold, under the longest text of each key."""
+        """Return the rows whose key is too long for the warehouse, by the key column with the longest text."""
         texts = [name for name in self._job.key if self.types[name] == pa.string()]
         if not texts:
             return {}
@@ -145,8 +145,8 @@ class Contract:
             rules["above_max"] = pc.greater(pc.cast(column, pa.float64(), safe=False), feature.max)
         if feature.allowed is not None:
             rules["not_allowed"] = _not_in(column, pa.array(feature.allowed, pa.string()))
-        if feature.unknown == "quarantine" and name in self._known:
-            rules["unknown_category"] = _not_in(column, self._known[name])
+        if feature.unknown == "quarantine" and name in self._categories:
+            rules["unknown_category"] = _not_in(column, self._categories[name])
         return rules
 
     def _divide(self, batch: pa.RecordBatch, columns: dict[str, pa.Array], broken: dict[str, pa.Array]) -> Split:
@@ -161,23 +161,24 @@ class Contract:
 
     def _unknown(self, accepted: pa.RecordBatch) -> dict[str, int]:
         counts = {
-            name: pc.sum(_not_in(accepted.column(name), levels)).as_py() or 0 for name, levels in self._known.items()
+            name: pc.sum(_not_in(accepted.column(name), levels)).as_py() or 0
+            for name, levels in self._categories.items()
         }
         return {name: count for name, count in counts.items() if count}
 
 
 def quarantine_schema(columns: Sequence[str]) -> pa.Schema:
-    """Return the schema of a quarantine file: every column as text, as found, then the reasons."""
+    """Return the schema of a quarantine file: the text of every column, then the reasons."""
     return pa.schema([*((name, pa.string()) for name in columns), ("reasons", pa.list_(pa.string()))])
 
 
 def _as_found(batch: pa.RecordBatch, bad: np.ndarray, broken: dict[str, pa.Array]) -> pa.RecordBatch:
     """Return the bad rows, every value as text, with the list of reasons of each."""
     rows = np.flatnonzero(bad)
-    found = batch.take(pa.array(rows))
+    quarantined = batch.take(pa.array(rows))
     masks = {reason: mask.to_numpy(zero_copy_only=False)[rows] for reason, mask in broken.items()}
     reasons = [[reason for reason, mask in masks.items() if mask[row]] for row in range(len(rows))]
-    columns = [as_found(column) for column in found.columns]
+    columns = [as_found(column) for column in quarantined.columns]
     schema = quarantine_schema(batch.schema.names)
     return pa.RecordBatch.from_arrays([*columns, pa.array(reasons, pa.list_(pa.string()))], schema=schema)
 

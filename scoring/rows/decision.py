@@ -1,40 +1,55 @@
-"""How a model version decides: what turns its probabilities into the ``prediction`` that is published."""
+"""How a model version turns its probabilities into the ``prediction`` that is published."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
-import pandas as pd
 
 from scoring.errors import PredictionError
 from scoring.job import BINARY, MULTICLASS, REGRESSION, Job, Task
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 By = Literal["half", "label.threshold", "threshold", "largest", "predict", "uncalibrated", "value"]
 NEAR = 1e-9
-"""Distance of a probability from the threshold (or from the runner-up's) within which ``predict`` itself is asked."""
+"""Distance of a probability from the threshold, or from the second largest, within which ``predict`` decides."""
 _THRESHOLDS = ("FixedThresholdClassifier", "TunedThresholdClassifierCV")
 _SEARCHES = ("GridSearchCV", "RandomizedSearchCV", "HalvingGridSearchCV", "HalvingRandomSearchCV")
-_MOST_PROBABLE = frozenset({
-    "BernoulliNB", "CalibratedClassifierCV", "CategoricalNB", "ComplementNB", "DecisionTreeClassifier",
-    "ExtraTreeClassifier", "ExtraTreesClassifier", "GaussianNB", "GradientBoostingClassifier",
-    "HistGradientBoostingClassifier", "LogisticRegression", "LogisticRegressionCV", "MLPClassifier", "MultinomialNB",
-    "RandomForestClassifier",
-})  # fmt: skip
-"""Classifiers of scikit-learn whose ``predict`` is the most probable class; every other one is asked for its own."""
+_MOST_PROBABLE = frozenset(
+    {
+        "BernoulliNB",
+        "CalibratedClassifierCV",
+        "CategoricalNB",
+        "ComplementNB",
+        "DecisionTreeClassifier",
+        "ExtraTreeClassifier",
+        "ExtraTreesClassifier",
+        "GaussianNB",
+        "GradientBoostingClassifier",
+        "HistGradientBoostingClassifier",
+        "LogisticRegression",
+        "LogisticRegressionCV",
+        "MLPClassifier",
+        "MultinomialNB",
+        "RandomForestClassifier",
+    }
+)
+"""Classifiers of scikit-learn whose ``predict`` is the most probable class. Of every other one ``predict`` is called."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What decides: a threshold on the probability, the largest probability, or the pipeline's ``predict``."""
+    """The way to a class: a threshold on the probability, the largest probability, or the pipeline's ``predict``."""
 
     by: By
     """``half``: 0.5 whatever the pipeline says, as versions did that were made before decisions were recorded."""
     threshold: float | None = None
     origin: str = ""
-    """What the decision comes from: a class of scikit-learn's, or of the user's own."""
+    """Name of the class in the pipeline that decides, scikit-learn's or the user's."""
 
     @property
     def words(self) -> str:
@@ -58,7 +73,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Rule:
-    """How a version's rows are scored: its decision, and the rows of each call if these must always be as many."""
+    """How a version's rows are scored: its decision, and the number of rows in each call if that must be fixed."""
 
     decision: Decision
     block_rows: int | None = None
@@ -66,12 +81,12 @@ class Rule:
     the number of rows, unless that is always the same."""
 
     def facts(self) -> dict[str, Any]:
-        """Return the rule as it stands in a version's facts."""
+        """Return the rule for a version's facts."""
         return {"decision": asdict(self.decision), "block_rows": self.block_rows}
 
     @classmethod
     def of_facts(cls, facts: Mapping[str, Any], job: Job) -> Self:
-        """Return the rule of a version; one that was made before there were rules decides as it always did."""
+        """Return the rule of a version from its facts. A version without a rule keeps the decision of that time."""
         if "decision" not in facts:
             return cls(decision_before_rules(job))
         return cls(Decision(**facts["decision"]), facts["block_rows"])
@@ -80,7 +95,7 @@ class Rule:
 _VALUE = Decision("value")
 _BEFORE_RULES: dict[Task, Decision] = {BINARY: Decision("half", 0.5), MULTICLASS: Decision("half"), REGRESSION: _VALUE}
 _PLAIN: dict[Task, Decision] = {BINARY: Decision("threshold", 0.5), MULTICLASS: Decision("largest"), REGRESSION: _VALUE}
-"""How scikit-learn's classifiers decide when nobody sets a threshold."""
+"""How scikit-learn's classifiers decide without a threshold of the user."""
 
 
 def decision_before_rules(job: Job) -> Decision:
@@ -112,7 +127,7 @@ def uncalibrated(pipeline: Any) -> Any:
 
 
 def chosen_classes(pipeline: Any, frame: pd.DataFrame, chances: np.ndarray, decision: Decision, job: Job) -> np.ndarray:
-    """Return the place of each row's class among the pipeline's, shape (rows,); ``chances`` is (rows, classes).
+    """Return the index of each row's class in the pipeline's classes, shape (rows,). ``chances`` is (rows, classes).
 
     ``predict`` is called only where the probabilities do not settle it. Raises ``PredictionError`` for what is no class.
     """
@@ -132,7 +147,7 @@ def chosen_classes(pipeline: Any, frame: pd.DataFrame, chances: np.ndarray, deci
 
 
 def _first_declared(chances: np.ndarray, job: Job) -> np.ndarray:
-    """Return the place of the most probable class; of equals the one that the job declares first."""
+    """Return the index of the most probable class. Of equal ones it is the class that the job declares first."""
     order = np.argsort(np.argsort(job.label.classes or []))
     return np.asarray(order[chances[:, order].argmax(axis=1)])
 
@@ -143,13 +158,13 @@ def _predicted(pipeline: Any, frame: pd.DataFrame, job: Job) -> np.ndarray:
         raise PredictionError(
             f"predict of the pipeline of {job.name}", found=f"shape {labels.shape}", expected=f"shape {(len(frame),)}"
         )
-    known = {str(name): place for place, name in enumerate(pipeline.classes_)}
-    strange = sorted({str(label) for label in pd.unique(labels)} - set(known))
+    places = {str(name): place for place, name in enumerate(pipeline.classes_)}
+    strange = sorted({str(label) for label in set(labels.tolist())} - set(places))
     if strange:
         raise PredictionError(
-            f"predict of the pipeline of {job.name}", found=str(strange[:5]), expected=f"one of {sorted(known)}"
+            f"predict of the pipeline of {job.name}", found=str(strange[:5]), expected=f"one of {sorted(places)}"
         )
-    return np.array([known[str(label)] for label in labels], dtype=np.intp)
+    return np.array([places[str(label)] for label in labels], dtype=np.intp)
 
 
 def _own(pipeline: Any, job: Job) -> Decision:
@@ -185,13 +200,13 @@ def last_estimator(model: Any) -> Any:
 
 
 def sklearn_name(model: Any) -> str:
-    """Return the name of a class of scikit-learn's; empty for any other, a subclass included."""
+    """Return the name of an estimator's class if it is scikit-learn's own, else an empty text."""
     kind = type(model)
     return kind.__name__ if kind.__module__.startswith("sklearn.") else ""
 
 
 def _probability_threshold(model: Any) -> float | None:
-    """Return the threshold on the probability of true; None where it is one on another number."""
+    """Return the threshold on the probability of true, or None for a threshold on another number."""
     if model.response_method not in ("auto", "predict_proba"):
         return None
     if sklearn_name(model) == "TunedThresholdClassifierCV":  # a scorer object may have another positive class

@@ -17,7 +17,7 @@ _NULL = np.uint64(0x6E756C6C6E756C6C)
 
 
 class RowsDigest:
-    """Adds up rows and gives one hash of the multiset of them.
+    """Computes one hash of a multiset of rows, batch by batch.
 
     Every row is mixed to 64 bits (splitmix64 over its columns), two sums over all rows are kept, and the result is
     the sha256 of sums, count and column names. It tells equal from different data; it is no protection from an
@@ -36,7 +36,7 @@ class RowsDigest:
         self._sums = [0, 0]
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Add the rows of a batch; all batches must have the same columns in the same order."""
+        """Add the rows of a batch. All batches must have the same columns in the same order."""
         self._names = batch.schema.names
         self._rows += batch.num_rows
         if batch.num_rows == 0:
@@ -61,13 +61,13 @@ class RowsDigest:
 
 
 def _bits(column: pa.Array) -> Bits:
-    """Return 64 bits for each value; equal values give equal bits, a null its own."""
+    """Return 64 bits for each value. Equal values give equal bits, and nulls have bits of their own."""
     if pa.types.is_string(column.type):
         encoded = column.dictionary_encode()
         levels = [int.from_bytes(hashlib.sha256(v.encode()).digest()[:8]) for v in encoded.dictionary.to_pylist()]
         codes = pc.fill_null(encoded.indices, len(levels)).to_numpy()
-        found: Bits = np.array([*levels, int(_NULL)], dtype=np.uint64)[codes]
-        return found
+        hashes: Bits = np.array([*levels, int(_NULL)], dtype=np.uint64)[codes]
+        return hashes
     if pa.types.is_floating(column.type):
         numbers = pc.fill_null(column, 0.0).to_numpy().astype(np.float64) + 0.0  # -0.0 is 0.0
     else:

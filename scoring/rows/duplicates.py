@@ -1,11 +1,10 @@
-"""Rows whose key is not unique: marked with all their copies, since which of them is right cannot be known."""
+"""Marks rows whose key is not unique. All copies are marked, since nobody knows which of them is right."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -13,7 +12,7 @@ from scoring.rows.value_text import as_found
 
 Key = tuple[str | None, ...]
 _STEP = np.uint64(0x9E3779B97F4A7C15)
-"""Odd, so that no bits are lost when the hashes of a key's columns are mixed; from splitmix64."""
+"""Multiplier that mixes the hashes of a key's columns, from splitmix64. It is odd, so that no bits are lost."""
 
 
 def mark_duplicates(batch: pa.RecordBatch, keys: Sequence[str], around: tuple[Key | None, Key | None]) -> np.ndarray:
@@ -46,7 +45,9 @@ def key_at(batch: pa.RecordBatch, keys: Sequence[str], row: int) -> Key:
 
 
 def key_hashes(keys: pa.RecordBatch) -> np.ndarray:
-    """Return 64 bits for each row: equal keys give equal bits, other keys almost never do."""
+    """Return 64 bits for each row. Equal keys give equal bits, and different keys almost never do."""
+    import pandas as pd
+
     hashes = np.zeros(keys.num_rows, dtype=np.uint64)
     with np.errstate(over="ignore"):
         for column in keys.columns:
@@ -56,7 +57,7 @@ def key_hashes(keys: pa.RecordBatch) -> np.ndarray:
 
 
 def _plain(column: pa.Array) -> np.ndarray:
-    """Return the values for hashing: integers, or text; a null as something that is there too."""
+    """Return the values for hashing as integers or text. Nulls become 0 or an empty text."""
     if pa.types.is_integer(column.type) or pa.types.is_temporal(column.type):
         wide = pc.cast(column, pa.int32()) if pa.types.is_date32(column.type) else column
         filled = pc.fill_null(pc.cast(wide, pa.int64()), 0)
@@ -66,7 +67,7 @@ def _plain(column: pa.Array) -> np.ndarray:
 
 
 def repeated(hashes: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the hashes that come more than once, sorted; nearly all of them are of keys that do."""
+    """Return the hashes that come more than once, sorted. Nearly all of them belong to repeated keys."""
     ordered = np.sort(np.concatenate([*hashes, np.zeros(0, dtype=np.uint64)]))
     return np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
 

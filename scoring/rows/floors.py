@@ -1,4 +1,4 @@
-"""What a first version must reach, for there is no champion to compare it with: the job's floors, and a constant."""
+"""The checks of a first version, which has no champion to be compared with: the job's floors, and a constant."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scoring.job import BINARY, MULTICLASS, REGRESSION, TASKS, Job, Task
 
 SMALLER_IS_BETTER = {"log_loss", "excess_log_loss", "brier", "calibration_error", "mae", "rmse"}
 ROUNDING = 1e-9
-"""Share of the constant's loss that is rounding: a version that says the constant itself is not worse."""
+"""Share of the constant's loss that counts as rounding, so that a version which predicts the constant is not worse."""
 _BINS = 10
 _CONSTANTS = {task.loss: task.constant for task in TASKS}
 _TINY = 1e-15
@@ -21,7 +21,7 @@ _TINY = 1e-15
 
 @dataclass(frozen=True)
 class Check:
-    """One rule of the gate: what was found, what is allowed, and whether that is enough."""
+    """One check of the promotion gate: a sentence with the value and the limit, and whether it passed."""
 
     name: str
     passed: bool
@@ -40,13 +40,13 @@ def floor_checks(metrics: Mapping[str, float | None], floors: Mapping[str, float
         at_most = name in SMALLER_IS_BETTER
         enough = value is not None and (value <= limit if at_most else value >= limit)
         words = "not measured" if value is None else f"{value:.4g}"
-        asked = f"{'at most' if at_most else 'at least'} {limit:g} is asked for"
-        checks.append(Check(f"floor {name}", enough, f"{name} is {words}, {asked}"))
+        demand = f"{'at most' if at_most else 'at least'} {limit:g} is asked for"
+        checks.append(Check(f"floor {name}", enough, f"{name} is {words}, {demand}"))
     return checks
 
 
 def constant_loss(job: Job, early: np.ndarray, late: np.ndarray) -> float:
-    """Return the loss on the late outcomes of always saying what the early ones were like.
+    """Return the loss, on the late outcomes, of a constant prediction made from the early ones.
 
     That is the log loss (nats) of the share of each class, or the mean absolute error of the mean. Outcomes as
     ``lifecycle.training.fit.target`` gives them; every late class is among the early ones.
@@ -55,11 +55,11 @@ def constant_loss(job: Job, early: np.ndarray, late: np.ndarray) -> float:
         return float(np.abs(late - early.mean()).mean())
     classes, counts = np.unique(early.astype(str), return_counts=True)
     shares = dict(zip(classes, counts / counts.sum(), strict=True))
-    return float(-np.mean([np.log(max(shares.get(one, 0.0), _TINY)) for one in late.astype(str)]))
+    return float(-np.mean([np.log(max(shares.get(outcome, 0.0), _TINY)) for outcome in late.astype(str)]))
 
 
 def constant_checks(loss: str, losses: Mapping[str, float] | None) -> list[Check]:
-    """Return the check of a version's loss on the holdout against the constant's; none without a holdout.
+    """Return the check of a version's loss on the holdout against the constant's loss. There is none without a holdout.
 
     ``losses`` has both as ``version`` and ``constant``; a version from before they were kept has none. ``loss`` is its
     name: log loss, or mean absolute error.
@@ -75,7 +75,7 @@ def constant_checks(loss: str, losses: Mapping[str, float] | None) -> list[Check
 
 
 def holdout_metrics(holdout: pa.Table | None, job: Job) -> dict[str, float | None]:
-    """Return the metrics that floors may name, of outcomes and predictions on the holdout; empty without one."""
+    """Return the metrics that floors may name, computed on the holdout, or an empty mapping without a holdout."""
     if holdout is None or holdout.num_rows == 0:
         return {}
     return _METRICS[job.task](holdout, job)
@@ -96,14 +96,18 @@ def _binary(holdout: pa.Table, job: Job) -> dict[str, float | None]:
     gaps = np.abs(np.bincount(place, y - p, minlength=_BINS)).sum() / len(y)
     base = float(y.mean())
     return {
-        "log_loss": loss, "excess_log_loss": loss - _entropy(np.array([base, 1 - base])), "auc": _auc(p, y),
-        "brier": float(np.square(p - y).mean()), "calibration_error": float(gaps),
-        "calibration_gap": float((p - y).mean()), "base_rate": base,
-    }  # fmt: skip
+        "log_loss": loss,
+        "excess_log_loss": loss - _entropy(np.array([base, 1 - base])),
+        "auc": _auc(p, y),
+        "brier": float(np.square(p - y).mean()),
+        "calibration_error": float(gaps),
+        "calibration_gap": float((p - y).mean()),
+        "base_rate": base,
+    }
 
 
 def _auc(p: np.ndarray, y: np.ndarray) -> float | None:
-    """Return the area under the ROC curve by ranks (Mann-Whitney), ties counted half; None of one class."""
+    """Return the area under the ROC curve by ranks (Mann-Whitney), ties counted half, or None for a single class."""
     positive = y.sum()
     if not 0 < positive < len(y):
         return None
@@ -122,10 +126,12 @@ def _multiclass(holdout: pa.Table, job: Job) -> dict[str, float | None]:
 
 
 _METRICS: dict[Task, Callable[[pa.Table, Job], dict[str, float | None]]] = {
-    BINARY: _binary, MULTICLASS: _multiclass, REGRESSION: _regression,
-}  # fmt: skip
+    BINARY: _binary,
+    MULTICLASS: _multiclass,
+    REGRESSION: _regression,
+}
 
 
 def _entropy(shares: np.ndarray) -> float:
-    known = shares[shares > 0]
-    return float(-(known * np.log(known)).sum())
+    present = shares[shares > 0]
+    return float(-(present * np.log(present)).sum())

@@ -1,4 +1,4 @@
-"""Moments from times without a zone, as a clock on the wall shows them."""
+"""Converts times without a zone, as a clock on the wall shows them, to moments in UTC."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _FIRST, _LAST = datetime(1, 1, 3), datetime(9999, 12, 29)  # noqa: DTZ001 - a ma
 def moments(local: pa.Array, zone: str) -> pa.Array:
     """Return the moments in UTC at which a clock in ``zone`` shows the times of a timestamp column without a zone.
 
-    As PostgreSQL has it: of the two moments of an hour that comes twice it is the later one, and a time that a change of
-    the clocks leaves out counts on from the clock before. Never raises: times outside the years 1 to 9999 become null.
+    As in PostgreSQL: for an hour that comes twice it is the later moment, and for an hour that a change of the clocks leaves
+    out the clock before the change goes on. Never raises: times outside the years 1 to 9999 become null.
 
     >>> twice, never = datetime(2013, 11, 3, 1, 30), datetime(2013, 3, 10, 2, 30)
     >>> [str(moment) for moment in moments(pa.array([twice, never]), "America/New_York").to_pylist()]

@@ -1,4 +1,4 @@
-"""How far a night's mean prediction may lie from the reference's, and when predictions that are all the same are a fault."""
+"""The allowed distance of a night's mean prediction from the reference, and whether equal predictions are a fault."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ import pyarrow as pa
 from scoring.job import BINARY, MULTICLASS, REGRESSION, Job, Task
 
 NEAR, FAR = 2.0, 10.0
-"""Times as far as the farthest training night: up to the first a shift passes, beyond the second it is held."""
+"""Multiples of the farthest training night's distance. Up to the first a night passes, beyond the second it is held."""
 SOME_NIGHTS = 7
-"""Training nights from which on ``FAR`` counts: fewer do not say how far a night may lie."""
+"""Number of training nights from which on ``FAR`` applies. Fewer say too little about usual distances."""
 CHANCE = 4.0
-"""Standard errors of the mean of so few rows that ``FAR`` allows whatever the nights were like."""
+"""Standard errors of a night's mean that ``FAR`` always allows, for nights with few rows."""
 RARER, LEAST = 5.0, 0.01
-"""Binary: at most so many times the share of the rarer outcome, but at least this probability, are always allowed."""
+"""Binary jobs: the floor is at most this multiple of the rarer outcome's share, but at least this probability."""
 OF_MAGNITUDE = 0.01
-"""Regression: the share of the root mean square of the reference predictions that is always allowed."""
+"""Regression: share of the root mean square of the reference predictions that is always allowed."""
 UNLIKELY = 1e-4
-"""Chance, by the nights of training, of a night whose predictions are all the same, below which it is a fault."""
+"""Probability, estimated from training nights, below which a night of equal predictions is a fault."""
 
 
 @dataclass(frozen=True)
 class UsualNights:
-    """How the training nights differed from each other; empty for a version made before this was kept."""
+    """How the training nights differed from each other. It is empty in older versions."""
 
     nights: int = 0
     farthest: float = 0.0
@@ -37,7 +37,7 @@ class UsualNights:
 
     @classmethod
     def of(cls, values: np.ndarray, nights: pa.Array | pa.ChunkedArray) -> Self:
-        """Return it for the number that stands for each prediction, shape (rows,), and the night of each.
+        """Return how nights differ, from the number that stands for each prediction, shape (rows,), and its night.
 
         >>> UsualNights.of(np.array([0.25, 0.25, 1.0, 0.5]), pa.array([1, 1, 2, 2]))
         UsualNights(nights=2, farthest=0.25, alike=0.75)
@@ -51,12 +51,12 @@ class UsualNights:
         return cls(len(means), float(np.abs(means - values.mean()).max()), float(most.sum() / len(values)))
 
     def as_dict(self) -> dict[str, float]:
-        """Return it for JSON."""
+        """Return the fields for JSON."""
         return dict(vars(self))
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
-        """Return what ``as_dict`` wrote."""
+        """Return the object that ``as_dict`` wrote."""
         return cls(**content)
 
 
@@ -65,7 +65,7 @@ NO_NIGHTS = UsualNights()
 
 @dataclass(frozen=True)
 class Allowed:
-    """The largest shift of the mean that passes the gate, in the unit of the prediction, and what sets it."""
+    """The largest shift of the mean that passes the gate, in the unit of the prediction, and the reason for it."""
 
     shift: float
     because: str
@@ -74,9 +74,9 @@ class Allowed:
 def allowed_shift(job: Job, reference: Mapping[str, float], usual: UsualNights, rows: int) -> Allowed:
     """Return how far the mean of ``rows`` predictions may lie from the reference's.
 
-    ``reference`` has ``mean``, ``sd`` and ``size`` (root mean square) of its predictions. Rows say how far a night may lie
-    only between ``NEAR`` and ``FAR`` times the farthest training night, and never below a floor in absolute terms: a sure
-    model's rows hardly differ, and nights that differ more are no fault.
+    ``reference`` has ``mean``, ``sd`` and ``size`` (root mean square) of its predictions. The spread of
+    the rows sets the limit only between ``NEAR`` and ``FAR`` times the farthest training night, and never below an absolute
+    floor: a sure model's rows hardly differ, and nights that differ more are no fault.
     """
     by_rows = job.gate.max_mean_shift_sd * reference["sd"]
     allowed = Allowed(by_rows, f"gate.max_mean_shift_sd is {job.gate.max_mean_shift_sd:g}")
@@ -110,11 +110,13 @@ def _always(shift: float, words: str) -> Allowed:
 
 
 _FLOORS: dict[Task, Callable[[Job, Mapping[str, float]], Allowed]] = {
-    BINARY: _binary_floor, MULTICLASS: _multiclass_floor, REGRESSION: _regression_floor,
-}  # fmt: skip
-"""The shift that is allowed whatever the nights of training were like."""
+    BINARY: _binary_floor,
+    MULTICLASS: _multiclass_floor,
+    REGRESSION: _regression_floor,
+}
+"""The function of each task that gives the shift which is always allowed."""
 
 
 def one_value_is_usual(rows: int, usual: UsualNights) -> bool:
-    """Return whether ``rows`` predictions may well be all the same, as the nights of training were."""
+    """Return whether ``rows`` equal predictions are plausible, judging by the training nights."""
     return bool(usual.alike**rows >= UNLIKELY)

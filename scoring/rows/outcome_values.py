@@ -1,4 +1,4 @@
-"""The outcomes of a binary job: which of the two values that ``labels.sql`` gives counts as positive."""
+"""The outcomes of a binary job: which of the two values in ``labels.sql`` counts as positive."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from scoring.rows.value_text import as_found, text_of
 
 Positive = bool | int | float | str | None
 _TRUTH = {True: {"true", "t"}, False: {"false", "f"}}
-"""What is read without ``label.positive``, in any case, next to one and zero as numbers of any kind."""
+"""Words for true and false without ``label.positive``, in upper or lower case. 1 and 0 as numbers count too."""
 _YAML = {True: {"yes", "y", "on"}, False: {"no", "n", "off"}}
-"""Words that YAML takes for true and false when they stand without quotes, as in ``positive: yes``."""
+"""Words that YAML reads as true and false without quotes, as in ``positive: yes``."""
 _NAMED = 5
-"""Values that a message names."""
+"""Number of values that a message lists. The rest is counted."""
 
 
 def outcome_text(column: pa.Array, job: Job, where: str) -> pa.Array:
-    """Return the outcomes of a binary job as text, null where there is none; a float that is no number is none.
+    """Return the outcomes of a binary job as text, null where there is no outcome. NaN counts as none.
 
     Raises ``ContractError`` for a column of fractions, and ``TrainingDataError`` for bytes that are no text.
     """
@@ -49,7 +49,7 @@ def outcome_text(column: pa.Array, job: Job, where: str) -> pa.Array:
 
 
 def counted(text: pa.Array | pa.ChunkedArray) -> dict[str, int]:
-    """Return how often each outcome comes, the most frequent first.
+    """Return the number of rows of each outcome, the most frequent first.
 
     >>> counted(pa.array(["no", "yes", None, "no"]))
     {'no': 2, 'yes': 1}
@@ -64,12 +64,12 @@ def named(counts: Mapping[str, int]) -> str:
     >>> named({"no": 812, "yes": 188})
     "'no' 812, 'yes' 188"
     """
-    shown = ", ".join(f"{value!r} {count:,}" for value, count in list(counts.items())[:_NAMED])
-    return shown if len(counts) <= _NAMED else f"{shown} and {len(counts) - _NAMED} more"
+    listing = ", ".join(f"{value!r} {count:,}" for value, count in list(counts.items())[:_NAMED])
+    return listing if len(counts) <= _NAMED else f"{listing} and {len(counts) - _NAMED} more"
 
 
 def meanings(counts: Mapping[str, int], job: Job, where: str) -> dict[str, bool]:
-    """Return whether each value counts as positive; raises ``TrainingDataError`` unless they are two, or fewer."""
+    """Return for each value whether it counts as positive. Raises ``TrainingDataError`` for more than two values."""
     positive = job.label.positive
     if positive is not None:
         meaning = {value: _is(value, positive) for value in counts}
@@ -84,14 +84,14 @@ def meanings(counts: Mapping[str, int], job: Job, where: str) -> dict[str, bool]
 
 
 def require_positive(counts: Mapping[str, int], job: Job, where: str) -> None:
-    """Raise ``TrainingDataError`` when there are outcomes and none of them is ``label.positive``, nor can the rest be."""
+    """Raise ``TrainingDataError`` when there are outcomes and none of them is ``label.positive``."""
     meaning = meanings(counts, job, where)
     if meaning and job.label.positive is not None and not any(meaning.values()):
         raise _refused(where, job, counts, f"label.positive {job.label.positive!r} among them")
 
 
 def positive_of(counts: Mapping[str, int], job: Job, where: str) -> str | None:
-    """Return the value that counts as positive; None if it is not among the outcomes."""
+    """Return the value that counts as positive, or None if it is not among the outcomes."""
     return next((value for value, truth in meanings(counts, job, where).items() if truth), None)
 
 
@@ -107,7 +107,7 @@ def _refused(where: str, job: Job, counts: Mapping[str, int], expected: str) -> 
 
 
 def _truth(value: str) -> bool | None:
-    """Return what a value means by itself."""
+    """Return whether a value means true or false by itself, or None."""
     number = _number(value)
     for truth, words in _TRUTH.items():
         if value.lower() in words or number == int(truth):

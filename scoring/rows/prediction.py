@@ -1,27 +1,28 @@
-"""Batch + fitted pipeline → predictions, one row per row. Nothing here fits anything."""
+"""Predictions of a fitted pipeline for a batch, one per row. Nothing is fitted here."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from joblib import parallel_config
 
 from scoring.errors import NightshiftError, PredictionError
 from scoring.job import BINARY, MULTICLASS, REGRESSION, Job, Task
 from scoring.rows.casting import ARROW_TYPES
 from scoring.rows.decision import Rule, chosen_classes, decision_before_rules
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 _OUTCOME_TYPES: dict[Task, pa.DataType] = {BINARY: pa.bool_(), MULTICLASS: pa.string(), REGRESSION: pa.float64()}
 _LABEL_TYPES: dict[Task, pa.DataType] = {BINARY: pa.string(), MULTICLASS: pa.string(), REGRESSION: pa.float64()}
 
 
 class Pipeline(Protocol):
-    """What scoring needs of a fitted scikit-learn pipeline."""
+    """The part of a fitted scikit-learn pipeline that scoring calls."""
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         """Return one prediction per row."""
@@ -33,6 +34,8 @@ def to_frame(batch: pa.RecordBatch | pa.Table, job: Job) -> pd.DataFrame:
     Numbers and bools are float64 with NaN for null; categories are object columns with NaN for null; datetimes are
     datetime64[us, UTC] with NaT. A null is one thing everywhere: a mix of None and NaN moves probabilities.
     """
+    import pandas as pd
+
     return pd.DataFrame({name: _column(batch.column(name), feature.type) for name, feature in job.features.items()})
 
 
@@ -55,7 +58,7 @@ def outcome_type(job: Job) -> pa.DataType:
 
 
 def label_type(job: Job) -> pa.DataType:
-    """Return the type as which outcomes are read from the source: text where two values still need a meaning."""
+    """Return the type in which outcomes are read from the source. It is text for binary jobs, see ``outcome_values``."""
     return _LABEL_TYPES[job.task]
 
 
@@ -78,15 +81,15 @@ def predict(pipeline: Any, batch: pa.RecordBatch, job: Job, rule: Rule | None = 
         return pa.RecordBatch.from_pylist([], schema)
     rule = rule or Rule(decision_before_rules(job))
     blocks = [_answers(pipeline, frame, rows, job, rule) for frame, rows in _blocks(to_frame(batch, job), rule)]
-    values, chosen = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    values, class_places = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
     bad = int((~np.isfinite(values)).reshape(batch.num_rows, -1).any(axis=1).sum())
     if bad:
         raise PredictionError(f"predictions of {job.name}", found=f"{bad} rows not finite", expected="finite numbers")
-    return pa.RecordBatch.from_arrays([*keys, *_COLUMNS[job.task](values, chosen, job)], schema=schema)
+    return pa.RecordBatch.from_arrays([*keys, *_COLUMNS[job.task](values, class_places, job)], schema=schema)
 
 
 def _blocks(frame: pd.DataFrame, rule: Rule) -> Iterator[tuple[pd.DataFrame, int]]:
-    """Yield the frames of the calls, and how many rows of each count; the rest of a short one repeats its rows."""
+    """Yield the frame of each call and the number of its rows that count. A short frame is filled up by repeated rows."""
     if rule.block_rows is None:
         yield frame, len(frame)
         return
@@ -96,10 +99,12 @@ def _blocks(frame: pd.DataFrame, rule: Rule) -> Iterator[tuple[pd.DataFrame, int
 
 
 def _answers(pipeline: Any, frame: pd.DataFrame, rows: int, job: Job, rule: Rule) -> tuple[np.ndarray, np.ndarray]:
-    """Return the raw output of the first ``rows`` rows, (rows,) or (rows, classes), and the places of their classes.
+    """Return the raw output of the first ``rows`` rows, (rows,) or (rows, classes), and the indices of their classes.
 
     joblib's workers are kept out: a forest adds up its trees in the order in which they finish.
     """
+    from joblib import parallel_config
+
     shape: tuple[int, ...] = (len(frame),)
     if job.task.classifies:
         shape = (len(frame), len(_check_classes(pipeline, job)))
@@ -111,14 +116,14 @@ def _answers(pipeline: Any, frame: pd.DataFrame, rows: int, job: Job, rule: Rule
                 raise PredictionError(
                     f"predictions of {job.name}", found=f"shape {values.shape}", expected=f"shape {shape}"
                 )
-            chosen = np.zeros(len(frame), dtype=np.intp)
+            class_places = np.zeros(len(frame), dtype=np.intp)
             if job.task.classifies:
-                chosen = chosen_classes(pipeline, frame, values, rule.decision, job)
+                class_places = chosen_classes(pipeline, frame, values, rule.decision, job)
     except NightshiftError:
         raise
     except Exception as error:  # whatever a pipeline raises is its own: named and raised again
         raise PredictionError(f"pipeline of {job.name}", found=f"{type(error).__name__}: {error}") from error
-    return values[:rows], chosen[:rows]
+    return values[:rows], class_places[:rows]
 
 
 def _check_classes(pipeline: Any, job: Job) -> list[Any]:
@@ -129,24 +134,26 @@ def _check_classes(pipeline: Any, job: Job) -> list[Any]:
     return classes
 
 
-def _regression(values: np.ndarray, chosen: np.ndarray, job: Job) -> list[pa.Array]:
+def _regression(values: np.ndarray, class_places: np.ndarray, job: Job) -> list[pa.Array]:
     return [pa.array(values)]
 
 
-def _binary(values: np.ndarray, chosen: np.ndarray, job: Job) -> list[pa.Array]:
-    return [pa.array(chosen == 1), pa.array(np.ascontiguousarray(values[:, 1]))]
+def _binary(values: np.ndarray, class_places: np.ndarray, job: Job) -> list[pa.Array]:
+    return [pa.array(class_places == 1), pa.array(np.ascontiguousarray(values[:, 1]))]
 
 
-def _multiclass(values: np.ndarray, chosen: np.ndarray, job: Job) -> list[pa.Array]:
+def _multiclass(values: np.ndarray, class_places: np.ndarray, job: Job) -> list[pa.Array]:
     declared = job.label.classes or []
     order = np.argsort(np.argsort(declared))  # the pipeline's classes are sorted, the job's as declared
     names = np.array(sorted(declared), dtype=object)
-    return [pa.array(names[chosen], pa.string()), *(pa.array(column.copy()) for column in values[:, order].T)]
+    return [pa.array(names[class_places], pa.string()), *(pa.array(column.copy()) for column in values[:, order].T)]
 
 
 _COLUMNS: dict[Task, Callable[[np.ndarray, np.ndarray, Job], list[pa.Array]]] = {
-    BINARY: _binary, MULTICLASS: _multiclass, REGRESSION: _regression,
-}  # fmt: skip
+    BINARY: _binary,
+    MULTICLASS: _multiclass,
+    REGRESSION: _regression,
+}
 
 
 def certainty(predictions: pa.RecordBatch | pa.Table, job: Job) -> np.ndarray:

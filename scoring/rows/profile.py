@@ -1,4 +1,4 @@
-"""A batch's rows as counts per column on fixed bins: mergeable, of every row, taken while a chunk is scored."""
+"""Profiles: counts of every column of a batch on fixed bins, made while a chunk is scored. Profiles can be added."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from scoring.job import Job
-from scoring.rows.bins import GRID, PREDICTION, Bins, number_bins
+from scoring.rows.bins import PROBABILITY_GRID, PROFILED_PREDICTION, Bins, number_bins
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What one column of some rows held, on the reference's bins."""
+    """Counts and sums of one column of some rows, on the reference's bins."""
 
     bins: tuple[int, ...]
     rows: int = 0
     nulls: int = 0
     unseen: int = 0
-    """Values that the reference never had: levels, or values of a number column that has few."""
+    """Values that the reference never had: levels, or values of a number column with few distinct ones."""
     wrong: int = 0
     """Values that are not finite, or of another type than the reference's."""
     total: float = 0.0
@@ -53,14 +53,20 @@ class Counts:
     def __add__(self, other: Counts) -> Counts:
         """Return the counts of both together."""
         return Counts(
-            tuple(np.add(self.bins, other.bins).tolist()), self.rows + other.rows, self.nulls + other.nulls,
-            self.unseen + other.unseen, self.wrong + other.wrong, self.total + other.total, self.squares + other.squares,
-            _of_both(min, self.low, other.low), _of_both(max, self.high, other.high),
-        )  # fmt: skip
+            tuple(np.add(self.bins, other.bins).tolist()),
+            self.rows + other.rows,
+            self.nulls + other.nulls,
+            self.unseen + other.unseen,
+            self.wrong + other.wrong,
+            self.total + other.total,
+            self.squares + other.squares,
+            _of_both(min, self.low, other.low),
+            _of_both(max, self.high, other.high),
+        )
 
     @classmethod
     def of(cls, column: pa.Array | pa.ChunkedArray, bins: Bins) -> Self:
-        """Return the counts of a column, whatever it holds; a column of another type than the bins' is all wrong."""
+        """Return the counts of any column. In a column of another type than the bins' every value counts as wrong."""
         empty = cls(bins=(0,) * bins.size, rows=len(column), nulls=column.null_count)
         text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
         if pa.types.is_null(column.type) or empty.present == 0:
@@ -73,8 +79,8 @@ class Counts:
         return replace(empty, **_of_numbers(column, counted, bins))
 
 
-def _of_both(choose: Any, one: float | None, other: float | None) -> float | None:
-    return choose(one, other) if one is not None and other is not None else other if one is None else one
+def _of_both(choose: Any, first: float | None, second: float | None) -> float | None:
+    return choose(first, second) if first is not None and second is not None else second if first is None else first
 
 
 def _of_levels(counted: pa.StructArray, bins: Bins) -> dict[str, Any]:
@@ -104,48 +110,59 @@ def _of_numbers(column: pa.Array, counted: pa.StructArray | None, bins: Bins) ->
     if len(values) == 0:
         return {"wrong": wrong}
     return {
-        "bins": tuple(filled.tolist()), "unseen": unseen, "wrong": wrong, "total": float(np.sum(values * weights)),
-        "squares": float(np.sum(np.square(values) * weights)), "low": float(values.min()), "high": float(values.max()),
-    }  # fmt: skip
+        "bins": tuple(filled.tolist()),
+        "unseen": unseen,
+        "wrong": wrong,
+        "total": float(np.sum(values * weights)),
+        "squares": float(np.sum(np.square(values) * weights)),
+        "low": float(values.min()),
+        "high": float(values.max()),
+    }
 
 
 @dataclass(frozen=True)
 class Profile:
-    """The counts of every profiled column of some rows; profiles of parts add up to the profile of the whole."""
+    """The counts of every profiled column of some rows. Profiles of parts add up to the profile of the whole."""
 
     rows: int = 0
     columns: Mapping[str, Counts] = field(default_factory=dict)
 
     @classmethod
     def of(cls, bins: Mapping[str, Bins], columns: Mapping[str, pa.Array | pa.ChunkedArray], rows: int) -> Self:
-        """Return the profile of columns; one that is missing counts as null in every row."""
+        """Return the profile of columns. A missing column counts as null in every row."""
         absent = pa.nulls(rows)
-        return cls(rows, {name: Counts.of(columns.get(name, absent), one) for name, one in bins.items()})
+        return cls(
+            rows, {name: Counts.of(columns.get(name, absent), column_bins) for name, column_bins in bins.items()}
+        )
 
     def __add__(self, other: Profile) -> Profile:
         """Return the profile of both parts together."""
         if not self.columns or not other.columns:
             return replace(self if self.columns else other, rows=self.rows + other.rows)
-        return Profile(self.rows + other.rows, {name: one + other.columns[name] for name, one in self.columns.items()})
+        return Profile(
+            self.rows + other.rows, {name: counts + other.columns[name] for name, counts in self.columns.items()}
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Return the profile for JSON."""
-        return {"rows": self.rows, "columns": {name: vars(one) for name, one in self.columns.items()}}
+        return {"rows": self.rows, "columns": {name: vars(counts) for name, counts in self.columns.items()}}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
         """Return the profile that ``as_dict`` wrote."""
-        columns = {name: Counts(**{**one, "bins": tuple(one["bins"])}) for name, one in content["columns"].items()}
+        columns = {
+            name: Counts(**{**counts, "bins": tuple(counts["bins"])}) for name, counts in content["columns"].items()
+        }
         return cls(content["rows"], columns)
 
 
 def profiled(features: pa.RecordBatch | pa.Table, predictions: pa.RecordBatch | pa.Table, job: Job) -> dict[str, Any]:
-    """Return the columns that a profile is made of, by name: the features and what was predicted."""
+    """Return the columns of a profile by name: the features and the prediction."""
     columns = {name: features.column(name) for name in job.features if name in features.schema.names}
     name = job.task.main_column
-    columns[PREDICTION] = predictions.column(name)
+    columns[PROFILED_PREDICTION] = predictions.column(name)
     if name in job.probability_columns:
-        columns[GRID] = predictions.column(name)
+        columns[PROBABILITY_GRID] = predictions.column(name)
     return columns
 
 

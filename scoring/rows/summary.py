@@ -1,4 +1,4 @@
-"""What the gate asks of a chunk's predictions, in numbers that add up over chunks."""
+"""Summaries of a chunk's predictions for the publish gate. Summaries of chunks add up to that of the night."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import pyarrow as pa
 from scoring.job import Job
 from scoring.rows.prediction import certainty
 
-SAME = 1e-7
-"""Share of the predictions' magnitude below which a difference comes from rounding their sums of squares."""
+ROUNDING = 1e-7
+"""Share of the predictions' magnitude below which a difference counts as rounding, since sums of squares are rounded."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Mergeable facts of predictions: what the publish gate compares with the reference."""
+    """Sums and extremes of predictions, which the publish gate compares with those of the reference."""
 
     rows: int = 0
     nulls: int = 0
@@ -35,16 +35,24 @@ class Summary:
             return cls()
         values = certainty(predictions, job)
         return cls(
-            rows=len(values), nulls=nulls, total=float(values.sum()), squares=float(np.square(values).sum()),
-            low=float(values.min()), high=float(values.max()),
-        )  # fmt: skip
+            rows=len(values),
+            nulls=nulls,
+            total=float(values.sum()),
+            squares=float(np.square(values).sum()),
+            low=float(values.min()),
+            high=float(values.max()),
+        )
 
     def __add__(self, other: Summary) -> Summary:
         """Return the summary of both parts together."""
         return Summary(
-            self.rows + other.rows, self.nulls + other.nulls, self.total + other.total, self.squares + other.squares,
-            min(self.low, other.low), max(self.high, other.high),
-        )  # fmt: skip
+            self.rows + other.rows,
+            self.nulls + other.nulls,
+            self.total + other.total,
+            self.squares + other.squares,
+            min(self.low, other.low),
+            max(self.high, other.high),
+        )
 
     @property
     def mean(self) -> float:
@@ -59,7 +67,7 @@ class Summary:
         return float(np.sqrt(max(self.squares / self.rows - self.mean**2, 0.0)))
 
     def as_dict(self) -> dict[str, float]:
-        """Return the fields, for JSON; infinities of an empty summary become null."""
+        """Return the fields, for JSON. Infinities of an empty summary become null."""
         return {name: value for name, value in asdict(self).items() if np.isfinite(value)}
 
     @classmethod

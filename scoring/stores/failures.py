@@ -33,13 +33,24 @@ _CONNECTING = re.compile(
     re.IGNORECASE,
 )
 _PACKAGES = {
-    "MySQLdb": "mysqlclient", "psycopg2": "psycopg2-binary", "snowflake": "snowflake-sqlalchemy",
-    "duckdb": "duckdb-engine", "bigquery": "sqlalchemy-bigquery", "redshift": "sqlalchemy-redshift",
-    "databricks": "databricks-sqlalchemy", "trino": "trino", "clickhouse": "clickhouse-sqlalchemy",
-    "clickhousedb": "clickhouse-connect", "awsathena": "PyAthena", "db2": "ibm-db-sa", "ibm_db_sa": "ibm-db-sa",
-    "hana": "sqlalchemy-hana", "exa": "sqlalchemy-exasol", "teradatasql": "teradatasqlalchemy",
+    "MySQLdb": "mysqlclient",
+    "psycopg2": "psycopg2-binary",
+    "snowflake": "snowflake-sqlalchemy",
+    "duckdb": "duckdb-engine",
+    "bigquery": "sqlalchemy-bigquery",
+    "redshift": "sqlalchemy-redshift",
+    "databricks": "databricks-sqlalchemy",
+    "trino": "trino",
+    "clickhouse": "clickhouse-sqlalchemy",
+    "clickhousedb": "clickhouse-connect",
+    "awsathena": "PyAthena",
+    "db2": "ibm-db-sa",
+    "ibm_db_sa": "ibm-db-sa",
+    "hana": "sqlalchemy-hana",
+    "exa": "sqlalchemy-exasol",
+    "teradatasql": "teradatasqlalchemy",
     "cockroachdb": "sqlalchemy-cockroachdb",
-}  # fmt: skip
+}
 """The package on PyPI, where it is called otherwise than the module that SQLAlchemy misses or the URL's scheme."""
 
 
@@ -63,7 +74,7 @@ def lasting(reason: str) -> bool:
 
 @contextmanager
 def translated(statement: str, variable: str) -> Iterator[None]:
-    """Turn the drivers' errors at a statement of a job into ours; ``variable`` holds the source's URL.
+    """Turn the drivers' errors at a statement of a job into ours. ``variable`` holds the source's URL.
 
     Raises ``SourceUnavailable`` for what heals and ``SourceQueryError`` for the rest. The driver's error is not kept as
     the cause: a log would print it, and with it what it knows of the URL.
@@ -102,8 +113,8 @@ def _named(statement: str, variable: str, reason: str, healing: bool) -> SourceU
 def missing_driver(url: sa.URL, where: str, error: Exception) -> SettingsError:
     """Return the error for a database whose driver is not installed: which package, and how to add it so that it stays."""
     module = getattr(error, "name", None)
-    wanted = str(module).partition(".")[0] if module else url.get_backend_name()
-    package = _PACKAGES.get(wanted, wanted if module else None)
+    name = str(module).partition(".")[0] if module else url.get_backend_name()
+    package = _PACKAGES.get(name, name if module else None)
     if package is None:
         return SettingsError(
             where,
@@ -111,7 +122,7 @@ def missing_driver(url: sa.URL, where: str, error: Exception) -> SettingsError:
             expected="a database that SQLAlchemy has a dialect for",
             next_step="correct the scheme, or add the dialect's package to requirements.in and run `make lock`",
         )
-    also = ", or write mysql+pymysql:// and add pymysql, which needs no compiler" if wanted == "MySQLdb" else ""
+    also = ", or write mysql+pymysql:// and add pymysql, which needs no compiler" if name == "MySQLdb" else ""
     return SettingsError(
         where,
         found=f"no driver for {url.drivername}://",

@@ -33,15 +33,15 @@ class Stores:
     clock: Clock
 
     def source_url(self, job: Job) -> str:
-        """Return the URL of the job's source; raises ``SettingsError`` that names the variable to set."""
-        known = self.settings.sources
-        if job.source in known:
-            return known[job.source].get_secret_value()
+        """Return the URL of the job's source. Raises ``SettingsError`` that names the variable to set."""
+        sources = self.settings.sources
+        if job.source in sources:
+            return sources[job.source].get_secret_value()
         if job.source == "demo":
             return embedded.url(self.settings.postgres_dir, "source")
         raise SettingsError(
             f"source {job.source!r} of job {job.name}",
-            found=f"known sources {sorted({*known, 'demo'})}",
+            found=f"known sources {sorted({*sources, 'demo'})}",
             next_step=f"set {variable_of(job)} to its SQLAlchemy URL",
         )
 
@@ -69,7 +69,7 @@ class Stores:
 
 
 def open_stores(settings: Settings, clock: Clock) -> Stores:
-    """Return the stores that the settings name; ``clock`` gives the times that are written into records."""
+    """Return the stores that the settings name. ``clock`` gives the times that are written into records."""
     return Stores(settings, open_warehouse(settings), Registry(settings), Lake(settings.lake_root), clock)
 
 

@@ -16,7 +16,7 @@ from scoring.rows import ARROW_TYPES, counted, label_type, meanings, outcome_tex
 from scoring.stores.source import Query, stream
 from scoring.stores.workspace import Workspace
 
-LABEL = "nightshift_label"
+LABEL_COLUMN = "nightshift_label"
 
 
 _UNREADABLE = "nightshift_unreadable"
@@ -64,13 +64,13 @@ def labels_of(work: Workspace, nights: Nights, at_most: int | None = None) -> La
 
 
 def nights_of(window: Nights, job: Job) -> list[Nights]:
-    """Return each night of a window as a window of its own; days that the timezone leaves out are left out."""
+    """Return each night of a window as a window of its own. Days that the timezone leaves out are left out."""
     return [Nights.of(night) for night in window.in_timezone(job.schedule.timezone)] or [window]
 
 
 def _empty_labels(job: Job) -> pa.Table:
     columns = [(name, ARROW_TYPES[key]) for name, key in job.key.items()]
-    return pa.schema([*columns, (LABEL, label_type(job)), (_UNREADABLE, pa.bool_())]).empty_table()
+    return pa.schema([*columns, (LABEL_COLUMN, label_type(job)), (_UNREADABLE, pa.bool_())]).empty_table()
 
 
 def _labels(batch: pa.RecordBatch, job: Job, query: Query) -> pa.Table:
@@ -85,21 +85,21 @@ def _labels(batch: pa.RecordBatch, job: Job, query: Query) -> pa.Table:
 
 
 def _joined(rows: pa.Table, job: Job, query: Query) -> Labels:
-    """Return all labels together, binary outcomes as bools; raises ``TrainingDataError`` if a key comes twice."""
+    """Return all labels together, binary outcomes as bools. Raises ``TrainingDataError`` if a key comes twice."""
     table = rows.filter(pc.invert(rows.column(_UNREADABLE))).drop_columns([_UNREADABLE])
     unique = table.group_by(list(job.key)).aggregate([]).num_rows
     if unique != table.num_rows:
         raise TrainingDataError(
             query.name, found=f"{table.num_rows - unique} rows with a key that is there already", expected="unique keys"
         )
-    outcome = table.column(LABEL)
-    known = pc.is_valid(outcome) if job.task.classifies else pc.is_finite(outcome)
+    outcome = table.column(LABEL_COLUMN)
+    has_outcome = pc.is_valid(outcome) if job.task.classifies else pc.is_finite(outcome)
     outcomes = counted(outcome) if job.task.classifies else {}
     if job.task.has_positive:
         truth = [value for value, positive in meanings(outcomes, job, query.name).items() if positive]
         positive = pc.is_in(outcome, value_set=pa.array(truth, pa.string()))
-        table = table.set_column(len(job.key), LABEL, positive)
-    labelled = table.filter(known)
+        table = table.set_column(len(job.key), LABEL_COLUMN, positive)
+    labelled = table.filter(has_outcome)
     return Labels(labelled, table.num_rows - labelled.num_rows, rows.num_rows - table.num_rows, outcomes)
 
 
@@ -108,7 +108,7 @@ def _text(column: pa.Array, job: Job, query: Query) -> pa.Array:
 
 
 def _declared(column: pa.Array, job: Job, query: Query) -> pa.Array:
-    """Return the column as the contract reads it; no value may be unreadable."""
+    """Return the column as the contract reads it. No value may be unreadable."""
     kind, name = label_type(job), job.label.column
     values, unreadable = read_as(column, kind, name, query.timezone)
     bad = pc.sum(unreadable).as_py() or 0
@@ -121,5 +121,7 @@ def _declared(column: pa.Array, job: Job, query: Query) -> pa.Array:
 
 
 _READ: dict[Task, Callable[[pa.Array, Job, Query], pa.Array]] = {
-    BINARY: _text, MULTICLASS: _declared, REGRESSION: _declared,
-}  # fmt: skip
+    BINARY: _text,
+    MULTICLASS: _declared,
+    REGRESSION: _declared,
+}

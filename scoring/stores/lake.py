@@ -1,4 +1,4 @@
-"""Every file: run artifacts, immutable per run, and the one current object of a night, replaced atomically."""
+"""The lake's files: those of a run, which never change, and the current object of a night, which is replaced as a whole."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from scoring.stores.lake_problems import broken, missing_library, named, remote, unknown_scheme
 
 SNAPSHOT_FACTS = "snapshot.json"
-"""Says of a training snapshot when it was made."""
+"""The file of a training snapshot that says when it was made. It is written last, and removed last."""
 
 
 class Lake:
@@ -42,7 +42,7 @@ class Lake:
         self._local = isinstance(self._fs, fsspec.implementations.local.LocalFileSystem)
 
     def run_folder(self, job: str, night: date, run_id: str) -> str:
-        """Return the folder of one run's artifacts; ``RunFolder`` knows its files."""
+        """Return the folder of one run's artifacts. ``RunFolder`` knows its files."""
         return str(PurePosixPath(self._root, "runs", job, f"night={night}", run_id))
 
     def snapshot_folder(self, job: str, digest: str) -> str:
@@ -58,21 +58,24 @@ class Lake:
         return str(PurePosixPath("reports", job, f"night={night}", "drift.html"))
 
     def below(self, relative: str) -> str:
-        """Return the full path of a file named by its path below the root; raises ``ValueError`` if it leads out."""
+        """Return the full path of a file named by its path below the root. Raises ``ValueError`` if it leads out."""
         parts = PurePosixPath(relative).parts
         if not parts or ".." in parts or PurePosixPath(relative).is_absolute():
             raise ValueError(f"not a path below the lake's root: {relative!r}")
         return str(PurePosixPath(self._root, *parts))
 
     def write(self, path: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch], facts: dict[str, str]) -> int:
-        """Write batches as one Parquet file that appears whole or not at all; return how many rows it has.
+        """Write batches as one Parquet file that appears whole or not at all, and return how many rows it has.
 
         ``facts`` go into the file's metadata. The same rows and facts give the same bytes.
         """
         rows = 0
-        labelled = schema.with_metadata(facts or None)
-        with self._appearing(path) as local, _Writer(local, self._shown(path, local), labelled) as writer:
-            for batch in batches:  # whose own errors are not the lake's
+        schema_with_facts = schema.with_metadata(facts or None)
+        with (
+            self._appearing(path) as local,
+            _Writer(local, self._path_in_errors(path, local), schema_with_facts) as writer,
+        ):
+            for batch in batches:  # an error of computing a batch is raised as it is
                 rows += batch.num_rows
                 writer.add(batch)
         return rows
@@ -83,16 +86,16 @@ class Lake:
 
     def write_text(self, path: str, content: str) -> None:
         """Write a text file that appears whole or not at all."""
-        with self._appearing(path) as local, named(self._shown(path, local)):
+        with self._appearing(path) as local, named(self._path_in_errors(path, local)):
             local.write_text(content, encoding="utf-8")
 
     def read_text(self, path: str) -> str:
-        """Return the content of a text file; raises ``LakeFileMissing``, ``LakeFileBroken``."""
+        """Return the content of a text file. Raises ``LakeFileMissing``, ``LakeFileBroken``."""
         with self._system(path, reading=True):
             return bytes(self._fs.cat_file(path)).decode("utf-8")
 
     def read_json(self, path: str) -> dict[str, Any]:
-        """Return the content of a JSON file; raises ``LakeFileMissing``, ``LakeFileBroken``."""
+        """Return the content of a JSON file. Raises ``LakeFileMissing``, ``LakeFileBroken``."""
         with self._system(path, reading=True):
             content = json.loads(self._fs.cat_file(path))
         if not isinstance(content, dict):
@@ -100,25 +103,25 @@ class Lake:
         return content
 
     def batches(self, path: str, rows: int = 65_536) -> Iterator[pa.RecordBatch]:
-        """Yield a Parquet file's rows in batches of at most ``rows`` rows; its pages' checksums must fit."""
-        with self._system(path, reading=True), self._fs.open(path, "rb") as opened, _parquet(opened) as file:
+        """Yield a Parquet file in batches of at most ``rows`` rows. The checksums of its pages must fit."""
+        with self._system(path, reading=True), self._fs.open(path, "rb") as stream, _parquet(stream) as file:
             yield from file.iter_batches(batch_size=rows)
 
     def table(self, path: str) -> pa.Table:
-        """Return a Parquet file's rows as a table, which may be empty; its pages' checksums must fit."""
-        with self._system(path, reading=True), self._fs.open(path, "rb") as opened:
-            return pq.read_table(opened, page_checksum_verification=True)
+        """Return a Parquet file as a table, which may be empty. The checksums of its pages must fit."""
+        with self._system(path, reading=True), self._fs.open(path, "rb") as stream:
+            return pq.read_table(stream, page_checksum_verification=True)
 
     def facts(self, path: str) -> dict[str, str] | None:
-        """Return the metadata of a Parquet file, with its row count under ``rows``; None if there is no file."""
+        """Return the metadata of a Parquet file, with its row count under ``rows``, or None if there is no file."""
         if not self.exists(path):
             return None
-        with self._system(path, reading=True), self._fs.open(path, "rb") as opened, _parquet(opened) as file:
+        with self._system(path, reading=True), self._fs.open(path, "rb") as stream, _parquet(stream) as file:
             metadata = {key.decode(): value.decode() for key, value in (file.schema_arrow.metadata or {}).items()}
             return {**metadata, "rows": str(file.metadata.num_rows)}
 
     def exists(self, path: str) -> bool:
-        """Return whether there is a file at ``path``; raises when nobody can say."""
+        """Return whether there is a file at ``path``. Raises when nobody can say."""
         with self._system(path):
             try:
                 self._fs.info(path)
@@ -128,35 +131,35 @@ class Lake:
 
     def nights(self, job: str) -> list[date]:
         """Return the nights of a job that have a current object."""
-        found = self._matching("predictions", job, "night=*", "predictions.parquet")
-        return sorted(_night_of(path) for path in found)
+        paths = self._matching("predictions", job, "night=*", "predictions.parquet")
+        return sorted(_night_of(path) for path in paths)
 
     def reports(self, job: str) -> dict[date, str]:
         """Return the folders of a job's drift pages, by night."""
-        found = self._matching("reports", job, "night=*", "drift.html")
-        return {_night_of(path): str(PurePosixPath(path).parent) for path in sorted(found)}
+        paths = self._matching("reports", job, "night=*", "drift.html")
+        return {_night_of(path): str(PurePosixPath(path).parent) for path in sorted(paths)}
 
     def run_folders(self, job: str) -> dict[str, str]:
         """Return the folders of a job's runs, by run id."""
-        found = self._matching("runs", job, "night=*", "*")
-        return {PurePosixPath(path).name: path for path in found}
+        paths = self._matching("runs", job, "night=*", "*")
+        return {PurePosixPath(path).name: path for path in paths}
 
     def snapshots(self, job: str) -> dict[str, str]:
         """Return the folders of a job's training snapshots that have a ``snapshot.json``, by hash."""
-        found = self._matching("snapshots", job, "*", SNAPSHOT_FACTS)
-        return {PurePosixPath(path).parent.name: str(PurePosixPath(path).parent) for path in found}
+        paths = self._matching("snapshots", job, "*", SNAPSHOT_FACTS)
+        return {PurePosixPath(path).parent.name: str(PurePosixPath(path).parent) for path in paths}
 
     def size(self, folder: str) -> int:
-        """Return the bytes of all files below a folder; 0 if there is none."""
+        """Return the bytes of all files below a folder, 0 if there is none."""
         with self._system(folder):
             return int(self._fs.du(folder)) if self.exists(folder) else 0
 
     def remove_folder(self, folder: str, last: str) -> None:
-        """Remove a folder, the file ``last`` in it at the end: while that is there, what is left can be found."""
-        kept = str(PurePosixPath(folder, last))
+        """Remove a folder, deleting ``last`` at the very end, so that an interrupted removal can be found and completed."""
+        last_path = str(PurePosixPath(folder, last))
         with self._system(folder):
             for path in self._fs.find(folder):
-                if path != kept:
+                if path != last_path:
                     self._fs.rm(path)
         self.remove(folder)
 
@@ -167,7 +170,9 @@ class Lake:
                 self._fs.rm(path, recursive=True)
 
     def _matching(self, *parts: str) -> list[str]:
-        """Return the paths below the root that match patterns, one per level; what cannot be listed is an error.
+        """Return the paths below the root that match ``parts``, one pattern per level of folders.
+
+        Raises when a folder cannot be listed.
 
         On a local disk every level is listed here, because ``glob`` leaves out folders that it cannot read.
         """
@@ -175,29 +180,29 @@ class Lake:
         with self._system(pattern):
             if not self._local:
                 return sorted(self._fs.glob(pattern))
-            found = [self._root]
+            paths = [self._root]
             for part in parts:
-                found = [path for folder in found for path in _listed(folder) if fnmatchcase(Path(path).name, part)]
-            return found
+                paths = [path for folder in paths for path in _listed(folder) if fnmatchcase(Path(path).name, part)]
+            return paths
 
     @contextmanager
     def _system(self, path: str, reading: bool = False) -> Iterator[None]:
-        """Give our names to the file system's errors and, when ``reading``, to those of what a file holds."""
+        """Translate the file system's errors and, when ``reading``, those of a broken file, into errors of the lake."""
         with named(path, reading), nullcontext() if self._local else remote(path):
             yield
 
-    def _shown(self, path: str, local: Path) -> str:
-        """Return the path that an error names: on an object store it is the temporary file that cannot be written."""
+    def _path_in_errors(self, path: str, local: Path) -> str:
+        """Return the path that an error names. Of an object store it is the temporary file, which is written first."""
         return path if self._local else str(local)
 
     @contextmanager
     def _appearing(self, path: str) -> Iterator[Path]:
-        """Give a local file to write; afterwards it stands at ``path``, whole. On an error nothing appears."""
+        """Give a local file to write, and move it to ``path`` afterwards. On an error nothing appears there."""
         folder = Path(path).parent if self._local else Path(tempfile.gettempdir())
         with named(path if self._local else str(folder)):
             folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=folder, prefix=".writing-", delete=False) as opened:
-                local = Path(opened.name)
+            with tempfile.NamedTemporaryFile(dir=folder, prefix=".writing-", delete=False) as stream:
+                local = Path(stream.name)
         try:
             yield local
             with self._system(path):
@@ -212,31 +217,31 @@ class Lake:
 
 
 class _Writer:
-    """Writes one Parquet file; only the errors of writing get the lake's names, not those of what is written."""
+    """Writes one Parquet file. Errors of writing become errors of the lake, and those of computing the rows do not."""
 
-    def __init__(self, local: Path, shown: str, schema: pa.Schema) -> None:
-        self._shown, self._schema = shown, schema
-        with named(shown):
+    def __init__(self, local: Path, path_in_errors: str, schema: pa.Schema) -> None:
+        self._path_in_errors, self._schema = path_in_errors, schema
+        with named(path_in_errors):
             self._file = pq.ParquetWriter(local, schema, compression="zstd", write_page_checksum=True)
 
     def __enter__(self) -> _Writer:
         return self
 
     def add(self, batch: pa.RecordBatch) -> None:
-        with named(self._shown):
+        with named(self._path_in_errors):
             self._file.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=self._schema))
 
     def __exit__(self, *error: object) -> None:
-        with named(self._shown):
+        with named(self._path_in_errors):
             self._file.close()
 
 
-def _parquet(opened: Any) -> pq.ParquetFile:
-    return pq.ParquetFile(opened, page_checksum_verification=True)
+def _parquet(stream: Any) -> pq.ParquetFile:
+    return pq.ParquetFile(stream, page_checksum_verification=True)
 
 
 def _listed(folder: str) -> list[str]:
-    """Return the paths in a folder, in order; none if there is no such folder."""
+    """Return the paths in a folder, in order, none if there is no such folder."""
     try:
         return sorted(str(path) for path in Path(folder).iterdir())
     except (FileNotFoundError, NotADirectoryError):
@@ -248,5 +253,5 @@ def _night_of(path: str) -> date:
 
 
 def _flush(path: Path) -> None:
-    with path.open("rb") as opened:
-        os.fsync(opened.fileno())
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())

@@ -24,26 +24,44 @@ from scoring.errors import (
 GIB = 2**30
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _STAYS = {
-    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP,
-    errno.ENAMETOOLONG, errno.EINVAL,
-}  # fmt: skip
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EEXIST,
+    errno.ENOTEMPTY,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.EINVAL,
+}
 """What the file system forbids: trying again does not help. All else (no space, input/output error …) may heal."""
 _UNREADABLE = (pa.ArrowException, json.JSONDecodeError, UnicodeDecodeError)
 _TASKS = {
-    "features": "extract", "quarantine": "extract", "run": "extract", "predictions": "score", "summary": "score",
-    "profile": "score", "shadow": "shadow",
-}  # fmt: skip
+    "features": "extract",
+    "quarantine": "extract",
+    "run": "extract",
+    "predictions": "score",
+    "summary": "score",
+    "profile": "score",
+    "shadow": "shadow",
+}
 """Task of the nightly DAG that writes a file of a run's folder, by how the file's name begins."""
 LIBRARIES = {
-    "s3": ("s3fs", "s3"), "s3a": ("s3fs", "s3"), "gs": ("gcsfs", "gcs"), "gcs": ("gcsfs", "gcs"),
-    "az": ("adlfs", "azure"), "abfs": ("adlfs", "azure"), "abfss": ("adlfs", "azure"),
-}  # fmt: skip
+    "s3": ("s3fs", "s3"),
+    "s3a": ("s3fs", "s3"),
+    "gs": ("gcsfs", "gcs"),
+    "gcs": ("gcsfs", "gcs"),
+    "az": ("adlfs", "azure"),
+    "abfs": ("adlfs", "azure"),
+    "abfss": ("adlfs", "azure"),
+}
 """Library of an object store and the requirement file that holds it, by the scheme of the URL."""
 
 
 @contextmanager
 def named(path: str, reading: bool = False) -> Iterator[None]:
-    """Raise what goes wrong with ``path`` under our names; our own errors pass.
+    """Raise what goes wrong with ``path`` under our names. Our own errors pass.
 
     ``LakeUnavailable`` may heal, ``LakeRefused`` does not; when ``reading``, ``LakeFileMissing`` and ``LakeFileBroken``.
     """
@@ -68,47 +86,50 @@ def remote(path: str) -> Iterator[None]:
         raise
     except Exception as error:  # each library has errors of its own; named and raised again
         kind = type(error).__name__
-        found = f"{kind}: {error}"
+        reason = f"{kind}: {error}"
         if isinstance(error, NotImplementedError) or "Credential" in kind or "Authentication" in kind:
             raise LakeRefused(
-                _what(path), found=found, next_step="see NIGHTSHIFT_LAKE_URL and its credentials"
+                _what(path), found=reason, next_step="see NIGHTSHIFT_LAKE_URL and its credentials"
             ) from error
-        raise LakeUnavailable(_what(path), found=found, next_step="try again once the store answers") from error
+        raise LakeUnavailable(_what(path), found=reason, next_step="try again once the store answers") from error
 
 
-def broken(path: str, found: str, expected: str | None = None) -> LakeFileBroken:
+def broken(path: str, problem: str, expected: str | None = None) -> LakeFileBroken:
     """Return the error of a file that is there and cannot be read as what it is, or lacks what is ``expected``."""
     return LakeFileBroken(
-        _what(path), found=_sentence(found), expected=expected or _expected(path), next_step=_way_out(path)
+        _what(path), found=_sentence(problem), expected=expected or _expected(path), next_step=_way_out(path)
     )
 
 
 def unknown_scheme(root: str) -> SettingsError:
-    """Return the error of a lake URL that nothing here understands; only its scheme is shown."""
+    """Return the error of a lake URL that nothing here understands. Only its scheme is shown."""
     scheme = root.partition(":")[0]
     return SettingsError(
-        "NIGHTSHIFT_LAKE_URL", found=f"a URL that begins with {scheme + ':'!r}",
+        "NIGHTSHIFT_LAKE_URL",
+        found=f"a URL that begins with {scheme + ':'!r}",
         expected="a folder, or s3://…, gs://…, abfs://… without quotes",
         next_step="correct the variable; see docs/reference/settings.md",
-    )  # fmt: skip
+    )
 
 
-def missing_library(variable: str, scheme: str, found: str) -> SettingsError:
+def missing_library(variable: str, scheme: str, reason: str) -> SettingsError:
     """Return the error of a URL whose library is not installed, with the way to add it so that it stays."""
     package, name = LIBRARIES.get(scheme, ("", ""))
     file = f"-r requirements-{name}.txt" if name else "the package's name"
     return SettingsError(
-        variable, found=f"{scheme}:// and no library for it ({found})", expected=f"the package {package}" if package else "",
+        variable,
+        found=f"{scheme}:// and no library for it ({reason})",
+        expected=f"the package {package}" if package else "",
         next_step=f"add the line `{file}` to requirements.in, then `make lock`: the next make target installs it, and it stays",
-    )  # fmt: skip
+    )
 
 
 def free_space(path: str | Path) -> str:
-    """Return how much room the disk of a path has, in words; empty if nobody can say."""
-    there = next((folder for folder in (Path(path), *Path(path).parents) if folder.exists()), None)
+    """Return how much room the disk of a path has, in words, empty if nobody can say."""
+    existing = next((folder for folder in (Path(path), *Path(path).parents) if folder.exists()), None)
     try:
-        free = shutil.disk_usage(there or "/").free
-        nodes = os.statvfs(there or "/").f_favail
+        free = shutil.disk_usage(existing or "/").free
+        nodes = os.statvfs(existing or "/").f_favail
     except OSError:
         return ""
     return (
@@ -122,9 +143,11 @@ def _of_system(path: str, error: OSError, reading: bool) -> NightshiftError:
         return LakeFileMissing(_what(path), found="no such file", expected=_expected(path), next_step=_way_out(path))
     if error.errno in _FULL:
         return LakeUnavailable(
-            _what(path), found=f"{reason} ({free_space(path)})", expected="room for the file",
+            _what(path),
+            found=f"{reason} ({free_space(path)})",
+            expected="room for the file",
             next_step="make room (`nightshift retention` shows what may go), then run the task again",
-        )  # fmt: skip
+        )
     if error.errno in _STAYS or isinstance(error, PermissionError):
         next_step = "let this user write there, or move the lake: NIGHTSHIFT_LAKE_URL, NIGHTSHIFT_DATA_DIR"
         if error.errno in (errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY):

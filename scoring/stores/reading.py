@@ -18,14 +18,14 @@ from scoring.stores.workspace import Workspace
 
 
 @contextmanager
-def contracted(
-    work: Workspace, interval: DataInterval, known: dict[str, list[str]] | None = None
+def feature_batches(
+    work: Workspace, interval: DataInterval, categories: dict[str, list[str]] | None = None
 ) -> Iterator[Iterator[tuple[pa.RecordBatch, Split]]]:
     """Give the job's feature rows of an interval, batch by batch, as found and after the contract.
 
     A row whose key, as it will be stored, is not unique is quarantined with all its copies, also across batches.
     """
-    contract = Contract(work.job, interval, known)
+    contract = Contract(work.job, interval, categories)
     url, query = work.stores.source_url(work.job), work.stores.features_query(work.job)
     with (
         stream(url, query, interval, work.job.chunk_rows) as batches,
@@ -42,7 +42,7 @@ def contracted(
 def _ahead(batches: Iterator[pa.RecordBatch]) -> Generator[pa.RecordBatch, None, None]:
     """Yield the batches while a thread fetches the one after: the source works while we do."""
     with ThreadPoolExecutor(1, thread_name_prefix="fetch") as pool:
-        coming = pool.submit(next, batches, None)
-        while (batch := coming.result()) is not None:
-            coming = pool.submit(next, batches, None)
+        fetch = pool.submit(next, batches, None)
+        while (batch := fetch.result()) is not None:
+            fetch = pool.submit(next, batches, None)
             yield batch

@@ -29,7 +29,7 @@ class ScoredChunk:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The folder of one run; a chunk's files carry its number, from 0 on."""
+    """The folder of one run. A chunk's files carry its number, from 0 on."""
 
     lake: Lake
     run: Run
@@ -41,7 +41,7 @@ class RunFolder:
 
     @property
     def chunks(self) -> range:
-        """Return the numbers of the run's chunks; none before its extraction ended."""
+        """Return the numbers of the run's chunks, none before its extraction ended."""
         return range(self.run.chunks or 0)
 
     def part(self, part: Part, chunk: int) -> str:
@@ -57,7 +57,7 @@ class RunFolder:
         return self._file(f"profile-{chunk:05d}.json")
 
     def summary(self, chunk: int) -> str:
-        """Return the path of the summary of a chunk's predictions; it is written last."""
+        """Return the path of the summary of a chunk's predictions. It is written last."""
         return self._file(f"summary-{chunk:05d}.json")
 
     @property
@@ -70,12 +70,12 @@ class RunFolder:
         self.lake.write_json(self.pin, {"run_id": self.run.run_id, "model_uri": ref.uri})
 
     def version_ref(self) -> VersionRef:
-        """Return the model version that the run is pinned to; raises ``LakeFileMissing``, ``LakeFileBroken``."""
+        """Return the model version that the run is pinned to. Raises ``LakeFileMissing``, ``LakeFileBroken``."""
         uri = str(self._value(self.pin, "model_uri"))
         return VersionRef(self.run.job, self.run.model_version, self.run.model_sha256, uri)
 
     def predictions(self, chunks: Iterable[int] | None = None) -> Iterator[pa.RecordBatch]:
-        """Yield the run's predictions in batches; of ``chunks``, in their order, if they are given."""
+        """Yield the run's predictions in batches, or those of ``chunks`` in the given order."""
         for chunk in self.chunks if chunks is None else chunks:
             yield from self.lake.batches(self.part("predictions", chunk))
 
@@ -91,7 +91,7 @@ class RunFolder:
         self.lake.write_json(self.summary(chunk), facts)
 
     def scored(self) -> list[ScoredChunk]:
-        """Return what scoring came to, chunk by chunk; raises ``LakeFileMissing``, ``LakeFileBroken``."""
+        """Return what scoring came to, chunk by chunk. Raises ``LakeFileMissing``, ``LakeFileBroken``."""
         return [self._scored(self.summary(chunk)) for chunk in self.chunks]
 
     def unscored(self) -> list[int]:
@@ -118,7 +118,7 @@ class RunFolder:
         return ScoredChunk(rows, Summary.from_dict(summary), seconds)
 
     def _value(self, path: str, name: str) -> Any:
-        """Return a value of a JSON file; raises ``LakeFileBroken`` when the file has no such key."""
+        """Return a value of a JSON file. Raises ``LakeFileBroken`` when the file has no such key."""
         content = self.lake.read_json(path)
         if name not in content:
             raise broken(path, f"keys {sorted(content)}", f"a JSON file with {name!r}")

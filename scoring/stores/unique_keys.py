@@ -43,11 +43,11 @@ def anywhere(batches: Iterator[pa.RecordBatch], keys_of: KeysOf) -> Marked:
             with pa.ipc.new_stream(file, batch.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
                 writer.write_batch(batch)
             hashes.append(key_hashes(keys_of(batch)))
-        again = repeated(hashes)
-        suspects = [np.isin(part, again) for part in hashes]
-        twice = _twice(_read(file, starts), suspects, keys_of)
+        suspect_hashes = repeated(hashes)
+        suspects = [np.isin(part, suspect_hashes) for part in hashes]
+        twice = _repeated_keys(_read(file, starts), suspects, keys_of)
         for batch, suspect in zip(_read(file, starts), suspects, strict=True):
-            yield batch, _among(twice, keys_of(batch), suspect)
+            yield batch, _duplicates(twice, keys_of(batch), suspect)
 
 
 def _read(file: BinaryIO, starts: Sequence[int]) -> Iterator[pa.RecordBatch]:
@@ -57,8 +57,8 @@ def _read(file: BinaryIO, starts: Sequence[int]) -> Iterator[pa.RecordBatch]:
             yield reader.read_next_batch()
 
 
-def _twice(batches: Iterator[pa.RecordBatch], suspects: Sequence[np.ndarray], keys_of: KeysOf) -> set[Key]:
-    """Return the keys that come more than once; rows with equal hashes may have different ones."""
+def _repeated_keys(batches: Iterator[pa.RecordBatch], suspects: Sequence[np.ndarray], keys_of: KeysOf) -> set[Key]:
+    """Return the keys that come more than once. Rows with equal hashes may have different ones."""
     if not any(suspect.any() for suspect in suspects):
         return set()
     counts: Counter[Key] = Counter()
@@ -67,7 +67,7 @@ def _twice(batches: Iterator[pa.RecordBatch], suspects: Sequence[np.ndarray], ke
     return {key for key, count in counts.items() if count > 1}
 
 
-def _among(twice: set[Key], keys: pa.RecordBatch, suspect: np.ndarray) -> np.ndarray:
+def _duplicates(twice: set[Key], keys: pa.RecordBatch, suspect: np.ndarray) -> np.ndarray:
     duplicate = suspect.copy()
     rows = np.flatnonzero(suspect)
     duplicate[rows] = [key in twice for key in keys_as_text(keys.take(pa.array(rows)))]

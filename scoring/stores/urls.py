@@ -1,4 +1,4 @@
-"""URLs of databases as people write them, read in one way for every driver; what is wrong with one, without its value."""
+"""URLs of databases as people write them, read in one way for every driver. What is wrong with one, without its value."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _USER = re.compile(r"(?P<user>[^:/?#@]*)(?::(?P<password>.*))?", re.DOTALL)
 
 
 def database_url(text: str, where: str) -> sa.URL:
-    """Return the URL that ``text`` means; ``where`` is the variable or file that it stands in.
+    """Return the URL that ``text`` means. ``where`` is the variable or file that it stands in.
 
     ``postgres://`` is PostgreSQL, whose driver is psycopg; a password may be encoded or not as long as that is clear. Raises
     ``SettingsError`` that says what is wrong and never repeats the text.
@@ -29,8 +29,8 @@ def database_url(text: str, where: str) -> sa.URL:
     """
     SECRETS.add(secrets_of(text))
     text = text.strip()
-    for found, next_step in _problems(text):
-        raise SettingsError(where, found=found, expected=_EXPECTED, next_step=next_step)
+    for problem, next_step in _problems(text):
+        raise SettingsError(where, found=problem, expected=_EXPECTED, next_step=next_step)
     parts = _PARTS.fullmatch(text)
     scheme, rest = (parts["scheme"], parts["rest"]) if parts else ("", "")
     if _POSTGRESQL.fullmatch(scheme):

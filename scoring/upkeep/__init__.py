@@ -1,4 +1,4 @@
-"""What keeps an installation in order: retention, retired jobs, alerts."""
+"""Keeps an installation in order: retention, retired jobs, verification, alerts."""
 
 from scoring.upkeep import retention
 from scoring.upkeep.alerts import Alert, late, send

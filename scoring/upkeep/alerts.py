@@ -38,9 +38,9 @@ class Alert:
 
 
 def late(work: Workspace) -> date | None:
-    """Return the job's last night if it is not published although its time is up; None if all is well.
+    """Return the job's last night if it should be published by now and is not, or None.
 
-    A provisional publication is none. Nights that ended more than a week ago are history: nobody is alarmed about them.
+    A provisional publication does not count. Of nights that ended more than a week ago there is no alert.
     """
     minutes, zone = work.job.limits.late_after_minutes, ZoneInfo(work.job.schedule.timezone)
     if minutes is None:
@@ -56,7 +56,7 @@ def late(work: Workspace) -> date | None:
 
 
 def send(stores: Stores, alert: Alert) -> bool:
-    """Send an alert unless one of its kind was sent for the night; return whether it was sent now.
+    """Send an alert unless one of its kind was sent for the night, and return whether it was sent now.
 
     Nothing happens while ``NIGHTSHIFT_ALERT_URLS`` is unset. Raises ``AlertNotSent`` when a receiver refuses it; then
     the next try sends it again.
@@ -68,11 +68,13 @@ def send(stores: Stores, alert: Alert) -> bool:
     if not claim_alert(stores.warehouse, {**row, "sent_at": stores.clock()}):
         return False
     receivers = apprise.Apprise()
-    known = [receivers.add(url.strip()) for url in urls.get_secret_value().split(",") if url.strip()]
-    if not all(known) or not receivers.notify(body=alert.line, title=f"Nightshift: {alert.job} {alert.kind}"):
+    accepted = [receivers.add(url.strip()) for url in urls.get_secret_value().split(",") if url.strip()]
+    if not all(accepted) or not receivers.notify(body=alert.line, title=f"Nightshift: {alert.job} {alert.kind}"):
         withdraw_alert(stores.warehouse, row)
-        found = "a URL that is not understood" if not all(known) else "a receiver that refused it or does not answer"
+        problem = (
+            "a URL that is not understood" if not all(accepted) else "a receiver that refused it or does not answer"
+        )
         raise AlertNotSent(
-            "alert", found=found, expected="URLs as Apprise takes them", next_step="see NIGHTSHIFT_ALERT_URLS"
+            "alert", found=problem, expected="URLs as Apprise takes them", next_step="see NIGHTSHIFT_ALERT_URLS"
         )
     return True

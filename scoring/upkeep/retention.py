@@ -1,4 +1,4 @@
-"""Removes what nothing points at any more: rows and files of old runs, unused model versions, training snapshots.
+"""Removes what is old and unused: rows and files of runs, predictions in the shadow, model versions, training snapshots.
 
 The ledger keeps every run's row. ``<job>_predictions_as_of`` reads the rows of superseded runs, so it answers for the
 last ``superseded_days`` days in full, and for times before that only with what has not been replaced since.
@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
 from scoring.errors import ChampionMissing
-from scoring.settings import Retention
+from scoring.settings import RetentionPolicy
 from scoring.stores import SNAPSHOT_FACTS, RunFolder, Stores, Workspace
 from scoring.stores.registry import VersionRef
 from scoring.stores.warehouse import (
@@ -33,24 +33,24 @@ Kind = Literal["run", "shadow predictions", "model version", "training snapshot"
 
 @dataclass(frozen=True)
 class Removal:
-    """One thing that may go: a run's rows and files, a model version, or a training snapshot."""
+    """One thing that may be removed: rows and files of a run, predictions in the shadow, a model version, a snapshot."""
 
     kind: Kind
     what: str
     """The run's id, the version's number (of shadow predictions too), or the snapshot's hash."""
     night: date | None
     bytes: int
-    """Of files; a run's rows in the table are counted in ``rows``."""
+    """Size of the files. A run's rows in the table are counted in ``rows``."""
     rows: int
     reason: str
 
 
-def plan(work: Workspace, policy: Retention) -> list[Removal]:
-    """Return what the policy lets go of a job's runs, model versions and snapshots, in that order; removes nothing.
+def plan(work: Workspace, policy: RetentionPolicy) -> list[Removal]:
+    """Return what may be removed of a job by the policy: runs, shadow predictions, model versions, training snapshots.
 
-    Runs that nobody works on any more are recorded as abandoned first.
+    Nothing is removed here. Runs that nobody works on any more are recorded as abandoned first.
 
-    Never among it: a run that is published, held or running; a version that is champion at a night still to come or
+    Never among them: a run that is published, held or running; a version that is champion at a night still to come or
     its predecessor, has an alias, is among the newest, in the shadow or of an open retraining, scored a published night
     or a run that has its files; a snapshot that a version which stays was trained on, or an open retraining reads.
     """
@@ -63,102 +63,106 @@ def plan(work: Workspace, policy: Retention) -> list[Removal]:
 
 
 def apply(work: Workspace, removals: Iterable[Removal]) -> list[Removal]:
-    """Remove what was planned and may go still; return what was removed. Safe to repeat, and to crash anywhere.
+    """Carry out the planned removals that are still allowed, and return those that were. Safe to repeat after a crash.
 
-    Each is looked at again right before: a run under its night's lock, as publishing takes it, a version under the
-    lock that promotions take. A run's rows go first, with its mark in the ledger, then its files, which ``plan`` finds
-    as long as any are there. Of the others ``Registry.remove`` and ``Lake.remove_folder`` say what a crash leaves.
+    Each is checked again right before: a run under its night's lock, which publishing takes too, a version under the
+    lock that promotions take. A run's rows are removed first, together with its mark in the ledger, then its files, which
+    ``plan`` finds as long as any are there. ``Registry.remove`` and ``Lake.remove_folder`` say what a crash leaves of the
+    others.
     """
-    done: list[Removal] = []
-    for removal in sorted(removals, key=lambda one: list(_REMOVE).index(one.kind)):
-        removed = _REMOVE[removal.kind](work, removal)
-        done += [removed] if removed is not None else []
-    return done
+    removed: list[Removal] = []
+    for removal in sorted(removals, key=lambda removal: list(_REMOVE).index(removal.kind)):
+        result = _REMOVE[removal.kind](work, removal)
+        removed += [result] if result is not None else []
+    return removed
 
 
-def _old_runs(work: Workspace, policy: Retention) -> list[Removal]:
-    """Return the runs whose time is over, and those of which an interrupted removal left files."""
+def _old_runs(work: Workspace, policy: RetentionPolicy) -> list[Removal]:
+    """Return the removals of runs that are old enough, and of runs whose removal was interrupted."""
     ended = pruning.ended_runs(work.warehouse, work.job.name)
     if not ended:
         return []
     replaced = pruning.last_visible(work.warehouse, work.job.name)
     rows = pruning.row_counts(work.warehouse, work.job)
     folders = work.lake.run_folders(work.job.name)
-    found = []
+    removals = []
     for run in ended:
-        folder, held = folders.get(run.run_id), rows.get(run.run_number, 0)
-        reason = _why_left(folder, held) if run.pruned else _why_old(work.stores, policy, run, replaced)
+        folder, row_count = folders.get(run.run_id), rows.get(run.run_number, 0)
+        reason = _why_left(folder, row_count) if run.pruned else _why_old(work.stores, policy, run, replaced)
         if reason is not None:
             size = work.lake.size(folder) if folder else 0
-            found.append(Removal("run", run.run_id, run.night, size, held, reason))
-    return found
+            removals.append(Removal("run", run.run_id, run.night, size, row_count, reason))
+    return removals
 
 
 def _why_left(folder: str | None, rows: int) -> str | None:
     return "its removal was interrupted" if folder or rows else None
 
 
-def _why_old(stores: Stores, policy: Retention, run: Run, replaced: dict[str, datetime]) -> str | None:
-    """Return why a run's time is over, counted from when it ended or was last visible; None if it is not."""
+def _why_old(stores: Stores, policy: RetentionPolicy, run: Run, replaced: dict[str, datetime]) -> str | None:
+    """Return why a run is old enough to go, counted from when it ended or was last visible, or None if it is too young."""
     days = policy.superseded_days if run.status in ("superseded", "unpublished") else policy.failed_days
     since = max(run.finished_at or run.started_at, replaced.get(run.run_id, run.started_at))
     over = stores.clock() - since > timedelta(days=days)
     return f"{run.status} since {since:%Y-%m-%d}, kept for {days} days" if over else None
 
 
-def _versions_in_use(work: Workspace, gone: Collection[str] = ()) -> set[int]:
-    """Return the versions that something points at; runs in ``gone`` do not count."""
+def _versions_in_use(work: Workspace, removed_runs: Collection[str] = ()) -> set[int]:
+    """Return the versions that an alias, a shadow, a retraining, a run or a promotion still needs.
+
+    Runs in ``removed_runs`` do not count.
+    """
     named = set(work.registry.aliases(work.job.name).values())
     named |= {row.model_version for row in shadows.running(work.warehouse, work.job.name)}
     named |= {row.model_version for row in _open_retrainings(work) if row.model_version is not None}
-    return named | pruning.versions_with_files(work.warehouse, work.job.name, gone) | _crowned(work)
+    return named | pruning.versions_with_files(work.warehouse, work.job.name, removed_runs) | _champions_to_come(work)
 
 
 def _open_retrainings(work: Workspace) -> list[Retraining]:
     return [row for row in retrainings.of_job(work.warehouse, work.job.name) if row.open]
 
 
-def _old_shadow_rows(work: Workspace, policy: Retention) -> list[Removal]:
-    """Return what versions in the shadow said long ago, night by night; how they did stays on record."""
+def _old_shadow_rows(work: Workspace, policy: RetentionPolicy) -> list[Removal]:
+    """Return the removals of old predictions in the shadow, one per night and version. Their measurements are kept."""
     before = work.clock() - timedelta(days=policy.shadow_days)
     reason = f"scored in the shadow before {before:%Y-%m-%d}, kept for {policy.shadow_days} days"
-    found = pruning.old_shadow_rows(work.warehouse, work.job, before)
-    return [Removal("shadow predictions", str(version), night, 0, rows, reason) for night, version, rows in found]
+    groups = pruning.old_shadow_rows(work.warehouse, work.job, before)
+    return [Removal("shadow predictions", str(version), night, 0, rows, reason) for night, version, rows in groups]
 
 
-def _crowned(work: Workspace) -> set[int]:
-    """Return the champions of the next night to be scored and of every later one, and those they displaced.
+def _champions_to_come(work: Workspace) -> set[int]:
+    """Return the champions of the next night to be scored and of every later night, and their predecessors.
 
-    The next night is the one after the last published that is over: long past when nights of the past are replayed.
+    The next night is the one after the last published night that is over. It lies far back when past nights are replayed.
     """
-    known = promotions.history_of(work.warehouse, work.job.name)
-    yesterday = work.clock().date() - timedelta(days=1)  # somewhere it is still that day
+    history = promotions.history_of(work.warehouse, work.job.name)
+    yesterday = work.clock().date() - timedelta(days=1)  # UTC's yesterday: in some timezones that day has not ended yet
     settled = ledger.settled(work.warehouse, work.job.name, work.clock())
     following = min(yesterday, max(settled) + timedelta(days=1)) if settled else date.min
-    by_then = [one for one in known if one.effective_from <= following]
-    crowned = {one.model_version for one in known if one.effective_from > following}
-    champion = promotions.champion_at(known, following)
+    by_then = [promotion for promotion in history if promotion.effective_from <= following]
+    crowned = {promotion.model_version for promotion in history if promotion.effective_from > following}
+    champion = promotions.champion_at(history, following)
     crowned |= {champion} if champion is not None else set()
-    for part in (known, by_then):
+    for part in (history, by_then):
         with suppress(ChampionMissing):  # the first champion displaced nobody
             crowned.add(previous_champion(part, work.job))
     return crowned
 
 
-def _old_versions(work: Workspace, policy: Retention, used: set[int]) -> list[Removal]:
-    found = []
+def _old_versions(work: Workspace, policy: RetentionPolicy, used: set[int]) -> list[Removal]:
+    removals = []
     for ref in work.registry.versions(work.job.name)[: -policy.versions_kept]:
         trained_at = work.registry.facts(ref).trained_at if ref.version not in used else None
         if trained_at is not None and _older(work.stores, trained_at, policy.version_days):
             reason = f"trained on {trained_at:%Y-%m-%d}, kept for {policy.version_days} days, and nothing uses it"
-            found.append(Removal("model version", str(ref.version), None, work.registry.size(ref), 0, reason))
-    return found
+            removals.append(Removal("model version", str(ref.version), None, work.registry.size(ref), 0, reason))
+    return removals
 
 
-def _old_snapshots(work: Workspace, policy: Retention, leaving: set[int]) -> list[Removal]:
-    """Return the snapshots made long ago that no version that stays names; those that do not say when are left.
+def _old_snapshots(work: Workspace, policy: RetentionPolicy, leaving: set[int]) -> list[Removal]:
+    """Return the removals of old training snapshots that no remaining version and no open retraining needs.
 
-    A snapshot that an open retraining has taken up again is none of them.
+    A snapshot that does not say when it was made is left alone.
     """
     old = {}
     for name, folder in work.lake.snapshots(work.job.name).items():
@@ -177,11 +181,11 @@ def _old_snapshots(work: Workspace, policy: Retention, leaving: set[int]) -> lis
 
 
 def _snapshots_named(work: Workspace, snapshots: set[str], leaving: Collection[int] = ()) -> set[str]:
-    """Return those of ``snapshots`` that an open retraining reads, or a version but those ``leaving`` was trained on."""
+    """Return those of ``snapshots`` that an open retraining reads, or that a version not in ``leaving`` was trained on."""
     staying = [ref for ref in work.registry.versions(work.job.name) if ref.version not in leaving]
     facts = [work.registry.facts(ref) for ref in staying]
     used = {row.snapshot for row in _open_retrainings(work)}
-    return {name for name in snapshots if name in used or any(known.names_snapshot(name) for known in facts)}
+    return {name for name in snapshots if name in used or any(training.names_snapshot(name) for training in facts)}
 
 
 def _older(stores: Stores, moment: datetime, days: int) -> bool:
@@ -233,4 +237,4 @@ _REMOVE: dict[Kind, Callable[[Workspace, Removal], Removal | None]] = {
     "model version": _remove_version,
     "training snapshot": _remove_snapshot,
 }
-"""How each kind is removed, in the order in which they go: None when something holds it now."""
+"""The function that removes each kind, in the order of removal. It returns None when something needs the thing now."""

@@ -1,4 +1,4 @@
-"""Holds the stores against each other, and repairs what can be made anew."""
+"""Compares ledger, table and lake of a job, and repairs the lake."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def verify(work: Workspace, repair: bool = False) -> list[Finding]:
     it never touches the table. Runs that nobody works on any more are recorded as abandoned first.
     """
     abandon_dead(work.warehouse, work.clock(), work.job.name)
-    shown = ledger.published(work.warehouse, work.job.name)
+    published = ledger.published(work.warehouse, work.job.name)
     findings = []
-    for night, run_id in shown.items():
+    for night, run_id in published.items():
         run = ledger.get(work.warehouse, run_id)
         rows = count_rows(work.warehouse, work.job, run)
         if rows != run.rows_loaded:
@@ -40,7 +40,7 @@ def verify(work: Workspace, repair: bool = False) -> list[Finding]:
         problem = _lake_problem(work, run)
         if problem:
             findings.append(Finding(night, problem, repair and _rewrite(work, night)))
-    for night in sorted(set(work.lake.nights(work.job.name)) - set(shown)):
+    for night in sorted(set(work.lake.nights(work.job.name)) - set(published)):
         findings.append(
             Finding(night, "a lake object of a night that is not published", repair and _rewrite(work, night))
         )
@@ -67,7 +67,7 @@ def _lake_problem(work: Workspace, run: Run) -> str | None:
 
 
 def _rewrite(work: Workspace, night: date) -> bool:
-    """Write the night's lake object anew, or remove it; return False, and leave it, when the run's files are gone or broken."""
+    """Write the night's lake object anew, or remove it. Return False if the run's files are missing or broken."""
     try:
         refresh_lake(work, night, anew=True)
     except (LakeFileMissing, LakeFileBroken):

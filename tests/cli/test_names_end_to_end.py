@@ -26,7 +26,7 @@ from drift.measure import measure
 from drift.report.night_report import write_report
 from drift.watch import watch
 from lifecycle.checks.job import check_job
-from lifecycle.retraining.record import Request as Asked
+from lifecycle.retraining.record import NightRequest as Asked
 from lifecycle.retraining.tasks import retrain
 from lifecycle.shadow.review import measure as measure_shadows
 from lifecycle.shadow.score import pin, shadow_run
@@ -37,7 +37,7 @@ from scoring.job.definition import Job
 from scoring.job.files import find_job
 from scoring.job.task import MULTICLASS
 from scoring.night.difference import diff_runs, two_runs
-from scoring.night.request import Request
+from scoring.night.request import NightRequest
 from scoring.night.rescore import rescore
 from scoring.night.run import run_night
 from scoring.stores.installation import Stores
@@ -152,7 +152,7 @@ def lived(request: pytest.FixtureRequest, stores: Stores, tmp_path: Path) -> tup
     train_champion(Workspace(both, job))
     runs = []
     for n in range(FOLLOWING):
-        done = run_night(Workspace(both, job), Request(NIGHT + n * DAY, both.clock(), "test"))
+        done = run_night(Workspace(both, job), NightRequest(NIGHT + n * DAY, both.clock(), "test"))
         assert done.status == "published"
         runs.append(done.run_id)
     return both, job, runs
@@ -178,7 +178,7 @@ def test_a_job_of_any_names_lives_through_everything(lived: tuple[Stores, Job, l
     assert watched.report is not None
     assert "Evidently" not in (watched.report_error or "")
 
-    again = run_night(Workspace(stores, job), Request(NIGHT, stores.clock(), "test"))
+    again = run_night(Workspace(stores, job), NightRequest(NIGHT, stores.clock(), "test"))
     difference = diff_runs(Workspace(stores, job), *two_runs(Workspace(stores, job), NIGHT))
     assert (difference.rows_compared, difference.rows_changed, again.rows) == (ROWS, 0, ROWS)
     assert plan(Workspace(stores, job), stores.settings.retention) == []
@@ -191,7 +191,7 @@ def test_a_job_of_any_names_is_retrained_shadowed_and_rescored(lived: tuple[Stor
     pin(Workspace(stores, job), row.model_version or 1, nights=3)
     coming = NIGHT + FOLLOWING * DAY
     shadow_run(
-        Workspace(stores, job), run_night(Workspace(stores, job), Request(coming, stores.clock(), "test")).run_id
+        Workspace(stores, job), run_night(Workspace(stores, job), NightRequest(coming, stores.clock(), "test")).run_id
     )
     assert measure_shadows(Workspace(stores, job), coming + 2 * DAY) == [coming]
     columns, rows = stores.warehouse.query(f"select * from {job.name}_shadow_predictions")

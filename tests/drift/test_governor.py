@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from drift.governor import Facts, Loss, decide
-from scoring.job.policies import Retraining
+from scoring.job.policies import RetrainingPolicy
 
 NIGHT = date(2013, 6, 1)
-POLICY = Retraining(max_age_nights=120)
+POLICY = RetrainingPolicy(max_age_nights=120)
 WELL = Facts(
     night=NIGHT, origin="scheduled", model_version=1, trained_until=NIGHT - timedelta(days=60),
     new_labelled_nights=60, verdict="ok", drifted_weights=[0.0] * 5,
@@ -100,7 +100,7 @@ def test_default_age_makes_eighteen_retrainings_in_nine_months() -> None:
         facts = replace(
             WELL, night=night, trained_until=first, new_labelled_nights=number, retrained=tuple(retrained)
         )  # fmt: skip
-        if decide(facts, Retraining()).decision == "retrain":
+        if decide(facts, RetrainingPolicy()).decision == "retrain":
             retrained.append(night)
     assert len(retrained) == 18
     assert retrained[0] == first + timedelta(days=15)
@@ -108,7 +108,7 @@ def test_default_age_makes_eighteen_retrainings_in_nine_months() -> None:
 
 def test_backfill_and_switched_off_decide_nothing() -> None:
     assert decide(replace(WELL, loss=WORSE, origin="backfill"), POLICY).reason == "not evaluated: backfill"
-    found = decide(replace(WELL, loss=WORSE), Retraining(enabled=False))
+    found = decide(replace(WELL, loss=WORSE), RetrainingPolicy(enabled=False))
     assert (found.decision, "switched off" in found.reason) == ("none", True)
 
 

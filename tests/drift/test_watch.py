@@ -12,14 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn import metrics
 
-from drift import watch as watching
+from drift import decide as deciding
 from drift.decide import conclude
 from drift.measure import measure
 from drift.replay import replay
 from drift.runs import published_run, reference_of
 from drift.watch import watch
 from scoring.errors import NightHeld, RunMissing
-from scoring.interval import Nights
+from scoring.interval import ALL_NIGHTS, Nights
 from scoring.job.files import changed_job
 from scoring.rows.profile import Profile, profiled
 from scoring.stores import RunFolder
@@ -32,7 +32,9 @@ from tests.support.toy import NIGHT, ROWS, UNTIL, events, execute, train_champio
 
 
 def measured(toy: Toy, known_at, first=None):
-    return monitoring.performance(toy.stores.warehouse, Span(toy.job.name, Nights.since(first)), known_at)
+    return monitoring.performance(
+        toy.stores.warehouse, Span(toy.job.name, Nights.since(first) if first else ALL_NIGHTS), known_at
+    )
 
 
 # ---------------------------------------------------------------- verdict
@@ -291,7 +293,7 @@ def test_retraining_that_runs_forbids_another_until_it_must_have_been_killed(
     assert asked.decision == "retrain"
     monitoring.record_retraining(toy.stores.warehouse, asked.decision_id, "running")
     assert "a retraining is running" in live(toy, days[3:5])[-1].reason
-    monkeypatch.setattr(watching, "STALE_NIGHTS", 3)
+    monkeypatch.setattr(deciding, "STALE_NIGHTS", 3)
     assert live(toy, days[5:])[-1].decision == "retrain"
 
 

@@ -15,7 +15,7 @@ from lifecycle.training.train import train
 from scoring.errors import ChampionMissing, PromotionRefused, VersionMissing
 from scoring.interval import Nights
 from scoring.night.champion import champion_version
-from scoring.night.request import Request
+from scoring.night.request import NightRequest
 from scoring.night.run import run_night
 from scoring.stores.installation import open_stores
 from scoring.stores.warehouse import promotions, retrainings
@@ -64,7 +64,7 @@ def back(toy: Toy, to: int | None = None) -> Promotion:
 
 
 def publish(toy: Toy, night: date, model_version: int | None = None) -> None:
-    run_night(toy.work, Request(night, datetime.now(UTC), "test", model_version=model_version))
+    run_night(toy.work, NightRequest(night, datetime.now(UTC), "test", model_version=model_version))
 
 
 def champions(toy: Toy, *nights: date) -> list[int | None]:
@@ -167,7 +167,7 @@ def test_promotion_derives_no_night_from_a_publication_ahead_of_the_clock(versio
     publish(versions, NIGHT)
     ahead = later_than_the_clock(versions)
     add(versions.source, events(NIGHT + DAY).assign(at=lambda rows: rows["at"] + (ahead - NIGHT - DAY)))
-    request = Request(ahead, datetime.now(UTC), "test", unfinished=True)
+    request = NightRequest(ahead, datetime.now(UTC), "test", unfinished=True)
     assert run_night(versions.work, request).status == "published"
     assert crown(versions, 2).effective_from == NIGHT + DAY
     assert back(versions).effective_from == NIGHT + DAY

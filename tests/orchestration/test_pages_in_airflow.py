@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from scoring.night.request import Request
+from scoring.night.request import NightRequest
 from scoring.night.run import run_night
 from scoring.stores.workspace import Workspace
 from tests.support.airflow import AirflowUnderTest
@@ -41,7 +41,7 @@ def token(airflow: AirflowUnderTest) -> str:
 
 def test_pages_ask_for_airflows_login(airflow: AirflowUnderTest) -> None:
     stores = airflow.stores
-    run_night(Workspace(stores, airflow.jobs["retrain"]), Request(NIGHT, stores.clock(), "cli"))
+    run_night(Workspace(stores, airflow.jobs["retrain"]), NightRequest(NIGHT, stores.clock(), "cli"))
     paths = ("/nightshift/", f"/nightshift/jobs/{JOB}", f"/nightshift/jobs/{JOB}/nights/{NIGHT}", "/nightshift/run")
     assert [get(airflow, path)[0] for path in paths] == [401] * 4
     assert get(airflow, paths[0], {"Authorization": "Bearer forged"})[0] in (401, 403)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from scoring.night.request import Request
+from scoring.night.request import NightRequest
 from scoring.night.run import run_night
 from scoring.stores.warehouse import ledger
 from scoring.stores.workspace import Workspace
@@ -25,7 +25,7 @@ def returned(airflow: AirflowUnderTest, run_id: str, job: str) -> dict[str, int]
 
 def test_retention_removes_only_when_the_run_says_so(airflow: AirflowUnderTest) -> None:
     job, stores, night = airflow.jobs["chunks"], airflow.stores, NIGHT + 5 * DAY
-    runs = [run_night(Workspace(stores, job), Request(night, datetime.now(UTC), "test")).run_id for _ in range(2)]
+    runs = [run_night(Workspace(stores, job), NightRequest(night, datetime.now(UTC), "test")).run_id for _ in range(2)]
     long_ago = datetime.now(UTC) - 31 * DAY
     ledger.record(stores.warehouse, runs[0], started_at=long_ago, finished_at=long_ago)
     with stores.warehouse.transaction() as connection:

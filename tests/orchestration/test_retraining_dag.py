@@ -14,7 +14,7 @@ from drift.watch import watch
 from lifecycle.shadow.review import review
 from lifecycle.shadow.score import shadow_run
 from scoring.interval import Nights
-from scoring.night.request import Request
+from scoring.night.request import NightRequest
 from scoring.night.run import run_night
 from scoring.stores.warehouse import monitoring, promotions, retrainings, shadows
 from scoring.stores.warehouse.promotions import champion_at
@@ -32,7 +32,7 @@ def lived(airflow: AirflowUnderTest, job: str, first: int, last: int) -> None:
     """Live through nights without Airflow, through the same functions."""
     for day in (NIGHT + n * DAY for n in range(first, last + 1)):
         run_id = run_night(
-            Workspace(airflow.stores, airflow.jobs[job]), Request(day, airflow.stores.clock(), "cli")
+            Workspace(airflow.stores, airflow.jobs[job]), NightRequest(day, airflow.stores.clock(), "cli")
         ).run_id
         watch(Workspace(airflow.stores, airflow.jobs[job]), run_id)
         measure(Workspace(airflow.stores, airflow.jobs[job]), day)

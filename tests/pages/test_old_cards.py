@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lifecycle.comparison import judge, page_of
-from scoring.job import Promotion
+from scoring.job import PromotionPolicy
 from scoring.stores.warehouse import Evaluation, Segment
 
 EVALUATION: dict[str, Any] = {
@@ -74,7 +74,7 @@ def test_segment_says_how_much_worse_it_is() -> None:
 
 
 def test_gate_reads_an_old_evaluation() -> None:
-    judged = judge(Evaluation.from_json(EVALUATION), Promotion(min_nights=2), "log loss")
+    judged = judge(Evaluation.from_json(EVALUATION), PromotionPolicy(min_nights=2), "log loss")
     assert judged.reason == "kind rare: loss +50.0% on 250 rows, +5.0% is allowed"
 
 

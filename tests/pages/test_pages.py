@@ -305,7 +305,7 @@ def test_a_page_shows_a_year_and_leads_to_earlier_nights(toy: Toy) -> None:
 
 
 def test_style_fits_narrow_screens_and_dark_ones() -> None:
-    style = (HOME / "drift/templates/style.css").read_text()
+    style = (HOME / "pages/templates/style.css").read_text()
     assert "prefers-color-scheme: dark" in style and "overflow-x: auto" in style
     assert "url(" not in style and "@import" not in style and "</" not in style
     wide = re.findall(r"^(.*?)\{[^}]*(?<!max-)\b(?:min-)?width: *(\d+(?:\.\d+)?)(rem|px)", style, re.MULTILINE)
@@ -344,4 +344,4 @@ print("heavy", [name for name in ("pandas", "sklearn", "scipy", "mlflow", "evide
 def test_style_of_a_page_is_the_one_its_policy_allows() -> None:
     page = render("message", "/nightshift", {"heading": "a", "message": "b", "link": "", "link_words": ""})
     inside = page.partition("<style>")[2].partition("</style>")[0]
-    assert inside == (HOME / "drift/templates/style.css").read_text()
+    assert inside == (HOME / "pages/templates/style.css").read_text()

@@ -24,7 +24,7 @@ from pages.content.places import Places
 from pages.content.version import reigns_of, version_page
 from pages.rendering.render import render
 from scoring.errors import NightshiftError
-from scoring.job.definition import HIDDEN
+from scoring.job.definition import HIDDEN_VALUE
 from scoring.stores.installation import Stores
 from scoring.stores.warehouse import Retraining, Shadow, ledger, monitoring, promotions, retrainings, shadows
 from scoring.stores.warehouse.promotions import Promotion
@@ -207,7 +207,7 @@ def test_regression_with_a_sensitive_segment(untrained: Toy) -> None:
     regression(untrained)
     row = retrain(untrained.work, Request("more data", night=LAST))
     card = card_of(untrained, 2)
-    assert {one["value"] for one in card["evaluation"]["segments"]} == {HIDDEN} and card["sensitive"] == ["kind"]
+    assert {one["value"] for one in card["evaluation"]["segments"]} == {HIDDEN_VALUE} and card["sensitive"] == ["kind"]
     page, file = version_of(untrained, 2), standing_alone(card)
     for words in (page.words, file.words):
         assert "mean absolute error" in words and "unit of the label" in words and "rmse" in words
@@ -267,7 +267,7 @@ def test_shadow_of_a_sensitive_segment_hides_its_values(untrained: Toy) -> None:
     shadow_run(untrained.work, run.run_id)
     (row,) = shadows.nights(untrained.stores.warehouse, untrained.job.name)
     assert row.disagreement is not None
-    assert {one["value"] for one in row.disagreement["segments"]} == {HIDDEN}
+    assert {one["value"] for one in row.disagreement["segments"]} == {HIDDEN_VALUE}
     told = {**row.disagreement, "segments": [{**row.disagreement["segments"][0], "value": VALUES[0]}]}
     mine = {name: value for name, value in row.facts.items() if name != "disagreement"}
     shadows.save_night(untrained.stores.warehouse, {**mine, "disagreement": told})  # as if it was not sensitive then

@@ -28,7 +28,7 @@ from scoring.errors import (
     described,
 )
 from scoring.interval import DataInterval
-from scoring.night.request import Request
+from scoring.night.request import NightRequest
 from scoring.night.run import run_night
 from scoring.secrets import MASK, SECRETS, Secrets, secrets_of
 from scoring.settings import Settings
@@ -248,7 +248,7 @@ def test_a_night_that_fails_leaves_no_password_in_the_ledger(toy: Toy, strict):
     settings = toy.stores.settings.model_copy(update={"sources": {"toy": SecretStr(url)}})
     stores = replace(toy.stores, settings=settings)
     with pytest.raises(SourceQueryError) as caught:
-        run_night(Workspace(stores, toy.job), Request(NIGHT, stores.clock(), "cli"))
+        run_night(Workspace(stores, toy.job), NightRequest(NIGHT, stores.clock(), "cli"))
     (run,) = ledger.runs_of(stores.warehouse, toy.job.name, NIGHT)
     assert "password authentication failed" in run.facts["reason"]
     assert run.facts["reason"] == described(caught.value)

@@ -133,7 +133,7 @@ def test_a_cron_expression_that_airflow_does_not_take_is_refused(cron: str) -> N
 def test_a_value_of_a_setting_is_never_shown() -> None:
     with pytest.raises(ValidationError) as caught:
         Settings.model_validate({"score_threads": "s3cr3t", "retention": {"s3cr3t": "s3cr3t"}})
-    shown = [sentence for _, sentence in problems(caught.value, Settings, shown=False)]
+    shown = [sentence for _, sentence in problems(caught.value, Settings, with_values=False)]
     assert len(shown) == 2
     assert "s3cr3t" not in " ".join(shown)
 

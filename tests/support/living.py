@@ -12,7 +12,7 @@ from drift.measure import measure
 from drift.runs import published_run
 from drift.watch import watch
 from scoring.interval import Nights
-from scoring.night.request import Request
+from scoring.night.request import NightRequest
 from scoring.night.run import run_night
 from scoring.stores.warehouse import ColumnVerdict, Decided, NightVerdict, Run, monitoring
 from scoring.stores.warehouse.span import Span
@@ -38,7 +38,7 @@ def add_nights(
 
 def score(toy: Toy, night: date, origin: str = "cli") -> str:
     """Score and publish a night; return the run's id."""
-    return run_night(toy.work, Request(night, toy.stores.clock(), origin)).run_id
+    return run_night(toy.work, NightRequest(night, toy.stores.clock(), origin)).run_id
 
 
 def live(toy: Toy, days: Iterable[date], origin: str = "cli") -> list[Decided]:

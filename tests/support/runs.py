@@ -5,17 +5,17 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 
 from scoring.night.publish import Published
-from scoring.night.request import Request
+from scoring.night.request import NightRequest
 from scoring.night.run import run_night
 from scoring.rows.prediction import to_frame
-from scoring.stores.reading import contracted
+from scoring.stores.reading import feature_batches
 from tests.conftest import Toy
 from tests.support.toy import NIGHT
 
 
-def request(night: date = NIGHT, model_version: int | None = None) -> Request:
+def request(night: date = NIGHT, model_version: int | None = None) -> NightRequest:
     """Return what asks for a night now."""
-    return Request(night, datetime.now(UTC), "test", model_version=model_version)
+    return NightRequest(night, datetime.now(UTC), "test", model_version=model_version)
 
 
 def run(toy: Toy, night: date = NIGHT, model_version: int | None = None) -> Published:
@@ -35,7 +35,7 @@ def expected(toy: Toy) -> list[tuple]:
 
     ref = toy.stores.registry.versions(toy.job.name)[0]
     pipeline = toy.stores.registry.load(ref, toy.job).pipeline
-    with contracted(toy.work, DataInterval.of_night(NIGHT, "UTC")) as batches:
+    with feature_batches(toy.work, DataInterval.of_night(NIGHT, "UTC")) as batches:
         parts = [part.accepted for _, part in batches]
     rows = [
         (int(key), bool(p >= 0.5), float(p))

@@ -67,8 +67,13 @@ def _type(kind: Any) -> str:
     if hasattr(kind, "__metadata__"):  # Annotated: the type is shown, its limits are checked
         return _type(arguments[0])
     if inspect.isclass(kind) and origin is None:
-        return f"[{kind.__name__}](#{kind.__name__.lower()})"
+        return f"[{title_of(kind)}](#{title_of(kind).lower()})"
     return _COMPOUND[origin](arguments)
+
+
+def title_of(model: type) -> str:
+    """Return what a model is called on a page: a policy's section is headed as its key in the file is called."""
+    return model.__name__.removesuffix("Policy")
 
 
 def _either(arguments: Arguments) -> str:

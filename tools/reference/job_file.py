@@ -8,7 +8,7 @@ import yaml
 from pydantic import BaseModel
 
 from scoring.job import Job
-from tools.reference.fields import documented, models_in
+from tools.reference.fields import documented, models_in, title_of
 from tools.reference.markdown import page, prose, table
 
 INTRODUCTION = """\
@@ -24,7 +24,7 @@ def job_file() -> str:
 
 def _section(model: type[BaseModel]) -> str:
     rows = [(f"`{field.name}`", field.kind, field.default, field.meaning) for field in documented(model, _as_yaml)]
-    return f"## {model.__name__}\n\n{prose(model.__doc__)}\n\n" + table(("key", "type", "default", "meaning"), rows)
+    return f"## {title_of(model)}\n\n{prose(model.__doc__)}\n\n" + table(("key", "type", "default", "meaning"), rows)
 
 
 def _as_yaml(value: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from scoring.settings import HOME, Settings
-from tools.reference.fields import Documented, documented
+from tools.reference.fields import Documented, documented, title_of
 from tools.reference.markdown import page, prose, table
 
 INTRODUCTION = """\
@@ -32,7 +32,7 @@ def _nested(model: type[BaseModel]) -> list[tuple[str, BaseModel]]:
 def _section(model: type[BaseModel], prefix: str) -> str:
     rows = [(_variable(field, prefix), field.kind, field.default, field.meaning)
             for field in documented(model, _as_text)]  # fmt: skip
-    return f"## {model.__name__}\n\n{prose(model.__doc__)}\n\n" + table(
+    return f"## {title_of(model)}\n\n{prose(model.__doc__)}\n\n" + table(
         ("variable", "type", "default", "meaning"), rows
     )
 

@@ -16,7 +16,7 @@ from scoring.rows import Rule
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingFacts:
-    """The facts of a version's training, in the order of the file; None, or empty, in a version made before there were any."""
+    """The facts of a version's training, in the order of the file. None, or empty, in older versions."""
 
     job: str = ""
     since: date | None = None
@@ -30,7 +30,7 @@ class TrainingFacts:
     labels_sql_sha256: str | None = None
     library_versions: dict[str, str] = field(default_factory=dict)
     snapshot: Any = None
-    """Hash of the rows; versions made before hold the path of a folder, or a mapping."""
+    """Hash of the rows. Versions made before hold the path of a folder, or a mapping."""
     extracted: int | None = None
     quarantined: dict[str, int] | None = None
     """Rows in quarantine, by reason."""
@@ -50,7 +50,7 @@ class TrainingFacts:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
-        """Return the facts that ``as_json`` gave, now or in an older version; raises ``ValueError`` for what is no date."""
+        """Return the facts that ``as_json`` gave, now or in an older version. Raises ``ValueError`` for what is no date."""
         values = {column.name: content[column.name] for column in fields(cls) if content.get(column.name) is not None}
         for name in ("since", "until", "fitted_until", "evaluated_until"):
             if name in values:
@@ -66,21 +66,21 @@ class TrainingFacts:
 
     @property
     def seen(self) -> Nights:
-        """Return the nights that the version was fitted on; raises ``ArtifactMismatch`` when they are not known."""
+        """Return the nights that the version was fitted on. Raises ``ArtifactMismatch`` when they are not known."""
         return Nights(self._night("since", self.since), self._night("until", self.fitted_until or self.until))
 
     @property
     def trained_until(self) -> date:
-        """Return the first night that the training did not read; raises ``ArtifactMismatch`` when that is not known."""
+        """Return the first night that the training did not read. Raises ``ArtifactMismatch`` when that is not known."""
         return self._night("until", self.until)
 
     @property
     def holdout_from(self) -> date:
-        """Return the first night of the holdout; raises ``ArtifactMismatch`` when that is not known."""
+        """Return the first night of the holdout. Raises ``ArtifactMismatch`` when that is not known."""
         return self._night("evaluated_until", self.evaluated_until)
 
     def rule(self, job: Job) -> Rule:
-        """Return how the version's rows are scored; one that was made before there were rules decides as it always did."""
+        """Return how the version's rows are scored. One that was made before there were rules decides as it always did."""
         content = {} if self.decision is None else {"decision": self.decision, "block_rows": self.block_rows}
         return Rule.of_facts(content, job)
 
@@ -91,7 +91,9 @@ class TrainingFacts:
     def _night(self, name: str, night: date | None) -> date:
         if night is None:
             raise ArtifactMismatch(
-                f"facts.json of a model version of {self.job or 'a job'}", found=f"no {name!r}", expected="a night",
+                f"facts.json of a model version of {self.job or 'a job'}",
+                found=f"no {name!r}",
+                expected="a night",
                 next_step="train a new version",
-            )  # fmt: skip
+            )
         return night

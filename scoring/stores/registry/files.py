@@ -17,44 +17,45 @@ from scoring.errors import ArtifactMismatch, RegistryUnavailable
 
 @contextmanager
 def readable(path: Path, what: str) -> Iterator[None]:
-    """Raise ``ArtifactMismatch`` that names a version's file which cannot be read as what it is."""
+    """Raise ``ArtifactMismatch`` when a file of a version is broken or cannot be opened. It names the file."""
     try:
         yield
     except (ValueError, pa.ArrowException, OSError) as error:  # no JSON, no UTF-8, no Parquet, no permission
         if isinstance(error, OSError) and error.errno not in (None, errno.EACCES, errno.EPERM, errno.ENOENT):
             raise RegistryUnavailable(f"{what}, {path}", found=str(error)) from error
         raise ArtifactMismatch(
-            f"{what}: {path} cannot be read", found=" ".join(str(error).split()),
+            f"{what}: {path} cannot be read",
+            found=" ".join(str(error).split()),
             next_step="restore the file, or train a new version",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def download(uri: str, tracking_uri: str, target: Path) -> None:
-    """Download a version's files; they appear together, so that tasks side by side never see half of them."""
+    """Download a version's files into a folder that appears whole, so that no other task sees half of them."""
     import mlflow
 
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        found = mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder, tracking_uri=tracking_uri)
+        local_folder = mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder, tracking_uri=tracking_uri)
         with suppress(OSError):  # another task was first
-            Path(found).rename(target)
+            Path(local_folder).rename(target)
 
 
 def sizes(uri: str, tracking_uri: str) -> dict[str, int]:
-    """Return the bytes of each of a version's files, by name; empty if there are none."""
-    found = _repository(uri, tracking_uri).list_artifacts()
-    return {one.path: int(one.file_size or 0) for one in found if not one.is_dir}
+    """Return the bytes of each of a version's files, by name, empty if there are none."""
+    files = _repository(uri, tracking_uri).list_artifacts()
+    return {file.path: int(file.file_size or 0) for file in files if not file.is_dir}
 
 
 def delete(uri: str, tracking_uri: str, names: Iterable[str]) -> None:
-    """Delete files of a version by name, never a folder that holds anything; local folders that are empty then go too."""
+    """Delete files of a version by name, and the local folders that are empty afterwards."""
     repository = _repository(uri, tracking_uri)
     for name in names:
         repository.delete_artifacts(name)
     parts = urlsplit(uri)
     if parts.scheme in ("", "file"):
         folder = Path(unquote(parts.path))
-        with suppress(OSError):  # the first that is not empty
+        with suppress(OSError):  # rmdir fails at the first folder that is not empty: stop there
             for empty in (folder, *folder.parents[:2]):  # <run>/artifacts/version
                 empty.rmdir()
 

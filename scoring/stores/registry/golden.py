@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from importlib.metadata import version as library_version
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ LIBRARIES = ("scikit-learn", "numpy", "pandas", "pyarrow", "joblib", "scipy")
 
 def library_versions() -> dict[str, str]:
     """Return the versions of Python and the libraries that a prediction depends on."""
-    return {"python": platform.python_version(), **{name: library_version(name) for name in LIBRARIES}}
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in LIBRARIES}}
 
 
 def check_golden_rows(folder: Path, pipeline: Any, facts: TrainingFacts, job: Job, what: str) -> None:
@@ -56,10 +56,10 @@ def _rows(path: Path, what: str) -> pa.RecordBatch:
         return pq.read_table(path).combine_chunks().to_batches()[0]
 
 
-def largest_difference(found: pa.RecordBatch, expected: pa.RecordBatch, job: Job) -> float:
-    """Return the largest difference of any predicted number; infinity when a predicted class differs."""
-    if job.task.classifies and not found.column("prediction").equals(expected.column("prediction")):
+def largest_difference(predicted: pa.RecordBatch, expected: pa.RecordBatch, job: Job) -> float:
+    """Return the largest difference of any predicted number, infinity when a predicted class differs."""
+    if job.task.classifies and not predicted.column("prediction").equals(expected.column("prediction")):
         return float("inf")
     names = job.number_columns
-    gaps = [np.abs(np.asarray(found.column(name)) - np.asarray(expected.column(name))) for name in names]
-    return float(np.max(gaps)) if found.num_rows else 0.0
+    gaps = [np.abs(np.asarray(predicted.column(name)) - np.asarray(expected.column(name))) for name in names]
+    return float(np.max(gaps)) if predicted.num_rows else 0.0

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import joblib
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -36,7 +35,7 @@ _SERVERS = ("http://", "https://", "databricks", "file:")
 
 
 class Registry:
-    """The MLflow registry; MLflow is imported at the first call that needs it (2.7 s)."""
+    """The MLflow registry. MLflow is imported at the first call that needs it (2.7 s)."""
 
     def __init__(self, settings: Settings) -> None:
         """Use the registry that the settings name, or the embedded one."""
@@ -55,20 +54,20 @@ class Registry:
             client.set_terminated(run.info.run_id)
             _ensure_model(client, job)
             source = f"{run.info.artifact_uri}/version"
-            made = client.create_model_version(
+            version = client.create_model_version(
                 job, source, run.info.run_id, tags={"sha256": digest, **_tags(content)}, await_creation_for=0
             )
-            return VersionRef(job, int(made.version), digest, source)
+            return VersionRef(job, int(version.version), digest, source)
 
     def resolve(self, job: str, version: int) -> VersionRef:
-        """Return version ``version`` of ``job``; raises ``VersionMissing`` that lists the versions there are."""
-        known = self.versions(job)
-        for ref in known:
+        """Return version ``version`` of ``job``. Raises ``VersionMissing`` that lists the versions there are."""
+        refs = self.versions(job)
+        for ref in refs:
             if ref.version == version:
                 return ref
         raise VersionMissing(
             f"model version {version} of {job}",
-            found=f"versions {[ref.version for ref in known]}",
+            found=f"versions {[ref.version for ref in refs]}",
             next_step=f"see `nightshift models {job}`",
         )
 
@@ -77,14 +76,14 @@ class Registry:
         return self.tagged(job)
 
     def tagged(self, job: str, **facts: Any) -> list[VersionRef]:
-        """Return the versions with these facts among ``TAGS``, oldest first; no file of theirs is looked at."""
-        wanted = _tags(facts).items()
+        """Return the versions with these facts among ``TAGS``, oldest first. No file of theirs is looked at."""
+        tags = _tags(facts).items()
         with self._client() as client:
-            found = client.search_model_versions(f"name = '{job}'")
+            versions = client.search_model_versions(f"name = '{job}'")
             refs = [
-                VersionRef(job, int(one.version), one.tags.get("sha256", ""), one.source)
-                for one in found
-                if wanted <= one.tags.items()
+                VersionRef(job, int(version.version), version.tags.get("sha256", ""), version.source)
+                for version in versions
+                if tags <= version.tags.items()
             ]
         return sorted(refs, key=lambda ref: ref.version)
 
@@ -94,13 +93,13 @@ class Registry:
             client.set_registered_model_alias(job, alias, str(version))
 
     def drop_alias(self, job: str, alias: str, version: int) -> None:
-        """Take an alias away from a version; nothing happens when it points elsewhere."""
+        """Take an alias away from a version. Nothing happens when it points elsewhere."""
         if self.aliases(job).get(alias) == version:
             with self._client() as client:
                 client.delete_registered_model_alias(job, alias)
 
     def attach(self, ref: VersionRef, name: str, content: str) -> None:
-        """Add a text file to a version's files, in place of one of that name; what was registered stays as it is."""
+        """Add a text file to a version's files, in place of one of that name. What was registered stays as it is."""
         with self._client() as client:
             run_id = client.get_model_version(ref.job, str(ref.version)).run_id
             client.log_text(run_id, content, f"version/{name}")
@@ -114,8 +113,8 @@ class Registry:
     def aliases(self, job: str) -> dict[str, int]:
         """Return the version that each alias of a job points at."""
         with self._client() as client:
-            found = client.search_registered_models(f"name = '{job}'")
-            return {alias: int(number) for one in found for alias, number in one.aliases.items()}
+            models = client.search_registered_models(f"name = '{job}'")
+            return {alias: int(number) for model in models for alias, number in model.aliases.items()}
 
     def size(self, ref: VersionRef) -> int:
         """Return the bytes of a version's files."""
@@ -123,7 +122,7 @@ class Registry:
             return sum(sizes(ref.uri, self._uri()).values())
 
     def remove(self, ref: VersionRef) -> None:
-        """Remove a version: its files but the facts, then its entry in the registry, then the facts; its metrics stay.
+        """Remove a version: its files but the facts, then its entry in the registry, then the facts. Its metrics stay.
 
         After a crash before the entry is gone the version is listed with its facts as before, and may be removed again
         (loading it is refused, by ``ArtifactMismatch``); after one later a small file is left that nothing names.
@@ -141,12 +140,12 @@ class Registry:
             return TrainingFacts.from_json(self.content(ref, FACTS))
 
     def content(self, ref: VersionRef, name: str) -> dict[str, Any]:
-        """Return a JSON file stored with a version; empty if it has no such file. Nothing is unpickled."""
+        """Return a JSON file stored with a version, empty if it has no such file. Nothing is unpickled."""
         path = self._local(ref) / name
         return _json(path, _what(ref)) if path.exists() else {}
 
     def table(self, ref: VersionRef, name: str) -> pa.Table | None:
-        """Return a Parquet file stored with a version; None if it has no such file."""
+        """Return a Parquet file stored with a version, or None if it has no such file."""
         path = self._local(ref) / name
         with readable(path, _what(ref)):
             return pq.read_table(path) if path.exists() else None
@@ -164,25 +163,25 @@ class Registry:
         parts = urlsplit(ref.uri)
         if parts.scheme in ("", "file"):
             return Path(unquote(parts.path))
-        cached = self._cached(ref)
-        if not cached.exists():
+        folder = self._cached(ref)
+        if not folder.exists():
             with self._client():
-                download(ref.uri, self._uri(), cached)
-            if not cached.exists():
+                download(ref.uri, self._uri(), folder)
+            if not folder.exists():
                 raise RegistryUnavailable(f"files of version {ref.version} of {ref.job}", found=f"none at {ref.uri}")
-        return cached
+        return folder
 
     def _cached(self, ref: VersionRef) -> Path:
         return self._settings.data_dir / "cache" / "models" / f"{ref.job}-{ref.version}-{ref.sha256[:12]}"
 
     def _uri(self) -> str:
-        given = self._settings.registry_url
-        url = given.get_secret_value().strip() if given else embedded.url(self._settings.postgres_dir, "registry")
+        setting = self._settings.registry_url
+        url = setting.get_secret_value().strip() if setting else embedded.url(self._settings.postgres_dir, "registry")
         return url if url.startswith(_SERVERS) else written(database_url(url, "NIGHTSHIFT_REGISTRY_URL"))
 
     @contextmanager
     def _client(self) -> Iterator[Any]:
-        """Give an MLflow client; its errors become ``RegistryUnavailable``."""
+        """Give an MLflow client. Its errors become ``RegistryUnavailable``."""
         logging.getLogger("alembic").setLevel(logging.WARNING)
         from mlflow.exceptions import MlflowException
         from mlflow.tracking import MlflowClient
@@ -204,9 +203,9 @@ class Registry:
         return _unanswered(f"{type(error).__name__}: {error}")
 
     def _experiment(self, client: Any, job: str) -> str:
-        found = client.get_experiment_by_name(job)
-        if found is not None:
-            return str(found.experiment_id)
+        experiment = client.get_experiment_by_name(job)
+        if experiment is not None:
+            return str(experiment.experiment_id)
         server = self._uri().startswith("http")
         return str(client.create_experiment(job, None if server else f"{self._settings.artifacts_root}/{job}"))
 
@@ -226,7 +225,7 @@ def _client_for(kind: Any, uri: str) -> Any:
 
 
 def _tags(facts: Mapping[str, Any]) -> dict[str, str]:
-    """Return the facts that versions are found by, as tags; those that are not known are left out."""
+    """Return the facts that versions are found by, as tags. Those that are not known are left out."""
     return {name: str(facts[name]) for name in TAGS if facts.get(name) is not None}
 
 
@@ -256,7 +255,7 @@ def _verified(folder: Path, ref: VersionRef, job_json: str) -> ModelVersion:
     content_of_facts, profile = (_json(folder / name, _what(ref)) for name in (FACTS, "reference_profile.json"))
     with readable(folder / FACTS, _what(ref)):
         facts = TrainingFacts.from_json(content_of_facts)
-    nights = _json(kept, _what(ref)) if (kept := folder / NIGHTS_FILE).exists() else {}
+    nights = _json(nights_file, _what(ref)) if (nights_file := folder / NIGHTS_FILE).exists() else {}
     job = Job.model_validate_json(job_json)
     pipeline = unpickled(content)
     check_golden_rows(folder, pipeline, facts, job, _what(ref))
@@ -286,6 +285,8 @@ def _json(path: Path, what: str) -> dict[str, Any]:
 
 def unpickled(content: bytes) -> Any:
     """Return the pipeline that ``lifecycle.training.pickled`` made the bytes of."""
+    import joblib
+
     return joblib.load(io.BytesIO(content))
 
 

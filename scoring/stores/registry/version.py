@@ -46,7 +46,7 @@ class ModelVersion:
     facts: TrainingFacts = field(repr=False)
     profile: dict[str, Any] = field(repr=False)
     nights: dict[str, Any] = field(repr=False, default_factory=dict)
-    """Bins and the profile of every training night; empty for a version made before there were any."""
+    """Bins and the profile of every training night, empty for a version made before there were any."""
     rule: Rule | None = None
 
     @property
@@ -61,7 +61,7 @@ class ModelVersion:
 
     @property
     def usual(self) -> UsualNights:
-        """Return how the nights of training differed; empty for a version made before that was kept."""
+        """Return how the nights of training differed, empty for a version made before that was kept."""
         return UsualNights.from_dict(self.profile.get("usual_nights", {}))
 
     @property

@@ -21,7 +21,7 @@ _ARROW: dict[type, pa.DataType] = {
 
 
 def column_of(values: Sequence[Any], target: pa.DataType | None, name: str) -> pa.Array:
-    """Return the values of a column; ``target`` is the type that it will be read as, None if nobody reads it.
+    """Return the values of a column. ``target`` is the type that it will be read as, None if nobody reads it.
 
     Numbers, text and bytes stay what they are where all are of one kind and reading them is the same as reading their
     text; everything else becomes its text. Raises ``ContractError`` for a list or a mapping in a column that is read.
@@ -61,7 +61,7 @@ def _is_text(target: pa.DataType | None) -> bool:
 
 
 def _texts(values: Sequence[Any]) -> list[str | bytes | None]:
-    """Return the text of integers, floats and text; bytes as they are."""
+    """Return the text of integers, floats and text, and bytes unchanged."""
     floats = [value for value in values if isinstance(value, float)]
     written = iter(as_found(pa.array(floats, pa.float64())).to_pylist())
     return [next(written) if isinstance(v, float) else str(v) if isinstance(v, int) else v for v in values]
@@ -91,7 +91,7 @@ def _plain(value: Any, target: pa.DataType | None, name: str) -> Any:
 
 
 def _written(value: datetime | date | time) -> str:
-    """Return a point in time as Arrow writes it; moments in UTC."""
+    """Return a point in time as Arrow writes it, moments in UTC."""
     if not isinstance(value, datetime):
         return value.isoformat("microseconds") if isinstance(value, time) else value.isoformat()
     if value.tzinfo is None:
@@ -103,7 +103,7 @@ def _written(value: datetime | date | time) -> str:
 
 
 def text_or_bytes(raw: bytes) -> str | bytes:
-    """Return what SQLite keeps as text; bytes that are not UTF-8 as they are, where its driver would end the night."""
+    """Return what SQLite keeps as text. Bytes that are not UTF-8 as they are, where its driver would end the night."""
     try:
         return raw.decode()
     except UnicodeDecodeError:

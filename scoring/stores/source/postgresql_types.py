@@ -12,11 +12,13 @@ from scoring.errors import ContractError
 
 _UNNAMED = re.compile(r"unnamed<oid:(\d+)>")
 _HINTS = {
-    "json": "take one value of it, such as {0} ->> 'key'", "jsonb": "take one value of it, such as {0} ->> 'key'",
-    "money": "cast it: {0}::numeric", "interval": "make a number of it: extract(epoch from {0})",
-}  # fmt: skip
+    "json": "take one value of it, such as {0} ->> 'key'",
+    "jsonb": "take one value of it, such as {0} ->> 'key'",
+    "money": "cast it: {0}::numeric",
+    "interval": "make a number of it: extract(epoch from {0})",
+}
 TEXT_SENDERS = frozenset({"textsend", "varcharsend", "bpcharsend", "namesend", "enum_send"})
-"""Functions of PostgreSQL that send a value as its text; a type of an extension, such as citext, names one of them."""
+"""Functions of PostgreSQL that send a value as its text. A type of an extension, such as citext, names one of them."""
 
 
 def opaque_types(schema: pa.Schema, columns: Iterable[str]) -> tuple[set[str], set[int]]:
@@ -32,8 +34,8 @@ def require_values(where: str, schema: pa.Schema, columns: Iterable[str], types:
     ``types`` are the opaque types with the function that sends their values, by the driver's name of the type.
     """
     for name in columns:
-        called = _name_of(schema.field(name))
-        kind, sender = types.get(called, (called, ""))
+        driver_name = _name_of(schema.field(name))
+        kind, sender = types.get(driver_name, (driver_name, ""))
         if not _is_opaque(schema.field(name)) or sender in TEXT_SENDERS:
             continue
         hint = _HINTS.get(kind, "cast it: {0}::text").format(name)

@@ -29,7 +29,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Statement:
-    """One statement, cut at its parameters; put together it is the text as written, without a closing semicolon.
+    """One statement, cut at its parameters. Put together it is the text as written, without a closing semicolon.
 
     A backslash before a colon outside of text, as SQLAlchemy wants it and no SQL knows it, is left out as well.
     """
@@ -86,16 +86,16 @@ def statement_of(text: str, database: str, where: str) -> Statement:
     semicolons = [token for token in tokens if token.token_type.name == "SEMICOLON"]
     words = [token for token in tokens if token.token_type.name != "SEMICOLON"]
     if not words or any(semicolon.start < words[-1].start for semicolon in semicolons):
-        found = "several statements" if words else "no statement"
-        raise SourceQueryError(where, found=found, expected="one select", next_step=f"leave one statement in {where}")
+        problem = "several statements" if words else "no statement"
+        raise SourceQueryError(where, found=problem, expected="one select", next_step=f"leave one statement in {where}")
     pieces: list[str | Parameter] = []
-    done = 0
+    position = 0
     escapes = [token for token in words if token.token_type.name == "BACKSLASH" and text[token.end + 1 :][:1] == ":"]
     marks = [(token.start, token.end + 1, "") for token in [*semicolons, *escapes]]
     for start, end, name in sorted([*marks, *_parameters(text, words)]):
-        pieces += [text[done:start], Parameter(name)] if name else [text[done:start]]
-        done = end
-    return Statement(tuple(piece for piece in [*pieces, text[done:]] if piece))
+        pieces += [text[position:start], Parameter(name)] if name else [text[position:start]]
+        position = end
+    return Statement(tuple(piece for piece in [*pieces, text[position:]] if piece))
 
 
 def _tokens(text: str, database: str, where: str) -> list[Any]:
@@ -103,9 +103,9 @@ def _tokens(text: str, database: str, where: str) -> list[Any]:
     from sqlglot.errors import TokenError
 
     name = _DIALECTS.get(database, database)
-    known = name if name in {dialect.value for dialect in Dialects} else ""
+    dialect_name = name if name in {dialect.value for dialect in Dialects} else ""
     try:
-        return list(Dialect.get_or_raise(known).tokenize(text))
+        return list(Dialect.get_or_raise(dialect_name).tokenize(text))
     except TokenError:
         raise SourceQueryError(
             where,

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, time, timedelta
-from datetime import timezone as fixed_zone
+from datetime import date, datetime, time, timedelta, timezone
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -40,7 +39,7 @@ class _Form:
     kind: str
     """``text``, ``unix`` or ``julian``."""
     mark: str | None = " "
-    """Between day and clock; None for days without a clock."""
+    """Between day and clock, or None for days without a clock."""
     length: int = 19
     """Characters of the shortest: 10 a day, 16 to the minute, 19 to the second. Longer ones compare rightly with it."""
     zone: str | None = None
@@ -60,12 +59,12 @@ def as_stored(
     pieces = statement.numbered.pieces
     whole = {p.name: values[p.name.rpartition("_")[0]] for p in pieces if isinstance(p, Parameter)}
     plain = {name: _bound(value, _Form("text"), zone, where) for name, value in whole.items()}
-    seen = _sampled(connection, pieces, plain)
-    _require_alike(seen, where)
+    samples = _sampled(connection, pieces, plain)
+    _require_alike(samples, where)
     bound = {
-        name: _night(value, seen.get(name, []), where)
+        name: _night(value, samples.get(name, []), where)
         if name.startswith(NIGHT)
-        else _bound(value, _form(seen.get(name, []), where), zone, where)
+        else _bound(value, _form(samples.get(name, []), where), zone, where)
         for name, value in whole.items()
     }
     return Statement(pieces), bound
@@ -76,33 +75,33 @@ def _sampled(
 ) -> dict[str, list[Any]]:
     """Return values that are compared with each parameter, by running the statement with the comparisons taken down."""
     text = "".join(piece if isinstance(piece, str) else f":{piece.name}" for piece in pieces)
-    taken = _taken_down(text)
-    seen: dict[str, list[Any]] = {}
+    probe = _with_probes(text)
+    samples: dict[str, list[Any]] = {}
 
     def see(name: str, value: Any) -> int:
-        known = seen.setdefault(name, [])
-        if value is not None and len(known) < SAMPLE:
-            known.append(value)
+        sample = samples.setdefault(name, [])
+        if value is not None and len(sample) < SAMPLE:
+            sample.append(value)
         return 1
 
-    if taken is None:
+    if probe is None:
         return {}
     driver: Any = connection.connection.driver_connection
     driver.create_function(_SEEN, 2, see)
     driver.set_progress_handler(lambda: 1, _STEPS)
     cursor = driver.cursor()
     try:
-        cursor.execute(taken, values)
+        cursor.execute(probe, values)
         cursor.fetchmany(SAMPLE)
     except driver.Error:  # it took too long, or does not run: then the statement itself says why
         pass
     finally:
         cursor.close()
         driver.set_progress_handler(None, 0)
-    return seen
+    return samples
 
 
-def _taken_down(text: str) -> str | None:
+def _with_probes(text: str) -> str | None:
     """Return the statement with every comparison with a parameter replaced by a call that keeps the other side.
 
     None if sqlglot cannot parse it.
@@ -119,8 +118,8 @@ def _taken_down(text: str) -> str | None:
                 side = side.parent
             comparison = side.parent
             if isinstance(comparison, comparisons):
-                other = comparison.expression if side is comparison.this else comparison.this
-                comparison.replace(_call(parameter.name, other))
+                operand = comparison.expression if side is comparison.this else comparison.this
+                comparison.replace(_call(parameter.name, operand))
             elif isinstance(comparison, exp.Between) and side is not comparison.this:
                 names = [end.name for end in (comparison.args["low"], comparison.args["high"]) if _is_parameter(end)]
                 comparison.replace(exp.and_(*(_call(name, comparison.this) for name in names)))
@@ -144,17 +143,17 @@ def _is_parameter(node: Any) -> bool:
     return isinstance(node, exp.Placeholder)
 
 
-def _require_alike(seen: Mapping[str, list[Any]], where: str) -> None:
+def _require_alike(samples: Mapping[str, list[Any]], where: str) -> None:
     """Raise ``SourceQueryError`` when a function of a parameter is compared with text of another form than its own."""
-    for name in [name for name in seen if name.endswith(_SIDES[0])]:
-        sides = seen[name], seen.get(name.removesuffix(_SIDES[0]) + _SIDES[1], [])
+    for name in [name for name in samples if name.endswith(_SIDES[0])]:
+        sides = samples[name], samples.get(name.removesuffix(_SIDES[0]) + _SIDES[1], [])
         times = [value for side in sides for value in side if isinstance(value, str) and _TIME.fullmatch(value)]
         if len(times) == sum(map(len, sides)):
             _form([time for time in times if len(time) > len("2024-01-31")], where)
 
 
 def _form(values: Iterable[Any], where: str) -> _Form:
-    """Return the form of all the values; raises ``SourceQueryError`` when they have none in common."""
+    """Return the form of all the values. Raises ``SourceQueryError`` when they have none in common."""
     forms: dict[_Form, Any] = {}
     for value in values:
         forms.setdefault(_form_of(value, where), value)
@@ -171,10 +170,10 @@ def _form(values: Iterable[Any], where: str) -> _Form:
 
 
 def _form_of(value: Any, where: str) -> _Form:
-    if isinstance(value, str) and (found := _TIME.fullmatch(value)):
-        if found["clock"] is None:
+    if isinstance(value, str) and (match := _TIME.fullmatch(value)):
+        if match["clock"] is None:
             return _Form("text", None, 10)
-        return _Form("text", found["mark"], 16 if len(found["clock"]) == 5 else 19, found["zone"])
+        return _Form("text", match["mark"], 16 if len(match["clock"]) == 5 else 19, match["zone"])
     if isinstance(value, int | float):
         for first, until, parts in _UNITS:
             if first <= abs(value) < until:
@@ -190,7 +189,7 @@ def _form_of(value: Any, where: str) -> _Form:
 
 
 def _bound(value: date | datetime, form: _Form, zone: str, where: str) -> Any:
-    """Return a moment in the form of the column it is compared with; a day as ISO 8601."""
+    """Return a moment in the form of the column it is compared with, and a day as ISO 8601."""
     if not isinstance(value, datetime):
         return value.isoformat()
     if form.kind == "unix":
@@ -208,10 +207,10 @@ def _bound(value: date | datetime, form: _Form, zone: str, where: str) -> Any:
     return f"{local:%Y-%m-%d}{form.mark}{local:%H:%M:%S}"[: form.length] if form.mark else f"{local:%Y-%m-%d}"
 
 
-def _zone(text: str) -> fixed_zone:
+def _zone(text: str) -> timezone:
     """Return the zone of ``Z``, ``+05``, ``+0530`` or ``+05:30``."""
     offset = datetime.strptime(text + "00" * (len(text) == 3), "%z").utcoffset()
-    return fixed_zone(offset or timedelta(0))
+    return timezone(offset or timedelta(0))
 
 
 def _night(night: date, values: Sequence[Any], where: str) -> Any:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import adbc_driver_postgresql.dbapi
 import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
@@ -31,7 +30,7 @@ _CURSOR = "nightshift_night"
 _WITHOUT_ZONE = ("mysql", "mariadb", "mssql")
 """Databases whose drivers drop the zone of a moment: they are given the time that a clock in the source's zone shows."""
 _SORT_MEMORY = "128MB"
-"""What the server may use to sort a night by key before it writes to disk; its default is 4 MB."""
+"""What the server may use to sort a night by key before it writes to disk. Its default is 4 MB."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ class Query:
         return text.strip().rstrip(";")
 
     def statement(self, database: str) -> Statement:
-        """Return the statement as ``database`` reads it; raises ``SourceQueryError`` unless it binds what it may."""
+        """Return the statement as ``database`` reads it. Raises ``SourceQueryError`` unless it binds what it may."""
         statement = statement_of(self.text, database, self.name)
         statement.require_parameters(self.name)
         return statement
@@ -94,8 +93,8 @@ def stream(url: str, query: Query, interval: DataInterval, rows: int) -> Iterato
     ``SourceQueryError`` or ``ContractError`` (a column is missing).
     """
     location = database_url(url, query.source)
-    opened = _stream_postgresql if location.get_backend_name() == "postgresql" else _stream_any
-    with opened(location, query, interval, rows) as batches:
+    open_batches = _stream_postgresql if location.get_backend_name() == "postgresql" else _stream_any
+    with open_batches(location, query, interval, rows) as batches:
         yield batches
 
 
@@ -104,6 +103,8 @@ def _stream_postgresql(
     url: sa.URL, query: Query, interval: DataInterval, rows: int
 ) -> Iterator[Iterator[pa.RecordBatch]]:
     """Fetch Arrow batches through ADBC from a server-side cursor: COPY, its faster way, takes no bound parameters."""
+    import adbc_driver_postgresql.dbapi  # loads pandas, which whoever only reads jobs has no use for
+
     statement = query.statement("postgresql")
     connect = adbc_driver_postgresql.dbapi.connect
     with translated(query.name, query.variable), closing(connect(libpq_url(written(url)))) as connection:
@@ -131,11 +132,11 @@ def _senders(cursor: Any, names: set[str], numbers: set[int]) -> dict[str, tuple
         return {}
     kind = sa.table("pg_type", *map(sa.column, ("oid", "typname", "typsend")))
     function = sa.table("pg_proc", *map(sa.column, ("oid", "prosrc")))
-    wanted = sa.select(kind.c.oid, kind.c.typname, function.c.prosrc).join(function, function.c.oid == kind.c.typsend)
-    wanted = wanted.where(kind.c.typname.in_(names) | kind.c.oid.in_(numbers))
-    cursor.execute(str(wanted.compile(compile_kwargs={"literal_binds": True})))
+    query = sa.select(kind.c.oid, kind.c.typname, function.c.prosrc).join(function, function.c.oid == kind.c.typsend)
+    query = query.where(kind.c.typname.in_(names) | kind.c.oid.in_(numbers))
+    cursor.execute(str(query.compile(compile_kwargs={"literal_binds": True})))
     rows = cursor.fetchall()
-    return {called: (name, sent) for number, name, sent in rows for called in (name, f"unnamed<oid:{number}>")}
+    return {alias: (name, sender) for number, name, sender in rows for alias in (name, f"unnamed<oid:{number}>")}
 
 
 def _values(statement: Statement, interval: DataInterval, query: Query) -> dict[str, Any]:
@@ -153,10 +154,12 @@ def _compiled(statement: sa.Select[Any], values: Mapping[str, Any]) -> tuple[str
 
 
 def compared_types(url: str, query: Query) -> dict[str, set[str]]:
-    """Return PostgreSQL's types of what is compared with each parameter, as the server infers them; nothing elsewhere.
+    """Return PostgreSQL's types of what is compared with each parameter, as the server infers them, nothing elsewhere.
 
     A parameter that is cast there has the type with ``cast to`` before it.
     """
+    import adbc_driver_postgresql.dbapi  # loads pandas, which whoever only reads jobs has no use for
+
     location = database_url(url, query.source)
     if location.get_backend_name() != "postgresql":
         return {}
@@ -172,10 +175,10 @@ def compared_types(url: str, query: Query) -> dict[str, set[str]]:
         cursor.execute(_compiled(prepared, {})[0])
         types = cursor.fetch_arrow_table().column("types")[0].as_py()
         connection.rollback()
-    found: dict[str, set[str]] = {}
+    kinds: dict[str, set[str]] = {}
     for name, kind in zip(names, types, strict=True):
-        found.setdefault(name.rpartition("_")[0], set()).add(f"cast to {kind}" if name in statement.cast else kind)
-    return found
+        kinds.setdefault(name.rpartition("_")[0], set()).add(f"cast to {kind}" if name in statement.cast else kind)
+    return kinds
 
 
 def _fetch(cursor: Any, rows: int, query: Query) -> Iterator[pa.RecordBatch]:
@@ -250,7 +253,7 @@ def _limited(query: Query, statement: Statement, types: _Types) -> sa.Select[Any
 
 
 def _rows(query: Query, statement: Statement, types: _Types) -> sa.Subquery:
-    """Return the statement as a subquery; a comment may end it."""
+    """Return the statement as a subquery. A comment may end it."""
     written = _Verbatim((*statement.pieces, "\n"), types)
     return written.columns(*(sa.column(name) for name in query.order_by)).subquery("night")
 

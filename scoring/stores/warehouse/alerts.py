@@ -14,7 +14,7 @@ from scoring.stores.warehouse.tables import ALERTS
 
 
 def claim_alert(warehouse: Warehouse, facts: Row) -> bool:
-    """Record an alert; return whether it is new, so that each kind is sent once per night."""
+    """Record an alert, and return whether it is new, so that each kind is sent once per night."""
     row = insert(ALERTS).values(facts).on_conflict_do_nothing(index_elements=["job", "night", "kind"])
     with warehouse.transaction() as connection:
         return connection.execute(row.returning(ALERTS.c.kind)).first() is not None

@@ -39,7 +39,7 @@ def sql_text(name: str) -> str:
 
 @dataclass(frozen=True)
 class Warehouse:
-    """One warehouse; ``url`` holds a password perhaps, so it stays out of every repr."""
+    """One warehouse. ``url`` holds a password perhaps, so it stays out of every repr."""
 
     url: str = field(repr=False)
     analyst_url: str = field(repr=False)
@@ -54,10 +54,10 @@ class Warehouse:
         with translated(), self.engine.begin() as connection:
             yield connection
 
-    def rows(self, chosen: sa.Select[Any]) -> list[dict[str, Any]]:
+    def rows(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
         """Return the rows of a select, each as a dictionary."""
         with self.transaction() as connection:
-            return [dict(row) for row in connection.execute(chosen).mappings()]
+            return [dict(row) for row in connection.execute(query).mappings()]
 
     def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
         """Return column names and rows of one statement, run read-only as the analyst role."""
@@ -91,7 +91,7 @@ def open_warehouse(settings: Settings) -> Warehouse:
 
 
 def require_answer(url: str) -> None:
-    """Raise the error of a PostgreSQL database that cannot be opened, at once; nothing for other databases."""
+    """Raise the error of a PostgreSQL database that cannot be opened, at once, nothing for other databases."""
     location = database_url(url, "database URL")
     if location.get_backend_name() == "postgresql":
         engine = sa.create_engine(location.update_query_dict(_PATIENCE), poolclass=sa.pool.NullPool)
@@ -100,7 +100,7 @@ def require_answer(url: str) -> None:
 
 
 def _on_postgresql(text: str, variable: str) -> sa.URL:
-    """Return the URL of a PostgreSQL database; raises ``SettingsError``."""
+    """Return the URL of a PostgreSQL database. Raises ``SettingsError``."""
     url = database_url(text, variable)
     if url.get_backend_name() != "postgresql":
         raise SettingsError(
@@ -124,7 +124,7 @@ def _refuse_unless_it_gives_rows(cursor: Any, sql: str) -> None:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn the driver's errors into ours; what heals becomes ``WarehouseUnavailable``, our own errors pass."""
+    """Turn the driver's errors into ours. What heals becomes ``WarehouseUnavailable``, our own errors pass."""
     try:
         yield
     except NightshiftError:

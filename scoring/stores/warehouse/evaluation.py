@@ -35,7 +35,7 @@ class Holdout:
     last: date | None
     nights: int
     of_nights: int
-    """Nights that were kept apart; those that a version had seen were dropped."""
+    """Nights that were kept apart. Those that a version had seen were dropped."""
     rows: int
 
     @classmethod
@@ -75,7 +75,7 @@ class NightLosses:
 
     @property
     def means(self) -> tuple[float, float] | tuple[None, None]:
-        """Return the mean loss of the champion and of the challenger; None without rows."""
+        """Return the mean loss of the champion and of the challenger, or None without rows."""
         return (self.champion / self.rows, self.challenger / self.rows) if self.rows else (None, None)
 
 
@@ -92,7 +92,7 @@ class Segment:
 
     @property
     def worse(self) -> float | None:
-        """Return how much larger the challenger's loss is, as a share of the champion's; None without one."""
+        """Return how much larger the challenger's loss is, as a share of the champion's, or None without one."""
         return self.challenger / self.champion - 1 if self.champion else None
 
 

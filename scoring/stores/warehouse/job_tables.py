@@ -31,7 +31,7 @@ def history(job: Job) -> sa.Table:
 
     The primary key serves one key over time; the block range index serves one night, whose rows lie together.
     """
-    columns = [*_identity(job), *_predicted(job)]
+    columns = [*_identity(job), *_prediction_columns(job)]
     name = f"{job.name}_predictions_history"
     comment = f"Every run's rows, published or not. {job.description}"
     key = sa.PrimaryKeyConstraint(*job.key, "night", "run_number")
@@ -42,16 +42,16 @@ def history(job: Job) -> sa.Table:
 
 
 def shadow(job: Job) -> sa.Table:
-    """Return the table of what versions in the shadow said about the rows of ``job``; none of it was ever published."""
+    """Return the table of what versions in the shadow said about the rows of ``job``, none of it was ever published."""
     version = sa.Column("model_version", sa.Integer, nullable=False, comment="Version in the shadow")
-    columns = [*_identity(job), version, *_predicted(job)]
+    columns = [*_identity(job), version, *_prediction_columns(job)]
     key = sa.PrimaryKeyConstraint("night", "run_number", "model_version", *job.key)
     comment = f"Predictions of versions in the shadow, never published. {job.description}"
     return sa.Table(f"{job.name}_shadow_predictions", sa.MetaData(), *columns, key, comment=comment)
 
 
 def _identity(job: Job) -> list[sa.Column[Any]]:
-    """Return the columns that say which row of which run it is; a key has a plain name there, and its own in ``.key``."""
+    """Return the columns that say which row of which run it is. A key has a plain name there, and its own in ``.key``."""
     return [
         *(
             sa.Column(plain(key), _KEY_TYPES[kind], key=key, nullable=False, comment=_meaning(key))
@@ -68,10 +68,10 @@ def _meaning(key: str) -> str:
     return "Key" if plain(key) == key else f"Key, {key} in the source"
 
 
-def _predicted(job: Job) -> list[sa.Column[Any]]:
-    """Return the columns of what was predicted; ``describe_prediction`` says more once there is a champion."""
-    kind, called = _PREDICTIONS[job.task]
-    comment = f"{called} that the row's model version predicts"
+def _prediction_columns(job: Job) -> list[sa.Column[Any]]:
+    """Return the columns of what was predicted. ``describe_prediction`` says more once there is a champion."""
+    kind, noun = _PREDICTIONS[job.task]
+    comment = f"{noun} that the row's model version predicts"
     chances = (
         sa.Column(name, sa.Double, nullable=False, comment="Probability, 0 to 1") for name in job.probability_columns
     )
@@ -81,9 +81,11 @@ def _predicted(job: Job) -> list[sa.Column[Any]]:
 def current_view(job: Job) -> sa.Select[Any]:
     """Return the select behind ``<job>_predictions``: one row per key and night, of the published run."""
     rows = history(job)
-    shown = sa.and_(PUBLISHED.c.night == rows.c.night, PUBLISHED.c.run_number == rows.c.run_number)
+    of_pointer = sa.and_(PUBLISHED.c.night == rows.c.night, PUBLISHED.c.run_number == rows.c.run_number)
     stamp = [PUBLISHED.c[name] for name in ("model_version", "run_id", "scored_at")]
-    return sa.select(*_outward(rows, job), *stamp).join(PUBLISHED, sa.and_(PUBLISHED.c.job == job.name, shown))
+    return sa.select(*_view_columns(rows, job), *stamp).join(
+        PUBLISHED, sa.and_(PUBLISHED.c.job == job.name, of_pointer)
+    )
 
 
 def as_of_view(job: Job) -> sa.Select[Any]:
@@ -95,8 +97,8 @@ def as_of_view(job: Job) -> sa.Select[Any]:
     joined = rows.join(RUNS, sa.and_(RUNS.c.job == job.name, loaded)).join(
         PUBLICATIONS, PUBLICATIONS.c.run_id == RUNS.c.run_id
     )
-    return sa.select(*_outward(rows, job), *stamp, *visible).select_from(joined)
+    return sa.select(*_view_columns(rows, job), *stamp, *visible).select_from(joined)
 
 
-def _outward(rows: sa.Table, job: Job) -> list[sa.Column[Any]]:
+def _view_columns(rows: sa.Table, job: Job) -> list[sa.Column[Any]]:
     return [rows.c[name] for name in (*job.key, "night", *job.prediction_columns)]

@@ -19,7 +19,7 @@ PRUNED = "its files were removed by retention"
 
 
 def start(warehouse: Warehouse, facts: dict[str, Any]) -> Run:
-    """Record a new attempt; attempts of the same Airflow run that never finished become ``abandoned``.
+    """Record a new attempt. Attempts of the same Airflow run that never finished become ``abandoned``.
 
     A run that is in the ledger already (the same task tried again at the same instant) is returned as it is.
     """
@@ -46,15 +46,15 @@ def start(warehouse: Warehouse, facts: dict[str, Any]) -> Run:
 
 
 def get(warehouse: Warehouse, run_id: str, job: str | None = None) -> Run:
-    """Return a run, of ``job`` if that is given; raises ``RunMissing``."""
-    found = [run for run in find(warehouse, RUNS.c.run_id == run_id) if job in (None, run.job)]
-    if not found:
+    """Return a run, of ``job`` if that is given. Raises ``RunMissing``."""
+    runs = [run for run in find(warehouse, RUNS.c.run_id == run_id) if job in (None, run.job)]
+    if not runs:
         raise RunMissing(
             "run",
             found=f"no run {run_id!r}{f' of {job}' if job else ''} in the ledger",
             next_step="see `nightshift explain`",
         )
-    return found[0]
+    return runs[0]
 
 
 def runs_of(warehouse: Warehouse, job: str, night: date) -> list[Run]:
@@ -64,8 +64,8 @@ def runs_of(warehouse: Warehouse, job: str, night: date) -> list[Run]:
 
 def find(warehouse: Warehouse, condition: sa.ColumnElement[bool]) -> list[Run]:
     """Return the runs that meet a condition, oldest first."""
-    chosen = sa.select(RUNS).where(condition).order_by(RUNS.c.started_at)
-    return [Run(**row) for row in warehouse.rows(chosen)]
+    query = sa.select(RUNS).where(condition).order_by(RUNS.c.started_at)
+    return [Run(**row) for row in warehouse.rows(query)]
 
 
 def record(warehouse: Warehouse, run_id: str, **facts: Any) -> None:
@@ -84,12 +84,12 @@ def record_failure(warehouse: Warehouse, run_id: str, reason: str, now: datetime
 def require_files(run: Run) -> None:
     """Raise ``RunMissing`` when retention has removed the run's rows and files."""
     if run.pruned:
-        again = f"nightshift run {run.job} --night {run.night} --model-version {run.model_version}"
-        raise RunMissing(f"run {run.run_id}", found=PRUNED, next_step=f"score the night again: `{again}`")
+        command = f"nightshift run {run.job} --night {run.night} --model-version {run.model_version}"
+        raise RunMissing(f"run {run.run_id}", found=PRUNED, next_step=f"score the night again: `{command}`")
 
 
 def flip(warehouse: Warehouse, run: Run, rows: int, now: datetime, force: bool = False) -> str:
-    """Make a run the one its night shows, in one transaction; return the run's status.
+    """Make a run the one its night shows, in one transaction, and return the run's status.
 
     The status is ``published``; or ``superseded`` when a run that began later is shown already, or was taken back, so
     that a run that hung cannot put older data over newer (``force`` does). Flipping to the run that is shown changes
@@ -98,17 +98,17 @@ def flip(warehouse: Warehouse, run: Run, rows: int, now: datetime, force: bool =
     job, night, run_id = run.job, run.night, run.run_id
     with warehouse.transaction() as connection:
         connection.execute(statement("lock_night"), {"job": job, "night": night})
-        shown = _shown(connection, job, night)
-        if shown is not None and shown.run_id == run_id:
+        pointer = _pointer(connection, job, night)
+        if pointer is not None and pointer.run_id == run_id:
             return "published"
         pruned_at = connection.execute(sa.select(RUNS.c.pruned_at).where(RUNS.c.run_id == run_id)).scalar()
         require_files(replace(run, pruned_at=pruned_at))
-        later = None if force else _later(connection, run, shown)
+        later = None if force else _later(connection, run, pointer)
         if later is not None:
             _end(connection, run_id, "superseded", f"run {later.run_id} began later and is {later.status}", now)
             return "superseded"
-        if shown is not None:
-            _end(connection, shown.run_id, "superseded", f"run {run_id} was published", None)
+        if pointer is not None:
+            _end(connection, pointer.run_id, "superseded", f"run {run_id} was published", None)
         _point(connection, run, rows, now)
         _end(connection, run_id, "published", None, now)
     return "published"
@@ -116,9 +116,13 @@ def flip(warehouse: Warehouse, run: Run, rows: int, now: datetime, force: bool =
 
 def _point(connection: sa.Connection, run: Run, rows: int, now: datetime) -> None:
     values = {
-        "run_id": run.run_id, "run_number": run.run_number, "model_version": run.model_version, "rows": rows,
-        "scored_at": run.started_at, "published_at": now,
-    }  # fmt: skip
+        "run_id": run.run_id,
+        "run_number": run.run_number,
+        "model_version": run.model_version,
+        "rows": rows,
+        "scored_at": run.started_at,
+        "published_at": now,
+    }
     row = insert(PUBLISHED).values(job=run.job, night=run.night, **values)
     connection.execute(row.on_conflict_do_update(index_elements=["job", "night"], set_=values))
     this_night = sa.and_(PUBLICATIONS.c.job == run.job, PUBLICATIONS.c.night == run.night)
@@ -130,34 +134,36 @@ def _point(connection: sa.Connection, run: Run, rows: int, now: datetime) -> Non
 
 
 def withdraw(warehouse: Warehouse, job: str, night: date, reason: str, now: datetime) -> Run | None:
-    """Take a night's publication back, in one transaction; return the run that it showed, None if it shows none.
+    """Take a night's publication back, in one transaction, and return the run that it showed, None if it shows none.
 
     The run becomes ``unpublished``; its rows, its files and the history of the pointer stay.
     """
     this_night = sa.and_(PUBLICATIONS.c.job == job, PUBLICATIONS.c.night == night)
     with warehouse.transaction() as connection:
         hold_lock(connection, job, night)
-        shown = _shown(connection, job, night)
-        if shown is None:
+        pointer = _pointer(connection, job, night)
+        if pointer is None:
             return None
         connection.execute(sa.delete(PUBLISHED).where(PUBLISHED.c.job == job, PUBLISHED.c.night == night))
         closing = sa.update(PUBLICATIONS).where(this_night, PUBLICATIONS.c.visible_until.is_(None))
         connection.execute(closing.values(visible_until=now))
-        _end(connection, shown.run_id, "unpublished", reason, None)
-    return get(warehouse, shown.run_id)
+        _end(connection, pointer.run_id, "unpublished", reason, None)
+    return get(warehouse, pointer.run_id)
 
 
-def _shown(connection: sa.Connection, job: str, night: date) -> Any:
+def _pointer(connection: sa.Connection, job: str, night: date) -> Any:
     pointed = sa.select(PUBLISHED.c.run_id).where(PUBLISHED.c.job == job, PUBLISHED.c.night == night)
     return connection.execute(pointed).first()
 
 
-def _later(connection: sa.Connection, run: Run, shown: Any) -> Any:
+def _later(connection: sa.Connection, run: Run, pointer: Any) -> Any:
     """Return a run of the same night that began later and is shown, or was until it was taken back."""
     began_later = sa.select(RUNS.c.run_id, RUNS.c.status).where(
-        RUNS.c.job == run.job, RUNS.c.night == run.night, RUNS.c.started_at > run.started_at,
-        sa.or_(RUNS.c.status == "unpublished", RUNS.c.run_id == (shown.run_id if shown is not None else None)),
-    )  # fmt: skip
+        RUNS.c.job == run.job,
+        RUNS.c.night == run.night,
+        RUNS.c.started_at > run.started_at,
+        sa.or_(RUNS.c.status == "unpublished", RUNS.c.run_id == (pointer.run_id if pointer is not None else None)),
+    )
     return connection.execute(began_later.order_by(RUNS.c.started_at.desc()).limit(1)).first()
 
 
@@ -175,19 +181,19 @@ def hold_lock(connection: sa.Connection, job: str, night: date) -> None:
 
 def settled(warehouse: Warehouse, job: str, now: datetime) -> dict[date, str]:
     """Return the run that each published night shows, by night: of nights that are over, and were when they were scored."""
-    chosen = (
+    query = (
         sa.select(PUBLISHED.c.night, PUBLISHED.c.run_id)
         .join(RUNS, RUNS.c.run_id == PUBLISHED.c.run_id)
         .where(PUBLISHED.c.job == job, sa.not_(RUNS.c.provisional), RUNS.c.interval_end <= now)
         .order_by(PUBLISHED.c.night)
     )
-    return {row["night"]: row["run_id"] for row in warehouse.rows(chosen)}
+    return {row["night"]: row["run_id"] for row in warehouse.rows(query)}
 
 
 def published(warehouse: Warehouse, job: str, night: date | None = None) -> dict[date, str]:
     """Return the run that each published night of a job shows, by night."""
-    chosen = sa.select(PUBLISHED.c.night, PUBLISHED.c.run_id).where(PUBLISHED.c.job == job).order_by(PUBLISHED.c.night)
+    query = sa.select(PUBLISHED.c.night, PUBLISHED.c.run_id).where(PUBLISHED.c.job == job).order_by(PUBLISHED.c.night)
     if night is not None:
-        chosen = chosen.where(PUBLISHED.c.night == night)
+        query = query.where(PUBLISHED.c.night == night)
     with warehouse.transaction() as connection:
-        return {row.night: row.run_id for row in connection.execute(chosen)}
+        return {row.night: row.run_id for row in connection.execute(query)}

@@ -19,7 +19,7 @@ from scoring.stores.warehouse.records import Run
 from scoring.stores.warehouse.tables import RUNS
 
 SILENT_FOR = timedelta(days=2)
-"""A run of Airflow may wait so long between two tasks, for a worker or a pool; one that comes later still goes on."""
+"""A run of Airflow may wait so long between two tasks, for a worker or a pool. One that comes later still goes on."""
 
 
 @contextmanager
@@ -42,13 +42,13 @@ def seen(warehouse: Warehouse, run_id: str, now: datetime) -> None:
 
 
 def abandon_dead(warehouse: Warehouse, now: datetime, job: str | None = None) -> list[str]:
-    """Record as ``abandoned`` what is ``running`` though nobody works on it; return these runs.
+    """Record as ``abandoned`` what is ``running`` though nobody works on it, and return these runs.
 
     That is a run without Airflow whose lock nobody holds: its process was killed. One of Airflow waits between its tasks,
     so it must also have given no sign of life for ``SILENT_FOR``.
     """
-    mine = RUNS.c.job == job if job is not None else sa.true()
-    running = ledger.find(warehouse, sa.and_(RUNS.c.status == "running", mine))
+    of_job = RUNS.c.job == job if job is not None else sa.true()
+    running = ledger.find(warehouse, sa.and_(RUNS.c.status == "running", of_job))
     return [run.run_id for run in running if _silent(run, now) and _abandon(warehouse, run)]
 
 
@@ -61,13 +61,14 @@ def _silent(run: Run, now: datetime) -> bool:
 
 
 def _abandon(warehouse: Warehouse, run: Run) -> bool:
-    """Record the run as abandoned unless somebody holds its lock or gave a sign of life since; return whether it was."""
+    """Record the run as abandoned unless somebody holds its lock or gave a sign of life since, and return whether it was."""
     last = _last_sign(run)
     worker = f"Airflow run {run.airflow_run_id}" if run.airflow_run_id else "its process"
     facts = {
-        "status": "abandoned", "finished_at": last,
+        "status": "abandoned",
+        "finished_at": last,
         "reason": f"{worker} was killed or is gone: nobody works on it, last sign of life at {last:%Y-%m-%d %H:%M:%S} UTC",
-    }  # fmt: skip
+    }
     unchanged = sa.and_(
         RUNS.c.run_id == run.run_id,
         RUNS.c.status == "running",
@@ -80,7 +81,7 @@ def _abandon(warehouse: Warehouse, run: Run) -> bool:
 
 
 def worked_on(warehouse: Warehouse, run_id: str, job: str) -> Run:
-    """Return a run for somebody who goes on with it; one that was taken for dead is ``running`` again.
+    """Return a run for somebody who goes on with it. One that was taken for dead is ``running`` again.
 
     Raises ``RunMissing`` when a later attempt of the same Airflow run took over, or retention removed the run's files.
     """
@@ -93,18 +94,22 @@ def worked_on(warehouse: Warehouse, run_id: str, job: str) -> Run:
 
 def _revive(warehouse: Warehouse, run: Run) -> None:
     later = sa.select(RUNS.c.run_id).where(
-        RUNS.c.job == run.job, RUNS.c.night == run.night, RUNS.c.airflow_run_id == run.airflow_run_id,
+        RUNS.c.job == run.job,
+        RUNS.c.night == run.night,
+        RUNS.c.airflow_run_id == run.airflow_run_id,
         RUNS.c.started_at > run.started_at,
-    )  # fmt: skip
+    )
     abandoned = sa.and_(RUNS.c.run_id == run.run_id, RUNS.c.status == "abandoned")
     with warehouse.transaction() as connection:
         ledger.hold_lock(connection, run.job, run.night)
         successor = connection.execute(later.limit(1)).scalar() if run.airflow_run_id is not None else None
         if successor is not None:
             raise RunMissing(
-                f"run {run.run_id}", found=f"status abandoned: {run.reason}", expected="a run that is going on",
+                f"run {run.run_id}",
+                found=f"status abandoned: {run.reason}",
+                expected="a run that is going on",
                 next_step=f"see run {successor}, which took over",
-            )  # fmt: skip
+            )
         pruned_at = connection.execute(sa.select(RUNS.c.pruned_at).where(RUNS.c.run_id == run.run_id)).scalar()
         ledger.require_files(replace(run, pruned_at=pruned_at))
         connection.execute(sa.update(RUNS).where(abandoned).values(status="running", reason=None, finished_at=None))

@@ -1,11 +1,10 @@
-"""Bulk load of one run's predictions by binary COPY: invisible until the pointer is flipped, or beside it for good."""
+"""Bulk-loads predictions by binary COPY: a run's (invisible until it is published) or a shadow version's (never published)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 
-import adbc_driver_postgresql.dbapi
 import pyarrow as pa
 import sqlalchemy as sa
 
@@ -19,7 +18,7 @@ from scoring.stores.warehouse.schema import ensure_month
 
 
 def load(warehouse: Warehouse, job: Job, run: Run, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> int:
-    """Load a run's predictions, invisible until it is published; return how many rows of the run the table holds.
+    """Load a run's predictions, invisible until it is published, and return how many rows of the run the table holds.
 
     All rows become part of the table in one transaction or none do; a run's rows from an interrupted try are
     replaced. ``schema`` is the one of ``batches``. Raises ``WarehouseUnavailable`` when trying again can help.
@@ -32,8 +31,8 @@ def load(warehouse: Warehouse, job: Job, run: Run, batches: Iterable[pa.RecordBa
 
 def load_shadow(
     warehouse: Warehouse, job: Job, run: Run, version: int, batches: Iterable[pa.RecordBatch], schema: pa.Schema
-) -> None:  # fmt: skip
-    """Load what a version in the shadow said about a run's rows, in place of an earlier try; all of it or nothing."""
+) -> None:
+    """Load the predictions of a version in the shadow for a run's rows, in one transaction, replacing an earlier try."""
     constants = {
         "night": pa.scalar(run.night, pa.date32()),
         "run_number": pa.scalar(run.run_number, pa.int64()),
@@ -43,10 +42,15 @@ def load_shadow(
 
 
 def _replace(
-    warehouse: Warehouse, table: sa.Table, constants: dict[str, pa.Scalar], batches: Iterable[pa.RecordBatch],
+    warehouse: Warehouse,
+    table: sa.Table,
+    constants: dict[str, pa.Scalar],
+    batches: Iterable[pa.RecordBatch],
     schema: pa.Schema,
-) -> None:  # fmt: skip
+) -> None:
     """Put the batches, stamped with the constants, in place of the rows that have these constants."""
+    import adbc_driver_postgresql.dbapi  # loads pandas, which whoever only reads jobs has no use for
+
     order, names = [column.key for column in table.columns], [column.name for column in table.columns]
     failures: list[Exception] = []
     reader = pa.RecordBatchReader.from_batches(
@@ -56,15 +60,17 @@ def _replace(
     try:
         with translated(), closing(adbc_driver_postgresql.dbapi.connect(libpq_url(warehouse.url))) as connection:
             with connection.cursor() as cursor:
-                cursor.execute(_delete(table, constants), parameters=[one.as_py() for one in constants.values()])
+                cursor.execute(
+                    _delete(table, constants), parameters=[constant.as_py() for constant in constants.values()]
+                )
                 cursor.adbc_ingest(table.name, reader, mode="append")
             connection.commit()
     except NightshiftError as error:
-        raise failures[0] if failures else error  # noqa: B904 - of reading the batches, not of the database
+        raise failures[0] if failures else error  # noqa: B904 - a failure of reading the batches is not the database's
 
 
 def _remembered(batches: Iterable[pa.RecordBatch], failures: list[Exception]) -> Iterator[pa.RecordBatch]:
-    """Yield the batches, and add the error of reading them to ``failures``: the driver gives on its text only."""
+    """Yield the batches, and add the error of reading them to ``failures``, since the driver passes on its text only."""
     try:
         yield from batches
     except Exception as error:  # raised again
@@ -86,7 +92,7 @@ def count_rows(warehouse: Warehouse, job: Job, run: Run) -> int:
 
 
 def remove_rows(warehouse: Warehouse, job: Job, run: Run) -> int:
-    """Remove a run's rows from the history table; return how many there were."""
+    """Remove a run's rows from the history table, and return how many there were."""
     table = history(job)
     with warehouse.transaction() as connection:
         return connection.execute(sa.delete(table).where(of_run(table, run))).rowcount
@@ -99,5 +105,5 @@ def of_run(table: sa.Table, run: Run) -> sa.ColumnElement[bool]:
 
 def _delete(table: sa.Table, constants: dict[str, pa.Scalar]) -> str:
     dialect = sa.dialects.postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
-    gone = sa.delete(table).where(*(table.c[name] == sa.bindparam(name) for name in constants))
-    return str(gone.compile(dialect=dialect))
+    deletion = sa.delete(table).where(*(table.c[name] == sa.bindparam(name) for name in constants))
+    return str(deletion.compile(dialect=dialect))

@@ -15,7 +15,7 @@ from scoring.stores.warehouse.tables import DECISIONS, DRIFT, DRIFT_COLUMNS, PER
 
 
 def save_profile(warehouse: Warehouse, facts: Row) -> None:
-    """Keep a run's profile; the same run again replaces it."""
+    """Keep a run's profile. The same run again replaces it."""
     _upsert(warehouse, PROFILES, facts, ["run_id"])
 
 
@@ -25,11 +25,11 @@ def evidence(table: sa.TableClause) -> sa.ColumnElement[bool]:
     A run that was taken back does not count, nor one that is provisional: it began before its night was over.
     """
     pointer, runs = PUBLISHED.alias("pointer"), RUNS.alias("counted")  # the select may read the tables itself
-    shown = sa.exists().where(pointer.c.job == table.c.job, pointer.c.night == table.c.night)
+    published = sa.exists().where(pointer.c.job == table.c.job, pointer.c.night == table.c.night)
     counts = sa.exists().where(
         runs.c.run_id == table.c.run_id, runs.c.status.in_(["published", "superseded"]), sa.not_(runs.c.provisional)
     )
-    return sa.and_(shown, counts)
+    return sa.and_(published, counts)
 
 
 def profiles(warehouse: Warehouse, span: Span, version: int) -> list[ProfiledNight]:
@@ -39,7 +39,7 @@ def profiles(warehouse: Warehouse, span: Span, version: int) -> list[ProfiledNig
     """
     published = sa.join(PROFILES, PUBLISHED, PUBLISHED.c.run_id == PROFILES.c.run_id)
     joined = published.outerjoin(DRIFT, DRIFT.c.run_id == PROFILES.c.run_id)  # nights that were never judged count too
-    chosen = (
+    query = (
         sa.select(
             PROFILES.c.run_id, PROFILES.c.night, PROFILES.c.profile, DRIFT.c.verdict, DRIFT.c.score, DRIFT.c.faults
         )
@@ -47,7 +47,7 @@ def profiles(warehouse: Warehouse, span: Span, version: int) -> list[ProfiledNig
         .where(span.of(PROFILES), PROFILES.c.model_version == version, evidence(PROFILES))
         .order_by(PROFILES.c.night)
     )
-    return [ProfiledNight(**row) for row in warehouse.rows(chosen)]
+    return [ProfiledNight(**row) for row in warehouse.rows(query)]
 
 
 def save_drift(warehouse: Warehouse, facts: Row, columns: Sequence[Row]) -> None:
@@ -57,7 +57,7 @@ def save_drift(warehouse: Warehouse, facts: Row, columns: Sequence[Row]) -> None
         connection.execute(row.on_conflict_do_update(index_elements=["run_id"], set_=facts))
         connection.execute(sa.delete(DRIFT_COLUMNS).where(DRIFT_COLUMNS.c.run_id == facts["run_id"]))
         if columns:
-            connection.execute(sa.insert(DRIFT_COLUMNS), [{**one, "run_id": facts["run_id"]} for one in columns])
+            connection.execute(sa.insert(DRIFT_COLUMNS), [{**column, "run_id": facts["run_id"]} for column in columns])
 
 
 def save_report(warehouse: Warehouse, run_id: str, report: str | None, problem: str | None) -> None:
@@ -70,37 +70,37 @@ def save_report(warehouse: Warehouse, run_id: str, report: str | None, problem: 
 def drift(warehouse: Warehouse, span: Span) -> list[NightVerdict]:
     """Return the verdicts on the published nights of a span, oldest first."""
     joined = sa.join(DRIFT, PUBLISHED, PUBLISHED.c.run_id == DRIFT.c.run_id)
-    chosen = sa.select(DRIFT).select_from(joined).where(span.of(DRIFT), evidence(DRIFT))
-    return [NightVerdict(**row) for row in warehouse.rows(chosen.order_by(DRIFT.c.night))]
+    query = sa.select(DRIFT).select_from(joined).where(span.of(DRIFT), evidence(DRIFT))
+    return [NightVerdict(**row) for row in warehouse.rows(query.order_by(DRIFT.c.night))]
 
 
 def drift_of(warehouse: Warehouse, run_id: str) -> NightVerdict | None:
-    """Return the verdict on a run; None if there is none."""
-    found = warehouse.rows(sa.select(DRIFT).where(DRIFT.c.run_id == run_id))
-    return NightVerdict(**found[0]) if found else None
+    """Return the verdict on a run, or None if there is none."""
+    rows = warehouse.rows(sa.select(DRIFT).where(DRIFT.c.run_id == run_id))
+    return NightVerdict(**rows[0]) if rows else None
 
 
 def columns_of(warehouse: Warehouse, run_ids: Sequence[str]) -> list[ColumnVerdict]:
     """Return the column results of runs, the most unusual first."""
-    chosen = sa.select(DRIFT_COLUMNS).where(DRIFT_COLUMNS.c.run_id.in_(run_ids))
-    ordered = chosen.order_by(DRIFT_COLUMNS.c.run_id, DRIFT_COLUMNS.c.ratio.desc(), DRIFT_COLUMNS.c.column_name)
+    query = sa.select(DRIFT_COLUMNS).where(DRIFT_COLUMNS.c.run_id.in_(run_ids))
+    ordered = query.order_by(DRIFT_COLUMNS.c.run_id, DRIFT_COLUMNS.c.ratio.desc(), DRIFT_COLUMNS.c.column_name)
     return [ColumnVerdict(**row) for row in warehouse.rows(ordered)]
 
 
 def save_performance(warehouse: Warehouse, facts: Row) -> None:
-    """Keep what a night's labels said at the end of ``known_at``; measured again it replaces the row."""
+    """Keep what a night's labels said at the end of ``known_at``. Measured again it replaces the row."""
     _upsert(warehouse, PERFORMANCE, facts, ["job", "night", "known_at"])
 
 
 def performance(warehouse: Warehouse, span: Span, known_at: date) -> list[Measured]:
     """Return the performance of the span's nights as it was known at the end of night ``known_at``, oldest first."""
-    chosen = (
+    query = (
         sa.select(PERFORMANCE)
         .ext(distinct_on(PERFORMANCE.c.night))
         .where(span.of(PERFORMANCE), PERFORMANCE.c.known_at <= known_at, evidence(PERFORMANCE))
         .order_by(PERFORMANCE.c.night, PERFORMANCE.c.known_at.desc())
     )
-    return [Measured(**row) for row in warehouse.rows(chosen)]
+    return [Measured(**row) for row in warehouse.rows(query)]
 
 
 def is_measured(warehouse: Warehouse, run_id: str) -> bool:
@@ -109,18 +109,18 @@ def is_measured(warehouse: Warehouse, run_id: str) -> bool:
 
 
 def save_decision(warehouse: Warehouse, facts: Row) -> Decided:
-    """Record a decision; the first one on a run stands, so that deciding again changes nothing. Return it."""
+    """Record a decision. The first one on a run stands, so that deciding again changes nothing. Return it."""
     with warehouse.transaction() as connection:
         row = insert(DECISIONS).values(facts).on_conflict_do_nothing(index_elements=["job", "night", "run_id"])
         connection.execute(row)
-        chosen = sa.select(DECISIONS).where(DECISIONS.c.run_id == facts["run_id"])
-        return Decided(**connection.execute(chosen).mappings().one())
+        query = sa.select(DECISIONS).where(DECISIONS.c.run_id == facts["run_id"])
+        return Decided(**connection.execute(query).mappings().one())
 
 
 def decisions(warehouse: Warehouse, span: Span) -> list[Decided]:
     """Return the decisions of a span, oldest night first."""
-    chosen = sa.select(DECISIONS).where(span.of(DECISIONS))
-    ordered = chosen.order_by(DECISIONS.c.night, DECISIONS.c.decision_id)
+    query = sa.select(DECISIONS).where(span.of(DECISIONS))
+    ordered = query.order_by(DECISIONS.c.night, DECISIONS.c.decision_id)
     return [Decided(**row) for row in warehouse.rows(ordered)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import fields
 from datetime import date
 
 import sqlalchemy as sa
@@ -13,24 +14,27 @@ from scoring.stores.warehouse.monitoring import evidence
 from scoring.stores.warehouse.records import Run
 from scoring.stores.warehouse.results import ColumnNight, Decided, Measured, TriedNight
 from scoring.stores.warehouse.span import Row, Span
-from scoring.stores.warehouse.tables import DECISIONS, DRIFT, DRIFT_COLUMNS, JOBS, PERFORMANCE, PUBLISHED, RUNS
+from scoring.stores.warehouse.tables import (
+    DECISIONS,
+    DRIFT,
+    DRIFT_COLUMNS,
+    JOBS,
+    PERFORMANCE,
+    PUBLISHED,
+    RUNS,
+    fixed_table,
+)
 
-STATUS = sa.table(
+STATUS = fixed_table(
     "scoring_status",
-    *map(
-        sa.column,
-        (
-            "job", "expected_night", "expected_night_published", "latest_night", "latest_rows", "latest_rows_quarantined",
-            "model_version", "run_id", "published_at", "nights_published", "nights_held", "last_run_night",
-            "last_run_status", "last_run_reason", "latest_provisional", "retired_at", "retired_reason",
-        ),
-    ),
-)  # fmt: skip
-_MEASURED = [
-    PERFORMANCE.c[name]
-    for name in ("job", "night", "known_at", "run_id", "model_version", "rows_published", "rows_labelled", "share_labelled",
-                 "metrics", "rolling", "measured_at")
-]  # fmt: skip
+    "job expected_night expected_night_published latest_night latest_rows latest_rows_quarantined model_version run_id "
+    "published_at nights_published nights_held last_run_night last_run_status last_run_reason latest_provisional "
+    "retired_at retired_reason",
+)
+_WITHOUT_SUMS = [
+    PERFORMANCE.c[column.name] for column in fields(Measured) if column.name not in ("sums", "labels_hash")
+]
+"""Columns of measured performance that pages read. The sums are large."""
 
 
 def known_jobs(warehouse: Warehouse) -> list[str]:
@@ -42,8 +46,8 @@ def statuses(warehouse: Warehouse, jobs: Collection[str]) -> list[Row]:
     """Return what ``scoring_status`` says of those jobs that were ever used, with what their job files said."""
     joined = sa.join(STATUS, JOBS, JOBS.c.job == STATUS.c.job)
     about = [JOBS.c[name] for name in ("description", "owner", "timezone", "first_night", "last_night")]
-    chosen = sa.select(*STATUS.c, *about).select_from(joined).where(STATUS.c.job.in_(list(jobs)))
-    return warehouse.rows(chosen.order_by(STATUS.c.job))
+    query = sa.select(*STATUS.c, *about).select_from(joined).where(STATUS.c.job.in_(list(jobs)))
+    return warehouse.rows(query.order_by(STATUS.c.job))
 
 
 def nights(warehouse: Warehouse, span: Span) -> list[TriedNight]:
@@ -51,69 +55,75 @@ def nights(warehouse: Warehouse, span: Span) -> list[TriedNight]:
 
     ``newest_status`` is that of the newest attempt; verdict and scores are null for a run that was never judged.
     """
-    shown = PUBLISHED.c.run_id.is_not(None)
+    is_published = PUBLISHED.c.run_id.is_not(None)
     newest = sa.func.first_value(RUNS.c.status).over(partition_by=RUNS.c.night, order_by=RUNS.c.started_at.desc())
     joined = sa.outerjoin(RUNS, PUBLISHED, PUBLISHED.c.run_id == RUNS.c.run_id)
-    chosen = (
+    query = (
         sa.select(
-            RUNS.c.night, RUNS.c.run_id, RUNS.c.status, RUNS.c.model_version, RUNS.c.provisional,
+            RUNS.c.night,
+            RUNS.c.run_id,
+            RUNS.c.status,
+            RUNS.c.model_version,
+            RUNS.c.provisional,
             newest.label("newest_status"),
-            DRIFT.c.verdict, DRIFT.c.score, DRIFT.c.score_limit,
+            DRIFT.c.verdict,
+            DRIFT.c.score,
+            DRIFT.c.score_limit,
         )
         .select_from(joined.outerjoin(DRIFT, DRIFT.c.run_id == RUNS.c.run_id))
         .ext(distinct_on(RUNS.c.night))
         .where(span.of(RUNS))
-        .order_by(RUNS.c.night, shown.desc(), RUNS.c.started_at.desc())
-    )  # fmt: skip
-    return [TriedNight(**row) for row in warehouse.rows(chosen)]
+        .order_by(RUNS.c.night, is_published.desc(), RUNS.c.started_at.desc())
+    )
+    return [TriedNight(**row) for row in warehouse.rows(query)]
 
 
 def neighbours(warehouse: Warehouse, job: str, night: date) -> tuple[date | None, date | None]:
-    """Return the nearest nights before and after ``night`` that were tried; None where there is none."""
-    mine = RUNS.c.job == job
-    before = sa.select(sa.func.max(RUNS.c.night)).where(mine, RUNS.c.night < night).scalar_subquery()
-    after = sa.select(sa.func.min(RUNS.c.night)).where(mine, RUNS.c.night > night).scalar_subquery()
+    """Return the nearest nights before and after ``night`` that were tried, or None where there is none."""
+    of_job = RUNS.c.job == job
+    before = sa.select(sa.func.max(RUNS.c.night)).where(of_job, RUNS.c.night < night).scalar_subquery()
+    after = sa.select(sa.func.min(RUNS.c.night)).where(of_job, RUNS.c.night > night).scalar_subquery()
     with warehouse.transaction() as connection:
-        found = connection.execute(sa.select(before, after)).one()
-        return found[0], found[1]
+        row = connection.execute(sa.select(before, after)).one()
+        return row[0], row[1]
 
 
 def measured(warehouse: Warehouse, span: Span, newest: int | None = None) -> list[Measured]:
-    """Return the performance of nights by the newest labels, oldest first; only the ``newest`` nights if given."""
-    chosen = (
-        sa.select(*_MEASURED)
+    """Return the performance of nights by the newest labels, oldest first, or only the ``newest`` of them."""
+    query = (
+        sa.select(*_WITHOUT_SUMS)
         .ext(distinct_on(PERFORMANCE.c.night))
         .where(span.of(PERFORMANCE), evidence(PERFORMANCE))
         .order_by(PERFORMANCE.c.night.desc(), PERFORMANCE.c.known_at.desc())
     )
-    return [Measured(**row) for row in warehouse.rows(chosen.limit(newest))][::-1]
+    return [Measured(**row) for row in warehouse.rows(query.limit(newest))][::-1]
 
 
 def newest_decision(warehouse: Warehouse, job: str) -> Decided | None:
-    """Return the decision on the last night that has one; None if there is none."""
+    """Return the decision on the last night that has one, or None if there is none."""
     order = (DECISIONS.c.night.desc(), DECISIONS.c.decision_id.desc())
-    found = warehouse.rows(sa.select(DECISIONS).where(DECISIONS.c.job == job).order_by(*order).limit(1))
-    return Decided(**found[0]) if found else None
+    rows = warehouse.rows(sa.select(DECISIONS).where(DECISIONS.c.job == job).order_by(*order).limit(1))
+    return Decided(**rows[0]) if rows else None
 
 
 def decision_of(warehouse: Warehouse, run_id: str) -> Decided | None:
-    """Return the decision after a run; None if there is none."""
-    found = warehouse.rows(sa.select(DECISIONS).where(DECISIONS.c.run_id == run_id))
-    return Decided(**found[0]) if found else None
+    """Return the decision after a run, or None if there is none."""
+    rows = warehouse.rows(sa.select(DECISIONS).where(DECISIONS.c.run_id == run_id))
+    return Decided(**rows[0]) if rows else None
 
 
 def column_history(warehouse: Warehouse, span: Span, column: str, newest: int | None = None) -> list[ColumnNight]:
-    """Return what was found of a column on published nights, oldest first; only the ``newest`` nights if given."""
-    judged = sa.join(DRIFT_COLUMNS, DRIFT, DRIFT.c.run_id == DRIFT_COLUMNS.c.run_id)
-    joined = judged.join(PUBLISHED, PUBLISHED.c.run_id == DRIFT.c.run_id)
+    """Return what was found of a column on published nights, oldest first, or only the ``newest`` of them."""
+    verdicts = sa.join(DRIFT_COLUMNS, DRIFT, DRIFT.c.run_id == DRIFT_COLUMNS.c.run_id)
+    joined = verdicts.join(PUBLISHED, PUBLISHED.c.run_id == DRIFT.c.run_id)
     about = [DRIFT.c[name] for name in ("night", "model_version", "score_limit", "baseline_nights")]
-    chosen = sa.select(*DRIFT_COLUMNS.c, *about).select_from(joined)
-    found = chosen.where(span.of(DRIFT), DRIFT_COLUMNS.c.column_name == column).order_by(DRIFT.c.night.desc())
-    return [ColumnNight(**row) for row in warehouse.rows(found.limit(newest))][::-1]
+    query = sa.select(*DRIFT_COLUMNS.c, *about).select_from(joined)
+    history = query.where(span.of(DRIFT), DRIFT_COLUMNS.c.column_name == column).order_by(DRIFT.c.night.desc())
+    return [ColumnNight(**row) for row in warehouse.rows(history.limit(newest))][::-1]
 
 
 def run_of_airflow(warehouse: Warehouse, job: str, airflow_run_id: str) -> Run | None:
-    """Return the newest attempt that a DAG run made for a job; None if it made none."""
-    mine = sa.and_(RUNS.c.job == job, RUNS.c.airflow_run_id == airflow_run_id)
-    found = warehouse.rows(sa.select(*RUNS.c).where(mine).order_by(RUNS.c.started_at.desc()).limit(1))
-    return Run(**found[0]) if found else None
+    """Return the newest attempt that a DAG run made for a job, or None if it made none."""
+    of_dag_run = sa.and_(RUNS.c.job == job, RUNS.c.airflow_run_id == airflow_run_id)
+    rows = warehouse.rows(sa.select(*RUNS.c).where(of_dag_run).order_by(RUNS.c.started_at.desc()).limit(1))
+    return Run(**rows[0]) if rows else None

@@ -29,9 +29,9 @@ class Promotion:
     promoted_at: datetime
     model_sha256: str | None = None
     model_uri: str | None = None
-    """Where the version's files are, and the sha256 of the artifact; None in rows that are older than these columns."""
+    """Where the version's files are, and the sha256 of the artifact, or None in rows that are older than these columns."""
     retraining_id: int | None = None
-    """The retraining that the version came from; None when a person promoted it, and for rollbacks."""
+    """The retraining that the version came from, or None when a person promoted it, and for rollbacks."""
 
 
 @contextmanager
@@ -48,20 +48,20 @@ def add(warehouse: Warehouse, promotion: Promotion) -> Promotion:
     with warehouse.transaction() as connection:
         if connection.execute(row.returning(PROMOTIONS.c.promotion_id)).first() is not None:
             return promotion
-    known = history_of(warehouse, promotion.job)
-    return next(one for one in known if one.retraining_id == promotion.retraining_id)
+    history = history_of(warehouse, promotion.job)
+    return next(entry for entry in history if entry.retraining_id == promotion.retraining_id)
 
 
 def history_of(warehouse: Warehouse, job: str) -> list[Promotion]:
     """Return all promotions of a job in the order in which they were recorded."""
     columns = [PROMOTIONS.c[name] for name in Promotion.__dataclass_fields__]
-    chosen = sa.select(*columns).where(PROMOTIONS.c.job == job).order_by(PROMOTIONS.c.promotion_id)
+    query = sa.select(*columns).where(PROMOTIONS.c.job == job).order_by(PROMOTIONS.c.promotion_id)
     with warehouse.transaction() as connection:
-        return [Promotion(*row) for row in connection.execute(chosen)]
+        return [Promotion(*row) for row in connection.execute(query)]
 
 
 def champion_at(promotions: list[Promotion], night: date) -> int | None:
-    """Return the version that was champion at ``night``; None if there was none."""
+    """Return the version that was champion at ``night``, or None if there was none."""
     promotion = in_effect(promotions, night)
     return promotion.model_version if promotion else None
 
@@ -76,32 +76,34 @@ def in_effect(promotions: list[Promotion], night: date) -> Promotion | None:
     return max(newest_first, key=lambda promotion: promotion.effective_from, default=None)
 
 
-def previous_champion(known: list[Promotion], job: Job) -> int:
-    """Return the version that the present champion displaced; one that was rolled back is never gone back to.
+def previous_champion(history: list[Promotion], job: Job) -> int:
+    """Return the version that the present champion displaced. One that was rolled back is never gone back to.
 
     Nor is one that was to come, and whose night the champion before it took over.
     """
     crowned: list[Promotion] = []
-    for one in sorted(known, key=lambda promotion: promotion.effective_from):  # of equals, in the order of record
+    for promotion in sorted(
+        history, key=lambda promotion: promotion.effective_from
+    ):  # of equals, in the order of record
         versions = [before.model_version for before in crowned]
-        if one.kind == "rollback" and one.model_version in versions:
-            del crowned[versions.index(one.model_version) + 1 :]
-        elif _taken_over(crowned, one):
+        if promotion.kind == "rollback" and promotion.model_version in versions:
+            del crowned[versions.index(promotion.model_version) + 1 :]
+        elif _takes_over(crowned, promotion):
             crowned.pop()
-        elif versions[-1:] != [one.model_version]:
-            crowned.append(one)
+        elif versions[-1:] != [promotion.model_version]:
+            crowned.append(promotion)
     if len(crowned) > 1:
         return crowned[-2].model_version
     raise ChampionMissing(
         f"rollback of {job.name}",
-        found=f"promotions of versions {[one.model_version for one in known]}",
+        found=f"promotions of versions {[promotion.model_version for promotion in history]}",
         expected="an earlier champion",
         next_step="name a version with --to",
     )
 
 
-def _taken_over(crowned: list[Promotion], one: Promotion) -> bool:
+def _takes_over(crowned: list[Promotion], promotion: Promotion) -> bool:
     """Return whether a promotion keeps the champion before, on the very night on which the last one was to come."""
-    if len(crowned) < 2 or crowned[-2].model_version != one.model_version:
+    if len(crowned) < 2 or crowned[-2].model_version != promotion.model_version:
         return False
-    return crowned[-2].effective_from < crowned[-1].effective_from == one.effective_from
+    return crowned[-2].effective_from < crowned[-1].effective_from == promotion.effective_from

@@ -16,20 +16,20 @@ from scoring.stores.warehouse.records import Run
 from scoring.stores.warehouse.tables import PUBLICATIONS, PUBLISHED, RUNS, SHADOW_NIGHTS
 
 ENDED = ("superseded", "unpublished", "failed", "abandoned", "discarded", "skipped")
-"""What a run may be when its rows and files go; a published, held or running one keeps them whatever its age."""
+"""What a run may be when its rows and files go. A published, held or running one keeps them whatever its age."""
 
 
 def ended_runs(warehouse: Warehouse, job: str) -> list[Run]:
     """Return the runs of a job that ended and are not shown by any night, oldest first."""
-    shown = sa.select(PUBLISHED.c.run_id).where(PUBLISHED.c.job == job)
-    return ledger.find(warehouse, sa.and_(RUNS.c.job == job, RUNS.c.status.in_(ENDED), RUNS.c.run_id.not_in(shown)))
+    published = sa.select(PUBLISHED.c.run_id).where(PUBLISHED.c.job == job)
+    return ledger.find(warehouse, sa.and_(RUNS.c.job == job, RUNS.c.status.in_(ENDED), RUNS.c.run_id.not_in(published)))
 
 
 def last_visible(warehouse: Warehouse, job: str) -> dict[str, datetime]:
     """Return when each run of a job that was published once was last replaced."""
     until = sa.func.max(PUBLICATIONS.c.visible_until).label("until")
-    chosen = sa.select(PUBLICATIONS.c.run_id, until).where(PUBLICATIONS.c.job == job).group_by(PUBLICATIONS.c.run_id)
-    return {row["run_id"]: row["until"] for row in warehouse.rows(chosen) if row["until"] is not None}
+    query = sa.select(PUBLICATIONS.c.run_id, until).where(PUBLICATIONS.c.job == job).group_by(PUBLICATIONS.c.run_id)
+    return {row["run_id"]: row["until"] for row in warehouse.rows(query) if row["until"] is not None}
 
 
 def row_counts(warehouse: Warehouse, job: Job) -> dict[int, int]:
@@ -38,34 +38,34 @@ def row_counts(warehouse: Warehouse, job: Job) -> dict[int, int]:
     ended = sa.and_(RUNS.c.job == job.name, RUNS.c.status.in_(ENDED))
     of_these = sa.and_(table.c.night == RUNS.c.night, table.c.run_number == RUNS.c.run_number)
     counted = sa.select(table.c.run_number, sa.func.count().label("rows")).join(RUNS, of_these)
-    chosen = counted.where(ended).group_by(table.c.run_number)
-    return {row["run_number"]: row["rows"] for row in warehouse.rows(chosen)}
+    query = counted.where(ended).group_by(table.c.run_number)
+    return {row["run_number"]: row["rows"] for row in warehouse.rows(query)}
 
 
-def versions_with_files(warehouse: Warehouse, job: str, gone: Collection[str] = ()) -> set[int]:
-    """Return the versions of every published night, and of every run that has its files but those of ``gone``.
+def versions_with_files(warehouse: Warehouse, job: str, removed_runs: Collection[str] = ()) -> set[int]:
+    """Return the versions of every published night, and of every run that has its files but ``removed_runs``.
 
     A run with files can be published yet, or published again, so its version is in use as well.
     """
-    chosen = sa.select(PUBLISHED.c.model_version).where(PUBLISHED.c.job == job).distinct()
-    published = {row["model_version"] for row in warehouse.rows(chosen)}
+    query = sa.select(PUBLISHED.c.model_version).where(PUBLISHED.c.job == job).distinct()
+    published = {row["model_version"] for row in warehouse.rows(query)}
     runs = ledger.find(warehouse, RUNS.c.job == job)
-    return published | {run.model_version for run in runs if not run.pruned and run.run_id not in gone}
+    return published | {run.model_version for run in runs if not run.pruned and run.run_id not in removed_runs}
 
 
 def prune(warehouse: Warehouse, job: Job, run: Run, now: datetime) -> int | None:
-    """Remove a run's rows and say so in the ledger, in one transaction under the night's lock; return how many rows.
+    """Remove a run's rows and say so in the ledger, in one transaction under the night's lock, and return how many rows.
 
     None, and nothing is changed, when the run may not be removed any more. From here on it cannot be published.
     """
-    this_run, table, said = RUNS.c.run_id == run.run_id, history(job), shadow(job)
+    this_run, table, shadow_table = RUNS.c.run_id == run.run_id, history(job), shadow(job)
     with warehouse.transaction() as connection:
         ledger.hold_lock(connection, job.name, run.night)
-        shown = connection.execute(sa.select(PUBLISHED.c.run_id).where(PUBLISHED.c.run_id == run.run_id)).first()
+        pointer = connection.execute(sa.select(PUBLISHED.c.run_id).where(PUBLISHED.c.run_id == run.run_id)).first()
         status = connection.execute(sa.select(RUNS.c.status).where(this_run)).scalar_one()
-        if shown is not None or status not in ENDED:
+        if pointer is not None or status not in ENDED:
             return None
-        connection.execute(sa.delete(said).where(of_run(said, run)))
+        connection.execute(sa.delete(shadow_table).where(of_run(shadow_table, run)))
         rows = connection.execute(sa.delete(table).where(of_run(table, run))).rowcount
         connection.execute(sa.update(RUNS).where(this_run, RUNS.c.pruned_at.is_(None)).values(pruned_at=now))
     return rows
@@ -77,22 +77,22 @@ def old_shadow_rows(warehouse: Warehouse, job: Job, before: datetime) -> list[tu
     if not warehouse.rows(old.limit(1)):  # a job that never ran has no table
         return []
     table = shadow(job)
-    chosen = sa.select(table.c.night, table.c.model_version, sa.func.count().label("rows")).where(
-        _said_before(table, before)
+    query = sa.select(table.c.night, table.c.model_version, sa.func.count().label("rows")).where(
+        _scored_before(table, before)
     )
-    grouped = chosen.group_by(table.c.night, table.c.model_version).order_by(table.c.night, table.c.model_version)
+    grouped = query.group_by(table.c.night, table.c.model_version).order_by(table.c.night, table.c.model_version)
     return [(row["night"], row["model_version"], row["rows"]) for row in warehouse.rows(grouped)]
 
 
 def remove_shadow_rows(warehouse: Warehouse, job: Job, night: date, version: int, before: datetime) -> int:
-    """Remove what a version in the shadow said of a night before a moment; return how many rows."""
+    """Remove what a version in the shadow said of a night before a moment, and return how many rows."""
     table = shadow(job)
-    mine = sa.and_(table.c.night == night, table.c.model_version == version)
+    of_version = sa.and_(table.c.night == night, table.c.model_version == version)
     with warehouse.transaction() as connection:
-        return connection.execute(sa.delete(table).where(mine, _said_before(table, before))).rowcount
+        return connection.execute(sa.delete(table).where(of_version, _scored_before(table, before))).rowcount
 
 
-def _said_before(table: sa.Table, before: datetime) -> sa.ColumnElement[bool]:
+def _scored_before(table: sa.Table, before: datetime) -> sa.ColumnElement[bool]:
     """Return the condition that rows are of shadow nights scored before a moment."""
-    done = sa.select(RUNS.c.run_number).join(SHADOW_NIGHTS, SHADOW_NIGHTS.c.run_id == RUNS.c.run_id)
-    return table.c.run_number.in_(done.where(SHADOW_NIGHTS.c.scored_at < before))
+    runs = sa.select(RUNS.c.run_number).join(SHADOW_NIGHTS, SHADOW_NIGHTS.c.run_id == RUNS.c.run_id)
+    return table.c.run_number.in_(runs.where(SHADOW_NIGHTS.c.scored_at < before))

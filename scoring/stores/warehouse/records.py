@@ -60,7 +60,7 @@ class Run(Record):
 
     @property
     def pruned(self) -> bool:
-        """Return whether retention has removed the run's rows and files; its ledger row stays."""
+        """Return whether retention has removed the run's rows and files. Its ledger row stays."""
         return self.status != "published" and self.pruned_at is not None
 
 
@@ -125,7 +125,7 @@ class Disagreement:
     """How a version in the shadow and the champion differ on a night's rows."""
 
     decisions_changed: float | None = None
-    """Share of the rows; None for a regression, which decides nothing."""
+    """Share of the rows, or None for a regression, which decides nothing."""
     mean: float | None = None
     mean_absolute: float | None = None
     quantiles: dict[str, float] = field(default_factory=dict)
@@ -145,7 +145,7 @@ class ShadowLosses:
 
     @property
     def means(self) -> tuple[float, float] | tuple[None, None]:
-        """Return the mean loss of the champion and of the shadow; None without rows."""
+        """Return the mean loss of the champion and of the shadow, or None without rows."""
         return (self.champion / self.rows, self.shadow / self.rows) if self.rows else (None, None)
 
 
@@ -169,10 +169,10 @@ class ShadowNight(Record):
 
     @property
     def differences(self) -> Disagreement:
-        """Return how the version and the champion differ; nothing is known of a night that failed."""
+        """Return how the version and the champion differ. Nothing is known of a night that failed."""
         return Disagreement(**(self.disagreement or {}))
 
     @property
     def losses(self) -> ShadowLosses | None:
-        """Return what the outcomes say of both; None until they are measured."""
+        """Return what the outcomes say of both, or None until they are measured."""
         return ShadowLosses(**self.sums) if self.sums is not None else None

@@ -15,26 +15,26 @@ from scoring.stores.warehouse.tables import CARDS, RETRAININGS
 
 
 def begin(warehouse: Warehouse, facts: Row) -> Retraining:
-    """Record a retraining and return it; the one that the same Airflow run began is opened again, unless it promoted.
+    """Record a retraining and return it. The one that the same Airflow run began is opened again, unless it promoted.
 
     Raises ``RetrainingRunning`` while another one of the job is not finished.
     """
     run = facts["airflow_run_id"]
     same = RETRAININGS.c.airflow_run_id == run if run is not None else sa.false()  # without Airflow each is a new one
-    mine = sa.and_(RETRAININGS.c.job == facts["job"], same)
+    of_run = sa.and_(RETRAININGS.c.job == facts["job"], same)
     others = sa.and_(RETRAININGS.c.job == facts["job"], RETRAININGS.c.finished_at.is_(None))
     with warehouse.transaction() as connection:
         connection.execute(statement("lock_job"), {"job": facts["job"]})
-        known = _first(connection, mine)
+        existing = _first(connection, of_run)
         running = _first(connection, others)
-        if running is not None and (known is None or running.retraining_id != known.retraining_id):
+        if running is not None and (existing is None or running.retraining_id != existing.retraining_id):
             raise _running(running)
-        if known is not None:
-            again = sa.update(RETRAININGS).where(RETRAININGS.c.retraining_id == known.retraining_id)
-            opened = again.values(state="running", finished_at=None, detail=None)
-            if known.state in ("failed", "refused", "unchanged"):
-                return Retraining(**connection.execute(opened.returning(*RETRAININGS.c)).mappings().one())
-            return known
+        if existing is not None:
+            update = sa.update(RETRAININGS).where(RETRAININGS.c.retraining_id == existing.retraining_id)
+            reopening = update.values(state="running", finished_at=None, detail=None)
+            if existing.state in ("failed", "refused", "unchanged"):
+                return Retraining(**connection.execute(reopening.returning(*RETRAININGS.c)).mappings().one())
+            return existing
         row = insert(RETRAININGS).values({**facts, "stage": "snapshot", "state": "running"})
         return Retraining(**connection.execute(row.returning(*RETRAININGS.c)).mappings().one())
 
@@ -54,19 +54,19 @@ def _running(running: Retraining) -> RetrainingRunning:
 
 
 def get(warehouse: Warehouse, retraining_id: int) -> Retraining:
-    """Return a retraining; raises ``RunMissing``."""
-    found = warehouse.rows(sa.select(RETRAININGS).where(RETRAININGS.c.retraining_id == retraining_id))
-    if not found:
+    """Return a retraining. Raises ``RunMissing``."""
+    rows = warehouse.rows(sa.select(RETRAININGS).where(RETRAININGS.c.retraining_id == retraining_id))
+    if not rows:
         raise RunMissing(
             "retraining", found=f"no retraining {retraining_id}", next_step="see `nightshift retrain list`"
         )
-    return Retraining(**found[0])
+    return Retraining(**rows[0])
 
 
 def of_job(warehouse: Warehouse, job: str) -> list[Retraining]:
     """Return all retrainings of a job, oldest first."""
-    chosen = sa.select(RETRAININGS).where(RETRAININGS.c.job == job)
-    return [Retraining(**row) for row in warehouse.rows(chosen.order_by(RETRAININGS.c.retraining_id))]
+    query = sa.select(RETRAININGS).where(RETRAININGS.c.job == job)
+    return [Retraining(**row) for row in warehouse.rows(query.order_by(RETRAININGS.c.retraining_id))]
 
 
 def record(warehouse: Warehouse, retraining_id: int, **facts: Any) -> None:
@@ -76,7 +76,7 @@ def record(warehouse: Warehouse, retraining_id: int, **facts: Any) -> None:
 
 
 def save_card(warehouse: Warehouse, facts: Row) -> None:
-    """Keep the card of a model version; the newest one stands."""
+    """Keep the card of a model version. The newest one stands."""
     row = insert(CARDS).values(facts)
     changed = row.on_conflict_do_update(index_elements=["job", "model_version"], set_=facts)
     with warehouse.transaction() as connection:
@@ -84,10 +84,10 @@ def save_card(warehouse: Warehouse, facts: Row) -> None:
 
 
 def card(warehouse: Warehouse, job: str, version: int) -> Row | None:
-    """Return the card of a model version; None if it has none."""
-    chosen = sa.select(CARDS.c.card).where(CARDS.c.job == job, CARDS.c.model_version == version)
-    found = warehouse.rows(chosen)
-    return found[0]["card"] if found else None
+    """Return the card of a model version, or None if it has none."""
+    query = sa.select(CARDS.c.card).where(CARDS.c.job == job, CARDS.c.model_version == version)
+    rows = warehouse.rows(query)
+    return rows[0]["card"] if rows else None
 
 
 def versions_with_card(warehouse: Warehouse, job: str) -> set[int]:

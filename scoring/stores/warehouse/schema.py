@@ -1,4 +1,4 @@
-"""Creates and migrates the warehouse's schema; every function may run again at any time."""
+"""Creates and migrates the warehouse's schema. Every function may run again at any time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from scoring.stores.warehouse.tables import JOBS
 
 
 def migrate(warehouse: Warehouse) -> None:
-    """Bring the fixed tables, views and roles to the newest version; does nothing if they are there."""
+    """Bring the fixed tables, views and roles to the newest version. Does nothing if they are there."""
     from alembic import command
     from alembic.config import Config
 
@@ -88,10 +88,14 @@ def describe_prediction(warehouse: Warehouse, job: Job, sentence: str) -> None:
 
 def _register(connection: sa.Connection, job: Job) -> None:
     values = {
-        "description": job.description, "owner": job.owner, "timezone": job.schedule.timezone,
-        "first_night": job.schedule.first_night, "last_night": job.schedule.last_night,
-        "retired_at": None, "retired_reason": None,
-    }  # fmt: skip
+        "description": job.description,
+        "owner": job.owner,
+        "timezone": job.schedule.timezone,
+        "first_night": job.schedule.first_night,
+        "last_night": job.schedule.last_night,
+        "retired_at": None,
+        "retired_reason": None,
+    }
     row = insert(JOBS).values(job=job.name, **values)
     connection.execute(row.on_conflict_do_update(index_elements=["job"], set_=values))
 
@@ -103,13 +107,13 @@ def mark_retired(warehouse: Warehouse, job: str, reason: str, now: datetime) -> 
 
 
 def _check_columns(connection: sa.Connection, table: sa.Table, job: Job) -> None:
-    there = sa.inspect(connection).get_columns(table.name)
-    found = [f"{column['name']} {column['type'].compile(connection.dialect)}" for column in there]
+    inspected = sa.inspect(connection).get_columns(table.name)
+    columns = [f"{column['name']} {column['type'].compile(connection.dialect)}" for column in inspected]
     expected = [f"{column.name} {column.type.compile(connection.dialect)}" for column in table.columns]
-    if found != expected:
+    if columns != expected:
         raise Permanent(
             f"warehouse table {table.name}",
-            found=str(found),
+            found=str(columns),
             expected=str(expected),
             next_step=f"keys and task of a job never change; copy {job.name} to a new job name",
         )

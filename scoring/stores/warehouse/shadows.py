@@ -1,4 +1,4 @@
-"""Versions that score in the shadow, and what they did on each night."""
+"""Versions that score in the shadow, and the row of each of their nights."""
 
 from __future__ import annotations
 
@@ -17,45 +17,45 @@ from scoring.stores.warehouse.tables import PUBLISHED, SHADOW_NIGHTS, SHADOWS
 
 
 def start(warehouse: Warehouse, facts: Row) -> Shadow:
-    """Let a version score in the shadow and return that stay; one that does so already for the same reason stays as it is.
+    """Record that a version scores in the shadow, and return its row.
 
-    A version that scores in another role ends that first.
+    A version that already does in the same role, beside the same champion, keeps its row. Another role ends the earlier row.
     """
-    mine = sa.and_(
+    of_version = sa.and_(
         SHADOWS.c.job == facts["job"], SHADOWS.c.model_version == facts["model_version"], SHADOWS.c.ended_at.is_(None)
     )
     with warehouse.transaction() as connection:
         connection.execute(statement("lock_job"), {"job": facts["job"]})
-        known = connection.execute(sa.select(SHADOWS).where(mine)).mappings().first()
-        if known is not None and all(
-            known[name] == facts[name] for name in ("role", "champion_version", "retraining_id")
+        existing = connection.execute(sa.select(SHADOWS).where(of_version)).mappings().first()
+        if existing is not None and all(
+            existing[name] == facts[name] for name in ("role", "champion_version", "retraining_id")
         ):
-            return Shadow(**known)
+            return Shadow(**existing)
         ended = {"state": "ended", "ended_at": facts["started_at"], "detail": f"goes on as {facts['role']}"}
-        connection.execute(sa.update(SHADOWS).where(mine).values(ended))
+        connection.execute(sa.update(SHADOWS).where(of_version).values(ended))
         row = insert(SHADOWS).values({**facts, "state": "running"})
         return Shadow(**connection.execute(row.returning(*SHADOWS.c)).mappings().one())
 
 
 def running(warehouse: Warehouse, job: str, night: date | None = None) -> list[Shadow]:
     """Return the versions that score in the shadow, of ``night`` if given, oldest first."""
-    chosen = sa.select(SHADOWS).where(SHADOWS.c.job == job, SHADOWS.c.ended_at.is_(None))
+    query = sa.select(SHADOWS).where(SHADOWS.c.job == job, SHADOWS.c.ended_at.is_(None))
     if night is not None:
-        chosen = chosen.where(SHADOWS.c.first_night <= night)
-    return [Shadow(**row) for row in warehouse.rows(chosen.order_by(SHADOWS.c.shadow_id))]
+        query = query.where(SHADOWS.c.first_night <= night)
+    return [Shadow(**row) for row in warehouse.rows(query.order_by(SHADOWS.c.shadow_id))]
 
 
 def of_job(warehouse: Warehouse, job: str) -> list[Shadow]:
     """Return every version that ever scored in the shadow, oldest first."""
-    chosen = sa.select(SHADOWS).where(SHADOWS.c.job == job).order_by(SHADOWS.c.shadow_id)
-    return [Shadow(**row) for row in warehouse.rows(chosen)]
+    query = sa.select(SHADOWS).where(SHADOWS.c.job == job).order_by(SHADOWS.c.shadow_id)
+    return [Shadow(**row) for row in warehouse.rows(query)]
 
 
 def of_retraining(warehouse: Warehouse, retraining_id: int) -> Shadow | None:
-    """Return the shadow of a retraining's challenger; None if there is none."""
-    chosen = sa.select(SHADOWS).where(SHADOWS.c.retraining_id == retraining_id, SHADOWS.c.role == "challenger")
-    found = warehouse.rows(chosen.order_by(SHADOWS.c.shadow_id))
-    return Shadow(**found[-1]) if found else None
+    """Return the shadow of a retraining's challenger, or None if there is none."""
+    query = sa.select(SHADOWS).where(SHADOWS.c.retraining_id == retraining_id, SHADOWS.c.role == "challenger")
+    rows = warehouse.rows(query.order_by(SHADOWS.c.shadow_id))
+    return Shadow(**rows[-1]) if rows else None
 
 
 def end(warehouse: Warehouse, shadow_id: int, **facts: Any) -> None:
@@ -65,7 +65,7 @@ def end(warehouse: Warehouse, shadow_id: int, **facts: Any) -> None:
 
 
 def save_night(warehouse: Warehouse, facts: Row) -> None:
-    """Keep what a version did on a run's rows; done again it replaces what was measured too."""
+    """Save the row of a version in the shadow for a run. A second call replaces the row, measurements included."""
     values = {"reason": None, "rows": None, "seconds": None, "disagreement": None, "sums": None, "measured_at": None}
     values |= facts
     row = insert(SHADOW_NIGHTS).values(values)
@@ -74,29 +74,29 @@ def save_night(warehouse: Warehouse, facts: Row) -> None:
 
 
 def save_sums(warehouse: Warehouse, run_id: str, version: int, **facts: Any) -> None:
-    """Keep what the outcomes of a run's rows said of both versions."""
+    """Save the losses of the shadow and of the champion on a run's rows with outcomes."""
     same = sa.and_(SHADOW_NIGHTS.c.run_id == run_id, SHADOW_NIGHTS.c.model_version == version)
     with warehouse.transaction() as connection:
         connection.execute(sa.update(SHADOW_NIGHTS).where(same).values(facts))
 
 
 def nights(warehouse: Warehouse, job: str, version: int | None = None) -> list[ShadowNight]:
-    """Return what shadows did on runs that are published now and not provisional, oldest night first."""
-    shown = sa.join(SHADOW_NIGHTS, PUBLISHED, PUBLISHED.c.run_id == SHADOW_NIGHTS.c.run_id)
-    chosen = sa.select(SHADOW_NIGHTS).select_from(shown).where(SHADOW_NIGHTS.c.job == job, evidence(SHADOW_NIGHTS))
+    """Return the shadow nights of runs that are published and not provisional, oldest first."""
+    joined = sa.join(SHADOW_NIGHTS, PUBLISHED, PUBLISHED.c.run_id == SHADOW_NIGHTS.c.run_id)
+    query = sa.select(SHADOW_NIGHTS).select_from(joined).where(SHADOW_NIGHTS.c.job == job, evidence(SHADOW_NIGHTS))
     if version is not None:
-        chosen = chosen.where(SHADOW_NIGHTS.c.model_version == version)
-    ordered = chosen.order_by(SHADOW_NIGHTS.c.night, SHADOW_NIGHTS.c.model_version)
+        query = query.where(SHADOW_NIGHTS.c.model_version == version)
+    ordered = query.order_by(SHADOW_NIGHTS.c.night, SHADOW_NIGHTS.c.model_version)
     return [ShadowNight(**row) for row in warehouse.rows(ordered)]
 
 
 def beside(rows: Sequence[ShadowNight], shadow: Shadow) -> list[ShadowNight]:
-    """Return those of ``rows`` (see ``nights``) that count for a shadow: its champion's nights, from its first one on."""
-    mine = [
+    """Return those of ``rows`` that count for a shadow: nights of its champion, from the shadow's first night on."""
+    matching = [
         row
         for row in rows
         if row.model_version == shadow.model_version
         and row.champion_version == shadow.champion_version
         and row.night >= shadow.first_night
     ]
-    return mine[: shadow.nights]
+    return matching[: shadow.nights]

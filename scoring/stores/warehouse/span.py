@@ -14,7 +14,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Span:
-    """Nights of a job; default: all."""
+    """Nights of a job. Default: all."""
 
     job: str
     nights: Nights = ALL_NIGHTS

@@ -18,7 +18,7 @@ def fixed_table(name: str, plain: str, json: str = "") -> sa.TableClause:
 
 
 def record_table(name: str, record: type) -> sa.TableClause:
-    """Return a table by the fields of its rows' class; columns that hold a mapping or a list are JSON."""
+    """Return a table by the fields of its rows' class. Columns that hold a mapping or a list are JSON."""
     kinds = get_type_hints(record)
     columns = (sa.column(field.name, JSONB if _is_json(kinds[field.name]) else None) for field in fields(record))
     return sa.table(name, *columns)
@@ -29,28 +29,13 @@ def _is_json(kind: Any) -> bool:
 
 
 RUNS = record_table("scoring_runs", Run)
-JOBS = sa.table(
-    "jobs",
-    *map(
-        sa.column,
-        ("job", "description", "owner", "timezone", "first_night", "last_night", "retired_at", "retired_reason"),
-    ),
-)
-PUBLISHED = sa.table(
-    "published_nights",
-    *map(sa.column, ("job", "night", "run_id", "run_number", "model_version", "rows", "scored_at", "published_at")),
-)
-PUBLICATIONS = sa.table("publications", *map(sa.column, ("job", "night", "run_id", "visible_from", "visible_until")))
-PROMOTIONS = sa.table(
+JOBS = fixed_table("jobs", "job description owner timezone first_night last_night retired_at retired_reason")
+PUBLISHED = fixed_table("published_nights", "job night run_id run_number model_version rows scored_at published_at")
+PUBLICATIONS = fixed_table("publications", "job night run_id visible_from visible_until")
+PROMOTIONS = fixed_table(
     "model_promotions",
-    *map(
-        sa.column,
-        (
-            "promotion_id", "job", "model_version", "effective_from", "kind", "reason", "promoted_by", "promoted_at",
-            "model_sha256", "model_uri", "retraining_id",
-        ),
-    ),
-)  # fmt: skip
+    "promotion_id job model_version effective_from kind reason promoted_by promoted_at model_sha256 model_uri retraining_id",
+)
 
 
 PROFILES = fixed_table("night_profiles", "run_id job night model_version rows", "profile")
@@ -77,5 +62,5 @@ SHADOW_NIGHTS = record_table("shadow_nights", ShadowNight)
 RETRAININGS = record_table("retrainings", Retraining)
 
 
-CARDS = sa.table("model_cards", *map(sa.column, ("job", "model_version", "made_at")), sa.column("card", JSONB))
+CARDS = fixed_table("model_cards", "job model_version made_at", "card")
 ALERTS = fixed_table("alerts", "job night kind message sent_at")

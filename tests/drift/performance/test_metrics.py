@@ -9,7 +9,7 @@ from sklearn import metrics
 
 from drift.performance.estimate import estimate
 from drift.performance.metrics import UNITS, compact, difference, expanded, metrics_of, outcome_sums, with_intervals
-from scoring.rows.bins import GRID, bins_of
+from scoring.rows.bins import PROBABILITY_GRID, bins_of
 from scoring.rows.profile import Profile
 from tests.support.jobs import make_job
 
@@ -139,7 +139,7 @@ def test_base_rate_alone_is_no_loss_of_performance() -> None:
 def test_estimate_is_near_the_truth_while_calibration_holds() -> None:
     table, outcome = binary(20_000, seed=1)
     reference, known = binary(10_000, seed=2)
-    columns = {GRID: table.column("probability")}
+    columns = {PROBABILITY_GRID: table.column("probability")}
     profile = Profile.of(bins_of(columns), columns, 20_000)
     guess = estimate(profile, reference.append_column("outcome", known))
     truth = metrics_of(outcome_sums(table, outcome, BINARY).sum(axis=0), BINARY)

@@ -16,10 +16,10 @@ from lifecycle.training.rows import NIGHT, read_rows
 from scoring.errors import ContractError, NoSuchNight
 from scoring.interval import Nights
 from scoring.job.definition import Job
-from scoring.night.request import Request
+from scoring.night.request import NightRequest
 from scoring.night.rescore import rescore
 from scoring.night.run import run_night
-from scoring.stores.labels import LABEL, read_labels
+from scoring.stores.labels import LABEL_COLUMN, read_labels
 from scoring.stores.warehouse import ledger
 from scoring.stores.workspace import Workspace
 from tests.conftest import Toy
@@ -158,7 +158,7 @@ def test_a_window_of_sql_by_night_is_read_night_by_night(untrained: Toy, days):
     rows = read_rows(Workspace(untrained.stores, job), Nights(date(2024, 1, 2), date(2024, 1, 5))).table
     assert rows.column("id").to_pylist() == list(range(3, 12))
     assert rows.column(NIGHT) == rows.column("day")
-    assert pc.count(rows.column(LABEL)).as_py() == 9
+    assert pc.count(rows.column(LABEL_COLUMN)).as_py() == 9
     assert read_labels(Workspace(untrained.stores, job), Nights(date(2024, 1, 2), date(2024, 1, 5))).num_rows == 9
 
 
@@ -182,7 +182,7 @@ def samoa(toy: Toy) -> Toy:
 
 def test_a_night_that_does_not_exist_is_skipped_and_leaves_no_trace(samoa: Toy):
     with pytest.raises(NoSuchNight, match="night 2011-12-30: found no such day in the job's timezone"):
-        run_night(samoa.work, Request(SAMOA, samoa.stores.clock(), "cli"))
+        run_night(samoa.work, NightRequest(SAMOA, samoa.stores.clock(), "cli"))
     assert ledger.runs_of(samoa.stores.warehouse, samoa.job.name, SAMOA) == []
 
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from lifecycle.comparison.gate import Losses, gain_of, judge, judge_shadow
-from scoring.job.policies import Promotion
+from scoring.job.policies import PromotionPolicy
 from scoring.stores.warehouse import ComparedVersion, Evaluation, Holdout, Metrics
 
 NIGHTS = 14
 DAY = date(2024, 1, 1)
 SIDE = ComparedVersion(1, "a" * 64, DAY, DAY)
-WANTED = Promotion(evidence="not_worse")
+WANTED = PromotionPolicy(evidence="not_worse")
 
 
 def _evaluation(gains: np.ndarray, errors: tuple[float, float] = (0.01, 0.01)) -> Evaluation:
@@ -41,7 +41,7 @@ BETTER = -WORSE
     ids=["unsure", "worse", "better", "tie"],
 )
 def test_gate_asks_for_what_the_job_says(gains: np.ndarray, better: bool, not_worse: bool) -> None:
-    found = [judge(_evaluation(gains), policy, "log loss").passed for policy in (Promotion(), WANTED)]
+    found = [judge(_evaluation(gains), policy, "log loss").passed for policy in (PromotionPolicy(), WANTED)]
     assert found == [better, not_worse]
 
 
@@ -62,7 +62,7 @@ def test_not_worse_says_what_was_enough() -> None:
 def test_nights_in_the_shadow_may_not_be_worse_either() -> None:
     rows = np.full(NIGHTS, 1_000.0)
     shadow, holdout = (Losses(rows, 0.5 * rows, (0.5 - gains) * rows) for gains in (UNSURE, UNSURE))
-    assert not judge_shadow(shadow, holdout, Promotion(), "log loss").passed
+    assert not judge_shadow(shadow, holdout, PromotionPolicy(), "log loss").passed
     assert judge_shadow(shadow, holdout, WANTED, "log loss").passed
     worse = Losses(rows, 0.5 * rows, (0.5 - WORSE) * rows)
     much_better = Losses(rows, 0.5 * rows, 0.4 * rows)

@@ -27,20 +27,14 @@ def sources() -> Iterator[tuple[str, ast.Module]]:
 def tables_of(tree: ast.Module) -> list[str]:
     """Return the names of a module's tables that are annotated as having an entry per task."""
     annotated = (node for node in tree.body if isinstance(node, ast.AnnAssign))
-    targets = [node.target for node in annotated if ast.unparse(node.annotation).startswith("dict[Task,")]
-    return [target.id for target in targets if isinstance(target, ast.Name)]
+    return [ast.unparse(node.target) for node in annotated if ast.unparse(node.annotation).startswith("dict[Task,")]
 
 
 def compared(tree: ast.AST) -> list[int]:
     """Return the lines in which a task is compared with something."""
-    found = []
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.Compare):
-            continue
-        sides = [node.left, *node.comparators]
-        if any(isinstance(side, ast.Attribute) and side.attr == "task" for side in sides):
-            found.append(node.lineno)
-    return found
+    comparisons = [node for node in ast.walk(tree) if isinstance(node, ast.Compare)]
+    sides = [(node.lineno, side) for node in comparisons for side in (node.left, *node.comparators)]
+    return [line for line, side in sides if isinstance(side, ast.Attribute) and side.attr == "task"]
 
 
 TABLES = [(module, name) for module, tree in sources() for name in tables_of(tree)]

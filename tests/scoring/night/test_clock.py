@@ -18,10 +18,10 @@ from lifecycle.training.train import train
 from scoring.errors import NightNotOver, RunMissing
 from scoring.interval import Nights
 from scoring.night.publish import discard, publish, release, unpublish
-from scoring.night.request import Request
+from scoring.night.request import NightRequest
 from scoring.night.rescore import rescore
 from scoring.night.run import run_night
-from scoring.settings import HOME, Retention, child_environment
+from scoring.settings import HOME, RetentionPolicy, child_environment
 from scoring.stores.warehouse import Run, ledger, monitoring, overview
 from scoring.stores.warehouse.span import Span
 from scoring.stores.workspace import Workspace
@@ -42,7 +42,9 @@ TONIGHT = NIGHT + DAY
 
 def score(toy: Toy, night: date = NIGHT, moment: datetime | None = None, unfinished: bool = False) -> str:
     moment = moment or datetime.now(UTC)
-    return run_night(Workspace(at(toy, moment), toy.job), Request(night, moment, "test", unfinished=unfinished)).run_id
+    return run_night(
+        Workspace(at(toy, moment), toy.job), NightRequest(night, moment, "test", unfinished=unfinished)
+    ).run_id
 
 
 def the_run(toy: Toy, run_id: str) -> Run:
@@ -249,7 +251,7 @@ def test_unpublished_night_measured_before_does_not_count_once_it_is_published_a
 def test_rows_of_an_unpublished_run_go_like_those_of_a_superseded_one(toy: Toy) -> None:
     run_id = score(toy)
     unpublish(toy.work, NIGHT, "why")
-    policy = Retention(superseded_days=10, failed_days=99)
+    policy = RetentionPolicy(superseded_days=10, failed_days=99)
     early, due = (datetime.now(UTC) + timedelta(days=days) for days in (9, 11))
     assert plan(Workspace(at(toy, early), toy.job), policy) == []
     assert [removal.what for removal in plan(Workspace(at(toy, due), toy.job), policy)] == [run_id]

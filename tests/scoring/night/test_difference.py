@@ -18,7 +18,7 @@ from scoring.errors import NightHeld, RunMissing
 from scoring.interval import Nights
 from scoring.night.difference import Difference, diff_runs, two_runs
 from scoring.night.publish import Published, discard
-from scoring.night.request import Request
+from scoring.night.request import NightRequest
 from scoring.night.run import run_night
 from scoring.stores.warehouse import Run, ledger
 from scoring.upkeep.verify import Finding, verify
@@ -31,7 +31,7 @@ DAY = timedelta(days=1)
 
 
 def run(toy: Toy, night: date = NIGHT, model_version: int | None = None) -> Published:
-    return run_night(toy.work, Request(night, datetime.now(UTC), "test", model_version=model_version))
+    return run_night(toy.work, NightRequest(night, datetime.now(UTC), "test", model_version=model_version))
 
 
 def current(toy: Toy, night: date = NIGHT) -> Path:

@@ -30,7 +30,7 @@ from scoring.errors import (
 )
 from scoring.night.extract import extract
 from scoring.night.publish import Published, discard, load_run, publish, release
-from scoring.night.request import Request
+from scoring.night.request import NightRequest
 from scoring.night.run import run_night
 from scoring.night.score import score_chunk
 from scoring.settings import HOME, child_environment
@@ -210,7 +210,7 @@ def test_a_run_that_hung_does_not_replace_a_later_one(toy: Toy) -> None:
     assert run_of(toy, later) == hung.run_id
 
 
-def blocked(toy: Toy, asked: Request, part: Part, chunk: int) -> str:
+def blocked(toy: Toy, asked: NightRequest, part: Part, chunk: int) -> str:
     """Put a folder where one of the run's files is to appear, so that writing it fails."""
     lake = toy.stores.lake
     path = f"{lake.run_folder(toy.job.name, asked.night, asked.run_id)}/{part}-{chunk:05d}.parquet"

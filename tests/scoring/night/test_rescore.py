@@ -9,7 +9,7 @@ import pytest
 from lifecycle.training.train import train
 from scoring.errors import NightError, VersionMissing
 from scoring.interval import Nights
-from scoring.night.request import Request
+from scoring.night.request import NightRequest
 from scoring.night.rescore import Rescored, rescore
 from scoring.night.run import run_night
 from scoring.stores.warehouse import Run, ledger
@@ -25,7 +25,7 @@ def two(toy: Toy) -> Toy:
     """A toy job with versions 1 and 2, two nights published with version 1, and a hole between them."""
     train(toy.work, Nights(FIRST, FIRST + 3 * DAY))
     for night in (NIGHT, NIGHT + 2 * DAY):
-        run_night(toy.work, Request(night, datetime.now(UTC), "test"))
+        run_night(toy.work, NightRequest(night, datetime.now(UTC), "test"))
     return toy
 
 
@@ -95,7 +95,7 @@ def test_rescore_says_that_the_source_has_other_rows_now(two: Toy) -> None:
 
 
 def test_rescore_of_a_night_that_is_held_or_fails_keeps_what_is_shown_and_goes_on(two: Toy) -> None:
-    run_night(two.work, Request(NIGHT + DAY, datetime.now(UTC), "test"))
+    run_night(two.work, NightRequest(NIGHT + DAY, datetime.now(UTC), "test"))
     execute(two.source, f"delete from events where at >= '{NIGHT}' and at < '{NIGHT + DAY}'")
     execute(two.source, f"delete from events where id < 20 and at >= '{NIGHT + DAY}' and at < '{NIGHT + 2 * DAY}'")
     two.change(gate={"min_rows": ROWS - 10, "max_quarantine_share": 0.2})
@@ -130,7 +130,7 @@ def test_rescore_of_a_regression_changes_no_decision(untrained: Toy) -> None:
     labels.write_text(LABELS.replace("id, y from", "id, case when y then 30.5 else 1 end as y from"))
     train_champion(untrained.work)
     train(untrained.work, Nights(FIRST, FIRST + 3 * DAY))
-    run_night(untrained.work, Request(NIGHT, datetime.now(UTC), "test"))
+    run_night(untrained.work, NightRequest(NIGHT, datetime.now(UTC), "test"))
     one, *_ = again(untrained, NIGHT)
     assert one.difference is not None and one.difference.decisions_changed is None
     assert one.difference.rows_changed > 100 and one.difference.largest > 0

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from scoring.errors import NightHeld
-from scoring.night.request import Request
+from scoring.night.request import NightRequest
 from scoring.night.run import run_night
 from tests.conftest import Toy
 from tests.support.toy import FIRST, NIGHT, execute, train_champion
@@ -28,7 +28,7 @@ def sure(untrained: Toy) -> Toy:
 
 
 def score(toy: Toy) -> str:
-    return run_night(toy.work, Request(NIGHT, toy.stores.clock(), "cli")).status
+    return run_night(toy.work, NightRequest(NIGHT, toy.stores.clock(), "cli")).status
 
 
 def test_night_of_a_sure_model_is_published(sure: Toy) -> None:

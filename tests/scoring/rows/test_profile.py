@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scoring.rows.bins import FEW, GRID, LEVELS, Bins, bins_of
+from scoring.rows.bins import FEW_VALUES, MAX_LEVELS, PROBABILITY_GRID, Bins, bins_of
 from scoring.rows.profile import Counts, Profile, merged
 
 NUMBERS = pa.array([0.0, 1.0, 2.0, 3.0, 5.0, 8.0, None])
-MANY = pa.array(np.linspace(-5, 5, 2 * FEW))
+MANY = pa.array(np.linspace(-5, 5, 2 * FEW_VALUES))
 LETTERS = pa.array(["a", "a", "b", "c", None])
 BINS = {"few": Bins.of(NUMBERS), "many": Bins.of(MANY), "letter": Bins.of(LETTERS)}
 value = st.none() | st.sampled_from([0.0, 1.0, 2.0, 7.5, -1e6, 1e6, math.nan, math.inf, -math.inf]) | st.floats(-10, 10)
@@ -111,9 +111,9 @@ def test_values_and_levels_that_the_reference_never_had_are_unseen():
 
 
 def test_rare_levels_share_a_bin_and_are_not_unseen():
-    levels = [f"level {number:04}" for number in range(LEVELS + 20)]
-    bins = Bins.of(pa.array([*levels, *levels[:LEVELS]]))
-    assert (len(bins.levels), len(bins.others)) == (LEVELS, 20)
+    levels = [f"level {number:04}" for number in range(MAX_LEVELS + 20)]
+    bins = Bins.of(pa.array([*levels, *levels[:MAX_LEVELS]]))
+    assert (len(bins.levels), len(bins.others)) == (MAX_LEVELS, 20)
     counts = Counts.of(pa.array([levels[0], levels[-1], "new"]), bins)
     assert (counts.bins[-2], counts.unseen) == (1, 1)
 
@@ -128,7 +128,7 @@ def test_a_constant_column_has_bins_and_is_constant(values):
 
 def test_a_column_without_values_has_no_bins():
     assert set(bins_of({"empty": pa.array([None, None], pa.float64()), "full": pa.array([1.0])})) == {"full"}
-    assert bins_of({GRID: pa.array([0.5])})[GRID].size == 100
+    assert bins_of({PROBABILITY_GRID: pa.array([0.5])})[PROBABILITY_GRID].size == 100
 
 
 def test_mean_and_sd():

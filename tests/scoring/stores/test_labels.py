@@ -16,11 +16,11 @@ from lifecycle.training.train import train
 from scoring.errors import ContractError, JobFileError, TrainingDataError
 from scoring.interval import Nights
 from scoring.job.definition import Job
-from scoring.night.request import Request
+from scoring.night.request import NightRequest
 from scoring.night.run import run_night
 from scoring.rows.outcome_values import meanings, outcome_text
 from scoring.stores.installation import Stores
-from scoring.stores.labels import LABEL, labels_of, read_labels
+from scoring.stores.labels import LABEL_COLUMN, labels_of, read_labels
 from scoring.stores.warehouse import ledger
 from scoring.stores.workspace import Workspace
 from tests.conftest import Toy
@@ -101,7 +101,7 @@ def test_outcomes_of_any_two_values_are_read(untrained: Toy, outcome: str, value
     job = labelled_as(untrained, outcome, **positive(value))
     labels = read_labels(Workspace(untrained.stores, job), WINDOW).sort_by([("at", "ascending"), ("id", "ascending")])
     if outcome.endswith("'ja' end"):  # the others have no outcome
-        plain = plain.filter(plain.column(LABEL))
+        plain = plain.filter(plain.column(LABEL_COLUMN))
     assert labels.equals(plain)
 
 
@@ -159,7 +159,7 @@ def test_label_positive_belongs_to_binary_jobs(untrained: Toy, task: str) -> Non
 
 def test_label_positive_holds_for_measured_performance_too(untrained: Toy) -> None:
     train_champion(Workspace(untrained.stores, labelled_as(untrained, YES, **positive("yes"))))
-    done = run_night(untrained.work, Request(NIGHT, untrained.stores.clock(), "test"))
+    done = run_night(untrained.work, NightRequest(NIGHT, untrained.stores.clock(), "test"))
     found = outcomes_of(untrained.work, ledger.get(untrained.stores.warehouse, done.run_id))
     right = pc.equal(found.predictions.column("prediction"), found.outcome)
     assert found.labelled == ROWS

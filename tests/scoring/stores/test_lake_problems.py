@@ -24,7 +24,7 @@ from scoring.errors import (
 )
 from scoring.night.extract import extract
 from scoring.night.publish import publish
-from scoring.night.request import Request
+from scoring.night.request import NightRequest
 from scoring.night.score import score_chunk
 from scoring.stores import embedded
 from scoring.stores.installation import Stores
@@ -75,7 +75,7 @@ def test_full_disk_is_retryable_and_names_file_and_room(small: Path) -> None:
 def test_night_on_a_full_disk_is_on_record_and_heals(toy: Toy, small: Path) -> None:
     full = Stores(toy.stores.settings, toy.stores.warehouse, toy.stores.registry, Lake(str(small)), toy.stores.clock)
     (small / "ballast").write_bytes(b"x" * 2**20)
-    request = Request(NIGHT, datetime.now(UTC), "test")
+    request = NightRequest(NIGHT, datetime.now(UTC), "test")
     with pytest.raises(LakeUnavailable, match="No space left"):
         extract(Workspace(full, toy.job), request)
     run = ledger.get(full.warehouse, request.run_id)
@@ -83,7 +83,7 @@ def test_night_on_a_full_disk_is_on_record_and_heals(toy: Toy, small: Path) -> N
     assert run.reason is not None
     assert run.reason.partition(":")[0] == "LakeUnavailable"
     (small / "ballast").unlink()
-    assert extract(Workspace(full, toy.job), Request(NIGHT, datetime.now(UTC), "test")).rows_extracted == ROWS
+    assert extract(Workspace(full, toy.job), NightRequest(NIGHT, datetime.now(UTC), "test")).rows_extracted == ROWS
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_bytes_that_changed_within_a_page_are_found(tmp_path: Path) -> None:
 
 
 def test_broken_feature_chunk_fails_the_score_task_by_name(toy: Toy) -> None:
-    done = extract(toy.work, Request(NIGHT, datetime.now(UTC), "test"))
+    done = extract(toy.work, NightRequest(NIGHT, datetime.now(UTC), "test"))
     folder = Path(toy.stores.lake.run_folder(toy.job.name, NIGHT, done.run_id))
     (folder / "features-00003.parquet").write_bytes(b"PAR1")
     for number in range(3):
@@ -213,7 +213,7 @@ def test_broken_feature_chunk_fails_the_score_task_by_name(toy: Toy) -> None:
 
 @pytest.mark.parametrize("name", ["summary-00001.json", "predictions-00001.parquet"])
 def test_broken_result_of_a_chunk_fails_the_publish_task_by_name(toy: Toy, name: str) -> None:
-    done = extract(toy.work, Request(NIGHT, datetime.now(UTC), "test"))
+    done = extract(toy.work, NightRequest(NIGHT, datetime.now(UTC), "test"))
     for number in range(done.chunks):
         score_chunk(toy.work, done.run_id, number)
     folder = Path(toy.stores.lake.run_folder(toy.job.name, NIGHT, done.run_id))
@@ -227,7 +227,7 @@ def test_broken_result_of_a_chunk_fails_the_publish_task_by_name(toy: Toy, name:
 def test_verify_leaves_a_night_whose_runs_files_are_broken_too(toy: Toy) -> None:
     from scoring.night.run import run_night
 
-    done = run_night(toy.work, Request(NIGHT, datetime.now(UTC), "test"))
+    done = run_night(toy.work, NightRequest(NIGHT, datetime.now(UTC), "test"))
     folder = Path(toy.stores.lake.run_folder(toy.job.name, NIGHT, done.run_id))
     for path in (Path(done.lake_object), folder / "predictions-00000.parquet"):
         path.write_bytes(b"PAR1")

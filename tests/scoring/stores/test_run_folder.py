@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from scoring.errors import LakeFileBroken, LakeFileMissing
-from scoring.night import Request, extract, score_chunk
+from scoring.night import NightRequest, extract, score_chunk
 from scoring.rows import Summary
 from scoring.stores import RunFolder, ScoredChunk
 from scoring.stores.warehouse import ledger
@@ -18,7 +18,7 @@ from tests.support.toy import NIGHT
 @pytest.fixture
 def extracted(toy: Toy) -> RunFolder:
     """The folder of a run whose features are on the lake, of which nothing is scored."""
-    done = extract(toy.work, Request(NIGHT, datetime.now(UTC), "test"))
+    done = extract(toy.work, NightRequest(NIGHT, datetime.now(UTC), "test"))
     return RunFolder(toy.stores.lake, ledger.get(toy.stores.warehouse, done.run_id))
 
 

@@ -20,13 +20,13 @@ from pydantic import SecretStr
 from lifecycle.training.rows import read_rows
 from scoring.interval import DataInterval, Nights
 from scoring.job.definition import Job
-from scoring.night.request import Request
+from scoring.night.request import NightRequest
 from scoring.night.run import run_night
 from scoring.rows.contract import Contract
 from scoring.rows.duplicates import key_hashes
 from scoring.stores import unique_keys
 from scoring.stores.installation import Stores
-from scoring.stores.reading import contracted
+from scoring.stores.reading import feature_batches
 from scoring.stores.unique_keys import anywhere, beside
 from scoring.stores.warehouse import ledger
 from scoring.stores.workspace import Workspace
@@ -131,7 +131,7 @@ def test_keys_that_are_stored_alike_are_quarantined_with_all_copies(source_of, t
     opened = source_of(kind, list(keys), rows)
     for size in (1, 2, 100):
         job = keyed_job(tmp_path, keys, size)
-        with contracted(Workspace(opened, job), DataInterval.of_night(FIRST, "UTC")) as batches:
+        with feature_batches(Workspace(opened, job), DataInterval.of_night(FIRST, "UTC")) as batches:
             parts = [part for _, part in batches]
         accepted = [row for part in parts for row in part.accepted.select(list(keys)).to_pylist()]
         assert sorted(" ".join(map(str, row.values())) for row in accepted) == sorted(expected)
@@ -146,7 +146,7 @@ def test_a_night_with_a_copy_in_an_earlier_chunk_is_published_without_both(toy: 
     moved = f"at >= '{NIGHT} 00:00+00' and at < '{NIGHT + DAY} 00:00+00' and id in ('7', '33')"
     execute(toy.source, f"update events set at = '{NIGHT} 10:00+00' where {moved}")
     execute(toy.source, f"insert into events values ('{NIGHT} 12:00+02', '33.0', 1, 'a', null)")
-    done = run_night(Workspace(toy.stores, toy.change(chunk_rows=7)), Request(NIGHT, datetime.now(UTC), "test"))
+    done = run_night(Workspace(toy.stores, toy.change(chunk_rows=7)), NightRequest(NIGHT, datetime.now(UTC), "test"))
     run = ledger.get(toy.stores.warehouse, done.run_id)
     assert run.quarantine_reasons == {"duplicate_key": 4}
     assert (run.rows_extracted, run.rows_scored) == (202, 198)

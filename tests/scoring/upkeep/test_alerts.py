@@ -13,7 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from scoring.errors import AlertNotSent
-from scoring.night.request import Request
+from scoring.night.request import NightRequest
 from scoring.night.run import run_night
 from scoring.stores.installation import Stores
 from scoring.stores.workspace import Workspace
@@ -111,7 +111,7 @@ def test_night_is_late_when_it_is_not_published_in_time(toy: Toy, now: str, expe
 
 
 def test_published_night_is_not_late(toy: Toy) -> None:
-    run_night(toy.work, Request(NIGHT, datetime.now(UTC), "cli"))
+    run_night(toy.work, NightRequest(NIGHT, datetime.now(UTC), "cli"))
     after = datetime(2024, 1, 8, 12, tzinfo=UTC)
     assert late(Workspace(replace(toy.stores, clock=lambda: after), toy.job)) is None
     toy.change(limits={"late_after_minutes": None})

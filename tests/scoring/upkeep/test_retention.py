@@ -18,10 +18,10 @@ from scoring.errors import ArtifactMismatch, EmptyNight, NightHeld, RunMissing, 
 from scoring.night.difference import diff_runs
 from scoring.night.extract import extract
 from scoring.night.publish import discard, publish, release
-from scoring.night.request import Request
+from scoring.night.request import NightRequest
 from scoring.night.run import run_night
 from scoring.night.score import score_chunk
-from scoring.settings import Retention
+from scoring.settings import RetentionPolicy
 from scoring.stores.registry.files import delete, sizes
 from scoring.stores.registry.version import FACTS
 from scoring.stores.warehouse import ledger, pruning, shadows
@@ -35,16 +35,16 @@ from tests.support.retention import FAR, NOW, at, files
 from tests.support.toy import NIGHT, ROWS, add, events, execute
 
 DAY = timedelta(days=1)
-POLICY = Retention(versions_kept=1)
+POLICY = RetentionPolicy(versions_kept=1)
 
 
 def run(toy: Toy, night: date = NIGHT, version: int | None = None, moment: datetime | None = None) -> str:
     stores = at(toy, moment or datetime.now(UTC))
-    request = Request(night, moment or datetime.now(UTC), "test", model_version=version)
+    request = NightRequest(night, moment or datetime.now(UTC), "test", model_version=version)
     return run_night(Workspace(stores, toy.job), request).run_id
 
 
-def planned(toy: Toy, kind: str = "run", moment: datetime = FAR, policy: Retention = POLICY) -> list[str]:
+def planned(toy: Toy, kind: str = "run", moment: datetime = FAR, policy: RetentionPolicy = POLICY) -> list[str]:
     return [one.what for one in plan(Workspace(at(toy, moment), toy.job), policy) if one.kind == kind]
 
 
@@ -139,7 +139,7 @@ def test_run_that_is_not_over_is_never_removed(toy: Toy, what: str) -> None:
         with pytest.raises(NightHeld):
             run(toy)
     else:
-        extract(toy.work, Request(NIGHT, NOW, "test"))
+        extract(toy.work, NightRequest(NIGHT, NOW, "test"))
     (found,) = ledger.runs_of(toy.stores.warehouse, toy.job.name, NIGHT)
     assert found.status == what
     with held(toy.stores.warehouse, found.run_id):  # somebody works on it
@@ -173,9 +173,9 @@ def skipped(toy: Toy) -> None:
 
 def abandoned(toy: Toy) -> None:
     for moment in (NOW, NOW + timedelta(minutes=1)):
-        extract(toy.work, Request(NIGHT, moment, "manual", airflow_run_id="one"))
+        extract(toy.work, NightRequest(NIGHT, moment, "manual", airflow_run_id="one"))
     _, second = ledger.runs_of(toy.stores.warehouse, toy.job.name, NIGHT)
-    publishing = Request(NIGHT, NOW + timedelta(minutes=1), "manual", airflow_run_id="one")
+    publishing = NightRequest(NIGHT, NOW + timedelta(minutes=1), "manual", airflow_run_id="one")
     assert second.chunks is not None
     for number in range(second.chunks):
         score_chunk(toy.work, publishing.run_id, number)
@@ -189,7 +189,7 @@ def test_run_that_ended_otherwise_goes_after_failed_days(toy: Toy, end: Callable
     assert first.status == end.__name__
     assert first.finished_at is not None
     since = max(first.finished_at, NOW)
-    policy = Retention(failed_days=10, superseded_days=99)
+    policy = RetentionPolicy(failed_days=10, superseded_days=99)
     assert planned(toy, moment=since + 9 * DAY, policy=policy) == []
     assert planned(toy, moment=since + 11 * DAY, policy=policy) == [first.run_id]
     assert [one.what for one in everything_goes(toy)] == [first.run_id]
@@ -332,19 +332,19 @@ def test_version_of_a_run_that_can_be_published_stays(crowned: Toy) -> None:
     held = run(crowned, NIGHT + DAY, 6)
     run(crowned, NIGHT + DAY, 4)
     soon = NOW + 20 * DAY  # the superseded run is kept, and may be released
-    policy = Retention(versions_kept=1, version_days=1)
+    policy = RetentionPolicy(versions_kept=1, version_days=1)
     assert planned(crowned, "model version", soon, policy) == ["1", "7"]
     assert planned(crowned, "model version") == ["1", "6", "7"], "it goes together with the run"
     assert status(crowned, held) == ("superseded", False)
 
 
 @pytest.mark.parametrize(("policy", "days", "gone"), [
-    (Retention(versions_kept=1), 179, []),
-    (Retention(versions_kept=1), 181, ["1", "6", "7"]),
-    (Retention(versions_kept=3), 181, ["1"]),
-    (Retention(), 4000, []),
+    (RetentionPolicy(versions_kept=1), 179, []),
+    (RetentionPolicy(versions_kept=1), 181, ["1", "6", "7"]),
+    (RetentionPolicy(versions_kept=3), 181, ["1"]),
+    (RetentionPolicy(), 4000, []),
 ])  # fmt: skip
-def test_young_versions_and_the_newest_stay(crowned: Toy, policy: Retention, days: int, gone: list[str]) -> None:
+def test_young_versions_and_the_newest_stay(crowned: Toy, policy: RetentionPolicy, days: int, gone: list[str]) -> None:
     assert planned(crowned, "model version", NOW + days * DAY, policy) == gone
 
 
@@ -381,7 +381,7 @@ def test_snapshot_goes_unless_a_version_that_stays_names_it(toy: Toy, tmp_path: 
     registered(toy, tmp_path / "a", snapshot="aa")  # version 2 goes
     registered(toy, tmp_path / "b", snapshot={"hash": "bb", "rows": 5})
     registered(toy, tmp_path / "c", snapshot="snapshots/toy/cc")
-    found = plan(Workspace(at(toy), toy.job), Retention(versions_kept=2))
+    found = plan(Workspace(at(toy), toy.job), RetentionPolicy(versions_kept=2))
     assert [(one.kind, one.what) for one in found] == [
         ("model version", "2"), ("training snapshot", "aa"), ("training snapshot", "dd"),
     ]  # fmt: skip

@@ -13,7 +13,7 @@ from pages.content.overview import overview_page
 from pages.content.places import Places, View
 from pages.rendering.render import render
 from scoring.job.files import find_job, load_jobs
-from scoring.night.request import Request
+from scoring.night.request import NightRequest
 from scoring.night.run import run_night
 from scoring.settings import Settings
 from scoring.stores.warehouse.schema import ensure_job
@@ -27,7 +27,7 @@ def shell(
     toy: Toy, settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Shell]:
     """Run a command of ``nightshift`` on a job with one published night."""
-    run_night(toy.work, Request(NIGHT, datetime.now(UTC), "test"))
+    run_night(toy.work, NightRequest(NIGHT, datetime.now(UTC), "test"))
     with shell_of(settings, monkeypatch, capsys) as run:
         yield run
 

@@ -24,13 +24,13 @@ from lifecycle.training.rows import read_rows
 from scoring.errors import ContractError
 from scoring.interval import DataInterval, Nights
 from scoring.job.definition import Job
-from scoring.night.request import Request
+from scoring.night.request import NightRequest
 from scoring.night.run import run_night
 from scoring.rows.casting import ARROW_TYPES, read_as
 from scoring.rows.value_text import as_found, text_of
 from scoring.stores import libpq_url
 from scoring.stores.installation import Stores
-from scoring.stores.reading import contracted
+from scoring.stores.reading import feature_batches
 from scoring.stores.source.driver_values import column_of
 from scoring.stores.source.stream import Query, stream
 from scoring.stores.warehouse import Run, ledger
@@ -201,7 +201,7 @@ def test_a_night_is_the_same_in_chunks_of_any_size(lite: Stores, tmp_path: Path,
         tables.append(read_rows(Workspace(lite, job), Nights(FIRST, UNTIL)).table)
         if not runs:
             train_champion(Workspace(lite, job))
-        done = run_night(Workspace(lite, job), Request(NIGHT, datetime.now(UTC), "test"))
+        done = run_night(Workspace(lite, job), NightRequest(NIGHT, datetime.now(UTC), "test"))
         runs.append(ledger.get(lite.warehouse, done.run_id))
     assert {run.snapshot_hash for run in runs} == {runs[0].snapshot_hash}
     assert {run.predictions_hash for run in runs} == {runs[0].predictions_hash}
@@ -213,7 +213,7 @@ def test_a_night_is_the_same_in_chunks_of_any_size(lite: Stores, tmp_path: Path,
 
 def parts_of(work: Workspace, night: date) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the accepted and the quarantined rows of a night."""
-    with contracted(work, DataInterval.of_night(night, "UTC")) as batches:
+    with feature_batches(work, DataInterval.of_night(night, "UTC")) as batches:
         parts = [part for _, part in batches]
     accepted = [row for part in parts for row in part.accepted.to_pylist()]
     return accepted, [row for part in parts for row in part.quarantined.to_pylist()]
@@ -257,7 +257,7 @@ def test_values_that_postgresql_cannot_store_are_quarantined_by_name(
         "e": ["kind:not_text"], "kkkkk": ["code:too_long"], "ééééé": ["code:too_long"],
     }  # fmt: skip
     train_champion(Workspace(lite, job))
-    done = run_night(Workspace(lite, job), Request(NIGHT, datetime.now(UTC), "test"))
+    done = run_night(Workspace(lite, job), NightRequest(NIGHT, datetime.now(UTC), "test"))
     assert (done.status, done.rows) == ("published", 5)
 
 
@@ -369,7 +369,7 @@ def test_a_uuid_key_is_published(stores: Stores, tmp_path: Path) -> None:
     )  # fmt: skip
     made = train_champion(Workspace(stores, job))
     assert made.rows == TRAIN_NIGHTS * 40
-    run_night(Workspace(stores, job), Request(NIGHT, datetime.now(UTC), "test"))
+    run_night(Workspace(stores, job), NightRequest(NIGHT, datetime.now(UTC), "test"))
     _, rows = stores.warehouse.query(f"select id from {job.name}_predictions order by id")
     assert len(rows) == 40
     assert all(str(UUID(row[0])) == row[0] for row in rows)

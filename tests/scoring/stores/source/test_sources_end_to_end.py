@@ -20,7 +20,7 @@ from sklearn.datasets import load_diabetes, load_wine
 
 from scoring.job.definition import Job
 from scoring.night.publish import Published
-from scoring.night.request import Request
+from scoring.night.request import NightRequest
 from scoring.night.run import run_night
 from scoring.stores.installation import Stores
 from scoring.stores.warehouse import Run, ledger
@@ -91,7 +91,7 @@ def url_of(stores: Stores, source: str) -> str:
 
 
 def run(work: Workspace, night: date = NIGHT) -> Published:
-    return run_night(work, Request(night, datetime.now(UTC), "test"))
+    return run_night(work, NightRequest(night, datetime.now(UTC), "test"))
 
 
 def scored(work: Workspace, night: date = NIGHT) -> Run:

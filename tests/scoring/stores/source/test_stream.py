@@ -19,7 +19,7 @@ from psycopg import sql
 from scoring.errors import ContractError, Permanent, SourceQueryError, SourceUnavailable
 from scoring.interval import DataInterval
 from scoring.job.definition import Job
-from scoring.stores.reading import contracted
+from scoring.stores.reading import feature_batches
 from scoring.stores.source.driver_values import column_of
 from scoring.stores.source.stream import Query, stream
 from scoring.stores.urls import libpq_url
@@ -507,7 +507,7 @@ def test_contracted_quarantines_all_copies_of_a_key_also_across_batches(postgres
             type(settings)(**{**settings.model_dump(), **known}), stores.warehouse, stores.registry, stores.lake,
             stores.clock,
         )  # fmt: skip
-        with contracted(Workspace(opened, job), DataInterval.of_night(date(2013, 4, 1), "UTC")) as batches:
+        with feature_batches(Workspace(opened, job), DataInterval.of_night(date(2013, 4, 1), "UTC")) as batches:
             parts = list(batches)
         accepted = [(row["word"], row["id"]) for _, part in parts for row in part.accepted.to_pylist()]
         assert accepted == [("A", 1), ("b", 1), ("c", 1)], source.kind

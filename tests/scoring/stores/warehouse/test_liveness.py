@@ -17,10 +17,10 @@ import pytest
 from scoring.errors import RunMissing
 from scoring.night.extract import extract
 from scoring.night.publish import publish
-from scoring.night.request import Request
+from scoring.night.request import NightRequest
 from scoring.night.run import run_night
 from scoring.night.score import score_chunk
-from scoring.settings import HOME, Retention, child_environment
+from scoring.settings import HOME, RetentionPolicy, child_environment
 from scoring.stores.warehouse import Run, ledger, liveness
 from scoring.stores.warehouse.liveness import SILENT_FOR, abandon_dead, held
 from scoring.stores.workspace import Workspace
@@ -86,7 +86,7 @@ def look(toy: Toy, moment: datetime | None = None) -> list[str]:
 
 
 def extracted(toy: Toy, airflow_run_id: str | None = "scheduled__1", moment: datetime | None = None) -> str:
-    request = Request(NIGHT, moment or datetime.now(UTC), "scheduled", airflow_run_id=airflow_run_id)
+    request = NightRequest(NIGHT, moment or datetime.now(UTC), "scheduled", airflow_run_id=airflow_run_id)
     return extract(toy.work, request).run_id
 
 
@@ -98,7 +98,7 @@ def score(toy: Toy, run_id: str) -> None:
 
 
 def next_run(toy: Toy) -> None:
-    run_night(toy.work, Request(NIGHT, datetime.now(UTC), "test"))
+    run_night(toy.work, NightRequest(NIGHT, datetime.now(UTC), "test"))
 
 
 def status_command(toy: Toy) -> None:
@@ -112,7 +112,7 @@ SEEN_BY: dict[str, Callable[[Toy], object]] = {
     "the next run": next_run,
     "status": status_command,
     "verify": lambda toy: verify(toy.work),
-    "retention": lambda toy: plan(toy.work, Retention()),
+    "retention": lambda toy: plan(toy.work, RetentionPolicy()),
 }
 
 
@@ -133,7 +133,7 @@ def test_killed_run_is_abandoned_as_soon_as_somebody_looks(toy: Toy, by: str) ->
 def test_rows_and_files_of_a_killed_run_are_removed(toy: Toy) -> None:
     die_at(toy, "loaded, before the flip")
     later = at(toy, datetime.now(UTC) + timedelta(days=31))
-    (removal,) = plan(Workspace(later, toy.job), Retention(failed_days=30))
+    (removal,) = plan(Workspace(later, toy.job), RetentionPolicy(failed_days=30))
     (dead,) = runs(toy)
     assert (removal.what, removal.rows) == (dead.run_id, ROWS)
     apply(Workspace(later, toy.job), [removal])
@@ -238,7 +238,7 @@ def test_attempt_that_another_of_its_airflow_run_replaced_does_not_come_back(toy
 def test_run_whose_files_retention_took_does_not_come_back(toy: Toy) -> None:
     run_id = extracted(toy)
     far = at(toy, datetime.now(UTC) + timedelta(days=99))
-    apply(Workspace(far, toy.job), plan(Workspace(far, toy.job), Retention()))
+    apply(Workspace(far, toy.job), plan(Workspace(far, toy.job), RetentionPolicy()))
     for go in (
         lambda: score_chunk(toy.work, run_id, 0),
         lambda: publish(toy.work, run_id),

@@ -22,7 +22,7 @@ from pydantic import SecretStr
 from scoring.errors import ContractError, NightHeld, Permanent, PredictionError, RunMissing, WarehouseUnavailable
 from scoring.interval import DataInterval
 from scoring.job.definition import Job
-from scoring.night.request import Request
+from scoring.night.request import NightRequest
 from scoring.night.run import run_night
 from scoring.rows.prediction import prediction_schema
 from scoring.settings import HOME, Settings
@@ -675,7 +675,7 @@ def test_status_says_whether_the_expected_night_is_there(toy: Toy) -> None:
         0,
     )
     assert {before[name] for name in ("latest_night", "run_id", "published_at", "last_run_status")} == {None}
-    done = run_night(toy.work, Request(NIGHT, datetime.now(UTC), "test"))
+    done = run_night(toy.work, NightRequest(NIGHT, datetime.now(UTC), "test"))
     after = status_of(warehouse, toy.job)
     assert (after["expected_night_published"], after["latest_night"], after["latest_rows"]) == (True, NIGHT, ROWS)
     assert (after["run_id"], after["model_version"], after["latest_rows_quarantined"]) == (done.run_id, 1, 0)
@@ -686,13 +686,13 @@ def test_status_shows_held_and_failed_nights(toy: Toy) -> None:
     warehouse = toy.stores.warehouse
     toy.change(schedule=ending(NIGHT), gate={"min_rows": 1000})
     with pytest.raises(NightHeld):
-        run_night(toy.work, Request(NIGHT, datetime.now(UTC), "test"))
+        run_night(toy.work, NightRequest(NIGHT, datetime.now(UTC), "test"))
     held = status_of(warehouse, toy.job)
     assert (held["expected_night_published"], held["nights_held"], held["last_run_status"]) == (False, 1, "held")
     assert "gate.min_rows is 1000" in held["last_run_reason"]
     toy.stores.features_query(toy.job).path.write_text("select :interval_start as at, :interval_end as until, 7 as id")
     with pytest.raises(ContractError):
-        run_night(toy.work, Request(NIGHT, datetime.now(UTC), "test"))
+        run_night(toy.work, NightRequest(NIGHT, datetime.now(UTC), "test"))
     failed = status_of(warehouse, toy.job)
     assert (failed["expected_night_published"], failed["nights_held"], failed["last_run_status"]) == (
         False,
