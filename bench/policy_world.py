@@ -23,7 +23,7 @@ import sklearn
 
 from drift.verdict import Reference
 from lifecycle.comparison import Losses
-from lifecycle.training import NIGHT, batch_of, evaluate, fit, out_of_fold, recipe_of, reference_nights
+from lifecycle.training import NIGHT, batch_of, fit, fit_and_hold_out, out_of_fold, recipe_of, reference_nights
 from scoring.job import Job
 from scoring.rows import Profile, predict, profiled, to_frame
 from scoring.settings import HOME
@@ -151,7 +151,7 @@ class World:
         if version not in self.kept:
             split = version.until - version.holdout
             early, late = self.part(version.since, split), self.part(split, version.until)
-            weights = evaluate(self.job, early, late).weights
+            weights = fit_and_hold_out(self.job, early, late).weights
             window = self.part(version.since, version.until, labelled=False).combine_chunks()
             pipeline = fit(self.part(version.since, version.until), self.job)
             predictions = out_of_fold(self.job, pipeline, window)

@@ -24,7 +24,7 @@ Reason = Annotated[str, typer.Option(help="Why; it is recorded.")]
 
 
 def open_job(name: str) -> Workspace:
-    """Return the job ``name`` with its stores; raises ``JobFileError`` when there is no such job."""
+    """Return the job ``name`` with its stores. Raises ``JobFileError`` when there is no such job."""
     from scoring.job import find_job
     from scoring.settings import load_settings
     from scoring.stores import Workspace
@@ -42,14 +42,14 @@ def open_installation() -> Stores:
 
 
 def open_stores(settings: Settings, clock: Callable[[], datetime]) -> Stores:
-    """Return the stores of ``settings``; the libraries behind them are loaded now, when a command needs them."""
+    """Return the stores of ``settings``. The libraries behind them are loaded now, when a command needs them."""
     from scoring.stores import open_stores
 
     return open_stores(settings, clock)
 
 
 def asked_nights(night: str | None, first: str | None, last: str | None, argument: str = "--night") -> list[date]:
-    """Return the one night, or the nights of the range, that a command was asked for; both or neither is refused."""
+    """Return the one night, or the nights of the range, that a command was asked for. Both or neither is refused."""
     if night and not (first or last):
         return [parse_night(night)]
     if night or not (first and last):

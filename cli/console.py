@@ -17,10 +17,10 @@ from scoring.errors import NightshiftError, described
 from scoring.secrets import redact
 
 if TYPE_CHECKING:
-    from scoring.progress import Progress as Told
+    import scoring.progress
 
 OBJECTS_BETWEEN_COLLECTIONS = 100_000
-"""The libraries make many objects that stay; looking for garbage among them every 700 new ones (Python's default) is a
+"""The libraries make many objects that stay. Looking for garbage among them every 700 new ones (Python's default) is a
 good part of loading them: with the collector off, a night of 1,000 rows took 2.7 CPU seconds instead of 3.2."""
 # Data are printed as they are, whatever brackets and colons they hold; a line stays one line, for grep and for copying.
 OUT = Console(soft_wrap=True, markup=False, emoji=False)
@@ -28,29 +28,29 @@ ERR = Console(stderr=True, soft_wrap=True, markup=False, emoji=False)
 
 
 @contextmanager
-def progress(what: str) -> Iterator[Told]:
-    """Give a function to report progress to; it shows stages, rows and seconds, on a terminal only."""
+def progress(what: str) -> Iterator[scoring.progress.Progress]:
+    """Give a function to report progress to. It shows stages, rows and seconds, on a terminal only."""
     if not ERR.is_terminal:
         yield lambda stage, rows: None
         return
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.completed:,} rows"))
-    with Progress(*columns, TimeElapsedColumn(), console=ERR, transient=True) as shown:
+    with Progress(*columns, TimeElapsedColumn(), console=ERR, transient=True) as bars:
         tasks: dict[str, Any] = {}
         lock = Lock()
 
-        def told(stage: str, rows: int) -> None:
+        def advance(stage: str, rows: int) -> None:
             with lock:
                 if stage not in tasks:
-                    tasks[stage] = shown.add_task(f"{what}: {stage}", total=None)
-                shown.advance(tasks[stage], rows)
+                    tasks[stage] = bars.add_task(f"{what}: {stage}", total=None)
+                bars.advance(tasks[stage], rows)
 
-        yield told
+        yield advance
 
 
 @contextmanager
-def counted(what: str, total: int) -> Iterator[tuple[Told, Callable[[str], None]]]:
+def counted(what: str, total: int) -> Iterator[tuple[scoring.progress.Progress, Callable[[str], None]]]:
     """Give functions to report progress to: of stages, which name the present one, and of items done, by name.
 
     On a terminal a bar shows how many of ``total`` items are done; elsewhere nothing is shown.
@@ -66,64 +66,64 @@ def counted(what: str, total: int) -> Iterator[tuple[Told, Callable[[str], None]
         BarColumn(20),
         TextColumn("{task.completed} of {task.total}"),
     )
-    with Progress(*columns, TimeElapsedColumn(), console=ERR, transient=True) as shown:
-        bar = shown.add_task(what, total=total)
+    with Progress(*columns, TimeElapsedColumn(), console=ERR, transient=True) as bars:
+        bar = bars.add_task(what, total=total)
         yield (
-            lambda stage, rows: shown.update(bar, description=f"{what}: {stage}"),
-            lambda item: shown.update(bar, advance=1, description=f"{what} {item}"),
+            lambda stage, rows: bars.update(bar, description=f"{what}: {stage}"),
+            lambda item: bars.update(bar, advance=1, description=f"{what} {item}"),
         )
 
 
 @contextmanager
-def stages(what: str) -> Iterator[Told]:
-    """Give a function to report progress to, for stages that follow one another; each ends as a line of rows and seconds.
+def stages(what: str) -> Iterator[scoring.progress.Progress]:
+    """Give a function to report progress to, for stages that follow one another. Each ends as a line of rows and seconds.
 
     On a terminal the line of the stage under way moves; elsewhere a line is printed when its stage is over.
     """
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (SpinnerColumn(finished_text="✓"), TextColumn("{task.description}"), TextColumn("{task.fields[rows]}"))
-    with Progress(*columns, TimeElapsedColumn(), console=ERR, disable=not ERR.is_terminal) as shown:
+    with Progress(*columns, TimeElapsedColumn(), console=ERR, disable=not ERR.is_terminal) as bars:
         names: list[str] = []
 
         def over() -> None:
-            task = shown.tasks[-1]
-            shown.update(task.id, total=1, completed=1)
-            if shown.disable:
+            task = bars.tasks[-1]
+            bars.update(task.id, total=1, completed=1)
+            if bars.disable:
                 rows = f", {task.fields['rows']}" if task.fields["rows"] else ""
                 ERR.print(f"{task.description}{rows}, {task.elapsed or 0:.1f} s", highlight=False)
 
-        def told(stage: str, rows: int) -> None:
+        def advance(stage: str, rows: int) -> None:
             if stage not in names:
                 if names:
                     over()
                 names.append(stage)
-                shown.add_task(f"{what}: {stage}", total=None, rows="", count=0)
-            task = shown.tasks[-1]
+                bars.add_task(f"{what}: {stage}", total=None, rows="", count=0)
+            task = bars.tasks[-1]
             count = task.fields["count"] + rows
-            shown.update(task.id, count=count, rows=f"{count:,} rows" if count else "")
+            bars.update(task.id, count=count, rows=f"{count:,} rows" if count else "")
 
-        yield told
+        yield advance
         if names:
             over()
 
 
 @contextmanager
 def step(what: str) -> Iterator[Callable[[str], None]]:
-    """Give a function that says what is being done; a spinner on a terminal, a line each elsewhere."""
+    """Give a function that says what is being done: beside a spinner on a terminal, as a line each elsewhere."""
     if not ERR.is_terminal:
-        said: list[str] = []
+        lines: list[str] = []
 
         def print_once(line: str) -> None:
-            if line not in said:
-                said.append(line)
+            if line not in lines:
+                lines.append(line)
                 ERR.print(line, highlight=False, soft_wrap=True)
 
         print_once(what)
         yield print_once
         return
-    with ERR.status(what) as shown:
-        yield shown.update
+    with ERR.status(what) as status:
+        yield status.update
 
 
 class _Redacted(logging.Formatter):
@@ -134,7 +134,7 @@ class _Redacted(logging.Formatter):
 
 
 def run(app: Callable[[], None]) -> None:
-    """Run a command line; a known failure prints one message and ends with exit code 1, without a traceback."""
+    """Run a command line. A known failure prints one message and ends with exit code 1, without a traceback."""
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, 20, 20)
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(_Redacted())

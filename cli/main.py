@@ -1,4 +1,4 @@
-"""``nightshift``: the one front door; every command of the commands' modules under one name, in groups where there are many."""
+"""``nightshift``: the one front door. It has the commands of all modules, some of them in groups."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cli import console, nights, performance, publications, retrainings, tables, upkeep, verdicts, versions
-from demo import commands as demo
+from demo import commands
 from scoring import __version__
 
 EXIT_CODES = """Exit codes: 0 done; 1 something failed, was held or refused, and the message says what was found, what was
@@ -18,7 +18,7 @@ expected and what to do next; 2 the command was not given as its --help says."""
 def _app(sentence: str, *parts: ModuleType, epilog: str | None = None, completion: bool = False) -> typer.Typer:
     app = typer.Typer(
         no_args_is_help=True, add_completion=completion, pretty_exceptions_enable=False, help=sentence, epilog=epilog
-    )  # fmt: skip
+    )
     for part in parts:
         app.registered_commands += part.app.registered_commands
     return app
@@ -26,17 +26,22 @@ def _app(sentence: str, *parts: ModuleType, epilog: str | None = None, completio
 
 app = _app(
     "Nightly batch scoring: every night scored exactly once, with the model that was champion that night.",
-    nights, publications, versions, upkeep, epilog=EXIT_CODES, completion=True,
-)  # fmt: skip
+    nights,
+    publications,
+    versions,
+    upkeep,
+    epilog=EXIT_CODES,
+    completion=True,
+)
 app.add_typer(
     _app("Verdicts, reports, performance and decisions of scored nights.", verdicts, performance), name="drift"
 )
 app.add_typer(_app("Retrainings, and versions in the shadow of the champion.", retrainings), name="retrain")
-app.add_typer(_app("The demo on real flights.", demo), name="demo")
+app.add_typer(_app("The demo on real flights.", commands), name="demo")
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(flag: bool) -> None:
+    if flag:
         from scoring.settings import code_version, load_settings
 
         console.OUT.print(f"nightshift {__version__}, code {code_version(load_settings())}", highlight=False)

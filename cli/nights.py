@@ -13,15 +13,16 @@ from scoring.errors import EmptyNight, NoSuchNight
 from scoring.interval import Nights, parse_night
 
 if TYPE_CHECKING:
-    from drift.night_runs import NightRun, Watched
+    from drift.night_runs import NightRun, RunVerdict
     from scoring.job import Job
     from scoring.night import Difference, NightRequest, Rescored
     from scoring.stores import Workspace
 
 app = typer.Typer()
 NoMonitor = Annotated[
-    bool, typer.Option("--no-monitor", help="Without verdict and performance; `nightshift drift verdict` makes up for it.")
-]  # fmt: skip
+    bool,
+    typer.Option("--no-monitor", help="Without verdict and performance; `nightshift drift verdict` makes up for it."),
+]
 
 
 @app.command()
@@ -47,19 +48,18 @@ def run(
     if a night is held or fails, or cannot be judged; the others are scored all the same.
     """
     from drift.night_runs import missing_nights
-    from scoring.night import NightRequest
 
     if missing and night:
         raise typer.BadParameter("--missing is for a range: give --from and --to, or neither, instead of --night")
-    asked = None if missing else asked_nights(night, first, last)
+    nights = None if missing else asked_nights(night, first, last)
     work = open_job(name)
-    if asked is None:
+    if nights is None:
         begin, end = (parse_night(day) if day else None for day in (first, last))
-        asked = missing_nights(work, begin, end, championed=model_version is None)
-        if not asked:
+        nights = missing_nights(work, begin, end, championed=model_version is None)
+        if not nights:
             console.OUT.print(f"{name}: no night is missing")
             return
-    requests = [NightRequest(day, now(), "cli", model_version=model_version, unfinished=unfinished) for day in asked]
+    requests = [NightRequest(day, now(), "cli", model_version=model_version, unfinished=unfinished) for day in nights]
     if night:
         _run_one(work, requests[0], not no_monitor)
     else:
@@ -70,9 +70,9 @@ def _run_one(work: Workspace, request: NightRequest, watched: bool) -> None:
     from drift.night_runs import measure_again, run_and_watch
 
     try:
-        with console.progress(f"{work.job.name} {request.night}") as told:
-            done = run_and_watch(work, request, watched, told)
-            if watched and done.watched.problem is None:
+        with console.progress(f"{work.job.name} {request.night}") as progress:
+            night_run = run_and_watch(work, request, watched, progress)
+            if watched and night_run.watched.problem is None:
                 measure_again(work, [request.night])
     except (EmptyNight, NoSuchNight) as error:
         if isinstance(error, EmptyNight) and work.job.on_empty == "fail":
@@ -80,50 +80,54 @@ def _run_one(work: Workspace, request: NightRequest, watched: bool) -> None:
         console.OUT.print(f"skipped: {error}", markup=False)
         return
     console.OUT.print(
-        f"{work.job.name} {done.night}: {done.status}, {done.rows:,} rows, run {done.run_id}", soft_wrap=True
+        f"{work.job.name} {night_run.night}: {night_run.status}, {night_run.rows:,} rows, run {night_run.run_id}",
+        soft_wrap=True,
     )
-    console.OUT.print(f"lake object {done.lake_object}", soft_wrap=True)
-    tables.record("nights", {"job": work.job.name, **asdict(done)})
-    if done.watched.problem:
-        console.ERR.print(f"published, and not judged: {done.watched.problem}", style="red", highlight=False)
+    console.OUT.print(f"lake object {night_run.lake_object}", soft_wrap=True)
+    tables.record("nights", {"job": work.job.name, **asdict(night_run)})
+    if night_run.watched.problem:
+        console.ERR.print(f"published, and not judged: {night_run.watched.problem}", style="red", highlight=False)
         raise typer.Exit(1)
     if watched:
-        console.OUT.print(f"verdict {_judged(done.watched)}", highlight=False)
+        console.OUT.print(f"verdict {_verdict_text(night_run.watched)}", highlight=False)
 
 
 def _run_several(work: Workspace, requests: list[NightRequest], watched: bool) -> None:
     from drift.night_runs import measure_again, run_each
 
-    done: list[NightRun] = []
+    night_runs: list[NightRun] = []
     try:
-        with console.counted(work.job.name, len(requests)) as (told, counted):
-            for one in run_each(work, requests, watched, told):
-                done.append(one)
-                counted(str(one.night))
+        with console.counted(work.job.name, len(requests)) as (progress, counted):
+            for night_run in run_each(work, requests, watched, progress):
+                night_runs.append(night_run)
+                counted(str(night_run.night))
             if watched:
-                measure_again(work, [one.night for one in done if one.status == "published"])
+                measure_again(work, [night_run.night for night_run in night_runs if night_run.status == "published"])
     finally:  # also what was done before an interruption
-        rows = [
-            (one.night, one.status, one.rows, f"{one.seconds:.1f}", one.watched.verdict, _reason(one)) for one in done
-        ]
-        tables.table(f"{work.job.name}: {len(done)} of {len(requests)} nights",
-                      ("night", "status", "rows", "seconds", "verdict", "reason"), rows, key="nights")  # fmt: skip
-    if any(one.went_wrong for one in done):
+        title = f"{work.job.name}: {len(night_runs)} of {len(requests)} nights"
+        columns = ("night", "status", "rows", "seconds", "verdict", "reason")
+        tables.table(title, columns, [_cells(night_run) for night_run in night_runs], key="nights")
+    if any(night_run.went_wrong for night_run in night_runs):
         raise typer.Exit(1)
 
 
-def _reason(one: NightRun) -> str | None:
-    if one.watched.problem:
-        return f"not judged: {one.watched.problem}"
-    return one.problem or "; ".join(one.watched.reasons) or None
+def _cells(night_run: NightRun) -> tuple[Any, ...]:
+    seconds, verdict = f"{night_run.seconds:.1f}", night_run.watched.verdict
+    return night_run.night, night_run.status, night_run.rows, seconds, verdict, _reason(night_run)
 
 
-def _judged(watched: Watched) -> str:
+def _reason(night_run: NightRun) -> str | None:
+    if night_run.watched.problem:
+        return f"not judged: {night_run.watched.problem}"
+    return night_run.problem or "; ".join(night_run.watched.reasons) or None
+
+
+def _verdict_text(watched: RunVerdict) -> str:
     return f"{watched.verdict}: {'; '.join(watched.reasons)}" if watched.reasons else str(watched.verdict)
 
 
-@app.command()
-def rescore(
+@app.command("rescore")
+def rescore_nights(
     name: JobName,
     *,
     first: Annotated[str, typer.Option("--from", help="First night.")],
@@ -138,54 +142,68 @@ def rescore(
     What was published before stays in the history. Nights that are not published are left alone. Exit code 1 if a night
     is held or fails; the others are scored all the same.
     """
-    from drift.night_runs import measure_again, watch
-    from scoring.night import rescore as score_again
+    from drift.night_runs import measure_again, watch_and_measure
+    from scoring.night import rescore
 
     work = open_job(name)
     nights = Nights.including(parse_night(first), parse_night(last))
-    done: list[tuple[Rescored, Watched | None]] = []
+    results: list[tuple[Rescored, RunVerdict | None]] = []
     try:
-        with console.progress(f"rescore {name}") as told:
-            for one in score_again(work, nights, model_version, reason, told):
-                judged = watch(work, one.run_id) if one.run_id and not no_monitor else None
-                done.append((one, judged))
+        with console.progress(f"rescore {name}") as progress:
+            for rescored in rescore(work, nights, model_version, reason, progress):
+                verdict = watch_and_measure(work, rescored.run_id) if rescored.run_id and not no_monitor else None
+                results.append((rescored, verdict))
             if not no_monitor:
-                measure_again(work, [one.night for one, _ in done if one.run_id])
+                measure_again(work, [rescored.night for rescored, _ in results if rescored.run_id])
     finally:  # also what was done before an interruption
-        if done:
-            _print_changes(f"{name} rescored with version {model_version}", work.job, done)
-    if any(one.problem or (judged and judged.problem) for one, judged in done):
+        if results:
+            _print_changes(f"{name} rescored with version {model_version}", work.job, results)
+    if any(rescored.problem or (verdict and verdict.problem) for rescored, verdict in results):
         raise typer.Exit(1)
 
 
-def _print_changes(title: str, job: Job, done: list[tuple[Rescored, Watched | None]]) -> None:
+def _print_changes(title: str, job: Job, results: list[tuple[Rescored, RunVerdict | None]]) -> None:
     """Print what became of each night, and of all together."""
     unit = job.task.number
-    columns = ("night", "status", "version before", "same features", "rows compared", "rows changed", "decisions changed",
-               f"mean difference ({unit})", f"largest difference ({unit})", "verdict")  # fmt: skip
-    rows = [(one.night, one.status, *_changes(one), judged and judged.verdict) for one, judged in done]
-    compared = [one.difference for one, _ in done if one.difference is not None]
+    columns = (
+        "night",
+        "status",
+        "version before",
+        "same features",
+        "rows compared",
+        "rows changed",
+        "decisions changed",
+        f"mean difference ({unit})",
+        f"largest difference ({unit})",
+        "verdict",
+    )
+    rows = [
+        (rescored.night, rescored.status, *_changes(rescored), verdict and verdict.verdict)
+        for rescored, verdict in results
+    ]
+    compared = [rescored.difference for rescored, _ in results if rescored.difference is not None]
     if compared:
-        same = all(one.same_snapshot for one, _ in done if one.difference)
+        same = all(rescored.same_snapshot for rescored, _ in results if rescored.difference)
         rows.append(("all", f"{len(compared)} nights", None, same, *_together(compared), None))
     tables.table(title, columns, rows, key="nights")
-    for one, judged in done:
-        if one.problem:
-            console.ERR.print(f"{one.night}: {one.status}: {one.problem}", style="red", highlight=False)
-        if judged and judged.problem:
-            console.ERR.print(f"{one.night}: not judged: {judged.problem}", style="red", highlight=False)
+    for rescored, verdict in results:
+        if rescored.problem:
+            console.ERR.print(f"{rescored.night}: {rescored.status}: {rescored.problem}", style="red", highlight=False)
+        if verdict and verdict.problem:
+            console.ERR.print(f"{rescored.night}: not judged: {verdict.problem}", style="red", highlight=False)
 
 
-def _changes(one: Rescored) -> tuple[Any, ...]:
-    if one.difference is None:
+def _changes(rescored: Rescored) -> tuple[Any, ...]:
+    if rescored.difference is None:
         return (None,) * 7
-    return (one.difference.first.model_version, one.same_snapshot, *_together([one.difference]))
+    return (rescored.difference.first.model_version, rescored.same_snapshot, *_together([rescored.difference]))
 
 
-def _together(found: list[Difference]) -> tuple[int, int, int | None, float, float]:
+def _together(differences: list[Difference]) -> tuple[int, int, int | None, float, float]:
     """Return rows compared, rows changed, decisions changed, mean and largest difference of several nights."""
-    rows = sum(one.rows_compared for one in found)
-    decided = [one.decisions_changed for one in found if one.decisions_changed is not None]
-    mean = sum(one.mean * one.rows_compared for one in found) / rows if rows else 0.0
-    largest = max(one.largest for one in found)
-    return rows, sum(one.rows_changed for one in found), sum(decided) if decided else None, mean, largest
+    rows = sum(difference.rows_compared for difference in differences)
+    decided = [difference.decisions_changed for difference in differences if difference.decisions_changed is not None]
+    mean = sum(difference.mean * difference.rows_compared for difference in differences) / rows if rows else 0.0
+    largest = max(difference.largest for difference in differences)
+    changed = sum(difference.rows_changed for difference in differences)
+    return rows, changed, sum(decided) if decided else None, mean, largest

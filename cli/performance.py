@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli import console, tables
 from cli.arguments import JobName, open_job
 from scoring.interval import ALL_NIGHTS, Nights, parse_night
+
+if TYPE_CHECKING:
+    from drift.replay import Replayed
 
 app = typer.Typer()
 
@@ -27,10 +30,10 @@ def performance(
     from scoring.stores.warehouse import Span, monitoring
 
     work = open_job(name)
-    known_at, asked = parse_night(night), Nights.since(parse_night(since)) if since else None
+    known_at, nights = parse_night(night), Nights.since(parse_night(since)) if since else None
     with console.step(f"measuring nights whose labels were known on {night}"):
-        measured = measure(work, known_at, asked)
-    rows = monitoring.performance(work.warehouse, Span(name, ALL_NIGHTS if asked is None else asked), known_at)[-28:]
+        measured = measure(work, known_at, nights)
+    rows = monitoring.performance(work.warehouse, Span(name, ALL_NIGHTS if nights is None else nights), known_at)[-28:]
     metrics = list(rows[-1].metrics) if rows else []
     lines = [
         [row.night, row.model_version, tables.share(row.share_labelled), row.rows_labelled]
@@ -46,14 +49,14 @@ def performance(
     )
 
 
-def _with_interval(found: dict[str, float | None] | None) -> tables.Cell | None:
-    if not found or found["value"] is None:
+def _with_interval(metric: dict[str, float | None] | None) -> tables.Cell | None:
+    if not metric or metric["value"] is None:
         return None
-    return tables.Cell(found, f"{found['value']:.4f} ({tables.text(found['low'])} to {tables.text(found['high'])})")
+    return tables.Cell(metric, f"{metric['value']:.4f} ({tables.text(metric['low'])} to {tables.text(metric['high'])})")
 
 
-@app.command()
-def replay(
+@app.command("replay")
+def replay_nights(
     name: JobName,
     first: Annotated[str, typer.Option("--from", help="First night.")],
     last: Annotated[str, typer.Option("--to", help="Last night.")],
@@ -64,7 +67,7 @@ def replay(
     as_json: tables.Json = False,
 ) -> None:
     """Run verdict and governor again over past nights, perhaps with other settings; nothing is written."""
-    from drift.replay import replay as run_again
+    from drift.replay import replay
     from scoring.job import changed_job
 
     work = open_job(name)
@@ -72,16 +75,26 @@ def replay(
     verdicts: Counter[str] = Counter()
     decisions: Counter[str] = Counter()
     lines = []
-    with console.step(f"replaying {name}") as told:
-        for one in run_again(work, Nights.including(parse_night(first), parse_night(last))):
-            told(f"replaying {name}: {one.night}")
-            verdicts[one.verdict.verdict] += 1
-            decisions[one.decision.decision] += 1
-            if every or one.verdict.verdict != "ok" or one.decision.decision != "none":
-                reasons = "; ".join(one.verdict.reasons) or "–"
-                decided = one.decision.decision
-                lines.append([one.night, one.model_version, one.rows, one.verdict.verdict, reasons, decided,
-                              one.recorded, one.decision.reason])  # fmt: skip
+    with console.step(f"replaying {name}") as show:
+        for replayed in replay(work, Nights.including(parse_night(first), parse_night(last))):
+            show(f"replaying {name}: {replayed.night}")
+            verdicts[replayed.verdict.verdict] += 1
+            decisions[replayed.decision.decision] += 1
+            if every or replayed.verdict.verdict != "ok" or replayed.decision.decision != "none":
+                lines.append(_line(replayed))
     titles = ("night", "version", "rows", "verdict", "because", "decision", "on record", "reason")
     tables.table(f"{name}, {first} to {last}, as each night would be seen", titles, lines, key="nights")
     console.OUT.print(f"verdicts {dict(verdicts)}, decisions {dict(decisions)}", highlight=False)
+
+
+def _line(replayed: Replayed) -> list[Any]:
+    verdict, decision = replayed.verdict, replayed.decision
+    night = [replayed.night, replayed.model_version, replayed.rows]
+    return [
+        *night,
+        verdict.verdict,
+        "; ".join(verdict.reasons) or "–",
+        decision.decision,
+        replayed.recorded,
+        decision.reason,
+    ]

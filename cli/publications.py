@@ -13,37 +13,47 @@ from scoring.interval import DataInterval, parse_night
 
 NO_FILE = "it has no job file any more; `retire` records that, and why"
 app = typer.Typer()
+DIFFERENCE_TITLES = {
+    "rows_compared": "rows compared",
+    "rows_changed": "rows changed",
+    "only_first": "rows only in first",
+    "only_second": "rows only in second",
+    "largest": "largest difference",
+    "mean": "mean difference",
+}
+"""Counts of `diff`, and what they are called."""
 
 
-@app.command()
-def release(name: JobName, run_id: RunId) -> None:
+@app.command("release")
+def release_run(name: JobName, run_id: RunId) -> None:
     """Publish a held night (or an older run again) although the gate spoke against it."""
-    from scoring.night import release as let_go
+    from scoring.night import release
 
     work = open_job(name)
-    done = let_go(work, run_id)
-    console.OUT.print(f"run {run_id}: {done.status}, {done.rows:,} rows", soft_wrap=True)
+    publication = release(work, run_id)
+    console.OUT.print(f"run {run_id}: {publication.status}, {publication.rows:,} rows", soft_wrap=True)
 
 
-@app.command()
-def discard(name: JobName, run_id: RunId) -> None:
+@app.command("discard")
+def discard_run(name: JobName, run_id: RunId) -> None:
     """Drop the rows of a held night; what was published before stays."""
-    from scoring.night import discard as drop
+    from scoring.night import discard
 
     work = open_job(name)
-    console.OUT.print(f"run {run_id}: discarded, {drop(work, run_id):,} rows dropped", soft_wrap=True)
+    console.OUT.print(f"run {run_id}: discarded, {discard(work, run_id):,} rows dropped", soft_wrap=True)
 
 
-@app.command()
-def unpublish(name: JobName, night: Night, reason: Reason) -> None:
+@app.command("unpublish")
+def unpublish_night(name: JobName, night: Night, reason: Reason) -> None:
     """Take a night's publication back: views and lake show nothing of it any more, the history keeps it."""
-    from scoring.night import unpublish as take_back
+    from scoring.night import unpublish
 
     work = open_job(name)
-    run = take_back(work, parse_night(night), reason)
+    run = unpublish(work, parse_night(night), reason)
     console.OUT.print(f"{name} {night}: run {run.run_id} is unpublished: {run.reason}", soft_wrap=True, markup=False)
-    console.OUT.print(f"`run {name} --night {night}` publishes it anew, `release {name} {run.run_id}` as it was",
-                      soft_wrap=True)  # fmt: skip
+    console.OUT.print(
+        f"`run {name} --night {night}` publishes it anew, `release {name} {run.run_id}` as it was", soft_wrap=True
+    )
 
 
 @app.command()
@@ -55,16 +65,27 @@ def status(as_json: tables.Json = False) -> None:
     stores = open_installation()
     abandon_dead(stores.warehouse, now())
     columns, rows = stores.warehouse.query("select * from scoring_status order by job")
-    known = [dict(zip(columns, row, strict=True)) for row in rows]
-    retired = [facts for facts in known if facts["retired_at"] is not None or not has_file(stores, facts["job"])]
-    for facts in (facts for facts in known if facts not in retired):
-        shown = [name for name in columns if name not in ("job", "retired_at", "retired_reason")]
-        tables.facts(f"job {facts['job']}", [(name, facts[name]) for name in shown], key="jobs")
+    jobs = [dict(zip(columns, row, strict=True)) for row in rows]
+    retired = [facts for facts in jobs if facts["retired_at"] is not None or not has_file(stores, facts["job"])]
+    for facts in (facts for facts in jobs if facts not in retired):
+        names = [name for name in columns if name not in ("job", "retired_at", "retired_reason")]
+        tables.facts(f"job {facts['job']}", [(name, facts[name]) for name in names], key="jobs")
     if retired:
-        tables.table("retired jobs", ("job", "since", "reason", "last night", "nights published"), [
-            (one["job"], one["retired_at"], one["retired_reason"] or NO_FILE, one["latest_night"], one["nights_published"])
-            for one in retired
-        ], key="retired")  # fmt: skip
+        tables.table(
+            "retired jobs",
+            ("job", "since", "reason", "last night", "nights published"),
+            [
+                (
+                    job["job"],
+                    job["retired_at"],
+                    job["retired_reason"] or NO_FILE,
+                    job["latest_night"],
+                    job["nights_published"],
+                )
+                for job in retired
+            ],
+            key="retired",
+        )
 
 
 @app.command()
@@ -88,14 +109,14 @@ def explain_night(name: JobName, night: Night, as_json: tables.Json = False) -> 
     day = parse_night(night)
     runs = ledger.runs_of(work.warehouse, name, day)
     interval = DataInterval.of_night(day, work.job.schedule.timezone)
-    shown = ledger.published(work.warehouse, name, day).get(day)
+    run_id = ledger.published(work.warehouse, name, day).get(day)
     console.OUT.print(f"{name} {night}: {interval.start} to {interval.end}, {interval.hours:g} hours", soft_wrap=True)
-    console.OUT.print(f"published: run {shown}" if shown else "published: nothing", soft_wrap=True)
+    console.OUT.print(f"published: run {run_id}" if run_id else "published: nothing", soft_wrap=True)
     if not runs:
         next_step = f"nightshift run {name} --night {night}"
         raise RunMissing(f"{name} {night}", found="no attempt in the ledger", next_step=next_step)
-    told = [fact for fact in runs[0].facts if fact not in ("job", "night", "attempt")]
-    rows = [(fact, *(run.facts[fact] for run in runs)) for fact in told]
+    names = [fact for fact in runs[0].facts if fact not in ("job", "night", "attempt")]
+    rows = [(fact, *(run.facts[fact] for run in runs)) for fact in names]
     attempts = [run.attempt for run in runs if not tables.record("attempts", run.facts)]
     if attempts:
         tables.table(f"attempts at {night}", ("fact", *(f"attempt {attempt}" for attempt in attempts)), rows)
@@ -113,19 +134,10 @@ def diff_nights(
     from scoring.night import diff_runs, two_runs
 
     work = open_job(name)
-    chosen = (first, second or "a second run") if first else None
-    found = diff_runs(work, *two_runs(work, parse_night(night), chosen))
+    run_ids = (first, second or "a second run") if first else None
+    difference = diff_runs(work, *two_runs(work, parse_night(night), run_ids))
     facts = ("run_id", "status", "model_version", "sql_sha256", "snapshot_hash", "predictions_hash", "code_version")
-    pairs = [(fact, getattr(found.first, fact), getattr(found.second, fact)) for fact in facts]
+    pairs = [(fact, getattr(difference.first, fact), getattr(difference.second, fact)) for fact in facts]
     tables.table(f"{name} {night}", ("fact", "first", "second"), pairs, key="runs")
-    counts = ("rows_compared", "rows_changed", "only_first", "only_second", "largest", "mean")
-    words = (
-        "rows compared",
-        "rows changed",
-        "rows only in first",
-        "rows only in second",
-        "largest difference",
-        "mean difference",
-    )
-    numbers = zip(words, (getattr(found, count) for count in counts), strict=True)
+    numbers = [(title, getattr(difference, count)) for count, title in DIFFERENCE_TITLES.items()]
     tables.facts("predictions", numbers, key="predictions")

@@ -16,10 +16,49 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 RetrainingId = Annotated[int, typer.Argument(metavar="RETRAINING", help="Its number; see `retrain list`.")]
+RETRAINING_COLUMNS = {
+    "retraining_id": "retraining",
+    "night": "night",
+    "trigger": "asked by",
+    "reason": "reason",
+    "since": "from night",
+    "until": "to (not included)",
+    "snapshot": "snapshot",
+    "model_version": "version",
+    "stage": "stage",
+    "state": "state",
+    "detail": "detail",
+    "started_at": "started",
+    "finished_at": "finished",
+}
+"""Columns of `retrain list`, and their titles."""
+SHADOW_COLUMNS = {
+    "model_version": "version",
+    "role": "role",
+    "champion_version": "beside champion",
+    "first_night": "from night",
+    "nights": "nights",
+    "state": "state",
+    "detail": "detail",
+}
+"""Columns of `retrain shadows`, and their titles."""
+SHADOW_NIGHT_TITLES = (
+    "night",
+    "version",
+    "champion",
+    "status",
+    "rows",
+    "decisions changed (share)",
+    "mean difference (absolute)",
+    "champion's loss",
+    "shadow's loss",
+    "reason",
+)
+"""Titles of the nights in the shadow, in the order of ``_night``."""
 
 
 @app.command("run")
-def retrain(
+def run_retraining(
     name: JobName,
     night: Annotated[
         str | None, typer.Option(help="What was known at its end counts; default: the last published.")
@@ -30,13 +69,12 @@ def retrain(
     force: Annotated[bool, typer.Option("--force", help="Although nothing changed since a version.")] = False,
 ) -> None:
     """Train a challenger, compare it with the champion, and make it champion if it is better, with evidence."""
-    from lifecycle.retraining import Request
-    from lifecycle.retraining import retrain as train
+    from lifecycle.retraining import RetrainingRequest, retrain
 
     work = open_job(name)
-    at, first, last = (parse_night(given) if given else None for given in (night, since, until))
-    with console.stages(f"retrain {name}") as told:
-        row = train(work, Request(reason, night=at, since=first, until=last, force=force), told)
+    at, first, last = (parse_night(day) if day else None for day in (night, since, until))
+    with console.stages(f"retrain {name}") as progress:
+        row = retrain(work, RetrainingRequest(reason, night=at, since=first, until=last, force=force), progress)
     _say(row)
 
 
@@ -51,11 +89,11 @@ def _say(row: Retraining) -> None:
         )
     if row.state == "running":
         wait = f"nightshift retrain resume {row.job} {row.retraining_id}"
-        told = {
+        hints = {
             "shadow": f"the challenger is in the shadow; when its nights are over: {wait}",
             "approve": f"to say yes: {wait}",
         }
-        console.OUT.print(told.get(row.stage, wait), highlight=False)
+        console.OUT.print(hints.get(row.stage, wait), highlight=False)
 
 
 @app.command("list")
@@ -64,49 +102,49 @@ def list_retrainings(name: JobName, as_json: tables.Json = False) -> None:
     from scoring.stores.warehouse import retrainings
 
     work = open_job(name)
-    names = ("retraining_id", "night", "trigger", "reason", "since", "until", "snapshot", "model_version", "stage", "state",
-             "detail", "started_at", "finished_at")  # fmt: skip
-    rows = [[row.facts[one] for one in names] for row in retrainings.of_job(work.warehouse, work.job.name)]
-    titles = ("retraining", "night", "asked by", "reason", "from night", "to (not included)", "snapshot", "version", "stage",
-              "state", "detail", "started", "finished")  # fmt: skip
-    tables.table(f"retrainings of {name}", titles, rows, key="retrainings")
+    rows = [
+        [row.facts[column] for column in RETRAINING_COLUMNS]
+        for row in retrainings.of_job(work.warehouse, work.job.name)
+    ]
+    tables.table(f"retrainings of {name}", list(RETRAINING_COLUMNS.values()), rows, key="retrainings")
 
 
-@app.command()
-def resume(name: JobName, retraining: RetrainingId) -> None:
+@app.command("resume")
+def resume_retraining(name: JobName, retraining: RetrainingId) -> None:
     """Go on with a retraining made by hand: after its nights in the shadow, or because you say yes."""
-    from lifecycle.retraining import resume as go_on
+    from lifecycle.retraining import resume
 
     work = open_job(name)
-    _say(go_on(work, retraining, getpass.getuser()))
+    _say(resume(work, retraining, getpass.getuser()))
 
 
-@app.command()
-def abandon(name: JobName, retraining: RetrainingId) -> None:
+@app.command("abandon")
+def abandon_retraining(name: JobName, retraining: RetrainingId) -> None:
     """End a retraining whose process is gone, so that another can begin. The champion stays."""
-    from lifecycle.retraining import abandon as give_up
+    from lifecycle.retraining import abandon
     from scoring.stores.warehouse import retrainings
 
     work = open_job(name)
-    give_up(work.stores, retraining, getpass.getuser())
+    abandon(work.stores, retraining, getpass.getuser())
     _say(retrainings.get(work.warehouse, retraining))
 
 
-@app.command()
-def pin(
+@app.command("pin")
+def pin_version(
     name: JobName,
     version: Annotated[int, typer.Argument(help="Model version.")],
     nights: Annotated[int | None, typer.Option(help="How many nights; default: promotion.shadow_nights.")] = None,
 ) -> None:
     """Let a version score the next nights in the shadow of the champion; it is never published."""
-    from lifecycle.shadow import pin as begin
+    from lifecycle.shadow import pin
 
     work = open_job(name)
-    row = begin(work, version, nights or work.job.promotion.shadow_nights)
+    row = pin(work, version, nights or work.job.promotion.shadow_nights)
     console.OUT.print(
         f"{name} version {version} scores {row.nights} nights from {row.first_night} on in the shadow of version "
-        f"{row.champion_version}", highlight=False,
-    )  # fmt: skip
+        f"{row.champion_version}",
+        highlight=False,
+    )
 
 
 @app.command("shadows")
@@ -115,20 +153,14 @@ def list_shadows(name: JobName, as_json: tables.Json = False) -> None:
     from scoring.stores.warehouse import shadows
 
     work = open_job(name)
-    names = ("model_version", "role", "champion_version", "first_night", "nights", "state", "detail")
-    rows = [[row.facts[one] for one in names] for row in shadows.of_job(work.warehouse, work.job.name)]
-    titles = ("version", "role", "beside champion", "from night", "nights", "state", "detail")
-    tables.table(f"{name}: versions in the shadow", titles, rows, key="shadows")
-    tables.table(
-        f"{name}: their nights",
-        ("night", "version", "champion", "status", "rows", "decisions changed (share)", "mean difference (absolute)",
-         "champion's loss", "shadow's loss", "reason"),
-        [_night(row) for row in shadows.nights(work.warehouse, work.job.name)], key="nights",
-    )  # fmt: skip
+    rows = [[row.facts[column] for column in SHADOW_COLUMNS] for row in shadows.of_job(work.warehouse, work.job.name)]
+    tables.table(f"{name}: versions in the shadow", list(SHADOW_COLUMNS.values()), rows, key="shadows")
+    nights = [_night(row) for row in shadows.nights(work.warehouse, work.job.name)]
+    tables.table(f"{name}: their nights", SHADOW_NIGHT_TITLES, nights, key="nights")
 
 
 def _night(row: ShadowNight) -> list[Any]:
-    found = row.differences
+    differences = row.differences
     losses = row.losses.means if row.losses else (None, None)
     return [
         row.night,
@@ -136,8 +168,8 @@ def _night(row: ShadowNight) -> list[Any]:
         row.champion_version,
         row.status,
         row.rows,
-        found.decisions_changed,
-        found.mean_absolute,
+        differences.decisions_changed,
+        differences.mean_absolute,
         *losses,
         row.reason,
     ]
@@ -150,17 +182,19 @@ def shadow(name: JobName, night: Night) -> None:
     from lifecycle.shadow import shadow_run
 
     work = open_job(name)
-    done = shadow_run(work, published_run(work, parse_night(night)).run_id)
-    console.OUT.print(f"{name} {night}: scored in the shadow by versions {done}", highlight=False)
+    versions = shadow_run(work, published_run(work, parse_night(night)).run_id)
+    console.OUT.print(f"{name} {night}: scored in the shadow by versions {versions}", highlight=False)
 
 
-@app.command()
-def review(name: JobName, night: Night) -> None:
+@app.command("review")
+def review_shadows(name: JobName, night: Night) -> None:
     """Judge the versions in the shadow on what was known at the end of a night; a better predecessor gets the crown back."""
-    from lifecycle.shadow import review as look
+    from lifecycle.shadow import review
 
     work = open_job(name)
-    found = look(work, parse_night(night))
-    for one in found:
-        console.OUT.print(f"version {one.model_version} ({one.role}): {one.state}; {one.detail}", highlight=False)
-    console.OUT.print(f"{name} {night}: {len(found)} decided", highlight=False)
+    results = review(work, parse_night(night))
+    for result in results:
+        console.OUT.print(
+            f"version {result.model_version} ({result.role}): {result.state}; {result.detail}", highlight=False
+        )
+    console.OUT.print(f"{name} {night}: {len(results)} decided", highlight=False)

@@ -19,7 +19,7 @@ from rich.console import Console
 from cli.console import OUT
 
 _documents: list[dict[str, list[dict[str, Any]]]] = []
-"""The JSON document under way; none while tables are printed for people."""
+"""The JSON document under way, or none while tables are printed for people."""
 
 
 @contextmanager
@@ -35,11 +35,11 @@ def printed() -> Iterator[None]:
             sys.stdout.write("\n")
 
 
-def _begin(asked: bool) -> bool:
-    if asked:
+def _begin(flag: bool) -> bool:
+    if flag:
         _documents.append({})
         OUT.stderr = True  # sentences go there, so that standard output holds the document and nothing else
-    return asked
+    return flag
 
 
 Json = Annotated[
@@ -62,31 +62,31 @@ def share(value: float | None) -> Cell | None:
 
 
 def record(key: str, content: Mapping[str, Any]) -> bool:
-    """Add an object to the list under ``key`` of the JSON document; return False, having printed nothing, if there is none."""
+    """Add an object to the list under ``key`` of the JSON document and return False, having printed nothing, if there is none."""
     for document in _documents:
         document.setdefault(key, []).append({slug(name): value for name, value in content.items()})
     return bool(_documents)
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], key: str = "rows") -> None:
-    """Print rows as a table; off a terminal no column is cut. In JSON they are a list of objects under ``key``."""
+    """Print rows as a table. Off a terminal no column is cut. In JSON they are a list of objects under ``key``."""
     from rich.table import Table
 
     for document in _documents:
         names = [slug(column) for column in columns]
         document.setdefault(key, []).extend(dict(zip(names, row, strict=True)) for row in rows)
         return
-    shown = Table(title=title, title_justify="left", header_style="bold")
+    grid = Table(title=title, title_justify="left", header_style="bold")
     for name in columns:
-        shown.add_column(name, overflow="fold")
+        grid.add_column(name, overflow="fold")
     for row in rows:
-        shown.add_row(*(text(value) for value in row))
+        grid.add_row(*(text(value) for value in row))
     wide = OUT if OUT.is_terminal else Console(width=240, markup=False, emoji=False)
-    wide.print(shown, soft_wrap=False)
+    wide.print(grid, soft_wrap=False)
 
 
 def facts(title: str, pairs: Iterable[tuple[str, Any]], key: str = "facts") -> None:
-    """Print names and values, one pair a line; in JSON they are one object in the list under ``key``."""
+    """Print names and values, one pair a line. In JSON they are one object in the list under ``key``."""
     pairs = list(pairs)
     if not record(key, dict(pairs)):
         table(title, ("fact", "value"), pairs)

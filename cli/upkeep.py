@@ -19,24 +19,23 @@ app = typer.Typer()
 MIB = 2**20
 
 
-@app.command()
-def migrate() -> None:
+@app.command("migrate")
+def migrate_warehouse() -> None:
     """Create the warehouse's tables, views and roles, or bring them up to date. Safe to repeat."""
     from scoring.job import load_jobs
-    from scoring.stores.warehouse import ensure_job
-    from scoring.stores.warehouse import migrate as bring_up_to_date
+    from scoring.stores.warehouse import ensure_job, migrate
 
     stores = open_installation()
-    bring_up_to_date(stores.warehouse)
+    migrate(stores.warehouse)
     jobs, broken = load_jobs(stores.settings.jobs_dir)
-    made = []
+    names = []
 
     def make(job: Job) -> None:
         ensure_job(stores.warehouse, job)
-        made.append(job.name)
+        names.append(job.name)
 
     problems = _for_each(jobs, make)
-    console.OUT.print(f"warehouse is up to date, jobs {made}")
+    console.OUT.print(f"warehouse is up to date, jobs {names}")
     _say({**problems, **broken})
 
 
@@ -67,7 +66,7 @@ def _jobs(name: str | None) -> tuple[list[Job], dict[str, JobFileError]]:
 
 
 def _for_each(jobs: list[Job], do: Callable[[Job], None]) -> dict[str, NightshiftError]:
-    """Do something for every job, whatever becomes of the others; return the errors by the job's name."""
+    """Do something for every job, whatever becomes of the others, and return the errors by the job's name."""
     problems: dict[str, NightshiftError] = {}
     for job in jobs:
         try:
@@ -84,15 +83,15 @@ def _say(problems: Mapping[str, NightshiftError]) -> None:
     raise typer.Exit(1 if problems else 0)
 
 
-@app.command()
-def retire(
+@app.command("retire")
+def retire_job(
     name: Annotated[str, typer.Argument(metavar="JOB", help="A job that was used; its files may be gone.")],
     reason: Reason = "retired by hand",
 ) -> None:
     """Take a job out of service: its file is put aside, no night of it is expected. Its history stays."""
-    from scoring.upkeep import retire as take_out
+    from scoring.upkeep import retire
 
-    moved = take_out(open_installation(), name, reason)
+    moved = retire(open_installation(), name, reason)
     console.OUT.print(f"{name} is retired; what it published, its runs and versions stay", highlight=False)
     if moved:
         console.OUT.print(
@@ -102,29 +101,29 @@ def retire(
 
 
 @app.command("new-job")
-def new_job(
+def write_job(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Lower-case letters, digits and _.")],
     source: Annotated[str, typer.Option(help="Name of the source database.")] = "demo",
 ) -> None:
     """Write the files of a new job: yaml, pipeline, SQL and a test."""
-    from scoring.job import new_job as write
+    from scoring.job import new_job
     from scoring.settings import load_settings
 
-    for path in write(load_settings(), name, source):
+    for path in new_job(load_settings(), name, source):
         console.OUT.print(f"wrote {path}", highlight=False, soft_wrap=True)
     console.OUT.print(f"edit them, then: nightshift check {name}")
 
 
-@app.command()
-def verify(
+@app.command("verify")
+def verify_job(
     name: JobName,
     repair: Annotated[bool, typer.Option("--repair", help="Write wrong lake objects anew.")] = False,
 ) -> None:
     """Compare ledger, table and lake of every published night. Exit code 1 if something is left unrepaired."""
-    from scoring.upkeep import verify as compare
+    from scoring.upkeep import verify
 
     work = open_job(name)
-    findings = compare(work, repair)
+    findings = verify(work, repair)
     for finding in findings:
         console.OUT.print(
             f"{finding.night}: {finding.problem}{' (repaired)' if finding.repaired else ''}", soft_wrap=True
@@ -137,35 +136,37 @@ def verify(
 @app.command()
 def retention(
     name: Annotated[str | None, typer.Argument(metavar="[JOB]", help="One job; all by default.")] = None,
-    apply: Annotated[bool, typer.Option("--apply", help="Remove it; without this it is only shown.")] = False,
+    remove: Annotated[bool, typer.Option("--apply", help="Remove it; without this it is only shown.")] = False,
     as_json: tables.Json = False,
 ) -> None:
     """Show what nothing points at any more and is older than the policy keeps it; remove it with --apply."""
-    from scoring.upkeep import apply as remove
-    from scoring.upkeep import plan
+    from scoring.upkeep import apply, plan
 
     stores = open_installation()
     jobs, broken = _jobs(name)
 
     def keep(job: Job) -> None:
-        found = plan(Workspace(stores, job), stores.settings.retention)
-        if apply:
-            found = remove(Workspace(stores, job), found)
+        removables = plan(Workspace(stores, job), stores.settings.retention)
+        if remove:
+            removables = apply(Workspace(stores, job), removables)
         rows = [
             (
-                one.kind,
-                one.what,
-                one.night,
-                tables.Cell(one.bytes / MIB, f"{one.bytes / MIB:.2f}"),
-                one.rows,
-                one.reason,
+                removable.kind,
+                removable.what,
+                removable.night,
+                tables.Cell(removable.bytes / MIB, f"{removable.bytes / MIB:.2f}"),
+                removable.rows,
+                removable.reason,
             )
-            for one in found
+            for removable in removables
         ]
-        title = f"{job.name}: {'removed' if apply else 'would be removed'}"
+        title = f"{job.name}: {'removed' if remove else 'would be removed'}"
         if rows:
             tables.table(title, ("kind", "what", "night", "size (MiB)", "rows", "reason"), rows, key="removable")
-        size, gone = sum(one.bytes for one in found) / MIB, sum(one.rows for one in found)
-        console.OUT.print(f"{title}: {len(found)} of {size:.2f} MiB and {gone:,} rows", highlight=False)
+        size, gone = (
+            sum(removable.bytes for removable in removables) / MIB,
+            sum(removable.rows for removable in removables),
+        )
+        console.OUT.print(f"{title}: {len(removables)} of {size:.2f} MiB and {gone:,} rows", highlight=False)
 
     _say({**_for_each(jobs, keep), **broken})

@@ -20,8 +20,21 @@ app = typer.Typer()
 Night = Annotated[
     str | None, typer.Argument(metavar="[NIGHT]", help="A calendar day in the job's timezone, YYYY-MM-DD.")
 ]
-Told = Callable[["Workspace", "Run"], tuple[Any, ...]]
-"""Does something of a scored night and returns its cells in the table."""
+NightAction = Callable[["Workspace", "Run"], tuple[Any, ...]]
+"""Does something to a scored night and returns the night's cells in the table."""
+DRIFT_COLUMNS = {
+    "column_name": "column",
+    "role": "role",
+    "weight": "weight",
+    "status": "status",
+    "signal": "signal",
+    "value": "distance",
+    "threshold": "unusual above",
+    "ratio": "ratio",
+    "beyond": "nearer nights (share)",
+    "sustained": "7 nights to training (ratio)",
+}
+"""What is printed of each column of a night, and its titles."""
 
 
 @app.command()
@@ -32,12 +45,12 @@ def verdict(
     from drift.runs import published_run
     from drift.watch import watch
 
-    asked = asked_nights(night, first, last, argument="NIGHT")
+    nights = asked_nights(night, first, last, argument="NIGHT")
     work = open_job(name)
     if night is None:
-        _over(work, asked, ("verdict", "rows", "reasons"), _judge)
+        _over(work, nights, ("verdict", "rows", "reasons"), _judge)
         return
-    run = published_run(work, asked[0])
+    run = published_run(work, nights[0])
     with console.step(f"comparing {night} with its baseline"):
         watch(work, run.run_id)
     print_drift(work.stores, run)
@@ -51,14 +64,14 @@ def report(
     from drift.runs import published_run
     from drift.watch import watch
 
-    asked = asked_nights(night, first, last, argument="NIGHT")
+    nights = asked_nights(night, first, last, argument="NIGHT")
     work = open_job(name)
     if night is None:
-        _over(work, asked, ("verdict", "page", "not on the page"), _report)
+        _over(work, nights, ("verdict", "page", "not on the page"), _report)
         return
     from drift.report import write_report
 
-    run = published_run(work, asked[0])
+    run = published_run(work, nights[0])
     with console.step(f"making the report of {night}"):
         watched = watch(work, run.run_id, write_report)
     print_drift(work.stores, run)
@@ -78,20 +91,20 @@ def decide(
     from drift.decide import conclude
     from drift.runs import published_run
 
-    asked = asked_nights(night, first, last, argument="NIGHT")
+    nights = asked_nights(night, first, last, argument="NIGHT")
     work = open_job(name)
     if night is None:
-        _over(work, asked, ("decision", "reason"), _decide)
+        _over(work, nights, ("decision", "reason"), _decide)
         return
-    run = published_run(work, asked[0])
+    run = published_run(work, nights[0])
     row = conclude(work, run.run_id)
     console.OUT.print(f"{name} {night}: {row.decision}: {row.reason}", highlight=False)
     tables.record("decisions", {"job": name, "night": night, "decision": row.decision, "reason": row.reason})
     tables.facts(f"known at the end of {night}", row.inputs.items(), key="inputs")
 
 
-def _over(work: Workspace, nights: Sequence[date], titles: tuple[str, ...], told: Told) -> None:
-    """Print what became of each night of a range; exit code 1 if one failed, the others go on."""
+def _over(work: Workspace, nights: Sequence[date], titles: tuple[str, ...], action: NightAction) -> None:
+    """Print what became of each night of a range. A night that fails leads to exit code 1, and the others go on."""
     from drift.runs import published_run
 
     rows: list[tuple[Any, ...]] = []
@@ -104,7 +117,7 @@ def _over(work: Workspace, nights: Sequence[date], titles: tuple[str, ...], told
                 rows.append((night, "not scored", *(None for _ in titles)))
                 continue
             try:
-                rows.append((night, run.status, *told(work, run)))
+                rows.append((night, run.status, *action(work, run)))
             except NightshiftError as error:
                 failed += 1
                 rows.append((night, "failed", *(None for _ in titles[1:]), f"{type(error).__name__}: {error}"))
@@ -141,19 +154,18 @@ def print_drift(stores: Stores, run: Run) -> None:
     """Print a run's verdict, its reasons and its columns."""
     from scoring.stores.warehouse import monitoring
 
-    found = monitoring.drift_of(stores.warehouse, run.run_id)
-    if found is None:
+    night_verdict = monitoring.drift_of(stores.warehouse, run.run_id)
+    if night_verdict is None:
         return
     console.OUT.print(
-        f"{run.job} {run.night}, model version {run.model_version}, run {run.run_id}: {found.verdict}, "
-        f"{found.rows:,} rows against {found.baseline_nights} nights; unusual above ratio {found.score_limit:.2f}",
+        f"{run.job} {run.night}, model version {run.model_version}, run {run.run_id}: {night_verdict.verdict}, "
+        f"{night_verdict.rows:,} rows against {night_verdict.baseline_nights} nights; "
+        f"unusual above ratio {night_verdict.score_limit:.2f}",
         highlight=False,
     )
-    tables.record("verdicts", found.facts)
-    for reason in found.reasons:
+    tables.record("verdicts", night_verdict.facts)
+    for reason in night_verdict.reasons:
         console.OUT.print(f"  - {reason}", highlight=False)
-    names = ("column_name", "role", "weight", "status", "signal", "value", "threshold", "ratio", "beyond", "sustained")
-    rows = [[row.facts[name] for name in names] for row in monitoring.columns_of(stores.warehouse, [run.run_id])]
-    titles = ("column", "role", "weight", "status", "signal", "distance", "unusual above", "ratio",
-              "nearer nights (share)", "7 nights to training (ratio)")  # fmt: skip
-    tables.table("columns, the most unusual first", titles, rows, key="columns")
+    columns = monitoring.columns_of(stores.warehouse, [run.run_id])
+    rows = [[column.facts[name] for name in DRIFT_COLUMNS] for column in columns]
+    tables.table("columns, the most unusual first", list(DRIFT_COLUMNS.values()), rows, key="columns")

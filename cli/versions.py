@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-@app.command()
-def train(
+@app.command("train")
+def train_version(
     name: JobName,
     until: Annotated[str, typer.Option(help="First night that is not read, YYYY-MM-DD.")],
     since: Annotated[
@@ -36,16 +36,16 @@ def train(
     The first version becomes champion if it reaches promotion.floors on the holdout and its loss there is no greater than
     that of always saying the base rate (or the mean); otherwise it is the challenger, and the exit code is 1.
     """
-    from lifecycle.promotion import promote as make_champion
-    from lifecycle.training import train as fit
+    from lifecycle import promotion
+    from lifecycle.training import train
     from scoring.stores.warehouse import ensure_job, promotions
 
     work = open_job(name)
     end = parse_night(until)
     window = Nights(parse_night(since), end) if since else Nights.before(end, work.job.training.window_days)
     ensure_job(work.warehouse, work.job)
-    with console.stages(f"train {name}") as told:
-        trained = fit(work, window, told)
+    with console.stages(f"train {name}") as progress:
+        trained = train(work, window, progress)
     scores = ", ".join(f"{metric} {value:.4f}" for metric, value in trained.metrics.items())
     console.OUT.print(
         f"{name} version {trained.ref.version}: {trained.rows:,} rows, {window.first} to {window.until} (not included); "
@@ -57,8 +57,8 @@ def train(
     crown = promote or (promote is None and none_yet)
     refused = _refused(work.job, trained) if crown and none_yet and not anyway else None
     if crown and refused is None:
-        made = make_champion(work, trained.ref.version, "promoted at training", getpass.getuser())
-        console.OUT.print(f"{name} version {trained.ref.version} is champion from night {made.effective_from} on")
+        champion = promotion.promote(work, trained.ref.version, "promoted at training", getpass.getuser())
+        console.OUT.print(f"{name} version {trained.ref.version} is champion from night {champion.effective_from} on")
         return
     work.registry.set_alias(name, "challenger", trained.ref.version)
     if refused is not None:
@@ -67,7 +67,7 @@ def train(
 
 
 def _refused(job: Job, trained: Trained) -> VersionRefused | None:
-    """Return why a first version is not crowned; None if it may be."""
+    """Return why a first version is not crowned, or None if it may be."""
     from scoring.rows import constant_checks, floor_checks, holdout_metrics
 
     checks = floor_checks(holdout_metrics(trained.holdout, job), job.promotion.floors)
@@ -77,11 +77,12 @@ def _refused(job: Job, trained: Trained) -> VersionRefused | None:
         return None
     number = trained.ref.version
     return VersionRefused(
-        f"{job.name} version {number} is the challenger, not champion", found="; ".join(failed),
+        f"{job.name} version {number} is the challenger, not champion",
+        found="; ".join(failed),
         expected="a first version that reaches every floor and is no worse than a constant",
         next_step=f"look at features, labels and window; `nightshift promote {job.name} {number}`, or train with "
         "--anyway, crowns it all the same",
-    )  # fmt: skip
+    )
 
 
 def _left_out(trained: Trained) -> list[str]:
@@ -103,48 +104,55 @@ def models(name: JobName, as_json: tables.Json = False) -> None:
     aliases = work.registry.aliases(work.job.name)
     rows = []
     for ref in work.registry.versions(work.job.name):
-        known = work.registry.facts(ref)
-        called = ", ".join(alias for alias, number in aliases.items() if number == ref.version)
-        scores = ", ".join(f"{metric} {value:.4f}" for metric, value in known.metrics.items())
-        window = f"{known.since} to {known.until} (not included)"
-        about = f"{scores}; prediction: {known.rule(work.job).decision.words}"
-        rows.append((ref.version, called, window, known.rows, about, ref.sha256[:12]))
+        facts = work.registry.facts(ref)
+        names = ", ".join(alias for alias, number in aliases.items() if number == ref.version)
+        scores = ", ".join(f"{metric} {value:.4f}" for metric, value in facts.metrics.items())
+        window = f"{facts.since} to {facts.until} (not included)"
+        about = f"{scores}; prediction: {facts.rule(work.job).decision.words}"
+        rows.append((ref.version, names, window, facts.rows, about, ref.sha256[:12]))
     columns = ("version", "alias", "trained on nights", "rows", "metrics; prediction", "sha256")
     tables.table(f"model versions of {name}", columns, rows, key="versions")
-    made = [
-        (made.model_version, made.effective_from, made.kind, made.reason, made.promoted_by, made.promoted_at)
-        for made in promotions.history_of(work.warehouse, name)
+    history = [
+        (
+            promotion.model_version,
+            promotion.effective_from,
+            promotion.kind,
+            promotion.reason,
+            promotion.promoted_by,
+            promotion.promoted_at,
+        )
+        for promotion in promotions.history_of(work.warehouse, name)
     ]
     tables.table(
-        f"promotions of {name}", ("version", "effective from", "kind", "reason", "by", "at"), made, key="promotions"
+        f"promotions of {name}", ("version", "effective from", "kind", "reason", "by", "at"), history, key="promotions"
     )
 
 
-@app.command()
-def promote(
+@app.command("promote")
+def promote_version(
     name: JobName,
     version: Annotated[int, typer.Argument(help="Model version.")],
     reason: Reason = "promoted by hand",
     effective_from: Annotated[str | None, typer.Option(help="First night; default: the next one to be scored.")] = None,
 ) -> None:
     """Make a model version champion from a night on."""
-    from lifecycle.promotion import promote as make_champion
+    from lifecycle.promotion import promote
 
     work = open_job(name)
     night = parse_night(effective_from) if effective_from else None
-    made = make_champion(work, version, reason, getpass.getuser(), night)
-    console.OUT.print(f"{name} version {version} is champion from night {made.effective_from} on")
+    champion = promote(work, version, reason, getpass.getuser(), night)
+    console.OUT.print(f"{name} version {version} is champion from night {champion.effective_from} on")
 
 
-@app.command()
-def rollback(
+@app.command("rollback")
+def roll_back(
     name: JobName,
     reason: Reason,
     to: Annotated[int | None, typer.Option(help="Model version; default: the champion before this one.")] = None,
 ) -> None:
     """Give the crown back to an earlier champion, from the next night on. Published nights stay."""
-    from lifecycle.promotion import rollback as give_back
+    from lifecycle.promotion import rollback
 
     work = open_job(name)
-    made = give_back(work, reason, getpass.getuser(), to)
-    console.OUT.print(f"{name} version {made.model_version} is champion from night {made.effective_from} on")
+    champion = rollback(work, reason, getpass.getuser(), to)
+    console.OUT.print(f"{name} version {champion.model_version} is champion from night {champion.effective_from} on")

@@ -19,9 +19,14 @@ from scoring.settings import load_settings
 def late_dag(jobs: list[Job]) -> DAG:
     """Return the DAG that looks for late nights of all jobs."""
     with DAG(
-        "late_nights", doc_md=__doc__, schedule="5 * * * *", start_date=datetime(2013, 1, 1, tzinfo=UTC), catchup=False,
-        max_active_runs=1, tags=["nightshift"],
-    ) as dag:  # fmt: skip
+        "late_nights",
+        doc_md=__doc__,
+        schedule="5 * * * *",
+        start_date=datetime(2013, 1, 1, tzinfo=UTC),
+        catchup=False,
+        max_active_runs=1,
+        tags=["nightshift"],
+    ) as dag:
 
         @task
         def look() -> list[str]:

@@ -1,4 +1,4 @@
-"""Airflow's own command line in this installation; a backfill gets the running Airflow that it needs."""
+"""Airflow's own command line in this installation. A backfill gets the running Airflow that it needs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from scoring.job import load_jobs
 from scoring.settings import Settings
 
 CLOSING_SECONDS = 45
-"""Airflow's scheduler closes a backfill up to 30 s after its last run; until then the DAG takes no other one."""
+"""Airflow's scheduler closes a backfill up to 30 s after its last run. Until then the DAG takes no other one."""
 ABOUT_ONE_DAG = {"pause", "unpause", "trigger", "details", "show", "state", "next-execution"}
 """Subcommands of ``airflow dags`` that need the DAG to be known."""
 LAST_DAY = re.compile(r"(--to-date=)?\d{4}-\d\d-\d\d$")
@@ -31,19 +31,19 @@ def airflow_command(settings: Settings, arguments: list[str]) -> int:
     Airflow's tables and DAGs are there before it begins. ``backfill create`` uses the Airflow that ``make up`` runs; when
     none runs, one is started until the backfill's nights have ended.
     """
-    asked = None if {"-h", "--help"} & set(arguments) else option(arguments, "--dag-id")
-    if arguments[:2] == ["backfill", "create"] and asked is not None:
-        return _backfill(settings, asked, whole_days(arguments))
-    held = processes.shared(settings.airflow_home)
-    variables = environment(settings, held.port if held and held.port else settings.airflow_port)
+    dag_id = None if {"-h", "--help"} & set(arguments) else option(arguments, "--dag-id")
+    if arguments[:2] == ["backfill", "create"] and dag_id is not None:
+        return _backfill(settings, dag_id, whole_days(arguments))
+    record = processes.shared(settings.airflow_home)
+    variables = environment(settings, record.port if record and record.port else settings.airflow_port)
     migrate(settings, variables, _say)
-    if held is None and arguments[:1] == ["dags"] and ABOUT_ONE_DAG & set(arguments[1:2]):
+    if record is None and arguments[:1] == ["dags"] and ABOUT_ONE_DAG & set(arguments[1:2]):
         _reserialize(variables)  # while Airflow runs, its dag-processor does it
     return _run(variables, arguments).returncode
 
 
 def option(arguments: list[str], name: str) -> str | None:
-    """Return the value of an option, given as ``--name value`` or ``--name=value``; None when it is not given.
+    """Return the value of an option, given as ``--name value`` or ``--name=value``, or None when it is not given.
 
     >>> option(["--dag-id", "a_nightly"], "--dag-id"), option(["--dag-id=b_nightly"], "--dag-id"), option([], "--dag-id")
     ('a_nightly', 'b_nightly', None)
@@ -73,23 +73,23 @@ def whole_days(arguments: list[str]) -> list[str]:
 def _backfill(settings: Settings, dag_id: str, arguments: list[str]) -> int:
     _require_name(settings, dag_id)
     with ExitStack() as stack:
-        told = stack.enter_context(console.step("looking for Airflow"))
-        airflow = stack.enter_context(reached(settings, told))
+        show = stack.enter_context(console.step("looking for Airflow"))
+        airflow = stack.enter_context(reached(settings, show))
         stays = processes.shared(settings.airflow_home) is not None
-        told(f"waiting for the DAG {dag_id}")
+        show(f"waiting for the DAG {dag_id}")
         airflow.wait_for_dag(dag_id)
         dry = "--dry-run" in arguments
         if not dry:
             _require_unpaused(airflow, dag_id)
-            wait_until_closed(airflow, dag_id, told)
-        told(f"creating the backfill of {dag_id}")
+            wait_until_closed(airflow, dag_id, show)
+        show(f"creating the backfill of {dag_id}")
         _create(airflow, arguments)
         if dry:
             return 0
         if stays:
             console.OUT.print(f"created; its nights run in {airflow.url}", highlight=False, soft_wrap=True)
             return 0
-        nights = _finished(airflow, _newest(airflow, dag_id), told)
+        nights = _finished(airflow, _newest(airflow, dag_id), show)
     again = "" if nights else "; nights that were run before are run again with --reprocess-behavior completed"
     console.OUT.print(f"{dag_id}: {nights} nights done{again}", highlight=False, soft_wrap=True)
     return 0
@@ -97,67 +97,71 @@ def _backfill(settings: Settings, dag_id: str, arguments: list[str]) -> int:
 
 def _require_name(settings: Settings, dag_id: str) -> None:
     jobs, broken = load_jobs(settings.jobs_dir)
-    known = [f"{name}_nightly" for name in sorted([*(job.name for job in jobs), *broken])]
-    if dag_id not in known:
+    dag_ids = [f"{name}_nightly" for name in sorted([*(job.name for job in jobs), *broken])]
+    if dag_id not in dag_ids:
         raise NightshiftError(
-            "backfill create", found=f"--dag-id {dag_id}", expected=f"the DAG of a job's nights: {', '.join(known)}",
-            next_step="`nightshift new-job` makes a new one" if not known else "give one of these",
-        )  # fmt: skip
+            "backfill create",
+            found=f"--dag-id {dag_id}",
+            expected=f"the DAG of a job's nights: {', '.join(dag_ids)}",
+            next_step="`nightshift new-job` makes a new one" if not dag_ids else "give one of these",
+        )
 
 
 def _require_unpaused(airflow: LocalAirflow, dag_id: str) -> None:
     if airflow.call("GET", f"/dags/{dag_id}")["is_paused"]:
         raise NightshiftError(
-            f"DAG {dag_id}", found="it is paused, so that the nights of a backfill would wait",
+            f"DAG {dag_id}",
+            found="it is paused, so that the nights of a backfill would wait",
             next_step=f"`nightshift demo airflow dags unpause {dag_id}`, then the same command again",
-        )  # fmt: skip
+        )
 
 
-def wait_until_closed(airflow: LocalAirflow, dag_id: str, told: Callable[[str], None]) -> None:
-    """Wait until Airflow has closed a backfill whose runs have all ended; one that still works is Airflow's to refuse."""
+def wait_until_closed(airflow: LocalAirflow, dag_id: str, show: Callable[[str], None]) -> None:
+    """Wait until Airflow has closed a backfill whose runs have all ended. One that still works is Airflow's to refuse."""
     deadline = time.monotonic() + CLOSING_SECONDS
     while (last := _newest(airflow, dag_id)) and not last["completed_at"] and time.monotonic() < deadline:
         if _runs(airflow, last, "queued", "running")["total_entries"]:
             return
-        told("waiting for Airflow to close the backfill before")
+        show("waiting for Airflow to close the backfill before")
         time.sleep(1)
 
 
 def _create(airflow: LocalAirflow, arguments: list[str]) -> None:
     port = int(airflow.url.rpartition(":")[2])
-    done = _run(environment(airflow.settings, port), arguments, stderr=subprocess.PIPE)
-    if done.returncode == 0:
+    process = _run(environment(airflow.settings, port), arguments, stderr=subprocess.PIPE)
+    if process.returncode == 0:
         return
-    if "Traceback" not in done.stderr:
-        sys.stderr.write(done.stderr)
-        raise NightshiftError("airflow backfill create", found=f"exit code {done.returncode}")
-    last = done.stderr.strip().splitlines()[-1]
+    if "Traceback" not in process.stderr:
+        sys.stderr.write(process.stderr)
+        raise NightshiftError("airflow backfill create", found=f"exit code {process.returncode}")
+    last = process.stderr.strip().splitlines()[-1]
     raise NightshiftError(
-        "airflow backfill create", found=last.partition(": ")[2] or last,
+        "airflow backfill create",
+        found=last.partition(": ")[2] or last,
         next_step="correct the command, or look at the DAG's backfills in the UI (`make up`)",
-    )  # fmt: skip
+    )
 
 
 def _newest(airflow: LocalAirflow, dag_id: str) -> dict[str, Any]:
-    """Return the DAG's newest backfill; empty if it has had none."""
-    found = airflow.call("GET", f"/backfills?dag_id={dag_id}&order_by=-id&limit=1")["backfills"]
-    return found[0] if found else {}
+    """Return the DAG's newest backfill, or an empty mapping if it has had none."""
+    backfills = airflow.call("GET", f"/backfills?dag_id={dag_id}&order_by=-id&limit=1")["backfills"]
+    return backfills[0] if backfills else {}
 
 
 def _runs(airflow: LocalAirflow, backfill: dict[str, Any], *states: str) -> dict[str, Any]:
     """Return Airflow's answer about the runs of a backfill in these states, or in any."""
     since = urllib.parse.quote(backfill["created_at"])
-    wanted = "".join(f"&state={state}" for state in states)
+    query = "".join(f"&state={state}" for state in states)
     return airflow.call(
-        "GET", f"/dags/{backfill['dag_id']}/dagRuns?run_type=backfill&updated_at_gte={since}&limit=100{wanted}"
+        "GET", f"/dags/{backfill['dag_id']}/dagRuns?run_type=backfill&updated_at_gte={since}&limit=100{query}"
     )
 
 
-def _finished(airflow: LocalAirflow, backfill: dict[str, Any], told: Callable[[str], None]) -> int:
-    """Return how many nights a backfill had, once all have ended; raises ``NightshiftError`` that names failed ones."""
+def _finished(airflow: LocalAirflow, backfill: dict[str, Any], show: Callable[[str], None]) -> int:
+    """Return how many nights a backfill had, once all have ended. Raises ``NightshiftError`` that names failed ones."""
     dag_id, total = backfill["dag_id"], int(_runs(airflow, backfill)["total_entries"])
     while still_open := int(_runs(airflow, backfill, "queued", "running")["total_entries"]):
-        told(f"{dag_id}: {total - still_open} of {total} nights done")
+        show(f"{dag_id}: {total - still_open} of {total} nights done")
         health = airflow.call("GET", "/monitor/health")["scheduler"]["status"]
         if health != "healthy":
             logs = airflow.settings.airflow_home / "scheduler.log"
@@ -166,9 +170,10 @@ def _finished(airflow: LocalAirflow, backfill: dict[str, Any], told: Callable[[s
     failed = sorted(str(run["partition_key"]) for run in _runs(airflow, backfill, "failed")["dag_runs"])
     if failed:
         raise NightshiftError(
-            f"backfill of {dag_id}", found=f"failed nights: {', '.join(failed)}",
+            f"backfill of {dag_id}",
+            found=f"failed nights: {', '.join(failed)}",
             next_step="`make up`, and look at the red tasks",
-        )  # fmt: skip
+        )
     return total
 
 

@@ -55,19 +55,19 @@ def everything() -> None:
     with ExitStack() as stack:
         if processes.shared(settings.airflow_home) is None:
             stack.enter_context(processes.claimed(settings.airflow_home, "make demo"))
-        with console.step("looking at what is there") as told:
-            stores = _open(settings, told)
+        with console.step("looking at what is there") as show:
+            stores = _open(settings, show)
             migrate(stores.warehouse)
-            seed(embedded.url(settings.postgres_dir, "source"), lambda table: told(f"seeding {table}"))
+            seed(embedded.url(settings.postgres_dir, "source"), lambda table: show(f"seeding {table}"))
             jobs = [find_job(settings.jobs_dir, name) for name in JOBS]
             for job in jobs:
-                _train(Workspace(stores, job), told)
+                _train(Workspace(stores, job), show)
         missing = [job for job in jobs if _unpublished(Workspace(stores, job))]
         if missing:
-            with console.step("looking for Airflow") as told, reached(settings, told) as airflow:
+            with console.step("looking for Airflow") as show, reached(settings, show) as airflow:
                 _let_run(airflow)
                 for job in missing:
-                    _score(airflow, stores, job, told)
+                    _score(airflow, stores, job, show)
     _summary(stores, jobs, time.monotonic() - began)
 
 
@@ -82,8 +82,8 @@ def up() -> None:
     _stop_like_ctrl_c()
     with ExitStack() as stack:
         stack.enter_context(processes.claimed(settings.airflow_home, processes.UP))
-        with console.step("starting Airflow") as told:
-            airflow = stack.enter_context(running(settings, settings.airflow_port, told))
+        with console.step("starting Airflow") as show:
+            airflow = stack.enter_context(running(settings, settings.airflow_port, show))
             _let_run(airflow)
         console.OUT.print(f"Airflow is ready: {airflow.url}", highlight=False)
         console.OUT.print(f"user admin, password {airflow.password}; Ctrl-C stops it", highlight=False)
@@ -100,20 +100,20 @@ def airflow(context: typer.Context) -> None:
     raise typer.Exit(backfills.airflow_command(load_settings(), context.args))
 
 
-@app.command()
-def inflate(
+@app.command("inflate")
+def inflate_night(
     night: Annotated[str, typer.Option(help="Calendar day, YYYY-MM-DD.")],
     rows: Annotated[int, typer.Option(help="About how many rows the night shall have; 0 takes the copies away.")],
 ) -> None:
     """Copy a night's flights under new flight numbers, to see how a large night does."""
-    from demo.seed import inflate as copy
+    from demo.seed import inflate
     from scoring.settings import load_settings
     from scoring.stores import embedded
 
     settings = load_settings()
     with console.step(f"inflating {night}"):
-        made = copy(embedded.url(settings.postgres_dir, "source"), parse_night(night), rows)
-    console.OUT.print(f"{night} has {made:,} flights")
+        flights = inflate(embedded.url(settings.postgres_dir, "source"), parse_night(night), rows)
+    console.OUT.print(f"{night} has {flights:,} flights")
 
 
 @app.command()
@@ -137,11 +137,11 @@ def _stop_like_ctrl_c() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
-def _open(settings: Settings, told: Callable[[str], None]) -> Stores:
+def _open(settings: Settings, show: Callable[[str], None]) -> Stores:
     from scoring.stores import embedded, open_stores
 
     if not embedded.runs(settings.postgres_dir):
-        told("starting PostgreSQL")
+        show("starting PostgreSQL")
     return open_stores(settings, _now)
 
 
@@ -156,15 +156,15 @@ def _let_run(airflow: LocalAirflow) -> None:
     marker.write_text(json.dumps(DAGS), encoding="utf-8")
 
 
-def _train(work: Workspace, told: Callable[[str], None]) -> None:
-    from lifecycle.retraining import Request, retrain
+def _train(work: Workspace, show: Callable[[str], None]) -> None:
+    from lifecycle.retraining import RetrainingRequest, retrain
     from scoring.stores.warehouse import ensure_job, promotions
 
     ensure_job(work.warehouse, work.job)
     if promotions.history_of(work.warehouse, work.job.name):
         return
-    told(f"training {work.job.name} on {SINCE} to {UNTIL} (not included)")
-    row = retrain(work, Request("first version", night=UNTIL, since=SINCE))
+    show(f"training {work.job.name} on {SINCE} to {UNTIL} (not included)")
+    row = retrain(work, RetrainingRequest("first version", night=UNTIL, since=SINCE))
     if row.state != "promoted":
         raise NightshiftError(
             f"first version of {work.job.name}", found=f"{row.state}: {row.detail}", next_step="make clean demo"
@@ -174,24 +174,24 @@ def _train(work: Workspace, told: Callable[[str], None]) -> None:
 def _unpublished(work: Workspace) -> list[date]:
     from scoring.stores.warehouse import ledger
 
-    shown = ledger.published(work.warehouse, work.job.name)
-    return [night for night in NIGHTS if night not in shown]
+    published = ledger.published(work.warehouse, work.job.name)
+    return [night for night in NIGHTS if night not in published]
 
 
-def _score(airflow: LocalAirflow, stores: Stores, job: Job, told: Callable[[str], None]) -> None:
+def _score(airflow: LocalAirflow, stores: Stores, job: Job, show: Callable[[str], None]) -> None:
     from demo import backfills
 
     dag_id = f"{job.name}_nightly"
     airflow.unpause(dag_id)
     if any(run["state"] in ("queued", "running") for run in airflow.runs(dag_id)):
-        airflow.wait(dag_id, lambda done: told(f"{dag_id}: finishing the nights that a stopped `make demo` began"))
-    backfills.wait_until_closed(airflow, dag_id, told)
+        airflow.wait(dag_id, lambda count: show(f"{dag_id}: finishing the nights that a stopped `make demo` began"))
+    backfills.wait_until_closed(airflow, dag_id, show)
     nights = _unpublished(Workspace(stores, job))
     if not nights:
         return
     before = {run["dag_run_id"] for run in airflow.runs(dag_id)}
     airflow.backfill(dag_id, nights[0], nights[-1], reprocess_behavior="completed" if before else "none")
-    runs = airflow.wait(dag_id, lambda done: told(f"{dag_id}: {done - len(before)} of {len(nights)} nights scored"))
+    runs = airflow.wait(dag_id, lambda count: show(f"{dag_id}: {count - len(before)} of {len(nights)} nights scored"))
     failed = [run["partition_key"] for run in runs if run["state"] != "success" and run["dag_run_id"] not in before]
     if failed:
         raise NightshiftError(dag_id, found=f"nights {failed} failed", next_step="make up, and look at the red task")
@@ -200,8 +200,8 @@ def _score(airflow: LocalAirflow, stores: Stores, job: Job, told: Callable[[str]
 def _summary(stores: Stores, jobs: list[Job], seconds: float) -> None:
     tables.table("nights scored by Airflow", *stores.warehouse.query(_statement("nights")))
     example = _statement("example")
-    asked = " ".join(line for line in example.splitlines() if not line.startswith("--"))
-    console.OUT.print(f'\n{PROGRAM} sql "{" ".join(asked.split())}"', highlight=False, soft_wrap=True)
+    query = " ".join(line for line in example.splitlines() if not line.startswith("--"))
+    console.OUT.print(f'\n{PROGRAM} sql "{" ".join(query.split())}"', highlight=False, soft_wrap=True)
     tables.table("", *stores.warehouse.query(example))
     lines = [
         ("Parquet", f"{stores.settings.lake_root}/predictions/<job>/night=<night>/predictions.parquet"),

@@ -45,32 +45,30 @@ class LocalAirflow:
     settings: Settings
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return the JSON answer of Airflow's REST API; raises ``NightshiftError`` with the API's own words."""
+        """Return the JSON answer of Airflow's REST API. Raises ``NightshiftError`` with the API's own words."""
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._token()}"}
         return _json(method, f"{self.url}/api/v2{path}", body, headers)
 
     def backfill(self, dag_id: str, first: date, last: date, **options: Any) -> int:
-        """Create a backfill of the nights from ``first`` to ``last``, both included; return its id."""
-        body = {
-            "dag_id": dag_id, "from_date": f"{first}T00:00:00Z", "to_date": f"{last}T23:59:59Z",
-            "max_active_runs": 2, "reprocess_behavior": "none", **options,
-        }  # fmt: skip
+        """Create a backfill of the nights from ``first`` to ``last``, both included, and return its id."""
+        body: dict[str, Any] = {"dag_id": dag_id, "from_date": f"{first}T00:00:00Z", "to_date": f"{last}T23:59:59Z"}
+        body |= {"max_active_runs": 2, "reprocess_behavior": "none", **options}
         return int(self.call("POST", "/backfills", body)["id"])
 
     def runs(self, dag_id: str) -> list[dict[str, Any]]:
         """Return the DAG's runs, newest first (at most 100)."""
-        found: list[dict[str, Any]] = self.call("GET", f"/dags/{dag_id}/dagRuns?limit=100&order_by=-id")["dag_runs"]
-        return found
+        dag_runs: list[dict[str, Any]] = self.call("GET", f"/dags/{dag_id}/dagRuns?limit=100&order_by=-id")["dag_runs"]
+        return dag_runs
 
     def wait(
-        self, dag_id: str, told: Callable[[int], None] = lambda done: None, seconds: float = 600
+        self, dag_id: str, show: Callable[[int], None] = lambda count: None, seconds: float = 600
     ) -> list[dict[str, Any]]:
-        """Return the DAG's runs once none is queued or running; raises ``NightshiftError`` after ``seconds``."""
+        """Return the DAG's runs once none is queued or running. Raises ``NightshiftError`` after ``seconds``."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             runs = self.runs(dag_id)
             open_runs = [run for run in runs if run["state"] in ("queued", "running")]
-            told(len(runs) - len(open_runs))
+            show(len(runs) - len(open_runs))
             if runs and not open_runs:
                 return runs
             time.sleep(0.5)
@@ -106,7 +104,7 @@ class LocalAirflow:
 def environment(settings: Settings, port: int) -> dict[str, str]:
     """Return the environment in which every Airflow command of this installation runs."""
     home = settings.airflow_home
-    kept = _secrets(home)
+    credentials = _secrets(home)
     url = f"http://127.0.0.1:{port}"
     metadata = embedded.url(settings.postgres_dir, "airflow")
     return child_environment(
@@ -128,8 +126,8 @@ def environment(settings: Settings, port: int) -> dict[str, str]:
             "AIRFLOW__API__HOST": "127.0.0.1",
             "AIRFLOW__API__PORT": str(port),
             "AIRFLOW__API__BASE_URL": url,
-            "AIRFLOW__API__SECRET_KEY": kept["secret_key"],
-            "AIRFLOW__API_AUTH__JWT_SECRET": kept["jwt"],
+            "AIRFLOW__API__SECRET_KEY": credentials["secret_key"],
+            "AIRFLOW__API_AUTH__JWT_SECRET": credentials["jwt"],
             "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
             "AIRFLOW__SCHEDULER__MAX_DAGRUNS_PER_LOOP_TO_SCHEDULE": str(RUNS_PER_LOOP),
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
@@ -141,10 +139,12 @@ def environment(settings: Settings, port: int) -> dict[str, str]:
 
 @contextmanager
 def running(
-    settings: Settings, port: int, told: Callable[[str], None] = lambda what: None,
+    settings: Settings,
+    port: int,
+    show: Callable[[str], None] = lambda what: None,
     changed: Mapping[str, str] | None = None,
-) -> Iterator[LocalAirflow]:  # fmt: skip
-    """Give a running Airflow on ``port``; it is stopped afterwards, processes by pid.
+) -> Iterator[LocalAirflow]:
+    """Give a running Airflow on ``port``. It is stopped afterwards, processes by pid.
 
     ``changed`` holds variables that differ from ``environment``. Raises ``NightshiftError`` when the port is taken, or
     this installation's Airflow runs already.
@@ -156,33 +156,33 @@ def running(
                 f"port {port} on 127.0.0.1", found="it is in use", next_step="set NIGHTSHIFT_AIRFLOW_PORT"
             )
         variables = {**environment(settings, port), **(changed or {})}
-        migrate(settings, variables, told)
+        migrate(settings, variables, show)
         started: list[subprocess.Popen[bytes]] = []
         try:
             for name, command in COMPONENTS.items():
-                told(f"starting {name}")
+                show(f"starting {name}")
                 started.append(_spawn(settings, name, command, variables))
                 processes.add_component(home, port, started[-1].pid)
             airflow = _local(settings, port)
-            _wait_until_healthy(airflow, dict(zip(COMPONENTS, started, strict=True)), told)
+            _wait_until_healthy(airflow, dict(zip(COMPONENTS, started, strict=True)), show)
             yield airflow
         finally:
-            told("stopping")
+            show("stopping")
             _stop(started)
             processes.drop_components(home)
 
 
 @contextmanager
-def reached(settings: Settings, told: Callable[[str], None]) -> Iterator[LocalAirflow]:
+def reached(settings: Settings, show: Callable[[str], None]) -> Iterator[LocalAirflow]:
     """Give this installation's Airflow: that of ``make up``, or one that is started for the purpose on a free port."""
-    held = processes.shared(settings.airflow_home)
-    if held is None or held.port is None:
-        with running(settings, free_port(), told) as started:
+    record = processes.shared(settings.airflow_home)
+    if record is None or record.port is None:
+        with running(settings, free_port(), show) as started:
             yield started
         return
-    told(f"using the Airflow that `{held.command}` runs")
-    airflow = _local(settings, held.port)
-    _wait_until_healthy(airflow, {}, told)
+    show(f"using the Airflow that `{record.command}` runs")
+    airflow = _local(settings, record.port)
+    _wait_until_healthy(airflow, {}, show)
     yield airflow
 
 
@@ -190,20 +190,20 @@ def _local(settings: Settings, port: int) -> LocalAirflow:
     return LocalAirflow(f"http://127.0.0.1:{port}", _secrets(settings.airflow_home)["admin"], settings)
 
 
-def migrate(settings: Settings, variables: dict[str, str], told: Callable[[str], None]) -> None:
-    """Bring Airflow's own tables up to date; skipped when this Airflow version did it before."""
+def migrate(settings: Settings, variables: dict[str, str], show: Callable[[str], None]) -> None:
+    """Bring Airflow's own tables up to date. Skipped when this Airflow version did it before."""
     from importlib.metadata import version
 
     marker = settings.airflow_home / f"migrated-{version('apache-airflow')}"
     if marker.exists():
         return
-    told("creating Airflow's tables")
+    show("creating Airflow's tables")
     path = settings.airflow_home / "migrate.log"
     with path.open("wb") as log:
         command = [sys.executable, "-m", "airflow", "db", "migrate"]
-        done = subprocess.run(command, env=variables, stdout=log, stderr=log, check=False)
-    if done.returncode:
-        raise NightshiftError("airflow db migrate", found=f"exit code {done.returncode}", next_step=f"read {path}")
+        process = subprocess.run(command, env=variables, stdout=log, stderr=log, check=False)
+    if process.returncode:
+        raise NightshiftError("airflow db migrate", found=f"exit code {process.returncode}", next_step=f"read {path}")
     marker.touch()
 
 
@@ -228,7 +228,7 @@ def _spawn(settings: Settings, name: str, command: list[str], variables: dict[st
 
 
 def _wait_until_healthy(
-    airflow: LocalAirflow, processes: dict[str, subprocess.Popen[bytes]], told: Callable[[str], None]
+    airflow: LocalAirflow, processes: dict[str, subprocess.Popen[bytes]], show: Callable[[str], None]
 ) -> None:
     deadline = time.monotonic() + START_SECONDS
     waiting = ["metadatabase", "scheduler", "dag_processor", "triggerer"]
@@ -248,12 +248,12 @@ def _wait_until_healthy(
         except NightshiftError:
             pass  # the api-server does not listen yet
         if waiting:
-            told(f"waiting for {', '.join(waiting)}")
+            show(f"waiting for {', '.join(waiting)}")
             time.sleep(0.5)
 
 
 def _stop(started: list[subprocess.Popen[bytes]]) -> None:
-    """End the processes and their children; what is still there after a while is killed."""
+    """End the processes and their children. What is still there after a while is killed."""
     for process in started:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
@@ -269,15 +269,15 @@ def _stop(started: list[subprocess.Popen[bytes]]) -> None:
 def _secrets(home: Path) -> dict[str, str]:
     """Return the passwords and keys of this installation, made once and readable by its owner only."""
     home.mkdir(parents=True, exist_ok=True)
-    kept, passwords = home / "secrets.json", home / "passwords.json"
-    if not kept.exists():
-        made = {"jwt": secrets.token_hex(48), "secret_key": secrets.token_hex(32)}
-        made |= {user: secrets.token_urlsafe(9) for user in ("admin", "viewer")}
-        _write_private(kept, made)
-    found: dict[str, str] = json.loads(kept.read_text(encoding="utf-8"))
+    path, passwords = home / "secrets.json", home / "passwords.json"
+    if not path.exists():
+        content = {"jwt": secrets.token_hex(48), "secret_key": secrets.token_hex(32)}
+        content |= {user: secrets.token_urlsafe(9) for user in ("admin", "viewer")}
+        _write_private(path, content)
+    credentials: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
     if not passwords.exists():
-        _write_private(passwords, {user: found[user] for user in ("admin", "viewer")})
-    return found
+        _write_private(passwords, {user: credentials[user] for user in ("admin", "viewer")})
+    return credentials
 
 
 def _write_private(path: Path, content: dict[str, str]) -> None:

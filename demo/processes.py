@@ -61,7 +61,7 @@ class Record:
 
 
 def current(home: Path) -> Record | None:
-    """Return who runs the Airflow of ``home``; None when nothing that the record names lives."""
+    """Return who runs the Airflow of ``home``, or None when nothing that the record names lives."""
     try:
         content = json.loads((home / "running.json").read_text(encoding="utf-8"))
         components = tuple(Process(**each) for each in content["components"])
@@ -73,77 +73,82 @@ def current(home: Path) -> Record | None:
 
 @contextmanager
 def claimed(home: Path, command: str) -> Iterator[None]:
-    """Record this process as the one that runs Airflow; raises ``NightshiftError`` when another one does.
+    """Record this process as the one that runs Airflow. Raises ``NightshiftError`` when another one does.
 
     Within a claim of this process a second one does nothing.
     """
     with _locked(home):
-        held = current(home)
+        record = current(home)
         me = Process.of(os.getpid())
-        if held is not None and held.owner.pid != me.pid:
-            raise _held(held)
-        if held is None:
+        if record is not None and record.owner.pid != me.pid:
+            raise _already_running(record)
+        if record is None:
             _write(home, Record(command, me))
     try:
         yield
     finally:
-        if held is None:
+        if record is None:
             (home / "running.json").unlink(missing_ok=True)
 
 
 def shared(home: Path) -> Record | None:
-    """Return the record of ``make up`` if it runs; its Airflow may be used by other commands."""
-    held = current(home)
-    return held if held is not None and held.command == UP and held.port and held.owner.lives else None
+    """Return the record of ``make up`` if it runs. Its Airflow may be used by other commands."""
+    record = current(home)
+    return record if record is not None and record.command == UP and record.port and record.owner.lives else None
 
 
 def add_component(home: Path, port: int, pid: int) -> None:
     """Add a process that was started to the record of this process."""
-    held = current(home)
-    if held is not None:
-        _write(home, replace(held, port=port, components=(*held.components, Process.of(pid))))
+    record = current(home)
+    if record is not None:
+        _write(home, replace(record, port=port, components=(*record.components, Process.of(pid))))
 
 
 def drop_components(home: Path) -> None:
     """Take the components, which have ended, out of the record of this process."""
-    held = current(home)
-    if held is not None:
-        _write(home, replace(held, port=None, components=()))
+    record = current(home)
+    if record is not None:
+        _write(home, replace(record, port=None, components=()))
 
 
 def stop(home: Path) -> str | None:
-    """End what runs the Airflow of ``home``, and what a killed command left of it; return its name, None if nothing ran.
+    """End what runs the Airflow of ``home``, and what a killed command left of it. Return its name, or None if nothing ran.
 
     Raises ``NightshiftError`` when the command does not end in time.
     """
-    held = current(home)
-    if held is None:
+    record = current(home)
+    if record is None:
         return None
-    if held.owner.lives:
-        os.kill(held.owner.pid, signal.SIGTERM)
-        if not _ended((held.owner,), OWNER_SECONDS):
+    if record.owner.lives:
+        os.kill(record.owner.pid, signal.SIGTERM)
+        if not _ended((record.owner,), OWNER_SECONDS):
             raise NightshiftError(
-                f"{held.command}, process {held.owner.pid}", found=f"it still runs {OWNER_SECONDS} s after SIGTERM",
+                f"{record.command}, process {record.owner.pid}",
+                found=f"it still runs {OWNER_SECONDS} s after SIGTERM",
                 next_step="wait, or kill it, then `make stop` again",
-            )  # fmt: skip
-    left = [process for process in held.components if process.lives]
+            )
+    left = [process for process in record.components if process.lives]
     _signal(left, signal.SIGTERM)
     if not _ended(left, COMPONENT_SECONDS):
         _signal(left, signal.SIGKILL)
     (home / "running.json").unlink(missing_ok=True)
-    return held.command
+    return record.command
 
 
-def _held(held: Record) -> NightshiftError:
-    if held.owner.lives:
+def _already_running(record: Record) -> NightshiftError:
+    if record.owner.lives:
         return NightshiftError(
-            "Airflow of this installation", found=f"`{held.command}` (process {held.owner.pid}) runs it",
-            expected="one at a time", next_step="wait until it ends, or `make stop`",
-        )  # fmt: skip
+            "Airflow of this installation",
+            found=f"`{record.command}` (process {record.owner.pid}) runs it",
+            expected="one at a time",
+            next_step="wait until it ends, or `make stop`",
+        )
     return NightshiftError(
-        "Airflow of this installation", found=f"processes that a killed `{held.command}` left behind",
-        expected="none", next_step="`make stop` ends them",
-    )  # fmt: skip
+        "Airflow of this installation",
+        found=f"processes that a killed `{record.command}` left behind",
+        expected="none",
+        next_step="`make stop` ends them",
+    )
 
 
 def _ended(processes: tuple[Process, ...] | list[Process], seconds: float) -> bool:
@@ -156,7 +161,7 @@ def _ended(processes: tuple[Process, ...] | list[Process], seconds: float) -> bo
 
 
 def _signal(processes: list[Process], number: signal.Signals) -> None:
-    """Signal the process groups of those that live; every component leads its own."""
+    """Signal the process groups of those that live. Every component leads its own."""
     for process in processes:
         if process.lives:
             with suppress(ProcessLookupError):

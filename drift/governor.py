@@ -11,15 +11,16 @@ from scoring.job import RetrainingPolicy
 
 Choice = Literal["retrain", "hold", "none"]
 BUDGET_NIGHTS = 30
+"""Nights over which ``retraining.budget`` counts retrainings."""
 LASTING = (3, 5)
-"""Drift counts when it was there on 3 of the last 5 nights, this one included."""
+"""Drift is lasting when it was there on 3 of the last 5 nights, the judged one included."""
 NOT_EVALUATED = "not evaluated: backfill"
 PROVISIONAL = "not evaluated: the night had not ended when it was scored"
 
 
 @dataclass(frozen=True)
 class Loss:
-    """How much worse the version does on measured nights than on the nights it was held out from at training."""
+    """How much worse the version does on measured nights than on its holdout."""
 
     metric: str
     nights: int
@@ -28,17 +29,17 @@ class Loss:
     high: float | None
     at_training: float | None
     allowed: float
-    """Above this the loss counts."""
+    """The loss that is tolerated, in the unit of the metric."""
 
     @property
     def established(self) -> bool:
-        """Return whether the whole interval lies above what is allowed."""
+        """Return whether the whole interval lies above ``allowed``."""
         return self.low is not None and self.low > self.allowed
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What was known at the end of a night's interval; nothing of what came later."""
+    """What was known at the end of a night's interval. Nothing of what came later is in it."""
 
     night: date
     origin: str
@@ -106,10 +107,10 @@ def _loss(facts: Facts) -> str | None:
 def _drift(facts: Facts, policy: RetrainingPolicy) -> str | None:
     if facts.loss is not None and facts.loss.high is not None and facts.loss.high <= facts.loss.allowed:
         return None  # measured: what drifted does no harm
-    wanted, of = LASTING
+    needed, of = LASTING
     recent = list(facts.drifted_weights)[-of:]
     lasting = sum(weight >= policy.drift_weight for weight in recent)
-    if not recent or recent[-1] < policy.drift_weight or lasting < wanted:
+    if not recent or recent[-1] < policy.drift_weight or lasting < needed:
         return None
     return (
         f"lasting drift: columns with {recent[-1]:.0%} of the model's importance ({', '.join(facts.drifted_columns)}) lay "
@@ -118,7 +119,7 @@ def _drift(facts: Facts, policy: RetrainingPolicy) -> str | None:
 
 
 def _age(facts: Facts, policy: RetrainingPolicy) -> str | None:
-    """Return that nothing was trained for too long; a challenger that was not promoted counts as trained."""
+    """Return that nothing was trained for too long. A challenger that was not promoted counts as trained."""
     newest = max([facts.trained_until, *facts.retrained])
     age = (facts.night - newest).days
     if policy.max_age_nights is None or age <= policy.max_age_nights:

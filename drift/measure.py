@@ -1,4 +1,4 @@
-"""Nights whose outcomes came: their performance, measured once and again when labels come late."""
+"""Performance of nights whose labels have matured, measured again when labels come late."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from scoring.stores import Workspace
 from scoring.stores.warehouse import Run, Span, ledger, monitoring
 
 REVISITED = 7
-"""Nights after maturity in which late and corrected labels are looked for; later ones are measured on demand."""
+"""Nights after maturity in which late and corrected labels are looked for. Later ones are measured on demand."""
 
 
 def measure(
     work: Workspace, known_at: date, nights: Nights | None = None, reporter: Reporter | None = None
 ) -> list[date]:
-    """Measure published nights whose labels have matured by the end of night ``known_at``; return those measured.
+    """Measure published nights whose labels have matured by the end of night ``known_at`` and return those measured.
 
     Looked at are the nights that matured in the last week and those of the last 28 that have no measurement yet, or
     all of ``nights``, if given. A night whose labels and run are the ones that were measured before keeps its row; late
@@ -30,14 +30,14 @@ def measure(
     if not work.stores.over(work.job, known_at):
         return []
     matured = known_at - timedelta(days=work.job.label.delay_days)
-    asked = Nights.up_to(matured, work.job.retraining.performance_nights) if nights is None else nights
-    span = Span(work.job.name, Nights(asked.first, known_at))
-    known = {row.night for row in monitoring.performance(work.warehouse, span, known_at)}
-    settled = {night for night in known if night <= matured - timedelta(days=REVISITED)} if nights is None else set()
-    shown = ledger.settled(work.warehouse, work.job.name, work.clock())
+    window = Nights.up_to(matured, work.job.retraining.performance_nights) if nights is None else nights
+    span = Span(work.job.name, Nights(window.first, known_at))
+    recorded = {row.night for row in monitoring.performance(work.warehouse, span, known_at)}
+    settled = {night for night in recorded if night <= matured - timedelta(days=REVISITED)} if nights is None else set()
+    published = ledger.settled(work.warehouse, work.job.name, work.clock())
     measured = []
-    for night in (night for night in shown if night in asked and night <= matured and night not in settled):
-        run = ledger.get(work.warehouse, shown[night])
+    for night in (night for night in published if night in window and night <= matured and night not in settled):
+        run = ledger.get(work.warehouse, published[night])
         if _measure_night(work, run, known_at):
             measured.append(night)
             if reporter is not None and monitoring.drift_of(work.warehouse, run.run_id):
@@ -46,20 +46,28 @@ def measure(
 
 
 def _measure_night(work: Workspace, run: Run, known_at: date) -> bool:
-    found = outcomes_of(work, run)
+    outcomes = outcomes_of(work, run)
     before = monitoring.performance(work.warehouse, Span(work.job.name, Nights.of(run.night)), known_at)
-    unchanged = before and (before[0].labels_hash, before[0].run_id) == (found.labels_hash, run.run_id)
-    if not found.labelled or unchanged:
+    unchanged = before and (before[0].labels_hash, before[0].run_id) == (outcomes.labels_hash, run.run_id)
+    if not outcomes.labelled or unchanged:
         return False
-    blocks = outcome_sums(found.predictions, found.outcome, work.job)
+    blocks = outcome_sums(outcomes.predictions, outcomes.outcome, work.job)
     sums = blocks.sum(axis=0)
     facts = {
-        "job": work.job.name, "night": run.night, "known_at": known_at, "run_id": run.run_id,
-        "model_version": run.model_version, "rows_published": found.rows, "rows_labelled": found.labelled,
-        "share_labelled": found.labelled / found.rows, "metrics": with_intervals(blocks, work.job),
-        "rolling": _rolling(work, run.night, known_at, sums), "sums": compact(sums),
-        "labels_hash": found.labels_hash, "measured_at": work.clock(),
-    }  # fmt: skip
+        "job": work.job.name,
+        "night": run.night,
+        "known_at": known_at,
+        "run_id": run.run_id,
+        "model_version": run.model_version,
+        "rows_published": outcomes.rows,
+        "rows_labelled": outcomes.labelled,
+        "share_labelled": outcomes.labelled / outcomes.rows,
+        "metrics": with_intervals(blocks, work.job),
+        "rolling": _rolling(work, run.night, known_at, sums),
+        "sums": compact(sums),
+        "labels_hash": outcomes.labels_hash,
+        "measured_at": work.clock(),
+    }
     monitoring.save_performance(work.warehouse, facts)
     return True
 
@@ -67,9 +75,9 @@ def _measure_night(work: Workspace, run: Run, known_at: date) -> bool:
 def _rolling(work: Workspace, night: date, known_at: date, sums: Floats) -> dict[str, Any]:
     """Return the metrics of the 7 and 28 nights up to ``night``, whatever version scored them."""
     rows = monitoring.performance(work.warehouse, Span(work.job.name, Nights.before(night, 27)), known_at)
-    found = {}
+    rolling = {}
     for nights in (7, 28):
         near = [row for row in rows if row.night > night - timedelta(days=nights)]
         together = np.stack([*(expanded(row.sums) for row in near), sums])
-        found[str(nights)] = {"nights": len(together), **with_intervals(together, work.job)}
-    return found
+        rolling[str(nights)] = {"nights": len(together), **with_intervals(together, work.job)}
+    return rolling

@@ -1,4 +1,4 @@
-"""Nights scored and then watched, one after the other: what the nightly DAG does of a night, without Airflow."""
+"""Nights scored and then watched, one after the other: as the nightly DAG does it, without Airflow."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from datetime import date, timedelta
 from time import monotonic
 from zoneinfo import ZoneInfo
 
-from drift import watch as monitor
-from drift.measure import measure as measure_nights
+from drift.measure import measure
+from drift.watch import watch
 from scoring.errors import EmptyNight, NightHeld, NightshiftError, NoSuchNight, described
 from scoring.interval import Nights
 from scoring.night import NightRequest, run_night
@@ -19,15 +19,15 @@ from scoring.stores.warehouse import Span, ledger, monitoring, overview, promoti
 
 
 @dataclass(frozen=True)
-class Watched:
-    """What monitoring made of a run: its verdict, or why there is none."""
+class RunVerdict:
+    """The verdict on a run, or why there is none."""
 
     verdict: str | None = None
     reasons: tuple[str, ...] = ()
     problem: str | None = None
 
 
-NOT_WATCHED = Watched()
+NOT_WATCHED = RunVerdict()
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class NightRun:
     rows: int | None = None
     run_id: str | None = None
     lake_object: str | None = None
-    watched: Watched = NOT_WATCHED
+    watched: RunVerdict = NOT_WATCHED
     problem: str | None = None
     """Why the night was not scored and published."""
 
@@ -52,9 +52,12 @@ class NightRun:
 
 
 def run_and_watch(
-    work: Workspace, request: NightRequest, watched: bool = True, progress: Progress = silent,
+    work: Workspace,
+    request: NightRequest,
+    watched: bool = True,
+    progress: Progress = silent,
     since: date | None = None,
-) -> NightRun:  # fmt: skip
+) -> NightRun:
     """Score and publish a night, then judge it and measure performance known at its end, as the nightly DAG does.
 
     ``since`` leaves out the labels of nights before, which are looked at otherwise to find late and corrected
@@ -62,20 +65,22 @@ def run_and_watch(
     """
     began = monotonic()
     try:
-        done = run_night(work, request, progress)
+        publication = run_night(work, request, progress)
     except NightHeld:
         if watched:
-            watch(work, request.run_id)
+            watch_and_measure(work, request.run_id)
         raise
-    seen = watch(work, done.run_id, request.night, since) if watched else NOT_WATCHED
+    seen = watch_and_measure(work, publication.run_id, request.night, since) if watched else NOT_WATCHED
     seconds = monotonic() - began
-    return NightRun(request.night, done.status, seconds, done.rows, done.run_id, done.lake_object, seen)
+    return NightRun(
+        request.night, publication.status, seconds, publication.rows, publication.run_id, publication.lake_object, seen
+    )
 
 
 def run_each(
     work: Workspace, requests: Iterable[NightRequest], watched: bool = True, progress: Progress = silent
 ) -> Iterator[NightRun]:
-    """Yield what became of each night; one that is held or fails says why, and the others go on.
+    """Yield what became of each night. One that is held or fails says why, and the others go on.
 
     Nights come oldest first; the labels of each are looked at once.
     """
@@ -83,10 +88,10 @@ def run_each(
     for request in requests:
         began = monotonic()
         try:
-            done = run_and_watch(work, request, watched, progress, since)
-            if done.watched.verdict is not None:
+            night_run = run_and_watch(work, request, watched, progress, since)
+            if night_run.watched.verdict is not None:
                 since = request.night - timedelta(days=work.job.label.delay_days - 1)
-            yield done
+            yield night_run
         except (EmptyNight, NoSuchNight) as error:
             failed = isinstance(error, EmptyNight) and work.job.on_empty == "fail"
             yield NightRun(
@@ -101,30 +106,32 @@ def run_each(
             yield NightRun(request.night, "failed", monotonic() - began, problem=described(error))
 
 
-def watch(work: Workspace, run_id: str, measured_at: date | None = None, since: date | None = None) -> Watched:
+def watch_and_measure(
+    work: Workspace, run_id: str, measured_at: date | None = None, since: date | None = None
+) -> RunVerdict:
     """Judge a run, and measure the nights whose labels were known at the end of ``measured_at`` if it is given."""
     try:
-        found = monitor.watch(work, run_id)
+        result = watch(work, run_id)
         if measured_at is not None:
-            measure_nights(work, measured_at, Nights.since(since) if since else None)
+            measure(work, measured_at, Nights.since(since) if since else None)
     except NightshiftError as error:  # the publication stands; the caller says what is missing
-        return Watched(problem=described(error))
-    return Watched(found.verdict, found.reasons)
+        return RunVerdict(problem=described(error))
+    return RunVerdict(result.verdict, result.reasons)
 
 
 def measure_again(work: Workspace, days: Collection[date]) -> list[date]:
-    """Measure those of some nights whose performance is that of a run they no longer show; return those measured.
+    """Measure again the nights of ``days`` whose recorded performance belongs to a run that is no longer published.
 
-    What is measured now was known at the end of the last published night, not before.
+    Return those measured. Labels known by the end of the last published night count.
     """
-    shown = ledger.published(work.warehouse, work.job.name)
-    days = [day for day in days if day in shown]
+    published = ledger.published(work.warehouse, work.job.name)
+    days = [day for day in days if day in published]
     if not days:
         return []
     span = Span(work.job.name, Nights.including(min(days), max(days)))
-    known = {row.night: row.run_id for row in overview.measured(work.warehouse, span)}
-    stale = [day for day in days if day in known and known[day] != shown[day]]
-    return measure_nights(work, max(shown), Nights.including(min(stale), max(stale))) if stale else []
+    measured = {row.night: row.run_id for row in overview.measured(work.warehouse, span)}
+    stale = [day for day in days if day in measured and measured[day] != published[day]]
+    return measure(work, max(published), Nights.including(min(stale), max(stale))) if stale else []
 
 
 def missing_nights(work: Workspace, first: date | None, last: date | None, championed: bool) -> list[date]:
@@ -133,12 +140,12 @@ def missing_nights(work: Workspace, first: date | None, last: date | None, champ
     Default: the nights of the schedule that are over and, when ``championed``, at which there was a champion.
     """
     if first is None:
-        crowned = [one.effective_from for one in promotions.history_of(work.warehouse, work.job.name)]
+        crowned = [promotion.effective_from for promotion in promotions.history_of(work.warehouse, work.job.name)]
         first = max([work.job.schedule.first_night, *([min(crowned)] if crowned and championed else [])])
     last = last or last_night(work)
-    shown = ledger.settled(work.warehouse, work.job.name, work.clock())
+    published = ledger.settled(work.warehouse, work.job.name, work.clock())
     nights = Nights.including(first, last).in_timezone(work.job.schedule.timezone)
-    return [night for night in nights if night not in shown]
+    return [night for night in nights if night not in published]
 
 
 def last_night(work: Workspace) -> date:
@@ -147,6 +154,6 @@ def last_night(work: Workspace) -> date:
     return min(over, work.job.schedule.last_night or over)
 
 
-def _verdict(stores: Stores, run_id: str) -> Watched:
-    found = monitoring.drift_of(stores.warehouse, run_id)
-    return Watched(found.verdict, tuple(found.reasons)) if found else NOT_WATCHED
+def _verdict(stores: Stores, run_id: str) -> RunVerdict:
+    night_verdict = monitoring.drift_of(stores.warehouse, run_id)
+    return RunVerdict(night_verdict.verdict, tuple(night_verdict.reasons)) if night_verdict else NOT_WATCHED

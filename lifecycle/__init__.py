@@ -1,1 +1,1 @@
-"""A better model, or none: training, comparison, shadow, retraining, promotion; checks of a job."""
+"""A better model, or none: training, comparison, shadow, retraining, promotion, and checks of a job."""

@@ -24,29 +24,34 @@ Why = tuple[str, str, int | None]
 
 
 def promote(
-    work: Workspace, version: int, reason: str, by: str, effective_from: date | None = None, *,
+    work: Workspace,
+    version: int,
+    reason: str,
+    by: str,
+    effective_from: date | None = None,
+    *,
     retraining_id: int | None = None,
-) -> Promotion:  # fmt: skip
+) -> Promotion:
     """Make ``version`` champion from ``effective_from`` on, record why, and point the alias at it.
 
     ``effective_from`` is a night; by default the next one to be scored (see ``_next_night``) that the version was not
     trained on, and for a job without any promotion the version's own ``until``. The champion it displaces scores the
-    next ``promotion.predecessor_nights`` in the shadow. A retraining promotes once: asked again, what it did stands.
+    next ``promotion.predecessor_nights`` in the shadow. A retraining promotes once: repeated, its promotion stands.
     Raises ``VersionMissing``, and ``PromotionRefused`` for a night that the version was trained on.
     """
     ref = work.registry.resolve(work.job.name, version)
     ensure_job(work.warehouse, work.job)
-    known = promotions.history_of(work.warehouse, work.job.name)
+    history = promotions.history_of(work.warehouse, work.job.name)
     if effective_from is None:
-        made = _crown(work, ref, known, "promotion", (reason, by, retraining_id))
+        promotion = _crown(work, ref, history, "promotion", (reason, by, retraining_id))
     else:
         _refuse_trained_on(work.stores, ref, effective_from)
-        made = _record(work.stores, ref, effective_from, "promotion", (reason, by, retraining_id))
+        promotion = _record(work.stores, ref, effective_from, "promotion", (reason, by, retraining_id))
     _describe(work)
-    before = promotions.in_effect([one for one in known if one != made], made.effective_from)
+    before = promotions.in_effect([earlier for earlier in history if earlier != promotion], promotion.effective_from)
     if before is not None and before.model_version != version:
-        _watch_predecessor(work, before, made)
-    return made
+        _watch_predecessor(work, before, promotion)
+    return promotion
 
 
 def rollback(work: Workspace, reason: str, by: str, to: int | None = None) -> Promotion:
@@ -55,13 +60,13 @@ def rollback(work: Workspace, reason: str, by: str, to: int | None = None) -> Pr
     A version trained on later nights than that takes over after the last of them. Raises ``ChampionMissing`` when there
     is no earlier champion.
     """
-    known = promotions.history_of(work.warehouse, work.job.name)
-    if to is None or not known:
-        to = previous_champion(known, work.job)
+    history = promotions.history_of(work.warehouse, work.job.name)
+    if to is None or not history:
+        to = previous_champion(history, work.job)
     ref = work.registry.resolve(work.job.name, to)
-    made = _crown(work, ref, known, "rollback", (reason, by, None))
+    promotion = _crown(work, ref, history, "rollback", (reason, by, None))
     _describe(work)
-    return made
+    return promotion
 
 
 def _describe(work: Workspace) -> None:
@@ -71,48 +76,57 @@ def _describe(work: Workspace) -> None:
         return
     words = work.registry.facts(promoted_ref(work.stores, latest)).rule(work.job).decision.words
     describe_prediction(
-        work.warehouse, work.job,
+        work.warehouse,
+        work.job,
         f"Decision of the row's model version; of version {latest.model_version}, champion from night "
         f"{latest.effective_from} on: {words}",
-    )  # fmt: skip
+    )
 
 
-def _watch_predecessor(work: Workspace, before: Promotion, made: Promotion) -> None:
+def _watch_predecessor(work: Workspace, before: Promotion, successor: Promotion) -> None:
     """Let a dethroned champion score its successor's first nights in the shadow, so that it can take the crown back."""
     if work.job.promotion.predecessor_nights == 0 or before.model_sha256 is None:
         return
     shadows.start(
         work.warehouse,
         {
-            "job": work.job.name, "model_version": before.model_version, "model_sha256": before.model_sha256,
-            "model_uri": before.model_uri, "role": "predecessor", "champion_version": made.model_version,
-            "first_night": made.effective_from, "nights": work.job.promotion.predecessor_nights,
-            "retraining_id": made.retraining_id, "started_at": work.clock(),
+            "job": work.job.name,
+            "model_version": before.model_version,
+            "model_sha256": before.model_sha256,
+            "model_uri": before.model_uri,
+            "role": "predecessor",
+            "champion_version": successor.model_version,
+            "first_night": successor.effective_from,
+            "nights": work.job.promotion.predecessor_nights,
+            "retraining_id": successor.retraining_id,
+            "started_at": work.clock(),
         },
-    )  # fmt: skip
+    )
 
 
-def _crown(work: Workspace, ref: VersionRef, known: list[Promotion], kind: str, why: Why) -> Promotion:
-    """Make a version champion from the next night on that it was not trained on; return that promotion.
+def _crown(work: Workspace, ref: VersionRef, earlier: list[Promotion], kind: str, why: Why) -> Promotion:
+    """Make a version champion from the next night on that it was not trained on and return that promotion.
 
     Promotions to come, on nights ahead of the clock, are taken over too: each gets a row of its own on the same night.
     """
     until = _trained_until(work.stores, ref)
-    night = _next_night(work, known, until or work.job.schedule.first_night)
+    night = _next_night(work, earlier, until or work.job.schedule.first_night)
     effective = max(night, until or night)
-    if not known and until is not None:
+    if not earlier and until is not None:
         effective = until
-    made = _record(work.stores, ref, effective, kind, why)
+    promotion = _record(work.stores, ref, effective, kind, why)
     history = promotions.history_of(work.warehouse, work.job.name)
-    place = history.index(made)  # a retraining that is asked again finds its promotion among earlier and later ones
-    to_come = {one.effective_from for one in history[:place] if one.effective_from > made.effective_from}
-    for night in sorted(to_come - {one.effective_from for one in history[place + 1 :]}):
+    place = history.index(
+        promotion
+    )  # a retraining that is asked again finds its promotion among earlier and later ones
+    to_come = {entry.effective_from for entry in history[:place] if entry.effective_from > promotion.effective_from}
+    for night in sorted(to_come - {entry.effective_from for entry in history[place + 1 :]}):
         _record(work.stores, ref, night, kind, (f"{why[0]} (in place of what was to come on {night})", why[1], None))
-    return made
+    return promotion
 
 
 def _trained_until(stores: Stores, ref: VersionRef) -> date | None:
-    """Return the first night that a version was not trained on; None for one whose facts do not say."""
+    """Return the first night that a version was not trained on, or None for one whose facts do not say."""
     return stores.registry.facts(ref).until
 
 
@@ -125,10 +139,10 @@ def _refuse_trained_on(stores: Stores, ref: VersionRef, effective_from: date) ->
         found=f"effective from {effective_from}",
         expected=f"{until} or later, for it was trained on nights until then",
         next_step=f"leave --effective-from out, or train a version with --until {effective_from}",
-    )  # fmt: skip
+    )
 
 
-def _next_night(work: Workspace, known: list[Promotion], otherwise: date) -> date:
+def _next_night(work: Workspace, history: list[Promotion], otherwise: date) -> date:
     """Return the night after the last published one that is over, or ``otherwise`` before the first.
 
     It is never before a promotion on record, which would take the crown again on its own night; but for those on
@@ -137,25 +151,35 @@ def _next_night(work: Workspace, known: list[Promotion], otherwise: date) -> dat
     settled = ledger.settled(work.warehouse, work.job.name, work.clock())
     night = max(settled) + timedelta(days=1) if settled else otherwise
     tonight = work.clock().astimezone(ZoneInfo(work.job.schedule.timezone)).date()
-    return max(night, *(one.effective_from for one in known if one.effective_from <= tonight), date.min)
+    return max(
+        night, *(promotion.effective_from for promotion in history if promotion.effective_from <= tonight), date.min
+    )
 
 
 def _record(stores: Stores, ref: VersionRef, effective_from: date, kind: str, why: Why) -> Promotion:
-    """Write the promotion, with its artifact, point the aliases, and end what was in the shadow for the crown."""
+    """Write the promotion, with its artifact, point the aliases, and end the stays in the shadow that it decides."""
     reason, by, retraining_id = why
     promotion = Promotion(
-        ref.job, ref.version, effective_from, kind, reason, by, stores.clock(), model_sha256=ref.sha256, model_uri=ref.uri,
+        ref.job,
+        ref.version,
+        effective_from,
+        kind,
+        reason,
+        by,
+        stores.clock(),
+        model_sha256=ref.sha256,
+        model_uri=ref.uri,
         retraining_id=retraining_id,
-    )  # fmt: skip
+    )
     with promotions.locked(stores.warehouse, ref.job):
         stores.registry.resolve(ref.job, ref.version)  # which retention may have removed meanwhile
         promotion = promotions.add(stores.warehouse, promotion)
-    for one in shadows.running(stores.warehouse, ref.job):
-        crowned = one.model_version == ref.version
-        displaced = one.role == "predecessor" and one.champion_version != ref.version  # else asked for once more
+    for shadow in shadows.running(stores.warehouse, ref.job):
+        crowned = shadow.model_version == ref.version
+        displaced = shadow.role == "predecessor" and shadow.champion_version != ref.version  # else asked for once more
         if crowned or displaced:
             facts = {"state": "passed" if crowned else "ended", "detail": f"version {ref.version} became champion"}
-            shadows.end(stores.warehouse, one.shadow_id, **facts, ended_at=stores.clock())
+            shadows.end(stores.warehouse, shadow.shadow_id, **facts, ended_at=stores.clock())
     champion = promotions.champion_at(promotions.history_of(stores.warehouse, ref.job), date.max)
     stores.registry.set_alias(ref.job, "champion", champion or ref.version)
     stores.registry.drop_alias(ref.job, "challenger", ref.version)

@@ -1,1 +1,1 @@
-"""Airflow's words and ours: the tasks of every DAG; with the pages' login the only place that imports Airflow."""
+"""Airflow's words and ours: the tasks of every DAG. Beside the pages' login this is the only place that imports Airflow."""

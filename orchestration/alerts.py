@@ -1,4 +1,4 @@
-"""Alerts out of Airflow: a task that failed, a night that is late, and what a task has to tell."""
+"""Alerts out of Airflow: a task that failed, a night that is late, and other messages of tasks."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from scoring.stores import Workspace
 
 
 class FailureAlert(BaseNotifier):
-    """Tells the receivers of alerts that a task failed for good, or that a night is held; never in a backfill."""
+    """Tells the receivers of alerts that a task failed for good, or that a night is held. In a backfill it tells nobody."""
 
     def __init__(self, job: str) -> None:
-        """Tell it of ``job``."""
+        """Send alerts about ``job``."""
         super().__init__()
         self.job = job
 
@@ -37,7 +37,7 @@ class FailureAlert(BaseNotifier):
 
 
 def late_nights(jobs: Sequence[Job]) -> list[str]:
-    """Alert about every job whose last night is not published in time; return them, a line each.
+    """Alert about every job whose last night is not published in time and return them, a line each.
 
     Runs that nobody works on any more are recorded as abandoned.
     """
@@ -46,20 +46,20 @@ def late_nights(jobs: Sequence[Job]) -> list[str]:
 
     stores = current_stores()
     liveness.abandon_dead(stores.warehouse, now())
-    found = [(job, night) for job in jobs if (night := late(Workspace(stores, job))) is not None]
-    for job, night in found:
+    late_jobs = [(job, night) for job in jobs if (night := late(Workspace(stores, job))) is not None]
+    for job, night in late_jobs:
         tell(job.name, night, "late", f"not published {job.limits.late_after_minutes} minutes after its end")
-    return [f"{job.name}: night {night}" for job, night in found]
+    return [f"{job.name}: night {night}" for job, night in late_jobs]
 
 
 def alert(job: str, context: Mapping[str, Any], kind: Any, message: str) -> None:
-    """Send an alert about a run's night; nothing in a backfill, and a receiver that fails is only logged."""
+    """Send an alert about a run's night, but none in a backfill. A receiver that fails is only logged."""
     if run_type(context) != "backfill":
         tell(job, night_of(context), kind, message)
 
 
 def tell(job: str, night: date, kind: Any, message: str) -> None:
-    """Send an alert about a night; a receiver that fails is only logged."""
+    """Send an alert about a night. A receiver that fails is only logged."""
     from scoring.upkeep import Alert, send
 
     link = f"{conf.get('api', 'base_url').rstrip('/')}/nightshift/jobs/{job}/nights/{night}"

@@ -1,4 +1,4 @@
-"""Airflow's context → night, run type and stores; what every task is made with, and when it is tried again."""
+"""Airflow's context → night, run type and stores, and the arguments of every task."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def task_arguments(job: Job) -> dict[str, Any]:
 
 
 def retry_policy() -> ExceptionRetryPolicy:
-    """Return the policy that tries again what can heal and fails at once on what cannot."""
+    """Return the policy that retries errors that can heal and fails at once on others."""
     return PatientRetryPolicy(now)
 
 
@@ -42,15 +42,15 @@ def night_of(context: Mapping[str, Any]) -> date:
     """
     run = context.get("dag_run")
     key = context.get("partition_key") or getattr(run, "partition_key", None)
-    given = key or (context.get("params") or {}).get("night")
-    if not given:
+    day = key or (context.get("params") or {}).get("night")
+    if not day:
         raise NightError(
             "this run has no night",
             found="neither a partition key nor the parameter night",
             expected="a calendar day in the job's timezone, YYYY-MM-DD",
             next_step="trigger again with the night in the form (or as partition key), or use Backfill for several",
         )
-    return parse_night(str(given))
+    return parse_night(str(day))
 
 
 def run_type(context: Mapping[str, Any]) -> str:

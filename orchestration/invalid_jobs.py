@@ -22,7 +22,7 @@ def refuse(message: str) -> None:
 
 
 def dag_name(name: str) -> str:
-    """Return the name of a job's file as a DAG's id may hold it; one that is changed gets the hash of what it was.
+    """Return the name of a job's file as a DAG's id may hold it. One that is changed gets the hash of what it was.
 
     >>> dag_name("churn"), dag_name("My Job")
     ('churn', 'My_Job_a827bd')

@@ -25,7 +25,7 @@ class DriftReportLink(BaseOperatorLink):
 
 
 class DriftOperator(BaseOperator):
-    """Judges a scored night and makes its page; runs for held nights too, and is skipped when nothing was scored."""
+    """Judges a scored night and makes its page. Runs for held nights too, and is skipped when nothing was scored."""
 
     operator_extra_links = (DriftReportLink(),)
 
@@ -56,12 +56,12 @@ class DriftOperator(BaseOperator):
             self.log.warning("page: %s", watched.report_error)
         if watched.verdict == "alert" and not run.provisional:
             alert(self.job.name, context, "drift", "; ".join(watched.reasons))
-        found = {"verdict": watched.verdict, "reasons": list(watched.reasons), "report": watched.report}
-        return {**found, "report_error": watched.report_error}
+        summary = {"verdict": watched.verdict, "reasons": list(watched.reasons), "report": watched.report}
+        return {**summary, "report_error": watched.report_error}
 
 
 def performance(job: Job) -> list[str]:
-    """Measure the nights whose labels have matured by the end of the run's night; return them."""
+    """Measure the nights whose labels have matured by the end of the run's night and return them."""
     from drift.measure import measure
     from drift.report import write_report
 
@@ -70,7 +70,7 @@ def performance(job: Job) -> list[str]:
 
 
 def decide(job: Job, run_id: str) -> bool:
-    """Decide after the night; return whether to retrain, and push the decision's id, night and reason as XComs."""
+    """Decide after the night, return whether to retrain, and push the decision's id, night and reason as XComs."""
     from drift.decide import conclude
 
     row = conclude(Workspace(current_stores(), job), run_id)
@@ -81,7 +81,7 @@ def decide(job: Job, run_id: str) -> bool:
 
 
 def trigger_arguments(job: Job) -> dict[str, Any]:
-    """Return what triggers the retraining DAG: one run per decision, however often the task runs; red if it is paused."""
+    """Return what triggers the retraining DAG: one run per decision, however often the task runs. Fails if it is paused."""
     pulled = {
         name: f"{{{{ ti.xcom_pull(task_ids='decide', key='{name}') }}}}" for name in ("decision_id", "night", "reason")
     }
@@ -96,23 +96,23 @@ def trigger_arguments(job: Job) -> dict[str, Any]:
 
 
 def shadow(job: Job, run_id: str) -> list[int]:
-    """Score the published run with the versions in the shadow; return them, or skip when there are none."""
+    """Score the published run with the versions in the shadow and return them, or skip when there are none."""
     from lifecycle.shadow import shadow_run
 
-    done = shadow_run(Workspace(current_stores(), job), run_id)
-    if not done:
+    versions = shadow_run(Workspace(current_stores(), job), run_id)
+    if not versions:
         raise AirflowSkipException("no version is in the shadow")
-    return done
+    return versions
 
 
 def review(job: Job) -> list[str]:
-    """Judge the versions in the shadow on labels that came; return what that ended. A backfill takes no crown away."""
-    from lifecycle.shadow import review as look
+    """Judge the versions in the shadow on labels that came and return those whose stay ended. A backfill takes no crown away."""
+    from lifecycle.shadow import review
 
     context = get_current_context()
     may = run_type(context) != "backfill"
-    found = look(Workspace(current_stores(), job), night_of(context), may_roll_back=may)
-    for one in found:
-        if one.rolled_back:
-            alert(job.name, context, "rollback", f"version {one.model_version} is champion again: {one.detail}")
-    return [f"version {one.model_version} ({one.role}): {one.state}; {one.detail}" for one in found]
+    results = review(Workspace(current_stores(), job), night_of(context), may_roll_back=may)
+    for result in results:
+        if result.rolled_back:
+            alert(job.name, context, "rollback", f"version {result.model_version} is champion again: {result.detail}")
+    return [f"version {result.model_version} ({result.role}): {result.state}; {result.detail}" for result in results]

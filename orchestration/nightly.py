@@ -1,4 +1,4 @@
-"""The tasks of a nightly DAG that score: extract, score, publish; and what the DAG is made with."""
+"""The tasks of a nightly DAG that score: extract, score, publish. Also the arguments of the DAG."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from scoring.job import Job
 from scoring.stores import Workspace
 
 MAPPED_TASKS = 1000
-"""Airflow maps over at most 1024 items; a night of more chunks gives each task several."""
+"""Airflow maps over at most 1024 items. A night of more chunks gives each task several."""
 
 
 def dag_arguments(job: Job) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def dag_arguments(job: Job) -> dict[str, Any]:
 
 
 def extract(job: Job) -> list[dict[str, int]]:
-    """Extract the run's night; return what the score tasks are mapped over, and push ids and counts as XComs."""
+    """Extract the run's night, return what the score tasks are mapped over, and push ids and counts as XComs."""
     from scoring.night import NightRequest, extract
 
     context = get_current_context()
@@ -58,20 +58,20 @@ def extract(job: Job) -> list[dict[str, int]]:
     stores = current_stores()
     try:
         with at_work(stores, request.run_id):
-            done = extract(Workspace(stores, job), request)
+            extraction = extract(Workspace(stores, job), request)
     except EmptyNight as error:
         if job.on_empty == "skip":
             raise AirflowSkipException(str(error)) from error
         raise
     except NoSuchNight as error:
         raise AirflowSkipException(str(error)) from None
-    for key, value in asdict(done).items():
+    for key, value in asdict(extraction).items():
         context["ti"].xcom_push(key=key, value=value)
-    return chunk_groups(done.chunks)
+    return chunk_groups(extraction.chunks)
 
 
 def score(job: Job, run_id: str, chunk: dict[str, int]) -> int:
-    """Score the chunks of one mapped task; return how many rows."""
+    """Score the chunks of one mapped task and return how many rows."""
     from scoring.night import score_chunk
 
     get_current_context()["chunk_label"] = chunk_label(chunk)  # type: ignore[typeddict-unknown-key]
@@ -83,7 +83,7 @@ def score(job: Job, run_id: str, chunk: dict[str, int]) -> int:
 
 
 def publish(job: Job, run_id: str) -> dict[str, Any]:
-    """Publish the run; return its id, status, rows and lake object."""
+    """Publish the run and return its id, status, rows and lake object."""
     from scoring.night import publish
 
     stores = current_stores()
@@ -125,15 +125,23 @@ def chunk_label(chunk: Mapping[str, int]) -> str:
 def _params() -> dict[str, Param]:
     return {
         "night": Param(
-            None, type=["null", "string"], format="date", title="Night",
+            None,
+            type=["null", "string"],
+            format="date",
+            title="Night",
             description="Calendar day in the job's timezone. Only for a run without partition key; backfills ignore it.",
         ),
         "model_version": Param(
-            None, type=["null", "integer"], minimum=1, title="Model version",
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            title="Model version",
             description="Default: the version that was champion at that night.",
         ),
         "unfinished": Param(
-            False, type="boolean", title="Unfinished",
+            False,
+            type="boolean",
+            title="Unfinished",
             description="Score a night that has not ended. What comes of it is provisional: shown, and used for nothing else.",
         ),
-    }  # fmt: skip
+    }

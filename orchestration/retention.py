@@ -16,7 +16,7 @@ from scoring.stores import Workspace
 
 def retention_arguments() -> dict[str, Any]:
     """Return what the retention DAG is made with: once a week, one run at a time, its form filled in by the settings."""
-    kept = ", ".join(f"{name} {value}" for name, value in load_settings().retention if name != "apply")
+    policy = ", ".join(f"{name} {value}" for name, value in load_settings().retention if name != "apply")
     return {
         "schedule": "30 10 * * 6",
         "start_date": datetime(2013, 1, 1, tzinfo=UTC),
@@ -26,23 +26,30 @@ def retention_arguments() -> dict[str, Any]:
         "description": "Removes rows and files that nothing points at any more",
         "params": {
             "apply": Param(
-                load_settings().retention.apply, type="boolean", title="Remove",
-                description=f"Off: only say in the log what would be removed. Kept: {kept}.",
+                load_settings().retention.apply,
+                type="boolean",
+                title="Remove",
+                description=f"Off: only say in the log what would be removed. Kept: {policy}.",
             )
         },
-    }  # fmt: skip
+    }
 
 
 def retain(job: Job) -> dict[str, Any]:
-    """Plan what a job's policy lets go, remove it if the run's parameter ``apply`` says so; return how much it is."""
+    """Plan what a job's policy no longer keeps, remove it if the run's parameter ``apply`` is true, and return how much it is."""
     from scoring.upkeep import retention
 
     stores, remove = current_stores(), bool(get_current_context()["params"]["apply"])
-    found = retention.plan(Workspace(stores, job), stores.settings.retention)
+    removables = retention.plan(Workspace(stores, job), stores.settings.retention)
     if remove:
-        found = retention.apply(Workspace(stores, job), found)
-    for one in found:
-        said = f"{one.kind} {one.what}, {one.bytes:,} bytes, {one.rows:,} rows: {one.reason}"
-        logging.getLogger(__name__).info("%s: %s", "removed" if remove else "would be removed", said)
-    total = {"bytes": sum(one.bytes for one in found), "rows": sum(one.rows for one in found)}
-    return {"removed" if remove else "would_be_removed": len(found), **total}
+        removables = retention.apply(Workspace(stores, job), removables)
+    for removable in removables:
+        sentence = (
+            f"{removable.kind} {removable.what}, {removable.bytes:,} bytes, {removable.rows:,} rows: {removable.reason}"
+        )
+        logging.getLogger(__name__).info("%s: %s", "removed" if remove else "would be removed", sentence)
+    total = {
+        "bytes": sum(removable.bytes for removable in removables),
+        "rows": sum(removable.rows for removable in removables),
+    }
+    return {"removed" if remove else "would_be_removed": len(removables), **total}

@@ -17,7 +17,7 @@ CARD = "/nightshift/jobs/{job}/versions/{{{{ ti.xcom_pull(task_ids='train') }}}}
 
 
 def dag_arguments(job: Job) -> dict[str, Any]:
-    """Return what the retraining DAG of ``job`` is made with: never two runs at once; by decision, schedule or hand."""
+    """Return what the retraining DAG of ``job`` is made with: started by decision, schedule or hand, one run at a time."""
     cron = job.retraining.schedule
     return {
         "schedule": CronTriggerTimetable(cron, timezone=job.schedule.timezone) if cron else None,
@@ -48,8 +48,8 @@ def _params() -> dict[str, Param]:
 
 
 def snapshot(job: Job) -> bool:
-    """Begin the retraining and keep its rows; return whether there is anything to train, push the id as an XCom."""
-    from lifecycle.retraining import Request, begin, snapshot
+    """Begin the retraining, keep its rows, and return whether there is anything to train. The id is pushed as an XCom."""
+    from lifecycle.retraining import RetrainingRequest, begin, snapshot
 
     context = get_current_context()
     params, stores = context["params"], current_stores()
@@ -58,7 +58,7 @@ def snapshot(job: Job) -> bool:
     }
     decision = params.get("decision_id")
     scheduled = run_type(context) == "scheduled"
-    request = Request(
+    request = RetrainingRequest(
         reason="schedule" if scheduled else str(params["reason"]),
         trigger="decision" if decision else "schedule" if scheduled else "hand",
         decision_id=int(decision) if decision else None,
@@ -72,17 +72,17 @@ def snapshot(job: Job) -> bool:
 
 
 def train(job: Job) -> int:
-    """Train the challenger; return its version."""
+    """Train the challenger and return its version."""
     from lifecycle.retraining import train
 
     return train(Workspace(current_stores(), job), _id())
 
 
 def evaluate(job: Job) -> str:
-    """Compare challenger and champion; return the page of the model card."""
-    from lifecycle.retraining import assess
+    """Compare challenger and champion, and return the page of the model card."""
+    from lifecycle.retraining import evaluate
 
-    assess(Workspace(current_stores(), job), _id())
+    evaluate(Workspace(current_stores(), job), _id())
     return f"/nightshift/jobs/{job.name}/versions/{get_current_context()['ti'].xcom_pull(task_ids='train')}"
 
 
@@ -94,9 +94,9 @@ def gate(job: Job) -> bool:
 
 
 def approval_arguments(job: Job) -> dict[str, Any]:
-    """Return what asks a person, with the card linked; no answer in time is a no. It waits without a worker.
+    """Return the arguments of the task that asks a person, with a link to the card. No answer in time is a no.
 
-    An answer within the second in which the question appears can be taken for a lost task: then it is asked again.
+    The task holds no worker while it waits. Airflow may take an answer within the first second for a lost task, and asks again.
     """
     card = CARD.format(job=job.name)
     return {
@@ -117,9 +117,10 @@ def begin_shadow(job: Job) -> None:
 
 
 def shadow_arguments(job: Job) -> dict[str, Any]:
-    """Return how the shadow is waited for: looked at now and then, holding no worker in between.
+    """Return the arguments of the sensor that waits for the shadow: it pokes now and then and holds no worker in between.
 
-    A look that is put off for too short a time can be taken for a lost task, which costs a try.
+    Airflow may declare a rescheduled sensor lost if it pokes too often, and each time costs a retry. Hence
+    ``limits.poke_seconds`` of at least 3, and 20 retries.
     """
     nights = job.promotion.shadow_nights + job.label.delay_days
     return {
@@ -146,14 +147,14 @@ def shadow_passed(job: Job) -> bool:
 
 
 def promote(job: Job) -> str:
-    """Make the challenger champion; return from which night on."""
+    """Make the challenger champion and return from which night on."""
     from lifecycle.retraining import promote
 
     return str(promote(Workspace(current_stores(), job), _id(), _approver()).effective_from)
 
 
 def announce(job: Job) -> dict[str, Any]:
-    """Return how the retraining ended and tell the receivers of alerts; raises when a task failed."""
+    """Return how the retraining ended and tell the receivers of alerts. Raises when a task failed."""
     from lifecycle.retraining import announce, end
     from scoring.errors import RetrainingFailed
     from scoring.stores.warehouse import retrainings
@@ -167,25 +168,27 @@ def announce(job: Job) -> dict[str, Any]:
     try:
         row = announce(stores, number)
     finally:
-        told = retrainings.get(stores.warehouse, number)
-        tell(job.name, told.night, "retraining", f"retraining {number} {told.state}: {told.detail}")
+        retraining = retrainings.get(stores.warehouse, number)
+        tell(job.name, retraining.night, "retraining", f"retraining {number} {retraining.state}: {retraining.detail}")
     return {name: row.facts[name] for name in ("retraining_id", "state", "detail", "model_version")}
 
 
 def _state_of(context: Any, task_id: str) -> str | None:
-    """Return the state of a task of this run; None if there is no such task."""
-    found = context["ti"].get_task_states(dag_id=context["dag"].dag_id, task_ids=[task_id], run_ids=[context["run_id"]])
-    state = found.get(context["run_id"], {}).get(task_id)
+    """Return the state of a task of this run, or None if there is no such task."""
+    states = context["ti"].get_task_states(
+        dag_id=context["dag"].dag_id, task_ids=[task_id], run_ids=[context["run_id"]]
+    )
+    state = states.get(context["run_id"], {}).get(task_id)
     return str(getattr(state, "value", state)) if state else None
 
 
 def _approver() -> str:
-    """Return who said yes, if somebody was asked; a no leaves no XCom."""
+    """Return who said yes, if somebody was asked. A no leaves no XCom."""
     answer = get_current_context()["ti"].xcom_pull(task_ids="approve") or {}
     user = answer.get("responded_by_user") or {}
     return str(user.get("name") or user.get("id") or "nightshift")
 
 
 def _id() -> Any:
-    """Return the id that the task snapshot pushed; None when it came to none."""
+    """Return the id that the task snapshot pushed, or None when it came to none."""
     return get_current_context()["ti"].xcom_pull(task_ids="snapshot", key="retraining_id")

@@ -11,13 +11,13 @@ from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryActi
 from scoring.errors import NightNotOver, Permanent, Retryable
 
 LONGEST_WAIT = timedelta(hours=26)
-"""A run waits so long at most for its night to end: the longest night has 25 hours."""
+"""How long a run waits for its night to end, at most. The longest night has 25 hours."""
 AFTER_THE_END = timedelta(minutes=1)
-"""Workers' clocks differ by less."""
+"""Added to the end of a night before it is tried again: more than workers' clocks differ."""
 
 
 class PatientRetryPolicy(ExceptionRetryPolicy):
-    """Tries again what can heal, and a night that is not over once it is; fails at once on what cannot heal."""
+    """Retries errors that can heal, and a night that is not over after its end. Fails at once on other errors."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         """Use ``clock`` to tell how long a night still lasts."""

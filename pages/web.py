@@ -25,25 +25,32 @@ from scoring.stores.warehouse import open_warehouse
 
 DAG_SUFFIX = "_nightly"
 RETRAINING_SUFFIX = "_retraining"
-HEADINGS = {401: "Log in to Airflow first", 403: "Not for this user", 404: "Not found", 405: "Not this way",
-            503: "The warehouse does not answer"}  # fmt: skip
+HEADINGS = {
+    401: "Log in to Airflow first",
+    403: "Not for this user",
+    404: "Not found",
+    405: "Not this way",
+    503: "The warehouse does not answer",
+}
 app = FastAPI(title="Nightshift", docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(get_user)])
 
 
 @cache
 def places() -> Places:
-    """Return warehouse and lake of this process, opened at the first request; the registry stays closed."""
+    """Return warehouse and lake of this process, opened at the first request. The registry stays closed."""
     settings = load_settings()
     return Places(
-        open_warehouse(settings), Lake(settings.lake_root), lambda name: find_job(settings.jobs_dir, name),
+        open_warehouse(settings),
+        Lake(settings.lake_root),
+        lambda name: find_job(settings.jobs_dir, name),
         lambda name: (settings.jobs_dir / f"{name}.yaml").exists(),
-    )  # fmt: skip
+    )
 
 
 def readable_jobs(user: GetUserDep) -> frozenset[str]:
     """Return the jobs whose nightly DAG the user may read."""
-    found = get_auth_manager().get_authorized_dag_ids(user=user, method="GET")
-    return frozenset(name.removesuffix(DAG_SUFFIX) for name in found if name.endswith(DAG_SUFFIX))
+    dag_ids = get_auth_manager().get_authorized_dag_ids(user=user, method="GET")
+    return frozenset(name.removesuffix(DAG_SUFFIX) for name in dag_ids if name.endswith(DAG_SUFFIX))
 
 
 PlacesDep = Annotated[Places, Depends(places)]
@@ -61,18 +68,18 @@ def job_page(request: Request, job: str, readable: Readable, read: PlacesDep, un
     """Return the job's nights, performance, drift, decisions and champions."""
     _check(job, readable)
     last = _night(until) if until else None
-    return _page(request, "job", _found(content.job_page(read, job, last), f"The job {job} was never trained or run."))
+    return _page(
+        request, "job", _require(content.job_page(read, job, last), f"The job {job} was never trained or run.")
+    )
 
 
 @app.get("/jobs/{job}/nights/{night}")
-def night_page(
-    request: Request, job: str, night: str, readable: Readable, read: PlacesDep, run: str = ""
-) -> Response:  # fmt: skip
+def night_page(request: Request, job: str, night: str, readable: Readable, read: PlacesDep, run: str = "") -> Response:
     """Return everything about a night, of the run it shows or of the one asked for."""
     _check(job, readable)
     view = content.night_page(read, job, _night(night), run or None)
     what = f"run {run} of night {night}" if run else f"run of night {night}"
-    return _page(request, "night", _found(view, f"There is no {what} of {job}."))
+    return _page(request, "night", _require(view, f"There is no {what} of {job}."))
 
 
 @app.get("/jobs/{job}/columns/{column:path}")
@@ -80,7 +87,7 @@ def column_page(request: Request, job: str, column: str, readable: Readable, rea
     """Return a column's distances over the nights."""
     _check(job, readable)
     view = content.column_page(read, job, column)
-    return _page(request, "column", _found(view, f"No night of {job} was judged in a column {column}."))
+    return _page(request, "column", _require(view, f"No night of {job} was judged in a column {column}."))
 
 
 @app.get("/jobs/{job}/versions/{version}")
@@ -89,12 +96,12 @@ def version_page(request: Request, job: str, version: str, readable: Readable, r
     _check(job, readable)
     number = int(version) if version.isascii() and version.isdigit() and len(version) < 10 else 0
     view = content.version_page(read, job, number)
-    return _page(request, "version", _found(view, f"There is no model card of a version {version} of {job}."))
+    return _page(request, "version", _require(view, f"There is no model card of a version {version} of {job}."))
 
 
 @app.get("/run")
 def run_page(request: Request, readable: Readable, read: PlacesDep, dag_id: str = "", run_id: str = "") -> Response:
-    """Lead to what a DAG run made; say so when it made nothing to show, for the tab appears on every DAG's runs."""
+    """Redirect to the page of what a DAG run made, or say that it made nothing: the tab appears on every DAG's runs."""
     place = _place_of_run(read, readable, dag_id, run_id)
     if place is not None:
         return RedirectResponse(f"{_home(request)}{place}", status_code=303)
@@ -106,35 +113,35 @@ def run_page(request: Request, readable: Readable, read: PlacesDep, dag_id: str 
 
 
 def _place_of_run(read: Places, readable: frozenset[str], dag_id: str, run_id: str) -> str | None:
-    """Return the page of the night that a run scored, or of the version that it trained; None for any other run."""
+    """Return the page of the night that a run scored, or of the version that it trained, or None for any other run."""
     for suffix in (DAG_SUFFIX, RETRAINING_SUFFIX):
         job = dag_id.removesuffix(suffix)
         if not dag_id.endswith(suffix) or job not in readable:
             continue
         if suffix == DAG_SUFFIX:
-            found = place_of_run(read, job, run_id)
-            return f"/jobs/{quote(job)}/nights/{found[0]}?run={quote(found[1])}" if found else None
-        known, version = version_of_run(read.warehouse, job, run_id)
+            place = place_of_run(read, job, run_id)
+            return f"/jobs/{quote(job)}/nights/{place[0]}?run={quote(place[1])}" if place else None
+        retrained, version = version_of_run(read.warehouse, job, run_id)
         page = f"/jobs/{quote(job)}"
-        return (f"{page}/versions/{version}" if version else f"{page}#retrainings") if known else None
+        return (f"{page}/versions/{version}" if version else f"{page}#retrainings") if retrained else None
     return None
 
 
 @app.get("/reports/{path:path}")
 def report(path: str, readable: Readable, read: PlacesDep) -> Response:
-    """Return an Evidently page or a file that such pages share; nothing else of the lake."""
-    known = report_file(path)
-    if known is None or known[0] not in (None, *readable):
+    """Return an Evidently page or a file that such pages share. Nothing else of the lake is served."""
+    file = report_file(path)
+    if file is None or file[0] not in (None, *readable):
         raise HTTPException(404, "There is no such report.")
 
     def content(below: str) -> str:
         return read.lake.read_text(read.lake.below(f"reports/{below}"))
 
     try:
-        whole = content(path) if known[0] is None else whole_report(content(path), content)
+        whole = content(path) if file[0] is None else whole_report(content(path), content)
     except LakeFileMissing:
         raise HTTPException(404, "There is no such report, or it is too old and was removed.") from None
-    return Response(whole, headers={**_headers(REPORT_POLICY), "Content-Type": known[1]})
+    return Response(whole, headers={**_headers(REPORT_POLICY), "Content-Type": file[1]})
 
 
 @app.exception_handler(HTTPException)
@@ -171,9 +178,11 @@ def _page(request: Request, template: str, view: View, status: int = 200) -> Res
 
 def _headers(policy: str) -> dict[str, str]:
     return {
-        "Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin",
+        "Content-Security-Policy": policy,
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "same-origin",
         "Cache-Control": "private, no-cache",
-    }  # fmt: skip
+    }
 
 
 def _home(request: Request) -> str:
@@ -192,7 +201,7 @@ def _night(text: str) -> date:
         raise HTTPException(404, f"{text} is no night: expected YYYY-MM-DD.") from None
 
 
-def _found(view: Mapping[str, Any] | None, otherwise: str) -> View:
+def _require(view: Mapping[str, Any] | None, otherwise: str) -> View:
     if view is None:
         raise HTTPException(404, otherwise)
     return dict(view)

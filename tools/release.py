@@ -15,11 +15,11 @@ VERSIONS = {
     "pyproject.toml": re.compile(r'^version = "(.*)"$', re.MULTILINE),
     "docker-compose.yml": re.compile(r"^  image: nightshift:(.*)$", re.MULTILINE),
 }
-"""Files with the version of the project, and how it stands in each; the package reads pyproject.toml."""
+"""Files with the version of the project, and how it stands in each. The package reads pyproject.toml."""
 
 
 class ReleaseError(Exception):
-    """The repository is not ready to be released; the message says why and what to do."""
+    """The repository is not ready to be released. The message says why and what to do."""
 
 
 def dated(changelog: str, version: str, day: date) -> str:
@@ -63,7 +63,7 @@ def _parts(version: str) -> tuple[int, ...]:
 
 
 def release(home: Path, version: str, day: date) -> None:
-    """Write changelog and versions below ``home``; nothing is written unless all of it can be."""
+    """Write changelog and versions below ``home``, but only if all of it can be written."""
     _parts(version)
     texts = {name: (home / name).read_text(encoding="utf-8") for name in ("CHANGELOG.md", *VERSIONS)}
     written = {"CHANGELOG.md": dated(texts["CHANGELOG.md"], version, day)}
@@ -73,7 +73,7 @@ def release(home: Path, version: str, day: date) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Release the version that is named; return the exit code."""
+    """Release the version that is named and return the exit code."""
     if len(arguments) != 1:
         print("usage: make release VERSION=0.2.0", file=sys.stderr)
         return 2

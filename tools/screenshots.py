@@ -28,13 +28,13 @@ FOLDER = HOME / "docs" / "images"
 WIDTH = 1100
 """Pixels: a page as a laptop shows it beside Airflow's navigation."""
 HEIGHTS = {"overview": 560, "job": 1000, "night": 900, "column": 640, "version": 1000}
-"""Pixels of each page from its top; more would be small print on a page of the docs."""
+"""Pixels of each page from its top. Taller pictures would be small print in the docs."""
 LARGEST = 200_000
 """Bytes: a picture that is committed stays below this."""
 
 
 def views(read: Places, job: str, night: date, column: str, version: int) -> dict[str, dict[str, Any] | None]:
-    """Return what each page shows, by the name of its template; None for a page without anything to show."""
+    """Return what each page shows, by the name of its template, or None for a page without anything to show."""
     return {
         "overview": content.overview_page(read, [job]),
         "job": content.job_page(read, job, None),
@@ -49,10 +49,21 @@ def take(browser: str, page: Path, picture: Path, height: int) -> None:
     trusted = ["--no-sandbox"] if os.geteuid() == 0 else []  # the sandbox does not start as root
     with tempfile.TemporaryDirectory(prefix="nightshift-browser-") as profile:
         subprocess.run(
-            [browser, "--headless", "--disable-gpu", "--hide-scrollbars", f"--user-data-dir={profile}", *trusted,
-             f"--window-size={WIDTH},{height}", f"--screenshot={picture}", page.as_uri()],
-            check=True, capture_output=True, timeout=120,
-        )  # fmt: skip
+            [
+                browser,
+                "--headless",
+                "--disable-gpu",
+                "--hide-scrollbars",
+                f"--user-data-dir={profile}",
+                *trusted,
+                f"--window-size={WIDTH},{height}",
+                f"--screenshot={picture}",
+                page.as_uri(),
+            ],
+            check=True,
+            capture_output=True,
+            timeout=120,
+        )
 
 
 def main(
@@ -61,7 +72,7 @@ def main(
     column: Annotated[str, typer.Option(help="The column of the page per column.")] = "dest",
     version: Annotated[int, typer.Option(help="A model version with a model card.")] = 1,
 ) -> None:
-    """Write a picture of each page to docs/images; exit code 1 without a browser or with a picture that is too large."""
+    """Write a picture of each page to docs/images. The exit code is 1 without a browser or with a picture that is too large."""
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
         sys.exit(f"no browser: found none of {', '.join(BROWSERS)} on the path. Next: install chromium")

@@ -21,14 +21,26 @@ Interval = dict[str, float | None]
 
 LOSS_UNITS = {task.loss: task.loss_unit for task in TASKS}
 UNITS = {
-    "log_loss": "nats", "excess_log_loss": "nats above the base rate's", "brier": "0 to 1", "auc": "0 to 1",
-    "calibration_error": "probability", "calibration_gap": "probability", "base_rate": "share", "accuracy": "share",
-    "mae": "unit of the label", "rmse": "unit of the label", "bias": "unit of the label",
-}  # fmt: skip
+    "log_loss": "nats",
+    "excess_log_loss": "nats above the base rate's",
+    "brier": "0 to 1",
+    "auc": "0 to 1",
+    "calibration_error": "probability",
+    "calibration_gap": "probability",
+    "base_rate": "share",
+    "accuracy": "share",
+    "mae": "unit of the label",
+    "rmse": "unit of the label",
+    "bias": "unit of the label",
+}
 REPLICATES = 200
+"""Bootstrap samples of an interval."""
 _BLOCKS = 2_000
+"""Blocks of rows that a bootstrap draws from, at most."""
 _RELIABILITY = 10
+"""Bins of the probability in a calibration plot."""
 _ROC = 500
+"""Bins of the probability from which the area under the ROC curve is computed."""
 TINY = 1e-15
 
 
@@ -37,8 +49,8 @@ def outcome_sums(predictions: pa.Table, outcome: pa.ChunkedArray | pa.Array, job
 
     ``outcome`` belongs to ``predictions`` row by row; rows without an outcome are left out.
     """
-    known = pc.is_valid(outcome)
-    predictions, outcome = predictions.filter(known), outcome.filter(known)
+    labelled = pc.is_valid(outcome)
+    predictions, outcome = predictions.filter(labelled), outcome.filter(labelled)
     rows = predictions.num_rows
     block = np.arange(rows)
     if rows > _BLOCKS:
@@ -69,9 +81,9 @@ def _multiclass(predictions: pa.Table, outcome: Any, job: Job) -> Cells:
     classes = job.label.classes or []
     place = np.asarray(pc.index_in(outcome, pa.array(classes)), dtype=np.int64)
     chances = np.stack([np.asarray(predictions.column(name)) for name in job.probability_columns], axis=1)
-    chosen = np.clip(chances[np.arange(len(place)), place], TINY, 1)
+    chance = np.clip(chances[np.arange(len(place)), place], TINY, 1)
     right = np.asarray(pc.equal(predictions.column("prediction"), outcome)).astype(np.float64)
-    return [-np.log(chosen), right], [(place, np.ones(len(place)))], len(classes)
+    return [-np.log(chance), right], [(place, np.ones(len(place)))], len(classes)
 
 
 def _regression(predictions: pa.Table, outcome: Any, job: Job) -> Cells:
@@ -80,7 +92,7 @@ def _regression(predictions: pa.Table, outcome: Any, job: Job) -> Cells:
 
 
 def metrics_of(sums: Floats, job: Job) -> dict[str, Floats]:
-    """Return every metric of sums of shape (…, sums), each of shape (…); NaN where it has no meaning."""
+    """Return every metric of sums of shape (…, sums), each of shape (…), or NaN where it has no meaning."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return _SUMS[job.task].metrics(sums)
 
@@ -94,9 +106,14 @@ def _binary_metrics(sums: Floats) -> dict[str, Floats]:
     gaps = np.abs(by_bin[0] - by_bin[1]).sum(axis=-1) / n
     base = y / n
     return {
-        "log_loss": loss / n, "excess_log_loss": loss / n - _entropy(np.stack([base, 1 - base], axis=-1)),
-        "brier": brier / n, "auc": auc, "calibration_error": gaps, "calibration_gap": (p - y) / n, "base_rate": base,
-    }  # fmt: skip
+        "log_loss": loss / n,
+        "excess_log_loss": loss / n - _entropy(np.stack([base, 1 - base], axis=-1)),
+        "brier": brier / n,
+        "auc": auc,
+        "calibration_error": gaps,
+        "calibration_gap": (p - y) / n,
+        "base_rate": base,
+    }
 
 
 def _multiclass_metrics(sums: Floats) -> dict[str, Floats]:
@@ -112,12 +129,12 @@ def _regression_metrics(sums: Floats) -> dict[str, Floats]:
 
 @dataclass(frozen=True)
 class _Sums:
-    """How a task's sums are made of rows, and what is made of them."""
+    """How a task's rows become sums, and sums become metrics."""
 
     cells: Callable[[pa.Table, Any, Job], Cells]
     metrics: Callable[[Floats], dict[str, Floats]]
     loss: int
-    """The place of the summed loss."""
+    """Column of the sums that holds the summed loss."""
 
 
 _SUMS: dict[Task, _Sums] = {
@@ -132,16 +149,16 @@ def _entropy(shares: Floats) -> Floats:
 
 
 def with_intervals(blocks: Floats, job: Job) -> dict[str, Interval]:
-    """Return every metric with its 95 % bootstrap interval over the blocks; null where it has no meaning."""
+    """Return every metric with its 95 % bootstrap interval over the blocks, or null where it has no meaning."""
     if len(blocks) == 0:
         return {}
     values = metrics_of(blocks.sum(axis=0), job)
     drawn = metrics_of(_replicates(blocks), job)
-    found = {}
+    intervals = {}
     for name, value in values.items():
         low, high = (_quantile(drawn[name], q) for q in (0.025, 0.975))
-        found[name] = {"value": finite(float(value)), "low": low, "high": high}
-    return found
+        intervals[name] = {"value": finite(float(value)), "low": low, "high": high}
+    return intervals
 
 
 def difference(recent: Floats, before: Floats, job: Job, name: str) -> Interval:
@@ -164,12 +181,12 @@ def reliability(sums: Floats) -> list[dict[str, float]]:
     positive, negative, chance = (
         sums[5 + i * _ROC : 5 + (i + 1) * _ROC].reshape(_RELIABILITY, -1).sum(axis=1) for i in range(3)
     )
-    found = []
+    points = []
     for yes, no, total in zip(positive, negative, chance, strict=True):
         rows = float(yes + no)
         if rows:
-            found.append({"rows": rows, "predicted": float(total) / rows, "observed": float(yes) / rows})
-    return found
+            points.append({"rows": rows, "predicted": float(total) / rows, "observed": float(yes) / rows})
+    return points
 
 
 def _replicates(blocks: Floats, seed: int = 0) -> Floats:
@@ -183,7 +200,7 @@ def _quantile(values: Floats, q: float) -> float | None:
 
 
 def finite(value: float) -> float | None:
-    """Return the value, or None for one that JSON has no word for."""
+    """Return the value, or None for an infinity or NaN, which JSON does not have."""
     return value if np.isfinite(value) else None
 
 

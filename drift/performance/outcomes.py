@@ -42,7 +42,10 @@ def predictions_of(work: Workspace, run: Run) -> pa.Table:
 
 
 def outcomes_of(work: Workspace, run: Run, predictions: pa.Table | None = None) -> Outcomes:
-    """Return a run's predictions, or others of its rows, with the outcomes that ``labels.sql`` gives now."""
+    """Return a run's predictions with the outcomes that ``labels.sql`` gives now.
+
+    ``predictions`` are those of another version on the run's rows; default: the run's own.
+    """
     predictions = predictions_of(work, run) if predictions is None else predictions
     labels = read_labels(work, Nights.of(run.night))
     joined = predictions.join(labels, keys=list(work.job.key), join_type="inner").combine_chunks()
@@ -53,13 +56,13 @@ def outcomes_of(work: Workspace, run: Run, predictions: pa.Table | None = None) 
 
 
 def sums_by_night(holdout: pa.Table, job: Job) -> Floats:
-    """Return the sums of each holdout night, shape (nights, sums); the table has night, outcome and predictions."""
+    """Return the sums of each holdout night, shape (nights, sums). The table has night, outcome and predictions."""
     nights = holdout.column("night")
-    found: list[Any] = []
+    sums: list[Any] = []
     for night in nights_of(nights):
         of_night = holdout.filter(pc.equal(nights, pa.scalar(night, pa.date32())))
-        found.append(outcome_sums(of_night, of_night.column("outcome"), job).sum(axis=0))
-    return np.stack(found)
+        sums.append(outcome_sums(of_night, of_night.column("outcome"), job).sum(axis=0))
+    return np.stack(sums)
 
 
 def nights_of(nights: pa.ChunkedArray) -> list[date]:

@@ -29,16 +29,16 @@ _LARGE = 20_000
 
 @dataclass(frozen=True)
 class _Quality:
-    """How Evidently takes outcomes and predictions of a task."""
+    """How outcomes and predictions of a task are given to Evidently."""
 
     kind: Any
-    """Their type in its frames."""
+    """Type of outcomes and predictions in Evidently's frames."""
     shown: str
     """Whether the page shows predictions as a ``number`` or as a ``category``."""
     tasks: Callable[[], dict[str, Any]]
-    """What says to Evidently which column is which."""
+    """Makes Evidently's description of the task: which column is the outcome, which the prediction."""
     listed: str | None = None
-    """As what outcome and predicted class or value are columns of their own; None for none."""
+    """Kind of column, ``number`` or ``category``, that outcome and prediction are listed as; None if they are not listed."""
     least: int = 1
     """Different outcomes that there must be in both samples."""
     needs: str | None = None
@@ -87,7 +87,7 @@ class Sides:
 
 @dataclass(frozen=True)
 class Page:
-    """An Evidently page as HTML; scripts and styles that every page has are files of their own."""
+    """An Evidently page as HTML. Scripts and styles that every page has are files of their own."""
 
     html: str
     assets: Mapping[str, str]
@@ -97,30 +97,30 @@ class Page:
 
 
 def evidently_page(sides: Sides, job: Job, when: datetime, title: Mapping[str, str], assets: str) -> Page:
-    """Return the page; columns that Evidently cannot take are left out and named, the others keep their place.
+    """Return the page. Columns that Evidently cannot take are left out and named, the others keep their place.
 
     ``title`` is stored with the report; ``assets`` is the URL of the shared files, as seen from the page. Raises what
     Evidently raises when not even one column can be shown.
     """
     quiet_telemetry()
     sides, left_out = _with_outcomes(sides, job)
-    chosen, absent = _columns(sides, job)
+    kinds, absent = _columns(sides, job)
     try:
-        html = _render(sides, job, chosen, when, title)
+        html = _render(sides, job, kinds, when, title)
     except Exception:  # Evidently raises whatever pandas and numpy do: raised again unless some columns are to blame
-        refused = {name: _refused(sides, job, name, kind, when) for name, kind in chosen.items()}
-        good = {name: kind for name, kind in chosen.items() if not refused[name]}
-        if not good or len(good) == len(chosen):
+        refused = {name: _refused(sides, job, name, kind, when) for name, kind in kinds.items()}
+        good = {name: kind for name, kind in kinds.items() if not refused[name]}
+        if not good or len(good) == len(kinds):
             raise
         absent |= {name: why for name, why in refused.items() if why}
         html = _render(sides, job, good, when, title)
     left_out |= absent
-    found: dict[str, str] = {}
-    return Page(_PARTS.sub(lambda part: _share(part, assets, found), html), found, left_out)
+    files: dict[str, str] = {}
+    return Page(_PARTS.sub(lambda part: _share(part, assets, files), html), files, left_out)
 
 
 def _with_outcomes(sides: Sides, job: Job) -> tuple[Sides, dict[str, str]]:
-    """Return the rows whose outcome is known, once that is most of the night, and a note; else all rows, unlabelled."""
+    """Return the rows whose outcome is known, once that is most of the night, and a note. Else all rows, without outcomes."""
     current, reference = (side[side["outcome"].notna()] if "outcome" in side else side[:0] for side in _both(sides))
     enough = len(current) >= len(sides.current) / 2 and len(current) and len(reference)
     if not enough or min(current["outcome"].nunique(), reference["outcome"].nunique()) < _QUALITY[job.task].least:
@@ -137,7 +137,7 @@ def _both(sides: Sides) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def _columns(sides: Sides, job: Job) -> tuple[dict[str, str], dict[str, str]]:
     """Return the columns of the page, number or category, and why the others are not on it."""
-    chosen, left_out = {}, {}
+    kinds, left_out = {}, {}
     for name in (*job.features, job.task.main_column):
         feature = job.features.get(name)
         problem = None
@@ -151,14 +151,14 @@ def _columns(sides: Sides, job: Job) -> tuple[dict[str, str], dict[str, str]]:
             problem = "no values at training"
         if problem is None:
             kind = feature.type if feature is not None else _QUALITY[job.task].shown
-            chosen[name] = "category" if kind == "category" else "number"
+            kinds[name] = "category" if kind == "category" else "number"
         else:
             left_out[name] = problem
-    return chosen, left_out
+    return kinds, left_out
 
 
 def _refused(sides: Sides, job: Job, name: str, kind: str, when: datetime) -> str:
-    """Return why Evidently cannot take one column alone; nothing if it can."""
+    """Return why Evidently cannot take one column alone, or nothing if it can."""
     try:
         _render(sides, job, {name: kind}, when, {})
     except Exception as error:  # noqa: BLE001 - the page names it, and does without the column
@@ -175,9 +175,12 @@ def _render(sides: Sides, job: Job, columns: Mapping[str, str], when: datetime, 
         definition = _definition(columns, job, current)
         report = Report(_metrics(sides, columns, job, current), include_tests=True)
         snapshot = report.run(
-            Dataset.from_pandas(current, definition), Dataset.from_pandas(reference, definition),
-            timestamp=when, metadata=dict(title), name=" ".join(title.values()) or None,
-        )  # fmt: skip
+            Dataset.from_pandas(current, definition),
+            Dataset.from_pandas(reference, definition),
+            timestamp=when,
+            metadata=dict(title),
+            name=" ".join(title.values()) or None,
+        )
         with tempfile.TemporaryDirectory() as folder:
             target = Path(folder) / "page.html"
             snapshot.save_html(str(target))
@@ -223,9 +226,9 @@ def _metrics(sides: Sides, columns: Mapping[str, str], job: Job, current: pd.Dat
 
     methods = {name: "jensenshannon" if kind == "category" else "wasserstein" for name, kind in columns.items()}
     signals = {"jensenshannon": "shape", "wasserstein": "shift"}
-    shown = {"probability": "prediction"}
+    aliases = {"probability": "prediction"}
     limits = {
-        name: sides.thresholds.get(shown.get(name, name), {}).get(signals[method], 0.1)
+        name: sides.thresholds.get(aliases.get(name, name), {}).get(signals[method], 0.1)
         for name, method in methods.items()
     }
     names = list(columns)
@@ -236,14 +239,14 @@ def _metrics(sides: Sides, columns: Mapping[str, str], job: Job, current: pd.Dat
     return [drift, *quality, DataSummaryPreset(columns=names)]
 
 
-def _share(part: re.Match[str], assets: str, found: dict[str, str]) -> str:
-    """Put a large script or style into a file of its own, named by its content; return the reference to it."""
+def _share(part: re.Match[str], assets: str, files: dict[str, str]) -> str:
+    """Put a large script or style into a file of its own, named by its content, and return the reference to it."""
     kind, content = part.group(1), part.group(2)
     if len(content) < _LARGE or "var metric_" in content[:200]:  # the latter are the night's own data
         return part.group(0)
     digest = hashlib.sha256(content.encode()).hexdigest()[:16]
     name = f"evidently-{digest}.{'js' if kind == 'script' else 'css'}"
-    found[name] = content
+    files[name] = content
     if kind == "script":
         return f'<script src="{assets}/{name}"></script>'
     return f'<link rel="stylesheet" href="{assets}/{name}">'

@@ -24,7 +24,7 @@ _BAR = Path(__file__).with_name("bar.html")
 
 
 def write_report(work: Workspace, run: Run) -> tuple[str | None, str | None]:
-    """Write the page of a judged run in place of an earlier one; return its path below the lake, and what it lacks.
+    """Write the page of a judged run in place of an earlier one and return its path below the lake, and what it lacks.
 
     Outcomes are on it once the night's performance was measured.
 
@@ -40,17 +40,22 @@ def write_report(work: Workspace, run: Run) -> tuple[str | None, str | None]:
 
 
 def _write(work: Workspace, run: Run, path: str) -> str | None:
-    judged = monitoring.drift_of(work.warehouse, run.run_id)
-    verdict = judged.verdict if judged else "none yet"
+    night_verdict = monitoring.drift_of(work.warehouse, run.run_id)
+    verdict = night_verdict.verdict if night_verdict else "none yet"
     sides, rows = sample_sides(work, run)
     title = {"job": work.job.name, "night": str(run.night), "model_version": str(run.model_version), "run": run.run_id}
     when = datetime.combine(run.night, time.min, UTC)
     page = evidently_page(sides, work.job, when, title, "../../assets")
     notes = "; ".join(f"{name} ({why})" for name, why in page.left_out.items())
     bar = {
-        **title, "version": run.model_version, "verdict": verdict, "rows": f"{len(sides.current):,}", "of": f"{rows:,}",
-        "reference": f"{len(sides.reference):,}", "notes": f"Not on this page: {notes}." if notes else "",
-    }  # fmt: skip
+        **title,
+        "version": run.model_version,
+        "verdict": verdict,
+        "rows": f"{len(sides.current):,}",
+        "of": f"{rows:,}",
+        "reference": f"{len(sides.reference):,}",
+        "notes": f"Not on this page: {notes}." if notes else "",
+    }
     for name, content in page.assets.items():
         asset = work.lake.below(f"{ASSETS}/{name}")
         if not work.lake.exists(asset):
@@ -73,37 +78,37 @@ def sample_sides(work: Workspace, run: Run) -> tuple[Sides, int]:
     reference = work.registry.table(RunFolder(work.lake, run).version_ref(), "reference.parquet")
     if reference is None:
         raise ValueError("the model version keeps no reference sample")
-    wanted = work.job.monitor.report_rows
+    most = work.job.monitor.report_rows
     rows = run.rows_scored or 0
-    share = min(1.0, wanted / max(rows, 1))
+    share = min(1.0, most / max(rows, 1))
     names = [*work.job.features, *work.job.prediction_columns, "outcome"]
     parts = [part.select([name for name in names if name in part.schema.names]) for part in _sampled(work, run, share)]
     before = reference.select([name for name in names if name in reference.schema.names])
-    chosen = np.sort(np.random.default_rng(0).permutation(before.num_rows)[:wanted])
+    places = np.sort(np.random.default_rng(0).permutation(before.num_rows)[:most])
     columns = monitoring.columns_of(work.warehouse, [run.run_id])
     limits = {row.column_name: {name: limit for name, (_, limit) in row.signals.items()} for row in columns}
-    current = pa.concat_tables(parts).slice(0, wanted)
-    return Sides(_frame(current), _frame(before.take(pa.array(chosen))), limits), rows
+    current = pa.concat_tables(parts).slice(0, most)
+    return Sides(_frame(current), _frame(before.take(pa.array(places))), limits), rows
 
 
 def _sampled(work: Workspace, run: Run, share: float) -> Iterator[pa.Table]:
     """Yield a random share of every chunk: features, predictions and outcomes, row by row."""
-    known = None
+    labelled = None
     if monitoring.is_measured(work.warehouse, run.run_id):
         outcomes = outcomes_of(work, run)
-        known = outcomes.predictions.select(list(work.job.key)).append_column("outcome", outcomes.outcome)
+        labelled = outcomes.predictions.select(list(work.job.key)).append_column("outcome", outcomes.outcome)
     folder = RunFolder(work.lake, run)
     for number in folder.chunks:
         features = work.lake.table(folder.part("features", number))
         predictions = work.lake.table(folder.part("predictions", number))
         random = np.random.default_rng([run.night.toordinal(), number])
         place = pa.array(np.flatnonzero(random.random(features.num_rows) < share))
-        found = features.take(place)
+        sample = features.take(place)
         for name in work.job.prediction_columns:
-            found = found.append_column(name, predictions.column(name).take(place))
-        if known is not None:
-            found = found.join(known, keys=list(work.job.key), join_type="left outer")
-        yield found.sort_by([(name, "ascending") for name in work.job.key])
+            sample = sample.append_column(name, predictions.column(name).take(place))
+        if labelled is not None:
+            sample = sample.join(labelled, keys=list(work.job.key), join_type="left outer")
+        yield sample.sort_by([(name, "ascending") for name in work.job.key])
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:
@@ -112,7 +117,7 @@ def _frame(table: pa.Table) -> pd.DataFrame:
 
 
 def prune_reports(work: Workspace, night: date) -> list[date]:
-    """Remove the pages of nights more than ``monitor.keep_reports_nights`` before ``night``; return those nights."""
+    """Remove the pages of nights more than ``monitor.keep_reports_nights`` before ``night`` and return those nights."""
     oldest = night - timedelta(days=work.job.monitor.keep_reports_nights)
     old = {day: folder for day, folder in work.lake.reports(work.job.name).items() if day < oldest}
     for folder in old.values():

@@ -14,12 +14,13 @@ from scoring.job import Job
 from scoring.rows import Bins, Profile, bins_from, merged
 
 WINDOW = 7
-"""Nights that are looked at together for what lasts."""
+"""Nights that are taken together to see what lasts: a week, so that weekdays do not matter."""
 LEAST_OF_WINDOW = 4
+"""Nights of the window that must be there, the judged one included."""
 BROKEN_SCORE = 5.0
-"""A night beyond this, or with a fault, is no example of what is normal …"""
+"""Nights with a score above this, or with a fault, are left out of the baseline."""
 LEARNT_AFTER = 7
-"""… unless so many nights in a row were like that: then the world has changed."""
+"""After this many such nights in a row they are taken into the baseline after all: the change is the new normal."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Past:
     @classmethod
     def of(cls, night: date, profile: Profile, verdict: Verdict) -> Past:
         """Return a night that was just judged."""
-        unusual = {one.column: one.unusual for one in verdict.columns}
+        unusual = {column.column: column.unusual for column in verdict.columns}
         return cls(night, profile, verdict.verdict, verdict.score, verdict.faults, unusual)
 
     @property
@@ -46,7 +47,7 @@ class Past:
 
     @property
     def broken(self) -> bool:
-        """Return whether the night is no example of what is normal."""
+        """Return whether the night is left out of the baseline."""
         return bool(self.faults) or self.score > BROKEN_SCORE
 
 
@@ -63,30 +64,34 @@ class Reference:
     @classmethod
     def of(cls, nights: Mapping[str, Any], profile: Mapping[str, Any], job: Job) -> Reference:
         """Return what the version's ``reference_nights.json`` and ``reference_profile.json`` say."""
-        found = {date.fromisoformat(night): Profile.from_dict(one) for night, one in nights.get("nights", {}).items()}
-        kept = nights.get("quarantined", {"extracted": 0, "reasons": {}})
-        shares = {name: rows / max(kept["extracted"], 1) for name, rows in by_column(kept["reasons"]).items()}
-        return cls(bins_from(nights.get("bins", {})), found, profile.get("weights", {}), shares, job)
+        profiles = {
+            date.fromisoformat(night): Profile.from_dict(content) for night, content in nights.get("nights", {}).items()
+        }
+        quarantine = nights.get("quarantined", {"extracted": 0, "reasons": {}})
+        shares = {
+            name: rows / max(quarantine["extracted"], 1) for name, rows in by_column(quarantine["reasons"]).items()
+        }
+        return cls(bins_from(nights.get("bins", {})), profiles, profile.get("weights", {}), shares, job)
 
     @cached_property
     def weeks(self) -> Calibration:
-        """Return what a week is like next to the training nights."""
+        """Return the calibration of weeks against the training nights."""
         ordered = [self.nights[night] for night in sorted(self.nights)]
         return calibrate(ordered, self.bins, watched_of(self.job), window=min(WINDOW, max(len(ordered) - 1, 1)))
 
 
 def by_column(reasons: Mapping[str, int]) -> dict[str, int]:
-    """Return quarantined rows by column, from reasons such as ``seats:below_min``; the largest of a column's reasons.
+    """Return quarantined rows by column, from reasons such as ``seats:below_min``. A column's largest reason counts.
 
     >>> by_column({"seats:below_min": 3, "seats:null": 5, "duplicate_key": 1})
     {'seats': 5}
     """
-    found: dict[str, int] = {}
+    largest: dict[str, int] = {}
     for reason, rows in reasons.items():
         column, colon, _ = reason.rpartition(":")  # a column's name may hold one, a rule's does not
         if colon:
-            found[column] = max(rows, found.get(column, 0))
-    return found
+            largest[column] = max(rows, largest.get(column, 0))
+    return largest
 
 
 def earliest(job: Job, night: date) -> date:
@@ -95,38 +100,43 @@ def earliest(job: Job, night: date) -> date:
 
 
 def baseline_of(reference: Reference, past: Sequence[Past], night: date) -> Baseline:
-    """Return the last nights before ``night``, of training or scored since, that are examples of what is normal.
+    """Return the last nights before ``night``, of training or scored since, that are normal.
 
-    A night that was unusual is no example while persistence still counts it: a fault learnt at once would be seen once.
+    A night that was unusual is left out while ``monitor.persistence`` still counts it. Otherwise a lasting fault would enter the
+    baseline at once, and alarm only once.
     """
-    earlier = [one for one in past if earliest(reference.job, night) <= one.night < night]
+    earlier = [past_night for past_night in past if earliest(reference.job, night) <= past_night.night < night]
     recent = earlier[-LEARNT_AFTER:]
     of = reference.job.monitor.persistence[1]
-    waiting = {one.night for one in earlier if one.suspect and night - timedelta(days=of) < one.night}
-    changed = len(recent) == LEARNT_AFTER and all(one.broken for one in recent)
-    known = {day: profile for day, profile in reference.nights.items() if day < night}
-    for one in earlier:
-        known.pop(one.night, None)
-        if changed or not (one.broken or one.night in waiting):
-            known[one.night] = one.profile
-    chosen = sorted(known)[-reference.job.monitor.baseline_nights :]
-    return Baseline(reference.bins, [known[day] for day in chosen], reference.weights, reference.quarantined)
+    waiting = {
+        past_night.night
+        for past_night in earlier
+        if past_night.suspect and night - timedelta(days=of) < past_night.night
+    }
+    changed = len(recent) == LEARNT_AFTER and all(past_night.broken for past_night in recent)
+    profiles = {day: profile for day, profile in reference.nights.items() if day < night}
+    for past_night in earlier:
+        profiles.pop(past_night.night, None)
+        if changed or not (past_night.broken or past_night.night in waiting):
+            profiles[past_night.night] = past_night.profile
+    days = sorted(profiles)[-reference.job.monitor.baseline_nights :]
+    return Baseline(reference.bins, [profiles[day] for day in days], reference.weights, reference.quarantined)
 
 
 def sustained(reference: Reference, past: Sequence[Past], night: date, profile: Profile) -> dict[str, float]:
-    """Return each column's ratio of the last 7 nights together to the weeks of training; empty with too few nights."""
-    week = [one.profile for one in past if night - timedelta(days=WINDOW) < one.night < night]
+    """Return each column's ratio of the last 7 nights together to the weeks of training. Empty with too few nights."""
+    week = [past_night.profile for past_night in past if night - timedelta(days=WINDOW) < past_night.night < night]
     if len(week) + 1 < LEAST_OF_WINDOW or not reference.nights:
         return {}
-    found: dict[str, float] = {}
-    for one in reference.weeks.measure(merged([*week, profile])):
-        found[one.column] = max(one.ratio, found.get(one.column, 0.0))
-    return found
+    ratios: dict[str, float] = {}
+    for measurement in reference.weeks.measure(merged([*week, profile])):
+        ratios[measurement.column] = max(measurement.normalised_excess, ratios.get(measurement.column, 0.0))
+    return ratios
 
 
-def verdict_on(reference: Reference, past: Sequence[Past], night: date, found: Night) -> Verdict:
-    """Return the verdict on a night, from nothing but the version's reference and the nights before."""
+def verdict_on(reference: Reference, past: Sequence[Past], night: date, observation: Night) -> Verdict:
+    """Return the verdict on a night, from the version's reference and the nights before."""
     of = reference.job.monitor.persistence[1]
-    before = [one.unusual for one in past if night - timedelta(days=of) < one.night < night]
+    before = [past_night.unusual for past_night in past if night - timedelta(days=of) < past_night.night < night]
     baseline = baseline_of(reference, past, night)
-    return judge(found, baseline, reference.job, before, sustained(reference, past, night, found.profile))
+    return judge(observation, baseline, reference.job, before, sustained(reference, past, night, observation.profile))

@@ -16,52 +16,54 @@ from drift.verdict.distance import NULLS, SHAPE, SHIFT, UNSEEN, Column, Distance
 from scoring.rows import Bins, Profile
 
 FLOORS = {SHAPE: 0.002, SHIFT: 0.05, NULLS: 0.01, UNSEEN: 0.005}
-"""The least excess that can be unusual, whatever the nights were like; ``shape`` in bits."""
+"""The least excess that can be unusual, whatever the nights were like: bits, standard deviations of the baseline, shares of rows.
+Raising one makes its signal blinder."""
 NEW_VALUES = 0.05
-"""That of ``unseen`` in a number column: numbers go on to take values they never had; a new unit gives them in bulk."""
+"""Floor of ``unseen`` in number columns, as a share of rows. New values are normal there, and only a large share is a signal: a
+changed unit, say. Raising it lets more of them pass."""
 NOISE = 3.0
-"""How many standard deviations of chance a small night may add."""
+"""Standard deviations of chance by which a night of fewer rows than usual may lie farther away."""
 
 
 @dataclass(frozen=True)
 class Threshold:
     """How far a night may lie from the baseline in one column and signal."""
 
-    reach: float
-    """Excess over chance that counts as unusual for a night of typical size."""
+    excess: float
+    """Excess over chance above which a night of typical size is unusual."""
     spread: float
-    """Standard deviation of chance that the nights had while this was found."""
+    """Median standard deviation of chance of the baseline's nights: what a night of typical size has."""
 
     def tolerance(self, spread: Floats) -> Floats:
         """Return the excess that counts as unusual for nights whose chance has the given spread."""
         more = np.maximum((NOISE * spread) ** 2 - (NOISE * self.spread) ** 2, 0.0)
-        return np.sqrt(self.reach**2 + more)
+        return np.sqrt(self.excess**2 + more)
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurement:
     """One column and signal of one night."""
 
     column: str
     signal: str
     value: float
     threshold: float
-    ratio: float
-    """Excess over chance by what is unusual for this column and signal; the family's limit says when a night is."""
-    beyond: float
-    """Share of the baseline's nights that lay nearer."""
+    normalised_excess: float
+    """Excess over chance, divided by the excess that is unusual for this column and signal. Stored and shown as the ratio."""
+    quantile: float
+    """Share of the baseline's nights that lay nearer to the rest of the baseline."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """A baseline of nights and what is unusual next to it."""
+    """A baseline of nights, and the thresholds that follow from it."""
 
     bins: Mapping[str, Bins]
     columns: Mapping[str, Column]
     """Per column, the baseline's nights, one row each (or windows of several nights)."""
     window: int
     watched: frozenset[str]
-    """The columns that count for the family's limit."""
+    """The columns that count for the family-wise limit."""
 
     @property
     def nights(self) -> int:
@@ -71,65 +73,69 @@ class Calibration:
     @cached_property
     def _past(self) -> dict[tuple[str, str], Distance]:
         """The distance of every baseline night (or window) to the rest of the baseline."""
-        found = {}
+        by_signal = {}
         for name, column in self.columns.items():
             parts = column.windows(self.window)
             for signal, distance in distances(parts, column.sum().without(parts), self.bins[name]).items():
-                found[name, signal] = distance
-        return found
+                by_signal[name, signal] = distance
+        return by_signal
 
     @cached_property
     def thresholds(self) -> dict[tuple[str, str], Threshold]:
         """Return the threshold of every column and signal: the largest excess of any baseline night, with a floor."""
         return {
             (name, signal): Threshold(
-                _reach(one.excess, self._few, self._floor(name, signal)), float(np.median(one.spread))
+                _threshold_excess(distance.excess, self._small_sample_factor, self._floor(name, signal)),
+                float(np.median(distance.spread)),
             )
-            for (name, signal), one in self._past.items()
+            for (name, signal), distance in self._past.items()
         }
 
     @cached_property
-    def family(self) -> float:
-        """Return the ratio above which a night as a whole is unusual, all watched columns and signals considered.
+    def familywise_limit(self) -> float:
+        """Return the normalised excess above which a night as a whole is unusual, all watched columns and signals considered.
 
-        Every baseline night is held to what the others alone would have allowed; of the largest ratios, one per night,
-        the limit is the 97th percentile, but at least 1 and at most 1.5: one blizzard blinds nobody.
+        Every baseline night is compared with the thresholds that the others alone would have given. Of the largest normalised
+        excesses, one per night, the limit is the 97th percentile, but at least 1 and at most 1.5, so that one blizzard in the
+        baseline does not hide later faults.
         """
         largest = np.zeros(1)
-        for (name, signal), one in self._past.items():
+        for (name, signal), distance in self._past.items():
             if name in self.watched:
-                allowed = np.maximum(_largest_of_others(one.excess) * self._few, self._floor(name, signal))
-                largest = np.maximum(largest, one.excess / allowed)
+                allowed = np.maximum(
+                    _largest_of_others(distance.excess) * self._small_sample_factor, self._floor(name, signal)
+                )
+                largest = np.maximum(largest, distance.excess / allowed)
         return float(np.clip(np.quantile(largest, 0.97, method="higher"), 1.0, 1.5))
 
     def _floor(self, name: str, signal: str) -> float:
         return NEW_VALUES if signal == UNSEEN and self.bins[name].kind == "number" else FLOORS[signal]
 
     @property
-    def _few(self) -> float:
-        """How much more is allowed for having few nights: the largest of ten is exceeded oftener than that of ninety."""
+    def _small_sample_factor(self) -> float:
+        """Factor that widens the thresholds of short baselines: the maximum of 10 nights is exceeded more often than of 90."""
         return 1 + 10 / max(self.nights, 1)
 
-    def measure(self, profile: Profile) -> list[Measured]:
+    def measure(self, profile: Profile) -> list[Measurement]:
         """Return every signal of every column of a night (or window) that the baseline knows."""
-        found = []
+        measurements = []
         for name, column in self.columns.items():
             if name not in profile.columns:
                 continue
-            one = Column.of([profile.columns[name]])
-            for signal, distance in distances(one, column.sum(), self.bins[name]).items():
+            tonight = Column.of([profile.columns[name]])
+            for signal, distance in distances(tonight, column.sum(), self.bins[name]).items():
                 limit = self.thresholds[name, signal]
                 tolerance = limit.tolerance(distance.spread)
-                ratio = float((distance.excess / tolerance)[0])
+                normalised = float((distance.excess / tolerance)[0])
                 allowed = float((distance.noise + tolerance)[0])
-                nearer = float(np.mean(self._past[name, signal].excess < distance.excess[0]))
+                quantile = float(np.mean(self._past[name, signal].excess < distance.excess[0]))
                 value = float(distance.value[0])
-                found.append(Measured(name, signal, value, allowed, ratio, nearer))
-        return found
+                measurements.append(Measurement(name, signal, value, allowed, normalised, quantile))
+        return measurements
 
 
-def _reach(excess: Floats, few: float, floor: float) -> float:
-    return max(float(np.max(excess, initial=0.0)) * few, floor)
+def _threshold_excess(excess: Floats, factor: float, floor: float) -> float:
+    return max(float(np.max(excess, initial=0.0)) * factor, floor)
 
 
 def _largest_of_others(values: Floats) -> Floats:
@@ -142,7 +148,7 @@ def _largest_of_others(values: Floats) -> Floats:
 
 
 def calibrate(nights: Sequence[Profile], bins: Mapping[str, Bins], watched: Set[str], window: int = 1) -> Calibration:
-    """Return the calibration on a baseline of nights, oldest first; ``window`` compares stretches of so many nights."""
+    """Return the calibration on a baseline of nights, oldest first. ``window`` compares stretches of so many nights."""
     names = [name for name in bins if all(name in night.columns for night in nights)] if nights else []
     columns = {name: Column.of([night.columns[name] for night in nights]) for name in names}
     return Calibration(bins, columns, window, frozenset(watched))

@@ -23,7 +23,7 @@ MEANING = {
     UNSEEN: "growth of the share of values the reference never had",
 }
 LARGEST = 99.0
-"""Distances are cut here, so that a result is finite whatever a column holds."""
+"""Standard deviations at which distances are cut off, so that a result is finite whatever a column holds."""
 _LOG2 = np.log(2.0)
 
 
@@ -43,9 +43,9 @@ class Column:
     def of(cls, counts: Sequence[Counts]) -> Column:
         """Return the counts stacked, one row per night."""
         names = ("rows", "nulls", "unseen", "total", "squares")
-        stacked = {name: np.array([getattr(one, name) for one in counts], dtype=np.float64) for name in names}
-        stacked["nulls"] += np.array([one.wrong for one in counts], dtype=np.float64)  # no value either way
-        return cls(bins=np.array([one.bins for one in counts], dtype=np.float64), **stacked)
+        stacked = {name: np.array([getattr(night, name) for night in counts], dtype=np.float64) for name in names}
+        stacked["nulls"] += np.array([night.wrong for night in counts], dtype=np.float64)  # no value either way
+        return cls(bins=np.array([night.bins for night in counts], dtype=np.float64), **stacked)
 
     @property
     def present(self) -> Floats:
@@ -86,16 +86,16 @@ def distances(some: Column, base: Column, bins: Bins) -> dict[str, Distance]:
 
     ``base`` has one row, or one for each night. ``shape`` is a divergence in bits here (the square of the distance).
     """
-    found = {SHAPE: _shape(some, base), NULLS: _share(some.nulls, some.rows, base.nulls, base.rows, both=True)}
+    by_signal = {SHAPE: _shape(some, base), NULLS: _share(some.nulls, some.rows, base.nulls, base.rows, both=True)}
     if bins.kind == "number":
-        found[SHIFT] = _shift(some, base, np.array(bins.edges))
+        by_signal[SHIFT] = _shift(some, base, np.array(bins.edges))
     if bins.kind == "category" or bins.values:
-        found[UNSEEN] = _share(some.unseen, some.present, base.unseen, base.present, both=False)
-    return found
+        by_signal[UNSEEN] = _share(some.unseen, some.present, base.unseen, base.present, both=False)
+    return by_signal
 
 
 def _shape(some: Column, base: Column) -> Distance:
-    """Jensen-Shannon divergence; its mean under chance is (bins - 1) / 8 · (1/n + 1/m), in nats, and more in rare bins."""
+    """Jensen-Shannon divergence. Its mean under chance is (bins - 1) / 8 · (1/n + 1/m), in nats, and more in rare bins."""
     n, m = some.bins.sum(axis=1), base.bins.sum(axis=1)
     p, q = _shares(some.bins), _shares(base.bins)
     middle = (p + q) / 2
@@ -112,7 +112,7 @@ def _shape_by_chance(shares: Floats, rows: Floats) -> tuple[Floats, Floats]:
     takes away a degree of freedom, and from the variance what goes linearly with the counts (Morris 1975).
     """
     expected = np.maximum(shares * rows[:, None], _EXPECTED[0])
-    mean, variance, covariance = (np.interp(np.log(expected), np.log(_EXPECTED), one) for one in _BY_CHANCE)
+    mean, variance, covariance = (np.interp(np.log(expected), np.log(_EXPECTED), values) for values in _BY_CHANCE)
     total = (shares * mean / expected).sum(axis=1) - 1 / (8 * rows)
     free = (shares**2 * variance / expected**2).sum(axis=1)
     rest = free - (shares * covariance / expected).sum(axis=1) ** 2 / rows - 1 / (32 * rows**2)
@@ -176,5 +176,6 @@ def _running(values: Floats, nights: int) -> Floats:
 
 
 _EXPECTED = np.geomspace(1e-3, 1e3, 121)
-"""Expected counts of a bin for which chance is tabulated; below, g hardly changes, above, it is a square."""
+"""Expected counts of a bin at which the moments of ``g`` are tabulated. Below 1e-3 they hardly change; above 1e3 ``g`` is
+practically quadratic, so that the scaled moments are constant: the ends of the table serve beyond it."""
 _BY_CHANCE = _chance_by_expected(_EXPECTED)

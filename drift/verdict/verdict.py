@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from drift.verdict.calibration import FLOORS, NOISE, Measured, calibrate
+from drift.verdict.calibration import FLOORS, NOISE, Measurement, calibrate
 from drift.verdict.distance import MEANING, NULLS, SHAPE, SHIFT, UNSEEN
 from scoring.job import Job, MonitorPolicy, Role
 from scoring.rows import PROBABILITY_GRID, PROFILED_PREDICTION, Bins, Counts, Profile, merged
@@ -42,7 +42,9 @@ class ColumnResult:
     value: float = 0.0
     threshold: float = 0.0
     ratio: float = 0.0
+    """The normalised excess of the most unusual signal, at most 999."""
     beyond: float = 0.0
+    """Share of the baseline's nights that lay nearer, by the most unusual signal."""
     fault: str | None = None
     signals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """Every signal's distance, and above which it is unusual."""
@@ -91,13 +93,13 @@ class Verdict:
     @property
     def drifted_weight(self) -> float:
         """Return the share of the model's importance whose columns have left the training data for a week."""
-        return sum(one.weight for one in self.columns if one.drifted)
+        return sum(column.weight for column in self.columns if column.drifted)
 
     @property
     def drifted_columns(self) -> list[str]:
         """Return the columns behind ``drifted_weight``, the weightiest first."""
-        drifted = [one for one in self.columns if one.drifted and one.weight > 0]
-        return [one.column for one in sorted(drifted, key=lambda one: -one.weight)]
+        drifted = [column for column in self.columns if column.drifted and column.weight > 0]
+        return [column.column for column in sorted(drifted, key=lambda column: -column.weight)]
 
 
 @dataclass(frozen=True)
@@ -125,12 +127,9 @@ class Baseline:
 
 
 def roles_of(job: Job) -> dict[str, Role]:
-    """Return the role of every profiled column; the prediction is monitored, the grid of probabilities is not."""
-    return {
-        **{name: feature.role for name, feature in job.features.items()},
-        PROFILED_PREDICTION: "monitored",
-        PROBABILITY_GRID: "ignored",
-    }
+    """Return the role of every profiled column. The prediction is monitored, the grid of probabilities is not."""
+    roles: dict[str, Role] = {name: feature.role for name, feature in job.features.items()}
+    return {**roles, PROFILED_PREDICTION: "monitored", PROBABILITY_GRID: "ignored"}
 
 
 def watched_of(job: Job) -> set[str]:
@@ -139,9 +138,12 @@ def watched_of(job: Job) -> set[str]:
 
 
 def judge(
-    night: Night, baseline: Baseline, job: Job, before: Sequence[Mapping[str, bool]] = (),
+    night: Night,
+    baseline: Baseline,
+    job: Job,
+    before: Sequence[Mapping[str, bool]] = (),
     sustained: Mapping[str, float] | None = None,
-) -> Verdict:  # fmt: skip
+) -> Verdict:
     """Return the verdict on a night.
 
     ``before`` says for the nights before, newest last, which columns were unusual; ``sustained`` gives each column's
@@ -150,10 +152,10 @@ def judge(
     """
     roles = roles_of(job)
     calibration = calibrate(baseline.nights, baseline.bins, watched_of(job))
-    limit = calibration.family if baseline.nights else 1.0
-    measured: dict[str, list[Measured]] = {}
-    for one in calibration.measure(night.profile):
-        measured.setdefault(one.column, []).append(one)
+    limit = calibration.familywise_limit if baseline.nights else 1.0
+    measured: dict[str, list[Measurement]] = {}
+    for measurement in calibration.measure(night.profile):
+        measured.setdefault(measurement.column, []).append(measurement)
     usual = merged(baseline.nights)
     results = []
     for name in (name for name in roles if name != PROBABILITY_GRID):
@@ -164,28 +166,28 @@ def judge(
     return _verdict(results, before, limit, len(baseline.nights), job.monitor)
 
 
-def _column(name: str, role: Role, night: Night, measured: list[Measured], baseline: Baseline) -> ColumnResult:
+def _column(name: str, role: Role, night: Night, measured: list[Measurement], baseline: Baseline) -> ColumnResult:
     """Return the column's most unusual signal."""
     rows = max(night.extracted, 1)
     share, usual = night.quarantined.get(name, 0) / rows, baseline.quarantined.get(name, 0.0)
     chance = max(usual, 1 / rows) / rows
     tolerance = float(np.sqrt(_QUARANTINE_UNUSUAL**2 + NOISE**2 * chance))
-    beyond = max(share - usual, 0.0) / tolerance
-    signals = [*measured, Measured(name, QUARANTINED, share, usual + tolerance, beyond, 0.0)]
-    worst = max(signals, key=lambda one: one.ratio)
-    shown = {one.signal: _as_shown(one) for one in signals}
+    normalised = max(share - usual, 0.0) / tolerance
+    signals = [*measured, Measurement(name, QUARANTINED, share, usual + tolerance, normalised, 0.0)]
+    worst = max(signals, key=lambda measurement: measurement.normalised_excess)
+    pairs = {measurement.signal: _as_shown(measurement) for measurement in signals}
     weight = baseline.weights.get(name, 0.0)
-    ratio = min(worst.ratio, 999.0)
+    ratio = min(worst.normalised_excess, 999.0)
     return ColumnResult(
-        name, role, weight, "ok", worst.signal, *shown[worst.signal], ratio, worst.beyond, signals=shown
+        name, role, weight, "ok", worst.signal, *pairs[worst.signal], ratio, worst.quantile, signals=pairs
     )
 
 
-def _as_shown(one: Measured) -> tuple[float, float]:
-    """Return value and threshold; the divergence that ``shape`` is measured by becomes a distance, its square root."""
-    if one.signal == SHAPE:
-        return float(max(one.value, 0.0)) ** 0.5, min(float(one.threshold), 1.0) ** 0.5
-    return one.value, one.threshold
+def _as_shown(measurement: Measurement) -> tuple[float, float]:
+    """Return value and threshold. The divergence that ``shape`` is measured by becomes a distance, its square root."""
+    if measurement.signal == SHAPE:
+        return float(max(measurement.value, 0.0)) ** 0.5, min(float(measurement.threshold), 1.0) ** 0.5
+    return measurement.value, measurement.threshold
 
 
 def _with_fault(
@@ -235,21 +237,21 @@ def _verdict(
     results: list[ColumnResult], before: Sequence[Mapping[str, bool]], limit: float, nights: int, policy: MonitorPolicy
 ) -> Verdict:
     """Alert: a fault or a gross change of a monitored column, or one that lasts. Warn: anything unusual."""
-    wanted, of = policy.persistence
-    monitored = [one for one in results if one.role == "monitored"]
+    needed, of = policy.persistence
+    monitored = [column for column in results if column.role == "monitored"]
     recent = list(before)[-(of - 1) :] if of > 1 else []
     alerts, warnings = [], []
-    for one in monitored:
-        times = 1 + sum(past.get(one.column, False) for past in recent)
-        if one.status in ("gross", "fault"):
-            alerts.append(one.sentence)
-        elif one.unusual and times >= wanted:
-            alerts.append(f"{one.sentence}, on {times} of the last {len(recent) + 1} nights")
-        elif one.unusual:
-            warnings.append(one.sentence)
+    for column in monitored:
+        times = 1 + sum(past.get(column.column, False) for past in recent)
+        if column.status in ("gross", "fault"):
+            alerts.append(column.sentence)
+        elif column.unusual and times >= needed:
+            alerts.append(f"{column.sentence}, on {times} of the last {len(recent) + 1} nights")
+        elif column.unusual:
+            warnings.append(column.sentence)
     if not nights:
         warnings.append("nothing to compare with: the model version keeps no training nights; train a new version")
-    warnings += [one.sentence for one in results if one.role == "seasonal" and one.fault is not None]
+    warnings += [column.sentence for column in results if column.role == "seasonal" and column.fault is not None]
     level: Level = "alert" if alerts else "warn" if warnings else "ok"
-    score = max((one.ratio for one in monitored), default=0.0)
+    score = max((column.ratio for column in monitored), default=0.0)
     return Verdict(level, (*alerts, *warnings), tuple(results), score, limit, nights)

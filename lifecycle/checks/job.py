@@ -13,7 +13,7 @@ from scoring.stores.source import stream
 
 
 def check_job(work: Workspace) -> list[str]:
-    """Return what a job's pipeline, SQL and a sample of its rows show, a sentence each; raises the first error in them.
+    """Return what a job's pipeline, SQL and a sample of its rows show, a sentence each.
 
     The pipeline is tried on made-up rows, the SQL runs on an empty interval. Raises the first error: ``JobFileError``,
     ``SourceQueryError``, ``SourceUnavailable`` or ``ContractError``.

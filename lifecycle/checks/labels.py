@@ -17,7 +17,7 @@ from scoring.stores import LABEL_COLUMN, Labels, Workspace, labels_of
 SAMPLE = 5_000
 """Labels that are read at most of a night."""
 _BACK = (0, 1, 2, 7, 30, 365)
-"""Days before the last night with matured labels that are tried until one has some; then the job's first night."""
+"""Days before the last night with matured labels that are tried until one has some. The job's first night is tried last."""
 
 
 def check_labels(work: Workspace) -> list[str]:
@@ -34,7 +34,7 @@ def check_labels(work: Workspace) -> list[str]:
 
 
 def _nights(work: Workspace) -> Iterator[date]:
-    """Yield nights that exist, the likeliest first; those before the first one are trained on, too."""
+    """Yield nights that exist, the likeliest first. Those before the first one are trained on, too."""
     zone, first = work.job.schedule.timezone, work.job.schedule.first_night
     matured = work.clock().astimezone(ZoneInfo(zone)).date() - timedelta(days=1 + work.job.label.delay_days)
     last = min(matured, work.job.schedule.last_night or matured)
@@ -43,13 +43,13 @@ def _nights(work: Workspace) -> Iterator[date]:
 
 
 def _about(job: Job, night: date, labels: Labels, where: str) -> Iterator[str]:
-    """Yield what the labels of a night are like; raises ``TrainingDataError`` for values that the job does not know."""
-    known = labels.table.num_rows
+    """Yield what the labels of a night are like. Raises ``TrainingDataError`` for values that the job does not know."""
+    labelled = labels.table.num_rows
     if not job.task.classifies:
         ends = pc.min_max(labels.table.column(LABEL_COLUMN)).as_py()
-        between = f", {ends['min']:g} to {ends['max']:g}" if known else ""
-        yield f"outcome of night {night}: {known:,} numbers{between}"
-    elif known:
+        between = f", {ends['min']:g} to {ends['max']:g}" if labelled else ""
+        yield f"outcome of night {night}: {labelled:,} numbers{between}"
+    elif labelled:
         count = len(labels.outcomes)
         meaning = f"; {_positive(job, labels, where)}" if job.task.has_positive else ""
         yield f"outcome of night {night}: {count} {'value' if count == 1 else 'values'}, {named(labels.outcomes)}{meaning}"
@@ -61,7 +61,7 @@ def _about(job: Job, night: date, labels: Labels, where: str) -> Iterator[str]:
             expected=f"label.classes, {job.label.classes}",
             next_step=f"add them to label.classes in jobs/{job.name}.yaml, or leave their rows out in the SQL",
         )
-    rows = known + labels.without_outcome
+    rows = labelled + labels.without_outcome
     if labels.without_outcome:
         yield f"{labels.without_outcome:,} of {rows:,} rows have no outcome"
     if labels.unreadable_keys:

@@ -36,14 +36,18 @@ def check_pipeline(job: Job, seconds: int) -> list[str]:
 
 
 def _run(folder: Path, seconds: int) -> bool:
-    """Return whether the process that tries the pipeline ended in time; it is ended with its children in any case."""
+    """Return whether the process that tries the pipeline ended in time. It is ended with its children in any case."""
     path = os.pathsep.join(str(Path.cwd()) if part == "" else part for part in sys.path)
     command = [sys.executable, "-P", "-X", "faulthandler", "-m", "lifecycle.checks.pipeline_probe", str(folder)]
     with (folder / "stderr").open("wb") as errors:
         process = subprocess.Popen(
-            command, env=child_environment({"PYTHONPATH": path}), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=errors, start_new_session=True,
-        )  # fmt: skip
+            command,
+            env=child_environment({"PYTHONPATH": path}),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            start_new_session=True,
+        )
     try:
         for _ in range(STARTING * 10):  # its own imports are no time of the pipeline's
             with suppress(subprocess.TimeoutExpired):
@@ -72,15 +76,19 @@ def _raise_what_went_wrong(job: Job, folder: Path, in_time: bool, seconds: int) 
     stage = (folder / STAGE).read_text(encoding="utf-8") if (folder / STAGE).exists() else "starting"
     if not in_time:
         raise JobFileError(
-            where, found=f"no end after {seconds} s while {stage}", expected="a pipeline that is made and fitted sooner",
+            where,
+            found=f"no end after {seconds} s while {stage}",
+            expected="a pipeline that is made and fitted sooner",
             next_step="look for a loop or a wait; if it only takes long, raise NIGHTSHIFT_CHECK_SECONDS",
-        )  # fmt: skip
+        )
     code = codes[-1] if codes else 0
     how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
     raise JobFileError(
-        where, found=f"its process ended with {how} while {stage}{_last_line(folder)}",
-        expected="a pipeline that is fitted and predicts", next_step="try it by itself in Python",
-    )  # fmt: skip
+        where,
+        found=f"its process ended with {how} while {stage}{_last_line(folder)}",
+        expected="a pipeline that is fitted and predicts",
+        next_step="try it by itself in Python",
+    )
 
 
 def _last_line(folder: Path) -> str:

@@ -37,7 +37,7 @@ from scoring.stores import LABEL_COLUMN
 from scoring.stores.registry import GOLDEN_TOLERANCE, largest_difference, unpickled
 
 ROWS, MORE_ROWS = 300, 3_000
-"""Made-up rows to fit on; more of them when the fit fails, for some pipelines need many."""
+"""Made-up rows to fit on, and how many when that fit fails, because some pipelines need more."""
 PER_CLASS = 60
 NIGHTS = 10
 PIPELINE, PREDICTIONS, FAULT, STAGE, ENDED = (
@@ -53,14 +53,14 @@ OK = 42
 
 @dataclass
 class Probe:
-    """One try of a job's pipeline; its folder says how far it came."""
+    """One try of a job's pipeline. Its folder says how far it came."""
 
     job: Job
     folder: Path
     process: int
 
     def stage(self, words: str) -> None:
-        """Write down what is under way; a copy of this process that the user's code made ends here."""
+        """Write down what is under way. A copy of this process that the user's code made ends here."""
         if os.getpid() != self.process:
             os._exit(0)
         (self.folder / STAGE).write_text(words, encoding="utf-8")
@@ -77,13 +77,13 @@ class Probe:
 class Fault(Exception):
     """What is wrong with the pipeline, in the words that ``check`` uses."""
 
-    def __init__(self, found: str, expected: str, next_step: str) -> None:
-        self.facts = {"found": found, "expected": expected, "next_step": next_step}
-        super().__init__(found)
+    def __init__(self, finding: str, expected: str, next_step: str) -> None:
+        self.facts = {"found": finding, "expected": expected, "next_step": next_step}
+        super().__init__(finding)
 
 
 def attempt(probe: Probe) -> None:
-    """Make, store, fit, and predict with the pipeline; raise ``Fault`` or ``NightshiftError`` at the first thing wrong."""
+    """Make, store, fit, and predict with the pipeline. Raises ``Fault`` or ``NightshiftError`` at the first thing wrong."""
     job = probe.job
     probe.stage("importing its module")
     factory = job.pipeline_factory()
@@ -110,27 +110,29 @@ def attempt(probe: Probe) -> None:
 
 
 def reload(probe: Probe) -> None:
-    """Read the stored pipeline and predict with it; raise ``Fault`` when it gives other predictions than before."""
+    """Read the stored pipeline and predict with it. Raises ``Fault`` when it gives other predictions than before."""
     probe.stage("reading the stored pipeline in a new process")
     try:
         fitted = unpickled((probe.folder / PIPELINE).read_bytes())
     except Exception as error:  # whatever unpickling raises: named and raised again
         raise Fault(
             f"{words_of(error)} while reading the stored pipeline in a new process",
-            "a pipeline that any process can read", "write what it is made of at the top of a module of jobs/",
-        ) from error  # fmt: skip
+            "a pipeline that any process can read",
+            "write what it is made of at the top of a module of jobs/",
+        ) from error
     probe.stage("predicting in a new process")
-    found = _predict(probe, fitted, _few(probe), "in a new process")
-    kept = probe.folder / PREDICTIONS
-    if not kept.exists():
+    predictions = _predict(probe, fitted, _few(probe), "in a new process")
+    path = probe.folder / PREDICTIONS
+    if not path.exists():
         return
-    difference = largest_difference(found, batch_of(pq.read_table(kept)), probe.job)
+    difference = largest_difference(predictions, batch_of(pq.read_table(path)), probe.job)
     if difference > GOLDEN_TOLERANCE:
         away = "other classes" if np.isinf(difference) else f"predictions up to {difference:.3g} away"
         raise Fault(
             f"{away} once the pipeline is stored and read in a new process",
-            "the same predictions", "keep what was fitted in attributes of the estimators, not in globals or class attributes",
-        )  # fmt: skip
+            "the same predictions",
+            "keep what was fitted in attributes of the estimators, not in globals or class attributes",
+        )
 
 
 def _few(probe: Probe) -> pa.RecordBatch:
@@ -139,14 +141,15 @@ def _few(probe: Probe) -> pa.RecordBatch:
 
 def _fits_the_task(pipeline: Any, job: Job) -> None:
     """Raise ``Fault`` when a regressor shall classify, or the other way round."""
-    kind, wanted = kind_of(pipeline), job.task.estimator
-    if kind is not None and kind != wanted:
+    kind, expected = kind_of(pipeline), job.task.estimator
+    if kind is not None and kind != expected:
         steps = getattr(pipeline, "steps", None)
         name = type(steps[-1][1] if steps else pipeline).__name__
         raise Fault(
-            f"{job.pipeline!r} returns a {kind} ({name})", f"a {wanted}, for the task is {job.task}",
-            f"end the pipeline with a {wanted}, or change `task` in the job file",
-        )  # fmt: skip
+            f"{job.pipeline!r} returns a {kind} ({name})",
+            f"a {expected}, for the task is {job.task}",
+            f"end the pipeline with a {expected}, or change `task` in the job file",
+        )
 
 
 def _fit_and_predict(probe: Probe, count: int) -> tuple[pa.Table, Any]:
@@ -160,9 +163,10 @@ def _fit_and_predict(probe: Probe, count: int) -> tuple[pa.Table, Any]:
         ) from error
     if job.task.classifies and not hasattr(fitted, "predict_proba"):
         raise Fault(
-            f"{job.pipeline!r} returns a pipeline without predict_proba", f"probabilities, for the task is {job.task}",
+            f"{job.pipeline!r} returns a pipeline without predict_proba",
+            f"probabilities, for the task is {job.task}",
             "end it with a classifier that has predict_proba, or put CalibratedClassifierCV around the one it has",
-        )  # fmt: skip
+        )
     batch = batch_of(rows.drop_columns([NIGHT, LABEL_COLUMN]))
     for words, part in _cases(job, batch):
         probe.stage(f"predicting {words}")
@@ -175,8 +179,8 @@ def _cases(job: Job, batch: pa.RecordBatch) -> list[tuple[str, pa.RecordBatch]]:
     cases = [("the rows it was fitted on", batch), ("one row", batch.slice(0, 1))]
     whole = batch.slice(0, 1)
     for name in job.features:
-        known = levels_of(job.features[name]) if job.features[name].type == "category" else []
-        level = may_be_unseen(job, name, known)
+        levels = levels_of(job.features[name]) if job.features[name].type == "category" else []
+        level = may_be_unseen(job, name, levels)
         if level is not None:
             changed = _with(whole, name, pa.array([level]))
             cases.append((f"a row whose {name} is a level that training did not have ({level!r})", changed))
@@ -206,21 +210,26 @@ def _explained(job: Job, error: BaseException, what: str, fitted: Any = None) ->
     pipeline = fitted if fitted is not None else job.pipeline_factory()()
     step, where = step_of(pipeline, error), place_of(error)
     words = words_of(error)
-    found = f"{words}{f' in step {step}' if step else ''}{f' ({where})' if where else ''} {what}"
-    return Fault(found, "a pipeline that takes whatever the job file lets through", _advice(job, words, what))
+    problem = f"{words}{f' in step {step}' if step else ''}{f' ({where})' if where else ''} {what}"
+    return Fault(problem, "a pipeline that takes whatever the job file lets through", _advice(job, words, what))
 
 
 def _advice(job: Job, words: str, what: str) -> str:
-    """Return what to do about an error of scikit-learn or pandas that is well known; else where to look."""
+    """Return what to do about an error of scikit-learn or pandas that is well known, or where to look."""
     kinds = {name: feature.type for name, feature in job.features.items()}
     categories = [name for name, kind in kinds.items() if kind == "category"]
     nullable = [name for name in kinds if may_be_null(job, name)]
-    known = (
-        ("could not convert string", f"encode {categories}, for example with OneHotEncoder(handle_unknown='ignore'); the made-"
-         "up levels stand for any text, unless the feature declares `allowed`"),
+    remedies = (
+        (
+            "could not convert string",
+            f"encode {categories}, for example with OneHotEncoder(handle_unknown='ignore'); the made-"
+            "up levels stand for any text, unless the feature declares `allowed`",
+        ),
         ("unknown categor", "OneHotEncoder(handle_unknown='ignore'), or `unknown: quarantine` on the feature"),
-        ("feature names", "encode with OneHotEncoder(handle_unknown='ignore'): pd.get_dummies gives other columns for other "
-         "rows"),
+        (
+            "feature names",
+            "encode with OneHotEncoder(handle_unknown='ignore'): pd.get_dummies gives other columns for other rows",
+        ),
         ("inconsistent numbers of samples", "give one row per row: fill nulls in (SimpleImputer), do not drop rows"),
         ("shape", "give one row per row: fill nulls in (SimpleImputer), do not drop or add rows"),
         ("NaN", f"fill nulls in (SimpleImputer), or take `nullable` off {nullable}"),
@@ -228,8 +237,8 @@ def _advice(job: Job, words: str, what: str) -> str:
         ("not columns", f"the pipeline is given the columns {list(kinds)}"),
         ("columns are missing", f"the pipeline is given the columns {list(kinds)}"),
         ("label type", "end it with an estimator for the job's task"),
-    )  # fmt: skip
-    advice = next((then for sign, then in known if sign.lower() in words.lower()), "correct the pipeline")
+    )
+    advice = next((then for sign, then in remedies if sign.lower() in words.lower()), "correct the pipeline")
     if "did not have" in what and "unknown" not in advice:
         return f"{advice}; or declare `unknown: quarantine` or `allowed` on the feature, and such rows never reach it"
     return advice
@@ -241,12 +250,13 @@ def _stands_alone(probe: Probe, fitted: Any, rows: pa.Table, before: pa.RecordBa
     probe.stage("fitting a second pipeline of the same function")
     fit(rows.take(pa.array(np.arange(0, rows.num_rows, 2))), job)
     if largest_difference(predict(fitted, _few(probe), job), before, job) > GOLDEN_TOLERANCE:
-        one, other = job.pipeline_factory()(), job.pipeline_factory()()
-        shared = [name for name, step in steps_of(one) if any(step is again for _, again in steps_of(other))]
+        first, second = job.pipeline_factory()(), job.pipeline_factory()()
+        shared = [name for name, step in steps_of(first) if any(step is again for _, again in steps_of(second))]
         raise Fault(
             f"fitting a second pipeline changes what the first one predicts{f'; both have {shared}' if shared else ''}",
-            "a new pipeline with new steps at each call", "make everything inside the function, nothing at the top of the module",
-        )  # fmt: skip
+            "a new pipeline with new steps at each call",
+            "make everything inside the function, nothing at the top of the module",
+        )
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from scoring.stores.source import Query, compared_types, stream
 SAMPLE = 5_000
 """Rows of a night that are read at most."""
 _BACK = (0, 1, 2, 7, 30, 365)
-"""Days before the last night that are tried until one has rows; then the job's first nights."""
+"""Days before the last night that are tried until one has rows. The job's first nights are tried last."""
 
 
 def check_rows(work: Workspace) -> list[str]:
@@ -40,7 +40,7 @@ def check_rows(work: Workspace) -> list[str]:
 
 
 def _compared(work: Workspace, query: Query) -> set[str]:
-    """Return PostgreSQL's types of what is compared with the ends of the interval; nothing where they are not known."""
+    """Return PostgreSQL's types of what is compared with the ends of the interval, or nothing where they are not known."""
     try:
         types = compared_types(work.stores.source_url(work.job), query)
     except SourceQueryError:  # the statement runs; only that the server cannot tell the types from its text
@@ -80,32 +80,32 @@ def _sample(work: Workspace, night: date) -> pa.RecordBatch:
 
 
 def _about(job: Job, night: date, rows: pa.RecordBatch, by_day: bool) -> str:
-    """Return a sentence about the rows; ``by_day`` says that a calendar day decides which night a row is of."""
+    """Return a sentence about the rows. ``by_day`` says that a calendar day decides which night a row is of."""
     interval = DataInterval.of_night(night, job.schedule.timezone)
     count = f"{rows.num_rows:,} rows" if rows.num_rows < SAMPLE else f"the first {rows.num_rows:,} rows"
-    said = f"night {night} in {job.schedule.timezone}: {count}"
+    sentence = f"night {night} in {job.schedule.timezone}: {count}"
     column = job.time_column or _only_day(job)
     if column is None:
-        return f"{said}; no time_column in the job file, so whether they lie in the night cannot be seen"
+        return f"{sentence}; no time_column in the job file, so whether they lie in the night cannot be seen"
     kind = ARROW_TYPES[job.key[column]]
     values, _ = read_as(rows.column(column), kind, column, job.source_timezone)
-    known = values.drop_null()
-    if not len(known):
-        return f"{said}; {column} cannot be read as a {job.key[column]} in any of them"
-    ends = pc.min_max(known).as_py()
+    times = values.drop_null()
+    if not len(times):
+        return f"{sentence}; {column} cannot be read as a {job.key[column]} in any of them"
+    ends = pc.min_max(times).as_py()
     first, last = (_shown(ends[name], job) for name in ("min", "max"))
-    outside = _outside(known, night, interval)
-    said = f"{said}, {column} from {first} to {last}, {outside / len(known):.1%} outside the night"
+    outside = _outside(times, night, interval)
+    sentence = f"{sentence}, {column} from {first} to {last}, {outside / len(times):.1%} outside the night"
     if outside and (job.time_column or by_day):
         raise ContractError(
             f"rows of {job.name}",
-            found=said,
+            found=sentence,
             expected=f"{interval.start:%Y-%m-%d %H:%M} to {interval.end:%Y-%m-%d %H:%M} UTC, half-open",
             next_step="restrict calendar days with <date> = :night; "
             f"for times without a zone name theirs, source_timezone: {job.schedule.timezone} for example; "
             "compare with >= :interval_start and < :interval_end",
         )
-    return said
+    return sentence
 
 
 def _only_day(job: Job) -> str | None:

@@ -36,7 +36,7 @@ TIMED = 7
 
 @dataclass(frozen=True)
 class _Holdout:
-    """The nights that neither version has seen: the rows, and what both say of them; the champion's None without one."""
+    """The nights that neither version has seen: the rows, and what both predict for them. ``champion`` may be missing."""
 
     rows: pa.Table
     challenger: pa.Table
@@ -44,7 +44,7 @@ class _Holdout:
     of_nights: int
 
 
-def evaluate(work: Workspace, ref: VersionRef, snapshot: Snapshot, champion: VersionRef | None) -> Evaluation:
+def compare(work: Workspace, ref: VersionRef, snapshot: Snapshot, champion: VersionRef | None) -> Evaluation:
     """Return how a version compares with the champion on the last nights of its snapshot.
 
     What the version says comes from a fit without these nights. A night that either of them was fitted on is dropped,
@@ -52,22 +52,29 @@ def evaluate(work: Workspace, ref: VersionRef, snapshot: Snapshot, champion: Ver
     """
     model = work.registry.load(ref, work.job)
     crowned = work.registry.load(champion, work.job) if champion is not None else None
-    held = _holdout(work, model, crowned, snapshot)
-    sides = {"challenger": held.challenger} | ({"champion": held.champion} if held.champion is not None else {})
-    sums = {side: _sums(held.rows, predictions, work.job) for side, predictions in sides.items()}
-    nights, losses = nights_of(held.rows.column(NIGHT)), _losses(sums, work.job)
+    holdout = _holdout(work, model, crowned, snapshot)
+    sides = {"challenger": holdout.challenger} | (
+        {"champion": holdout.champion} if holdout.champion is not None else {}
+    )
+    sums = {side: _sums(holdout.rows, predictions, work.job) for side, predictions in sides.items()}
+    nights, losses = nights_of(holdout.rows.column(NIGHT)), _losses(sums, work.job)
     first, last = (nights[0], nights[-1]) if nights else (None, None)
     loaded = {"challenger": model} | ({"champion": crowned} if crowned is not None else {})
     return Evaluation(
-        challenger=_about(model), champion=_about(crowned) if crowned else None, loss=work.job.task.loss,
-        holdout=Holdout(first, last, len(nights), held.of_nights, held.rows.num_rows),
-        metrics={side: with_intervals(found, work.job) for side, found in sums.items()},
-        gain=gain_of(losses, work.job.promotion.confidence) if losses else None, by_night=_by_night(nights, losses),
-        segments=_segments(held, sides, work.job), calibration=_calibration(sums, work.job),
+        challenger=_about(model),
+        champion=_about(crowned) if crowned else None,
+        loss=work.job.task.loss,
+        holdout=Holdout(first, last, len(nights), holdout.of_nights, holdout.rows.num_rows),
+        metrics={side: with_intervals(blocks, work.job) for side, blocks in sums.items()},
+        gain=gain_of(losses, work.job.promotion.confidence) if losses else None,
+        by_night=_by_night(nights, losses),
+        segments=_segments(holdout, sides, work.job),
+        calibration=_calibration(sums, work.job),
         latency=_latency(loaded, snapshot.rows.table, work.job),
-        size={side: work.registry.artifact_bytes(one.ref) / 1e6 for side, one in loaded.items()},
-        constant=model.facts.constant, importance=model.profile.get("weights", {}),
-    )  # fmt: skip
+        size={side: work.registry.artifact_bytes(version.ref) / 1e6 for side, version in loaded.items()},
+        constant=model.facts.constant,
+        importance=model.profile.get("weights", {}),
+    )
 
 
 def losses_from(nights: Sequence[NightLosses]) -> Losses:
@@ -79,30 +86,31 @@ def losses_from(nights: Sequence[NightLosses]) -> Losses:
     )
 
 
-def _holdout(
-    work: Workspace, model: ModelVersion, champion: ModelVersion | None, snapshot: Snapshot
-) -> _Holdout:  # fmt: skip
+def _holdout(work: Workspace, model: ModelVersion, champion: ModelVersion | None, snapshot: Snapshot) -> _Holdout:
     """Return the rows that the challenger's holdout predictions belong to, without nights that either version has seen."""
-    rows, kept = snapshot.rows.labelled, work.registry.table(model.ref, HOLDOUT_FILE)
-    if kept is None:
-        kept = rows.slice(0, 0).rename_columns([*rows.column_names[:-1], "outcome"])
-        kept = kept.append_column("night", kept.column(NIGHT))
-    first = pc.min(kept.column("night"))
+    rows, predictions = snapshot.rows.labelled, work.registry.table(model.ref, HOLDOUT_FILE)
+    if predictions is None:
+        predictions = rows.slice(0, 0).rename_columns([*rows.column_names[:-1], "outcome"])
+        predictions = predictions.append_column("night", predictions.column(NIGHT))
+    first = pc.min(predictions.column("night"))
     rows = rows.filter(pc.fill_null(pc.greater_equal(rows.column(NIGHT), first), False))
-    if not (kept.num_rows == rows.num_rows and kept.column("outcome").equals(rows.column(LABEL_COLUMN))):
+    if not (predictions.num_rows == rows.num_rows and predictions.column("outcome").equals(rows.column(LABEL_COLUMN))):
         raise TrainingDataError(
-            f"holdout of version {model.ref.version} of {work.job.name}", found=f"{kept.num_rows} predictions",
+            f"holdout of version {model.ref.version} of {work.job.name}",
+            found=f"{predictions.num_rows} predictions",
             expected=f"one for each of the {rows.num_rows} rows of snapshot {snapshot.hash}",
-        )  # fmt: skip
+        )
     of_nights = len(nights_of(rows.column(NIGHT)))
     unseen = pc.greater_equal(rows.column(NIGHT), pa.scalar(model.facts.holdout_from))
     if champion is not None:
         unseen = pc.and_(unseen, _unseen(rows.column(NIGHT), champion.facts.seen))
-    rows, kept = rows.filter(unseen), kept.filter(unseen)
-    said = None
+    rows, predictions = rows.filter(unseen), predictions.filter(unseen)
+    champion_predictions = None
     if champion is not None:
-        said = pa.Table.from_batches([predict(champion.pipeline, batch_of(rows), work.job, champion.rule)])
-    return _Holdout(rows, kept, said, of_nights)
+        champion_predictions = pa.Table.from_batches(
+            [predict(champion.pipeline, batch_of(rows), work.job, champion.rule)]
+        )
+    return _Holdout(rows, predictions, champion_predictions, of_nights)
 
 
 def _unseen(nights: pa.ChunkedArray, seen: Nights) -> pa.ChunkedArray:
@@ -120,7 +128,7 @@ def _sums(rows: pa.Table, predictions: pa.Table, job: Job) -> Floats:
 
 
 def _losses(sums: dict[str, Floats], job: Job) -> Losses | None:
-    """Return rows and both losses per night; None without a champion."""
+    """Return rows and both losses per night, or None without a champion."""
     if "champion" not in sums:
         return None
     if not len(sums["champion"]):
@@ -136,26 +144,26 @@ def _by_night(nights: list[date], losses: Losses | None) -> list[NightLosses]:
     return [NightLosses(night, int(rows), float(before), float(after)) for night, rows, before, after in columns]
 
 
-def _segments(held: _Holdout, sides: dict[str, pa.Table], job: Job) -> list[Segment]:
+def _segments(holdout: _Holdout, sides: dict[str, pa.Table], job: Job) -> list[Segment]:
     """Return the mean loss of both on every value of the declared segments, the largest first."""
-    found = []
+    segments = []
     for name in job.promotion.segments:
-        column = held.rows.column(name)
+        column = holdout.rows.column(name)
         for value in pc.unique(column).to_pylist():
-            mine = pc.fill_null(pc.equal(column, value), False) if value is not None else pc.is_null(column)
-            outcome = held.rows.column(LABEL_COLUMN).filter(mine)
+            mask = pc.fill_null(pc.equal(column, value), False) if value is not None else pc.is_null(column)
+            outcome = holdout.rows.column(LABEL_COLUMN).filter(mask)
             means = {}
             for side, predictions in sides.items():
-                rows, loss = losses_of(outcome_sums(predictions.filter(mine), outcome, job).sum(axis=0), job)
+                rows, loss = losses_of(outcome_sums(predictions.filter(mask), outcome, job).sum(axis=0), job)
                 means[side] = float(loss / rows)
-            found.append(Segment(name, value, means.get("champion"), int(rows), means["challenger"]))
-    return sorted(found, key=lambda one: (one.column, -one.rows))
+            segments.append(Segment(name, value, means.get("champion"), int(rows), means["challenger"]))
+    return sorted(segments, key=lambda segment: (segment.column, -segment.rows))
 
 
 def _calibration(sums: dict[str, Floats], job: Job) -> dict[str, list[dict[str, float]]]:
     if not job.task.has_positive:
         return {}
-    return {side: reliability(found.sum(axis=0)) for side, found in sums.items() if len(found)}
+    return {side: reliability(blocks.sum(axis=0)) for side, blocks in sums.items() if len(blocks)}
 
 
 def _latency(models: dict[str, ModelVersion], rows: pa.Table, job: Job) -> dict[str, float]:

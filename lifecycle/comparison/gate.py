@@ -18,14 +18,15 @@ from scoring.stores.warehouse import Evaluation, Gain, Holdout, Metrics, Row, Se
 
 REPLICATES = 4_000
 SEQUENTIAL = 0.99
-"""For a comparison that is looked at again every night: more looks give chance more chances."""
+"""Confidence of comparisons that are repeated every night. Testing repeatedly raises the false-alarm rate, so this is stricter
+than ``promotion.confidence``."""
 SEGMENT_ROWS = 200
 """A segment of fewer rows is shown, and decides nothing."""
 
 
 @dataclass(frozen=True)
 class Losses:
-    """The same rows of the same nights by both versions; each of shape (nights,)."""
+    """Losses of both versions on the same rows of the same nights, as arrays of shape (nights,)."""
 
     rows: Floats
     champion: Floats
@@ -44,8 +45,8 @@ class Losses:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What the gate says, and why."""
+class Judgement:
+    """What the gate decides, and why."""
 
     passed: bool
     reason: str
@@ -53,11 +54,11 @@ class Judged:
 
     def as_dict(self) -> Row:
         """Return it for JSON."""
-        return {"passed": self.passed, "reason": self.reason, "checks": [asdict(one) for one in self.checks]}
+        return {"passed": self.passed, "reason": self.reason, "checks": [asdict(check) for check in self.checks]}
 
 
 def gain_of(losses: Losses, confidence: float) -> Gain:
-    """Return the challenger's gain with a paired bootstrap interval over nights; an equal version gains exactly 0.
+    """Return the challenger's gain with a paired bootstrap interval over nights. An equal version gains exactly 0.
 
     The quantiles are those of the expanded percentile interval (Hesterberg, What teachers should know about the
     bootstrap, 2015, section 5.3), for a plain one is too short for a few nights. No interval for fewer than two.
@@ -66,19 +67,19 @@ def gain_of(losses: Losses, confidence: float) -> Gain:
     if not total:
         return Gain(losses.nights, 0, None, None, None, None, None, confidence)
     champion, challenger = losses.champion.sum() / total, losses.challenger.sum() / total
-    known = (losses.nights, int(total), float(champion), float(challenger), float(champion - challenger))
+    values = (losses.nights, int(total), float(champion), float(challenger), float(champion - challenger))
     if losses.nights < 2:
-        return Gain(*known, None, None, confidence)
+        return Gain(*values, None, None, confidence)
     n = losses.nights
     drawn = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), REPLICATES)
     gains = (drawn @ (losses.champion - losses.challenger)) / (drawn @ losses.rows)
     tail = stats.norm.cdf(np.sqrt(n / (n - 1)) * stats.t.ppf((1 - confidence) / 2, n - 1))
     low, high = np.quantile(gains, [tail, 1 - tail])
-    return Gain(*known, float(low), float(high), confidence)
+    return Gain(*values, float(low), float(high), confidence)
 
 
 def holdout_nights(new_nights: int, most: int, least: int) -> int:
-    """Return how many of the nights since the champion's training judge, so that at least as many are learnt from.
+    """Return how many nights since the champion's training become holdout, so that at least as many are trained on.
 
     >>> [holdout_nights(new, most=14, least=7) for new in (10, 14, 20, 60)]
     [7, 7, 10, 14]
@@ -86,13 +87,13 @@ def holdout_nights(new_nights: int, most: int, least: int) -> int:
     return min(most, max(least, new_nights // 2))
 
 
-def judge(evaluation: Evaluation, policy: PromotionPolicy, primary: str) -> Judged:
+def judge(evaluation: Evaluation, policy: PromotionPolicy, primary: str) -> Judgement:
     """Return whether a challenger may take the crown: better with evidence, and in no guarded respect worse.
 
     A tie keeps the champion. Without a champion the floors count, and a loss that is no greater than a constant's.
     """
     if evaluation.champion is None:
-        return _judged(_first(evaluation, policy, primary))
+        return _judgement(_first(evaluation, policy, primary))
     gain = evaluation.gain or Gain(0, 0, None, None, None, None, None, policy.confidence)
     checks = [_enough(gain, evaluation.holdout, policy), _better(gain, primary, policy)]
     if "calibration_error" in evaluation.metrics["champion"]:
@@ -100,18 +101,20 @@ def judge(evaluation: Evaluation, policy: PromotionPolicy, primary: str) -> Judg
     checks += _segments(evaluation.segments, policy)
     checks.append(_ratio("latency", evaluation.latency, policy.max_latency_ratio, "CPU s per million rows"))
     checks.append(_ratio("size", evaluation.size, policy.max_size_ratio, "MB"))
-    return _judged(checks)
+    return _judgement(checks)
 
 
-def _judged(checks: Sequence[Check]) -> Judged:
+def _judgement(checks: Sequence[Check]) -> Judgement:
     refused = [check.sentence for check in checks if not check.passed]
-    told = refused or [check.sentence for check in checks[:2]]
-    return Judged(not refused, "; ".join(told) or "the first version, and the job sets no floors", tuple(checks))
+    sentences = refused or [check.sentence for check in checks[:2]]
+    return Judgement(
+        not refused, "; ".join(sentences) or "the first version, and the job sets no floors", tuple(checks)
+    )
 
 
 def _first(evaluation: Evaluation, policy: PromotionPolicy, primary: str) -> list[Check]:
     """Return what is asked of a first version: the job's floors, and no greater loss than a constant's."""
-    metrics = {name: one["value"] for name, one in evaluation.metrics["challenger"].items()}
+    metrics = {name: metric["value"] for name, metric in evaluation.metrics["challenger"].items()}
     return floor_checks(metrics, policy.floors) + constant_checks(primary, evaluation.constant)
 
 
@@ -157,12 +160,12 @@ def _calibration(metrics: Mapping[str, Metrics], policy: PromotionPolicy) -> Che
 
 def _segments(segments: Sequence[Segment], policy: PromotionPolicy) -> list[Check]:
     checks = []
-    for one in segments:
-        worse = one.worse
-        if one.rows < SEGMENT_ROWS or worse is None:
+    for segment in segments:
+        worse = segment.worse
+        if segment.rows < SEGMENT_ROWS or worse is None:
             continue
-        name = f"{one.column} {one.value}"
-        sentence = f"{name}: loss {worse:+.1%} on {one.rows:,} rows, {policy.max_segment_loss:+.1%} is allowed"
+        name = f"{segment.column} {segment.value}"
+        sentence = f"{name}: loss {worse:+.1%} on {segment.rows:,} rows, {policy.max_segment_loss:+.1%} is allowed"
         checks.append(Check(f"segment {name}", worse <= policy.max_segment_loss, sentence))
     return checks
 
@@ -176,7 +179,7 @@ def _ratio(name: str, sides: Mapping[str, float], limit: float, unit: str) -> Ch
     return Check(name, ratio <= limit, sentence)
 
 
-def judge_shadow(shadow: Losses, holdout: Losses, policy: PromotionPolicy, primary: str) -> Judged:
+def judge_shadow(shadow: Losses, holdout: Losses, policy: PromotionPolicy, primary: str) -> Judgement:
     """Return whether a challenger that scored in the shadow may take the crown: still better, all nights considered.
 
     ``holdout`` are the nights of the gate's comparison. On the shadow nights alone it must not be worse with evidence.
@@ -187,20 +190,20 @@ def judge_shadow(shadow: Losses, holdout: Losses, policy: PromotionPolicy, prima
     sentence = f"gain in {primary} on {alone.nights} shadow nights alone: {value}"
     if alone.high is not None:
         sentence += f" ({alone.confidence:.0%} interval {alone.low:+.5f} to {alone.high:+.5f})"
-    return _judged([_better(together, primary, policy), Check("shadow", not worse, sentence)])
+    return _judgement([_better(together, primary, policy), Check("shadow", not worse, sentence)])
 
 
-def judge_predecessor(losses: Losses, policy: PromotionPolicy, primary: str) -> Judged:
+def judge_predecessor(losses: Losses, policy: PromotionPolicy, primary: str) -> Judgement:
     """Return whether a dethroned champion must get the crown back: it does better than its successor, with evidence.
 
-    ``losses`` has the successor as champion and the predecessor as challenger. It is asked every night, so the interval
+    ``losses`` has the successor as champion and the predecessor as challenger. This is judged every night, so the interval
     is one of 99 %.
     """
     gain = gain_of(losses, SEQUENTIAL)
     if gain.nights < policy.min_nights or gain.low is None:
-        return Judged(False, f"{gain.nights} measured nights, {policy.min_nights} are needed", ())
+        return Judgement(False, f"{gain.nights} measured nights, {policy.min_nights} are needed", ())
     sentence = (
         f"the predecessor's {primary} over {gain.nights} nights is {-(gain.value or 0):+.5f} against its successor's "
         f"({gain.confidence:.0%} interval {-(gain.high or 0):+.5f} to {-gain.low:+.5f})"
     )
-    return Judged(gain.low > 0, sentence, (Check("predecessor", gain.low > 0, sentence),))
+    return Judgement(gain.low > 0, sentence, (Check("predecessor", gain.low > 0, sentence),))

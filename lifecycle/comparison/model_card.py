@@ -12,10 +12,24 @@ from scoring.stores import Workspace
 from scoring.stores.registry import VersionRef
 from scoring.stores.warehouse import Evaluation, Retraining, Row, Segment
 
-_FACTS = (
-    "since", "until", "fitted_until", "evaluated_until", "rows", "extracted", "quarantined", "snapshot", "recipe_sha256",
-    "features_sql_sha256", "labels_sql_sha256", "trained_at", "code_version", "library_versions", "refit",
-)  # fmt: skip
+_FACTS = [
+    "since",
+    "until",
+    "fitted_until",
+    "evaluated_until",
+    "rows",
+    "extracted",
+    "quarantined",
+    "snapshot",
+    "recipe_sha256",
+    "features_sql_sha256",
+    "labels_sql_sha256",
+    "trained_at",
+    "code_version",
+    "library_versions",
+    "refit",
+]
+"""Training facts that the card shows as its data."""
 
 
 def card_of(work: Workspace, ref: VersionRef, evaluation: Evaluation, retraining: Retraining) -> Row:
@@ -25,19 +39,30 @@ def card_of(work: Workspace, ref: VersionRef, evaluation: Evaluation, retraining
     """
     facts = work.registry.facts(ref)
     data = facts.as_json()
-    shown = replace(evaluation, segments=[_shown(one, work.job) for one in evaluation.segments])
-    asked = {
-        "retraining_id": retraining.retraining_id, "trigger": retraining.trigger, "reason": retraining.reason,
-        "decision_id": retraining.decision_id, "night": str(retraining.night),
-    }  # fmt: skip
+    masked = replace(evaluation, segments=[_shown(segment, work.job) for segment in evaluation.segments])
+    request = {
+        "retraining_id": retraining.retraining_id,
+        "trigger": retraining.trigger,
+        "reason": retraining.reason,
+        "decision_id": retraining.decision_id,
+        "night": str(retraining.night),
+    }
     return {
-        "job": work.job.name, "description": work.job.description, "owner": work.job.owner, "task": work.job.task.name,
-        "version": ref.version, "sha256": ref.sha256, "made_at": work.clock().isoformat(),
-        "data": {name: data[name] for name in _FACTS}, "training": work.job.training.model_dump(mode="json"),
-        "asked": asked, "gate": None,
-        "evaluation": shown.as_json(),
-        "sensitive": sorted(work.job.sensitive), "prediction": facts.rule(work.job).decision.words,
-    }  # fmt: skip
+        "job": work.job.name,
+        "description": work.job.description,
+        "owner": work.job.owner,
+        "task": work.job.task.name,
+        "version": ref.version,
+        "sha256": ref.sha256,
+        "made_at": work.clock().isoformat(),
+        "data": {name: data[name] for name in _FACTS},
+        "training": work.job.training.model_dump(mode="json"),
+        "asked": request,
+        "gate": None,
+        "evaluation": masked.as_json(),
+        "sensitive": sorted(work.job.sensitive),
+        "prediction": facts.rule(work.job).decision.words,
+    }
 
 
 def _shown(segment: Segment, job: Job) -> Segment:

@@ -1,8 +1,8 @@
 """One retraining: its record, and a function per task."""
 
-from lifecycle.retraining.record import Request, abandon, announce, begin, end
+from lifecycle.retraining.record import RetrainingRequest, abandon, announce, begin, end
 from lifecycle.retraining.tasks import (
-    assess,
+    evaluate,
     gate,
     promote,
     resume,
@@ -14,12 +14,12 @@ from lifecycle.retraining.tasks import (
 )
 
 __all__ = [
-    "Request",
+    "RetrainingRequest",
     "abandon",
     "announce",
-    "assess",
     "begin",
     "end",
+    "evaluate",
     "gate",
     "promote",
     "resume",

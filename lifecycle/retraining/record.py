@@ -1,4 +1,4 @@
-"""The record of a retraining: what asked for it, how far it came and how it ended; one per job at a time."""
+"""The record of a retraining: what asked for it, how far it came and how it ended. A job has one that is open at most."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ Trigger = Literal["decision", "schedule", "hand"]
 
 
 @dataclass(frozen=True)
-class Request:
-    """What a retraining was asked to do, by whom and why."""
+class RetrainingRequest:
+    """What a retraining shall do, who or what asked for it, and why."""
 
     reason: str
     trigger: Trigger = "hand"
     night: date | None = None
-    """It knows what was known at the end of this night; default: the last published one that is over."""
+    """As-of night: only labels known by the end of it are used. Default: the last published night that is over."""
     since: date | None = None
     until: date | None = None
-    """The window, half-open; default: the job's policy. Never beyond what had matured."""
+    """The window, half-open. Default: the job's policy. Never beyond what had matured."""
     decision_id: int | None = None
     airflow_run_id: str | None = None
     force: bool = False
@@ -44,21 +44,21 @@ def training_window(job: Job, night: date) -> Nights:
 
 
 def version_of(row: Retraining) -> int:
-    """Return the version that a retraining came to; raises ``VersionMissing`` before it was trained."""
+    """Return the version that a retraining came to. Raises ``VersionMissing`` before it was trained."""
     if row.model_version is None:
         raise VersionMissing(f"version of retraining {row.retraining_id}", found="none yet", next_step="clear train")
     return row.model_version
 
 
 def snapshot_of(row: Retraining) -> str:
-    """Return the hash of the rows that a retraining keeps; raises ``TrainingDataError`` before they were read."""
+    """Return the hash of the rows that a retraining keeps. Raises ``TrainingDataError`` before they were read."""
     if row.snapshot is None:
         raise TrainingDataError(f"rows of retraining {row.retraining_id}", found="none yet", next_step="clear snapshot")
     return row.snapshot
 
 
-def begin(work: Workspace, request: Request) -> Retraining:
-    """Record the retraining and return it; the same Airflow run gets the same one.
+def begin(work: Workspace, request: RetrainingRequest) -> Retraining:
+    """Record the retraining and return it. The same Airflow run gets the same one.
 
     Raises ``RetrainingRunning`` while another of the job is not finished, and ``NightError`` when there is no night.
     """
@@ -73,18 +73,25 @@ def begin(work: Workspace, request: Request) -> Retraining:
     row = retrainings.begin(
         work.warehouse,
         {
-            "job": work.job.name, "night": night, "trigger": request.trigger, "reason": request.reason,
-            "decision_id": request.decision_id, "airflow_run_id": request.airflow_run_id, "since": window.first,
-            "until": window.until, "forced": request.force, "started_at": work.clock(),
+            "job": work.job.name,
+            "night": night,
+            "trigger": request.trigger,
+            "reason": request.reason,
+            "decision_id": request.decision_id,
+            "airflow_run_id": request.airflow_run_id,
+            "since": window.first,
+            "until": window.until,
+            "forced": request.force,
+            "started_at": work.clock(),
         },
-    )  # fmt: skip
+    )
     tell_decision(work.stores, row)
     return row
 
 
 @contextmanager
 def recorded(stores: Stores, retraining_id: int, stage: str) -> Iterator[Retraining]:
-    """Give the retraining's row, in ``stage`` from now on; a failure is written into it and raised again."""
+    """Give the retraining's row and put the retraining into ``stage``. A failure is recorded and raised again."""
     row = retrainings.get(stores.warehouse, retraining_id)
     again = {} if row.state == "promoted" else {"state": "running", "finished_at": None}  # a task that was cleared
     retrainings.record(stores.warehouse, retraining_id, stage=stage, detail=None, **again)
@@ -96,16 +103,18 @@ def recorded(stores: Stores, retraining_id: int, stage: str) -> Iterator[Retrain
 
 
 def announce(stores: Stores, retraining_id: int) -> Retraining:
-    """Return the finished retraining; one that no task ended has failed, and raises ``RetrainingFailed``."""
+    """Return the finished retraining. One that no task ended has failed, and raises ``RetrainingFailed``."""
     row = retrainings.get(stores.warehouse, retraining_id)
     if row.state in ENDINGS:
         return row
     detail = row.detail or f"stopped in stage {row.stage}"
     fail(stores, retraining_id, detail)
     raise RetrainingFailed(
-        f"retraining {retraining_id} of {row.job}", found=f"stage {row.stage}: {detail}",
-        expected="every task to end well", next_step="clear the failed task; the champion stays as it is",
-    )  # fmt: skip
+        f"retraining {retraining_id} of {row.job}",
+        found=f"stage {row.stage}: {detail}",
+        expected="every task to end well",
+        next_step="clear the failed task; the champion stays as it is",
+    )
 
 
 def abandon(stores: Stores, retraining_id: int, by: str) -> None:
@@ -116,7 +125,7 @@ def abandon(stores: Stores, retraining_id: int, by: str) -> None:
 
 
 def fail(stores: Stores, retraining_id: int, detail: str) -> None:
-    """Write that a retraining failed; the stage says where."""
+    """Write that a retraining failed. The stage says where."""
     facts = {"state": "failed", "detail": detail, "finished_at": stores.clock()}
     retrainings.record(stores.warehouse, retraining_id, **facts)
     tell_decision(stores, retrainings.get(stores.warehouse, retraining_id))

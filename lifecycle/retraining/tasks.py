@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import date
 
-from lifecycle.comparison import card_of, evaluate, holdout_nights, judge, page_of
-from lifecycle.promotion import promote as make_champion
-from lifecycle.retraining.record import Request, begin, end, fail, recorded, snapshot_of, version_of
+from lifecycle import promotion
+from lifecycle.comparison import card_of, compare, holdout_nights, judge, page_of
+from lifecycle.retraining.record import RetrainingRequest, begin, end, fail, recorded, snapshot_of, version_of
 from lifecycle.shadow import pin
-from lifecycle.training import Order, load, recipe_of, take, train_on
+from lifecycle.training import TrainingRequest, load, recipe_of, take, train_on
 from scoring.errors import RetrainingFailed, described
 from scoring.interval import Nights
 from scoring.night import promoted_ref
@@ -21,49 +21,49 @@ BY = "nightshift"
 
 
 def snapshot(work: Workspace, retraining_id: int, progress: Progress = silent) -> bool:
-    """Keep the rows of the window; return whether there is anything to train: other rows, or another recipe, than before."""
+    """Keep the rows of the window and return whether there is anything to train: other rows, or another recipe, than before."""
     if _promoted(work, retraining_id):
         return True
     with recorded(work.stores, retraining_id, "snapshot") as row:
         recipe_of(work.job)  # what cannot be stored is refused before any row is read
-        taken = take(work, Nights(row.since, row.until), progress)
-        retrainings.record(work.warehouse, retraining_id, snapshot=taken.hash)
-        same = None if row.forced or row.model_version else _same_version(work, taken.hash, retraining_id)
+        training_rows = take(work, Nights(row.since, row.until), progress)
+        retrainings.record(work.warehouse, retraining_id, snapshot=training_rows.hash)
+        same = None if row.forced or row.model_version else _same_version(work, training_rows.hash, retraining_id)
         if same is None:
             return True
-        words = f"version {same} was trained on the same rows (snapshot {taken.hash}) with the same recipe"
+        words = f"version {same} was trained on the same rows (snapshot {training_rows.hash}) with the same recipe"
         end(work.stores, retraining_id, "unchanged", words)
     return False
 
 
 def _same_version(work: Workspace, digest: str, retraining_id: int) -> int | None:
     """Return the newest version of the same rows and recipe that another retraining, or a person, trained."""
-    mine = _known_version(work, retraining_id, digest)
+    own_version = _known_version(work, retraining_id, digest)
     same = work.registry.tagged(work.job.name, snapshot=digest, recipe_sha256=recipe_of(work.job))
-    return max((ref.version for ref in same if ref.version != mine), default=None)
+    return max((ref.version for ref in same if ref.version != own_version), default=None)
 
 
 def _known_version(work: Workspace, retraining_id: int, digest: str) -> int | None:
-    """Return the version that an interrupted try of this retraining registered; None if it came to none."""
-    found = work.registry.tagged(work.job.name, retraining_id=retraining_id, snapshot=digest)
-    return found[0].version if found else None
+    """Return the version that an interrupted try of this retraining registered, or None if it came to none."""
+    refs = work.registry.tagged(work.job.name, retraining_id=retraining_id, snapshot=digest)
+    return refs[0].version if refs else None
 
 
 def train(work: Workspace, retraining_id: int, progress: Progress = silent) -> int:
-    """Train on the snapshot, make the version the challenger, and return its number; done again it stays the same one."""
+    """Train on the snapshot, make the version the challenger, and return its number. Repeated, it gives the same version."""
     if _promoted(work, retraining_id):
         return version_of(retrainings.get(work.warehouse, retraining_id))
     with recorded(work.stores, retraining_id, "train") as row:
         if row.model_version is None:
-            taken = load(work, snapshot_of(row))
+            training_rows = load(work, snapshot_of(row))
             champion = _champion(work)
             most = work.job.training.holdout_nights
             if champion is not None:
                 new = (row.until - work.registry.facts(promoted_ref(work.stores, champion)).seen.until).days
                 most = holdout_nights(new, most, work.job.promotion.min_nights)
-            version = _known_version(work, retraining_id, taken.hash)
+            version = _known_version(work, retraining_id, training_rows.hash)
             if version is None:
-                version = train_on(work, taken, progress, Order(most, retraining_id)).ref.version
+                version = train_on(work, training_rows, progress, TrainingRequest(most, retraining_id)).ref.version
             number = champion.model_version if champion else None
             retrainings.record(work.warehouse, retraining_id, model_version=version, champion_version=number)
         version = version_of(retrainings.get(work.warehouse, retraining_id))
@@ -71,22 +71,22 @@ def train(work: Workspace, retraining_id: int, progress: Progress = silent) -> i
         return version
 
 
-def assess(work: Workspace, retraining_id: int) -> None:
+def evaluate(work: Workspace, retraining_id: int) -> None:
     """Compare the challenger with the champion and keep what was found as the version's model card."""
     if _promoted(work, retraining_id):
         return
     with recorded(work.stores, retraining_id, "evaluate") as row:
         ref = work.registry.resolve(work.job.name, version_of(row))
         champion = _champion(work)
-        taken = load(work, snapshot_of(row))
-        found = evaluate(work, ref, taken, promoted_ref(work.stores, champion) if champion else None)
+        training_rows = load(work, snapshot_of(row))
+        evaluation = compare(work, ref, training_rows, promoted_ref(work.stores, champion) if champion else None)
         number = champion.model_version if champion else None
         retrainings.record(work.warehouse, retraining_id, champion_version=number)
-        _keep_card(work.stores, ref, card_of(work, ref, found, row))
+        _keep_card(work.stores, ref, card_of(work, ref, evaluation, row))
 
 
 def gate(work: Workspace, retraining_id: int) -> bool:
-    """Return whether the challenger passes the gate; what it said goes into the record and the model card."""
+    """Return whether the challenger passes the gate. The gate's checks go into the record and the model card."""
     if _promoted(work, retraining_id):
         return True
     with recorded(work.stores, retraining_id, "gate") as row:
@@ -96,38 +96,38 @@ def gate(work: Workspace, retraining_id: int) -> bool:
             raise RetrainingFailed(
                 f"version {ref.version} of {work.job.name}", found="no model card", next_step="clear evaluate"
             )
-        judged = judge(Evaluation.from_json(card["evaluation"]), work.job.promotion, work.job.task.loss)
-        retrainings.record(work.warehouse, retraining_id, gate=judged.as_dict())
-        _keep_card(work.stores, ref, {**card, "gate": judged.as_dict()})
-        if not judged.passed:
-            end(work.stores, retraining_id, "refused", f"gate: {judged.reason}")
+        judgement = judge(Evaluation.from_json(card["evaluation"]), work.job.promotion, work.job.task.loss)
+        retrainings.record(work.warehouse, retraining_id, gate=judgement.as_dict())
+        _keep_card(work.stores, ref, {**card, "gate": judgement.as_dict()})
+        if not judgement.passed:
+            end(work.stores, retraining_id, "refused", f"gate: {judgement.reason}")
         elif work.job.promotion.promote == "human":
             retrainings.record(work.warehouse, retraining_id, stage="approve")
-    return judged.passed
+    return judgement.passed
 
 
 def start_shadow(work: Workspace, retraining_id: int) -> None:
-    """Let the challenger score the next nights in the shadow; once only, and not without a champion to stand beside."""
+    """Let the challenger score the next nights in the shadow. That happens once, and only beside a champion."""
     with recorded(work.stores, retraining_id, "shadow") as row:
         if row.champion_version is not None and shadows.of_retraining(work.warehouse, retraining_id) is None:
             pin(work, version_of(row), work.job.promotion.shadow_nights, retraining_id)
 
 
 def shadow_passed(stores: Stores, retraining_id: int) -> bool | None:
-    """Return whether the challenger did well in the shadow; None while that is open. A first version needs none."""
+    """Return whether the challenger did well in the shadow, or None while that is open. A first version needs none."""
     row = retrainings.get(stores.warehouse, retraining_id)
     if row.stage != "shadow" or row.champion_version is None:
         return row.state != "refused"
-    one = shadows.of_retraining(stores.warehouse, retraining_id)
-    if one is None or one.open:
+    shadow = shadows.of_retraining(stores.warehouse, retraining_id)
+    if shadow is None or shadow.open:
         return None
-    if one.state != "passed":
-        end(stores, retraining_id, "refused", f"shadow: {one.detail}")
-    return one.state == "passed"
+    if shadow.state != "passed":
+        end(stores, retraining_id, "refused", f"shadow: {shadow.detail}")
+    return shadow.state == "passed"
 
 
 def promote(work: Workspace, retraining_id: int, by: str = BY) -> Promotion:
-    """Make the challenger champion from the next night to be scored on; done again what was recorded stands.
+    """Make the challenger champion from the next night to be scored on. When the task is repeated, the recorded promotion stands.
 
     Raises ``RetrainingFailed`` when another version became champion since the comparison.
     """
@@ -136,22 +136,24 @@ def promote(work: Workspace, retraining_id: int, by: str = BY) -> Promotion:
         number = champion.model_version if champion else None
         if number not in (row.champion_version, row.model_version):
             raise RetrainingFailed(
-                f"promotion of version {row.model_version} of {work.job.name}", found=f"version {number} is champion now",
-                expected=f"version {row.champion_version}, as when they were compared", next_step="clear evaluate",
-            )  # fmt: skip
+                f"promotion of version {row.model_version} of {work.job.name}",
+                found=f"version {number} is champion now",
+                expected=f"version {row.champion_version}, as when they were compared",
+                next_step="clear evaluate",
+            )
         why = f"retraining {retraining_id}: {(row.gate or {})['reason']}"
-        made = make_champion(work, version_of(row), why, by, retraining_id=retraining_id)
+        successor = promotion.promote(work, version_of(row), why, by, retraining_id=retraining_id)
         end(
             work.stores,
             retraining_id,
             "promoted",
-            f"version {made.model_version} is champion from night {made.effective_from} on",
+            f"version {successor.model_version} is champion from night {successor.effective_from} on",
         )
-    return made
+    return successor
 
 
-def retrain(work: Workspace, request: Request, progress: Progress = silent) -> Retraining:
-    """Do a whole retraining without Airflow and return it; with a shadow to wait for, or a person, it stays open."""
+def retrain(work: Workspace, request: RetrainingRequest, progress: Progress = silent) -> Retraining:
+    """Do a whole retraining without Airflow and return it. It stays open while it waits for a shadow or a person."""
     row = begin(work, request)
     number = row.retraining_id
     try:
@@ -167,7 +169,7 @@ def _run(work: Workspace, number: int, progress: Progress) -> None:
     if not snapshot(work, number, progress):
         return
     train(work, number, progress)
-    assess(work, number)
+    evaluate(work, number)
     if not gate(work, number):
         return
     if work.job.promotion.promote == "gate":
@@ -179,7 +181,7 @@ def _run(work: Workspace, number: int, progress: Progress) -> None:
 
 
 def resume(work: Workspace, retraining_id: int, by: str) -> Retraining:
-    """Go on with a retraining that waited for its shadow or for a person (``by`` says yes); return it."""
+    """Go on with a retraining that waited for its shadow or for a person (``by`` says yes) and return it."""
     row = retrainings.get(work.warehouse, retraining_id)
     if row.state == "running" and row.stage == "shadow" and shadow_passed(work.stores, retraining_id):
         promote(work, retraining_id)
@@ -190,8 +192,8 @@ def resume(work: Workspace, retraining_id: int, by: str) -> Retraining:
 
 def _promoted(work: Workspace, retraining_id: int) -> bool:
     """Return whether the retraining's promotion is on record: then the tasks before it have nothing left to do."""
-    known = promotions.history_of(work.warehouse, work.job.name)
-    return any(one.retraining_id == retraining_id for one in known)
+    history = promotions.history_of(work.warehouse, work.job.name)
+    return any(entry.retraining_id == retraining_id for entry in history)
 
 
 def _champion(work: Workspace) -> Promotion | None:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from drift.performance import Floats, losses_of, metrics_of, outcome_sums, outcomes_of
-from lifecycle.comparison import Judged, Losses, gain_of, judge_predecessor, judge_shadow, losses_from
+from lifecycle.comparison import Judgement, Losses, gain_of, judge_predecessor, judge_shadow, losses_from
 from lifecycle.promotion import rollback
 from scoring.job import Job
 from scoring.stores import LABEL_COLUMN, RunFolder, Stores, Workspace
@@ -29,12 +29,12 @@ from scoring.stores.warehouse import (
 )
 
 GIVE_UP_NIGHTS = 14
-"""Published nights after its last one that a shadow waits for nights and labels that it still lacks."""
+"""How many nights past its last one a shadow waits for missing scores or labels before it is given up."""
 
 
 @dataclass(frozen=True)
 class Reviewed:
-    """What a look at a version in the shadow came to."""
+    """How the review of a version in the shadow ended."""
 
     model_version: int
     role: str
@@ -44,28 +44,28 @@ class Reviewed:
 
 
 def review(work: Workspace, night: date, may_roll_back: bool = True) -> list[Reviewed]:
-    """Judge the versions in the shadow on what was known at the end of ``night``; return those that this ended.
+    """Judge the versions in the shadow on what was known at the end of ``night`` and return those whose stay this ended.
 
-    A dethroned champion that did better than its successor, with evidence, gets the crown back. Looking again changes
+    A dethroned champion that did better than its successor, with evidence, gets the crown back. Reviewing again changes
     nothing that was decided. Nothing is judged at a night that is not over.
     """
     if not work.stores.over(work.job, night):
         return []
     measure(work, night)
     champion = champion_at(promotions.history_of(work.warehouse, work.job.name), date.max)
-    found = []
-    for one in shadows.running(work.warehouse, work.job.name):
-        if one.champion_version != champion:
-            found.append(_end(work.stores, one, "ended", f"version {champion} is champion now", None))
-        elif one.role == "challenger":
-            found += _review_challenger(work, one, night)
+    results = []
+    for shadow in shadows.running(work.warehouse, work.job.name):
+        if shadow.champion_version != champion:
+            results.append(_end(work.stores, shadow, "ended", f"version {champion} is champion now", None))
+        elif shadow.role == "challenger":
+            results += _review_challenger(work, shadow, night)
         elif may_roll_back:
-            found += _review_predecessor(work, one, night)
-    return found
+            results += _review_predecessor(work, shadow, night)
+    return results
 
 
 def measure(work: Workspace, known_at: date) -> list[date]:
-    """Measure both versions on shadow nights whose labels have matured by the end of ``known_at``; return the nights."""
+    """Measure both versions on shadow nights whose labels have matured by the end of ``known_at`` and return the nights."""
     last = known_at - timedelta(days=work.job.label.delay_days)
     measured = []
     for row in shadows.nights(work.warehouse, work.job.name):
@@ -75,13 +75,13 @@ def measure(work: Workspace, known_at: date) -> list[date]:
         champion = outcomes_of(work, run)
         if not champion.labelled:
             continue
-        shadow = outcomes_of(work, run, _said(work, run, row.model_version))
+        shadow = outcomes_of(work, run, _shadow_predictions(work, run, row.model_version))
         sums = {
-            side: outcome_sums(found.predictions, found.predictions.column(LABEL_COLUMN), work.job).sum(axis=0)
-            for side, found in (("champion", champion), ("shadow", shadow))
+            side: outcome_sums(outcomes.predictions, outcomes.predictions.column(LABEL_COLUMN), work.job).sum(axis=0)
+            for side, outcomes in (("champion", champion), ("shadow", shadow))
         }
         rows, loss = losses_of(sums["champion"], work.job)
-        metrics = {side: _values(found, work.job) for side, found in sums.items()}
+        metrics = {side: _values(side_sums, work.job) for side, side_sums in sums.items()}
         losses = ShadowLosses(int(rows), float(loss), float(losses_of(sums["shadow"], work.job)[1]), metrics)
         facts = {"sums": asdict(losses), "measured_at": work.clock()}
         shadows.save_sums(work.warehouse, row.run_id, row.model_version, **facts)
@@ -90,22 +90,22 @@ def measure(work: Workspace, known_at: date) -> list[date]:
 
 
 def _values(sums: Floats, job: Job) -> dict[str, float | None]:
-    found = metrics_of(sums, job)
-    return {name: float(value) if np.isfinite(value) else None for name, value in found.items()}
+    metrics = metrics_of(sums, job)
+    return {name: float(value) if np.isfinite(value) else None for name, value in metrics.items()}
 
 
-def _said(work: Workspace, run: Run, version: int) -> pa.Table:
+def _shadow_predictions(work: Workspace, run: Run, version: int) -> pa.Table:
     folder = RunFolder(work.lake, run)
     return pa.concat_tables(work.lake.table(folder.shadow_part(version, number)) for number in folder.chunks)
 
 
-def nights_of_shadow(stores: Stores, one: Shadow) -> list[ShadowNight]:
+def nights_of_shadow(stores: Stores, shadow: Shadow) -> list[ShadowNight]:
     """Return the published nights of the champion that a version scored in the shadow, from its first night on."""
-    return shadows.beside(shadows.nights(stores.warehouse, one.job, one.model_version), one)
+    return shadows.beside(shadows.nights(stores.warehouse, shadow.job, shadow.model_version), shadow)
 
 
 def losses_of_nights(rows: Sequence[ShadowNight]) -> Losses:
-    """Return the losses of the measured ones of a shadow's nights; the shadow stands as the challenger."""
+    """Return the losses of those of a shadow's nights that are measured. The shadow stands as the challenger."""
     measured = [losses for row in rows if (losses := row.losses) is not None]
     return Losses(
         rows=np.array([night.rows for night in measured], dtype=np.float64),
@@ -114,57 +114,57 @@ def losses_of_nights(rows: Sequence[ShadowNight]) -> Losses:
     )
 
 
-def _review_challenger(work: Workspace, one: Shadow, night: date) -> list[Reviewed]:
+def _review_challenger(work: Workspace, shadow: Shadow, night: date) -> list[Reviewed]:
     """Decide once every night of the shadow is measured, or too much time went by without."""
-    rows = nights_of_shadow(work.stores, one)
+    rows = nights_of_shadow(work.stores, shadow)
     losses = losses_of_nights(rows)
-    if losses.nights < one.nights:
-        last = one.first_night + timedelta(days=one.nights + work.job.label.delay_days + GIVE_UP_NIGHTS)
+    if losses.nights < shadow.nights:
+        last = shadow.first_night + timedelta(days=shadow.nights + work.job.label.delay_days + GIVE_UP_NIGHTS)
         if night < last:
             return []
         failed = sum(row.status == "failed" for row in rows)
-        missing = f"only {losses.nights} of {one.nights} nights are measured ({failed} failed) by night {night}"
-        return [_end(work.stores, one, "failed", missing, None)]
-    judged = judge_shadow(losses, _holdout(work.stores, one), work.job.promotion, work.job.task.loss)
+        missing = f"only {losses.nights} of {shadow.nights} nights are measured ({failed} failed) by night {night}"
+        return [_end(work.stores, shadow, "failed", missing, None)]
+    judgement = judge_shadow(losses, _holdout(work.stores, shadow), work.job.promotion, work.job.task.loss)
     return [
         _end(
             work.stores,
-            one,
-            "passed" if judged.passed else "failed",
-            judged.reason,
-            _evidence(losses, work.job, judged),
+            shadow,
+            "passed" if judgement.passed else "failed",
+            judgement.reason,
+            _evidence(losses, work.job, judgement),
         )
     ]
 
 
-def _holdout(stores: Stores, one: Shadow) -> Losses:
-    """Return the nights on which the gate compared a challenger; none for one that a person pinned."""
-    card = retrainings.card(stores.warehouse, one.job, one.model_version) if one.retraining_id else None
+def _holdout(stores: Stores, shadow: Shadow) -> Losses:
+    """Return the nights on which the gate compared a challenger, or none for one that a person pinned."""
+    card = retrainings.card(stores.warehouse, shadow.job, shadow.model_version) if shadow.retraining_id else None
     return losses_from(Evaluation.from_json(card["evaluation"]).by_night if card else [])
 
 
-def _review_predecessor(work: Workspace, one: Shadow, night: date) -> list[Reviewed]:
-    rows = nights_of_shadow(work.stores, one)
+def _review_predecessor(work: Workspace, shadow: Shadow, night: date) -> list[Reviewed]:
+    rows = nights_of_shadow(work.stores, shadow)
     losses = losses_of_nights(rows)
-    judged = judge_predecessor(losses, work.job.promotion, work.job.task.loss)
-    evidence = _evidence(losses, work.job, judged)
-    if judged.passed:
-        rollback(work, f"automatic: {judged.reason}", "nightshift", one.model_version)
-        return [_end(work.stores, one, "passed", judged.reason, evidence, rolled_back=True)]
-    over = one.first_night + timedelta(days=one.nights + work.job.label.delay_days + GIVE_UP_NIGHTS)
-    if losses.nights == one.nights or night >= over:
-        return [_end(work.stores, one, "ended", f"no reason to go back: {judged.reason}", evidence)]
+    judgement = judge_predecessor(losses, work.job.promotion, work.job.task.loss)
+    evidence = _evidence(losses, work.job, judgement)
+    if judgement.passed:
+        rollback(work, f"automatic: {judgement.reason}", "nightshift", shadow.model_version)
+        return [_end(work.stores, shadow, "passed", judgement.reason, evidence, rolled_back=True)]
+    over = shadow.first_night + timedelta(days=shadow.nights + work.job.label.delay_days + GIVE_UP_NIGHTS)
+    if losses.nights == shadow.nights or night >= over:
+        return [_end(work.stores, shadow, "ended", f"no reason to go back: {judgement.reason}", evidence)]
     return []
 
 
-def _evidence(losses: Losses, job: Job, judged: Judged) -> Row:
-    return {"gain": asdict(gain_of(losses, job.promotion.confidence)), **judged.as_dict()}
+def _evidence(losses: Losses, job: Job, judgement: Judgement) -> Row:
+    return {"gain": asdict(gain_of(losses, job.promotion.confidence)), **judgement.as_dict()}
 
 
 def _end(
-    stores: Stores, one: Shadow, state: str, detail: str, evidence: Row | None, rolled_back: bool = False
-) -> Reviewed:  # fmt: skip
+    stores: Stores, shadow: Shadow, state: str, detail: str, evidence: Row | None, rolled_back: bool = False
+) -> Reviewed:
     shadows.end(
-        stores.warehouse, one.shadow_id, state=state, detail=detail, evidence=evidence, ended_at=stores.clock()
-    )  # fmt: skip
-    return Reviewed(one.model_version, one.role, state, detail, rolled_back)
+        stores.warehouse, shadow.shadow_id, state=state, detail=detail, evidence=evidence, ended_at=stores.clock()
+    )
+    return Reviewed(shadow.model_version, shadow.role, state, detail, rolled_back)

@@ -22,72 +22,79 @@ QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
 def pin(work: Workspace, version: int, nights: int, retraining_id: int | None = None) -> Shadow:
-    """Let a version score the next ``nights`` nights in the shadow of the champion; return that stay.
+    """Let a version score the next ``nights`` nights in the shadow of the champion and return the record of that.
 
-    Asked again for the same, nothing changes. Raises ``VersionMissing``, ``RunMissing`` before any night is published.
+    Pinning the same version again changes nothing. Raises ``VersionMissing``, ``RunMissing`` before any night is published.
     """
     ref = work.registry.resolve(work.job.name, version)
-    shown = ledger.settled(work.warehouse, work.job.name, work.clock())
-    if not shown:
+    published = ledger.settled(work.warehouse, work.job.name, work.clock())
+    if not published:
         raise RunMissing(
             f"shadow of {work.job.name}", found="no published night", expected="a champion that scores nights"
         )
-    last = max(shown)
-    champion = ledger.get(work.warehouse, shown[last]).model_version
+    last = max(published)
+    champion = ledger.get(work.warehouse, published[last]).model_version
     return shadows.start(
         work.warehouse,
         {
-            "job": work.job.name, "model_version": version, "model_sha256": ref.sha256, "model_uri": ref.uri,
-            "role": "challenger", "champion_version": champion, "first_night": date.fromordinal(last.toordinal() + 1),
-            "nights": nights, "retraining_id": retraining_id, "started_at": work.clock(),
+            "job": work.job.name,
+            "model_version": version,
+            "model_sha256": ref.sha256,
+            "model_uri": ref.uri,
+            "role": "challenger",
+            "champion_version": champion,
+            "first_night": date.fromordinal(last.toordinal() + 1),
+            "nights": nights,
+            "retraining_id": retraining_id,
+            "started_at": work.clock(),
         },
-    )  # fmt: skip
+    )
 
 
 def shadow_run(work: Workspace, run_id: str) -> list[int]:
-    """Score a published run with every version in its shadow; return these versions.
+    """Score a published run with every version in its shadow and return these versions.
 
-    What a version says goes into the run's folder and ``<job>_shadow_predictions``. Doing it again gives the same. A
+    A version's predictions go into the run's folder and ``<job>_shadow_predictions``. Doing it again gives the same. A
     version that fails has its failure on record, the others go on, and the first error is raised at the end.
     """
     run = ledger.get(work.warehouse, run_id, work.job.name)
     if run.status not in ("published", "superseded"):
         raise RunMissing(f"run {run_id}", found=f"status {run.status}", expected="a published run")
-    done: list[int] = []
+    versions: list[int] = []
     errors: list[NightshiftError] = []
-    for one in shadows.running(work.warehouse, work.job.name, run.night):
-        if one.model_version == run.model_version:
+    for shadow in shadows.running(work.warehouse, work.job.name, run.night):
+        if shadow.model_version == run.model_version:
             continue
-        facts: Row = {"run_id": run_id, "job": work.job.name, "night": run.night, "model_version": one.model_version}
+        facts: Row = {"run_id": run_id, "job": work.job.name, "night": run.night, "model_version": shadow.model_version}
         facts |= {"champion_version": run.model_version, "scored_at": work.clock()}
         try:
-            shadows.save_night(work.warehouse, {**facts, "status": "scored", **_score(work, run, one)})
+            shadows.save_night(work.warehouse, {**facts, "status": "scored", **_score(work, run, shadow)})
         except NightshiftError as error:  # recorded; raised once the other versions are done
             reason = described(error)
             shadows.save_night(work.warehouse, {**facts, "status": "failed", "reason": reason})
             errors.append(error)
-        done.append(one.model_version)
+        versions.append(shadow.model_version)
     if errors:
         raise errors[0]
-    return done
+    return versions
 
 
-def _score(work: Workspace, run: Run, one: Shadow) -> Row:
+def _score(work: Workspace, run: Run, shadow: Shadow) -> Row:
     """Return rows, seconds and disagreement of a version on a run, its predictions written and loaded."""
     began = monotonic()
-    ref = VersionRef(work.job.name, one.model_version, one.model_sha256, one.model_uri)
+    ref = VersionRef(work.job.name, shadow.model_version, shadow.model_sha256, shadow.model_uri)
     model = work.registry.load(ref, work.job)
     folder = RunFolder(work.lake, run)
-    found = _Differences(work.job)
+    differences = _Differences(work.job)
     for number in folder.chunks:
         features = work.lake.table(folder.part("features", number))
-        said = [predict(model.pipeline, batch, work.job, model.rule) for batch in features.to_batches(50_000)]
-        work.lake.write(folder.shadow_part(ref.version, number), prediction_schema(work.job), said, {})
+        predictions = [predict(model.pipeline, batch, work.job, model.rule) for batch in features.to_batches(50_000)]
+        work.lake.write(folder.shadow_part(ref.version, number), prediction_schema(work.job), predictions, {})
         champion = work.lake.table(folder.part("predictions", number))
-        found.add(features, champion, pa.Table.from_batches(said, prediction_schema(work.job)))
+        differences.add(features, champion, pa.Table.from_batches(predictions, prediction_schema(work.job)))
     shadow_rows = folder.shadow_predictions(ref.version)
     load_shadow(work.warehouse, work.job, run, ref.version, shadow_rows, prediction_schema(work.job))
-    return {"rows": found.rows, "seconds": monotonic() - began, "disagreement": asdict(found.result())}
+    return {"rows": differences.rows, "seconds": monotonic() - began, "disagreement": asdict(differences.result())}
 
 
 @dataclass
@@ -120,7 +127,7 @@ class _Differences:
                 self.segments[(name, value)] = self.segments.get((name, value), np.zeros(3)) + sums
 
     def result(self) -> Disagreement:
-        """Return shares, quantiles and segments; the share of changed decisions is None for numbers."""
+        """Return shares, quantiles and segments. The share of changed decisions is None for numbers."""
         gaps = np.concatenate(self.gaps) if self.gaps else np.zeros(0)
         return Disagreement(
             decisions_changed=self.changed / self.rows if self.job.task.classifies and self.rows else None,

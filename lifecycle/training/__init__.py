@@ -1,21 +1,21 @@
 """From the rows of a window of nights to a registered model version."""
 
-from lifecycle.training.fit import batch_of, evaluate, fit, kind_of, out_of_fold
+from lifecycle.training.fit import batch_of, fit, fit_and_hold_out, kind_of, out_of_fold
 from lifecycle.training.made_up_rows import levels_of, made_up_rows, may_be_null, may_be_unseen
 from lifecycle.training.reference import reference_nights
 from lifecycle.training.rows import NIGHT, read_rows
 from lifecycle.training.snapshot import Snapshot, load, take
-from lifecycle.training.train import Order, Trained, recipe_of, train, train_on
+from lifecycle.training.train import Trained, TrainingRequest, recipe_of, train, train_on
 from lifecycle.training.version_folder import pickled
 
 __all__ = [
     "NIGHT",
-    "Order",
     "Snapshot",
     "Trained",
+    "TrainingRequest",
     "batch_of",
-    "evaluate",
     "fit",
+    "fit_and_hold_out",
     "kind_of",
     "levels_of",
     "load",

@@ -34,7 +34,7 @@ def parted(labelled: pa.Table, split: date) -> tuple[pa.Table, pa.Table]:
 
 
 def fit(labelled: pa.Table, job: Job) -> Any:
-    """Return the job's pipeline fitted on the rows; with calibration, its probabilities calibrated on the last nights."""
+    """Return the job's pipeline fitted on the rows. With calibration, its probabilities are calibrated on the last nights."""
     pipeline = job.pipeline_factory()()
     if job.training.calibration == "none":
         return _fitted(pipeline, labelled, job, pipeline)
@@ -53,7 +53,7 @@ def fit(labelled: pa.Table, job: Job) -> Any:
 
 
 def _fitted(model: Any, rows: pa.Table, job: Job, pipeline: Any) -> Any:
-    """Return the model fitted on the rows; ``pipeline`` is what the job's own steps are named from."""
+    """Return the model fitted on the rows. Errors name the steps of ``pipeline``, the job's own."""
     try:
         fitted = model.fit(to_frame(rows, job), target(rows, job))
     except Exception as error:  # whatever a pipeline raises is its own: named and raised again
@@ -67,12 +67,12 @@ def _fitted(model: Any, rows: pa.Table, job: Job, pipeline: Any) -> Any:
 
 
 def kind_of(pipeline: Any) -> str | None:
-    """Return ``classifier`` or ``regressor`` as a pipeline says of itself; None if it does not say."""
+    """Return ``classifier`` or ``regressor`` as a pipeline says of itself, or None if it does not say."""
     try:
         kinds = {"classifier": is_classifier(pipeline), "regressor": is_regressor(pipeline)}
     except Exception:  # noqa: BLE001  an object of one's own, without scikit-learn's tags
         return None
-    return next((kind for kind, said in kinds.items() if said), None)
+    return next((kind for kind, matches in kinds.items() if matches), None)
 
 
 def fits(rows: pa.Table, job: Job) -> bool:
@@ -98,37 +98,37 @@ def target(rows: pa.Table, job: Job) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Evaluated:
-    """A pipeline that never saw the last nights, and how it did on them; all but the weights empty without enough rows."""
+class HoldoutFit:
+    """A pipeline that never saw the last nights, and its metrics on them. Without enough rows only the weights are there."""
 
     pipeline: Any
     scores: dict[str, float]
     weights: dict[str, float]
     holdout: pa.Table | None
     constant: dict[str, float] | None = None
-    """The loss on the last nights of the ``version``, and of the ``constant`` that the nights before had."""
+    """Loss on the last nights: of the ``version``, and of the ``constant`` prediction that fits the nights before best."""
 
 
-def evaluate(job: Job, early: pa.Table, late: pa.Table) -> Evaluated:
+def fit_and_hold_out(job: Job, early: pa.Table, late: pa.Table) -> HoldoutFit:
     """Return a pipeline fitted on the early nights with its metrics, predictions and column weights on the late ones.
 
-    Without enough early or late rows there are none of them, and every feature weighs the same.
+    Without enough early or late rows there is no pipeline, and every feature weighs the same.
     """
     if not (early.num_rows and late.num_rows and fits(early, job)):
-        return Evaluated(None, {}, dict.fromkeys(job.features, 1 / len(job.features)), None)
+        return HoldoutFit(None, {}, dict.fromkeys(job.features, 1 / len(job.features)), None)
     pipeline = fit(early, job)
     truth = target(late, job)
-    found = predict(pipeline, batch_of(late), job, Rule(decision_of(pipeline, job)))
+    predictions = predict(pipeline, batch_of(late), job, Rule(decision_of(pipeline, job)))
     outcome = [late.column(NIGHT).combine_chunks(), late.column(LABEL_COLUMN).combine_chunks()]
     names = job.prediction_columns
-    holdout = pa.table([*outcome, *(found.column(name) for name in names)], ["night", "outcome", *names])
-    chosen = sample_places(late.num_rows)
-    frame, some = to_frame(late, job).iloc[chosen].reset_index(drop=True), truth[chosen]
+    holdout = pa.table([*outcome, *(predictions.column(name) for name in names)], ["night", "outcome", *names])
+    places = sample_places(late.num_rows)
+    frame, some = to_frame(late, job).iloc[places].reset_index(drop=True), truth[places]
     scored, loss = _METHODS[job.task].scores, f"holdout_{job.task.loss_metric}"
     weights = importance(lambda shuffled: scored(pipeline, shuffled, some)[loss], frame)
     scores = scored(pipeline, to_frame(late, job), truth)
     constant = {"version": scores[loss], "constant": constant_loss(job, target(early, job), truth)}
-    return Evaluated(pipeline, scores, weights, holdout, constant)
+    return HoldoutFit(pipeline, scores, weights, holdout, constant)
 
 
 def _zeros_and_ones(outcome: pa.ChunkedArray) -> np.ndarray:
@@ -159,10 +159,10 @@ def _multiclass_scores(pipeline: Any, frame: pd.DataFrame, truth: np.ndarray) ->
 
 
 def _regression_scores(pipeline: Any, frame: pd.DataFrame, truth: np.ndarray) -> dict[str, float]:
-    found = pipeline.predict(frame)
+    predictions = pipeline.predict(frame)
     return {
-        "holdout_mae": float(metrics.mean_absolute_error(truth, found)),
-        "holdout_rmse": float(metrics.root_mean_squared_error(truth, found)),
+        "holdout_mae": float(metrics.mean_absolute_error(truth, predictions)),
+        "holdout_rmse": float(metrics.root_mean_squared_error(truth, predictions)),
     }
 
 

@@ -19,7 +19,7 @@ _LIBRARIES = (
 )
 """Where code lies that is not the user's own."""
 LINES = 60
-"""Lines of the user's code before which the other call runs, at most; each once."""
+"""Lines of the user's code before which the other call runs at most, once before each."""
 PATIENCE_SECONDS = 2.0
 """How long the other call is waited for: one that waits for a lock of the first ends only after it."""
 
@@ -42,7 +42,7 @@ class _Intruder:
         self.waiting: Future[object] | None = None
 
     def at_call(self, frame: FrameType, event: str, value: Any) -> Any:
-        """Return what traces the lines of a function; nothing for a library's."""
+        """Return what traces the lines of a function, or nothing for a library's."""
         name = frame.f_code.co_filename
         return None if name.startswith(("<frozen", *_LIBRARIES)) else self.at_line
 

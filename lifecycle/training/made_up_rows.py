@@ -15,7 +15,7 @@ from scoring.rows import ARROW_TYPES, outcome_type
 UNSEEN = "a level that training did not have"
 """Stands for a category that a night has and the training rows had not."""
 LEVELS = 5
-"""Made-up levels of a category that declares none; few, so that each comes often."""
+"""Made-up levels of a category that declares none. Few, so that each comes often."""
 NULL_SHARE = 0.1
 """Share of nulls in a column that may have them."""
 WIDTH = 100.0
@@ -50,14 +50,14 @@ def may_be_null(job: Job, name: str) -> bool:
     return name in job.features and job.features[name].nullable and name not in job.key
 
 
-def may_be_unseen(job: Job, name: str, known: list[str]) -> str | None:
-    """Return a level of a category that the contract lets pass although training had only ``known``; None if there is none."""
+def may_be_unseen(job: Job, name: str, levels: list[str]) -> str | None:
+    """Return a level of a category that the contract lets pass although training had only ``levels``. None if there is none."""
     feature = job.features.get(name)
     if feature is None or feature.type != "category" or feature.unknown == "quarantine":
         return None
     if feature.allowed is None:
         return UNSEEN
-    return next((level for level in feature.allowed if level not in known), None)
+    return next((level for level in feature.allowed if level not in levels), None)
 
 
 def levels_of(feature: Feature) -> list[str]:
@@ -92,7 +92,7 @@ def _values(job: Job, name: str, feature: Feature, random: Any, night: np.ndarra
 
 
 def _range(feature: Feature) -> tuple[float, float]:
-    """Return between which values a number is made up: the declared limits, else positive ones that are no extremes."""
+    """Return the limits between which a number is made up: the declared limits, else positive ones that are no extremes."""
     if feature.min is None and feature.max is None:
         return 1.0, 1.0 + WIDTH
     if feature.min is None:
@@ -121,13 +121,16 @@ def _moments(job: Job, night: np.ndarray, seconds: np.ndarray) -> list[datetime]
 
 
 def _labels(job: Job, signal: np.ndarray, night: np.ndarray) -> pa.Array:
-    """Return outcomes that rise with the signal: every class as often as any other, on every night; or positive numbers."""
+    """Return outcomes that rise with the signal.
+
+    Every class comes as often as any other, on every night. For regression outcomes are positive numbers.
+    """
     if not job.task.classifies:
         return pa.array(1.0 + signal - signal.min())
     classes = job.outcomes
     codes = np.zeros(len(signal), dtype=np.int64)
-    for one in np.unique(night):
-        rows = np.flatnonzero(night == one)
+    for day in np.unique(night):
+        rows = np.flatnonzero(night == day)
         rank = np.argsort(np.argsort(signal[rows]))
         codes[rows] = rank * len(classes) // len(rows)
     return pa.array([classes[code] for code in codes], outcome_type(job))

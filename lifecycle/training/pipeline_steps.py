@@ -16,7 +16,7 @@ _INNER = ("best_estimator_", "estimator_", "regressor_", "transformer_")
 
 
 def differing_step(pipeline: Any, frame: pd.DataFrame, calls: list[np.ndarray], same_copy: bool = False) -> str:
-    """Return the path of the first step that gives a row another output when the rows come in ``calls``; else nothing.
+    """Return the path of the first step that gives a row another output when the rows come in ``calls``, or an empty text.
 
     ``calls`` are the places of the rows of each call; with ``same_copy`` they follow the first on the same object.
     Best effort: a step that fails, or hides inside an estimator that is not known here, is not found.
@@ -50,14 +50,14 @@ def _search(model: Any, rows: Any, calls: list[np.ndarray], same_copy: bool) -> 
 
 def _wrapped(model: Any) -> Iterator[Any]:
     """Yield the fitted estimators that a wrapper passes its rows on to."""
-    yield from (one.estimator for one in getattr(model, "calibrated_classifiers_", []))
+    yield from (classifier.estimator for classifier in getattr(model, "calibrated_classifiers_", []))
     yield from (inner for name in _INNER if hasattr(inner := getattr(model, name, None), "fit"))
     if type(model).__name__ == "FrozenEstimator":
         yield model.estimator
 
 
 def _parts(model: Any) -> Iterator[tuple[str, Any, Any]]:
-    """Yield the parts of a column transformer or a union, each with its columns; None for all."""
+    """Yield the parts of a column transformer or a union, each with its columns, or None for all."""
     for name, part, columns in getattr(model, "transformers_", []):
         if part not in ("drop", "passthrough"):
             yield name, part, columns
@@ -80,45 +80,45 @@ def _title(step: Any) -> str:
 
 def _columns(rows: Any, columns: Any) -> Any:
     if isinstance(rows, pd.DataFrame):
-        by_place = not isinstance(columns, str) and all(isinstance(one, int | np.integer) for one in columns)
+        by_place = not isinstance(columns, str) and all(isinstance(column, int | np.integer) for column in columns)
         return rows.iloc[:, columns] if by_place else rows[columns]
     return rows[:, columns]
 
 
 def _differs(step: Any, rows: Any, calls: list[np.ndarray], same_copy: bool) -> bool:
-    """Return whether the step's output of a row depends on the call; a call that fails is a difference."""
+    """Return whether the step's output of a row depends on the call. A call that fails is a difference."""
     first = copy.deepcopy(step)
     whole = _output(first, rows)
     other = first if same_copy else copy.deepcopy(step)
     places = np.concatenate(calls)
     try:
-        parts = [_output(other, _taken(rows, some)) for some in calls]
+        parts = [_output(other, _rows_at(rows, some)) for some in calls]
     except Exception:  # noqa: BLE001 - it could take the same rows in one call: this is the difference that is looked for
         return True
     if len(whole) != _length(rows) or any(part.shape[1:] != whole.shape[1:] for part in parts):
         return True
-    found = np.concatenate(parts)
-    return len(found) != len(places) or not _alike(found, whole[places])
+    output = np.concatenate(parts)
+    return len(output) != len(places) or not _equal(output, whole[places])
 
 
 def _output(step: Any, rows: Any) -> np.ndarray:
-    """Return what a step gives: transformed columns, or probabilities, or predictions; two-dimensional."""
+    """Return what a step gives: transformed columns, or probabilities, or predictions, always as a matrix."""
     for name in ("transform", "predict_proba", "predict"):
         if hasattr(step, name):
-            found = getattr(step, name)(rows)
-            found = found.toarray() if hasattr(found, "toarray") else np.asarray(found)
+            output = getattr(step, name)(rows)
+            output = output.toarray() if hasattr(output, "toarray") else np.asarray(output)
             if name == "predict_proba":
-                found = np.column_stack([found, _codes(step, rows)])
-            return np.asarray(found.reshape(len(found), -1))
+                output = np.column_stack([output, _codes(step, rows)])
+            return np.asarray(output.reshape(len(output), -1))
     raise TypeError(f"{type(step).__name__} gives nothing")
 
 
 def _codes(step: Any, rows: Any) -> np.ndarray:
-    classes = [str(one) for one in step.classes_]
-    return np.array([classes.index(str(one)) for one in step.predict(rows)], dtype=np.float64)
+    classes = [str(label) for label in step.classes_]
+    return np.array([classes.index(str(label)) for label in step.predict(rows)], dtype=np.float64)
 
 
-def _taken(rows: Any, places: np.ndarray) -> Any:
+def _rows_at(rows: Any, places: np.ndarray) -> Any:
     return rows.iloc[places].reset_index(drop=True) if hasattr(rows, "iloc") else rows[places]
 
 
@@ -126,8 +126,8 @@ def _length(rows: Any) -> int:
     return int(rows.shape[0])
 
 
-def _alike(found: np.ndarray, expected: np.ndarray) -> bool:
-    if not {found.dtype.kind, expected.dtype.kind} <= set("biuf"):
-        return bool(pd.DataFrame(found).astype(str).equals(pd.DataFrame(expected).astype(str)))
+def _equal(output: np.ndarray, expected: np.ndarray) -> bool:
+    if not {output.dtype.kind, expected.dtype.kind} <= set("biuf"):
+        return bool(pd.DataFrame(output).astype(str).equals(pd.DataFrame(expected).astype(str)))
     scale = np.nanmax(np.abs(expected), initial=0.0)
-    return bool(np.allclose(found, expected, rtol=0, atol=_TOLERANCE * max(scale, 1e-300), equal_nan=True))
+    return bool(np.allclose(output, expected, rtol=0, atol=_TOLERANCE * max(scale, 1e-300), equal_nan=True))

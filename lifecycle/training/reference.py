@@ -26,10 +26,10 @@ def reference_nights(rows: pa.Table, predictions: pa.Table, nights: pa.Array, jo
     bins = bins_of(columns)
     profiles = {}
     for night in sorted(pc.unique(nights).to_pylist()):
-        chosen = pc.equal(nights, pa.scalar(night, pa.date32()))
-        of_night = {name: column.filter(chosen) for name, column in columns.items()}
-        profiles[str(night)] = Profile.of(bins, of_night, pc.sum(chosen).as_py()).as_dict()
-    return {"bins": {name: vars(one) for name, one in bins.items()}, "nights": profiles}
+        mask = pc.equal(nights, pa.scalar(night, pa.date32()))
+        of_night = {name: column.filter(mask) for name, column in columns.items()}
+        profiles[str(night)] = Profile.of(bins, of_night, pc.sum(mask).as_py()).as_dict()
+    return {"bins": {name: vars(column_bins) for name, column_bins in bins.items()}, "nights": profiles}
 
 
 def fold_of(nights: list[date], folds: int) -> dict[date, int]:
@@ -43,7 +43,7 @@ def fold_of(nights: list[date], folds: int) -> dict[date, int]:
 
 
 def importance(loss: Callable[[pd.DataFrame], float], frame: pd.DataFrame) -> dict[str, float]:
-    """Return each column's share of the loss that shuffling columns one by one adds; the shares sum to 1.
+    """Return each column's share of the loss that shuffling columns one by one adds. The shares sum to 1.
 
     Permutation importance (Breiman 2001) on at most 5,000 rows; ``loss`` gives the loss of the fitted model on a frame
     whose rows stand in the order of ``frame``. All equal when no column matters.
@@ -58,6 +58,6 @@ def importance(loss: Callable[[pd.DataFrame], float], frame: pd.DataFrame) -> di
     return {name: value / total if total else 1 / len(added) for name, value in added.items()}
 
 
-def sample_places(rows: int, wanted: int = _PERMUTED_ROWS) -> np.ndarray:
-    """Return the places of at most ``wanted`` rows, spread evenly, in order."""
-    return np.unique(np.linspace(0, rows - 1, min(rows, wanted)).astype(int))
+def sample_places(rows: int, most: int = _PERMUTED_ROWS) -> np.ndarray:
+    """Return the places of at most ``most`` rows, spread evenly, in order."""
+    return np.unique(np.linspace(0, rows - 1, min(rows, most)).astype(int))

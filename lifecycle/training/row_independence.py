@@ -1,4 +1,4 @@
-"""Proves on a few rows that a fitted pipeline says the same of a row whatever its chunk, its neighbours and its thread."""
+"""Proves on a few rows that a pipeline's prediction of a row depends on that row only: not on chunk, neighbours or thread."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from scoring.rows import (
 
 REFERENCE_ROWS = 120
 MANY_ROWS = 8_192
-"""Rows of a large call; from about 2,000 on a matrix product of few columns is made by several threads."""
+"""Rows of a large call. From about 2,000 on a matrix product of few columns is made by several threads."""
 BLOCK_ROWS = 4_096
-"""Rows of each call of what is not made of trees: 8 ms of a logistic regression, whose call with 1 row takes 5 ms."""
+"""Rows of each call of pipelines without trees: a logistic regression takes 8 ms for them, and 5 ms for 1 row."""
 ONES = 12
-"""Rows that are asked for one by one."""
+"""Rows that are predicted one by one."""
 SEVENS = 10
 """Calls of seven rows each."""
 ROUNDS = 3
@@ -43,7 +43,7 @@ ROUNDS = 3
 ROUNDING = 1e-5
 """Difference, in probability or of the largest value, beyond which no rounding of a matrix product explains it."""
 LAST_BITS = 1e-12
-"""The same, in calls of the same number of rows: on the processors measured there was none at all."""
+"""As ``ROUNDING``, for calls of the same number of rows: on the processors measured there was no difference at all."""
 
 _TREES = {"DecisionTree", "ExtraTree", "ExtraTrees", "GradientBoosting", "HistGradientBoosting", "RandomForest"}
 
@@ -58,7 +58,9 @@ def reference_rows(batch: pa.RecordBatch, job: Job) -> pa.RecordBatch:
     kinds = {name: feature for name, feature in job.features.items() if name not in job.key}
     nullable = [name for name, feature in kinds.items() if feature.nullable]
     open_ended = [
-        name for name, one in kinds.items() if one.type == "category" and not one.allowed and one.unknown == "count"
+        name
+        for name, feature in kinds.items()
+        if feature.type == "category" and not feature.allowed and feature.unknown == "count"
     ]
     plain = rows.slice(0, min(3, rows.num_rows)).to_pylist()
     strange = [{**row, name: None} for name in nullable for row in plain[:1]]
@@ -86,7 +88,7 @@ def proven_rule(pipeline: Any, rows: pa.RecordBatch, job: Job, threads: int = 2)
 
 
 class _Proof:
-    """A pipeline, the rows to ask it for, and the job that they belong to."""
+    """A pipeline, the rows that it is tried on, and their job."""
 
     def __init__(self, pipeline: Any, rows: pa.RecordBatch, job: Job) -> None:
         self.pipeline, self.rows, self.job = pipeline, rows, job
@@ -94,13 +96,13 @@ class _Proof:
         self.openmp = ThreadpoolController().select(user_api="openmp")
 
     def settled(self, decision: Decision) -> Decision:
-        """Return the decision, or that ``predict`` has to be asked if it says otherwise of a row."""
+        """Return the decision, or the decision by ``predict`` if that differs for a row."""
         if decision.by not in ("threshold", "largest"):
             return decision
-        asked = Decision("predict", None, decision.origin)
+        by_predict = Decision("predict", None, decision.origin)
         every = np.arange(self.n)
-        cheap, dear = (self.ask(self.copied(), every, Rule(way))[:, 0] for way in (decision, asked))
-        return decision if np.array_equal(cheap, dear) else asked
+        cheap, dear = (self.ask(self.copied(), every, Rule(way))[:, 0] for way in (decision, by_predict))
+        return decision if np.array_equal(cheap, dear) else by_predict
 
     def copied(self) -> Any:
         """Return a copy such as unpickling gives."""
@@ -117,12 +119,14 @@ class _Proof:
         Boosted trees start no threads for a handful of rows, which cost up to 0.5 s a call on a busy machine.
         """
         with self.openmp.limit(limits=1):
-            found = predict(pipeline, self.rows.take(pa.array(places)), self.job, rule)
-        first = _AS_NUMBERS[self.job.task](found.column("prediction"), self.job)
-        return np.column_stack([first, *(np.asarray(found.column(name)) for name in self.job.probability_columns)])
+            predictions = predict(pipeline, self.rows.take(pa.array(places)), self.job, rule)
+        first = _AS_NUMBERS[self.job.task](predictions.column("prediction"), self.job)
+        return np.column_stack(
+            [first, *(np.asarray(predictions.column(name)) for name in self.job.probability_columns)]
+        )
 
     def cuts(self) -> dict[str, Places]:
-        """Return the rows of the calls of each way to cut them."""
+        """Return the ways to cut the rows into calls: for each way the rows of every call."""
         every, half = np.arange(self.n), self.n // 2
         sevens = [every[start : start + 7] for start in range(0, self.n, 7)]
         sevens = [*sevens[: SEVENS // 2], *sevens[max(len(sevens) - SEVENS // 2, SEVENS // 2) :]]
@@ -130,10 +134,13 @@ class _Proof:
         order = np.random.default_rng(0).permutation(self.n)
         halves = [part for part in (every[:half], every[half:]) if len(part)]
         return {
-            "they were asked for again": [every], "they came in two halves": halves,
-            "they came by sevens": sevens, "they came one by one": [np.array([place]) for place in alone],
-            "they came in another order": [order], "they came many times over": [np.resize(order, MANY_ROWS)],
-        }  # fmt: skip
+            "they were asked for again": [every],
+            "they came in two halves": halves,
+            "they came by sevens": sevens,
+            "they came one by one": [np.array([place]) for place in alone],
+            "they came in another order": [order],
+            "they came many times over": [np.resize(order, MANY_ROWS)],
+        }
 
     def tried(self, rule: Rule, cuts: dict[str, Places], allowed: float) -> None:
         """Raise ``PipelineNotRowWise`` if a cut gives a row another decision, or a number further away than allowed.
@@ -154,12 +161,12 @@ class _Proof:
             if gaps.max(initial=0.0) > allowed or (decisive and undecided.any()):
                 raise self._refused(_different(gaps, undecided, f"when {words}"), places, words)
 
-    def gaps(self, found: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    def gaps(self, numbers: np.ndarray, expected: np.ndarray) -> np.ndarray:
         """Return the largest difference of each row: of probabilities, or of values as a share of the largest."""
         if not self.job.task.classifies:
             scale = max(float(np.abs(expected).max(initial=0.0)), np.finfo(np.float64).tiny)
-            return np.asarray(np.abs(found - expected)[:, 0] / scale)
-        return np.asarray(np.abs(found - expected)[:, 1:].max(axis=1, initial=0.0))
+            return np.asarray(np.abs(numbers - expected)[:, 0] / scale)
+        return np.asarray(np.abs(numbers - expected)[:, 1:].max(axis=1, initial=0.0))
 
     def threaded(self, rule: Rule, threads: int, allowed: float) -> None:
         """Raise ``PipelineNotRowWise`` if threads that predict at once, each with its copy, give other numbers."""
@@ -168,34 +175,34 @@ class _Proof:
         sizes = [self.n, max(self.n // 2, 1), min(7, self.n), max(self.n // 3, 1), 1]
 
         def work(number: int) -> list[tuple[np.ndarray, np.ndarray]]:
-            pipeline, done = self.copied(), []
+            pipeline, results = self.copied(), []
             for turn in range(ROUNDS):
                 places = np.roll(order, 11 * number)[: sizes[(turn + number) % len(sizes)]]
-                done.append((places, self.ask(pipeline, places, rule)))
-            return done
+                results.append((places, self.ask(pipeline, places, rule)))
+            return results
 
         words = f"{threads} threads predict at once"
-        one, other, some = self.copied(), self.copied(), order[:7]
+        first, second, few = self.copied(), self.copied(), order[:7]
         try:
             with warnings_of_threads(), _frequent_switches(), ThreadPoolExecutor(threads) as pool:
                 answers = [answer for part in pool.map(work, range(threads)) for answer in part]
             with warnings_of_threads():
-                crossed = interleaved(lambda: self.ask(one, order, rule), lambda: self.ask(other, some, rule))
+                crossed = interleaved(lambda: self.ask(first, order, rule), lambda: self.ask(second, few, rule))
         except NightshiftError as error:  # it could predict the same rows in one thread
             raise self._refused(f"{words}: {error}", [], words) from error
         answers.append((order, crossed))
-        gaps = np.concatenate([self.gaps(found, whole[places]) for places, found in answers])
-        undecided = np.concatenate([found[:, 0] != whole[places, 0] for places, found in answers])
+        gaps = np.concatenate([self.gaps(numbers, whole[places]) for places, numbers in answers])
+        undecided = np.concatenate([numbers[:, 0] != whole[places, 0] for places, numbers in answers])
         decisive = allowed < ROUNDING and self.job.task.classifies
         if gaps.max(initial=0.0) > allowed or (decisive and undecided.any()):
             raise self._refused(_different(gaps, undecided, f"when {words}"), [], words)
 
-    def _refused(self, found: str, places: Places, words: str) -> PipelineNotRowWise:
+    def _refused(self, finding: str, places: Places, words: str) -> PipelineNotRowWise:
         """Return the error, with the step whose output differs first where that can be found."""
         step = differing_step(self.pipeline, to_frame(self.rows, self.job), places, words.endswith("again"))
         return PipelineNotRowWise(
             f"pipeline of {self.job.name}{f', step {step}' if step else ''}",
-            found=found,
+            found=finding,
             expected="the same prediction for a row whatever rows stand around it, in whatever order, call and thread",
             next_step="in fit, learn what transform and predict need of other rows (means, levels, ranks); "
             "let them draw no random numbers, and keep nothing from one call to the next",
@@ -211,8 +218,10 @@ def _places(prediction: pa.Array, job: Job) -> np.ndarray:
 
 
 _AS_NUMBERS: dict[Task, Callable[[pa.Array, Job], np.ndarray]] = {
-    BINARY: _numbers, MULTICLASS: _places, REGRESSION: _numbers,
-}  # fmt: skip
+    BINARY: _numbers,
+    MULTICLASS: _places,
+    REGRESSION: _numbers,
+}
 
 
 def _made_of_trees(pipeline: Any) -> bool:
@@ -222,7 +231,7 @@ def _made_of_trees(pipeline: Any) -> bool:
     if name in ("FixedThresholdClassifier", "TunedThresholdClassifierCV"):
         return _made_of_trees(getattr(model, "estimator_", model.estimator))
     if name == "CalibratedClassifierCV":
-        return all(_made_of_trees(one.estimator) for one in model.calibrated_classifiers_)
+        return all(_made_of_trees(classifier.estimator) for classifier in model.calibrated_classifiers_)
     if name == "TransformedTargetRegressor":
         return _made_of_trees(model.regressor_)
     return name.removesuffix("Classifier").removesuffix("Regressor") in _TREES

@@ -56,20 +56,18 @@ def labelled_rows(work: Workspace, window: Nights, progress: Progress = silent) 
     return read_rows(work, window, progress).labelled.drop_columns([NIGHT])
 
 
-def _read(
-    work: Workspace, nights: Nights, progress: Progress, outcomes: Counter[str]
-) -> Rows:  # fmt: skip
-    """Return the rows of the nights; adds their outcomes up."""
+def _read(work: Workspace, nights: Nights, progress: Progress, outcomes: Counter[str]) -> Rows:
+    """Return the rows of the nights, and count their outcomes in ``outcomes``."""
     interval = nights.interval(work.job.schedule.timezone)
     accepted = [Contract(work.job, interval).schema.empty_table()]
     reasons: Counter[str] = Counter()
     extracted = 0
     with feature_batches(work, interval) as batches:
-        for found, part in batches:
+        for batch, part in batches:
             progress("read", part.accepted.num_rows)
             accepted.append(pa.Table.from_batches([part.accepted]))
             reasons.update(part.reasons)
-            extracted += found.num_rows
+            extracted += batch.num_rows
     rows = pa.concat_tables(accepted)
     rows = rows.append_column(NIGHT, _nights(rows, work.job, nights.first))
     labels = labels_of(work, nights)

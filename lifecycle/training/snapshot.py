@@ -47,13 +47,15 @@ def take(work: Workspace, window: Nights, progress: Progress = silent) -> Snapsh
 def _refuse_unfinished(work: Workspace, window: Nights) -> None:
     if not work.stores.over(work.job, window.last):
         raise NightNotOver.at(
-            f"training of {work.job.name} on nights before {window.until}", work.stores.end_of(work.job, window.last),
-            found=f"night {window.last}, which has not ended", next_step="train with an earlier --until",
-        )  # fmt: skip
+            f"training of {work.job.name} on nights before {window.until}",
+            work.stores.end_of(work.job, window.last),
+            found=f"night {window.last}, which has not ended",
+            next_step="train with an earlier --until",
+        )
 
 
 def load(work: Workspace, digest: str) -> Snapshot:
-    """Return the snapshot that was kept under a hash; raises ``TrainingDataError`` when it is gone, or is another."""
+    """Return the snapshot that was kept under a hash. Raises ``TrainingDataError`` when it is gone, or is another."""
     folder = work.lake.snapshot_folder(work.job.name, digest)
     if not work.lake.exists(f"{folder}/snapshot.json"):
         raise TrainingDataError(
@@ -63,11 +65,11 @@ def load(work: Workspace, digest: str) -> Snapshot:
     table, unreadable = work.lake.table(f"{folder}/rows.parquet"), facts.get("unreadable_labels", 0)
     rows = Rows(table, facts["extracted"], facts["reasons"], unreadable)
     snapshot = Snapshot(digest, Nights(*(date.fromisoformat(facts[name]) for name in ("since", "until"))), rows)
-    found = _hash_of(snapshot.window, rows)
-    if found != digest:
+    actual = _hash_of(snapshot.window, rows)
+    if actual != digest:
         raise TrainingDataError(
             f"snapshot {digest} of {work.job.name}",
-            found=f"rows with hash {found}",
+            found=f"rows with hash {actual}",
             next_step=f"remove {folder} and start again",
         )
     return snapshot
@@ -76,10 +78,15 @@ def load(work: Workspace, digest: str) -> Snapshot:
 def _facts(stores: Stores, snapshot: Snapshot) -> dict[str, Any]:
     rows = snapshot.rows
     return {
-        "hash": snapshot.hash, "since": str(snapshot.window.first), "until": str(snapshot.window.until),
-        "extracted": rows.extracted, "reasons": rows.reasons, "rows": rows.table.num_rows,
-        "unreadable_labels": rows.unreadable_labels, "created_at": stores.clock().isoformat(),
-    }  # fmt: skip
+        "hash": snapshot.hash,
+        "since": str(snapshot.window.first),
+        "until": str(snapshot.window.until),
+        "extracted": rows.extracted,
+        "reasons": rows.reasons,
+        "rows": rows.table.num_rows,
+        "unreadable_labels": rows.unreadable_labels,
+        "created_at": stores.clock().isoformat(),
+    }
 
 
 def _hash_of(window: Nights, rows: Rows) -> str:
@@ -87,8 +94,8 @@ def _hash_of(window: Nights, rows: Rows) -> str:
     for batch in rows.table.to_batches():
         digest.add(batch)
     kinds = [str(kind) for kind in rows.table.schema.types]
-    told = repr((str(window.first), str(window.until), digest.hexdigest(), kinds, rows.extracted))
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
+    text = repr((str(window.first), str(window.until), digest.hexdigest(), kinds, rows.extracted))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _refuse_broken(job: Job, window: Nights, rows: Rows) -> None:

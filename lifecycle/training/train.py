@@ -10,7 +10,17 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from lifecycle.training.fit import batch_of, classes, evaluate, expected_classes, fit, fits, out_of_fold, parted
+from lifecycle.training.fit import (
+    HoldoutFit,
+    batch_of,
+    classes,
+    expected_classes,
+    fit,
+    fit_and_hold_out,
+    fits,
+    out_of_fold,
+    parted,
+)
 from lifecycle.training.row_independence import proven_rule, reference_rows
 from lifecycle.training.rows import NIGHT
 from lifecycle.training.snapshot import Snapshot, take
@@ -33,9 +43,9 @@ class Trained:
     rows: int
     metrics: dict[str, float]
     holdout: pa.Table | None = None
-    """Night, outcome and prediction of those nights; None if there were none."""
+    """Night, outcome and prediction of those nights, or None if there were none."""
     constant: dict[str, float] | None = None
-    """The loss on those nights of the version, and of always saying what the nights before were like."""
+    """Loss on those nights: of the version, and of the constant prediction that fits the nights before best."""
     without_outcome: int = 0
     """Rows that passed the contract and have no label: read for the reference, not trained on."""
     unreadable_labels: int = 0
@@ -43,15 +53,15 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Order:
-    """What a retraining asks of its training."""
+class TrainingRequest:
+    """What a retraining wants of the training: its holdout, and the id that the version gets."""
 
     holdout_nights: int | None = None
-    """The last nights, that judge; default: the job's."""
+    """Last nights of the window that judge the version. Default: the job's ``training.holdout_nights``."""
     retraining_id: int | None = None
 
 
-NO_ORDER = Order()
+DEFAULT_TRAINING = TrainingRequest()
 
 
 def train(work: Workspace, window: Nights, progress: Progress = silent) -> Trained:
@@ -64,7 +74,9 @@ def train(work: Workspace, window: Nights, progress: Progress = silent) -> Train
     return train_on(work, take(work, window, progress), progress)
 
 
-def train_on(work: Workspace, snapshot: Snapshot, progress: Progress = silent, order: Order = NO_ORDER) -> Trained:
+def train_on(
+    work: Workspace, snapshot: Snapshot, progress: Progress = silent, request: TrainingRequest = DEFAULT_TRAINING
+) -> Trained:
     """Fit on a snapshot without its last nights, evaluate on these, fit again on all, and register the version.
 
     The same snapshot gives the same artifact, as far as the pipeline's own seeds are fixed. Without ``training.refit``
@@ -75,8 +87,8 @@ def train_on(work: Workspace, snapshot: Snapshot, progress: Progress = silent, o
     labelled = rows.labelled
     _check(labelled, work.job, window)
     progress("evaluate", 0)
-    split = max(window.first, window.until - timedelta(days=order.holdout_nights or work.job.training.holdout_nights))
-    evaluated = evaluate(work.job, *parted(labelled, split))
+    split = max(window.first, window.until - timedelta(days=request.holdout_nights or work.job.training.holdout_nights))
+    evaluated = fit_and_hold_out(work.job, *parted(labelled, split))
     progress("fit", labelled.num_rows)
     again = work.job.training.refit or evaluated.pipeline is None
     pipeline = fit(labelled, work.job) if again else evaluated.pipeline
@@ -87,13 +99,9 @@ def train_on(work: Workspace, snapshot: Snapshot, progress: Progress = silent, o
     fitted = Fitted(
         pipeline, evaluated.scores, evaluated.weights, evaluated.holdout, out_of_fold(work.job, pipeline, rows.table)
     )
-    facts = replace(
-        _facts(work, window, labelled, evaluated.scores), snapshot=snapshot.hash,
-        extracted=rows.extracted, quarantined=rows.reasons, recipe_sha256=recipe_of(work.job),
-        fitted_until=window.until if again else split, evaluated_until=split, refit=again,
-        retraining_id=order.retraining_id, constant=evaluated.constant, **rule.facts(),
-        without_outcome=rows.table.num_rows - labelled.num_rows, unreadable_labels=rows.unreadable_labels,
-    )  # fmt: skip
+    until = window.until if again else split
+    facts = replace(_facts(work, snapshot, evaluated), fitted_until=until, evaluated_until=split, refit=again)
+    facts = replace(facts, retraining_id=request.retraining_id, **rule.facts())
     scores = evaluated.scores
     with tempfile.TemporaryDirectory() as folder:
         usual = UsualNights.of(certainty(fitted.predictions, work.job), rows.table.column(NIGHT))
@@ -108,8 +116,8 @@ def train_on(work: Workspace, snapshot: Snapshot, progress: Progress = silent, o
 def recipe_of(job: Job) -> str:
     """Return the sha256 of what makes a version out of rows: the unfitted pipeline, the columns, how it is trained."""
     unset = {"label": {"threshold"}} if job.label.threshold is None else None  # as before there was such a setting
-    told = job.model_dump_json(include={"features", "key", "label", "task", "training"}, exclude=unset)
-    return hashlib.sha256(told.encode() + pickled(job.pipeline_factory()(), job)).hexdigest()
+    text = job.model_dump_json(include={"features", "key", "label", "task", "training"}, exclude=unset)
+    return hashlib.sha256(text.encode() + pickled(job.pipeline_factory()(), job)).hexdigest()
 
 
 def _check(rows: pa.Table, job: Job, window: Nights) -> None:
@@ -129,9 +137,25 @@ def _check(rows: pa.Table, job: Job, window: Nights) -> None:
         )
 
 
-def _facts(work: Workspace, window: Nights, rows: pa.Table, scores: dict[str, float]) -> TrainingFacts:
+def _facts(work: Workspace, snapshot: Snapshot, fitted: HoldoutFit) -> TrainingFacts:
+    """Return what is known of a training before the version is fitted."""
+    rows, labelled = snapshot.rows, snapshot.rows.labelled.num_rows
     return TrainingFacts(
-        job=work.job.name, since=window.first, until=window.until, rows=rows.num_rows, trained_at=work.clock(), metrics=scores,
-        code_version=code_version(work.settings), features_sql_sha256=work.stores.features_query(work.job).sha256,
-        labels_sql_sha256=work.stores.labels_query(work.job).sha256, library_versions=library_versions(),
-    )  # fmt: skip
+        job=work.job.name,
+        since=snapshot.window.first,
+        until=snapshot.window.until,
+        rows=labelled,
+        trained_at=work.clock(),
+        metrics=fitted.scores,
+        code_version=code_version(work.settings),
+        features_sql_sha256=work.stores.features_query(work.job).sha256,
+        labels_sql_sha256=work.stores.labels_query(work.job).sha256,
+        library_versions=library_versions(),
+        snapshot=snapshot.hash,
+        extracted=rows.extracted,
+        quarantined=rows.reasons,
+        recipe_sha256=recipe_of(work.job),
+        constant=fitted.constant,
+        without_outcome=rows.table.num_rows - labelled,
+        unreadable_labels=rows.unreadable_labels,
+    )

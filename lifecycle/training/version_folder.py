@@ -37,7 +37,7 @@ class Fitted:
     holdout: pa.Table | None
     """Night, outcome and prediction of the last nights, by a pipeline that never saw them."""
     predictions: pa.Table
-    """One per row of the window, out of fold: a model is surer of the rows it was fitted on than of any it meets later."""
+    """One per row of the window, out of fold, because a model is surer of the rows it was fitted on than of later ones."""
 
 
 def write_version(
@@ -69,13 +69,13 @@ def write_reference(folder: Path, job: Job, fitted: Fitted, rows: Rows) -> None:
     reference = reference_nights(table, predictions, nights, job)
     reference["quarantined"] = {"extracted": rows.extracted, "reasons": rows.reasons}
     (folder / NIGHTS_FILE).write_text(json.dumps(reference))
-    chosen = pa.array(np.sort(np.random.default_rng(0).permutation(len(table))[: job.training.reference_rows]))
+    places = pa.array(np.sort(np.random.default_rng(0).permutation(len(table))[: job.training.reference_rows]))
     outcome = {
         "outcome": table.column(LABEL_COLUMN),
         **{name: predictions.column(name) for name in job.prediction_columns},
     }
     sample = pa.table({NIGHT: nights, **{name: table.column(name) for name in job.columns}, **outcome})
-    pq.write_table(sample.take(chosen), folder / "reference.parquet")
+    pq.write_table(sample.take(places), folder / "reference.parquet")
     if fitted.holdout is not None:
         pq.write_table(fitted.holdout, folder / HOLDOUT_FILE)
 
@@ -89,12 +89,12 @@ def _golden(batch: pa.RecordBatch, job: Job) -> pa.RecordBatch:
     """Return a few rows of the training data, then one with an unseen category and a null wherever one may be."""
     rows = batch.take(pa.array(np.linspace(0, len(batch) - 1, min(GOLDEN_ROWS, len(batch))).astype(int)))
     rows = rows.select(job.columns)
-    strange, known = [], _categories(batch, job)
+    strange, categories = [], _categories(batch, job)
     for name in job.columns:
         feature = job.features.get(name)
         if feature is not None and feature.nullable:
             strange.append(pa.nulls(1, rows.column(name).type))
-        elif (level := may_be_unseen(job, name, known.get(name, []))) is not None:
+        elif (level := may_be_unseen(job, name, categories.get(name, []))) is not None:
             strange.append(pa.array([level]))
         else:
             strange.append(rows.column(name).slice(0, 1))
@@ -102,24 +102,25 @@ def _golden(batch: pa.RecordBatch, job: Job) -> pa.RecordBatch:
 
 
 def pickled(pipeline: Any, job: Job) -> bytes:
-    """Return the pipeline's bytes; raises ``PipelineError`` that names the step when it cannot be stored."""
+    """Return the pipeline's bytes. Raises ``PipelineError`` that names the step when it cannot be stored."""
     file = io.BytesIO()
     try:
         joblib.dump(pipeline, file)
     except Exception as error:  # pickle raises errors of several types, and those of the objects themselves
         step = next(
             (
-                f" in step {name} ({type(one).__name__})"
-                for name, one in steps_of(pipeline)[::-1]
-                if not _is_stored(one)
+                f" in step {name} ({type(part).__name__})"
+                for name, part in steps_of(pipeline)[::-1]
+                if not _is_stored(part)
             ),
             "",
         )
         raise PipelineError(
-            f"storing the pipeline of {job.name}", found=f"{words_of(error)}{step}",
+            f"storing the pipeline of {job.name}",
+            found=f"{words_of(error)}{step}",
             expected="functions and classes with a name at the top of a module, and no open files, locks or connections",
             next_step="write lambdas, closures and local classes as functions and classes of jobs/, at the top of a module",
-        ) from error  # fmt: skip
+        ) from error
     return file.getvalue()
 
 

@@ -11,15 +11,21 @@ from scoring.stores.warehouse import Span, overview
 
 
 def column_page(places: Places, job: str, column: str) -> View | None:
-    """Return a column's distances over the newest 366 judged nights; None for a column that there is not."""
+    """Return a column's distances over the newest 366 judged nights, or None for a column that there is not."""
     rows = overview.column_history(places.warehouse, Span(job), column, YEAR)
     file = places.job(job)
-    known = file is not None and column in file.features
-    if not rows and not known:
+    declared = file is not None and column in file.features
+    if not rows and not declared:
         return None
     feature = file.features.get(column) if file is not None else None
     return {
-        "job": job, "column": column, "rows": rows[::-1], "plots": column_plots(rows), "words": WORDS,
-        "meanings": MEANINGS, "feature": feature, "description": description_of(places, job),
+        "job": job,
+        "column": column,
+        "rows": rows[::-1],
+        "plots": column_plots(rows),
+        "words": WORDS,
+        "meanings": MEANINGS,
+        "feature": feature,
+        "description": description_of(places, job),
         "unusual": sum(row.status in UNUSUAL for row in rows),
-    }  # fmt: skip
+    }

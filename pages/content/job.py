@@ -17,7 +17,7 @@ DECISIONS_SHOWN = 20
 
 
 def job_page(places: Places, job: str, until: date | None) -> View | None:
-    """Return what is known of a job's nights of a year up to ``until``; None for a job that was never used."""
+    """Return what is known of a job's nights of a year up to ``until``, or None for a job that was never used."""
     status = next(iter(overview.statuses(places.warehouse, [job])), None)
     if status is None:
         return None
@@ -34,21 +34,34 @@ def job_page(places: Places, job: str, until: date | None) -> View | None:
     file = places.job(job)
     stays = shadow_views(places.warehouse, job, file)
     return {
-        **overview_card(places, status), "rows": rows, "months": grid, "missing": sum(one.missing for one in grid),
+        **overview_card(places, status),
+        "rows": rows,
+        "months": grid,
+        "missing": sum(month.missing for month in grid),
         "later_missing": _later_missing(places, status, newest) if newest and not later else 0,
-        "until": until, "last": last, "earlier": earlier, "later": later,
-        "quality": performance_plot(measured, decided), "score": score_plot(rows), "measured": measured[::-1],
-        "metrics_of": metrics_of, "decisions": decided[::-1][:DECISIONS_SHOWN], "decided": len(decided),
-        "promotions": history[::-1], "file": file, **job_retrainings(places.warehouse, job),
-        "shadows": stays[:SHADOWS_SHOWN], "shadowed": len(stays),
-    }  # fmt: skip
+        "until": until,
+        "last": last,
+        "earlier": earlier,
+        "later": later,
+        "quality": performance_plot(measured, decided),
+        "score": score_plot(rows),
+        "measured": measured[::-1],
+        "metrics_of": metrics_of,
+        "decisions": decided[::-1][:DECISIONS_SHOWN],
+        "decided": len(decided),
+        "promotions": history[::-1],
+        "file": file,
+        **job_retrainings(places.warehouse, job),
+        "shadows": stays[:SHADOWS_SHOWN],
+        "shadowed": len(stays),
+    }
 
 
 def _later_missing(places: Places, status: Row, newest: date) -> int:
-    """Return how many nights after the newest are expected and not there; none of a retired job is."""
+    """Return how many nights after the newest are expected and not there. Of a retired job no night is expected."""
     return 0 if is_retired(places, status) else (status["expected_night"] - newest).days
 
 
 def _counted_from(rows: list[TriedNight], history: list[Promotion]) -> date | None:
     """Return the first night that counts as missing when it is not there: one with a champion, or ever tried."""
-    return min([*(row.night for row in rows[:1]), *(one.effective_from for one in history)], default=None)
+    return min([*(row.night for row in rows[:1]), *(promotion.effective_from for promotion in history)], default=None)

@@ -44,6 +44,6 @@ class Metric:
 
 
 def metrics_of(stored: Mapping[str, Any]) -> list[Metric]:
-    """Return the metrics that a performance row keeps, the primary one first; other entries are left out."""
-    found = [Metric(name, **one) for name, one in stored.items() if isinstance(one, dict)]
-    return sorted(found, key=lambda one: (one.name not in PRIMARY_METRICS, one.name))
+    """Return the metrics that a performance row keeps, the primary one first. Other entries are left out."""
+    metrics = [Metric(name, **interval) for name, interval in stored.items() if isinstance(interval, dict)]
+    return sorted(metrics, key=lambda metric: (metric.name not in PRIMARY_METRICS, metric.name))

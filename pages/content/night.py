@@ -19,34 +19,46 @@ def night_page(places: Places, job: str, night: date, run_id: str | None = None)
     None for a night, or a run, that there is not.
     """
     attempts = ledger.runs_of(places.warehouse, job, night)
-    shown = ledger.published(places.warehouse, job, night).get(night)
-    wanted = run_id or shown or (attempts[-1].run_id if attempts else None)
-    run = next((one for one in attempts if one.run_id == wanted), None)
+    published = ledger.published(places.warehouse, job, night).get(night)
+    target_id = run_id or published or (attempts[-1].run_id if attempts else None)
+    run = next((attempt for attempt in attempts if attempt.run_id == target_id), None)
     if run is None:
         return None
     verdict = monitoring.drift_of(places.warehouse, run.run_id)
     before, after = overview.neighbours(places.warehouse, job, night)
     state = state_of(run.status, verdict.verdict if verdict else None)
     return {
-        "job": job, "night": night, "run": run, "attempts": attempts, "published": shown, "state": state,
-        "drift": verdict, "columns": _columns(places, job, run.run_id), "words": WORDS, "meanings": MEANINGS,
-        "decision": overview.decision_of(places.warehouse, run.run_id), "before": before, "after": after,
-        "report": _report(places, verdict), "quarantine": run.quarantine_reasons or {},
+        "job": job,
+        "night": night,
+        "run": run,
+        "attempts": attempts,
+        "published": published,
+        "state": state,
+        "drift": verdict,
+        "columns": _columns(places, job, run.run_id),
+        "words": WORDS,
+        "meanings": MEANINGS,
+        "decision": overview.decision_of(places.warehouse, run.run_id),
+        "before": before,
+        "after": after,
+        "report": _report(places, verdict),
+        "quarantine": run.quarantine_reasons or {},
         "description": description_of(places, job),
-        "carded": retrainings.versions_with_card(places.warehouse, job), **_performance(places, job, night, verdict),
-    }  # fmt: skip
+        "carded": retrainings.versions_with_card(places.warehouse, job),
+        **_performance(places, job, night, verdict),
+    }
 
 
 def _performance(places: Places, job: str, night: date, verdict: NightVerdict | None) -> View:
-    """Return what the labels said; without them when they are due, and an estimate if there is one."""
-    found = next(iter(overview.measured(places.warehouse, Span(job, Nights.of(night)))), None)
+    """Return the measured performance, or, without labels, when they are due and the estimate if there is one."""
+    measured = next(iter(overview.measured(places.warehouse, Span(job, Nights.of(night)))), None)
     file = places.job(job)
     due = night + timedelta(days=file.label.delay_days) if file else None
-    estimate = {} if found or verdict is None else verdict.estimate or {}
+    estimate = {} if measured or verdict is None else verdict.estimate or {}
     guesses = [Metric(name, value, None, None) for name, value in estimate.items()]
-    metrics = metrics_of(found.metrics) if found else []
-    rolling = found.rolling if found else {}
-    return {"performance": found, "metrics": metrics, "rolling": rolling, "estimate": guesses, "due": due}
+    metrics = metrics_of(measured.metrics) if measured else []
+    rolling = measured.rolling if measured else {}
+    return {"performance": measured, "metrics": metrics, "rolling": rolling, "estimate": guesses, "due": due}
 
 
 def _columns(places: Places, job: str, run_id: str) -> list[View]:
@@ -60,7 +72,7 @@ def _columns(places: Places, job: str, run_id: str) -> list[View]:
 
 
 def _report(places: Places, verdict: NightVerdict | None) -> str | None:
-    """Return the path of the Evidently page below the lake's reports; None when it is not there (any more)."""
+    """Return the path of the Evidently page below the lake's reports, or None when it is not there (any more)."""
     path = verdict.report if verdict else None
     if path is None or not places.lake.exists(places.lake.below(path)):
         return None
@@ -68,6 +80,6 @@ def _report(places: Places, verdict: NightVerdict | None) -> str | None:
 
 
 def place_of_run(places: Places, job: str, airflow_run_id: str) -> tuple[date, str] | None:
-    """Return night and run of the newest attempt that a DAG run made; None if it made none."""
+    """Return night and run of the newest attempt that a DAG run made, or None if it made none."""
     run = overview.run_of_airflow(places.warehouse, job, airflow_run_id)
     return (run.night, run.run_id) if run else None

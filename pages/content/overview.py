@@ -32,24 +32,33 @@ def overview_card(places: Places, status: Row) -> View:
     verdict = monitoring.drift_of(places.warehouse, status["run_id"]) if status["run_id"] else None
     newest = overview.measured(places.warehouse, Span(name), newest=1)
     return {
-        **_expected(status), "retired": is_retired(places, status),
-        "job": name, "status": status, "latest": latest, "drift": verdict,
+        **_expected(status),
+        "retired": is_retired(places, status),
+        "job": name,
+        "status": status,
+        "latest": latest,
+        "drift": verdict,
         "state": state_of("published", verdict.verdict if verdict else None) if latest else None,
         "performance": newest[0] if newest else None,
         "metric": next(iter(metrics_of(newest[0].metrics)), None) if newest else None,
-        "decision": overview.newest_decision(places.warehouse, name), "open": open_retraining(places.warehouse, name),
-    }  # fmt: skip
+        "decision": overview.newest_decision(places.warehouse, name),
+        "open": open_retraining(places.warehouse, name),
+    }
 
 
 def _expected(status: Row) -> View:
-    """Return whether the expected night is there, and which night comes next; None after the schedule's end."""
+    """Return whether the expected night is there, and which night comes next, or None after the schedule's end."""
     expected, last = status["expected_night"], status["last_night"]
     over = last is not None and expected is not None and expected >= last
-    return {"expected": expected, "there": status["expected_night_published"],
-            "coming": None if over or expected is None else expected + timedelta(days=1), "over": over}  # fmt: skip
+    return {
+        "expected": expected,
+        "there": status["expected_night_published"],
+        "coming": None if over or expected is None else expected + timedelta(days=1),
+        "over": over,
+    }
 
 
 def description_of(places: Places, job: str) -> str:
     """Return what the job is for, as its file said last."""
-    found = overview.statuses(places.warehouse, [job])
-    return str(found[0]["description"]) if found else ""
+    statuses = overview.statuses(places.warehouse, [job])
+    return str(statuses[0]["description"]) if statuses else ""

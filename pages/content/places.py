@@ -22,10 +22,10 @@ class Places:
     lake: Lake
     job_file: Callable[[str], Job]
     has_file: Callable[[str], bool] = lambda name: True
-    """Whether a job has a file, valid or not; one without is retired."""
+    """Whether a job has a file, valid or not. One without is retired."""
 
     def job(self, name: str) -> Job | None:
-        """Return the job's file; None when it is gone or broken: what was recorded of it stays readable."""
+        """Return the job's file, or None when it is gone or broken: what was recorded of it stays readable."""
         try:
             return self.job_file(name)
         except JobFileError:

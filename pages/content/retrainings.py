@@ -27,19 +27,19 @@ def retraining_view(row: Retraining) -> View:
 def job_retrainings(warehouse: Warehouse, job: str) -> View:
     """Return the newest retrainings of a job, how many there are, and the versions that have a model card."""
     rows = retrainings.of_job(warehouse, job)
-    shown = [retraining_view(row) for row in rows[::-1][:RETRAININGS_SHOWN]]
-    return {"retrainings": shown, "retrained": len(rows), "carded": retrainings.versions_with_card(warehouse, job)}
+    newest = [retraining_view(row) for row in rows[::-1][:RETRAININGS_SHOWN]]
+    return {"retrainings": newest, "retrained": len(rows), "carded": retrainings.versions_with_card(warehouse, job)}
 
 
 def open_retraining(warehouse: Warehouse, job: str) -> Retraining | None:
-    """Return the retraining of a job that is not finished; None if there is none."""
+    """Return the retraining of a job that is not finished, or None if there is none."""
     return next((row for row in retrainings.of_job(warehouse, job)[::-1] if row.open), None)
 
 
 def retraining_of_version(warehouse: Warehouse, job: str, version: int) -> View | None:
-    """Return the retraining that made a version; None for one that a person trained."""
-    mine = [row for row in retrainings.of_job(warehouse, job) if row.model_version == version]
-    return retraining_view(mine[-1]) if mine else None
+    """Return the retraining that made a version, or None for one that a person trained."""
+    matches = [row for row in retrainings.of_job(warehouse, job) if row.model_version == version]
+    return retraining_view(matches[-1]) if matches else None
 
 
 def version_of_run(warehouse: Warehouse, job: str, airflow_run_id: str) -> tuple[bool, int | None]:
@@ -51,29 +51,37 @@ def version_of_run(warehouse: Warehouse, job: str, airflow_run_id: str) -> tuple
 
 
 def shadow_views(warehouse: Warehouse, job: str, file: Job | None) -> list[View]:
-    """Return every stay in the shadow, the newest first, with its nights; a sensitive column's values are hidden.
+    """Return every stay in the shadow, the newest first, with its nights. A sensitive column's values are hidden.
 
     Without the job's file nobody knows which columns are sensitive: then all are.
     """
     rows = shadows.nights(warehouse, job)
-    found = [_shadow(one, shadows.beside(rows, one), file) for one in shadows.of_job(warehouse, job)]
-    return found[::-1]
+    stays = [_shadow(shadow, shadows.beside(rows, shadow), file) for shadow in shadows.of_job(warehouse, job)]
+    return stays[::-1]
 
 
-def _shadow(one: Shadow, rows: Sequence[ShadowNight], file: Job | None) -> View:
+def _shadow(shadow: Shadow, rows: Sequence[ShadowNight], file: Job | None) -> View:
     scored = [row for row in rows if row.status == "scored"]
     loss = file.task.loss if file else "loss"
     plain = set(file.features) - file.sensitive if file else set()
     segments = scored[-1].differences.segments if scored else []
-    shown = [{**part, "value": part["value"] if part["column"] in plain else HIDDEN_VALUE} for part in segments]
+    masked = [{**part, "value": part["value"] if part["column"] in plain else HIDDEN_VALUE} for part in segments]
     return {
-        **one.facts, "role_words": ROLES[one.role], "open": one.open, "scored": len(scored),
-        "failed": len(rows) - len(scored), "measured": sum(row.sums is not None for row in rows),
-        "rows": [_night(row) for row in rows[::-1]], "newest": scored[-1].night if scored else None,
-        "segments": sorted(shown, key=lambda part: (part["column"], -part["rows"])), "loss": loss,
-        "loss_unit": LOSS_UNITS.get(loss, ""), "gap_unit": _gap_unit(file),
-        "sure": _sure(one.evidence), "decides": file is None or file.task.classifies,
-    }  # fmt: skip
+        **shadow.facts,
+        "role_words": ROLES[shadow.role],
+        "open": shadow.open,
+        "scored": len(scored),
+        "failed": len(rows) - len(scored),
+        "measured": sum(row.sums is not None for row in rows),
+        "rows": [_night(row) for row in rows[::-1]],
+        "newest": scored[-1].night if scored else None,
+        "segments": sorted(masked, key=lambda part: (part["column"], -part["rows"])),
+        "loss": loss,
+        "loss_unit": LOSS_UNITS.get(loss, ""),
+        "gap_unit": _gap_unit(file),
+        "sure": _sure(shadow.evidence),
+        "decides": file is None or file.task.classifies,
+    }
 
 
 def _sure(evidence: Row | None) -> str:
@@ -86,12 +94,19 @@ def _gap_unit(file: Job | None) -> str:
 
 
 def _night(row: ShadowNight) -> View:
-    """Return a night with mean losses per row, the shadow's and the champion's; None until they are measured."""
+    """Return a night with mean losses per row, the shadow's and the champion's, or None until they are measured."""
     differ, losses = row.differences, row.losses
     champion, shadow = losses.means if losses else (None, None)
     return {
-        "night": row.night, "status": row.status, "reason": row.reason, "rows": row.rows,
-        "labelled": losses.rows if losses else 0, "changed": differ.decisions_changed,
-        "mean_absolute": differ.mean_absolute, "low": differ.quantiles.get("0.05"), "high": differ.quantiles.get("0.95"),
-        "champion": champion, "shadow": shadow,
-    }  # fmt: skip
+        "night": row.night,
+        "status": row.status,
+        "reason": row.reason,
+        "rows": row.rows,
+        "labelled": losses.rows if losses else 0,
+        "changed": differ.decisions_changed,
+        "mean_absolute": differ.mean_absolute,
+        "low": differ.quantiles.get("0.05"),
+        "high": differ.quantiles.get("0.95"),
+        "champion": champion,
+        "shadow": shadow,
+    }

@@ -29,7 +29,7 @@ SIDES = ("challenger", "champion")
 
 @dataclass(frozen=True)
 class Pair:
-    """A metric of the challenger, and of the champion; None without one."""
+    """A metric of the challenger, and of the champion, or None without one."""
 
     challenger: Metric
     champion: Metric | None
@@ -41,7 +41,7 @@ class Reign:
 
     promotion: Promotion
     until: date | None
-    """The first night of its successor; None while there is none."""
+    """The first night of its successor, or None while there is none."""
 
     @property
     def empty(self) -> bool:
@@ -50,24 +50,33 @@ class Reign:
 
 
 def card_view(card: Row) -> View:
-    """Return a model card for the template; ``card`` is what ``lifecycle.comparison.model_card`` wrote."""
-    found = Evaluation.from_json(card["evaluation"])
-    unit = LOSS_UNITS.get(found.loss, "")
-    gain, rival = found.gain, found.champion
+    """Return a model card for the template. ``card`` is what ``lifecycle.comparison.model_card`` wrote."""
+    evaluation = Evaluation.from_json(card["evaluation"])
+    unit = LOSS_UNITS.get(evaluation.loss, "")
+    gain, rival = evaluation.gain, evaluation.champion
     labels = {"challenger": f"version {card['version']}", "champion": f"champion {rival.version}" if rival else ""}
     since, until = (date.fromisoformat(card["data"][name]) for name in ("since", "until"))
     return {
         "card": {"prediction": "", **card},  # which cards from before do not say
-        "evaluation": found, "unit": unit, "nights": (until - since).days, "decision": _decision(card["gate"]),
-        "asked": ASKED.get(card["asked"]["trigger"], card["asked"]["trigger"]), "rival": rival,
-        "metrics": _pairs(found.metrics), "gain": gain, "sure": f"{100 * gain.confidence:g} %" if gain else "",
-        "gains": [_gain(one) for one in found.by_night], "segments": found.segments,
-        "gain_plot": gain_plot(found.by_night, gain, found.loss, unit),
-        "calibration_plot": calibration_plot(found.calibration, labels),
-        "calibration": [(labels[side], found.calibration[side]) for side in SIDES if side in found.calibration],
-        "importance_plot": importance_plot(found.importance, card.get("sensitive", [])),
-        "importance": sorted(found.importance.items(), key=lambda item: (-item[1], item[0])),
-    }  # fmt: skip
+        "evaluation": evaluation,
+        "unit": unit,
+        "nights": (until - since).days,
+        "decision": _decision(card["gate"]),
+        "asked": ASKED.get(card["asked"]["trigger"], card["asked"]["trigger"]),
+        "rival": rival,
+        "metrics": _pairs(evaluation.metrics),
+        "gain": gain,
+        "sure": f"{100 * gain.confidence:g} %" if gain else "",
+        "gains": [_gain(night) for night in evaluation.by_night],
+        "segments": evaluation.segments,
+        "gain_plot": gain_plot(evaluation.by_night, gain, evaluation.loss, unit),
+        "calibration_plot": calibration_plot(evaluation.calibration, labels),
+        "calibration": [
+            (labels[side], evaluation.calibration[side]) for side in SIDES if side in evaluation.calibration
+        ],
+        "importance_plot": importance_plot(evaluation.importance, card.get("sensitive", [])),
+        "importance": sorted(evaluation.importance.items(), key=lambda item: (-item[1], item[0])),
+    }
 
 
 def _decision(gate: Row | None) -> View:
@@ -79,15 +88,15 @@ def _decision(gate: Row | None) -> View:
 
 
 def _pairs(metrics: Mapping[str, Metrics]) -> list[Pair]:
-    rival = {one.name: one for one in metrics_of(metrics.get("champion", {}))}
-    return [Pair(one, rival.get(one.name)) for one in metrics_of(metrics["challenger"])]
+    rival = {metric.name: metric for metric in metrics_of(metrics.get("champion", {}))}
+    return [Pair(metric, rival.get(metric.name)) for metric in metrics_of(metrics["challenger"])]
 
 
-def _gain(one: NightLosses) -> View:
+def _gain(night: NightLosses) -> View:
     """Return a night with mean losses per row and the gain."""
-    champion, challenger = one.means
+    champion, challenger = night.means
     gain = None if champion is None or challenger is None else champion - challenger
-    return {"night": one.night, "rows": one.rows, "champion": champion, "challenger": challenger, "gain": gain}
+    return {"night": night.night, "rows": night.rows, "champion": champion, "challenger": challenger, "gain": gain}
 
 
 def version_page(places: Places, job: str, version: int) -> View | None:
@@ -100,34 +109,43 @@ def version_page(places: Places, job: str, version: int) -> View | None:
     history = promotions.history_of(warehouse, job)
     retraining = retraining_of_version(warehouse, job, version)
     stays = shadow_views(warehouse, job, places.job(job))
-    mine = [one for one in stays if one["model_version"] == version]
-    reigns = [one for one in reigns_of(history) if one.promotion.model_version == version]
-    if not (card or retraining or mine or reigns):
+    own_stays = [stay for stay in stays if stay["model_version"] == version]
+    reigns = [reign for reign in reigns_of(history) if reign.promotion.model_version == version]
+    if not (card or retraining or own_stays or reigns):
         return None
     status = next(iter(overview.statuses(warehouse, [job])), None)
     return {
-        "job": job, "version": version, "view": card_view(card) if card else None, "retraining": retraining,
-        "standing": _standing(version, history, mine, retraining), "reigns": reigns[::-1], "shadows": mine,
-        "beside": [one for one in stays if one["champion_version"] == version and one["model_version"] != version],
-        "description": status["description"] if status else "", "champion": champion_at(history, date.max),
+        "job": job,
+        "version": version,
+        "view": card_view(card) if card else None,
+        "retraining": retraining,
+        "standing": _standing(version, history, own_stays, retraining),
+        "reigns": reigns[::-1],
+        "shadows": own_stays,
+        "beside": [stay for stay in stays if stay["champion_version"] == version and stay["model_version"] != version],
+        "description": status["description"] if status else "",
+        "champion": champion_at(history, date.max),
         "carded": retrainings.versions_with_card(warehouse, job),
-    }  # fmt: skip
+    }
 
 
 def reigns_of(history: Sequence[Promotion]) -> list[Reign]:
-    """Return the nights that every promotion was in effect, in the order of the nights; of one night the last counts."""
-    ordered = sorted(history, key=lambda one: one.effective_from)
-    return [Reign(one, after.effective_from if after else None) for one, after in zip_longest(ordered, ordered[1:])]
+    """Return the nights that every promotion was in effect, in the order of the nights. Of one night the last counts."""
+    ordered = sorted(history, key=lambda promotion: promotion.effective_from)
+    return [
+        Reign(promotion, after.effective_from if after else None)
+        for promotion, after in zip_longest(ordered, ordered[1:])
+    ]
 
 
 def _standing(version: int, history: Sequence[Promotion], stays: Sequence[View], retraining: View | None) -> View:
     """Return what the version is now, in words, and the colour of its badge."""
     if champion_at(list(history), date.max) == version:
         return {"word": "champion", "kind": "ok"}
-    role = next((one["role"] for one in stays if one["open"]), None)
+    role = next((stay["role"] for stay in stays if stay["open"]), None)
     if role is not None:
         return {"word": f"{role} in the shadow", "kind": "held"}
     if retraining is not None and retraining["open"]:
         return {"word": "challenger", "kind": "held"}
-    crowned = any(one.model_version == version for one in history)
+    crowned = any(promotion.model_version == version for promotion in history)
     return {"word": "champion before" if crowned else "never champion", "kind": ""}

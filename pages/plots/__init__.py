@@ -1,4 +1,4 @@
-"""Where the lines, marks and cells of a plot stand; templates draw them."""
+"""Where the lines, marks and cells of a plot stand. Templates draw them."""
 
 from pages.plots.calendar import STATES, months, state_of
 from pages.plots.model_card import calibration_plot, gain_plot, importance_plot

@@ -9,10 +9,20 @@ from datetime import date, timedelta
 from scoring.interval import Nights
 from scoring.stores.warehouse import TriedNight
 
-_MONTHS = (
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+_MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
     "December",
-)  # fmt: skip
+]
 
 
 @dataclass(frozen=True)
@@ -25,8 +35,8 @@ class State:
 
 
 STATES = {
-    one.name: one
-    for one in (
+    state.name: state
+    for state in (
         State("ok", "✓", "published, drift verdict ok"),
         State("warn", "!", "published, drift verdict warn: something is unusual"),
         State("alert", "A", "published, drift verdict alert: a fault, a gross change, or one that lasts"),
@@ -69,26 +79,26 @@ def state_of(status: str, verdict: str | None) -> State:
 
 
 def months(rows: Sequence[TriedNight], nights: Nights) -> list[Month]:
-    """Return the months that hold a night of ``rows``; other nights of ``nights`` are missing there."""
-    found = {row.night: row for row in rows}
-    names = sorted({(night.year, night.month) for night in found})
-    return [_month(year, month, found, nights) for year, month in names]
+    """Return the months that hold a night of ``rows``. Other nights of ``nights`` are missing there."""
+    by_night = {row.night: row for row in rows}
+    names = sorted({(night.year, night.month) for night in by_night})
+    return [_month(year, month, by_night, nights) for year, month in names]
 
 
-def _month(year: int, month: int, found: Mapping[date, TriedNight], nights: Nights) -> Month:
+def _month(year: int, month: int, by_night: Mapping[date, TriedNight], nights: Nights) -> Month:
     begin = date(year, month, 1)
     day = begin - timedelta(days=begin.weekday())
     weeks: list[list[Cell | date | None]] = []
     while (day.year, day.month) <= (year, month):
         week = [day + timedelta(days=number) for number in range(7)]
-        weeks.append([_cell(one, found, nights) if one.month == month else None for one in week])
+        weeks.append([_cell(weekday, by_night, nights) if weekday.month == month else None for weekday in week])
         day += timedelta(days=7)
     missing = sum(isinstance(cell, Cell) and cell.state.name == "missing" for week in weeks for cell in week)
     return Month(f"{_MONTHS[month - 1]} {year}", weeks, missing)
 
 
-def _cell(night: date, found: Mapping[date, TriedNight], nights: Nights) -> Cell | date:
-    row = found.get(night)
+def _cell(night: date, by_night: Mapping[date, TriedNight], nights: Nights) -> Cell | date:
+    row = by_night.get(night)
     if row is None:
         return Cell(night, STATES["missing"]) if night in nights else night
     newest = row.newest_status

@@ -1,4 +1,4 @@
-"""Values over nights → where lines, marks, ticks and labels of a plot stand; the template draws them as SVG."""
+"""Values over nights → where lines, marks, ticks and labels of a plot stand. The template draws them as SVG."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MONTHS = ("", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "O
 
 @dataclass(frozen=True)
 class Line:
-    """A value over nights; None, or a night that is not there, breaks it."""
+    """A value over nights. None, or a night that is not there, breaks it."""
 
     name: str
     style: str
@@ -26,7 +26,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Mark:
-    """One night's value, perhaps with its interval; it leads to the night."""
+    """One night's value, perhaps with its interval. It leads to the night."""
 
     night: date
     value: float
@@ -38,7 +38,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Placed:
-    """A mark with its place; ``over`` says that the value lies above the plot."""
+    """A mark with its place. ``over`` says that the value lies above the plot."""
 
     mark: Mark
     x: float
@@ -84,12 +84,12 @@ class _Frame:
 
 
 def plot(title: str, unit: str, lines: Sequence[Line], marks: Sequence[Mark], top: float | None = None) -> Plot | None:
-    """Return the plot; None when there is nothing to draw.
+    """Return the plot, or None when there is nothing to draw.
 
     ``top`` is the largest value that gets a place of its own: what lies above stands at the upper edge.
     """
     values = [value for line in lines for _, value in line.points if value is not None]
-    values += [one for mark in marks for one in (mark.value, mark.low, mark.high) if one is not None]
+    values += [value for mark in marks for value in (mark.value, mark.low, mark.high) if value is not None]
     nights = [night for line in lines for night, _ in line.points] + [mark.night for mark in marks]
     values = [value for value in values if math.isfinite(value)]
     if not values:
@@ -101,19 +101,19 @@ def plot(title: str, unit: str, lines: Sequence[Line], marks: Sequence[Mark], to
     drawn = [(line, _segments(line, frame)) for line in lines]
     placed = [_placed(mark, frame) for mark in marks if math.isfinite(mark.value)]
     y_ticks = [(frame.y(step), tick_label(step, steps)) for step in steps]
-    clipped = sum(one.over for one in placed)
+    clipped = sum(mark.over for mark in placed)
     return Plot(title, unit, _night_ticks(frame), y_ticks, drawn, placed, clipped)
 
 
-def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
+def ticks(low: float, high: float, count: int = 5) -> list[float]:
     """Return round values that span ``low`` to ``high``.
 
     >>> ticks(0.03, 1.85)
     [0.0, 0.5, 1.0, 1.5, 2.0]
     """
     span = (high - low) or abs(high) or 1.0
-    size = 10.0 ** math.floor(math.log10(span / wanted))
-    step = next(size * factor for factor in (1, 2, 5, 10) if span / (size * factor) <= wanted)
+    size = 10.0 ** math.floor(math.log10(span / count))
+    step = next(size * factor for factor in (1, 2, 5, 10) if span / (size * factor) <= count)
     first, last = math.floor(low / step), math.ceil(high / step)
     return [round(number * step, 12) for number in range(first, max(last, first + 1) + 1)]
 
@@ -130,9 +130,11 @@ def tick_label(value: float, steps: Sequence[float]) -> str:
 
 def _night_ticks(frame: _Frame) -> list[tuple[float, str]]:
     step = max(1, math.ceil((len(frame.nights) - 1) / 6))
-    found = list(frame.nights)[::step]
+    nights = list(frame.nights)[::step]
     years = frame.nights.first.year != frame.nights.last.year
-    return [(frame.x(one), f"{one.day} {_MONTHS[one.month]}{f' {one.year}' if years else ''}") for one in found]
+    return [
+        (frame.x(night), f"{night.day} {_MONTHS[night.month]}{f' {night.year}' if years else ''}") for night in nights
+    ]
 
 
 def _segments(line: Line, frame: _Frame) -> list[str]:
@@ -151,13 +153,13 @@ def _segments(line: Line, frame: _Frame) -> list[str]:
 
 
 def _widened(part: list[str]) -> list[str]:
-    """Return the points; a single one becomes a short dash, so that it can be seen."""
+    """Return the points. A single one becomes a short dash, so that it can be seen."""
     if len(part) > 1:
         return part
-    x, y = (float(one) for one in part[0].split(","))
+    x, y = (float(text) for text in part[0].split(","))
     return [f"{x - 4},{y}", f"{x + 4},{y}"]
 
 
 def _placed(mark: Mark, frame: _Frame) -> Placed:
-    low, high = (None if one is None else frame.y(one) for one in (mark.low, mark.high))
+    low, high = (None if value is None else frame.y(value) for value in (mark.low, mark.high))
     return Placed(mark, frame.x(mark.night), frame.y(mark.value), low, high, mark.value > frame.high)

@@ -77,7 +77,7 @@ class Side:
 
 @dataclass(frozen=True)
 class CalibrationPlot:
-    """Predicted probability against the share that came true; on the diagonal is right."""
+    """Predicted probability against the share that came true. Points on the diagonal are calibrated."""
 
     sides: list[Side]
     x_ticks: Ticks
@@ -116,12 +116,12 @@ class ImportancePlot:
 
 
 def gain_plot(nights: Sequence[NightLosses], gain: Gain | None, loss: str, unit: str) -> GainPlot | None:
-    """Return the mean gain per row of every night around zero; None when nothing was compared."""
-    gains = [(one.champion - one.challenger) / one.rows for one in nights if one.rows]
+    """Return the mean gain per row of every night around zero, or None when nothing was compared."""
+    gains = [(night.champion - night.challenger) / night.rows for night in nights if night.rows]
     if gain is None or not gains:
         return None
-    known = [end for end in (gain.value, gain.low, gain.high) if end is not None]
-    values = [one for one in (*gains, *known, 0.0) if math.isfinite(one)]
+    ends = [end for end in (gain.value, gain.low, gain.high) if end is not None]
+    values = [value for value in (*gains, *ends, 0.0) if math.isfinite(value)]
     steps = ticks(min(values), max(values))
 
     def y(value: float) -> float:
@@ -130,15 +130,15 @@ def gain_plot(nights: Sequence[NightLosses], gain: Gain | None, loss: str, unit:
 
     slot = (WIDTH - RIGHT - LEFT) / len(gains)
     bars = []
-    for place, (one, value) in enumerate(zip(nights, gains, strict=True)):
+    for place, (night, value) in enumerate(zip(nights, gains, strict=True)):
         kind = "better" if value > 0 else "worse" if value < 0 else "same"
-        title = f"{one.night}: {value:+.4f} {unit}, {kind}; {one.rows:,} rows"
+        title = f"{night.night}: {value:+.4f} {unit}, {kind}; {night.rows:,} rows"
         top, height = min(y(value), y(0)), max(abs(y(value) - y(0)), 1.0)
         wide = round(min(0.7 * slot, 48), 1)
         x = round(LEFT + (place + 0.5) * slot - wide / 2, 1)
-        bars.append(Bar(str(one.night), x, top, wide, round(height, 1), kind, title))
+        bars.append(Bar(str(night.night), x, top, wide, round(height, 1), kind, title))
     every = math.ceil(len(bars) / _NIGHT_LABELS)
-    x_ticks = [(round(one.x + one.width / 2, 1), _day(one.night)) for one in bars[::every]]
+    x_ticks = [(round(bar.x + bar.width / 2, 1), _day(bar.night)) for bar in bars[::every]]
     low, high = gain.low, gain.high
     band = None if low is None or high is None else (y(high), round(max(y(low) - y(high), 1.0), 1))
     overall = None if gain.value is None else y(gain.value)
@@ -155,7 +155,7 @@ def _day(night: str) -> str:
 def calibration_plot(
     calibration: Mapping[str, Sequence[Mapping[str, float]]], labels: Mapping[str, str]
 ) -> CalibrationPlot | None:
-    """Return the reliability diagram of both versions, labelled by side; None without one."""
+    """Return the reliability diagram of both versions, labelled by side, or None without one."""
     sides = [
         _side(name, labels[name], calibration[name]) for name in ("champion", "challenger") if calibration.get(name)
     ]
@@ -175,26 +175,28 @@ def _y(share: float) -> float:
 
 
 def _side(name: str, label: str, rows: Sequence[Mapping[str, float]]) -> Side:
-    most = max(one["rows"] for one in rows)
+    most = max(tenth["rows"] for tenth in rows)
     dots = [
         Dot(
-            _x(one["predicted"]), _y(one["observed"]), round(3 + 6 * math.sqrt(one["rows"] / most), 1),
-            f"{label}: {one['predicted']:.1%} predicted, {one['observed']:.1%} came true, {one['rows']:,.0f} rows",
+            _x(tenth["predicted"]),
+            _y(tenth["observed"]),
+            round(3 + 6 * math.sqrt(tenth["rows"] / most), 1),
+            f"{label}: {tenth['predicted']:.1%} predicted, {tenth['observed']:.1%} came true, {tenth['rows']:,.0f} rows",
         )
-        for one in rows
-    ]  # fmt: skip
-    return Side(name, label, " ".join(f"{one.x},{one.y}" for one in dots), dots)
+        for tenth in rows
+    ]
+    return Side(name, label, " ".join(f"{dot.x},{dot.y}" for dot in dots), dots)
 
 
 def importance_plot(weights: Mapping[str, float], sensitive: Sequence[str]) -> ImportancePlot | None:
-    """Return the features' shares as bars, the largest first; None when they were not measured."""
+    """Return the features' shares as bars, the largest first, or None when they were not measured."""
     ranked = sorted(weights.items(), key=lambda item: (-item[1], item[0]))
     most = max(weights.values(), default=0.0)
     if most <= 0:
         return None
-    shown = []
+    bars = []
     for place, (name, share) in enumerate(ranked[:IMPORTANCES_SHOWN]):
         short = name if len(name) <= NAME_SHOWN else f"{name[: NAME_SHOWN - 1]}…"
         width = round(max(share, 0.0) / most * (WIDTH - NAMES - 150), 1)
-        shown.append(Weight(name, short, share, name in sensitive, 8 + place * ROW, width))
-    return ImportancePlot(shown, len(ranked) - len(shown), 16 + len(shown) * ROW)
+        bars.append(Weight(name, short, share, name in sensitive, 8 + place * ROW, width))
+    return ImportancePlot(bars, len(ranked) - len(bars), 16 + len(bars) * ROW)

@@ -13,13 +13,13 @@ from scoring.rows import SMALLER_IS_BETTER
 from scoring.stores.warehouse import ColumnNight, Decided, Measured, TriedNight
 
 LIMITS_SHOWN = 6
-"""A plot reaches to so many times its limit; what lies above stands at the edge."""
+"""A plot reaches to so many times its limit. What lies above stands at the edge."""
 STATUS_SHAPES = {"unusual": "warn", "gross": "alert", "fault": "alert"}
 
 
 def performance_plot(rows: Sequence[Measured], decisions: Sequence[Decided]) -> Plot | None:
     """Return the primary metric of measured nights, of 28 nights together, and its level at training."""
-    name = next((one for one in PRIMARY_METRICS if any(one in row.metrics for row in rows)), None)
+    name = next((metric for metric in PRIMARY_METRICS if any(metric in row.metrics for row in rows)), None)
     if name is None:
         return None
     marks = [mark for row in rows if (mark := _measured(row, name)) is not None]
@@ -33,7 +33,7 @@ def performance_plot(rows: Sequence[Measured], decisions: Sequence[Decided]) -> 
 
 
 def _measured(row: Measured, name: str) -> Mark | None:
-    """Return the mark of a night's metric; None where it has no value."""
+    """Return the mark of a night's metric, or None where it has no value."""
     metric = row.metrics.get(name, {})
     value, low, high = (metric.get(part) for part in ("value", "low", "high"))
     if value is None:
@@ -67,7 +67,7 @@ def score_plot(rows: Sequence[TriedNight]) -> Plot | None:
 
 
 def _judged(row: TriedNight) -> Mark | None:
-    """Return the mark of a night's drift score; None for a night that was not judged."""
+    """Return the mark of a night's drift score, or None for a night that was not judged."""
     if row.verdict is None or row.score is None:
         return None
     title = f"{row.night}: verdict {row.verdict}, score {row.score:.2f}, unusual above {row.score_limit:.2f}"
@@ -77,8 +77,8 @@ def _judged(row: TriedNight) -> Mark | None:
 def column_plots(rows: Sequence[ColumnNight]) -> list[Plot]:
     """Return one plot per signal of a column: its distance against what is unusual, with marks on unusual nights."""
     signals = list(dict.fromkeys(name for row in rows for name in (row.signal, *row.signals)))
-    found = [_signal_plot(name, rows) for name in signals]
-    return [one for one in found if one is not None]
+    plots = [_signal_plot(name, rows) for name in signals]
+    return [signal_plot for signal_plot in plots if signal_plot is not None]
 
 
 def _signal_plot(signal: str, rows: Sequence[ColumnNight]) -> Plot | None:
@@ -96,10 +96,10 @@ def _signal_plot(signal: str, rows: Sequence[ColumnNight]) -> Plot | None:
     if all(not value for _, value in distances):
         return None
     lines = [Line("distance", "main", distances), Line("unusual above", "limit", limits)]
-    known = [limit for _, limit in limits if limit is not None]
-    return plot(signal, MEANINGS.get(signal, "distance"), lines, marks, _top(known))
+    thresholds = [limit for _, limit in limits if limit is not None]
+    return plot(signal, MEANINGS.get(signal, "distance"), lines, marks, _top(thresholds))
 
 
 def _top(limits: Sequence[float | None]) -> float | None:
-    known = [limit for limit in limits if limit]
-    return LIMITS_SHOWN * max(known) if known else None
+    positive = [limit for limit in limits if limit]
+    return LIMITS_SHOWN * max(positive) if positive else None

@@ -46,7 +46,7 @@ def rows(value: int | None) -> str:
 
 
 def distance(value: float, signal: str) -> str:
-    """Return a distance with its unit; the shape's has none, from 0 to 1.
+    """Return a distance with its unit. The shape's has none, from 0 to 1.
 
     >>> distance(0.5, "shape"), distance(0.5, "shift"), distance(0.5, "nulls")
     ('0.500', '0.50 sd', '50.00 %')

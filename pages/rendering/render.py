@@ -32,17 +32,25 @@ HTML = "text/html; charset=utf-8"
 
 @cache
 def _environment() -> Environment:
-    made = Environment(
-        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    made.filters |= {
-        "decimal": number, "percent": share, "count": whole, "rows": rows, "distance": distance, "moment": moment,
-        "segment": segment, "instant": instant, "signed": signed, "figures": figures, "duration": duration,
-    }  # fmt: skip
-    made.globals["states"] = STATES
-    made.globals |= {"style": _style(), "file_policy": file_policy()}
-    return made
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters |= {
+        "decimal": number,
+        "percent": share,
+        "count": whole,
+        "rows": rows,
+        "distance": distance,
+        "moment": moment,
+        "segment": segment,
+        "instant": instant,
+        "signed": signed,
+        "figures": figures,
+        "duration": duration,
+    }
+    environment.globals["states"] = STATES
+    environment.globals |= {"style": _style(), "file_policy": file_policy()}
+    return environment
 
 
 @cache
@@ -64,6 +72,6 @@ def file_policy() -> str:
 
 
 def render(template: str, home: str, view: dict[str, Any]) -> str:
-    """Return a page; ``home`` is the URL path of the pages, such as ``/nightshift``."""
+    """Return a page. ``home`` is the URL path of the pages, such as ``/nightshift``."""
     places = {"home": home, "airflow": home.removesuffix("/nightshift"), "framed": False}
     return _environment().get_template(f"{template}.html").render({**places, **view})

@@ -30,7 +30,7 @@ _REFERENCE = re.compile(
 
 
 def whole_report(content: str, read: Callable[[str], str]) -> str:
-    """Return an Evidently page with the files that it shares with others in it; ``read`` gives their content.
+    """Return an Evidently page with the files that it shares with others in it. ``read`` gives their content.
 
     A page with an origin of its own sends no login with what it asks for, so it must not have to ask.
     """
@@ -46,7 +46,7 @@ def whole_report(content: str, read: Callable[[str], str]) -> str:
 
 
 def report_file(path: str) -> tuple[str | None, str] | None:
-    """Return job and content type of a file below the lake's reports that may be served; None for any other path.
+    """Return job and content type of a file below the lake's reports that may be served, or None for any other path.
 
     An asset belongs to no job: it is a part of Evidently, without data.
 

@@ -26,7 +26,7 @@ from drift.measure import measure
 from drift.report.night_report import write_report
 from drift.watch import watch
 from lifecycle.checks.job import check_job
-from lifecycle.retraining.record import NightRequest as Asked
+from lifecycle.retraining.record import RetrainingRequest as Asked
 from lifecycle.retraining.tasks import retrain
 from lifecycle.shadow.review import measure as measure_shadows
 from lifecycle.shadow.score import pin, shadow_run

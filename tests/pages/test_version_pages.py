@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from lifecycle.comparison.model_card import page_of
-from lifecycle.retraining.record import Request, begin, fail
+from lifecycle.retraining.record import RetrainingRequest, begin, fail
 from lifecycle.retraining.tasks import retrain
 from lifecycle.shadow.review import measure, review
 from lifecycle.shadow.score import pin, shadow_run
@@ -60,7 +60,7 @@ def retrained(toy: Toy, turn: bool = True, **request: Any) -> Retraining:
     add_nights(toy, nights(LEARNT), turned if turn else lambda rows: rows)
     if not toy.job.promotion.segments:
         toy.change(promotion=POLICY, training={"holdout_nights": 4})
-    return retrain(toy.work, Request("more data", night=LAST, **request))
+    return retrain(toy.work, RetrainingRequest("more data", night=LAST, **request))
 
 
 def card_of(toy: Toy, version: int) -> Json:
@@ -158,7 +158,7 @@ def test_card_before_the_gate_spoke(toy: Toy) -> None:
 
 def test_card_of_a_first_version_has_no_champion(untrained: Toy) -> None:
     untrained.change(promotion=POLICY, training={"holdout_nights": 3})
-    retrain(untrained.work, Request("first", night=NIGHT))
+    retrain(untrained.work, RetrainingRequest("first", night=NIGHT))
     for page in (standing_alone(card_of(untrained, 1)), version_of(untrained, 1)):
         assert "none: the first version" in page.words
         assert "on the holdout, always saying the base rate of the nights before has" in page.words
@@ -170,7 +170,7 @@ def test_card_of_a_first_version_has_no_champion(untrained: Toy) -> None:
 
 def test_card_without_a_holdout_says_so(untrained: Toy) -> None:
     untrained.change(promotion=POLICY, training={"holdout_nights": 40})
-    retrain(untrained.work, Request("first", night=NIGHT))
+    retrain(untrained.work, RetrainingRequest("first", night=NIGHT))
     for page in (standing_alone(card_of(untrained, 1)), version_of(untrained, 1)):
         assert "Nothing was measured: there was no holdout night left" in page.words and "No night: of 0" in page.words
 
@@ -205,7 +205,7 @@ def regression(toy: Toy) -> None:
 
 def test_regression_with_a_sensitive_segment(untrained: Toy) -> None:
     regression(untrained)
-    row = retrain(untrained.work, Request("more data", night=LAST))
+    row = retrain(untrained.work, RetrainingRequest("more data", night=LAST))
     card = card_of(untrained, 2)
     assert {one["value"] for one in card["evaluation"]["segments"]} == {HIDDEN_VALUE} and card["sensitive"] == ["kind"]
     page, file = version_of(untrained, 2), standing_alone(card)
@@ -259,7 +259,7 @@ def test_shadow_of_a_challenger(client: TestClient, toy: Toy) -> None:
 
 def test_shadow_of_a_sensitive_segment_hides_its_values(untrained: Toy) -> None:
     regression(untrained)
-    retrain(untrained.work, Request("more data", night=NIGHT + 3 * DAY))
+    retrain(untrained.work, RetrainingRequest("more data", night=NIGHT + 3 * DAY))
     live(untrained, [NIGHT])
     pin(untrained.work, 2, 3)
     live(untrained, [NIGHT + DAY])
@@ -282,7 +282,7 @@ def test_job_page_lists_retrainings_and_links_cards(client: TestClient, toy: Toy
     live(toy, [NIGHT])
     decision = monitoring.decisions(toy.stores.warehouse, Span(toy.job.name))[0]
     row = retrained(toy, trigger="decision", decision_id=decision.decision_id)
-    again = retrain(toy.work, Request("again", "schedule", night=LAST))
+    again = retrain(toy.work, RetrainingRequest("again", "schedule", night=LAST))
     assert (again.state, again.retraining_id) == ("unchanged", row.retraining_id + 1)
     job = read(client, home(toy))
     assert "The newest 2 of 2" in job.words and f"{again.retraining_id} {LAST} unchanged –" in job.words
@@ -309,7 +309,7 @@ def test_open_retraining_is_on_the_overview(client: TestClient, toy: Toy) -> Non
 
 
 def test_run_of_the_retraining_dag_leads_to_its_card(client: TestClient, toy: Toy, readable: set[str]) -> None:
-    request = Request("by hand", night=LAST, airflow_run_id="manual__1")
+    request = RetrainingRequest("by hand", night=LAST, airflow_run_id="manual__1")
     begin(toy.work, request)
     asked = {"dag_id": f"{toy.job.name}_retraining", "run_id": "manual__1"}
 
@@ -395,12 +395,12 @@ def test_reigns_follow_the_nights() -> None:
 
 
 def test_every_retraining_without_airflow_is_a_new_one(toy: Toy) -> None:
-    first = begin(toy.work, Request("one", night=LAST))
+    first = begin(toy.work, RetrainingRequest("one", night=LAST))
     fail(toy.stores, first.retraining_id, "interrupted")
-    second = begin(toy.work, Request("another", night=LAST))
+    second = begin(toy.work, RetrainingRequest("another", night=LAST))
     assert (second.reason, second.retraining_id > first.retraining_id) == ("another", True)
     with pytest.raises(NightshiftError):
-        begin(toy.work, Request("at the same time", night=LAST))
+        begin(toy.work, RetrainingRequest("at the same time", night=LAST))
 
 
 def test_stores_are_not_opened_for_a_card(stores: Stores) -> None:

@@ -23,7 +23,7 @@ EXAMPLE = "flight_delay"
 
 
 def main() -> None:
-    """Write every page of the reference; the warehouse's comes from an embedded database made for it."""
+    """Write every page of the reference. The warehouse's comes from an embedded database made for it."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name, written in {**{name: make() for name, make in PAGES.items()}, "warehouse": _warehouse()}.items():
         (FOLDER / f"{name}.md").write_text(written, encoding="utf-8")
@@ -31,8 +31,8 @@ def main() -> None:
 
 def _warehouse() -> str:
     with tempfile.TemporaryDirectory(prefix="nightshift-docs-") as folder:
-        chosen = Settings(data_dir=Path(folder), warehouse_url=None, sources={})
-        store = open_warehouse(chosen)
+        installation = Settings(data_dir=Path(folder), warehouse_url=None, sources={})
+        store = open_warehouse(installation)
         try:
             migrate(store)
             job = find_job(HOME / "jobs", EXAMPLE)
@@ -40,7 +40,7 @@ def _warehouse() -> str:
             return warehouse(store, job)
         finally:
             store.engine.dispose()
-            embedded.stop(chosen.postgres_dir)
+            embedded.stop(installation.postgres_dir)
 
 
 if __name__ == "__main__":

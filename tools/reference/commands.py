@@ -43,11 +43,16 @@ def _sections(group: TyperGroup, path: str) -> Iterator[str]:
 
 
 def _section(command: Any, path: str) -> str:
-    arguments = [one for one in command.params if one.param_type_name == "argument"]
-    options = [one for one in command.params if one.param_type_name == "option" and "--help" not in one.opts]
-    usage = " ".join([path, *(_shown(one) for one in arguments), *(["[OPTIONS]"] if options else [])])
-    rows = [(f"`{_shown(one)}`", _meaning(one)) for one in arguments]
-    rows += [(", ".join(f"`{name}`" for name in [*one.opts, *one.secondary_opts]), _meaning(one)) for one in options]
+    arguments = [argument for argument in command.params if argument.param_type_name == "argument"]
+    options = [
+        option for option in command.params if option.param_type_name == "option" and "--help" not in option.opts
+    ]
+    usage = " ".join([path, *(_shown(argument) for argument in arguments), *(["[OPTIONS]"] if options else [])])
+    rows = [(f"`{_shown(argument)}`", _meaning(argument)) for argument in arguments]
+    rows += [
+        (", ".join(f"`{name}`" for name in [*option.opts, *option.secondary_opts]), _meaning(option))
+        for option in options
+    ]
     parts = [f"### {path}", f"```text\n{usage}\n```", prose(command.help)]
     return "\n\n".join(parts + ([table(("argument", "meaning"), rows)] if rows else []))
 
@@ -60,5 +65,5 @@ def _shown(argument: Any) -> str:
 def _meaning(parameter: Any) -> str:
     required = " Required." if parameter.required and parameter.param_type_name == "option" else ""
     default = parameter.default
-    shown = f" Default: `{default}`." if default not in (None, False, ()) and not callable(default) else ""
-    return f"{prose(parameter.help)}{required}{shown}"
+    text = f" Default: `{default}`." if default not in (None, False, ()) and not callable(default) else ""
+    return f"{prose(parameter.help)}{required}{text}"

@@ -21,12 +21,24 @@ from scoring.job import TASKS, Task
 from tools.reference.markdown import prose
 
 Arguments = tuple[Any, ...]
-NAMES: dict[Any, str] = {str: "text", bool: "true or false", int: "integer", float: "number", date: "date (YYYY-MM-DD)",
-                         Path: "path", SecretStr: "text, secret", NoneType: "null",
-                         Task: " or ".join(f"`{task}`" for task in TASKS)}  # fmt: skip
+NAMES: dict[Any, str] = {
+    str: "text",
+    bool: "true or false",
+    int: "integer",
+    float: "number",
+    date: "date (YYYY-MM-DD)",
+    Path: "path",
+    SecretStr: "text, secret",
+    NoneType: "null",
+    Task: " or ".join(f"`{task}`" for task in TASKS),
+}
 """Types as a person who writes YAML or an environment variable calls them."""
-SIGNS: dict[type, tuple[str, str]] = {annotated_types.Ge: ("ge", "≥"), annotated_types.Gt: ("gt", ">"),
-                                      annotated_types.Le: ("le", "≤"), annotated_types.Lt: ("lt", "<")}  # fmt: skip
+SIGNS: dict[type, tuple[str, str]] = {
+    annotated_types.Ge: ("ge", "≥"),
+    annotated_types.Gt: ("gt", ">"),
+    annotated_types.Le: ("le", "≤"),
+    annotated_types.Lt: ("lt", "<"),
+}
 
 
 @dataclass(frozen=True)
@@ -40,7 +52,7 @@ class Documented:
 
 
 def documented(model: type[BaseModel], default: Callable[[Any], str]) -> list[Documented]:
-    """Return the fields of ``model`` in the order in which it declares them; ``default`` writes a default as text."""
+    """Return the fields of ``model`` in the order in which it declares them. ``default`` writes a default as text."""
     sentences = _attribute_docstrings(model)
     return [
         Documented(name, kind_of(field), _default(field, default), prose(field.description or sentences.get(name)))
@@ -54,13 +66,16 @@ def _default(field: FieldInfo, default: Callable[[Any], str]) -> str:
 
 def kind_of(field: FieldInfo) -> str:
     """Return a field's type with its limits, such as ``integer ≥ 1``."""
-    limits = [f"{SIGNS[type(part)][1]} {getattr(part, SIGNS[type(part)][0]):,}" for part in field.metadata
-              if type(part) in SIGNS]  # fmt: skip
+    limits = [
+        f"{SIGNS[type(part)][1]} {getattr(part, SIGNS[type(part)][0]):,}"
+        for part in field.metadata
+        if type(part) in SIGNS
+    ]
     return " ".join([_type(field.annotation), ", ".join(limits)]).strip()
 
 
 def _type(kind: Any) -> str:
-    """Return the name of a type; models are named after what they hold, choices are listed."""
+    """Return the name of a type. Models are named after what they hold, choices are listed."""
     if kind in NAMES:
         return NAMES[kind]
     origin, arguments = get_origin(kind), get_args(kind)

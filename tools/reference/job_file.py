@@ -28,7 +28,7 @@ def _section(model: type[BaseModel]) -> str:
 
 
 def _as_yaml(value: Any) -> str:
-    """Return a default as YAML writes it on one line; a part that has defaults of its own is `see there`."""
+    """Return a default as YAML writes it on one line. A part that has defaults of its own is `see there`."""
     if isinstance(value, BaseModel):
         return "see there"
     if isinstance(value, tuple):

@@ -14,7 +14,7 @@ def page(title: str, introduction: str, parts: Iterable[str]) -> str:
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table; a bar inside a cell is escaped and a line break becomes a space.
+    """Return a table. A bar inside a cell is escaped and a line break becomes a space.
 
     >>> print(table(("name", "type"), [("a", "x | y")]))
     | name | type |

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from scoring.settings import HOME, Settings
-from tools.reference.fields import Documented, documented, title_of
+from tools.reference.fields import Documented, documented
 from tools.reference.markdown import page, prose, table
 
 INTRODUCTION = """\
@@ -30,9 +30,10 @@ def _nested(model: type[BaseModel]) -> list[tuple[str, BaseModel]]:
 
 
 def _section(model: type[BaseModel], prefix: str) -> str:
-    rows = [(_variable(field, prefix), field.kind, field.default, field.meaning)
-            for field in documented(model, _as_text)]  # fmt: skip
-    return f"## {title_of(model)}\n\n{prose(model.__doc__)}\n\n" + table(
+    rows = [
+        (_variable(field, prefix), field.kind, field.default, field.meaning) for field in documented(model, _as_text)
+    ]
+    return f"## {model.__name__}\n\n{prose(model.__doc__)}\n\n" + table(
         ("variable", "type", "default", "meaning"), rows
     )
 
@@ -43,7 +44,7 @@ def _variable(field: Documented, prefix: str) -> str:
 
 
 def _as_text(value: Any) -> str:
-    """Return a default as text; folders are given relative to the project's."""
+    """Return a default as text. Folders are given relative to the project's."""
     if isinstance(value, BaseModel):
         return "see there"
     if isinstance(value, Path):

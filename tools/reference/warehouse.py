@@ -20,7 +20,7 @@ MADE_FROM = {"drift_by_night": "drift_results", "performance_by_night": "perform
 
 
 def warehouse(store: Warehouse, job: Job) -> str:
-    """Return the page; ``job`` is registered in the migrated warehouse and stands for all jobs."""
+    """Return the page. ``job`` is registered in the migrated warehouse and stands for all jobs."""
     inspector = sa.inspect(store.engine)
     views, tables = sorted(inspector.get_view_names()), sorted(set(inspector.get_table_names()) - INTERNAL)
     parts = ["## Views", *(_section(store, inspector, name, job) for name in views)]

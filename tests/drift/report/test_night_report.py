@@ -14,7 +14,7 @@ import pytest
 from drift.measure import measure
 from drift.report.evidently_page import evidently_page
 from drift.report.night_report import prune_reports, sample_sides, write_report
-from drift.watch import Watched, watch
+from drift.watch import DriftResult, watch
 from scoring.stores import RunFolder
 from tests.conftest import Toy
 from tests.support.living import DAY, add_nights, judged, score, shown_run
@@ -39,7 +39,7 @@ def page(toy: Toy, night=NIGHT) -> str:
     return toy.stores.lake.read_text(toy.stores.lake.below(toy.stores.lake.report(toy.job.name, night)))
 
 
-def reported(toy: Toy, night=NIGHT) -> Watched:
+def reported(toy: Toy, night=NIGHT) -> DriftResult:
     return watch(toy.work, score(toy, night), write_report)
 
 

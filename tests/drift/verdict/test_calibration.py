@@ -15,7 +15,7 @@ WATCHED = {"x", "kind", "prediction"}
 
 
 def largest(calibration, night: Profile) -> float:
-    return max(one.ratio for one in calibration.measure(night))
+    return max(one.normalised_excess for one in calibration.measure(night))
 
 
 @pytest.mark.parametrize(("of_baseline", "tonight"), [(300, 300), (300, 20_000), (20_000, 300), (1_000, 100_000)])
@@ -23,7 +23,7 @@ def test_rows_that_are_all_alike_stay_below_the_limit(of_baseline, tonight):
     found = calibrate([profile(number, of_baseline) for number in range(90)], BINS, WATCHED)
     ratios = [largest(found, profile(1_000 + number, tonight)) for number in range(30)]
     assert max(ratios) < 2  # never an alert on its own
-    assert np.mean(np.array(ratios) > found.family) <= 0.1
+    assert np.mean(np.array(ratios) > found.familywise_limit) <= 0.1
 
 
 def test_a_shift_is_beyond_the_limit_at_any_size():
@@ -38,29 +38,29 @@ def test_nights_that_differ_make_the_limits_wide():
     same = calibrate([profile(n) for n in range(30)], BINS, WATCHED)
     moving = [profile(n, x=pa.array(random.normal(random.normal(0, 0.3), 1, 1_000))) for n in range(30)]
     wide = calibrate(moving, BINS, WATCHED)
-    assert wide.thresholds["x", SHIFT].reach > 3 * same.thresholds["x", SHIFT].reach
-    assert wide.thresholds["kind", SHAPE].reach == pytest.approx(same.thresholds["kind", SHAPE].reach, rel=0.5)
+    assert wide.thresholds["x", SHIFT].excess > 3 * same.thresholds["x", SHIFT].excess
+    assert wide.thresholds["kind", SHAPE].excess == pytest.approx(same.thresholds["kind", SHAPE].excess, rel=0.5)
 
 
 def test_one_strange_night_blinds_nobody():
     nights = [profile(number) for number in range(30)]
     nights[7] = profile(7, kind=pa.array(["new"] * 1_000))
-    assert calibrate(nights, BINS, WATCHED).family <= 1.5
+    assert calibrate(nights, BINS, WATCHED).familywise_limit <= 1.5
 
 
 def test_only_watched_columns_count_for_the_limit_of_the_night():
     nights = [profile(number) for number in range(20)]
     nights[7] = profile(7, noted=pa.array(np.full(1_000, 9.0)))
-    calm, strange = (calibrate(nights, BINS, watched).family for watched in ({"kind"}, {"kind", "noted"}))
+    calm, strange = (calibrate(nights, BINS, watched).familywise_limit for watched in ({"kind"}, {"kind", "noted"}))
     assert 1.0 <= calm < strange == 1.5
 
 
 def test_limits_have_floors_and_grow_with_chance():
     nights = [profile(0)] * 30
     found = calibrate(nights, BINS, WATCHED)
-    assert {one.reach for (_, signal), one in found.thresholds.items() if signal == UNSEEN} == {FLOORS[UNSEEN]}
-    assert found.family == 1.0
-    limit = Threshold(reach=0.1, spread=0.01)
+    assert {one.excess for (_, signal), one in found.thresholds.items() if signal == UNSEEN} == {FLOORS[UNSEEN]}
+    assert found.familywise_limit == 1.0
+    limit = Threshold(excess=0.1, spread=0.01)
     assert limit.tolerance(np.array([0.001, 0.01])).tolist() == pytest.approx([0.1, 0.1])
     assert limit.tolerance(np.array([0.1]))[0] > 0.3
 
@@ -76,10 +76,10 @@ def test_few_nights_give_finite_results(nights):
     found = calibrate([profile(number) for number in range(nights)], BINS, WATCHED)
     measured = found.measure(profile(9))
     assert bool(measured) == (nights > 0)
-    assert all(np.isfinite([one.value, one.threshold, one.ratio, one.beyond]).all() for one in measured)
+    assert all(np.isfinite([one.value, one.threshold, one.normalised_excess, one.quantile]).all() for one in measured)
 
 
-def test_beyond_is_the_share_of_nights_that_lay_nearer():
+def test_the_quantile_is_the_share_of_nights_that_lay_nearer():
     found = calibrate([profile(number) for number in range(20)], BINS, WATCHED)
     moved = found.measure(profile(99, x=pa.array(np.full(1_000, 3.0))))
-    assert {one.beyond for one in moved if (one.column, one.signal) == ("x", SHAPE)} == {1.0}
+    assert {one.quantile for one in moved if (one.column, one.signal) == ("x", SHAPE)} == {1.0}

@@ -15,8 +15,8 @@ import pytest
 
 from lifecycle.promotion import promote
 from lifecycle.retraining import tasks
-from lifecycle.retraining.record import Request, abandon, announce, begin, training_window
-from lifecycle.retraining.tasks import assess, resume, retrain
+from lifecycle.retraining.record import RetrainingRequest, abandon, announce, begin, training_window
+from lifecycle.retraining.tasks import evaluate, resume, retrain
 from lifecycle.shadow.review import Reviewed, review
 from lifecycle.shadow.score import pin, shadow_run
 from lifecycle.training.train import train
@@ -67,7 +67,7 @@ def lived(toy: Toy) -> Toy:
 
 
 def asked(toy: Toy, night: date = LAST, **facts: Any) -> Retraining:
-    return retrain(toy.work, Request("a test", night=night, **facts))
+    return retrain(toy.work, RetrainingRequest("a test", night=night, **facts))
 
 
 def detail_of(row: Retraining) -> str:
@@ -146,10 +146,10 @@ def test_leaky_challenger_that_saw_the_holdout_has_no_nights_left_to_win_on(live
     lived.change(pipeline="tests.support.pipelines:build_memory", training={"holdout_nights": 14}, promotion={})
     train(lived.work, Nights(FIRST, LAST))
     leak_holdout(lived, 2)
-    row = begin(lived.work, Request("leak", night=LAST))
+    row = begin(lived.work, RetrainingRequest("leak", night=LAST))
     facts = lived.stores.registry.facts(lived.stores.registry.resolve(lived.job.name, 2))
     retrainings.record(lived.stores.warehouse, row.retraining_id, model_version=2, snapshot=facts.snapshot)
-    assess(lived.work, row.retraining_id)
+    evaluate(lived.work, row.retraining_id)
     assert not tasks.gate(lived.work, row.retraining_id)
     found = retrainings.get(lived.stores.warehouse, row.retraining_id)
     assert (
@@ -360,7 +360,7 @@ def test_crash_after_the_work_of_each_task_changes_nothing_when_it_runs_again(
             raise KeyboardInterrupt
         real(warehouse, retraining_id, **facts)
 
-    request = Request("a test", night=LAST, airflow_run_id="run")
+    request = RetrainingRequest("a test", night=LAST, airflow_run_id="run")
     with monkeypatch.context() as broken:
         broken.setattr(retrainings, "record", dying)
         with pytest.raises(KeyboardInterrupt):
@@ -377,7 +377,7 @@ def test_crash_after_the_work_of_each_task_changes_nothing_when_it_runs_again(
 
 def test_registry_that_does_not_answer_leaves_everything_and_is_tried_again(lived: Toy, monkeypatch) -> None:
     add_nights(lived, nights(NEW), turned)
-    request = Request("a test", night=LAST, airflow_run_id="run")
+    request = RetrainingRequest("a test", night=LAST, airflow_run_id="run")
     real = lived.stores.registry.set_alias
 
     def down(*arguments: Any) -> None:
@@ -396,7 +396,7 @@ def test_registry_that_does_not_answer_leaves_everything_and_is_tried_again(live
 
 def test_retraining_whose_process_is_gone_forbids_others_until_it_is_abandoned(lived: Toy) -> None:
     add_nights(lived, nights(NEW))
-    row = begin(lived.work, Request("gone", night=LAST))
+    row = begin(lived.work, RetrainingRequest("gone", night=LAST))
     with pytest.raises(RetrainingRunning, match=f"retraining {row.retraining_id} is in stage snapshot.*abandon"):
         asked(lived)
     abandon(lived.stores, row.retraining_id, "tests")
@@ -536,7 +536,7 @@ def test_decision_says_how_its_retraining_went(lived: Toy) -> None:
     assert decided[-1].decision == "retrain"
     row = retrain(
         lived.work,
-        Request(decided[-1].reason, "decision", NIGHT + 2 * DAY, decision_id=decided[-1].decision_id),
+        RetrainingRequest(decided[-1].reason, "decision", NIGHT + 2 * DAY, decision_id=decided[-1].decision_id),
     )  # fmt: skip
     (found,) = monitoring.decisions(lived.stores.warehouse, Span(lived.job.name, Nights.since(NIGHT + 2 * DAY)))
     assert (found.retraining, found.trained_version, row.trigger) == ("done", 2, "decision")
@@ -544,6 +544,6 @@ def test_decision_says_how_its_retraining_went(lived: Toy) -> None:
 
 def test_governor_holds_while_a_retraining_by_hand_is_open(lived: Toy) -> None:
     change(lived, retraining={"max_age_nights": 1, "min_new_labelled_nights": 1, "max_loss": 9.0, "drift_weight": 1.0})
-    begin(lived.work, Request("by hand", night=NIGHT))
+    begin(lived.work, RetrainingRequest("by hand", night=NIGHT))
     decided = live(lived, nights(3))
     assert decided[-1].decision == "hold" and "a retraining is running" in decided[-1].reason
