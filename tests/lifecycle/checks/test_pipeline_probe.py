@@ -60,7 +60,8 @@ def test_fault_is_said_with_the_pipelines_own_error_and_step(tmp_path: Path, pip
     message = said_of(tmp_path, pipeline)
     for part in parts:
         assert part in message
-    assert "Traceback" not in message and " at 0x" not in message
+    assert "Traceback" not in message
+    assert " at 0x" not in message
 
 
 def test_classifier_in_a_regression_is_found(tmp_path: Path) -> None:
