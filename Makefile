@@ -8,7 +8,7 @@ READY := .venv/ready-$(shell cat requirements.txt pyproject.toml | cksum | cut -
 unexport PYTHONDONTWRITEBYTECODE # without byte code every child process of a test compiles our modules anew
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up stop test test-fast lint unit docs screenshots bench bench-drift bench-retraining lock release clean
+.PHONY: help demo up stop test test-fast coverage lint unit docs screenshots bench bench-drift bench-retraining lock release clean
 
 help: ## print the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /	/' | expand -t 13
@@ -44,6 +44,9 @@ unit: $(READY) ## all tests, without lint
 
 test-fast: $(READY) ## the tests that need no Airflow and are not marked slow
 	@$(BIN)/python -m pytest $(PARALLEL) -m "not airflow and not slow"
+
+coverage: $(READY) ## the fast tests with coverage, which must not fall below pyproject's floor
+	@$(BIN)/python -m pytest $(PARALLEL) -m "not airflow and not slow" --cov --cov-report=term
 
 docs: $(READY) ## write the generated pages anew and build the site in site/
 	@$(BIN)/python -m tools.reference

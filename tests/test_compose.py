@@ -150,7 +150,8 @@ def test_secrets_come_from_variables_only(name):
 
 def test_image_holds_no_secret():
     variables = re.findall(r"\b(\w+)=", " ".join(re.findall(r"^(?:ENV|ARG) .*$", DOCKERFILE, flags=re.MULTILINE)))
-    assert variables and not [name for name in variables if SECRET_NAME.search(name)]
+    assert variables
+    assert not [name for name in variables if SECRET_NAME.search(name)]
 
 
 def test_images_are_pinned():
@@ -162,7 +163,8 @@ def test_images_are_pinned():
 
 def test_ports_are_published_on_loopback_only():
     ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
-    assert ports and not [port for port in ports if not re.fullmatch(r"127\.0\.0\.1:\$\{\w+:-\d+\}:\d+", port)]
+    assert ports
+    assert not [port for port in ports if not re.fullmatch(r"127\.0\.0\.1:\$\{\w+:-\d+\}:\d+", port)]
     assert all(service.get("network_mode") is None for service in SERVICES.values())
 
 
@@ -222,7 +224,8 @@ def test_python_modules_of_commands_exist():
         nodes = list(ast.walk(ast.parse(words[1])))
         names = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
         names |= {one.name for node in nodes if isinstance(node, ast.Import) for one in node.names}
-        assert names and all(find_spec(name) for name in names), names
+        assert names, names
+        assert all(find_spec(name) for name in names), names
 
 
 def test_our_commands_exist():
@@ -235,7 +238,8 @@ def test_our_commands_exist():
 def test_nightshift_variables_are_settings():
     variables = {key for name in OURS for key in environment(name)} | set(re.findall(r"\b(\w+)=", DOCKERFILE))
     ours = {key.removeprefix("NIGHTSHIFT_").lower() for key in variables if key.startswith("NIGHTSHIFT_")}
-    assert ours and {name.split("__")[0] for name in ours} <= set(Settings.model_fields)
+    assert ours
+    assert {name.split("__")[0] for name in ours} <= set(Settings.model_fields)
 
 
 def test_settings_hold_what_the_compose_file_gives(monkeypatch):
@@ -243,7 +247,8 @@ def test_settings_hold_what_the_compose_file_gives(monkeypatch):
         monkeypatch.setenv(key, re.sub(r"\$\{[^}]*\}", "secret", value))
     settings = Settings()
     assert settings.sources["demo"].get_secret_value() == "postgresql+psycopg://source:secret@postgres:5432/source"
-    assert settings.registry_url and settings.registry_url.get_secret_value() == "http://mlflow:5000"
+    assert settings.registry_url
+    assert settings.registry_url.get_secret_value() == "http://mlflow:5000"
     assert settings.lake_root == f"file://{STATE}/lake"
 
 
@@ -293,7 +298,8 @@ def test_image_has_the_folders_that_are_mounted_and_named():
         for value in environment(name).values():
             if value.startswith(CODE):
                 path = value.removeprefix(f"{CODE}/")
-                assert path.partition("/")[0] in copied() and (HOME / path).exists(), value
+                assert path.partition("/")[0] in copied(), value
+                assert (HOME / path).exists(), value
 
 
 def test_image_copies_what_exists_and_runs_as_a_user():

@@ -110,7 +110,8 @@ def test_migrate_does_the_good_jobs_and_names_the_broken_one(untrained: Toy, she
     (untrained.folder / "jobs" / "broken.yaml").write_text("name: broken\n")
     said = shell("migrate")
     assert f"jobs ['{untrained.job.name}']" in said.out
-    assert said.code == 1 and said.err.startswith("JobFileError: broken.yaml: found")
+    assert said.code == 1
+    assert said.err.startswith("JobFileError: broken.yaml: found")
 
 
 @pytest.mark.slow
@@ -131,7 +132,8 @@ def test_check_names_a_broken_file_after_the_good_ones(untrained: Toy, shell: Sh
     said = shell("check")
     assert said.code == 1
     assert f"{untrained.job.name}: job file" in said.out
-    assert "broken.yaml" in said.err and "half.yaml: found" in said.err
+    assert "broken.yaml" in said.err
+    assert "half.yaml: found" in said.err
     assert "task: found 'guess', expected 'binary', 'multiclass' or 'regression'" in said.err
 
 
@@ -151,7 +153,8 @@ def test_a_bad_job_is_named_and_does_not_stop_the_next(untrained: Toy, shell: Sh
 
 def test_check_refuses_a_job_that_is_not_there(untrained: Toy, shell: Shell) -> None:
     message = refused(shell("check", "nothing"), "JobFileError")
-    assert f"found 'nothing'; expected one of ['{untrained.job.name}']" in message and "new-job nothing" in message
+    assert f"found 'nothing'; expected one of ['{untrained.job.name}']" in message
+    assert "new-job nothing" in message
 
 
 @pytest.mark.parametrize(
@@ -190,7 +193,9 @@ def test_check_names_sql_that_does_not_run(untrained: Toy, shell: Shell) -> None
         "selekt 1 where :interval_start < :interval_end"
     )
     said = shell("check")
-    assert said.code == 1 and said.err.startswith("SourceQueryError: ") and "syntax error" in said.err
+    assert said.code == 1
+    assert said.err.startswith("SourceQueryError: ")
+    assert "syntax error" in said.err
 
 
 def test_check_names_the_variable_of_a_source_that_is_not_set(untrained: Toy, shell: Shell) -> None:
@@ -239,7 +244,8 @@ def test_models_shows_versions_and_promotions(toy: Toy, shell: Shell) -> None:
     done(shell("promote", name, 2, "--reason", "[red] lower [/x] loss :bug:"))
     output = done(shell("models", name))
     rows = cells(output)
-    assert f"model versions of {name}" in output and f"promotions of {name}" in output
+    assert f"model versions of {name}" in output
+    assert f"promotions of {name}" in output
     sha = toy.stores.registry.resolve(name, 1).sha256[:12]
     window = f"{FIRST} to {UNTIL} (not included)"
     assert [row[:4] + row[5:] for row in rows[1:3]] == [
@@ -313,7 +319,8 @@ def test_release_publishes_a_held_night(toy: Toy, shell: Shell) -> None:
     toy.change(gate={"min_rows": 1000})
     message = refused(shell("run", toy.job.name, "--night", NIGHT), "NightHeld")
     (run_id,) = run_ids(toy)
-    assert "gate.min_rows is 1000" in message and f"nightshift release {toy.job.name} {run_id}" in message
+    assert "gate.min_rows is 1000" in message
+    assert f"nightshift release {toy.job.name} {run_id}" in message
     assert shown(toy) == []
     for _ in range(2):
         assert done(shell("release", toy.job.name, run_id)) == f"run {run_id}: published, {ROWS} rows\n"
@@ -354,7 +361,8 @@ def test_rescore_publishes_anew_and_prints_what_changed(toy: Toy, shell: Shell) 
     assert output.splitlines()[0].strip() == f"{name} rescored with version 2"
     assert head[-3:] == ["mean difference (probability)", "largest difference (probability)", "verdict"]
     assert first[:5] == [str(NIGHT), "published", "1", "True", str(ROWS)]
-    assert 0 < int(first[6]) < int(first[5]) <= ROWS and 0 < float(first[7]) < float(first[8]) < 1
+    assert 0 < int(first[6]) < int(first[5]) <= ROWS
+    assert 0 < float(first[7]) < float(first[8]) < 1
     assert second == [str(later), "not published", *["–"] * 8]
     assert together == ["all", "1 nights", "–", *first[3:-1], "–"]
     _, new = ledger.runs_of(toy.stores.warehouse, name, NIGHT)
@@ -368,7 +376,8 @@ def test_rescore_ends_with_1_when_a_night_fails_and_does_the_others(toy: Toy, sh
         done(shell("run", name, "--night", night))
     execute(toy.source, f"delete from events where at >= '{NIGHT}' and at < '{later}'")
     said = shell("rescore", name, "--from", NIGHT, "--to", later, "--model-version", 1)
-    assert said.code == 1 and said.err.startswith(f"{NIGHT}: failed: EmptyNight: night {NIGHT} of {name}: found 0 rows")
+    assert said.code == 1
+    assert said.err.startswith(f"{NIGHT}: failed: EmptyNight: night {NIGHT} of {name}: found 0 rows")
     assert [row[:2] for row in cells(said.out)[1:]] == [
         [str(NIGHT), "failed"],
         [str(later), "published"],
@@ -379,7 +388,8 @@ def test_rescore_ends_with_1_when_a_night_fails_and_does_the_others(toy: Toy, sh
 def test_rescore_says_why_it_cannot(toy: Toy, shell: Shell) -> None:
     days = ("--from", NIGHT, "--to", NIGHT)
     message = refused(shell("rescore", toy.job.name, *days, "--model-version", 9), "VersionMissing")
-    assert "model version 9" in message and "found versions [1]" in message
+    assert "model version 9" in message
+    assert "found versions [1]" in message
     backwards = ("--from", NIGHT, "--to", NIGHT - timedelta(days=1))
     message = refused(shell("rescore", toy.job.name, *backwards, "--model-version", 1), "NightError")
     assert f"found from {NIGHT} to {NIGHT - timedelta(days=1)}" in message
@@ -402,7 +412,9 @@ def test_retention_shows_and_then_removes(toy: Toy, shell: Shell) -> None:
     assert cells(output)[0] == ["kind", "what", "night", "size (MiB)", "rows", "reason"]
     (row,) = cells(output)[1:]
     reason = f"superseded since {long_ago:%Y-%m-%d}, kept for 30 days"
-    assert row[:3] == ["run", old, str(NIGHT)] and float(row[3]) > 0 and row[4:] == [str(ROWS), reason]
+    assert row[:3] == ["run", old, str(NIGHT)]
+    assert float(row[3]) > 0
+    assert row[4:] == [str(ROWS), reason]
     assert output.splitlines()[-1] == f"{name}: would be removed: 1 of {row[3]} MiB and {ROWS} rows"
     assert pruned(done(shell("explain", name, NIGHT)))[0] == "–"
     assert f"{name}: removed: 1 of {row[3]} MiB and {ROWS} rows" in done(shell("retention", name, "--apply"))
@@ -423,7 +435,9 @@ def pruned(output: str) -> list[str]:
 def test_retention_of_a_broken_job_file_does_not_stop_the_others(toy: Toy, shell: Shell) -> None:
     (toy.folder / "jobs" / "broken.yaml").write_text("name: broken\n")
     said = shell("retention")
-    assert said.code == 1 and f"{toy.job.name}: would be removed" in said.out and "broken.yaml" in said.err
+    assert said.code == 1
+    assert f"{toy.job.name}: would be removed" in said.out
+    assert "broken.yaml" in said.err
     assert "'nothing'" in refused(shell("retention", "nothing"), "JobFileError")
 
 
@@ -458,8 +472,10 @@ def test_diff_nights_compares_the_last_two_or_the_two_named(toy: Toy, shell: She
     done(shell("run", name, "--night", NIGHT, "--model-version", 2))
     one, two, three = run_ids(toy)
     last = {row[0]: row[1:] for row in cells(done(shell("diff", name, NIGHT)))}
-    assert last["run_id"] == [two, three] and last["model_version"] == ["1", "2"]
-    assert last["rows compared"] == [str(ROWS)] and int(last["rows changed"][0]) > 100
+    assert last["run_id"] == [two, three]
+    assert last["model_version"] == ["1", "2"]
+    assert last["rows compared"] == [str(ROWS)]
+    assert int(last["rows changed"][0]) > 100
     assert 0 < float(last["mean difference"][0]) < float(last["largest difference"][0]) < 1
     named = {row[0]: row[1:] for row in cells(done(shell("diff", name, NIGHT, one, two)))}
     assert named["run_id"] == [one, two]
@@ -488,13 +504,17 @@ def test_verify_counts_problems_and_repairs(toy: Toy, shell: Shell) -> None:
     with toy.stores.warehouse.transaction() as connection:
         connection.exec_driver_sql(f"delete from {name}_predictions_history")
     left = shell("verify", name, "--repair")
-    assert left.code == 1 and "the table has 0 rows" in left.out and "(repaired)" not in left.out
+    assert left.code == 1
+    assert "the table has 0 rows" in left.out
+    assert "(repaired)" not in left.out
 
 
 def test_status_shows_each_job(toy: Toy, shell: Shell) -> None:
     done(shell("run", toy.job.name, "--night", NIGHT))
     rows = {row[0]: row[1] for row in cells(done(shell("status")))}
-    assert rows["owner"] == "tests" and rows["latest_night"] == str(NIGHT) and rows["latest_rows"] == str(ROWS)
+    assert rows["owner"] == "tests"
+    assert rows["latest_night"] == str(NIGHT)
+    assert rows["latest_rows"] == str(ROWS)
     assert (rows["expected_night_published"], rows["nights_published"], rows["nights_held"]) == ("False", "1", "0")
 
 
@@ -561,7 +581,8 @@ def test_commands_say_in_one_line_that_the_warehouse_does_not_answer(toy: Toy, s
     load_settings.cache_clear()
     for command in (("status",), ("migrate",), ("run", toy.job.name, "--night", NIGHT), ("sql", "select 1")):
         said = shell(*command)
-        assert said.code == 1 and said.err.startswith("WarehouseUnavailable: warehouse: found"), said
+        assert said.code == 1, said
+        assert said.err.startswith("WarehouseUnavailable: warehouse: found"), said
         assert "Connection refused" in said.err
 
 
@@ -614,7 +635,8 @@ def test_new_job_writes_five_files_and_says_which(shell: Shell, settings: Settin
         "edit them, then: nightshift check late_orders",
     ]
     assert all(path.read_text().strip() for path in files)
-    assert "{" not in files[1].read_text() and "source: shop " in files[0].read_text()
+    assert "{" not in files[1].read_text()
+    assert "source: shop " in files[0].read_text()
 
 
 def test_new_job_overwrites_nothing(shell: Shell, settings: Settings) -> None:
@@ -623,7 +645,8 @@ def test_new_job_overwrites_nothing(shell: Shell, settings: Settings) -> None:
     files[3].write_text("mine")
     message = refused(shell("new-job", "late_orders"), "JobFileError")
     assert f"found files that exist: ['{files[3]}']" in message
-    assert files[3].read_text() == "mine" and not any(path.exists() for path in files[:3])
+    assert files[3].read_text() == "mine"
+    assert not any(path.exists() for path in files[:3])
     done(shell("new-job", "other_orders"))
     before = [path.read_text() for path in new_job_files(settings, "other_orders")]
     refused(shell("new-job", "other_orders", "--source", "shop"), "JobFileError")
@@ -644,7 +667,8 @@ def test_newcomer_gets_from_a_table_to_predictions(shell: Shell, settings: Setti
     assert "found no f" in refused(shell("check", "late_orders"), "SettingsError")
     shop.touch()  # a database without tables
     message = refused(shell("check", "late_orders"), "SourceQueryError")
-    assert "sql/late_orders/features.sql" in message and "no such table: your_table" in message
+    assert "sql/late_orders/features.sql" in message
+    assert "no such table: your_table" in message
     your_table(shop)
     assert "late_orders: job file, pipeline" in done(shell("check", "late_orders"))
     assert "'late_orders'" in done(shell("migrate"))

@@ -13,7 +13,7 @@ LIBRARIES = {"pandas", "pyarrow", "sklearn", "sqlalchemy", "mlflow", "evidently"
 
 
 def test_command_line_loads_no_library_of_rows_or_models_before_a_command_needs_it():
-    code = "import sys, scoring.__main__; print(*sys.modules)"
+    code = "import sys, cli.main; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=HOME, capture_output=True, text=True, check=True)
     assert LIBRARIES & set(done.stdout.split()) == set()
 

@@ -44,7 +44,8 @@ def owner(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """A process that claims ``tmp_path`` as `make up` does."""
     command = [sys.executable, "-c", OWNER, str(tmp_path)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None and process.stdout.readline() == "claimed\n"
+    assert process.stdout is not None
+    assert process.stdout.readline() == "claimed\n"
     yield process
     process.kill()
     process.communicate()
@@ -66,7 +67,8 @@ def test_nobody_runs_airflow_in_a_new_folder(tmp_path):
 def test_claim_is_seen_and_ends_with_its_block(tmp_path):
     with processes.claimed(tmp_path, "make demo"):
         held = processes.current(tmp_path)
-        assert held is not None and (held.command, held.owner.pid, held.port) == ("make demo", os.getpid(), None)
+        assert held is not None
+        assert (held.command, held.owner.pid, held.port) == ("make demo", os.getpid(), None)
     assert processes.current(tmp_path) is None
 
 
@@ -75,7 +77,8 @@ def test_second_claim_of_the_same_process_leaves_the_first(tmp_path):
         with processes.claimed(tmp_path, "another"):
             pass
         held = processes.current(tmp_path)
-        assert held is not None and held.command == processes.UP
+        assert held is not None
+        assert held.command == processes.UP
 
 
 def test_claim_of_another_process_is_refused_with_its_number(tmp_path, owner):
@@ -88,7 +91,8 @@ def test_airflow_is_shared_once_make_up_has_a_port(tmp_path, sleeper):
         assert processes.shared(tmp_path) is None
         processes.add_component(tmp_path, 8080, sleeper.pid)
         held = processes.shared(tmp_path)
-        assert held is not None and held.port == 8080
+        assert held is not None
+        assert held.port == 8080
 
 
 def test_airflow_of_make_demo_is_not_shared(tmp_path, sleeper):
@@ -101,7 +105,8 @@ def test_stop_ends_the_command_and_waits(tmp_path, owner):
     assert processes.stop(tmp_path) == processes.UP
     assert processes.current(tmp_path) is None
     assert owner.wait(5) == 0
-    assert owner.stderr is not None and owner.stderr.read() == "", "no traceback in the other terminal"
+    assert owner.stderr is not None, "no traceback in the other terminal"
+    assert owner.stderr.read() == "", "no traceback in the other terminal"
 
 
 def test_components_of_a_killed_command_are_in_the_way_until_stop_ends_them(tmp_path, sleeper):

@@ -44,7 +44,8 @@ def test_nothing_is_a_reason_when_all_is_well() -> None:
 )
 def test_reasons_to_retrain(changes: dict, words: str) -> None:
     found = decide(replace(WELL, **changes), POLICY)
-    assert found.decision == "retrain" and words in found.reason
+    assert found.decision == "retrain"
+    assert words in found.reason
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,9 @@ def test_no_reason_to_retrain(changes: dict) -> None:
 )
 def test_what_forbids_a_retraining(changes: dict, words: str) -> None:
     found = decide(replace(WELL, loss=WORSE, **changes), POLICY)
-    assert found.decision == "hold" and words in found.reason and found.reason.startswith("measured loss")
+    assert found.decision == "hold"
+    assert words in found.reason
+    assert found.reason.startswith("measured loss")
 
 
 def test_limits_are_exact() -> None:
@@ -114,4 +117,5 @@ def test_backfill_and_switched_off_decide_nothing() -> None:
 
 def test_loss_outweighs_drift_in_the_reason() -> None:
     found = decide(replace(WELL, **{**DRIFTED, "loss": WORSE}), POLICY)
-    assert found.reason.startswith("measured loss") and len(found.evidence) == 2
+    assert found.reason.startswith("measured loss")
+    assert len(found.evidence) == 2

@@ -120,7 +120,8 @@ def test_missing_scores_only_nights_that_are_not_published(toy: Toy, shell: Shel
     kept = shown(toy)
     output = done(shell("run", toy.job.name, "--missing"))
     assert [row[0] for row in cells(output)[1:]] == [str(NIGHT), str(NIGHT + 2 * DAY)]
-    assert shown(toy)[NIGHT + DAY] == kept[NIGHT + DAY] and sorted(shown(toy)) == days(3)
+    assert shown(toy)[NIGHT + DAY] == kept[NIGHT + DAY]
+    assert sorted(shown(toy)) == days(3)
     assert done(shell("run", toy.job.name, "--missing")) == f"{toy.job.name}: no night is missing\n"
     early = done(
         shell("run", toy.job.name, "--missing", "--from", FIRST + 4 * DAY, "--to", NIGHT, "--model-version", 1)
@@ -134,9 +135,11 @@ def test_missing_scores_only_nights_that_are_not_published(toy: Toy, shell: Shel
 )
 def test_run_wants_one_night_or_a_range(toy: Toy, shell: Shell, arguments: tuple[object, ...]) -> None:
     said = shell("run", toy.job.name, *arguments)
-    assert said.code == 2 and "--from" in said.err
+    assert said.code == 2
+    assert "--from" in said.err
     backwards = shell("run", toy.job.name, "--from", NIGHT, "--to", NIGHT - DAY)
-    assert backwards.code == 1 and "expected a first night not after the last" in backwards.err
+    assert backwards.code == 1
+    assert "expected a first night not after the last" in backwards.err
 
 
 def test_verdict_decision_and_report_take_a_range(toy: Toy, drift: Shell) -> None:
@@ -151,7 +154,8 @@ def test_verdict_decision_and_report_take_a_range(toy: Toy, drift: Shell) -> Non
     assert [row[2] for row in decided] == ["none", "–", "none"]
     assert len(monitoring.decisions(toy.stores.warehouse, Span(toy.job.name))) == 2
     ((*_, verdict, page, lacks),) = table(done(drift("report", toy.job.name, "--from", NIGHT, "--to", NIGHT)))
-    assert (verdict, lacks) == ("ok", "–") and page != "no page"
+    assert (verdict, lacks) == ("ok", "–")
+    assert page != "no page"
     assert toy.stores.lake.exists(toy.stores.lake.below(toy.stores.lake.report(toy.job.name, NIGHT)))
     assert drift("verdict", toy.job.name).code == 2
 
@@ -161,6 +165,7 @@ def test_many_nights_run_in_one_process(toy: Toy, shell: Shell) -> None:
     add_nights(toy, days(8))
     output = done(shell("run", toy.job.name, "--from", NIGHT, "--to", NIGHT + 7 * DAY))
     rows = table(output)
-    assert len(rows) == 8 and {row[1] for row in rows} == {"published"}
+    assert len(rows) == 8
+    assert {row[1] for row in rows} == {"published"}
     assert max(float(row[3]) for row in rows[1:]) < 30  # seconds each; about one on a machine with nothing else to do
     assert len(measured_runs(toy)) == 7

@@ -57,7 +57,8 @@ def test_profile_on_record_is_the_profile_of_all_rows(toy: Toy) -> None:
     whole = Profile.of(bins, profiled(features, predictions, toy.job), ROWS)
     (row,) = monitoring.profiles(toy.stores.warehouse, Span(toy.job.name), 1)
     found = Profile.from_dict(row.profile)
-    assert found.rows == ROWS and found.columns.keys() == {"x", "kind", "prediction", "probability_grid"}
+    assert found.rows == ROWS
+    assert found.columns.keys() == {"x", "kind", "prediction", "probability_grid"}
     for name, counts in whole.columns.items():
         assert (found.columns[name].bins, found.columns[name].nulls) == (counts.bins, counts.nulls)
         assert found.columns[name].total == pytest.approx(counts.total)
@@ -97,9 +98,11 @@ def test_gross_fault_is_an_alert_on_its_first_night(toy: Toy, change, column: st
     add_nights(toy, [NIGHT], change)
     toy.change(gate={"max_mean_shift_sd": 99, "max_quarantine_share": 1})
     watched = watch(toy.work, score(toy, NIGHT))
-    assert watched.verdict == "alert" and any(words in reason for reason in watched.reasons), watched.reasons
+    assert watched.verdict == "alert", watched.reasons
+    assert any(words in reason for reason in watched.reasons), watched.reasons
     found = columns(toy, NIGHT)
-    assert found[column].status in ("gross", "fault") and found.keys() == {"x", "kind", "prediction"}
+    assert found[column].status in ("gross", "fault")
+    assert found.keys() == {"x", "kind", "prediction"}
     assert all(np.isfinite([row.value, row.ratio, row.threshold]).all() for row in found.values())
 
 
@@ -107,7 +110,8 @@ def test_quarantined_nulls_count_against_their_column(toy: Toy) -> None:
     """``kind`` may not be null, so the rows are gone from the profile; the verdict still sees them."""
     add_nights(toy, [NIGHT], lambda rows: rows.assign(kind=rows["kind"].where(np.arange(len(rows)) % 10 > 0)))
     watched = watch(toy.work, score(toy, NIGHT))
-    assert watched.verdict == "alert" and "kind: rows were quarantined" in watched.reasons[0]
+    assert watched.verdict == "alert"
+    assert "kind: rows were quarantined" in watched.reasons[0]
 
 
 def test_seasonal_column_never_alarms_alone(toy: Toy) -> None:
@@ -134,7 +138,8 @@ def test_change_that_lasts_a_week_is_learnt(toy: Toy) -> None:
     add_nights(toy, days, lambda rows: rows.assign(kind=rows["kind"].replace({"a": "A", "b": "B"})))
     live(toy, days)
     assert [judged(toy, day).verdict for day in days[:7]] == ["alert"] * 7
-    assert judged(toy, days[7]).baseline_nights == 13 and judged(toy, days[7]).verdict != "alert"
+    assert judged(toy, days[7]).baseline_nights == 13
+    assert judged(toy, days[7]).verdict != "alert"
 
 
 def test_held_night_is_judged(toy: Toy) -> None:
@@ -142,7 +147,8 @@ def test_held_night_is_judged(toy: Toy) -> None:
     with pytest.raises(NightHeld):
         score(toy, NIGHT)
     run = published_run(toy.work, NIGHT)
-    assert run.status == "held" and watch(toy.work, run.run_id).verdict == "ok"
+    assert run.status == "held"
+    assert watch(toy.work, run.run_id).verdict == "ok"
 
 
 def test_run_that_was_not_scored_is_refused(toy: Toy) -> None:
@@ -218,7 +224,8 @@ def test_regression_is_measured(untrained: Toy) -> None:
     train_champion(untrained.work)
     live(untrained, nights(2))
     (row,) = measured(untrained, NIGHT + DAY)
-    assert row.metrics.keys() == {"mae", "rmse", "bias"} and row.metrics["mae"]["value"] < 0.5
+    assert row.metrics.keys() == {"mae", "rmse", "bias"}
+    assert row.metrics["mae"]["value"] < 0.5
     assert judged(untrained, NIGHT).estimate is None
 
 
@@ -265,7 +272,9 @@ def test_replaying_gives_the_decisions_of_living_through_it(toy: Toy) -> None:
         "hold",
         "hold",
     ]
-    assert "cooldown" in lived[6].reason and "broken" in lived[7].reason and "budget" in lived[12].reason
+    assert "cooldown" in lived[6].reason
+    assert "broken" in lived[7].reason
+    assert "budget" in lived[12].reason
     execute(toy.source, f"update events set y = not y where at >= '{NIGHT}'")
     measure(toy.work, days[-1] + 20 * DAY, nights=Nights.since(NIGHT))  # labels are corrected much later
     again = list(replay(toy.work, Nights.including(days[0], days[-1])))
@@ -319,8 +328,10 @@ def test_measured_loss_of_performance_is_a_reason(toy: Toy) -> None:
     lived = live(toy, days)
     assert "alert" not in [judged(toy, day).verdict for day in days]
     (asked,) = (row for row in lived if row.decision == "retrain")
-    assert lived[2].decision == "none" and asked.night >= days[3]  # three measured nights at least
-    assert "measured loss of performance: excess_log_loss" in asked.reason and asked.inputs["loss"]["low"] > 0
+    assert lived[2].decision == "none"
+    assert asked.night >= days[3]  # three measured nights at least
+    assert "measured loss of performance: excess_log_loss" in asked.reason
+    assert asked.inputs["loss"]["low"] > 0
 
 
 @pytest.mark.slow
@@ -330,7 +341,8 @@ def test_labels_after_the_night_do_not_reach_its_decision(toy: Toy) -> None:
     add_nights(toy, days)
     lived = live(toy, days)
     assert [row.inputs["new_labelled_nights"] for row in lived] == [0, 1, 2, 3, 4]
-    assert lived[-1].inputs["trained_until"] == str(UNTIL) and lived[0].inputs["loss"] is None
+    assert lived[-1].inputs["trained_until"] == str(UNTIL)
+    assert lived[0].inputs["loss"] is None
     assert days[-1] - timedelta(days=4) == NIGHT
 
 

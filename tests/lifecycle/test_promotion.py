@@ -217,7 +217,8 @@ def test_promotion_of_a_version_that_is_not_there_changes_nothing(versions: Toy)
     crown(versions, 1)
     with pytest.raises(VersionMissing, match=r"found versions \[1, 2, 3\]"):
         crown(versions, 7)
-    assert champions(versions, date.max) == [1] and alias(versions) == 1
+    assert champions(versions, date.max) == [1]
+    assert alias(versions) == 1
 
 
 def test_rollback_gives_the_crown_to_the_champion_before(versions: Toy) -> None:
@@ -253,7 +254,8 @@ def test_rollback_among_promotions_of_one_night_takes_the_last_displaced(version
     for version in (1, 2, 3):
         crown(versions, version)  # nothing published: all take effect at UNTIL
     assert back(versions).model_version == 2
-    assert champions(versions, UNTIL) == [2] and alias(versions) == 2
+    assert champions(versions, UNTIL) == [2]
+    assert alias(versions) == 2
 
 
 def test_rollback_undoes_a_promotion_that_was_to_come(versions: Toy) -> None:

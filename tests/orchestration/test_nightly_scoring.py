@@ -135,7 +135,8 @@ def test_held_night_is_red_and_green_after_release(airflow: AirflowUnderTest) ->
     assert judged.rows == held.rows_scored
     assert states(airflow, dag_id, run["dag_run_id"])["decide"] == "upstream_failed"
     (line,) = (line for line in airflow.heard if line.startswith(f"air_gate, night {NIGHT}, held: publish: NightHeld"))
-    assert line.endswith(f"{airflow.api.url}/nightshift/jobs/air_gate/nights/{NIGHT}") and "\n" not in line
+    assert line.endswith(f"{airflow.api.url}/nightshift/jobs/air_gate/nights/{NIGHT}")
+    assert "\n" not in line
     release(Workspace(airflow.stores, airflow.jobs["gate"]), held.run_id)
     body = {
         "dry_run": False,
@@ -151,8 +152,11 @@ def test_held_night_is_red_and_green_after_release(airflow: AirflowUnderTest) ->
 
 def test_dag_shows_owner_tags_and_runbook_from_the_job_file(airflow: AirflowUnderTest) -> None:
     details = airflow.api.call("GET", f"/dags/{DAG}/details")
-    assert details["owners"] == ["tests"] and {tag["name"] for tag in details["tags"]} == {"nightshift", "toys"}
-    assert "NightHeld" in details["doc_md"] and details["catchup"] is False and details["max_active_runs"] == 2
+    assert details["owners"] == ["tests"]
+    assert {tag["name"] for tag in details["tags"]} == {"nightshift", "toys"}
+    assert "NightHeld" in details["doc_md"]
+    assert details["catchup"] is False
+    assert details["max_active_runs"] == 2
 
 
 def test_new_dag_starts_paused(airflow: AirflowUnderTest) -> None:
@@ -179,7 +183,8 @@ def test_decision_to_retrain_trains_a_challenger_once(airflow: AirflowUnderTest)
     decided = {row.night: row for row in monitoring.decisions(airflow.stores.warehouse, Span("air_retrain"))}
     assert [decided[day].decision for day in days] == ["none", "none", "retrain"]
     made = decided[days[2]]
-    assert "age" in made.reason and (run["state"], run["dag_run_id"]) == (
+    assert "age" in made.reason
+    assert (run["state"], run["dag_run_id"]) == (
         "success",
         f"decision-{made.decision_id}",
     )
@@ -188,7 +193,8 @@ def test_decision_to_retrain_trains_a_challenger_once(airflow: AirflowUnderTest)
     assert airflow.stores.registry.aliases("air_retrain") == {"champion": versions[0], "challenger": versions[-1]}
     (row,) = retrainings.of_job(airflow.stores.warehouse, "air_retrain")  # nothing changed in two nights
     assert (row.state, row.trigger, row.decision_id) == ("refused", "decision", made.decision_id)
-    assert row.reason == made.reason and row.night == days[2]
+    assert row.reason == made.reason
+    assert row.night == days[2]
     nightly = airflow.api.runs("air_retrain_nightly")[0]["dag_run_id"]
     body = {
         "dry_run": False,

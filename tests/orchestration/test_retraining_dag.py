@@ -68,7 +68,8 @@ def test_story_of_a_retraining(airflow: AirflowUnderTest) -> None:
     lived(airflow, "story", 0, 5)
     assert trigger(airflow, nightly, partition_key=str(NIGHT + 6 * DAY))["state"] == "success"
     (decided,) = monitoring.decisions(stores.warehouse, Span("air_story", Nights.since(NIGHT + 6 * DAY)))
-    assert decided.decision == "retrain" and decided.reason.startswith("measured loss of performance")
+    assert decided.decision == "retrain"
+    assert decided.reason.startswith("measured loss of performance")
     waiting = until(airflow, dag_id, "shadow", "up_for_reschedule")
     assert (waiting["gate"], waiting["begin_shadow"], waiting["promote"]) == ("success", "success", None)
     (row,) = retrainings.of_job(stores.warehouse, "air_story")
@@ -97,9 +98,8 @@ def test_story_of_a_retraining(airflow: AirflowUnderTest) -> None:
     assert [(one.kind, one.model_version, one.effective_from) for one in made] == [
         ("promotion", first, NIGHT), ("promotion", challenger, NIGHT + 10 * DAY), ("rollback", first, NIGHT + 13 * DAY),
     ]  # fmt: skip
-    assert made[1].retraining_id == row.retraining_id and made[2].reason.startswith(
-        "automatic: the predecessor's log loss"
-    )
+    assert made[1].retraining_id == row.retraining_id
+    assert made[2].reason.startswith("automatic: the predecessor's log loss")
     assert any(line.startswith("air_story, night 2024-01-19, rollback: ") for line in airflow.heard)
     told = [(one.role, one.model_version, one.state) for one in shadows.of_job(stores.warehouse, "air_story")]
     assert told == [("challenger", challenger, "passed"), ("predecessor", first, "passed")]
@@ -118,7 +118,8 @@ def test_person_is_asked_and_no_answer_is_a_no(airflow: AirflowUnderTest, answer
         (task,) = (one for one in tasks(airflow, dag_id, run_id) if one["task_id"] == "approve")
         asked = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/approve/{task['map_index']}/hitlDetails"
         detail = airflow.api.call("GET", asked)
-        assert "/nightshift/jobs/air_human/versions/" in detail["body"] and not detail["params"]  # a plain yes or no
+        assert "/nightshift/jobs/air_human/versions/" in detail["body"]
+        assert not detail["params"]  # a plain yes or no
         airflow.api.call("PATCH", asked, {"chosen_options": [answer], "params_input": {}})
     airflow.api.wait(dag_id, seconds=120)
     found = states(airflow, dag_id, run_id)
@@ -165,7 +166,8 @@ def test_registry_that_is_away_for_a_while_delays_a_retraining(airflow: AirflowU
     airflow.api.wait(dag_id, seconds=240)
     (row,) = retrainings.of_job(airflow.stores.warehouse, "air_skip")
     assert states(airflow, dag_id, run_id)["announce"] == "success", row.detail
-    assert row.state in ("promoted", "refused") and row.finished_at is not None
+    assert row.state in ("promoted", "refused")
+    assert row.finished_at is not None
 
 
 def test_failed_task_ends_the_retraining_red_and_clearing_it_goes_on(airflow: AirflowUnderTest) -> None:
@@ -194,4 +196,5 @@ def test_failed_task_ends_the_retraining_red_and_clearing_it_goes_on(airflow: Ai
     airflow.api.call("POST", f"/dags/{dag_id}/clearTaskInstances", body)
     airflow.api.wait(dag_id, seconds=60)
     (row,) = retrainings.of_job(airflow.stores.warehouse, "air_gate")
-    assert row.state in ("promoted", "refused") and states(airflow, dag_id, run_id)["announce"] == "success"
+    assert row.state in ("promoted", "refused")
+    assert states(airflow, dag_id, run_id)["announce"] == "success"

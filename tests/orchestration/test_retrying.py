@@ -24,8 +24,11 @@ def not_over(wait: timedelta) -> NightNotOver:
 @pytest.mark.parametrize("wait", [HOUR, 25 * HOUR])
 def test_night_that_ends_within_a_day_is_tried_again_right_after_its_end(wait: timedelta) -> None:
     made = decided(not_over(wait))
-    assert made.action is RetryAction.RETRY and made.reason is not None and "the night ends at" in made.reason
-    assert made.retry_delay is not None and timedelta(0) < made.retry_delay - wait <= timedelta(minutes=1)
+    assert made.action is RetryAction.RETRY
+    assert made.reason is not None
+    assert "the night ends at" in made.reason
+    assert made.retry_delay is not None
+    assert timedelta(0) < made.retry_delay - wait <= timedelta(minutes=1)
 
 
 def test_night_that_ended_meanwhile_is_tried_again_at_once() -> None:
@@ -34,7 +37,9 @@ def test_night_that_ended_meanwhile_is_tried_again_at_once() -> None:
 
 def test_night_that_lies_days_ahead_fails_at_once() -> None:
     made = decided(not_over(48 * HOUR))
-    assert made.action is RetryAction.FAIL and made.reason is not None and "too far ahead to wait for" in made.reason
+    assert made.action is RetryAction.FAIL
+    assert made.reason is not None
+    assert "too far ahead to wait for" in made.reason
 
 
 def test_what_heals_is_tried_again_and_what_does_not_is_not() -> None:

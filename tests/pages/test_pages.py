@@ -71,27 +71,40 @@ def test_pages_of_nights_lived_through(client: TestClient, toy: Toy) -> None:
     days = nights(3)
     live(toy, days)
     overview, job = read(client, "/").words, read(client, home(toy))
-    assert f"Last night {days[-1]}" in overview and "200 published, 0 quarantined" in overview
-    assert "excess log loss" in overview and f"night {days[1]}" in overview and "nats above the base rate's" in overview
-    assert "is not there" in overview and "Model version 1" in overview
+    assert f"Last night {days[-1]}" in overview
+    assert "200 published, 0 quarantined" in overview
+    assert "excess log loss" in overview
+    assert f"night {days[1]}" in overview
+    assert "nats above the base rate's" in overview
+    assert "is not there" in overview
+    assert "Model version 1" in overview
     assert job.tags.count("circle") >= 5  # 2 measured nights and 3 judged ones
     assert f"/nightshift{home(toy)}/nights/{days[0]}" in job.links
-    assert "the last 28 measured nights together" in job.words and "unusual above" in job.words
-    assert "first_night" not in job.words and "Champions" in job.words and "promotion" in job.words
+    assert "the last 28 measured nights together" in job.words
+    assert "unusual above" in job.words
+    assert "first_night" not in job.words
+    assert "Champions" in job.words
+    assert "promotion" in job.words
     first, last = (read(client, f"{home(toy)}/nights/{day}") for day in (days[0], days[-1]))
-    assert "Extracted 200 rows" in first.words and "Loaded 200 rows" in first.words
+    assert "Extracted 200 rows" in first.words
+    assert "Loaded 200 rows" in first.words
     assert "Measured on 200 rows with a label: 100.0 % of 200 published" in first.words
     assert "estimate" not in first.words.lower()
     assert f"/nightshift{home(toy)}/nights/{days[1]}" in first.links
-    assert "Labels are not there yet" in last.words and "An estimate, not a measurement" in last.words
+    assert "Labels are not there yet" in last.words
+    assert "An estimate, not a measurement" in last.words
     assert f"mature at the end of {days[-1] + DAY}" in last.words
-    assert "none: not run by Airflow" in last.words and "no reason" in last.words
+    assert "none: not run by Airflow" in last.words
+    assert "no reason" in last.words
 
 
 def test_pages_before_the_first_night(client: TestClient, toy: Toy) -> None:
     assert "no night yet" in read(client, "/").words
     job = read(client, home(toy)).words
-    assert "No night yet" in job and "Not measured yet" in job and "No verdict yet" in job and "No decision yet" in job
+    assert "No night yet" in job
+    assert "Not measured yet" in job
+    assert "No verdict yet" in job
+    assert "No decision yet" in job
     assert "No night was judged yet" in read(client, f"{home(toy)}/columns/x").words
 
 
@@ -101,16 +114,20 @@ def test_job_that_was_never_trained_is_named(client: TestClient, toy: Toy, reada
     )
     readable |= {"fresh", "of_another_project"}
     words = read(client, "/").words
-    assert "Never trained or scored yet: fresh" in words and "of_another_project" not in words
+    assert "Never trained or scored yet: fresh" in words
+    assert "of_another_project" not in words
     assert "never trained or run" in read(client, "/jobs/fresh", 404).words
 
 
 def test_night_without_verdict(client: TestClient, toy: Toy) -> None:
     score(toy, NIGHT)
     night = read(client, f"{home(toy)}/nights/{NIGHT}").words
-    assert "? unjudged" in night and "No drift verdict yet" in night and "No decision yet" in night
+    assert "? unjudged" in night
+    assert "No drift verdict yet" in night
+    assert "No decision yet" in night
     assert "No column was compared yet" in night
-    assert "?" in read(client, home(toy)).words and "no drift verdict yet" in read(client, "/").words
+    assert "?" in read(client, home(toy)).words
+    assert "no drift verdict yet" in read(client, "/").words
 
 
 def test_held_night_says_why_and_keeps_its_verdict(client: TestClient, toy: Toy) -> None:
@@ -124,7 +141,8 @@ def test_held_night_says_why_and_keeps_its_verdict(client: TestClient, toy: Toy)
     assert "Nothing of this night is published" in night
     assert run.reason is not None
     assert run.reason in night
-    assert "score" in night and "Columns" in night
+    assert "score" in night
+    assert "Columns" in night
     grid = read(client, home(toy))
     assert ("class", "night held") in grid.attributes
     assert "held" in read(client, "/").words
@@ -134,7 +152,8 @@ def test_attempt_that_is_not_shown_leads_to_the_one_that_is(client: TestClient, 
     first = score(toy, NIGHT)
     score(toy, NIGHT)
     page = read(client, f"{home(toy)}/nights/{NIGHT}?run={first}").words
-    assert "This is not the run that the night shows" in page and f"run {first}" in page
+    assert "This is not the run that the night shows" in page
+    assert f"run {first}" in page
     assert first not in read(client, f"{home(toy)}/nights/{NIGHT}").words
 
 
@@ -142,7 +161,8 @@ def test_missing_night_looks_different(client: TestClient, toy: Toy) -> None:
     for day in (NIGHT, NIGHT + 2 * DAY):
         score(toy, day)
     grid = read(client, home(toy))
-    assert ("class", "night missing") in grid.attributes and "1 night of these months is missing" in grid.words
+    assert ("class", "night missing") in grid.attributes
+    assert "1 night of these months is missing" in grid.words
     assert grid.attributes.count(("class", "night unjudged")) >= 2
 
 
@@ -165,12 +185,13 @@ def test_fault_is_loud_and_its_column_has_a_page(client: TestClient, toy: Toy) -
     add_nights(toy, days[1:], lambda rows: rows.assign(x=None))
     live(toy, days[1:])
     night = read(client, f"{home(toy)}/nights/{days[1]}")
-    assert (
-        "Broken data:" in night.words and "A alert" in night.words and "fault: all 200 values are null" in night.words
-    )
+    assert "Broken data:" in night.words
+    assert "A alert" in night.words
+    assert "fault: all 200 values are null" in night.words
     assert "sensitive" in night.words
     column = read(client, f"{home(toy)}/columns/x")
-    assert "unusual on 1" in column.words and "its values appear nowhere" in column.words
+    assert "unusual on 1" in column.words
+    assert "its values appear nowhere" in column.words
     assert f"/nightshift{home(toy)}/nights/{days[1]}" in column.links
     assert ("class", "mark alert") in column.attributes
 
@@ -241,16 +262,21 @@ def test_report_is_served_whole_in_an_origin_of_its_own(client: TestClient, toy:
     answer = client.get(link.removeprefix("/nightshift/"))
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     policy = answer.headers["content-security-policy"]
-    assert policy.startswith("sandbox allow-scripts") and "allow-same-origin" not in policy
-    assert "default-src 'none'" in policy and "connect-src" not in policy and not POLICY_OUTSIDE.search(policy)
-    assert "../../assets/" not in answer.text and "drawDashboard" in answer.text
+    assert policy.startswith("sandbox allow-scripts")
+    assert "allow-same-origin" not in policy
+    assert "default-src 'none'" in policy
+    assert "connect-src" not in policy
+    assert not POLICY_OUTSIDE.search(policy)
+    assert "../../assets/" not in answer.text
+    assert "drawDashboard" in answer.text
     kinds = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
     folder = Path(toy.stores.lake.below("reports/assets"))
     for path in folder.iterdir():
         served = client.get(f"reports/assets/{path.name}")
         assert (served.status_code, served.headers["content-type"]) == (200, kinds[path.suffix])
         assert served.content == path.read_bytes()
-        assert "</script>" not in served.text and "<script>" not in served.text[:200]
+        assert "</script>" not in served.text
+        assert "<script>" not in served.text[:200]
     assert {path.suffix for path in folder.iterdir()} == set(kinds)
 
 
@@ -270,14 +296,16 @@ def test_nothing_else_of_the_lake_is_served(client: TestClient, toy: Toy, path: 
     for relative in ("secret.html", f"{toy.job.name}/night=2024-01-07/secret.html", "assets/other.js"):
         lake.write_text(lake.below(f"reports/{relative}"), "secret")
     answer = client.get(f"reports/{path.format(job=toy.job.name)}")
-    assert answer.status_code == 404 and "secret" not in answer.text
+    assert answer.status_code == 404
+    assert "secret" not in answer.text
 
 
 def test_report_that_was_removed_is_not_linked(client: TestClient, toy: Toy) -> None:
     watch(toy.work, score(toy, NIGHT), write_report)
     toy.stores.lake.remove(toy.stores.lake.reports(toy.job.name)[NIGHT])
     night = read(client, f"{home(toy)}/nights/{NIGHT}")
-    assert [link for link in night.links if "/reports/" in link] == [] and "No Evidently page" in night.words
+    assert [link for link in night.links if "/reports/" in link] == []
+    assert "No Evidently page" in night.words
     assert "removed" in read(client, f"/reports/{toy.job.name}/night={NIGHT}/drift.html", 404).words
 
 
@@ -306,15 +334,19 @@ def test_a_page_shows_a_year_and_leads_to_earlier_nights(toy: Toy) -> None:
 
 def test_style_fits_narrow_screens_and_dark_ones() -> None:
     style = (HOME / "pages/templates/style.css").read_text()
-    assert "prefers-color-scheme: dark" in style and "overflow-x: auto" in style
-    assert "url(" not in style and "@import" not in style and "</" not in style
+    assert "prefers-color-scheme: dark" in style
+    assert "overflow-x: auto" in style
+    assert "url(" not in style
+    assert "@import" not in style
+    assert "</" not in style
     wide = re.findall(r"^(.*?)\{[^}]*(?<!max-)\b(?:min-)?width: *(\d+(?:\.\d+)?)(rem|px)", style, re.MULTILINE)
     unit = {"rem": 16, "px": 1}
     found = [rule.strip() for rule, size, kind in wide if float(size) * unit[kind] > 320]
     assert all(rule.startswith((".scroll", "figure .scroll")) for rule in found), found  # inside a box of their own
     for template in (HOME / "pages/templates").glob("*.html"):
         text = template.read_text()
-        assert "style=" not in text and "<script" not in text, template.name
+        assert "style=" not in text, template.name
+        assert "<script" not in text, template.name
         assert text.count("<table>") == text.count('class="scroll"') - text.count('<svg viewBox="0 0 {{ plot'), (
             template.name
         )
@@ -338,7 +370,9 @@ print("heavy", [name for name in ("pandas", "sklearn", "scipy", "mlflow", "evide
     assert done.returncode == 0, done.stderr
     lines = dict(line.split(" ", 1) for line in done.stdout.splitlines() if line.startswith(("plugin", "heavy")))
     assert lines["heavy"] == "[]"
-    assert "drift" not in lines["plugin"] and "fastapi" not in lines["plugin"] and "sqlalchemy" not in lines["plugin"]
+    assert "drift" not in lines["plugin"]
+    assert "fastapi" not in lines["plugin"]
+    assert "sqlalchemy" not in lines["plugin"]
 
 
 def test_style_of_a_page_is_the_one_its_policy_allows() -> None:

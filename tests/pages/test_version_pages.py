@@ -105,16 +105,28 @@ def test_card_of_a_version_that_took_the_crown(client: TestClient, toy: Toy) -> 
     card = card_of(toy, 2)
     page = read(client, f"{home(toy)}/versions/2")
     for words in (text_of(standing_alone(card)), page.words):
-        assert "passed" in words and card["gate"]["reason"] in words
+        assert "passed" in words
+        assert card["gate"]["reason"] in words
         assert all(check["sentence"] in words for check in card["gate"]["checks"])
-        assert f"{row.retraining_id}, asked for by a person" in words and "more data" in words
+        assert f"{row.retraining_id}, asked for by a person" in words
+        assert "more data" in words
         assert f"{row.since} until {row.until} (not included)" in words
-        assert card["sha256"] in words and card["data"]["snapshot"] in words and "scikit-learn" in words
-        assert "4 of 4 nights" in words and "800 rows" in words
-        assert "Version 2 Champion 1 Better" in words and "larger is better" in words and "nats" in words
-        assert "95 % interval" in words and "Calibration" in words and "version 2, circles" in words
-        assert "champion 1, squares" in words and "(better)" in words and "Artifact, MB" in words
-    assert ("class", "bar better") in page.attributes and ("class", "bar worse") in page.attributes  # of the legend
+        assert card["sha256"] in words
+        assert card["data"]["snapshot"] in words
+        assert "scikit-learn" in words
+        assert "4 of 4 nights" in words
+        assert "800 rows" in words
+        assert "Version 2 Champion 1 Better" in words
+        assert "larger is better" in words
+        assert "nats" in words
+        assert "95 % interval" in words
+        assert "Calibration" in words
+        assert "version 2, circles" in words
+        assert "champion 1, squares" in words
+        assert "(better)" in words
+        assert "Artifact, MB" in words
+    assert ("class", "bar better") in page.attributes
+    assert ("class", "bar worse") in page.attributes  # of the legend
     assert page.attributes.count(("class", "bar better")) == 5
     assert f"/nightshift{home(toy)}/nights/{LAST}" in page.links
     assert f"/nightshift{home(toy)}/nights/{card['evaluation']['holdout']['last']}" in page.links
@@ -125,9 +137,12 @@ def test_card_of_a_version_that_took_the_crown(client: TestClient, toy: Toy) -> 
         page.links
     )
     before = read(client, f"{home(toy)}/versions/1").words
-    assert f"{champion.effective_from} promotion" in before and "predecessor in the shadow" in before
-    assert "No model card" in before and "No retraining made it" in before
-    assert "predecessor: was champion" in before and "No night scored in the shadow yet" in before
+    assert f"{champion.effective_from} promotion" in before
+    assert "predecessor in the shadow" in before
+    assert "No model card" in before
+    assert "No retraining made it" in before
+    assert "predecessor: was champion" in before
+    assert "No night scored in the shadow yet" in before
     framed = client.get(f"{home(toy)}/versions/2".lstrip("/"), headers={"sec-fetch-dest": "iframe"})
     assert "/dags/" not in framed.text  # Airflow's frame lets no link out
 
@@ -135,7 +150,8 @@ def test_card_of_a_version_that_took_the_crown(client: TestClient, toy: Toy) -> 
 def test_files_of_a_card_are_kept_with_the_version(toy: Toy) -> None:
     retrained(toy)
     ref, card = toy.stores.registry.resolve(toy.job.name, 2), card_of(toy, 2)
-    assert card["gate"]["passed"] and toy.stores.registry.content(ref, "model_card.json") == card
+    assert card["gate"]["passed"]
+    assert toy.stores.registry.content(ref, "model_card.json") == card
     kept = Path(urlsplit(ref.uri).path) / "model_card.html"
     assert kept.read_text(encoding="utf-8") == page_of(card)["model_card.html"]
 
@@ -145,8 +161,10 @@ def test_card_of_a_version_that_was_refused(client: TestClient, toy: Toy) -> Non
     assert row.state == "refused"
     page = read(client, f"{home(toy)}/versions/2").words
     for words in (page, text_of(standing_alone(card_of(toy, 2)))):
-        assert "Decision of the gate refused gain in log loss" in words and "not passed" in words
-    assert "It was never champion; version 1 is" in page and "never champion" in page
+        assert "Decision of the gate refused gain in log loss" in words
+        assert "not passed" in words
+    assert "It was never champion; version 1 is" in page
+    assert "never champion" in page
     assert "It never scored in the shadow" in page
 
 
@@ -162,17 +180,22 @@ def test_card_of_a_first_version_has_no_champion(untrained: Toy) -> None:
     for page in (standing_alone(card_of(untrained, 1)), version_of(untrained, 1)):
         assert "none: the first version" in page.words
         assert "on the holdout, always saying the base rate of the nights before has" in page.words
-        assert "Gain per night" not in page.words and "Challenger and champion" not in page.words
-        assert "Champion None" not in page.words and "Loss against" not in page.words
-        assert "version 1, circles" in page.words and "The version had not seen these nights" in page.words
-        assert "auc" in page.words and "kind" in page.words
+        assert "Gain per night" not in page.words
+        assert "Challenger and champion" not in page.words
+        assert "Champion None" not in page.words
+        assert "Loss against" not in page.words
+        assert "version 1, circles" in page.words
+        assert "The version had not seen these nights" in page.words
+        assert "auc" in page.words
+        assert "kind" in page.words
 
 
 def test_card_without_a_holdout_says_so(untrained: Toy) -> None:
     untrained.change(promotion=POLICY, training={"holdout_nights": 40})
     retrain(untrained.work, RetrainingRequest("first", night=NIGHT))
     for page in (standing_alone(card_of(untrained, 1)), version_of(untrained, 1)):
-        assert "Nothing was measured: there was no holdout night left" in page.words and "No night: of 0" in page.words
+        assert "Nothing was measured: there was no holdout night left" in page.words
+        assert "No night: of 0" in page.words
 
 
 def test_card_of_a_comparison_without_a_night(toy: Toy) -> None:
@@ -186,7 +209,8 @@ def test_card_of_a_comparison_without_a_night(toy: Toy) -> None:
         "holdout": {"first": None, "last": None, "nights": 0, "of_nights": 4, "rows": 0},
     }  # fmt: skip
     words = standing_alone({**card, "evaluation": {**found, **empty}}).words
-    assert "of 4 nights kept apart none was unseen by both versions" in words and "no night to compare on" in words
+    assert "of 4 nights kept apart none was unseen by both versions" in words
+    assert "no night to compare on" in words
 
 
 def regression(toy: Toy) -> None:
@@ -207,11 +231,16 @@ def test_regression_with_a_sensitive_segment(untrained: Toy) -> None:
     regression(untrained)
     row = retrain(untrained.work, RetrainingRequest("more data", night=LAST))
     card = card_of(untrained, 2)
-    assert {one["value"] for one in card["evaluation"]["segments"]} == {HIDDEN_VALUE} and card["sensitive"] == ["kind"]
+    assert {one["value"] for one in card["evaluation"]["segments"]} == {HIDDEN_VALUE}
+    assert card["sensitive"] == ["kind"]
     page, file = version_of(untrained, 2), standing_alone(card)
     for words in (page.words, file.words):
-        assert "mean absolute error" in words and "unit of the label" in words and "rmse" in words
-        assert "Calibration" not in words and "auc" not in words and "hidden" in words
+        assert "mean absolute error" in words
+        assert "unit of the label" in words
+        assert "rmse" in words
+        assert "Calibration" not in words
+        assert "auc" not in words
+        assert "hidden" in words
         assert "sensitive" in words  # beside the column's importance
     everything = [json.dumps(card), *page_of(card).values(), page.text, str(row)]
     assert [value for value in VALUES if any(value in text for text in everything)] == []
@@ -237,10 +266,14 @@ def test_shadow_of_a_challenger(client: TestClient, toy: Toy) -> None:
     shadowed(toy, days)
     measure(toy.work, days[-1])
     page = read(client, f"{home(toy)}/versions/2").words
-    assert row.state == "refused" and "challenger in the shadow" in page
+    assert row.state == "refused"
+    assert "challenger in the shadow" in page
     assert f"from night {days[1]} on: 3 nights planned, 2 scored, 1 measured" in page
-    assert "Decisions changed" in page and "(probability)" in page and "not yet" in page
-    assert f"By segment, night {days[2]}" in page and "log loss of version 2 (nats)" in page
+    assert "Decisions changed" in page
+    assert "(probability)" in page
+    assert "not yet" in page
+    assert f"By segment, night {days[2]}" in page
+    assert "log loss of version 2 (nats)" in page
     short = read(client, home(toy))
     assert f"2 challenger 1 {days[1]} 3 2 1 0 running" in short.words
     assert f"/nightshift{home(toy)}/versions/2#shadow" in short.links
@@ -251,7 +284,8 @@ def test_shadow_of_a_challenger(client: TestClient, toy: Toy) -> None:
     }
     shadows.save_night(toy.stores.warehouse, {**facts, "status": "failed", "reason": f"ArtifactMismatch: {EVIL}"})
     failed = read(client, f"{home(toy)}/versions/2")
-    assert "1 failed" in failed.words and f"ArtifactMismatch: {EVIL}" in failed.text
+    assert "1 failed" in failed.words
+    assert f"ArtifactMismatch: {EVIL}" in failed.text
     reviewed = review(toy.work, days[-1] + timedelta(days=40))
     assert [one.state for one in reviewed] == ["failed"]
     assert f"It ended: {reviewed[0].detail}" in read(client, f"{home(toy)}/versions/2").words
@@ -272,7 +306,8 @@ def test_shadow_of_a_sensitive_segment_hides_its_values(untrained: Toy) -> None:
     mine = {name: value for name, value in row.facts.items() if name != "disagreement"}
     shadows.save_night(untrained.stores.warehouse, {**mine, "disagreement": told})  # as if it was not sensitive then
     version = row.model_version
-    assert "hidden" in version_of(untrained, version).words and VALUES[0] not in version_of(untrained, version).text
+    assert "hidden" in version_of(untrained, version).words
+    assert VALUES[0] not in version_of(untrained, version).text
 
 
 # ---------------------------------------------------------------- the job's page, the overview, the tab of a run
@@ -285,8 +320,10 @@ def test_job_page_lists_retrainings_and_links_cards(client: TestClient, toy: Toy
     again = retrain(toy.work, RetrainingRequest("again", "schedule", night=LAST))
     assert (again.state, again.retraining_id) == ("unchanged", row.retraining_id + 1)
     job = read(client, home(toy))
-    assert "The newest 2 of 2" in job.words and f"{again.retraining_id} {LAST} unchanged –" in job.words
-    assert "the job's schedule: again" in job.words and "the governor's decision: more data" in job.words
+    assert "The newest 2 of 2" in job.words
+    assert f"{again.retraining_id} {LAST} unchanged –" in job.words
+    assert "the job's schedule: again" in job.words
+    assert "the governor's decision: more data" in job.words
     assert job.links.count(f"/nightshift{home(toy)}/versions/2") == 4  # decision, retraining, shadow, champion
     assert f"/nightshift{home(toy)}/versions/1" not in job.links  # it has no card
     night = read(client, f"{home(toy)}/nights/{NIGHT}")
@@ -302,9 +339,11 @@ def test_open_retraining_is_on_the_overview(client: TestClient, toy: Toy) -> Non
     assert f"retraining {row.retraining_id}: approve" in read(client, "/").words
     assert f"Retraining {row.retraining_id} is open, at stage approve" in read(client, home(toy)).words
     page = read(client, f"{home(toy)}/versions/2").words
-    assert ": open , at stage approve" in page and "version 2 challenger" in page
+    assert ": open , at stage approve" in page
+    assert "version 2 challenger" in page
     fail(toy.stores, row.retraining_id, EVIL)
-    assert EVIL in read(client, home(toy)).text and EVIL in read(client, f"{home(toy)}/versions/2").text
+    assert EVIL in read(client, home(toy)).text
+    assert EVIL in read(client, f"{home(toy)}/versions/2").text
     assert "retraining" not in read(client, "/").words.lower()
 
 
@@ -320,7 +359,8 @@ def test_run_of_the_retraining_dag_leads_to_its_card(client: TestClient, toy: To
     assert place() == (303, f"/nightshift{home(toy)}#retrainings")
     retrained(toy, airflow_run_id="manual__1")
     assert place() == (303, f"/nightshift{home(toy)}/versions/2")
-    assert place(run_id="other")[0] == 200 and place(dag_id=f"{toy.job.name}_nightly")[0] == 200
+    assert place(run_id="other")[0] == 200
+    assert place(dag_id=f"{toy.job.name}_nightly")[0] == 200
     readable.clear()
     assert place()[0] == 200
 

@@ -72,7 +72,8 @@ def test_a_job_of_the_longest_name_has_tables_for_every_month(stores: Stores, fo
 def test_a_longer_name_of_a_job_is_refused_and_says_why(folder: Path) -> None:
     message = refusal(folder, f"{LONGEST}j")
     assert f"name: found '{LONGEST}j', expected lower-case letters" in message
-    assert f"at most {JOB_LETTERS}" in message and "PostgreSQL has 63" in message
+    assert f"at most {JOB_LETTERS}" in message
+    assert "PostgreSQL has 63" in message
 
 
 def test_names_of_tables_stay_what_they_were(folder: Path) -> None:
@@ -147,7 +148,8 @@ def test_keys_that_are_one_column_in_the_warehouse_are_refused(
     folder: Path, first: str, second: str, column: str
 ) -> None:
     message = refusal(folder, key={"at": "datetime", first: "int", second: "int"})
-    assert f"{first!r}" in message and f"{second!r}" in message
+    assert f"{first!r}" in message
+    assert f"{second!r}" in message
     assert f"which are both {column} in the warehouse" in message
 
 

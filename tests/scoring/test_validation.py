@@ -166,7 +166,8 @@ def test_yaml_that_cannot_be_read_is_one_sentence_with_its_place(text: str, said
         read(text, "churn.yaml")
     message = str(caught.value)
     assert message.startswith(f"churn.yaml: {said}; expected a readable YAML file")
-    assert "\n" not in message and "<unicode string>" not in message
+    assert "\n" not in message
+    assert "<unicode string>" not in message
 
 
 def test_keys_are_text_and_values_are_what_yaml_says() -> None:

@@ -90,7 +90,8 @@ def test_rows_without_an_outcome_are_left_out() -> None:
     gaps = pa.array([None if place % 3 else value for place, value in enumerate(outcome.to_pylist())], pa.bool_())
     assert len(outcome_sums(table, gaps, BINARY)) == 34
     none = outcome_sums(table, pa.nulls(100, pa.bool_()), BINARY)
-    assert none.shape == (0, 5 + 3 * 500) and with_intervals(none, BINARY) == {}
+    assert none.shape == (0, 5 + 3 * 500)
+    assert with_intervals(none, BINARY) == {}
 
 
 def test_metric_without_meaning_is_null_not_a_number() -> None:
@@ -146,7 +147,8 @@ def test_estimate_is_near_the_truth_while_calibration_holds() -> None:
     assert guess is not None
     for name in ("log_loss", "brier", "auc", "base_rate"):
         assert guess[name] == pytest.approx(float(truth[name]), abs=0.02), name
-    assert estimate(profile, None) is None and estimate(Profile(), reference) is None
+    assert estimate(profile, None) is None
+    assert estimate(Profile(), reference) is None
 
 
 def test_every_metric_has_a_unit() -> None:

@@ -65,7 +65,8 @@ def test_page_shows_quality_once_the_night_is_measured(toy: Toy) -> None:
     reported(toy)
     assert measure(toy.work, NIGHT + DAY, reporter=write_report) == [NIGHT]
     html = page(toy)
-    assert "Classification" in html and judged(toy, NIGHT).report_error == "20 of 200 sampled rows (no outcome yet)"
+    assert "Classification" in html
+    assert judged(toy, NIGHT).report_error == "20 of 200 sampled rows (no outcome yet)"
 
 
 def test_pages_share_their_scripts_and_ask_nobody_outside(toy: Toy) -> None:
@@ -74,7 +75,8 @@ def test_pages_share_their_scripts_and_ask_nobody_outside(toy: Toy) -> None:
     html = page(toy)
     assets = Path(toy.stores.lake.below("reports/assets"))
     names = sorted(path.name for path in assets.iterdir())
-    assert len(names) == 2 and all(f"../../assets/{name}" in html for name in names)
+    assert len(names) == 2
+    assert all(f"../../assets/{name}" in html for name in names)
     assert sum(path.stat().st_size for path in assets.iterdir()) > 3_000_000 > 10 * len(page(toy, NIGHT + DAY))
     assert re.findall(r'(?:src|href)="(?!\.\./\.\./assets/)(?!data:|#)[^"]*"', html) == []
 
@@ -114,7 +116,8 @@ def test_odd_nights_keep_their_page(toy: Toy, change, left_out: str | None) -> N
     toy.change(gate={"max_mean_shift_sd": 99})
     add_nights(toy, [NIGHT], change)
     done = reported(toy)
-    assert done.report is not None and done.report_error == left_out
+    assert done.report is not None
+    assert done.report_error == left_out
     assert "kind" in page(toy)
 
 
@@ -139,7 +142,8 @@ def test_column_that_evidently_refuses_is_left_out_and_named(toy: Toy, monkeypat
     original = report._frame
     monkeypatch.setattr(report, "_frame", frame)
     made = evidently_page(sides, toy.job, toy.stores.clock(), {"job": "toy"}, "assets")
-    assert made.left_out["x"].startswith("Evidently: ") and "kind" in made.html
+    assert made.left_out["x"].startswith("Evidently: ")
+    assert "kind" in made.html
 
 
 def scored(toy: Toy):
@@ -170,7 +174,9 @@ def test_sample_is_bounded_spread_over_the_chunks_and_the_same_every_time(toy: T
     run = scored(toy)
     sides, rows = sample_sides(toy.work, run)
     again, _ = sample_sides(toy.work, run)
-    assert rows == ROWS and 70 <= len(sides.current) <= 100 and len(sides.reference) == 100
+    assert rows == ROWS
+    assert 70 <= len(sides.current) <= 100
+    assert len(sides.reference) == 100
     pd.testing.assert_frame_equal(sides.current, again.current)
     pd.testing.assert_frame_equal(sides.reference, again.reference)
     assert sides.thresholds["x"]["shift"] > 0
@@ -178,7 +184,9 @@ def test_sample_is_bounded_spread_over_the_chunks_and_the_same_every_time(toy: T
 
 def test_second_run_of_a_night_replaces_its_page(toy: Toy) -> None:
     first, second = reported(toy), reported(toy)
-    assert first.report == second.report and second.run_id in page(toy) and first.run_id not in page(toy)
+    assert first.report == second.report
+    assert second.run_id in page(toy)
+    assert first.run_id not in page(toy)
 
 
 def test_old_pages_are_removed(toy: Toy) -> None:

@@ -21,7 +21,7 @@ LONG = 300
     [
         ("hangs", 1, ["no end after 1 s while calling tests.support.bad_pipelines:hangs", "NIGHTSHIFT_CHECK_SECONDS"]),
         ("leaves", LONG, ["ended with exit code 7 while calling tests.support.bad_pipelines:leaves"]),
-        ("crashes", LONG, ["ended with signal SIGSEGV while calling", "tests/bad_pipelines.py line "]),
+        ("crashes", LONG, ["ended with signal SIGSEGV while calling", "support/bad_pipelines.py line "]),
         ("forgets", LONG, ["once the pipeline is stored and read in a new process", "the same predictions"]),
     ],
 )

@@ -103,9 +103,11 @@ def test_better_challenger_takes_the_crown_from_the_next_night_on_that_it_was_no
     assert (made.retraining_id, made.promoted_by) == (
         row.retraining_id,
         "nightshift",
-    ) and "gain in log loss" in made.reason
+    )
+    assert "gain in log loss" in made.reason
     gain = card_of(lived, 2)["evaluation"]["gain"]
-    assert gain["low"] > 0.1 and gain["nights"] == 10  # half of the 20 nights whose labels had matured
+    assert gain["low"] > 0.1
+    assert gain["nights"] == 10  # half of the 20 nights whose labels had matured
     (one,) = shadows.running(lived.stores.warehouse, lived.job.name)
     assert (one.role, one.model_version, one.first_night, one.nights) == (
         "predecessor",
@@ -121,14 +123,17 @@ def test_equal_challenger_ties_and_the_champion_stays(lived: Toy) -> None:
     row = asked(lived, since=FIRST, until=UNTIL + 7 * DAY)
     gain = card_of(lived, 2)["evaluation"]["gain"]
     assert (gain["value"], gain["low"], gain["high"], gain["nights"]) == (0, 0, 0, 7)
-    assert row.state == "refused" and "a tie keeps the champion" in detail_of(row)
-    assert champion(lived) == 1 and lived.stores.registry.aliases(lived.job.name) == {"champion": 1, "challenger": 2}
+    assert row.state == "refused"
+    assert "a tie keeps the champion" in detail_of(row)
+    assert champion(lived) == 1
+    assert lived.stores.registry.aliases(lived.job.name) == {"champion": 1, "challenger": 2}
 
 
 def test_challenger_of_an_unchanged_world_is_not_promoted(lived: Toy) -> None:
     change(lived, promotion={"min_gain": 0.01})
     add_nights(lived, nights(NEW))
-    assert asked(lived).state == "refused" and champion(lived) == 1
+    assert asked(lived).state == "refused"
+    assert champion(lived) == 1
 
 
 def test_challenger_trained_on_noise_is_refused(lived: Toy) -> None:
@@ -137,7 +142,9 @@ def test_challenger_trained_on_noise_is_refused(lived: Toy) -> None:
     add_nights(lived, nights(10), noise)
     row = asked(lived, since=NIGHT)
     gain = card_of(lived, 2)["evaluation"]["gain"]
-    assert row.state == "refused" and gain["high"] < 0 and champion(lived) == 1
+    assert row.state == "refused"
+    assert gain["high"] < 0
+    assert champion(lived) == 1
 
 
 def test_leaky_challenger_that_saw_the_holdout_has_no_nights_left_to_win_on(lived: Toy, monkeypatch) -> None:
@@ -152,9 +159,8 @@ def test_leaky_challenger_that_saw_the_holdout_has_no_nights_left_to_win_on(live
     evaluate(lived.work, row.retraining_id)
     assert not tasks.gate(lived.work, row.retraining_id)
     found = retrainings.get(lived.stores.warehouse, row.retraining_id)
-    assert (
-        "0 holdout nights that neither version has seen (14 of 14 dropped" in detail_of(found) and champion(lived) == 1
-    )
+    assert "0 holdout nights that neither version has seen (14 of 14 dropped" in detail_of(found)
+    assert champion(lived) == 1
 
 
 def leak_holdout(toy: Toy, version: int) -> None:
@@ -186,14 +192,16 @@ def test_nights_that_the_champion_saw_do_not_count(lived: Toy) -> None:
     late = train(lived.work, Nights(FIRST, LAST - 4 * DAY)).ref
     promote(lived.work, late.version, "by hand", "tests")
     row = asked(lived)
-    assert row.state == "refused" and "4 holdout nights that neither version has seen (3 of 7 dropped" in detail_of(row)
+    assert row.state == "refused"
+    assert "4 holdout nights that neither version has seen (3 of 7 dropped" in detail_of(row)
 
 
 def test_guards_refuse_a_better_challenger(lived: Toy) -> None:
     change(lived, promotion={"max_size_ratio": 0.1, "max_latency_ratio": 1000, "segments": ["kind"]})
     add_nights(lived, nights(NEW), turned)
     row = asked(lived)
-    assert row.state == "refused" and detail_of(row).startswith("gate: size × ")
+    assert row.state == "refused"
+    assert detail_of(row).startswith("gate: size × ")
     assert row.gate is not None
     passed = {check["name"]: check["passed"] for check in row.gate["checks"]}
     assert passed == {
@@ -245,7 +253,8 @@ def test_first_version_needs_only_the_floors(untrained: Toy, floor: float, state
     change(untrained, promotion={"floors": {"auc": floor, "brier": 0.25}})
     add_nights(untrained, nights(NEW))
     row = asked(untrained)
-    assert row.state == state and untrained.stores.registry.aliases(untrained.job.name) == (
+    assert row.state == state
+    assert untrained.stores.registry.aliases(untrained.job.name) == (
         {"champion": 1} if state == "promoted" else {"challenger": 1}
     )
     assert ("auc is" in detail_of(row)) == (state == "refused")
@@ -257,8 +266,10 @@ def test_first_version_worse_than_the_base_rate_is_refused(untrained: Toy) -> No
     change(untrained)
     add_nights(untrained, nights(NEW), turned)
     row = asked(untrained, since=FIRST, until=UNTIL + 2 * DAY + 12 * DAY)
-    assert row.state == "refused" and "always saying the base rate of the nights before has" in detail_of(row)
-    assert champion(untrained) is None and untrained.stores.registry.aliases(untrained.job.name) == {"challenger": 1}
+    assert row.state == "refused"
+    assert "always saying the base rate of the nights before has" in detail_of(row)
+    assert champion(untrained) is None
+    assert untrained.stores.registry.aliases(untrained.job.name) == {"challenger": 1}
 
 
 def test_unchanged_snapshot_says_so_and_stops(lived: Toy) -> None:
@@ -266,7 +277,8 @@ def test_unchanged_snapshot_says_so_and_stops(lived: Toy) -> None:
     first = asked(lived)
     again = asked(lived)
     assert (again.state, again.snapshot, again.model_version) == ("unchanged", first.snapshot, None)
-    assert "version 2 was trained on the same rows" in detail_of(again) and versions(lived) == [1, 2]
+    assert "version 2 was trained on the same rows" in detail_of(again)
+    assert versions(lived) == [1, 2]
     assert asked(lived, force=True).model_version == 3
     digests = {ref.sha256 for ref in lived.stores.registry.versions(lived.job.name)[1:]}
     assert len(digests) == 1  # the same rows give the same artifact
@@ -282,7 +294,8 @@ def test_labels_that_have_not_matured_are_left_out(lived: Toy) -> None:
     row = asked(lived, until=LAST + 9 * DAY)
     assert (row.until, row.since) == (LAST - 2 * DAY, LAST - 92 * DAY)
     data = card_of(lived, 2)["data"]
-    assert data["until"] == str(LAST - 2 * DAY) and data["rows"] <= (6 + NEW - 3) * ROWS
+    assert data["until"] == str(LAST - 2 * DAY)
+    assert data["rows"] <= (6 + NEW - 3) * ROWS
 
 
 def test_window_slides_or_expands(toy: Toy) -> None:
@@ -298,7 +311,8 @@ def test_too_much_quarantine_is_never_trained_on(lived: Toy) -> None:
     ):
         asked(lived)
     (row,) = retrainings.of_job(lived.stores.warehouse, lived.job.name)
-    assert (row.state, row.stage) == ("failed", "snapshot") and versions(lived) == [1]
+    assert (row.state, row.stage) == ("failed", "snapshot")
+    assert versions(lived) == [1]
 
 
 def test_calibration_is_part_of_the_version(untrained: Toy) -> None:
@@ -336,7 +350,8 @@ def test_two_at_the_same_moment_train_once(lived: Toy) -> None:
     for thread in threads:
         thread.join()
     assert sorted(found) == ["RetrainingRunning", "promoted"]
-    assert versions(lived) == [1, 2] and champion(lived) == 2
+    assert versions(lived) == [1, 2]
+    assert champion(lived) == 2
     assert asked(lived, airflow_run_id="three").state == "unchanged"
 
 
@@ -366,7 +381,8 @@ def test_crash_after_the_work_of_each_task_changes_nothing_when_it_runs_again(
         with pytest.raises(KeyboardInterrupt):
             retrain(lived.work, request)
     (row,) = retrainings.of_job(lived.stores.warehouse, lived.job.name)
-    assert row.finished_at is None and row.stage == stage
+    assert row.finished_at is None
+    assert row.stage == stage
     again = retrain(lived.work, request)
     assert (again.retraining_id, again.state, again.model_version) == (row.retraining_id, "promoted", 2)
     assert versions(lived) == [1, 2]
@@ -387,7 +403,9 @@ def test_registry_that_does_not_answer_leaves_everything_and_is_tried_again(live
     with pytest.raises(RegistryUnavailable):
         retrain(lived.work, request)
     (row,) = retrainings.of_job(lived.stores.warehouse, lived.job.name)
-    assert row.state == "failed" and "connection refused" in detail_of(row) and champion(lived) == 1
+    assert row.state == "failed"
+    assert "connection refused" in detail_of(row)
+    assert champion(lived) == 1
     assert RegistryUnavailable.retryable
     monkeypatch.setattr(type(lived.stores.registry), "set_alias", lambda self, *arguments: real(*arguments))
     again = retrain(lived.work, request)
@@ -452,7 +470,8 @@ def test_challenger_in_the_shadow_is_promoted_after_its_nights(lived: Toy) -> No
     assert [one.night for one in rows] == [*following, LAST + 4 * DAY]
     assert rows[0].sums is not None
     assert rows[0].disagreement is not None
-    assert rows[0].rows == rows[0].sums["rows"] == ROWS and rows[0].sums["shadow"] < rows[0].sums["champion"]
+    assert rows[0].rows == rows[0].sums["rows"] == ROWS
+    assert rows[0].sums["shadow"] < rows[0].sums["champion"]
     assert 0.2 < rows[0].disagreement["decisions_changed"] < 1
     counted = (
         f"select count(*), count(distinct id) from {lived.job.name}_shadow_predictions where night = '{following[0]}'"
@@ -469,7 +488,9 @@ def test_challenger_that_does_worse_in_the_shadow_is_refused(lived: Toy) -> None
     (done,) = shadowed(lived, nights(4, LAST + DAY))
     assert done.state == "failed"
     row = resume(lived.work, row.retraining_id, "tests")
-    assert row.state == "refused" and detail_of(row).startswith("shadow: ") and champion(lived) == 1
+    assert row.state == "refused"
+    assert detail_of(row).startswith("shadow: ")
+    assert champion(lived) == 1
 
 
 def test_shadow_that_fails_is_on_record_and_touches_no_publication(lived: Toy) -> None:
@@ -497,7 +518,8 @@ def test_predecessor_that_does_better_takes_the_crown_back(lived: Toy) -> None:
     assert (back.rolled_back, back.model_version, back.role) == (True, 1, "predecessor")
     made = promotions.history_of(lived.stores.warehouse, lived.job.name)[-1]
     assert (made.kind, made.model_version, made.promoted_by) == ("rollback", 1, "nightshift")
-    assert "over 3 nights" in made.reason and made.effective_from == LAST + 5 * DAY
+    assert "over 3 nights" in made.reason
+    assert made.effective_from == LAST + 5 * DAY
     assert (champion(lived, LAST + 4 * DAY), champion(lived)) == (2, 1)
     (one,) = shadows.of_job(lived.stores.warehouse, lived.job.name)
     assert one.evidence is not None
@@ -523,8 +545,10 @@ def test_predecessor_that_is_not_better_ends_after_its_nights(lived: Toy) -> Non
     score(lived, LAST)
     asked(lived)
     (ended,) = shadowed(lived, nights(4, LAST + DAY))
-    assert (ended.state, ended.rolled_back) == ("ended", False) and "no reason to go back" in ended.detail
-    assert champion(lived) == 2 and shadows.running(lived.stores.warehouse, lived.job.name) == []
+    assert (ended.state, ended.rolled_back) == ("ended", False)
+    assert "no reason to go back" in ended.detail
+    assert champion(lived) == 2
+    assert shadows.running(lived.stores.warehouse, lived.job.name) == []
 
 
 # ---------------------------------------------------------------- with the governor
@@ -546,4 +570,5 @@ def test_governor_holds_while_a_retraining_by_hand_is_open(lived: Toy) -> None:
     change(lived, retraining={"max_age_nights": 1, "min_new_labelled_nights": 1, "max_loss": 9.0, "drift_weight": 1.0})
     begin(lived.work, RetrainingRequest("by hand", night=NIGHT))
     decided = live(lived, nights(3))
-    assert decided[-1].decision == "hold" and "a retraining is running" in decided[-1].reason
+    assert decided[-1].decision == "hold"
+    assert "a retraining is running" in decided[-1].reason

@@ -46,7 +46,9 @@ def test_other_call_that_waits_for_a_lock_of_the_first_ends_after_it(monkeypatch
             done.append("other")
 
     assert interleaved(call, other) == "first"
-    assert done[0] == "other" and done[-1] == "other" and "first" in done
+    assert done[0] == "other"
+    assert done[-1] == "other"
+    assert "first" in done
 
 
 def test_error_of_the_other_call_is_raised():

@@ -29,9 +29,11 @@ def test_same_rows_have_the_same_hash_and_are_kept_once(untrained: Toy) -> None:
     facts = Path(untrained.stores.lake.snapshot_folder(untrained.job.name, first.hash)) / "snapshot.json"
     before = facts.stat().st_mtime_ns
     again = take(Workspace(untrained.stores, untrained.change(chunk_rows=7)), WINDOW)
-    assert again.hash == first.hash and facts.stat().st_mtime_ns == before
+    assert again.hash == first.hash
+    assert facts.stat().st_mtime_ns == before
     kept = load(untrained.work, first.hash)
-    assert kept.rows.table.equals(first.rows.table) and kept.window == WINDOW
+    assert kept.rows.table.equals(first.rows.table)
+    assert kept.window == WINDOW
     assert (kept.rows.extracted, kept.rows.reasons) == (TRAIN_NIGHTS * ROWS, {})
 
 
@@ -85,6 +87,8 @@ def test_same_snapshot_gives_the_same_artifact_for_the_demo_jobs(
     trained = [
         train_on(Workspace(stores, job), snapshot) for snapshot in (taken, load(Workspace(stores, job), taken.hash))
     ]
-    assert trained[0].ref.sha256 == trained[1].ref.sha256 and trained[0].ref.version != trained[1].ref.version
-    assert isinstance(taken.rows.table, pa.Table) and trained[0].rows > 15_000
+    assert trained[0].ref.sha256 == trained[1].ref.sha256
+    assert trained[0].ref.version != trained[1].ref.version
+    assert isinstance(taken.rows.table, pa.Table)
+    assert trained[0].rows > 15_000
     stores.warehouse.engine.dispose()

@@ -177,7 +177,8 @@ def test_labelled_rows_come_in_key_order_with_the_label_last(untrained: Toy) -> 
     rows = labelled_rows(untrained.work, WINDOW)
     assert rows.schema.names == [*untrained.job.columns, "nightshift_label"]
     keys = list(zip(rows.column("at").to_pylist(), rows.column("id").to_pylist(), strict=True))
-    assert keys == sorted(keys) and len(keys) == TRAIN_NIGHTS * ROWS
+    assert keys == sorted(keys)
+    assert len(keys) == TRAIN_NIGHTS * ROWS
     truth = pd.concat([events(FIRST + n * DAY) for n in range(TRAIN_NIGHTS)]).sort_values(["at", "id"])
     assert rows.column("nightshift_label").to_pylist() == truth["y"].tolist()
 

@@ -159,7 +159,8 @@ def test_training_on_a_night_that_is_not_over_is_refused(toy: Toy) -> None:
 def test_rescore_leaves_a_night_that_is_not_over(toy: Toy) -> None:
     score(toy, TONIGHT, NOON, unfinished=True)
     (done,) = rescore(Workspace(at(toy, NOON), toy.job), Nights.including(TONIGHT, TONIGHT), 1, "why")
-    assert done.status == "failed" and "NightNotOver" in (done.problem or "")
+    assert done.status == "failed"
+    assert "NightNotOver" in (done.problem or "")
 
 
 # ---------------------------------------------------------------- publications taken back
@@ -272,10 +273,13 @@ def told(toy: Toy, *words: str) -> subprocess.CompletedProcess[str]:
 def test_command_line_refuses_the_night_under_way_and_takes_publications_back(toy: Toy) -> None:
     tonight = datetime.now(UTC).date()
     refused = told(toy, "run", toy.job.name, "--night", str(tonight))
-    assert refused.returncode == 1 and "has not" not in refused.stdout
-    assert "expected a night that is over" in refused.stderr and "--unfinished" in refused.stderr
+    assert refused.returncode == 1
+    assert "has not" not in refused.stdout
+    assert "expected a night that is over" in refused.stderr
+    assert "--unfinished" in refused.stderr
     assert "Traceback" not in refused.stderr
     run_id = score(toy)
     done = told(toy, "unpublish", toy.job.name, str(NIGHT), "--reason", "the source was wrong")
-    assert done.returncode == 0 and f"run {run_id} is unpublished: the source was wrong" in done.stdout
+    assert done.returncode == 0
+    assert f"run {run_id} is unpublished: the source was wrong" in done.stdout
     assert "Missing option" in told(toy, "unpublish", toy.job.name, str(NIGHT)).stderr

@@ -51,7 +51,8 @@ def test_run_publishes_every_row_everywhere(toy: Toy) -> None:
     assert [row[:2] for row in rows] == [row[:2] for row in expected(toy)]
     assert np.allclose([row[2] for row in rows], [row[2] for row in expected(toy)], rtol=0, atol=1e-15)
     lake = pq.read_table(done.lake_object).sort_by("id")
-    assert lake.num_rows == ROWS and lake.column("probability").to_pylist() == [row[2] for row in rows]
+    assert lake.num_rows == ROWS
+    assert lake.column("probability").to_pylist() == [row[2] for row in rows]
     assert set(lake.column("run_id").to_pylist()) == {done.run_id}
     assert lake.schema.names == toy.stores.warehouse.query(f"select * from {toy.job.name}_predictions limit 0")[0]
 
@@ -60,25 +61,29 @@ def test_ledger_row_holds_counts_hashes_and_seconds(toy: Toy) -> None:
     found = ledger.get(toy.stores.warehouse, run(toy).run_id)
     assert (found.status, found.stage, found.attempt, found.chunks) == ("published", "done", 1, 4)
     assert found.rows_extracted == found.rows_scored == found.rows_loaded == ROWS
-    assert found.rows_quarantined == 0 and found.quarantine_reasons == {}
+    assert found.rows_quarantined == 0
+    assert found.quarantine_reasons == {}
     for number in (found.seconds_extract, found.seconds_score, found.seconds_publish, found.rows_per_second):
         assert number is not None
         assert number > 0
     for digest in (found.snapshot_hash, found.predictions_hash, found.model_sha256, found.sql_sha256):
         assert digest is not None
         assert len(digest) == 64
-    assert found.library_versions["scikit-learn"] and found.code_version == "test"
+    assert found.library_versions["scikit-learn"]
+    assert found.code_version == "test"
 
 
 def test_run_again_gives_the_same_rows_once_and_keeps_history(toy: Toy) -> None:
     first = run(toy)
     before = shown(toy)
     second = run(toy)
-    assert shown(toy) == before and len(before) == ROWS
+    assert shown(toy) == before
+    assert len(before) == ROWS
     assert {row[0] for row in shown(toy, "run_id")} == {second.run_id}
     one, two = (ledger.get(toy.stores.warehouse, done.run_id) for done in (first, second))
     assert (one.status, two.status, two.attempt) == ("superseded", "published", 2)
-    assert one.predictions_hash == two.predictions_hash and one.snapshot_hash == two.snapshot_hash
+    assert one.predictions_hash == two.predictions_hash
+    assert one.snapshot_hash == two.snapshot_hash
     counts = toy.stores.warehouse.query(
         f"select run_id, count(*), count(visible_until) from {toy.job.name}_predictions_as_of group by 1 order by 3 desc"
     )[1]
@@ -155,9 +160,11 @@ def test_gate_holds_a_night_and_what_was_published_stays(toy: Toy) -> None:
     execute(toy.source, f"update events set kind = null where id < 100 and at >= '{NIGHT}'")
     with pytest.raises(NightHeld, match=r"50\.0% of rows quarantined"):
         run(toy)
-    assert {row[0] for row in shown(toy, "run_id")} == {first.run_id} and len(shown(toy)) == ROWS
+    assert {row[0] for row in shown(toy, "run_id")} == {first.run_id}
+    assert len(shown(toy)) == ROWS
     held = ledger.runs_of(toy.stores.warehouse, toy.job.name, NIGHT)[-1]
-    assert held.status == "held" and count_rows(toy.stores.warehouse, toy.job, held) == 100
+    assert held.status == "held"
+    assert count_rows(toy.stores.warehouse, toy.job, held) == 100
 
 
 def test_release_publishes_a_held_night_and_publish_then_agrees(toy: Toy) -> None:
@@ -176,7 +183,8 @@ def test_discard_drops_the_rows_of_a_held_night(toy: Toy) -> None:
         run(toy)
     (held,) = ledger.runs_of(toy.stores.warehouse, toy.job.name, NIGHT)
     assert discard(toy.work, held.run_id) == ROWS
-    assert shown(toy) == [] and ledger.get(toy.stores.warehouse, held.run_id).status == "discarded"
+    assert shown(toy) == []
+    assert ledger.get(toy.stores.warehouse, held.run_id).status == "discarded"
     with pytest.raises(RunMissing, match="discarded"):
         publish(toy.work, held.run_id)
     with pytest.raises(RunMissing):
@@ -231,7 +239,8 @@ def test_chunk_that_fails_ends_the_run_with_its_own_error_and_loads_nothing(toy:
     assert found.reason is not None
     assert path in found.reason
     assert found.rows_loaded is None
-    assert count_rows(toy.stores.warehouse, toy.job, found) == 0 and shown(toy) == []
+    assert count_rows(toy.stores.warehouse, toy.job, found) == 0
+    assert shown(toy) == []
     assert run(toy).status == "published"
 
 
@@ -248,7 +257,8 @@ def test_load_that_fails_midway_ends_the_run_with_its_error_and_loads_nothing(to
     assert found.status == "failed"
     assert found.reason is not None
     assert 'check constraint "low"' in found.reason
-    assert count_rows(toy.stores.warehouse, toy.job, found) == 0 and shown(toy) == []
+    assert count_rows(toy.stores.warehouse, toy.job, found) == 0
+    assert shown(toy) == []
     execute(warehouse, f"alter table {table} drop constraint low")
     assert publish(toy.work, asked.run_id).status == "published"
     assert shown(toy) == expected(toy)
@@ -293,7 +303,8 @@ def test_seconds_of_publishing_do_not_count_waiting_for_chunks(toy: Toy) -> None
 
     began = time.monotonic()
     done = load_run(toy.work, found, slowly())
-    assert done.rows == ROWS and 0 < done.seconds <= time.monotonic() - began - 2
+    assert done.rows == ROWS
+    assert 0 < done.seconds <= time.monotonic() - began - 2
 
 
 def test_missing_chunk_stops_publishing(toy: Toy) -> None:
@@ -301,7 +312,8 @@ def test_missing_chunk_stops_publishing(toy: Toy) -> None:
     score_chunk(toy.work, begun.run_id, 0)
     with pytest.raises(ReconciliationError, match=r"chunks \[1, 2, 3\] of 4 not scored"):
         publish(toy.work, begun.run_id)
-    assert shown(toy) == [] and ledger.get(toy.stores.warehouse, begun.run_id).status == "failed"
+    assert shown(toy) == []
+    assert ledger.get(toy.stores.warehouse, begun.run_id).status == "failed"
 
 
 def test_lost_rows_stop_publishing(toy: Toy) -> None:

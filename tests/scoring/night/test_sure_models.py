@@ -44,7 +44,8 @@ def test_night_without_the_column_that_makes_it_sure_is_held(sure: Toy) -> None:
 def test_version_keeps_how_its_training_nights_differed(sure: Toy) -> None:
     (ref,) = sure.stores.registry.versions(sure.job.name)
     usual = sure.stores.registry.load(ref, sure.job).usual
-    assert usual.nights == (NIGHT - FIRST).days and 0 < usual.farthest < 0.05
+    assert usual.nights == (NIGHT - FIRST).days
+    assert 0 < usual.farthest < 0.05
 
 
 def test_version_from_before_that_was_kept_scores_as_well(sure: Toy) -> None:

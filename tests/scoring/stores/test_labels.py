@@ -202,4 +202,5 @@ def test_check_says_what_it_found_of_other_tasks(untrained: Toy) -> None:
 def test_check_says_so_when_there_are_no_labels(stores: Stores, untrained: Toy) -> None:
     execute(untrained.source, "delete from events")
     (sentence,) = check_labels(Workspace(stores, untrained.job))
-    assert sentence.startswith("no labels of the nights ") and sentence.endswith("nothing to say of the outcome")
+    assert sentence.startswith("no labels of the nights ")
+    assert sentence.endswith("nothing to say of the outcome")

@@ -231,7 +231,8 @@ def test_remove_folder_takes_all_of_it(lake, root):
         lake.write_text(f"{folder}/{name}", "x")
     lake.write_text(lake.below("snapshots/churn/aab/snapshot.json"), "x")
     lake.remove_folder(folder, last="snapshot.json")
-    assert len(files_below(root)) == 1 and not lake.exists(folder)
+    assert len(files_below(root)) == 1
+    assert not lake.exists(folder)
 
 
 def test_lake_takes_a_relative_folder(tmp_path, monkeypatch):

@@ -136,7 +136,8 @@ def test_file_where_a_folder_should_be_is_refused(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("in the way")
     with pytest.raises(LakeRefused, match=r"Not a directory|File exists.*Next: remove what is in the way"):
         lake.write_json(lake.below(f"{RUN}/run.json"), {})
-    assert not lake.exists(lake.below(f"{RUN}/run.json")) and lake.run_folders("churn") == {}
+    assert not lake.exists(lake.below(f"{RUN}/run.json"))
+    assert lake.run_folders("churn") == {}
 
 
 # ---------------------------------------------------------------- reading
@@ -173,7 +174,8 @@ def test_file_that_is_broken_or_missing_names_what_makes_it_anew(tmp_path: Path,
     with pytest.raises(LakeFileBroken) as broken:
         read(lake, path)
     for error in (missing, broken):
-        assert path in str(error.value) and WAYS_OUT[below] in str(error.value)
+        assert path in str(error.value)
+        assert WAYS_OUT[below] in str(error.value)
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"{", b"[]", b"null"])
@@ -232,7 +234,8 @@ def test_verify_leaves_a_night_whose_runs_files_are_broken_too(toy: Toy) -> None
     for path in (Path(done.lake_object), folder / "predictions-00000.parquet"):
         path.write_bytes(b"PAR1")
     (finding,) = verify(toy.work, repair=True)
-    assert "cannot be read" in finding.problem and not finding.repaired
+    assert "cannot be read" in finding.problem
+    assert not finding.repaired
 
 
 # ---------------------------------------------------------------- model files

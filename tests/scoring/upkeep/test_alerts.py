@@ -73,7 +73,8 @@ def test_alert_is_one_line_with_a_link_and_is_sent_once(toy: Toy, receiver: Rece
     assert [heard["message"] for heard in receiver.heard] == [
         f"{toy.job.name}, night {NIGHT}, drift: kind: values appear http://127.0.0.1:8080/x"
     ]
-    assert send(stores, alert(toy, kind="failed")) and send(stores, alert(toy, night=NIGHT + timedelta(days=1)))
+    assert send(stores, alert(toy, kind="failed"))
+    assert send(stores, alert(toy, night=NIGHT + timedelta(days=1)))
     assert len(receiver.heard) == 3
 
 

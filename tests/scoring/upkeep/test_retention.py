@@ -91,13 +91,16 @@ def test_superseded_run_goes_with_its_rows_and_files_and_its_ledger_row_stays(to
     (found,) = plan(Workspace(at(toy), toy.job), POLICY)
     size = toy.stores.lake.size(toy.stores.lake.run_folder(toy.job.name, NIGHT, old))
     assert (found.kind, found.what, found.night, found.bytes, found.rows) == ("run", old, NIGHT, size, ROWS)
-    assert size > 1000 and found.reason == f"superseded since {datetime.now(UTC):%Y-%m-%d}, kept for 30 days"
-    assert files(toy, old) and history(toy) == {1: ROWS, 2: ROWS}, "a plan changes nothing"
+    assert size > 1000
+    assert found.reason == f"superseded since {datetime.now(UTC):%Y-%m-%d}, kept for 30 days"
+    assert files(toy, old), "a plan changes nothing"
+    assert history(toy) == {1: ROWS, 2: ROWS}, "a plan changes nothing"
     assert apply(Workspace(at(toy), toy.job), [found]) == [found]
     assert (files(toy, old), files(toy, shown), history(toy)) == (False, True, {2: ROWS})
     kept = ledger.get(toy.stores.warehouse, old)
     assert (kept.status, kept.pruned, kept.rows_loaded) == ("superseded", True, ROWS)
-    assert kept.reason == f"run {shown} was published" and kept.pruned_at == FAR
+    assert kept.reason == f"run {shown} was published"
+    assert kept.pruned_at == FAR
     assert plan(Workspace(at(toy), toy.job), POLICY) == []
     assert apply(Workspace(at(toy), toy.job), [found]) == [replace(found, rows=0)], "doing it again does no harm"
     assert ledger.get(toy.stores.warehouse, old) == kept
@@ -121,7 +124,8 @@ def test_run_that_became_published_after_the_plan_is_not_removed(toy: Toy) -> No
         ("published", False),
         ("superseded", False),
     )
-    assert history(toy) == {1: ROWS, 2: ROWS} and verify(toy.work) == []
+    assert history(toy) == {1: ROWS, 2: ROWS}
+    assert verify(toy.work) == []
 
 
 def test_ledger_that_says_superseded_of_a_shown_run_does_not_make_it_go(toy: Toy) -> None:
@@ -145,7 +149,8 @@ def test_run_that_is_not_over_is_never_removed(toy: Toy, what: str) -> None:
     with held(toy.stores.warehouse, found.run_id):  # somebody works on it
         assert everything_goes(toy) == []
         assert apply(Workspace(at(toy), toy.job), [Removal("run", found.run_id, NIGHT, 0, 0, "a mistake")]) == []
-    assert files(toy, found.run_id) and status(toy, found.run_id) == (what, False)
+    assert files(toy, found.run_id)
+    assert status(toy, found.run_id) == (what, False)
 
 
 def failed(toy: Toy) -> None:
@@ -193,7 +198,8 @@ def test_run_that_ended_otherwise_goes_after_failed_days(toy: Toy, end: Callable
     assert planned(toy, moment=since + 9 * DAY, policy=policy) == []
     assert planned(toy, moment=since + 11 * DAY, policy=policy) == [first.run_id]
     assert [one.what for one in everything_goes(toy)] == [first.run_id]
-    assert not files(toy, first.run_id) and status(toy, first.run_id) == (end.__name__, True)
+    assert not files(toy, first.run_id)
+    assert status(toy, first.run_id) == (end.__name__, True)
     assert sum(history(toy).values()) == ROWS * len(others)
 
 
@@ -226,7 +232,8 @@ def test_run_without_files_is_refused_where_they_are_needed(toy: Toy) -> None:
         with pytest.raises(RunMissing, match=said):
             asked()
     assert ledger.published(toy.stores.warehouse, toy.job.name) == {NIGHT: shown}
-    assert status(toy, old) == ("superseded", True) and verify(toy.work) == []
+    assert status(toy, old) == ("superseded", True)
+    assert verify(toy.work) == []
 
 
 def test_failed_run_without_files_cannot_be_published(toy: Toy) -> None:
@@ -246,7 +253,8 @@ def test_removal_of_a_run_that_was_interrupted_is_completed(toy: Toy) -> None:
     (found,) = plan(Workspace(at(toy, NOW), toy.job), POLICY)
     assert (found.what, found.rows, found.reason) == (old, 0, "its removal was interrupted")
     apply(Workspace(at(toy, NOW), toy.job), [found])
-    assert not files(toy, old) and plan(Workspace(at(toy), toy.job), POLICY) == []
+    assert not files(toy, old)
+    assert plan(Workspace(at(toy), toy.job), POLICY) == []
 
 
 def test_job_that_never_ran_has_nothing_to_remove(untrained: Toy) -> None:
@@ -362,7 +370,8 @@ def test_removal_of_a_version_that_was_interrupted_is_completed(crowned: Toy) ->
         crowned.stores.registry.load(ref, crowned.job)
     assert "6" in planned(crowned, "model version")
     everything_goes(crowned)
-    assert 6 not in versions(crowned) and not folder_of(ref).exists()
+    assert 6 not in versions(crowned)
+    assert not folder_of(ref).exists()
 
 
 # ---------------------------------------------------------------- training snapshots
@@ -385,7 +394,8 @@ def test_snapshot_goes_unless_a_version_that_stays_names_it(toy: Toy, tmp_path: 
     assert [(one.kind, one.what) for one in found] == [
         ("model version", "2"), ("training snapshot", "aa"), ("training snapshot", "dd"),
     ]  # fmt: skip
-    assert found[1].bytes > 5000 and found[1].reason.startswith(f"made on {NOW:%Y-%m-%d}, kept for 90 days")
+    assert found[1].bytes > 5000
+    assert found[1].reason.startswith(f"made on {NOW:%Y-%m-%d}, kept for 90 days")
     assert [one.what for one in apply(Workspace(at(toy), toy.job), found[::-1])] == ["2", "dd", "aa"], (
         "versions go first"
     )

@@ -57,17 +57,22 @@ def overview(toy: Toy) -> View:
 def test_job_whose_files_are_gone_stands_apart(toy: Toy, shell: Shell) -> None:
     path_of(toy).unlink()
     head, row = cells(done(shell("status")))
-    assert head[0] == "job" and row[0] == toy.job.name and row[2].startswith("it has no job file any more")
+    assert head[0] == "job"
+    assert row[0] == toy.job.name
+    assert row[2].startswith("it has no job file any more")
     assert row[3:] == [str(NIGHT), "1"]
     view = overview(toy)
-    assert view["cards"] == [] and [one["job"] for one in view["retired"]] == [toy.job.name]
-    assert "Retired: no night is expected." in view["page"] and "is not there" not in view["page"]
+    assert view["cards"] == []
+    assert [one["job"] for one in view["retired"]] == [toy.job.name]
+    assert "Retired: no night is expected." in view["page"]
+    assert "is not there" not in view["page"]
 
 
 def test_retire_takes_schedule_and_expectation_and_keeps_history(toy: Toy, shell: Shell) -> None:
     assert status_of(toy)["expected_night"] is not None
     output = done(shell("retire", toy.job.name, "--reason", "no longer [needed]"))
-    assert f"{toy.job.name} is retired" in output and f"{toy.job.name}.yaml.retired" in output
+    assert f"{toy.job.name} is retired" in output
+    assert f"{toy.job.name}.yaml.retired" in output
     assert load_jobs(toy.stores.settings.jobs_dir) == ([], {})  # what Airflow schedules, and late nights are looked for
     found = status_of(toy)
     assert (found["expected_night"], found["expected_night_published"]) == (None, False)
@@ -88,14 +93,16 @@ def test_retire_works_when_the_files_are_gone(toy: Toy, shell: Shell) -> None:
 
 def test_retire_refuses_a_name_that_nobody_knows(toy: Toy, shell: Shell) -> None:
     message = refused(shell("retire", "nobody"), "JobFileError")
-    assert "found 'nobody'" in message and toy.job.name in message
+    assert "found 'nobody'" in message
+    assert toy.job.name in message
 
 
 def test_job_that_comes_back_is_expected_again(toy: Toy, shell: Shell) -> None:
     done(shell("retire", toy.job.name))
     path_of(toy).with_name(f"{toy.job.name}.yaml.retired").rename(path_of(toy))
     done(shell("migrate"))
-    assert status_of(toy)["retired_at"] is None and status_of(toy)["expected_night"] is not None
+    assert status_of(toy)["retired_at"] is None
+    assert status_of(toy)["expected_night"] is not None
     assert [card["job"] for card in overview(toy)["cards"]] == [toy.job.name]
 
 

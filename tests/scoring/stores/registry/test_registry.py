@@ -112,7 +112,8 @@ def test_reference_is_a_bounded_sample_of_the_training_rows_and_the_same_every_t
     untrained.change(training={"holdout_nights": 2, "reference_rows": 150})
     first, second = (train_champion(untrained.work).ref for _ in range(2))
     tables = [pq.read_table(folder_of(ref) / "reference.parquet") for ref in (first, second)]
-    assert tables[0].num_rows == 150 and tables[0].equals(tables[1])
+    assert tables[0].num_rows == 150
+    assert tables[0].equals(tables[1])
     made = ["outcome", "prediction", "probability"]
     assert tables[0].schema.names == ["nightshift_night", *untrained.job.columns, *made]
     nights = {moment.date() for moment in tables[0].column("at").to_pylist()}
@@ -142,12 +143,14 @@ def test_profile_describes_every_training_row(kept: Toy) -> None:
     x, chances = reference.column("x"), reference.column("probability").to_numpy()
     profile = content(only_version(kept), "reference_profile.json")
     assert profile["categories"] == {"kind": ["a", "b", "c"]}
-    assert set(profile["weights"]) == {"x", "kind"} and sum(profile["weights"].values()) == pytest.approx(1)
+    assert set(profile["weights"]) == {"x", "kind"}
+    assert sum(profile["weights"].values()) == pytest.approx(1)
     assert profile["weights"]["x"] > 0.9  # the outcome depends on x alone
     nights = content(only_version(kept), "reference_nights.json")
     whole = merged(Profile.from_dict(night) for night in nights["nights"].values())
     assert (len(nights["nights"]), whole.rows) == (TRAIN_NIGHTS, TRAIN_NIGHTS * ROWS)
-    assert whole.columns["x"].nulls == x.null_count and sum(whole.columns["kind"].bins) == whole.rows
+    assert whole.columns["x"].nulls == x.null_count
+    assert sum(whole.columns["kind"].bins) == whole.rows
     assert whole.columns["x"].mean == pytest.approx(pc.mean(x).as_py())
     assert nights["quarantined"] == {"extracted": TRAIN_NIGHTS * ROWS, "reasons": {}}
     loaded = kept.stores.registry.load(only_version(kept), kept.job)
@@ -157,10 +160,13 @@ def test_profile_describes_every_training_row(kept: Toy) -> None:
 
 def test_golden_rows_hold_a_null_and_an_unseen_category(kept: Toy) -> None:
     rows = pq.read_table(folder_of(only_version(kept)) / "golden.parquet")
-    assert rows.num_rows == GOLDEN_ROWS + 1 and rows.schema.names == kept.job.columns
-    assert rows.to_pylist()[-1]["x"] is None and rows.to_pylist()[-1]["kind"] == "a level that training did not have"
+    assert rows.num_rows == GOLDEN_ROWS + 1
+    assert rows.schema.names == kept.job.columns
+    assert rows.to_pylist()[-1]["x"] is None
+    assert rows.to_pylist()[-1]["kind"] == "a level that training did not have"
     made = pq.read_table(folder_of(only_version(kept)) / "golden_predictions.parquet")
-    assert made.schema.names == prediction_schema(kept.job).names and made.num_rows == rows.num_rows
+    assert made.schema.names == prediction_schema(kept.job).names
+    assert made.num_rows == rows.num_rows
 
 
 def test_load_gives_the_fitted_pipeline_once(kept: Toy) -> None:
@@ -178,7 +184,8 @@ def test_register_again_gives_the_next_number_and_keeps_the_first(toy: Toy) -> N
     second = train(toy.work, Nights(FIRST, UNTIL)).ref
     assert (first.version, second.version) == (1, 2)
     assert toy.stores.registry.versions(toy.job.name) == [first, second]
-    assert second.sha256 == first.sha256 and second.uri != first.uri
+    assert second.sha256 == first.sha256
+    assert second.uri != first.uri
     assert toy.stores.registry.resolve(toy.job.name, 1) == first
     assert toy.stores.registry.aliases(toy.job.name) == {"champion": 1}
 
@@ -262,7 +269,8 @@ def test_golden_mismatch_names_the_difference_and_the_libraries_that_changed(kep
         kept.stores.registry.load(copied, kept.job)
     now, message = library_versions(), str(caught.value)
     assert f"['scikit-learn 0.0.1 → {now['scikit-learn']}', 'numpy 0.0.2 → {now['numpy']}']" in message
-    assert "up to 1e-06 away" in message and "pandas" not in message
+    assert "up to 1e-06 away" in message
+    assert "pandas" not in message
 
 
 def test_golden_mismatch_says_so_when_no_library_changed(kept: Toy, copied: VersionRef) -> None:
@@ -331,7 +339,8 @@ def test_remove_takes_entry_and_files_and_no_other_version(toy: Toy) -> None:
     assert registry.size(second) == sum(path.stat().st_size for path in folder_of(second).iterdir()) > 1000
     registry.remove(second)
     assert registry.versions(toy.job.name) == [first]
-    assert not folder_of(second).parents[1].exists() and folder_of(first).exists()
+    assert not folder_of(second).parents[1].exists()
+    assert folder_of(first).exists()
     assert registry.load(first, toy.job).ref == first
     with pytest.raises(VersionMissing):
         registry.resolve(toy.job.name, second.version)
@@ -375,5 +384,6 @@ def test_registry_that_does_not_answer_is_unavailable(monkeypatch: pytest.Monkey
     for call in (lambda: registry.versions("shop"), lambda: registry.set_alias("shop", "champion", 1)):
         with pytest.raises(RegistryUnavailable, match="Connection refused") as caught:
             call()
-        assert caught.value.retryable and SECRET not in str(caught.value)
+        assert caught.value.retryable
+        assert SECRET not in str(caught.value)
     assert SECRET not in repr(registry)

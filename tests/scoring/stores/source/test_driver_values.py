@@ -374,4 +374,5 @@ def test_a_uuid_key_is_published(stores: Stores, tmp_path: Path) -> None:
     assert len(rows) == 40
     assert all(str(UUID(row[0])) == row[0] for row in rows)
     levels = json.loads((Path(made.ref.uri) / "reference_profile.json").read_text())["categories"]["kind"]
-    assert len(levels) == 3 and all(str(UUID(level)) == level for level in levels)
+    assert len(levels) == 3
+    assert all(str(UUID(level)) == level for level in levels)

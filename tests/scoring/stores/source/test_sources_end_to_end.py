@@ -183,7 +183,8 @@ def test_multiclass_night_gives_a_probability_for_each_class_in_the_order_of_the
     expected = pd.DataFrame(
         direct.predict_proba(night[names]), columns=[f"probability_{name}" for name in direct.classes_]
     )
-    assert shown["id"].tolist() == night["id"].tolist() and len(night) > 15
+    assert shown["id"].tolist() == night["id"].tolist()
+    assert len(night) > 15
     assert np.allclose(chances, expected[columns], rtol=0, atol=1e-9)
     assert (shown["prediction"].to_numpy() == night["cultivar"].to_numpy()).mean() > 0.9
     lake = pq.read_table(both.lake.current(job.name, NIGHT)).to_pandas().sort_values("id")
@@ -212,7 +213,8 @@ def test_regression_night_gives_the_predicted_value(both: Stores, tmp_path: Path
     until = datetime.combine(NIGHT, datetime.min.time(), UTC)
     past, night = patients[patients["at"] < until], patients[(patients["at"] >= until) & (patients["at"] < until + DAY)]
     direct = build_regressor().fit(past[names], past["progression"]).predict(night[names])
-    assert shown["id"].tolist() == night["id"].tolist() and len(night) > 50
+    assert shown["id"].tolist() == night["id"].tolist()
+    assert len(night) > 50
     assert np.allclose(shown["prediction"], direct, rtol=0, atol=1e-9)
 
 

@@ -61,7 +61,8 @@ def hanging(toy: Toy, function: str = "_pass_gate") -> Iterator[subprocess.Popen
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     try:
-        assert child.stdout is not None and child.stdout.readline() == "there\n"
+        assert child.stdout is not None
+        assert child.stdout.readline() == "there\n"
         yield child
     finally:
         child.kill()
@@ -137,7 +138,8 @@ def test_rows_and_files_of_a_killed_run_are_removed(toy: Toy) -> None:
     (dead,) = runs(toy)
     assert (removal.what, removal.rows) == (dead.run_id, ROWS)
     apply(Workspace(later, toy.job), [removal])
-    assert not files(toy, dead.run_id) and runs(toy)[0].pruned
+    assert not files(toy, dead.run_id)
+    assert runs(toy)[0].pruned
 
 
 def test_run_that_lives_stays_running_beside_another_however_slow_it_is(toy: Toy) -> None:
@@ -157,7 +159,8 @@ def test_run_killed_beside_one_that_lives_is_the_only_one_abandoned(toy: Toy) ->
         deadline = time.monotonic() + 30
         while not (gone := look(toy)) and time.monotonic() < deadline:  # the server sees it within milliseconds
             time.sleep(0.05)
-        assert statuses(toy) == ["running", "abandoned"] and gone == [runs(toy)[1].run_id]
+        assert statuses(toy) == ["running", "abandoned"]
+        assert gone == [runs(toy)[1].run_id]
         assert go_on(alive) == 0
     assert statuses(toy) == ["published", "abandoned"]
     assert shown(toy) == expected(toy)
@@ -180,8 +183,10 @@ def test_run_that_lost_its_session_is_called_dead_and_publishes_all_the_same(toy
         end_session(toy)
         assert look(toy) == [run.run_id]
         assert go_on(child) == 0
-    assert statuses(toy) == ["published"] and runs(toy)[0].reason is None
-    assert shown(toy) == expected(toy) and verify(toy.work) == []
+    assert statuses(toy) == ["published"]
+    assert runs(toy)[0].reason is None
+    assert shown(toy) == expected(toy)
+    assert verify(toy.work) == []
 
 
 def test_lock_is_let_go_with_its_session_when_the_work_is_done(toy: Toy) -> None:

@@ -198,7 +198,8 @@ def test_migrate_keeps_an_old_clusters_promotions_and_lets_its_analyst_log_in(da
     finally:
         migrate(old)
     assert promotions.history_of(old, "shop") == [promotion(1, 1)]
-    assert analyst_may_log_in(old) and old.query("select session_user")[1] == [("nightshift_analyst",)]
+    assert analyst_may_log_in(old)
+    assert old.query("select session_user")[1] == [("nightshift_analyst",)]
     old.engine.dispose()
 
 
@@ -289,7 +290,8 @@ def test_ensure_job_refuses_another_key_or_task(
     before = structure(warehouse)
     with pytest.raises(Permanent, match=f"{job.name}_predictions_history") as caught:
         ensure_job(warehouse, Job.model_validate({**job.model_dump(), **changes}))
-    assert found in str(caught.value) and "copy it to a new job name" in str(caught.value).replace(job.name, "it")
+    assert found in str(caught.value)
+    assert "copy it to a new job name" in str(caught.value).replace(job.name, "it")
     assert structure(warehouse) == before
 
 
@@ -401,7 +403,8 @@ def test_queries_of_one_night_or_one_key_touch_little(warehouse: Warehouse, job:
         "Bitmap Heap Scan",
         "Bitmap Index Scan",
     }
-    assert reads and all("_pkey" in node["Index Name"] for node in reads if "Index Name" in node)
+    assert reads
+    assert all("_pkey" in node["Index Name"] for node in reads if "Index Name" in node)
     assert (
         sum(node["Actual Rows"] * node["Actual Loops"] for node in reads) <= 4
     )  # two runs of one night, index and heap
@@ -428,7 +431,8 @@ def test_analyst_reads_views_and_ledger(kept: Warehouse, shown: Job) -> None:
         ["current_user", "share"],
         [("nightshift_analyst", "100%")],
     )
-    assert kept.query("show timezone")[1] and kept.query("values (1), (2)")[1] == [(1,), (2,)]
+    assert kept.query("show timezone")[1]
+    assert kept.query("values (1), (2)")[1] == [(1,), (2,)]
 
 
 FORBIDDEN = {
@@ -699,7 +703,8 @@ def test_status_shows_held_and_failed_nights(toy: Toy) -> None:
         1,
         "failed",
     )
-    assert failed["last_run_reason"].startswith("ContractError: ") and "'kind'" in failed["last_run_reason"]
+    assert failed["last_run_reason"].startswith("ContractError: ")
+    assert "'kind'" in failed["last_run_reason"]
 
 
 def test_status_expects_yesterday_in_the_jobs_timezone(warehouse: Warehouse, tmp_path: Path) -> None:
@@ -799,4 +804,5 @@ def test_no_repr_holds_a_password(away: Warehouse) -> None:
 def test_session_speaks_utc_and_waits_a_minute_for_locks(warehouse: Warehouse) -> None:
     with warehouse.transaction() as connection:
         found = [str(connection.execute(sa.text(f"show {name}")).scalar()) for name in ("timezone", "lock_timeout")]
-    assert found[0].lower() == "utc" and found[1] in ("60s", "1min")
+    assert found[0].lower() == "utc"
+    assert found[1] in ("60s", "1min")
