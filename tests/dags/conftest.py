@@ -23,6 +23,8 @@ from tests.conftest import new_database
 from tests.toy import FIRST, TRAIN_NIGHTS, add, create_source, events, train_champion, write_job
 
 NIGHTS = 13
+PATIENCE = 240
+"""Seconds until runs that have not ended are a failure: some take 15 on two idle cores, and more than 60 on busy ones."""
 GUARDS = {"max_latency_ratio": 1000}
 """Predicting takes toy models no time, so the ratio of two of them is noise."""
 WAITING = """

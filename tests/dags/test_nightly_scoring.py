@@ -16,7 +16,7 @@ from scoring.settings import HOME
 from scoring.warehouse import ledger, monitoring, retrainings
 from scoring.warehouse.monitoring import Span
 from tests import toy as make
-from tests.dags.conftest import AirflowUnderTest
+from tests.dags.conftest import PATIENCE, AirflowUnderTest
 from tests.toy import NIGHT, ROWS
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]
@@ -41,7 +41,7 @@ def states(airflow: AirflowUnderTest, dag_id: str, run_id: str) -> dict[str, str
 def trigger(airflow: AirflowUnderTest, dag_id: str, **body: Any) -> dict[str, Any]:
     """Trigger a run and return it once it ended."""
     run_id = airflow.api.call("POST", f"/dags/{dag_id}/dagRuns", {"logical_date": None, **body})["dag_run_id"]
-    airflow.api.wait(dag_id, seconds=120)
+    airflow.api.wait(dag_id, seconds=PATIENCE)
     return airflow.api.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}")
 
 
@@ -57,7 +57,7 @@ def backfill(airflow: AirflowUnderTest, first: date, last: date, **options: Any)
             if "409" not in str(error) or time.monotonic() > deadline:
                 raise
             time.sleep(1)
-    runs = [run for run in airflow.api.wait(DAG, seconds=180) if run["dag_run_id"] not in before]
+    runs = [run for run in airflow.api.wait(DAG, seconds=PATIENCE) if run["dag_run_id"] not in before]
     return sorted(runs, key=lambda run: run["partition_key"])
 
 
@@ -124,7 +124,7 @@ def test_backfill_from_the_command_line_with_a_chosen_model_version(airflow: Air
         if done.returncode == 0 or "AlreadyRunning" not in done.stderr or time.monotonic() > deadline:
             break
     assert done.returncode == 0, done.stderr[-2000:]
-    airflow.api.wait(DAG, seconds=120)
+    airflow.api.wait(DAG, seconds=PATIENCE)
     (found,) = ledger.runs_of(airflow.stores.warehouse, "air_chunks", day)
     assert (found.status, found.model_version, found.origin) == ("published", version, "backfill")
 
@@ -187,7 +187,7 @@ def test_held_night_is_red_and_green_after_release(airflow: AirflowUnderTest) ->
         "include_downstream": True,
     }
     airflow.api.call("POST", f"/dags/{dag_id}/clearTaskInstances", body)
-    airflow.api.wait(dag_id, seconds=60)
+    airflow.api.wait(dag_id, seconds=PATIENCE)
     assert airflow.api.call("GET", f"/dags/{dag_id}/dagRuns/{run['dag_run_id']}")["state"] == "success"
 
 
@@ -216,7 +216,7 @@ def test_decision_to_retrain_trains_a_challenger_once(airflow: AirflowUnderTest)
     days = [NIGHT + timedelta(days=n) for n in range(3)]
     for day in days:
         assert trigger(airflow, "air_retrain_nightly", partition_key=str(day))["state"] == "success"
-    airflow.api.wait("air_retrain_retraining", seconds=120)
+    airflow.api.wait("air_retrain_retraining", seconds=PATIENCE)
     (run,) = airflow.api.runs("air_retrain_retraining")
     decided = {row["night"]: row for row in monitoring.decisions(airflow.stores.warehouse, Span("air_retrain"))}
     assert [decided[day]["decision"] for day in days] == ["none", "none", "retrain"]
@@ -240,12 +240,12 @@ def test_decision_to_retrain_trains_a_challenger_once(airflow: AirflowUnderTest)
         "include_downstream": True,
     }
     airflow.api.call("POST", "/dags/air_retrain_nightly/clearTaskInstances", body)
-    airflow.api.wait("air_retrain_nightly", seconds=60)
+    airflow.api.wait("air_retrain_nightly", seconds=PATIENCE)
     assert len(airflow.api.runs("air_retrain_retraining")) == 1  # deciding again trains nothing again
     paused = "/dags/air_retrain_retraining?update_mask=is_paused"
     airflow.api.call("PATCH", paused, {"is_paused": True})
     airflow.api.call("POST", "/dags/air_retrain_nightly/clearTaskInstances", {**body, "task_ids": ["retrain"]})
-    airflow.api.wait("air_retrain_nightly", seconds=60)
+    airflow.api.wait("air_retrain_nightly", seconds=PATIENCE)
     assert states(airflow, "air_retrain_nightly", nightly)["retrain"] == "failed"  # seen, not left waiting
     airflow.api.unpause("air_retrain_retraining")
 
