@@ -16,7 +16,7 @@ from scoring.settings import HOME
 from scoring.stores.warehouse import ledger, monitoring, retrainings
 from scoring.stores.warehouse.span import Span
 from scoring.stores.workspace import Workspace
-from tests.support.airflow import DAG, AirflowUnderTest, backfill, log_of, states, tasks, trigger
+from tests.support.airflow import DAG, PATIENCE, AirflowUnderTest, backfill, log_of, states, tasks, trigger
 from tests.support.toy import NIGHT, ROWS, execute
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]
@@ -78,7 +78,7 @@ def test_backfill_from_the_command_line_with_a_chosen_model_version(airflow: Air
         if done.returncode == 0 or "AlreadyRunning" not in done.stderr or time.monotonic() > deadline:
             break
     assert done.returncode == 0, done.stderr[-2000:]
-    airflow.api.wait(DAG, seconds=120)
+    airflow.api.wait(DAG, seconds=PATIENCE)
     (found,) = ledger.runs_of(airflow.stores.warehouse, "air_chunks", day)
     assert (found.status, found.model_version, found.origin) == ("published", version, "backfill")
 
@@ -146,7 +146,7 @@ def test_held_night_is_red_and_green_after_release(airflow: AirflowUnderTest) ->
         "include_downstream": True,
     }
     airflow.api.call("POST", f"/dags/{dag_id}/clearTaskInstances", body)
-    airflow.api.wait(dag_id, seconds=60)
+    airflow.api.wait(dag_id, seconds=PATIENCE)
     assert airflow.api.call("GET", f"/dags/{dag_id}/dagRuns/{run['dag_run_id']}")["state"] == "success"
 
 
@@ -178,7 +178,7 @@ def test_decision_to_retrain_trains_a_challenger_once(airflow: AirflowUnderTest)
     days = [NIGHT + timedelta(days=n) for n in range(3)]
     for day in days:
         assert trigger(airflow, "air_retrain_nightly", partition_key=str(day))["state"] == "success"
-    airflow.api.wait("air_retrain_retraining", seconds=120)
+    airflow.api.wait("air_retrain_retraining", seconds=PATIENCE)
     (run,) = airflow.api.runs("air_retrain_retraining")
     decided = {row.night: row for row in monitoring.decisions(airflow.stores.warehouse, Span("air_retrain"))}
     assert [decided[day].decision for day in days] == ["none", "none", "retrain"]
@@ -204,12 +204,12 @@ def test_decision_to_retrain_trains_a_challenger_once(airflow: AirflowUnderTest)
         "include_downstream": True,
     }
     airflow.api.call("POST", "/dags/air_retrain_nightly/clearTaskInstances", body)
-    airflow.api.wait("air_retrain_nightly", seconds=60)
+    airflow.api.wait("air_retrain_nightly", seconds=PATIENCE)
     assert len(airflow.api.runs("air_retrain_retraining")) == 1  # deciding again trains nothing again
     paused = "/dags/air_retrain_retraining?update_mask=is_paused"
     airflow.api.call("PATCH", paused, {"is_paused": True})
     airflow.api.call("POST", "/dags/air_retrain_nightly/clearTaskInstances", {**body, "task_ids": ["retrain"]})
-    airflow.api.wait("air_retrain_nightly", seconds=60)
+    airflow.api.wait("air_retrain_nightly", seconds=PATIENCE)
     assert states(airflow, "air_retrain_nightly", nightly)["retrain"] == "failed"  # seen, not left waiting
     airflow.api.unpause("air_retrain_retraining")
 

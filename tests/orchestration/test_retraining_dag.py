@@ -21,7 +21,7 @@ from scoring.stores.warehouse.promotions import champion_at
 from scoring.stores.warehouse.span import Span
 from scoring.stores.workspace import Workspace
 from tests.conftest import administration
-from tests.support.airflow import AirflowUnderTest, log_of, states, tasks, trigger, why
+from tests.support.airflow import PATIENCE, AirflowUnderTest, log_of, states, tasks, trigger, why
 from tests.support.toy import NIGHT
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]
@@ -84,7 +84,7 @@ def test_story_of_a_retraining(airflow: AirflowUnderTest) -> None:
     assert states(airflow, nightly, run["dag_run_id"])["shadow"] == "success"
     lived(airflow, "story", 8, 8)
     assert trigger(airflow, nightly, partition_key=str(NIGHT + 9 * DAY))["state"] == "success"
-    airflow.api.wait(dag_id, seconds=60)
+    airflow.api.wait(dag_id, seconds=PATIENCE)
     (run,) = airflow.api.runs(dag_id)
     assert run["state"] == "success", why(airflow, dag_id, run["dag_run_id"])
     assert set(states(airflow, dag_id, run["dag_run_id"]).values()) == {"success"}
@@ -121,7 +121,7 @@ def test_person_is_asked_and_no_answer_is_a_no(airflow: AirflowUnderTest, answer
         assert "/nightshift/jobs/air_human/versions/" in detail["body"]
         assert not detail["params"]  # a plain yes or no
         airflow.api.call("PATCH", asked, {"chosen_options": [answer], "params_input": {}})
-    airflow.api.wait(dag_id, seconds=120)
+    airflow.api.wait(dag_id, seconds=PATIENCE)
     found = states(airflow, dag_id, run_id)
     assert found["announce"] == "success", why(airflow, dag_id, run_id)
     assert found["promote"] == ("success" if state == "promoted" else "skipped")
@@ -139,7 +139,7 @@ def test_person_is_asked_and_no_answer_is_a_no(airflow: AirflowUnderTest, answer
 def test_two_triggers_at_the_same_moment_train_once(airflow: AirflowUnderTest) -> None:
     dag_id, before = "air_chunks_retraining", len(airflow.stores.registry.versions("air_chunks"))
     runs = [start(airflow, dag_id, night=str(NIGHT + 3 * DAY), reason=name) for name in ("one", "two")]
-    airflow.api.wait(dag_id, seconds=120)
+    airflow.api.wait(dag_id, seconds=PATIENCE)
     found = [states(airflow, dag_id, run_id) for run_id in runs]
     assert [one["announce"] for one in found] == ["success", "success"]
     assert sorted(one["train"] for one in found) == ["skipped", "success"]
@@ -163,7 +163,7 @@ def test_registry_that_is_away_for_a_while_delays_a_retraining(airflow: AirflowU
     finally:
         with administration(data_dir) as connection:
             connection.execute("alter database registry allow_connections true")
-    airflow.api.wait(dag_id, seconds=240)
+    airflow.api.wait(dag_id, seconds=PATIENCE)
     (row,) = retrainings.of_job(airflow.stores.warehouse, "air_skip")
     assert states(airflow, dag_id, run_id)["announce"] == "success", row.detail
     assert row.state in ("promoted", "refused")
@@ -177,7 +177,7 @@ def test_failed_task_ends_the_retraining_red_and_clearing_it_goes_on(airflow: Ai
     labels.write_text(before.replace("y from events", "nonsense from events"))
     try:
         run_id = start(airflow, dag_id, night=str(NIGHT + 3 * DAY), reason="broken labels")
-        airflow.api.wait(dag_id, seconds=60)
+        airflow.api.wait(dag_id, seconds=PATIENCE)
     finally:
         labels.write_text(before)
     assert airflow.api.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}")["state"] == "failed"
@@ -194,7 +194,7 @@ def test_failed_task_ends_the_retraining_red_and_clearing_it_goes_on(airflow: Ai
         "include_downstream": True,
     }
     airflow.api.call("POST", f"/dags/{dag_id}/clearTaskInstances", body)
-    airflow.api.wait(dag_id, seconds=60)
+    airflow.api.wait(dag_id, seconds=PATIENCE)
     (row,) = retrainings.of_job(airflow.stores.warehouse, "air_gate")
     assert row.state in ("promoted", "refused")
     assert states(airflow, dag_id, run_id)["announce"] == "success"

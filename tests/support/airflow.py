@@ -14,6 +14,9 @@ from scoring.stores.installation import Stores
 DAG = "air_chunks_nightly"
 """Of the job that backfills are made for."""
 
+PATIENCE = 240
+"""Seconds until runs that have not ended are a failure: some take 15 on two idle cores, and more than 60 on busy ones."""
+
 
 @dataclass
 class AirflowUnderTest:
@@ -42,7 +45,7 @@ def states(airflow: AirflowUnderTest, dag_id: str, run_id: str) -> dict[str, str
 def trigger(airflow: AirflowUnderTest, dag_id: str, **body: Any) -> dict[str, Any]:
     """Trigger a run and return it once it ended."""
     run_id = airflow.api.call("POST", f"/dags/{dag_id}/dagRuns", {"logical_date": None, **body})["dag_run_id"]
-    airflow.api.wait(dag_id, seconds=120)
+    airflow.api.wait(dag_id, seconds=PATIENCE)
     return airflow.api.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}")
 
 
@@ -58,7 +61,7 @@ def backfill(airflow: AirflowUnderTest, first: date, last: date, **options: Any)
             if "409" not in str(error) or time.monotonic() > deadline:
                 raise
             time.sleep(1)
-    runs = [run for run in airflow.api.wait(DAG, seconds=180) if run["dag_run_id"] not in before]
+    runs = [run for run in airflow.api.wait(DAG, seconds=PATIENCE) if run["dag_run_id"] not in before]
     return sorted(runs, key=lambda run: run["partition_key"])
 
 
