@@ -65,10 +65,16 @@ def _parts(work: Workspace, ref: VersionRef, run_id: str, stream: Stream) -> dic
     alone, _ = _timed(lambda: _evidently(_whole_side(night, work.job), side_of(whole, work.job)))
     report = sampling + page
     return {
-        "score_chunk": scoring, "profile": profile, "profile_share": profile / scoring, "verdict": verdict,
-        "report": report, "evidently_on_all_rows": alone, "ours_without_report": profile + verdict,
-        "evidently_to_ours": alone / (profile + verdict), "evidently_to_all": alone / (profile + verdict + report),
-    }  # fmt: skip
+        "score_chunk": scoring,
+        "profile": profile,
+        "profile_share": profile / scoring,
+        "verdict": verdict,
+        "report": report,
+        "evidently_on_all_rows": alone,
+        "ours_without_report": profile + verdict,
+        "evidently_to_ours": alone / (profile + verdict),
+        "evidently_to_all": alone / (profile + verdict + report),
+    }
 
 
 def _whole_side(rows: pa.Table, job: Job) -> Side:

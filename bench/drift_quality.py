@@ -121,14 +121,21 @@ def detection_lines(found: dict[str, list[Found]]) -> list[Line]:
             ours = [one for one in some if one.fault.name == name]
             far = ours[::FAR]  # followed for the whole horizon
             delays = [one.delay for one in far if one.delay is not None]
-            lines.append({
-                "stream": stream, "rows": size, "fault": name, "aim": ours[0].fault.aim, "starts": len(ours),
-                "first night": _share(one.delay == 1 for one in ours),
-                "in 3 nights": _share(one.delay is not None and one.delay <= 3 for one in ours),
-                "warned first night": _share(one.warned == 1 for one in ours),
-                "in 14 nights": len(delays) / len(far), "mean delay": float(np.mean(delays)) if delays else None,
-                **{rule: _share(one.rules[rule] for one in ours) for rule in RULES},
-            })  # fmt: skip
+            lines.append(
+                {
+                    "stream": stream,
+                    "rows": size,
+                    "fault": name,
+                    "aim": ours[0].fault.aim,
+                    "starts": len(ours),
+                    "first night": _share(one.delay == 1 for one in ours),
+                    "in 3 nights": _share(one.delay is not None and one.delay <= 3 for one in ours),
+                    "warned first night": _share(one.warned == 1 for one in ours),
+                    "in 14 nights": len(delays) / len(far),
+                    "mean delay": float(np.mean(delays)) if delays else None,
+                    **{rule: _share(one.rules[rule] for one in ours) for rule in RULES},
+                }
+            )
     return lines
 
 
@@ -168,9 +175,10 @@ def _rivals(false: list[Line], lines: list[Line]) -> list[Line]:
     found = []
     for stream, size in dict.fromkeys((one["stream"], one["rows"]) for one in lines):
         (quiet,) = (
-            one for one in false
+            one
+            for one in false
             if one["stream"] == stream and "rolling" in one["nights are"] and one["rows"].replace(",", "") == size
-        )  # fmt: skip
+        )
         aimed = [one for one in lines if (one["stream"], one["rows"]) == (stream, size) and one["aim"]]
         ours = quiet["alert"] / quiet["nights"], _share(one["first night"] for one in aimed)
         for rule in RULES:
@@ -188,18 +196,30 @@ def constants() -> list[tuple[str, Any, str]]:
     """Return the constants of the verdict and what they were chosen on."""
     first = "Q1, each night judged by the others; then fixed"
     return [
-        ("drift.calibration.FLOORS", dict(calibration.FLOORS), first), ("drift.calibration.NOISE", calibration.NOISE, first),
-        ("limit of the family", "97th percentile, 1 to 1.5", first), ("monitor.alert_ratio", 2.0, first),
-        ("monitor.persistence", "2 of 3", first), ("drift.timeline.BROKEN_SCORE", BROKEN_SCORE, first),
-        ("share quarantined that is unusual", calibration.FLOORS["nulls"], "that of nulls; faults in the made-up streams"),
+        ("drift.calibration.FLOORS", dict(calibration.FLOORS), first),
+        ("drift.calibration.NOISE", calibration.NOISE, first),
+        ("limit of the family", "97th percentile, 1 to 1.5", first),
+        ("monitor.alert_ratio", 2.0, first),
+        ("monitor.persistence", "2 of 3", first),
+        ("drift.timeline.BROKEN_SCORE", BROKEN_SCORE, first),
+        (
+            "share quarantined that is unusual",
+            calibration.FLOORS["nulls"],
+            "that of nulls; faults in the made-up streams",
+        ),
         ("chance of shape", "Poisson counts per bin", "theory; multinomial draws and Q1 nights of 300 rows"),
         (
-            "never-seen values of numbers", f"{calibration.NEW_VALUES:g} of rows, columns of at most {FEW_VALUES} values",
+            "never-seen values of numbers",
+            f"{calibration.NEW_VALUES:g} of rows, columns of at most {FEW_VALUES} values",
             "argued, after April's new departure minutes had alarmed with 0.005 and 1024: not untouched by April to December",
         ),
-        ("an unusual night is no example", "while persistence counts it", "made-up streams; 7 nights seen to alarm in April"),
+        (
+            "an unusual night is no example",
+            "while persistence counts it",
+            "made-up streams; 7 nights seen to alarm in April",
+        ),
         ("all others", "", "not chosen on April to December"),
-    ]  # fmt: skip
+    ]
 
 
 def _agreement(stream: Stream) -> list[tuple[Any, ...]]:
@@ -279,10 +299,17 @@ def _measured(settings: Any, asked: argparse.Namespace, began: float) -> Line:
     benchmark.run()
     lines = detection_lines(benchmark.found)
     return {
-        "quick": asked.quick, "agreement": agreement, "constants": constants(), "false_alarms": benchmark.false,
-        "raised": benchmark.raised, "detections": lines, "lasting": benchmark.lasts, "cost": cost,
-        "targets": targets(benchmark.false, lines), "seconds": time.monotonic() - began,
-    }  # fmt: skip
+        "quick": asked.quick,
+        "agreement": agreement,
+        "constants": constants(),
+        "false_alarms": benchmark.false,
+        "raised": benchmark.raised,
+        "detections": lines,
+        "lasting": benchmark.lasts,
+        "cost": cost,
+        "targets": targets(benchmark.false, lines),
+        "seconds": time.monotonic() - began,
+    }
 
 
 if __name__ == "__main__":

@@ -126,16 +126,28 @@ def made_up(name: str, seasonal: float) -> Stream:
     ``seasonal`` is the amplitude, in standard deviations of rows, of a yearly cycle of some of its columns.
     """
     number = {"type": "float", "nullable": True}
-    job = Job.model_validate({
-        "name": name, "description": "Made up.", "owner": "bench", "source": "none", "task": "binary",
-        "schedule": {"timezone": "UTC", "first_night": YEAR.first}, "key": {"id": "int"}, "label": {"column": "y"},
-        "pipeline": "none:none",
-        "features": {
-            "amount": {"type": "float", "min": 0}, "age": number, "income": number, "duration": number,
-            "channel": {"type": "category"}, "region": {"type": "category"},
-            "temperature": {**number, "drift": "seasonal"},
-        },
-    })  # fmt: skip
+    job = Job.model_validate(
+        {
+            "name": name,
+            "description": "Made up.",
+            "owner": "bench",
+            "source": "none",
+            "task": "binary",
+            "schedule": {"timezone": "UTC", "first_night": YEAR.first},
+            "key": {"id": "int"},
+            "label": {"column": "y"},
+            "pipeline": "none:none",
+            "features": {
+                "amount": {"type": "float", "min": 0},
+                "age": number,
+                "income": number,
+                "duration": number,
+                "channel": {"type": "category"},
+                "region": {"type": "category"},
+                "temperature": {**number, "drift": "seasonal"},
+            },
+        }
+    )
     days = list(YEAR)
     return Stream(name, job, days, lambda day, rows: _night(day, rows or _NATURAL, seasonal))
 
@@ -156,10 +168,19 @@ def _night(day: date, rows: int, seasonal: float) -> pa.Table:
     region = random.choice(40, rows, p=effect.dirichlet(3000 * usual / usual.sum()))
     score = 0.8 * np.log(amount) + 0.03 * age - 0.4 * (channel == 4) + 0.3 * random.normal(size=rows) - 4.5
     chance = 1 / (1 + np.exp(-score))
-    return pa.table({
-        "amount": amount, "age": age, "income": pa.array(income, mask=absent), "duration": duration,
-        "channel": pa.array(_CHANNELS).take(pa.array(channel)), "region": pa.array(_REGIONS).take(pa.array(region)),
-        "temperature": 10 + 10 * np.sin(2 * np.pi * day.timetuple().tm_yday / 365) + 4 * effect.normal()
-        + random.normal(size=rows),
-        PROBABILITY: chance, LABEL_COLUMN: random.random(rows) < chance,
-    })  # fmt: skip
+    return pa.table(
+        {
+            "amount": amount,
+            "age": age,
+            "income": pa.array(income, mask=absent),
+            "duration": duration,
+            "channel": pa.array(_CHANNELS).take(pa.array(channel)),
+            "region": pa.array(_REGIONS).take(pa.array(region)),
+            "temperature": 10
+            + 10 * np.sin(2 * np.pi * day.timetuple().tm_yday / 365)
+            + 4 * effect.normal()
+            + random.normal(size=rows),
+            PROBABILITY: chance,
+            LABEL_COLUMN: random.random(rows) < chance,
+        }
+    )

@@ -175,7 +175,10 @@ def table_rows(found: Facts, middle: Facts, compared: Facts) -> list[tuple[str, 
     growth = f"× {compared['large_to_run_peak_rss']:.2f}"
     return [
         process(f"nightshift run {JOB}", run),
-        *((f"  stage {stage}{note}", f"{run[f'seconds_{stage}']:.1f}", "", "", "", "") for stage, note in stages.items()),
+        *(
+            (f"  stage {stage}{note}", f"{run[f'seconds_{stage}']:.1f}", "", "", "", "")
+            for stage, note in stages.items()
+        ),
         ("bare predict_proba in memory, chunk after chunk", *alone),
         ("bare predict_proba in memory, two chunks at a time", *pair),
         process("naive loop: read_sql, predict_proba, to_sql", naive),
@@ -184,7 +187,7 @@ def table_rows(found: Facts, middle: Facts, compared: Facts) -> list[tuple[str, 
         times("run ÷ bare predict_proba, two chunks at a time", *to_pair),
         process(f"run of {big['rows_extracted']:,} rows", big),
         (f"its memory ÷ that of {found['rows']:,} rows, at most {MOST_GROWTH}", "", "", "", compared["memory"], growth),
-    ]  # fmt: skip
+    ]
 
 
 def _say(line: str) -> None:

@@ -144,10 +144,18 @@ def _passes(life: Life, challenger: Version, gate: PromotionPolicy) -> bool:
     same = {"champion": 1.0, "challenger": 1.0}
     side = ComparedVersion(0, "", date.min, date.min)
     evaluation = Evaluation(
-        challenger=side, champion=side, holdout=Holdout(None, None, losses.nights, losses.nights, int(losses.rows.sum())),
-        loss=world.job.task.loss, metrics=dict(zip(same, errors, strict=True)), by_night=[], segments=[], calibration={},
-        gain=gain_of(losses, gate.confidence), latency=same, size=same,
-    )  # fmt: skip
+        challenger=side,
+        champion=side,
+        holdout=Holdout(None, None, losses.nights, losses.nights, int(losses.rows.sum())),
+        loss=world.job.task.loss,
+        metrics=dict(zip(same, errors, strict=True)),
+        by_night=[],
+        segments=[],
+        calibration={},
+        gain=gain_of(losses, gate.confidence),
+        latency=same,
+        size=same,
+    )
     return judge(evaluation, gate, world.job.task.loss).passed
 
 
@@ -236,12 +244,18 @@ def facts_of(life: Life, retraining: RetrainingPolicy) -> Facts:
     last = [night for night in range(life.night - LASTING[1] + 1, life.night + 1) if (version, night) in life.judged]
     seen = [life.judged[version, night] for night in last]
     return Facts(
-        night=world.days[life.night], origin="scheduled", model_version=version.until,
-        trained_until=world.days[version.until], new_labelled_nights=life.night - version.until,
-        verdict=seen[-1].verdict, faults=seen[-1].faults, drifted_columns=seen[-1].drifted_columns,
-        drifted_weights=[one.drifted_weight for one in seen], loss=_loss(life, version, retraining),
+        night=world.days[life.night],
+        origin="scheduled",
+        model_version=version.until,
+        trained_until=world.days[version.until],
+        new_labelled_nights=life.night - version.until,
+        verdict=seen[-1].verdict,
+        faults=seen[-1].faults,
+        drifted_columns=seen[-1].drifted_columns,
+        drifted_weights=[one.drifted_weight for one in seen],
+        loss=_loss(life, version, retraining),
         retrained=[world.days[night] for night in life.retrained],
-    )  # fmt: skip
+    )
 
 
 def _judge(life: Life, version: Version, night: int) -> None:

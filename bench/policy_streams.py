@@ -92,12 +92,20 @@ def build_pipeline() -> Pipeline:
 def made_up(kind: str, seed: int) -> World:
     """Return a stream of about 1,000 rows a night: log odds linear in six features, and an effect of the night."""
     names = [f"x{number}" for number in range(1, 7)]
-    job = Job.model_validate({
-        "name": f"made_up_{kind}", "description": "Made up.", "owner": "bench", "source": "none", "task": "binary",
-        "schedule": {"timezone": "UTC", "first_night": YEAR.first}, "key": {"id": "int"},
-        "label": {"column": "y", "delay_days": 1}, "pipeline": "bench.policy_streams:build_pipeline",
-        "features": {name: {"type": "float"} for name in names},
-    })  # fmt: skip
+    job = Job.model_validate(
+        {
+            "name": f"made_up_{kind}",
+            "description": "Made up.",
+            "owner": "bench",
+            "source": "none",
+            "task": "binary",
+            "schedule": {"timezone": "UTC", "first_night": YEAR.first},
+            "key": {"id": "int"},
+            "label": {"column": "y", "delay_days": 1},
+            "pipeline": "bench.policy_streams:build_pipeline",
+            "features": {name: {"type": "float"} for name in names},
+        }
+    )
     random, change = np.random.default_rng([seed, list(KINDS).index(kind)]), CHANGE + LATER * seed
     parts = []
     for place, day in enumerate(DAYS):

@@ -30,19 +30,32 @@ def _line(run: Run, never: Run, every: Run, weeks: list[np.ndarray]) -> Line:
     after = [night for night, _, _ in life.promoted if changed is not None and night >= changed]
     gain, most = (float(np.mean(never.log_loss - one.log_loss)) for one in (run, every))
     return {
-        "stream": life.world.name, "window": run.window, "policy": run.policy,
-        "log_loss": _mean(run.log_loss, weeks), "brier": _mean(run.brier, weeks),
+        "stream": life.world.name,
+        "window": run.window,
+        "policy": run.policy,
+        "log_loss": _mean(run.log_loss, weeks),
+        "brier": _mean(run.brier, weeks),
         "log_loss_to_every": _mean(run.log_loss - every.log_loss, weeks),
         "log_loss_to_never": _mean(run.log_loss - never.log_loss, weeks),
-        "brier_to_every": _mean(run.brier - every.brier, weeks), "brier_to_never": _mean(run.brier - never.brier, weeks),
-        "gain": gain, "most": most, "share": gain / most if most else None,
-        "retrainings": len(life.retrained), "promotions": len(life.promoted), "rollbacks": len(life.rolled_back),
-        "refused": len(life.refused), "cpu_seconds": run.seconds, "worse": run.worse, "followed": len(run.afterwards),
-        "before_change": len(life.promoted) - len(after), "delay": min(after) - changed if after and changed else None,
+        "brier_to_every": _mean(run.brier - every.brier, weeks),
+        "brier_to_never": _mean(run.brier - never.brier, weeks),
+        "gain": gain,
+        "most": most,
+        "share": gain / most if most else None,
+        "retrainings": len(life.retrained),
+        "promotions": len(life.promoted),
+        "rollbacks": len(life.rolled_back),
+        "refused": len(life.refused),
+        "cpu_seconds": run.seconds,
+        "worse": run.worse,
+        "followed": len(run.afterwards),
+        "before_change": len(life.promoted) - len(after),
+        "delay": min(after) - changed if after and changed else None,
         "nights": [night - FIRST for night in life.retrained],
-        "promoted": [night - FIRST for night, _, _ in life.promoted], "afterwards": run.afterwards,
+        "promoted": [night - FIRST for night, _, _ in life.promoted],
+        "afterwards": run.afterwards,
         "reasons": [reason for _, reason in life.reasons],
-    }  # fmt: skip
+    }
 
 
 def _mean(values: Floats, weeks: list[np.ndarray]) -> list[float]:
@@ -90,18 +103,25 @@ def over_seeds(lines: Sequence[Line]) -> list[Line]:
     for (kind, window, policy), some in groups.items():
         most, gains = sum(one["most"] for one in some), [one["gain"] for one in some]
         real = kind in ("abrupt", "gradual")
-        found.append({
-            "stream": kind, "window": window, "policy": policy, "seeds": len(some),
-            "log loss": f"{np.mean([one['log_loss'][0] for one in some]):.4f}",
-            "gain, 1e-4": f"{1e4 * np.mean(gains):+.1f} ({1e4 * min(gains):+.1f} to {1e4 * max(gains):+.1f})",
-            "share": _percent(sum(gains) / most) if real else "",
-            "retrainings": _average(one["retrainings"] for one in some),
-            "promotions": _average(one["promotions"] for one in some),
-            "before the change": _average(one["before_change"] for one in some) if real else "",
-            "delay": ", ".join(str(one["delay"] or "never") if one["delay"] != 0 else "0" for one in some) if real else "",
-            "rollbacks": _average(one["rollbacks"] for one in some),
-            "worse": f"{sum(one['worse'] for one in some)} of {sum(one['followed'] for one in some)}",
-        })  # fmt: skip
+        found.append(
+            {
+                "stream": kind,
+                "window": window,
+                "policy": policy,
+                "seeds": len(some),
+                "log loss": f"{np.mean([one['log_loss'][0] for one in some]):.4f}",
+                "gain, 1e-4": f"{1e4 * np.mean(gains):+.1f} ({1e4 * min(gains):+.1f} to {1e4 * max(gains):+.1f})",
+                "share": _percent(sum(gains) / most) if real else "",
+                "retrainings": _average(one["retrainings"] for one in some),
+                "promotions": _average(one["promotions"] for one in some),
+                "before the change": _average(one["before_change"] for one in some) if real else "",
+                "delay": ", ".join(str(one["delay"] or "never") if one["delay"] != 0 else "0" for one in some)
+                if real
+                else "",
+                "rollbacks": _average(one["rollbacks"] for one in some),
+                "worse": f"{sum(one['worse'] for one in some)} of {sum(one['followed'] for one in some)}",
+            }
+        )
     return found
 
 

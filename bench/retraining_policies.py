@@ -49,19 +49,22 @@ def _say(line: str, began: float) -> None:
 def plain_policies() -> list[Policy]:
     """Return the policies that people have, none with a gate, and the usual drift rule."""
     return [
-        Policy(NEVER, never), Policy("weekly, no gate", every(7)), Policy(EVERY, every(1)),
+        Policy(NEVER, never),
+        Policy("weekly, no gate", every(7)),
+        Policy(EVERY, every(1)),
         Policy("Evidently's default, 7 nights' rest, no gate", default_rule),
-    ]  # fmt: skip
+    ]
 
 
 def governed_policies() -> list[Policy]:
     """Return the governor with its defaults, by what stands between a trained version and the crown."""
     now = governor(RetrainingPolicy())
     return [
-        Policy("governor, age 120, gate", governor(FORMER), GATE), Policy(DEFAULTS, now, GATE),
+        Policy("governor, age 120, gate", governor(FORMER), GATE),
+        Policy(DEFAULTS, now, GATE),
         Policy("governor, gate that asks for not worse", now, NOT_WORSE),
         Policy("governor, no gate", now, evaluates=True),
-    ]  # fmt: skip
+    ]
 
 
 def flights_policies() -> list[Policy]:
@@ -81,9 +84,11 @@ def made_up_policies(governed: bool) -> list[Policy]:
         Policy(f"governor, age {age}, gate", governor(RetrainingPolicy(max_age_nights=age)), GATE) for age in (20, 30)
     ]
     spaced = [
-        Policy(ASKED, every(15), GATE), Policy("every 15 nights, gate at 80 %", every(15), UNSURE),
-        Policy("every 15 nights, not worse", every(15), NOT_WORSE), Policy("every 15 nights, no gate", every(15)),
-    ]  # fmt: skip
+        Policy(ASKED, every(15), GATE),
+        Policy("every 15 nights, gate at 80 %", every(15), UNSURE),
+        Policy("every 15 nights, not worse", every(15), NOT_WORSE),
+        Policy("every 15 nights, no gate", every(15)),
+    ]
     return [*plain_policies(), *spaced, *([*governed_policies(), *ages] if governed else [])]
 
 
@@ -110,13 +115,15 @@ def _print(made: Line) -> None:
     table("what was chosen on which data", ("setting", "default", "chosen on"), CHOSEN)
     single = [line for line in made["flights"] if ", begun " not in line["policy"]]
     for title, lines in (
-        ("flights, 1 April to 31 December: log loss (nats) and Brier score, means of nights, 95 % over weeks",
-         [shown(line) for line in single]),
+        (
+            "flights, 1 April to 31 December: log loss (nats) and Brier score, means of nights, 95 % over weeks",
+            [shown(line) for line in single],
+        ),
         ("flights: Brier score, paired", [shown_brier(line) for line in single]),
         ("flights: share of every night's gain by first night (promotions of retrainings)", phases_of(made["flights"])),
         ("made-up streams: means over seeds", over_seeds(made["made_up"])),
         ("targets", made["targets"]),
-    ):  # fmt: skip
+    ):
         if lines:
             table(title, list(lines[0]), [[one.get(name, "") for name in lines[0]] for one in lines])
 
@@ -137,10 +144,13 @@ def main() -> int:
                 lines += measured(made_up(kind, seed), made_up_policies(seed < GOVERNED), began)
     flown = measured(flights(), flights_policies(), began)
     made = {
-        "flights": flown, "made_up": lines, "targets": targets(flown, lines, DEFAULTS, ASKED), "chosen": CHOSEN,
+        "flights": flown,
+        "made_up": lines,
+        "targets": targets(flown, lines, DEFAULTS, ASKED),
+        "chosen": CHOSEN,
         "streams": {"kinds": KINDS, "change": CHANGE, "later": LATER, "night_effect": NIGHT_EFFECT},
         "seconds": time.monotonic() - began,
-    }  # fmt: skip
+    }
     asked.json.parent.mkdir(parents=True, exist_ok=True)
     asked.json.write_text(json.dumps(made, indent=1, default=str) + "\n", encoding="utf-8")
     _print(made)

@@ -31,9 +31,15 @@ JOB = "flight_delay"
 TRAINED_ON = Nights(date(2013, 1, 1), date(2013, 4, 1))
 CHUNK_ROWS = 50_000
 LEDGER_FACTS = (
-    "run_id", "chunks", "rows_extracted", "rows_loaded", "rows_per_second",
-    "seconds_extract", "seconds_score", "seconds_publish",
-)  # fmt: skip
+    "run_id",
+    "chunks",
+    "rows_extracted",
+    "rows_loaded",
+    "rows_per_second",
+    "seconds_extract",
+    "seconds_score",
+    "seconds_publish",
+)
 Facts = dict[str, Any]
 
 

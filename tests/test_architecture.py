@@ -33,13 +33,31 @@ ROOMS = (
 PACKAGES = ("scoring", "drift", "pages", "lifecycle", "orchestration", "cli", "demo", "dags", "jobs")
 
 PURE = {
-    "scoring.errors", "scoring.interval", "scoring.names", "scoring.validation", "scoring.secrets", "scoring.settings",
-    "scoring.job", "scoring.rows", "scoring.stores.urls", "scoring.stores.failures", "scoring.stores.source.sql_text",
-    "scoring.stores.source.driver_values", "scoring.stores.source.postgresql_types", "scoring.stores.registry.version",
-    "drift.verdict", "drift.governor", "drift.performance.metrics", "pages.plots", "lifecycle.comparison.gate",
-    "lifecycle.training.row_independence", "lifecycle.training.interleaving", "lifecycle.training.pipeline_steps",
-    "lifecycle.training.made_up_rows", "lifecycle.training.reference",
-}  # fmt: skip
+    "scoring.errors",
+    "scoring.interval",
+    "scoring.names",
+    "scoring.validation",
+    "scoring.secrets",
+    "scoring.settings",
+    "scoring.job",
+    "scoring.rows",
+    "scoring.stores.urls",
+    "scoring.stores.failures",
+    "scoring.stores.source.sql_text",
+    "scoring.stores.source.driver_values",
+    "scoring.stores.source.postgresql_types",
+    "scoring.stores.registry.version",
+    "drift.verdict",
+    "drift.governor",
+    "drift.performance.metrics",
+    "pages.plots",
+    "lifecycle.comparison.gate",
+    "lifecycle.training.row_independence",
+    "lifecycle.training.interleaving",
+    "lifecycle.training.pipeline_steps",
+    "lifecycle.training.made_up_rows",
+    "lifecycle.training.reference",
+}
 """What reads and writes nothing, asks no clock and remembers nothing."""
 
 OWNERS: dict[str, set[str]] = {
@@ -81,20 +99,57 @@ HEAVY = ("pandas", "sklearn", "mlflow", "evidently")
 GROUND = ("errors", "interval", "names", "progress", "secrets", "settings", "validation")
 
 IO_ALLOWED = {
-    ("scoring.job.yaml_text", "read_mapping"), ("scoring.job.files", "_refuse_rival"),  # reads jobs/*.yaml
-    ("scoring.job.files", "load_jobs"), ("scoring.job.files", "find_job"),  # lists jobs/*.yaml
+    ("scoring.job.yaml_text", "read_mapping"),
+    ("scoring.job.files", "_refuse_rival"),  # reads jobs/*.yaml
+    ("scoring.job.files", "load_jobs"),
+    ("scoring.job.files", "find_job"),  # lists jobs/*.yaml
     ("scoring.job.scaffold", "new_job"),  # writes the files of a new job
     ("scoring.settings", "code_version"),  # asks git
-}  # fmt: skip
+}
 IO_CALLS = {
-    "open", "print", "input", "read_text", "write_text", "read_bytes", "write_bytes", "mkdir", "unlink", "rmdir",
-    "exists", "is_file", "is_dir", "glob", "rglob", "iterdir", "touch", "replace_file", "run", "Popen", "check_output",
-    "urlopen", "connect", "create_engine", "system",
-}  # fmt: skip
+    "open",
+    "print",
+    "input",
+    "read_text",
+    "write_text",
+    "read_bytes",
+    "write_bytes",
+    "mkdir",
+    "unlink",
+    "rmdir",
+    "exists",
+    "is_file",
+    "is_dir",
+    "glob",
+    "rglob",
+    "iterdir",
+    "touch",
+    "replace_file",
+    "run",
+    "Popen",
+    "check_output",
+    "urlopen",
+    "connect",
+    "create_engine",
+    "system",
+}
 IO_MODULES = {
-    "socket", "subprocess", "shutil", "tempfile", "sqlite3", "urllib", "http", "requests", "httpx", "logging",
-    "pyarrow.parquet", "pyarrow.fs", "pyarrow.csv", "time", "random",
-}  # fmt: skip
+    "socket",
+    "subprocess",
+    "shutil",
+    "tempfile",
+    "sqlite3",
+    "urllib",
+    "http",
+    "requests",
+    "httpx",
+    "logging",
+    "pyarrow.parquet",
+    "pyarrow.fs",
+    "pyarrow.csv",
+    "time",
+    "random",
+}
 CLOCK = {"now", "utcnow", "today", "time", "monotonic", "perf_counter", "localtime", "gmtime"}
 CLOCK_ALLOWED = re.compile(r"^(orchestration\.context|cli\.arguments|demo\.commands)$")
 SQL = re.compile(

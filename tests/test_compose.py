@@ -206,9 +206,13 @@ def test_programs_know_their_commands_and_options(tmp_path):
     quiet = {"AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor"}
     answer = subprocess.run(
         [sys.executable, "-c", PROBE],
-        input=json.dumps({**asked, "options": options}), env={**os.environ, **quiet},
-        capture_output=True, text=True, check=True, timeout=120,
-    )  # fmt: skip
+        input=json.dumps({**asked, "options": options}),
+        env={**os.environ, **quiet},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
     assert json.loads(answer.stdout.splitlines()[-1]) == []
 
 

@@ -29,9 +29,26 @@ from tests.support.shell import SECRET, Shell, cells, done, nightshift, refused
 from tests.support.toy import FIRST, NIGHT, ROWS, UNTIL, execute, write_job
 
 COMMANDS = (
-    "migrate", "check", "new-job", "train", "models", "promote", "rollback", "run", "release", "discard", "verify",
-    "status", "sql", "explain", "diff", "rescore", "retention", "retire", "unpublish",
-)  # fmt: skip
+    "migrate",
+    "check",
+    "new-job",
+    "train",
+    "models",
+    "promote",
+    "rollback",
+    "run",
+    "release",
+    "discard",
+    "verify",
+    "status",
+    "sql",
+    "explain",
+    "diff",
+    "rescore",
+    "retention",
+    "retire",
+    "unpublish",
+)
 
 
 def run_ids(toy: Toy, night: date = NIGHT) -> list[str]:
@@ -88,9 +105,13 @@ def test_completion_of_a_shell_can_be_had(shell: Shell, monkeypatch: pytest.Monk
 def test_module_runs_as_a_process_of_its_own(toy: Toy) -> None:
     child = subprocess.run(
         nightshift("sql", "--csv", "select count(*) as jobs from jobs"),
-        env=child_environment(toy.stores.settings.environment()), cwd=HOME, capture_output=True, text=True,
-        timeout=120, check=False,
-    )  # fmt: skip
+        env=child_environment(toy.stores.settings.environment()),
+        cwd=HOME,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert (child.returncode, child.stdout, child.stderr) == (0, "jobs\n1\n", "")
 
 
@@ -177,7 +198,7 @@ def test_check_names_a_pipeline_that_is_none(untrained: Toy, shell: Shell, pipel
         ("labels", "select at, id {from}", "ContractError", "['y']"),
         ("labels", "select 1", "SourceQueryError", ":interval_start and :interval_end"),
     ],
-)  # fmt: skip
+)
 def test_check_names_sql_that_lacks_something(
     untrained: Toy, shell: Shell, statement: str, text: str, error: str, said: str
 ) -> None:
@@ -212,8 +233,9 @@ def test_train_makes_the_first_version_champion_and_the_next_challenger(untraine
     first = done(shell("train", name, "--since", FIRST, "--until", UNTIL)).splitlines()
     assert re.fullmatch(
         rf"{name} version 1: 1,200 rows, {FIRST} to {UNTIL} \(not included\); "
-        r"holdout_log_loss 0\.\d{4}, holdout_auc 0\.\d{4}", first[0]
-    )  # fmt: skip
+        r"holdout_log_loss 0\.\d{4}, holdout_auc 0\.\d{4}",
+        first[0],
+    )
     assert first[1:] == [f"{name} version 1 is champion from night {UNTIL} on"]
     second = done(shell("train", name, "--until", UNTIL)).splitlines()
     assert second[1:] == [f"it is the challenger; nightshift promote {name} 2 makes it champion"]
@@ -622,9 +644,12 @@ def shop(shell: Shell, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> P
 
 def new_job_files(settings: Settings, name: str) -> list[Path]:
     return [
-        settings.jobs_dir / f"{name}.yaml", settings.jobs_dir / f"{name}.py", settings.sql_dir / name / "features.sql",
-        settings.sql_dir / name / "labels.sql", settings.jobs_dir.parent / "tests" / "jobs" / f"test_{name}.py",
-    ]  # fmt: skip
+        settings.jobs_dir / f"{name}.yaml",
+        settings.jobs_dir / f"{name}.py",
+        settings.sql_dir / name / "features.sql",
+        settings.sql_dir / name / "labels.sql",
+        settings.jobs_dir.parent / "tests" / "jobs" / f"test_{name}.py",
+    ]
 
 
 def test_new_job_writes_five_files_and_says_which(shell: Shell, settings: Settings, shop: Path) -> None:
@@ -690,8 +715,12 @@ def run_pytest(settings: Settings, *paths: Path) -> str:
     child = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", *paths],
         env=child_environment({**settings.environment(), "PYTHONPATH": f"{HOME}:{home}"}),
-        cwd=home, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+        cwd=home,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert child.returncode == 0, child.stdout + child.stderr
     return child.stdout
 

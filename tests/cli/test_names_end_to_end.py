@@ -52,9 +52,16 @@ pytestmark = pytest.mark.slow
 DAY = timedelta(days=1)
 ROWS = 60
 KEYS = {
-    "Seen At": "datetime", "CustomerID": "int", "CustomerID_second": "int", "order": "string", "Größe %s": "string",
-    "1st": "int", "user?": "string", '"quoted"': "string", "_id": "int",
-}  # fmt: skip
+    "Seen At": "datetime",
+    "CustomerID": "int",
+    "CustomerID_second": "int",
+    "order": "string",
+    "Größe %s": "string",
+    "1st": "int",
+    "user?": "string",
+    '"quoted"': "string",
+    "_id": "int",
+}
 PLAIN = dict(
     zip(
         KEYS,
@@ -63,9 +70,27 @@ PLAIN = dict(
     )
 )
 NUMBERS = [
-    "SeniorCitizen", "Total Charges", "größe", "100%", "%(x)s", "a.b", "a", "x[0]", "2nd", "a:b", "it's", "a/b", "no",
-    "a#b&c=d?", "a..", "job", "status", "<b>", "{x}", "金額",
-]  # fmt: skip
+    "SeniorCitizen",
+    "Total Charges",
+    "größe",
+    "100%",
+    "%(x)s",
+    "a.b",
+    "a",
+    "x[0]",
+    "2nd",
+    "a:b",
+    "it's",
+    "a/b",
+    "no",
+    "a#b&c=d?",
+    "a..",
+    "job",
+    "status",
+    "<b>",
+    "{x}",
+    "金額",
+]
 CLASSES = ["a", "a second", "Ä-b"]
 FOLLOWING = 3
 
@@ -129,11 +154,17 @@ def written(folder: Path, source: str) -> Job:
     features: dict[str, Any] = {name: {"type": "float"} for name in NUMBERS}
     features |= {"Größe %s": {"type": "category"}, "user?": {"type": "category", "drift": "ignored"}}
     job = write_job(
-        folder, f"names_{source}", source=source, time_column="Seen At", key=KEYS, features=features,
-        task="multiclass" if several else "binary", pipeline="tests.support.pipelines:build_of_any_names",
+        folder,
+        f"names_{source}",
+        source=source,
+        time_column="Seen At",
+        key=KEYS,
+        features=features,
+        task="multiclass" if several else "binary",
+        pipeline="tests.support.pipelines:build_of_any_names",
         label={"column": "Left?", **({"classes": CLASSES} if several else {})},
         promotion={"min_nights": 2, "segments": ["Größe %s"], "max_latency_ratio": 1000},
-    )  # fmt: skip
+    )
     span = f"from events where {quoted('Seen At')} >= :interval_start and {quoted('Seen At')} < :interval_end"
     for name, columns in {"features": [*KEYS, *NUMBERS], "labels": [*KEYS, "Left?"]}.items():
         (folder / "sql" / job.name / f"{name}.sql").write_text(f"select {', '.join(map(quoted, columns))} {span}\n")

@@ -113,9 +113,14 @@ class Installation:
     def run(self, script: str) -> None:
         """Run a script in the folder, and stop at the first command that fails."""
         done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-x", "-c", script], cwd=self.folder, env=self.environment, timeout=280,
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            ["bash", "-euo", "pipefail", "-x", "-c", script],
+            cwd=self.folder,
+            env=self.environment,
+            timeout=280,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.returncode == 0, done.stdout[-2_000:] + done.stderr[-4_000:]
 
 
@@ -152,9 +157,12 @@ def _environment(folder: Path, settings: Settings) -> dict[str, str]:
     programs = Path(sys.executable).parent
     plain = {name: value for name, value in child_environment({}).items() if not name.startswith("NIGHTSHIFT_")}
     return {
-        **plain, **settings.environment(), "PATH": os.pathsep.join([str(programs), plain["PATH"]]),
-        "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(folder), str(HOME)]),
-    }  # fmt: skip
+        **plain,
+        **settings.environment(),
+        "PATH": os.pathsep.join([str(programs), plain["PATH"]]),
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join([str(folder), str(HOME)]),
+    }
 
 
 def run_blocks(page: Path) -> list[Block]:

@@ -14,10 +14,15 @@ from scoring.job.policies import RetrainingPolicy
 NIGHT = date(2013, 6, 1)
 POLICY = RetrainingPolicy(max_age_nights=120)
 WELL = Facts(
-    night=NIGHT, origin="scheduled", model_version=1, trained_until=NIGHT - timedelta(days=60),
-    new_labelled_nights=60, verdict="ok", drifted_weights=[0.0] * 5,
+    night=NIGHT,
+    origin="scheduled",
+    model_version=1,
+    trained_until=NIGHT - timedelta(days=60),
+    new_labelled_nights=60,
+    verdict="ok",
+    drifted_weights=[0.0] * 5,
     loss=Loss("excess_log_loss", 28, 0.001, -0.004, 0.006, -0.03, 0.0095),
-)  # fmt: skip
+)
 WORSE = Loss("excess_log_loss", 28, 0.03, 0.02, 0.04, -0.03, 0.0095)
 UNSURE = Loss("excess_log_loss", 28, 0.012, -0.01, 0.03, -0.03, 0.0095)
 DRIFTED: dict[str, Any] = {"drifted_weights": [0.0, 0.3, 0.3, 0.0, 0.3], "drifted_columns": ["dest"], "loss": None}
@@ -100,9 +105,7 @@ def test_default_age_makes_eighteen_retrainings_in_nine_months() -> None:
     retrained: list[date] = []
     for number in range(275):
         night = first + timedelta(days=number)
-        facts = replace(
-            WELL, night=night, trained_until=first, new_labelled_nights=number, retrained=tuple(retrained)
-        )  # fmt: skip
+        facts = replace(WELL, night=night, trained_until=first, new_labelled_nights=number, retrained=tuple(retrained))
         if decide(facts, RetrainingPolicy()).decision == "retrain":
             retrained.append(night)
     assert len(retrained) == 18

@@ -193,10 +193,18 @@ def test_retraining_that_promotes_again_leaves_what_was_planned_since(versions: 
     number = retrainings.begin(
         versions.stores.warehouse,
         {
-            "job": versions.job.name, "night": NIGHT, "trigger": "hand", "reason": "test", "since": FIRST, "until": UNTIL,
-            "decision_id": None, "airflow_run_id": None, "forced": False, "started_at": versions.stores.clock(),
+            "job": versions.job.name,
+            "night": NIGHT,
+            "trigger": "hand",
+            "reason": "test",
+            "since": FIRST,
+            "until": UNTIL,
+            "decision_id": None,
+            "airflow_run_id": None,
+            "forced": False,
+            "started_at": versions.stores.clock(),
         },
-    ).retraining_id  # fmt: skip
+    ).retraining_id
     for _ in range(2):
         promote(versions.work, 3, "why", "nightshift", retraining_id=number)
     assert champions(versions, UNTIL, ahead) == [3, 3]

@@ -43,9 +43,13 @@ def dags(tmp_path_factory: pytest.TempPathFactory) -> Dags:
         (folder / "jobs" / f"{name}.yaml").write_text("name: [", encoding="utf-8")
     (folder / "jobs" / "empty.yaml").mkdir()
     done = subprocess.run(
-        [sys.executable, "-c", LIST], cwd=HOME, capture_output=True, text=True, check=False,
+        [sys.executable, "-c", LIST],
+        cwd=HOME,
+        capture_output=True,
+        text=True,
+        check=False,
         env=child_environment({"NIGHTSHIFT_JOBS_DIR": str(folder / "jobs"), "PYTHONPATH": str(HOME)}),
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     (line,) = (line for line in done.stdout.splitlines() if line.startswith("dags "))
     found: Dags = json.loads(line.removeprefix("dags "))

@@ -73,8 +73,13 @@ def test_backfill_from_the_command_line_with_a_chosen_model_version(airflow: Air
     while True:
         done = subprocess.run(
             [sys.executable, "-m", "airflow", *command, "--dag-run-conf", f'{{"model_version": {version}}}'],
-            env=environment(settings, port), cwd=HOME, capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
+            env=environment(settings, port),
+            cwd=HOME,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
         if done.returncode == 0 or "AlreadyRunning" not in done.stderr or time.monotonic() > deadline:
             break
     assert done.returncode == 0, done.stderr[-2000:]

@@ -56,6 +56,7 @@ def test_pages_ask_for_airflows_login(airflow: AirflowUnderTest) -> None:
 def test_airflow_lists_the_plugin(airflow: AirflowUnderTest) -> None:
     (plugin,) = (one for one in airflow.api.call("GET", "/plugins")["plugins"] if one["name"] == "nightshift_pages")
     assert [(view["name"], view["destination"]) for view in plugin["external_views"]] == [
-        ("Nightshift", "nav"), ("Nightshift", "dag_run"),
-    ]  # fmt: skip
+        ("Nightshift", "nav"),
+        ("Nightshift", "dag_run"),
+    ]
     assert airflow.api.call("GET", "/plugins/importErrors")["import_errors"] == []

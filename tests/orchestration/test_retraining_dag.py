@@ -96,8 +96,10 @@ def test_story_of_a_retraining(airflow: AirflowUnderTest) -> None:
     made = promotions.history_of(stores.warehouse, "air_story")
     first = made[0].model_version
     assert [(one.kind, one.model_version, one.effective_from) for one in made] == [
-        ("promotion", first, NIGHT), ("promotion", challenger, NIGHT + 10 * DAY), ("rollback", first, NIGHT + 13 * DAY),
-    ]  # fmt: skip
+        ("promotion", first, NIGHT),
+        ("promotion", challenger, NIGHT + 10 * DAY),
+        ("rollback", first, NIGHT + 13 * DAY),
+    ]
     assert made[1].retraining_id == row.retraining_id
     assert made[2].reason.startswith("automatic: the predecessor's log loss")
     assert any(line.startswith("air_story, night 2024-01-19, rollback: ") for line in airflow.heard)

@@ -22,7 +22,13 @@ EVALUATION: dict[str, Any] = {
         "champion": {"calibration_error": {"value": 0.02, "low": 0.01, "high": None}},
     },
     "gain": {
-        "nights": 2, "rows": 600, "champion": 0.5, "challenger": 0.4, "value": 0.1, "low": 0.05, "high": 0.15,
+        "nights": 2,
+        "rows": 600,
+        "champion": 0.5,
+        "challenger": 0.4,
+        "value": 0.1,
+        "low": 0.05,
+        "high": 0.15,
         "confidence": 0.95,
     },
     "by_night": [
@@ -31,20 +37,39 @@ EVALUATION: dict[str, Any] = {
     ],
     "segments": [{"column": "kind", "value": "rare", "champion": 0.5, "rows": 250, "challenger": 0.75}],
     "calibration": {"challenger": [{"rows": 600.0, "predicted": 0.4, "observed": 0.5}]},
-    "latency": {"challenger": 1.0, "champion": 2.0}, "size": {"challenger": 0.1, "champion": 0.1},
-}  # fmt: skip
+    "latency": {"challenger": 1.0, "champion": 2.0},
+    "size": {"challenger": 0.1, "champion": 0.1},
+}
 CARD: dict[str, Any] = {
-    "job": "flights", "description": "Delays.", "owner": "ops", "task": "binary", "version": 2, "sha256": "b" * 64,
-    "made_at": "2013-04-02T04:00:00+00:00", "gate": {"passed": True, "reason": "it is better", "checks": []},
+    "job": "flights",
+    "description": "Delays.",
+    "owner": "ops",
+    "task": "binary",
+    "version": 2,
+    "sha256": "b" * 64,
+    "made_at": "2013-04-02T04:00:00+00:00",
+    "gate": {"passed": True, "reason": "it is better", "checks": []},
     "data": {
-        "since": "2013-01-01", "until": "2013-03-27", "fitted_until": "2013-03-25", "evaluated_until": "2013-03-25",
-        "rows": 9_000, "extracted": 9_000, "quarantined": {}, "snapshot": "00aa", "recipe_sha256": "d" * 64,
-        "features_sql_sha256": "f" * 64, "labels_sql_sha256": "e" * 64, "trained_at": "2013-04-02T04:00:00+00:00",
-        "code_version": "abc", "library_versions": {"python": "3.11"}, "refit": False,
+        "since": "2013-01-01",
+        "until": "2013-03-27",
+        "fitted_until": "2013-03-25",
+        "evaluated_until": "2013-03-25",
+        "rows": 9_000,
+        "extracted": 9_000,
+        "quarantined": {},
+        "snapshot": "00aa",
+        "recipe_sha256": "d" * 64,
+        "features_sql_sha256": "f" * 64,
+        "labels_sql_sha256": "e" * 64,
+        "trained_at": "2013-04-02T04:00:00+00:00",
+        "code_version": "abc",
+        "library_versions": {"python": "3.11"},
+        "refit": False,
     },
-    "training": {"window_days": 90}, "evaluation": EVALUATION,
+    "training": {"window_days": 90},
+    "evaluation": EVALUATION,
     "asked": {"retraining_id": 1, "trigger": "hand", "reason": "more data", "decision_id": None, "night": "2013-04-01"},
-}  # fmt: skip
+}
 
 
 def test_an_evaluation_comes_out_as_it_went_in() -> None:

@@ -212,8 +212,9 @@ def test_run_of_airflow_leads_to_its_night(client: TestClient, toy: Toy) -> None
     asked = {"dag_id": f"{toy.job.name}_nightly", "run_id": "backfill__2024-01-07T00:00:00+00:00"}
     answer = client.get("run", params=asked, follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (
-        303, f"/nightshift{home(toy)}/nights/{NIGHT}?run={run_id}",
-    )  # fmt: skip
+        303,
+        f"/nightshift{home(toy)}/nights/{NIGHT}?run={run_id}",
+    )
     page = read(client, f"{home(toy)}/nights/{NIGHT}")
     assert f"/dags/{toy.job.name}_nightly/runs/backfill__2024-01-07T00%3A00%3A00%2B00%3A00" in page.links
     framed = client.get(f"{home(toy)}/nights/{NIGHT}".lstrip("/"), headers={"sec-fetch-dest": "iframe"})
@@ -283,14 +284,30 @@ def test_report_is_served_whole_in_an_origin_of_its_own(client: TestClient, toy:
 @pytest.mark.parametrize(
     "path",
     [
-        "../runs", "..%2f..%2fsettings", "%2e%2e/%2e%2e/etc/passwd", "//etc/passwd", "/etc/passwd", "%2fetc%2fpasswd", "",
-        "assets", "assets/", "assets/../secret.html", "assets/other.js", "assets/evidently-0123456789abcdef.html",
-        "{job}", "{job}/night=2024-01-07", "{job}/night=2024-01-07/drift.html/..", "{job}/night=2024-01-07/secret.html",
-        "{job}/night=2024-01-07/drift.html%00", "{job}/night=2024-01-07/drift.html%0a",
+        "../runs",
+        "..%2f..%2fsettings",
+        "%2e%2e/%2e%2e/etc/passwd",
+        "//etc/passwd",
+        "/etc/passwd",
+        "%2fetc%2fpasswd",
+        "",
+        "assets",
+        "assets/",
+        "assets/../secret.html",
+        "assets/other.js",
+        "assets/evidently-0123456789abcdef.html",
+        "{job}",
+        "{job}/night=2024-01-07",
+        "{job}/night=2024-01-07/drift.html/..",
+        "{job}/night=2024-01-07/secret.html",
+        "{job}/night=2024-01-07/drift.html%00",
+        "{job}/night=2024-01-07/drift.html%0a",
         "{job}/../{job}/night=2024-01-07/drift.html",
-        "{job}\\night=2024-01-07\\drift.html", "{job}/night=٢٠٢٤-01-07/drift.html", "file:///etc/passwd",
+        "{job}\\night=2024-01-07\\drift.html",
+        "{job}/night=٢٠٢٤-01-07/drift.html",
+        "file:///etc/passwd",
     ],
-)  # fmt: skip
+)
 def test_nothing_else_of_the_lake_is_served(client: TestClient, toy: Toy, path: str) -> None:
     lake = toy.stores.lake
     for relative in ("secret.html", f"{toy.job.name}/night=2024-01-07/secret.html", "assets/other.js"):
@@ -364,9 +381,16 @@ import pages.web
 print("heavy", [name for name in ("pandas", "sklearn", "scipy", "mlflow", "evidently", "joblib") if name in sys.modules])
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=HOME, capture_output=True, text=True, timeout=120, check=False,
-        env=child_environment({"AIRFLOW_HOME": str(tmp_path), "PYTHONPATH": str(HOME), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}),
-    )  # fmt: skip
+        [sys.executable, "-c", code],
+        cwd=HOME,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env=child_environment(
+            {"AIRFLOW_HOME": str(tmp_path), "PYTHONPATH": str(HOME), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+        ),
+    )
     assert done.returncode == 0, done.stderr
     lines = dict(line.split(" ", 1) for line in done.stdout.splitlines() if line.startswith(("plugin", "heavy")))
     assert lines["heavy"] == "[]"

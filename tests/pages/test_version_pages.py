@@ -204,10 +204,14 @@ def test_card_of_a_comparison_without_a_night(toy: Toy) -> None:
     found = card["evaluation"]
     nothing = dict.fromkeys(("champion", "challenger", "value", "low", "high"))
     empty = {
-        "gain": {"nights": 0, "rows": 0, **nothing, "confidence": 0.95}, "by_night": [], "segments": [], "calibration": {},
-        "metrics": {"challenger": {}, "champion": {}}, "importance": {},
+        "gain": {"nights": 0, "rows": 0, **nothing, "confidence": 0.95},
+        "by_night": [],
+        "segments": [],
+        "calibration": {},
+        "metrics": {"challenger": {}, "champion": {}},
+        "importance": {},
         "holdout": {"first": None, "last": None, "nights": 0, "of_nights": 4, "rows": 0},
-    }  # fmt: skip
+    }
     words = standing_alone({**card, "evaluation": {**found, **empty}}).words
     assert "of 4 nights kept apart none was unseen by both versions" in words
     assert "no night to compare on" in words
@@ -221,9 +225,12 @@ def regression(toy: Toy) -> None:
         "alter table events alter column y type double precision using x + case at < '2024-01-07' when true then 9 else 1 end",
     )
     toy.change(
-        task="regression", pipeline="tests.support.pipelines:build_linear", features=SENSITIVE, promotion=POLICY,
+        task="regression",
+        pipeline="tests.support.pipelines:build_linear",
+        features=SENSITIVE,
+        promotion=POLICY,
         training={"holdout_nights": 4},
-    )  # fmt: skip
+    )
     train_champion(toy.work)
 
 

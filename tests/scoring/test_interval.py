@@ -91,8 +91,10 @@ def test_parse_night_names_what_it_found_when_it_is_no_day(text):
 
 def test_including_includes_both_ends():
     assert list(Nights.including(date(2013, 2, 27), date(2013, 3, 1))) == [
-        date(2013, 2, 27), date(2013, 2, 28), date(2013, 3, 1),
-    ]  # fmt: skip
+        date(2013, 2, 27),
+        date(2013, 2, 28),
+        date(2013, 3, 1),
+    ]
     assert list(Nights.including(date(2013, 4, 1), date(2013, 4, 1))) == [date(2013, 4, 1)]
     assert list(Nights.including(date(2013, 4, 2), date(2013, 4, 1))) == []
 

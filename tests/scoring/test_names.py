@@ -79,8 +79,9 @@ def test_a_longer_name_of_a_job_is_refused_and_says_why(folder: Path) -> None:
 def test_names_of_tables_stay_what_they_were(folder: Path) -> None:
     job = write_job(folder, "late_orders")
     assert (history(job).name, shadow(job).name) == (
-        "late_orders_predictions_history", "late_orders_shadow_predictions",
-    )  # fmt: skip
+        "late_orders_predictions_history",
+        "late_orders_shadow_predictions",
+    )
     assert [index.name for index in history(job).indexes] == ["late_orders_one_night"]
     assert [column.name for column in history(job).columns][:2] == ["at", "id"]
 

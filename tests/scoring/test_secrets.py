@@ -107,10 +107,13 @@ def test_redact_leaves_words_alone_that_only_hold_a_plain_word():
 
 def test_settings_make_all_their_secrets_known():
     Settings(
-        sources={"a": SecretStr("postgresql://u:k1-source@h/d")}, warehouse_url=SecretStr("postgresql://u:k1-ware@h/d"),
-        analyst_url=SecretStr("postgresql://u:k1-analyst@h/d"), registry_url=SecretStr("https://u:k1-registry@h"),
-        alert_urls=SecretStr("mailto://u:k1-mail@h, discord://12345678/k1-hook-token"), lake_url="s3://b?secret=k1-lake",
-    )  # fmt: skip
+        sources={"a": SecretStr("postgresql://u:k1-source@h/d")},
+        warehouse_url=SecretStr("postgresql://u:k1-ware@h/d"),
+        analyst_url=SecretStr("postgresql://u:k1-analyst@h/d"),
+        registry_url=SecretStr("https://u:k1-registry@h"),
+        alert_urls=SecretStr("mailto://u:k1-mail@h, discord://12345678/k1-hook-token"),
+        lake_url="s3://b?secret=k1-lake",
+    )
     text = "k1-source k1-ware k1-analyst k1-registry k1-mail k1-hook-token k1-lake"
     assert str(NightshiftError(text)) == " ".join([MASK] * 7)
     assert described(ValueError(text)) == f"ValueError: {' '.join([MASK] * 7)}"
@@ -307,11 +310,16 @@ def test_a_file_that_is_no_database_is_permanent(tmp_path):
 @pytest.mark.parametrize(
     ("scheme", "package"),
     [
-        ("mysql", "mysqlclient"), ("mysql+pymysql", "pymysql"), ("mariadb+pymysql", "pymysql"), ("oracle+oracledb", "oracledb"),
-        ("mssql+pyodbc", "pyodbc"), ("snowflake", "snowflake-sqlalchemy"), ("duckdb", "duckdb-engine"),
+        ("mysql", "mysqlclient"),
+        ("mysql+pymysql", "pymysql"),
+        ("mariadb+pymysql", "pymysql"),
+        ("oracle+oracledb", "oracledb"),
+        ("mssql+pyodbc", "pyodbc"),
+        ("snowflake", "snowflake-sqlalchemy"),
+        ("duckdb", "duckdb-engine"),
         ("bigquery", "sqlalchemy-bigquery"),
     ],
-)  # fmt: skip
+)
 def test_a_missing_driver_is_named_with_its_package_and_how_to_add_it(tmp_path, scheme, package):
     with pytest.raises(SettingsError) as caught, stream(f"{scheme}://u:s3cret9@h/d", query(tmp_path), NIGHT_OF_MAY, 9):
         pass

@@ -24,8 +24,24 @@ PYDANTIC = re.compile(
     r"Input should|String should|valid |Field required|not permitted|Value error|class '|datetime\.|NoneType"
 )
 WRONG: list[Any] = [
-    "?", "", -1, 0, 10**30, 1.5, True, None, [], [1], [1, 2, 3], {}, {"a": 1}, float("nan"), float("inf"), b"x", DEMO["schedule"],
-]  # fmt: skip
+    "?",
+    "",
+    -1,
+    0,
+    10**30,
+    1.5,
+    True,
+    None,
+    [],
+    [1],
+    [1, 2, 3],
+    {},
+    {"a": 1},
+    float("nan"),
+    float("inf"),
+    b"x",
+    DEMO["schedule"],
+]
 
 
 def leaves(model: type[BaseModel], path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -92,7 +108,11 @@ def sentence_of(path: str, value: Any) -> str:
 @pytest.mark.parametrize(
     ("path", "value", "expected"),
     [
-        ("schedule.cron", "0 25 * * *", "found '0 25 * * *', expected minute and hour once a day, such as '30 2 * * *'"),
+        (
+            "schedule.cron",
+            "0 25 * * *",
+            "found '0 25 * * *', expected minute and hour once a day, such as '30 2 * * *'",
+        ),
         ("training.windw_days", 9, "found an unknown key; did you mean window_days?"),
         ("training.windowDays", 9, "found an unknown key; did you mean window_days?"),
         ("max_loss", 9, "found an unknown key, expected it in retraining"),
@@ -105,13 +125,19 @@ def sentence_of(path: str, value: Any) -> str:
         ("owner", None, "found nothing, expected text"),
         ("owner", "x" * 0, "found '', expected text of at least 1 characters"),
         ("monitor.persistence", [3, 2], "found [3, 2], expected [k, n]: k of the last n nights, 1 <= k <= n <= 30"),
-        ("retraining.schedule", "60 0 * * 1", "found '60 0 * * 1', expected minute, hour, day, month and weekday, "
-         "such as '0 3 * * 1'"),
-        ("schedule.timezone", "Berlin", "found 'Berlin', expected a timezone of the IANA database, such as "
-         "America/New_York"),
+        (
+            "retraining.schedule",
+            "60 0 * * 1",
+            "found '60 0 * * 1', expected minute, hour, day, month and weekday, such as '0 3 * * 1'",
+        ),
+        (
+            "schedule.timezone",
+            "Berlin",
+            "found 'Berlin', expected a timezone of the IANA database, such as America/New_York",
+        ),
         ("time_column", "dest", "found 'dest', expected a key column of type datetime"),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_is_said_as_a_colleague_would(path: str, value: Any, expected: str) -> None:
     assert sentence_of(path, value).startswith(f"{path}: {expected}")
 

@@ -14,10 +14,17 @@ FEATURES = {"x": {"type": "float", "nullable": True}, "kind": {"type": "category
 def make_job(task: str = "binary", classes: list[str] | None = None, **changed: Any) -> Job:
     """Return a job with one feature, and with other settings where they are given."""
     content = {
-        "name": "shop", "description": "x", "owner": "x", "source": "x", "task": task, "pipeline": "a:b",
-        "schedule": {"timezone": "UTC", "first_night": date(2013, 1, 1)}, "label": {"column": "y", "classes": classes},
-        "key": {"id": "int"}, "features": {"x": {"type": "float", "nullable": True}},
-    }  # fmt: skip
+        "name": "shop",
+        "description": "x",
+        "owner": "x",
+        "source": "x",
+        "task": task,
+        "pipeline": "a:b",
+        "schedule": {"timezone": "UTC", "first_night": date(2013, 1, 1)},
+        "label": {"column": "y", "classes": classes},
+        "key": {"id": "int"},
+        "features": {"x": {"type": "float", "nullable": True}},
+    }
     return Job.model_validate({**content, **changed})
 
 

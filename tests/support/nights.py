@@ -15,15 +15,25 @@ from scoring.rows.profile import Profile
 
 FIRST = date(2024, 1, 1)
 NUMBER = {"type": "float", "nullable": True}
-JOB = Job.model_validate({
-    "name": "made_up", "description": "Made up.", "owner": "tests", "source": "none", "task": "binary",
-    "schedule": {"timezone": "UTC", "first_night": FIRST}, "key": {"id": "int"}, "label": {"column": "y"},
-    "pipeline": "none:none",
-    "features": {
-        "x": NUMBER, "kind": {"type": "category"}, "weather": {**NUMBER, "drift": "seasonal"},
-        "noted": {**NUMBER, "drift": "ignored"},
-    },
-})  # fmt: skip
+JOB = Job.model_validate(
+    {
+        "name": "made_up",
+        "description": "Made up.",
+        "owner": "tests",
+        "source": "none",
+        "task": "binary",
+        "schedule": {"timezone": "UTC", "first_night": FIRST},
+        "key": {"id": "int"},
+        "label": {"column": "y"},
+        "pipeline": "none:none",
+        "features": {
+            "x": NUMBER,
+            "kind": {"type": "category"},
+            "weather": {**NUMBER, "drift": "seasonal"},
+            "noted": {**NUMBER, "drift": "ignored"},
+        },
+    }
+)
 
 
 def day(number: int) -> date:
@@ -34,10 +44,12 @@ def rows(seed: int, count: int = 1_000, **changes: Any) -> dict[str, pa.Array]:
     """Return a night's columns, i.i.d. whatever the night, with others in place of some."""
     random = np.random.default_rng([seed, count])
     made = {
-        "x": pa.array(random.normal(size=count)), "kind": pa.array(random.choice(list("abc"), count, p=[0.6, 0.3, 0.1])),
-        "weather": pa.array(random.normal(size=count)), "noted": pa.array(random.normal(size=count)),
+        "x": pa.array(random.normal(size=count)),
+        "kind": pa.array(random.choice(list("abc"), count, p=[0.6, 0.3, 0.1])),
+        "weather": pa.array(random.normal(size=count)),
+        "noted": pa.array(random.normal(size=count)),
         "prediction": pa.array(random.random(count)),
-    }  # fmt: skip
+    }
     return {name: column for name, column in {**made, **changes}.items() if column is not None}
 
 

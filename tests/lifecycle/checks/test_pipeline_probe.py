@@ -27,7 +27,10 @@ def said_of(folder: Path, pipeline: str, **changed: Any) -> str:
 @pytest.mark.parametrize(
     ("pipeline", "parts"),
     [
-        ("module_lambda", ["PicklingError", "<lambda>", "functiontransformer (FunctionTransformer)", "top of a module"]),
+        (
+            "module_lambda",
+            ["PicklingError", "<lambda>", "functiontransformer (FunctionTransformer)", "top of a module"],
+        ),
         ("closure", ["PicklingError", "closure.<locals>.scaled", "functiontransformer (FunctionTransformer)"]),
         ("local_class", ["PicklingError", "local_class.<locals>.Local", "local (Local)"]),
         ("keeps_a_lock", ["TypeError", "lock", "locked (Locked)"]),
@@ -36,17 +39,37 @@ def said_of(folder: Path, pipeline: str, **changed: Any) -> str:
         ("nothing", ["returns a NoneType", "return pipeline"]),
         ("a_class", ["the class LogisticRegression", "return LogisticRegression()"]),
         ("regressor", ["a regressor (Ridge)", "a classifier, for the task is binary"]),
-        ("unencoded", ["could not convert string to float: 'level_", "logisticregression (LogisticRegression)",
-                       "encode ['kind']", "while fitting it on 300 made-up rows"]),
+        (
+            "unencoded",
+            [
+                "could not convert string to float: 'level_",
+                "logisticregression (LogisticRegression)",
+                "encode ['kind']",
+                "while fitting it on 300 made-up rows",
+            ],
+        ),
         ("dummies", ["while predicting one row", "OneHotEncoder", "pd.get_dummies"]),
         ("drops_rows", ["inconsistent numbers of samples", "logisticregression", "do not drop rows"]),
         ("drops_at_predict", ["shape (2", "expected shape (300, 2)", "one finite prediction per row"]),
-        ("strict_encoder", ["Found unknown categories", "onehotencoder (OneHotEncoder)",
-                            "a row whose kind is a level that training did not have", "unknown: quarantine"]),
+        (
+            "strict_encoder",
+            [
+                "Found unknown categories",
+                "onehotencoder (OneHotEncoder)",
+                "a row whose kind is a level that training did not have",
+                "unknown: quarantine",
+            ],
+        ),
         ("no_nulls", ["Input X contains NaN", "logisticregression", "take `nullable` off ['x']"]),
         ("other_columns", ["'amount'", "columntransformer (ColumnTransformer)", "the columns ['x', 'kind']"]),
-        ("raises_in_a_step", ["ValueError: amounts are in the wrong currency", "currency (FunctionTransformer)",
-                              "support/bad_pipelines.py line "]),
+        (
+            "raises_in_a_step",
+            [
+                "ValueError: amounts are in the wrong currency",
+                "currency (FunctionTransformer)",
+                "support/bad_pipelines.py line ",
+            ],
+        ),
         ("raises", ["RuntimeError: no licence (support/bad_pipelines.py line "]),
         ("needs_arguments", ["missing 1 required positional argument: 'depth'", "a function without arguments"]),
         ("exits", ["SystemExit: 3 (support/bad_pipelines.py line "]),
@@ -55,7 +78,7 @@ def said_of(folder: Path, pipeline: str, **changed: Any) -> str:
         ("search_of_failures", ["could not convert string to float"]),
         ("not_a_function", ["is a Pipeline, not a function", "def not_a_function():"]),
     ],
-)  # fmt: skip
+)
 def test_fault_is_said_with_the_pipelines_own_error_and_step(tmp_path: Path, pipeline: str, parts: list[str]) -> None:
     message = said_of(tmp_path, pipeline)
     for part in parts:
@@ -82,11 +105,19 @@ def test_classifier_in_a_regression_is_found(tmp_path: Path) -> None:
         ("prints", {"task": "multiclass", "label": {"column": "y", "classes": [f"c{n}" for n in range(12)]}}),
         ("tests.support.pipelines:build_linear", {"task": "regression"}),
         ("tests.support.pipelines:build_spy", {"features": {"at": {"type": "datetime"}}}),
-        ("tests.support.pipelines:build_of_every_type", {"features": {
-            "flag": {"type": "bool"}, "count": {"type": "int", "nullable": True, "min": -3, "max": 3},
-            "kind": {"type": "category", "nullable": True}, "seen_at": {"type": "datetime", "nullable": True}}}),
+        (
+            "tests.support.pipelines:build_of_every_type",
+            {
+                "features": {
+                    "flag": {"type": "bool"},
+                    "count": {"type": "int", "nullable": True, "min": -3, "max": 3},
+                    "kind": {"type": "category", "nullable": True},
+                    "seen_at": {"type": "datetime", "nullable": True},
+                }
+            },
+        ),
     ],
-)  # fmt: skip
+)
 def test_honest_pipeline_passes(tmp_path: Path, pipeline: str, changed: dict[str, Any]) -> None:
     probe = Probe(job_of(pipeline, **changed), tmp_path, os.getpid())
     attempt(probe)

@@ -24,10 +24,18 @@ def _evaluation(gains: np.ndarray, errors: tuple[float, float] = (0.01, 0.01)) -
     metrics: list[Metrics] = [{"calibration_error": {"value": error}} for error in errors]
     same = {"champion": 1.0, "challenger": 1.0}
     return Evaluation(
-        challenger=SIDE, champion=SIDE, holdout=Holdout(DAY, DAY, len(gains), len(gains), int(rows.sum())), loss="log loss",
-        metrics=dict(zip(same, metrics, strict=True)), gain=gain_of(losses, 0.95), by_night=[], segments=[], calibration={},
-        latency=same, size=same,
-    )  # fmt: skip
+        challenger=SIDE,
+        champion=SIDE,
+        holdout=Holdout(DAY, DAY, len(gains), len(gains), int(rows.sum())),
+        loss="log loss",
+        metrics=dict(zip(same, metrics, strict=True)),
+        gain=gain_of(losses, 0.95),
+        by_night=[],
+        segments=[],
+        calibration={},
+        latency=same,
+        size=same,
+    )
 
 
 UNSURE = np.resize([0.01, -0.012], NIGHTS)

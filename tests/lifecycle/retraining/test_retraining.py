@@ -205,21 +205,29 @@ def test_guards_refuse_a_better_challenger(lived: Toy) -> None:
     assert row.gate is not None
     passed = {check["name"]: check["passed"] for check in row.gate["checks"]}
     assert passed == {
-        "nights": True, "gain": True, "calibration": True, "segment kind a": True, "segment kind b": True,
-        "segment kind c": True, "latency": True, "size": False,
-    }  # fmt: skip
+        "nights": True,
+        "gain": True,
+        "calibration": True,
+        "segment kind a": True,
+        "segment kind b": True,
+        "segment kind c": True,
+        "latency": True,
+        "size": False,
+    }
 
 
 @pytest.mark.parametrize(
     ("task", "label", "outcome", "pipeline"),
     [
         (
-            "multiclass", {"classes": ["no", "perhaps", "yes"]},
-            "case when id % 5 = 0 then 'perhaps' when y then 'yes' else 'no' end", "tests.support.toy:build_pipeline",
+            "multiclass",
+            {"classes": ["no", "perhaps", "yes"]},
+            "case when id % 5 = 0 then 'perhaps' when y then 'yes' else 'no' end",
+            "tests.support.toy:build_pipeline",
         ),
         ("regression", {}, "case when y then 1.5 else 0.5 end", "tests.support.pipelines:build_linear"),
     ],
-)  # fmt: skip
+)
 def test_other_tasks_are_compared_and_shadowed_too(
     untrained: Toy, task: str, label: Any, outcome: str, pipeline: str
 ) -> None:
@@ -366,9 +374,12 @@ def test_crash_after_the_work_of_each_task_changes_nothing_when_it_runs_again(
     add_nights(lived, nights(NEW), turned)
     real = retrainings.record
     written = {
-        "snapshot": {"snapshot"}, "train": {"model_version", "champion_version"}, "evaluate": {"champion_version"},
-        "gate": {"gate"}, "promote": {"state", "detail", "stage", "finished_at"},
-    }  # fmt: skip
+        "snapshot": {"snapshot"},
+        "train": {"model_version", "champion_version"},
+        "evaluate": {"champion_version"},
+        "gate": {"gate"},
+        "promote": {"state", "detail", "stage", "finished_at"},
+    }
 
     def dying(warehouse: Any, retraining_id: int, **facts: Any) -> None:
         if set(facts) == written[stage] and facts.get("state") != "running":
@@ -561,7 +572,7 @@ def test_decision_says_how_its_retraining_went(lived: Toy) -> None:
     row = retrain(
         lived.work,
         RetrainingRequest(decided[-1].reason, "decision", NIGHT + 2 * DAY, decision_id=decided[-1].decision_id),
-    )  # fmt: skip
+    )
     (found,) = monitoring.decisions(lived.stores.warehouse, Span(lived.job.name, Nights.since(NIGHT + 2 * DAY)))
     assert (found.retraining, found.trained_version, row.trigger) == ("done", 2, "decision")
 

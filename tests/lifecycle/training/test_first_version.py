@@ -34,8 +34,12 @@ def test_first_version_worse_than_the_base_rate_is_registered_and_not_crowned(un
     assert said.code == 1
     assert "version 1: 1,200 rows" in said.out
     (message,) = [line for line in said.err.splitlines() if line.startswith("VersionRefused: ")]
-    for part in ("version 1 is the challenger, not champion", "always saying the base rate", "--anyway",
-                 f"nightshift promote {untrained.job.name} 1"):  # fmt: skip
+    for part in (
+        "version 1 is the challenger, not champion",
+        "always saying the base rate",
+        "--anyway",
+        f"nightshift promote {untrained.job.name} 1",
+    ):
         assert part in message
     assert crowned(untrained) == []
     assert untrained.stores.registry.aliases(untrained.job.name) == {"challenger": 1}

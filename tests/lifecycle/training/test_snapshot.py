@@ -77,10 +77,12 @@ def test_same_snapshot_gives_the_same_artifact_for_the_demo_jobs(
     data_dir: Path, flights: str, tmp_path: Path, name: str
 ) -> None:
     settings = Settings(
-        data_dir=tmp_path, sources={"demo": SecretStr(embedded.url(data_dir / "postgres", flights))},
+        data_dir=tmp_path,
+        sources={"demo": SecretStr(embedded.url(data_dir / "postgres", flights))},
         warehouse_url=SecretStr("postgresql+psycopg://nobody@127.0.0.1:1/nowhere"),
-        registry_url=SecretStr(embedded.url(data_dir / "postgres", "registry")), code_version="test",
-    )  # fmt: skip
+        registry_url=SecretStr(embedded.url(data_dir / "postgres", "registry")),
+        code_version="test",
+    )
     stores = open_stores(settings, lambda: datetime.now(UTC))
     job = find_job(HOME / "jobs", name)
     taken = take(Workspace(stores, job), Nights(date(2013, 1, 2), date(2013, 1, 24)))

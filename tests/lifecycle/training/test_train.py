@@ -131,9 +131,12 @@ def test_window_is_half_open_to_the_microsecond_in_the_jobs_timezone(untrained: 
     for number, moment in enumerate(moments):
         execute(untrained.source, f"insert into events values ('{moment.isoformat()}', {1000 + number}, 0, 'a', true)")
     done = trained(
-        untrained, window, pipeline="tests.support.pipelines:build_spy", features={"at": {"type": "datetime"}, **CLEAN},
+        untrained,
+        window,
+        pipeline="tests.support.pipelines:build_spy",
+        features={"at": {"type": "datetime"}, **CLEAN},
         schedule={"timezone": zone, "first_night": FIRST},
-    )  # fmt: skip
+    )
     spy = pipeline_of(untrained, done)
     assert (spy.first_, spy.last_, spy.rows_) == (pd.Timestamp(moments[1]), pd.Timestamp(moments[2]), done.rows)
 

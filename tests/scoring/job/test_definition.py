@@ -118,8 +118,16 @@ def test_demo_pipelines_are_made_anew_and_unfitted(name):
         ("limits.cpu", 3, ["limits.cpu: found an unknown key, expected one of retries, retry_delay_seconds, "]),
         # missing keys
         ("task", ABSENT, ["task: found nothing, expected binary, multiclass or regression"]),
-        ("label.column", ABSENT, ["label.column: found nothing, expected the column of labels.sql that holds the outcome"]),
-        ("features.age.type", ABSENT, ["features.age.type: found nothing, expected float, int, bool, category or datetime"]),
+        (
+            "label.column",
+            ABSENT,
+            ["label.column: found nothing, expected the column of labels.sql that holds the outcome"],
+        ),
+        (
+            "features.age.type",
+            ABSENT,
+            ["features.age.type: found nothing, expected float, int, bool, category or datetime"],
+        ),
         ("schedule.first_night", ABSENT, ["schedule.first_night: found nothing, expected a day such as 2024-01-31"]),
         # wrong types
         ("chunk_rows", "many", ["chunk_rows: found 'many', expected a whole number"]),
@@ -129,7 +137,11 @@ def test_demo_pipelines_are_made_anew_and_unfitted(name):
         ("features.age.min", "low", ["features.age.min: found 'low', expected a number"]),
         ("features.age.type", "integer", ["features.age.type", "'float', 'int', 'bool'", "'integer'"]),
         ("key.customer", "float", ["key.customer", "'int', 'string', 'datetime' or 'date'", "'float'"]),
-        ("features.region.allowed", [False, "south"], ["features.region.allowed.0: found false, expected text in quotes"]),
+        (
+            "features.region.allowed",
+            [False, "south"],
+            ["features.region.allowed.0: found false, expected text in quotes"],
+        ),
         ("features", [], ["features: found [], expected a mapping"]),
         ("features", {}, ["features: found an empty mapping, expected at least 1"]),
         ("key", {}, ["key: found an empty mapping, expected at least 1"]),
@@ -140,14 +152,30 @@ def test_demo_pipelines_are_made_anew_and_unfitted(name):
         ("training.window_days", 0, ["training.window_days: found 0, expected at least 1"]),
         ("limits.retries", 99, ["limits.retries: found 99, expected at most 20"]),
         ("owner", "", ["owner", "at least 1 character", "''"]),
-        ("name", "Churn Job", ["name: found 'Churn Job', expected lower-case letters, digits and _, a letter first, at most 35"]),
+        (
+            "name",
+            "Churn Job",
+            ["name: found 'Churn Job', expected lower-case letters, digits and _, a letter first, at most 35"],
+        ),
         ("pipeline", "jobs/churn.py", ["pipeline: found 'jobs/churn.py', expected module:function"]),
         # limits that make no sense
         ("features.age", {"type": "int", "min": 9, "max": 1}, ["features.age: found min 9 above max 1, expected"]),
-        ("features.region", {"type": "category", "min": 1}, ["found min or max with type category, expected type float"]),
-        ("features.flag", {"type": "bool", "max": 1}, ["features.flag: found min or max with type bool, expected type float"]),
+        (
+            "features.region",
+            {"type": "category", "min": 1},
+            ["found min or max with type category, expected type float"],
+        ),
+        (
+            "features.flag",
+            {"type": "bool", "max": 1},
+            ["features.flag: found min or max with type bool, expected type float"],
+        ),
         ("features.age", {"type": "int", "allowed": ["1"]}, ["found allowed or unknown with type int, expected type"]),
-        ("features.age", {"type": "int", "unknown": "quarantine"}, ["found allowed or unknown with type int, expected type"]),
+        (
+            "features.age",
+            {"type": "int", "unknown": "quarantine"},
+            ["found allowed or unknown with type int, expected type"],
+        ),
         # key and feature disagree
         ("key.age", "string", ["features.age: found type int, and type string in key", "one column has one type"]),
         ("key.income", "int", ["features.income: found type float, and type int in key"]),
@@ -169,7 +197,7 @@ def test_demo_pipelines_are_made_anew_and_unfitted(name):
         ("schedule.cron", "@daily", ["schedule.cron: found '@daily', expected minute and hour once a day"]),
         ("schedule.first_night", "soon", ["schedule.first_night: found 'soon', expected a day such as"]),
     ],
-)  # fmt: skip
+)
 def test_load_job_names_file_path_found_and_expected_when(write, where, value, said):
     message = message_of(write(changed(where, value)))
     for part in ("churn.yaml", *said):

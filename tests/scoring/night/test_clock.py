@@ -133,8 +133,9 @@ def test_provisional_night_is_never_decided_on(toy: Toy) -> None:
     watch(toy.work, run_id)
     decided = conclude(toy.work, run_id)
     assert (decided.decision, decided.reason) == (
-        "none", "not evaluated: the night had not ended when it was scored",
-    )  # fmt: skip
+        "none",
+        "not evaluated: the night had not ended when it was scored",
+    )
 
 
 def test_nothing_is_measured_or_judged_as_known_at_a_night_that_is_not_over(toy: Toy) -> None:
@@ -265,8 +266,12 @@ def told(toy: Toy, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         nightshift(*words),
         env=child_environment(toy.stores.settings.environment()),
-        cwd=HOME, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+        cwd=HOME,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
 
 
 @pytest.mark.slow

@@ -87,11 +87,16 @@ DAMAGE: dict[str, tuple[Callable[[Toy], object], str]] = {
     "a value changed": (lambda toy: rewritten(toy, shifted), r"rows \(200\) are not those that were scored \(200\)"),
     "values swapped": (lambda toy: rewritten(toy, swapped), r"rows \(200\) are not those that were scored \(200\)"),
     "a row lost": (lambda toy: rewritten(toy, lambda table: table.slice(1)), r"rows \(199\) are not those"),
-    "a row twice": (lambda toy: rewritten(toy, lambda t: pa.concat_tables([t, t.slice(0, 1)])), r"rows \(201\) are not"),
+    "a row twice": (
+        lambda toy: rewritten(toy, lambda t: pa.concat_tables([t, t.slice(0, 1)])),
+        r"rows \(201\) are not",
+    ),
     "a column lost": (lambda toy: rewritten(toy, lambda table: table.drop_columns(["probability"])), "cannot be read"),
-    "without metadata": (lambda toy: pq.write_table(pq.read_table(current(toy)).replace_schema_metadata(None), current(toy)),
-                         "of run None"),
-}  # fmt: skip
+    "without metadata": (
+        lambda toy: pq.write_table(pq.read_table(current(toy)).replace_schema_metadata(None), current(toy)),
+        "of run None",
+    ),
+}
 
 
 @pytest.fixture(scope="module")

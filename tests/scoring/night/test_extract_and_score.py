@@ -129,8 +129,12 @@ def test_bad_rows_go_to_quarantine_with_every_reason(toy: Toy) -> None:
     assert (found.rows_extracted, found.rows_quarantined, found.rows_scored) == (ROWS, 2, ROWS - 2)
     assert found.quarantine_reasons == {"x:below_min": 1, "kind:null": 1, "x:not_finite": 1}
     folder = toy.stores.lake.run_folder(toy.job.name, NIGHT, found.run_id)
-    kept = [row for n in range(4) if toy.stores.lake.exists(p := f"{folder}/quarantine-{n:05d}.parquet")
-            for row in pq.read_table(p).to_pylist()]  # fmt: skip
+    kept = [
+        row
+        for n in range(4)
+        if toy.stores.lake.exists(p := f"{folder}/quarantine-{n:05d}.parquet")
+        for row in pq.read_table(p).to_pylist()
+    ]
     assert {row["id"]: sorted(row["reasons"]) for row in kept} == {
         "7": ["kind:null", "x:below_min"],
         "8": ["x:not_finite"],
@@ -399,8 +403,12 @@ def test_run_does_not_import_mlflow(toy: Toy) -> None:
     child = subprocess.run(
         [sys.executable, "-c", CHILD, toy.job.name, "--night", str(NIGHT)],
         env=child_environment(toy.stores.settings.environment()),
-        cwd=HOME, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+        cwd=HOME,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert (child.returncode, child.stdout.splitlines()[-1:]) == (0, ["False"]), child.stderr
     assert shown(toy) == expected(toy)
 

@@ -45,8 +45,10 @@ def current(toy: Toy) -> list[tuple]:
 def test_rescore_publishes_every_published_night_anew_and_leaves_the_others_alone(two: Toy) -> None:
     done = again(two)
     assert [(one.night, one.status) for one in done] == [
-        (NIGHT, "published"), (NIGHT + DAY, "not published"), (NIGHT + 2 * DAY, "published"),
-    ]  # fmt: skip
+        (NIGHT, "published"),
+        (NIGHT + DAY, "not published"),
+        (NIGHT + 2 * DAY, "published"),
+    ]
     assert current(two) == [(NIGHT, 2, ROWS), (NIGHT + 2 * DAY, 2, ROWS)]
     assert runs(two, NIGHT + DAY) == []
     before, after = runs(two)

@@ -13,9 +13,11 @@ from tests.conftest import Toy
 from tests.support.toy import FIRST, NIGHT, execute, train_champion
 
 CHANGES = {
-    "task": "multiclass", "label": {"column": "y", "classes": ["a", "b", "c"]}, "training": {"holdout_nights": 2},
+    "task": "multiclass",
+    "label": {"column": "y", "classes": ["a", "b", "c"]},
+    "training": {"holdout_nights": 2},
     "features": {"x": {"type": "float", "nullable": True}, "kind": {"type": "category"}},
-}  # fmt: skip
+}
 
 
 @pytest.fixture

@@ -38,13 +38,27 @@ FEATURES: dict[str, dict[str, Any]] = {
 }
 KNOWN = {"brand": ["acme", "bolt"], "shop": ["north", "south"]}
 GOOD: dict[str, Any] = {
-    "id": 1, "at": NOON, "code": "A", "day": date(2013, 4, 1), "amount": 5.0, "count": 3, "flag": True,
-    "colour": "red", "brand": "acme", "shop": "north", "seen": datetime(2012, 1, 1, tzinfo=UTC),
-}  # fmt: skip
+    "id": 1,
+    "at": NOON,
+    "code": "A",
+    "day": date(2013, 4, 1),
+    "amount": 5.0,
+    "count": 3,
+    "flag": True,
+    "colour": "red",
+    "brand": "acme",
+    "shop": "north",
+    "seen": datetime(2012, 1, 1, tzinfo=UTC),
+}
 TYPES = {
-    "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_(), "string": pa.string(), "category": pa.string(),
-    "datetime": pa.timestamp("us", "UTC"), "date": pa.date32(),
-}  # fmt: skip
+    "int": pa.int64(),
+    "float": pa.float64(),
+    "bool": pa.bool_(),
+    "string": pa.string(),
+    "category": pa.string(),
+    "datetime": pa.timestamp("us", "UTC"),
+    "date": pa.date32(),
+}
 KINDS = {**KEY, **{name: feature["type"] for name, feature in FEATURES.items()}}
 
 
@@ -52,12 +66,19 @@ def make_job(key: dict[str, str] | None = None, features: dict[str, dict[str, An
     key = KEY if key is None else key
     return Job.model_validate(
         {
-            "name": "shop", "description": "x", "owner": "x", "source": "x", "task": "regression",
-            "schedule": {"timezone": "UTC", "first_night": date(2013, 1, 1)}, "label": {"column": "y"},
-            "pipeline": "a:b", "key": key, "features": FEATURES if features is None else features,
+            "name": "shop",
+            "description": "x",
+            "owner": "x",
+            "source": "x",
+            "task": "regression",
+            "schedule": {"timezone": "UTC", "first_night": date(2013, 1, 1)},
+            "label": {"column": "y"},
+            "pipeline": "a:b",
+            "key": key,
+            "features": FEATURES if features is None else features,
             "time_column": "at" if key.get("at") == "datetime" else None,
         }
-    )  # fmt: skip
+    )
 
 
 def contract(known: dict[str, list[str]] | None = None) -> Contract:
@@ -146,11 +167,18 @@ def test_split_gives_a_row_every_reason_it_broke():
     batch = batch_of(bad, {}, {"amount": -1.0}, code=pa.array(["A", "A", None]))
     split = contract().split(batch, np.array([True, True, False]))
     assert [sorted(one) for one in reasons_of(split)] == [
-        ["amount:above_max", "at:outside_interval", "brand:unknown_category", "colour:not_allowed", "count:below_min",
-         "duplicate_key", "shop:null"],
+        [
+            "amount:above_max",
+            "at:outside_interval",
+            "brand:unknown_category",
+            "colour:not_allowed",
+            "count:below_min",
+            "duplicate_key",
+            "shop:null",
+        ],
         ["duplicate_key"],
         ["amount:below_min", "code:null"],
-    ]  # fmt: skip
+    ]
     assert split.reasons == Counter(reason for row in reasons_of(split) for reason in row)
     assert split.accepted.num_rows == 0
     assert split.accepted.schema == contract().schema
@@ -176,9 +204,12 @@ def test_split_checks_no_categories_when_none_are_known():
 
 def test_split_keeps_quarantined_rows_as_found_as_text():
     batch = batch_of(
-        {"amount": -1.5}, {"amount": 1.0},
-        count=pa.array(["x", "1"]), extra=pa.array([b"\xff", b"a"]), nested=pa.array([[1, 2], None]),
-    )  # fmt: skip
+        {"amount": -1.5},
+        {"amount": 1.0},
+        count=pa.array(["x", "1"]),
+        extra=pa.array([b"\xff", b"a"]),
+        nested=pa.array([[1, 2], None]),
+    )
     split = contract().split(batch)
     assert split.quarantined.schema == quarantine_schema(batch.schema.names)
     assert split.quarantined.num_rows == 1
@@ -214,19 +245,50 @@ def test_split_reads_an_all_null_column_as_nulls_of_the_declared_type():
 @pytest.mark.parametrize(
     ("kind", "text", "value"),
     [
-        ("float", "1", 1.0), ("float", "1.50", 1.5), ("float", "-2.5e3", -2500.0), ("float", "+3", 3.0),
-        ("float", " .5 ", 0.5), ("float", "7.", 7.0), ("float", "1E-2", 0.01), ("float", "-.5", -0.5),
-        ("float", "", UNREADABLE), ("float", "abc", UNREADABLE), ("float", "1,5", UNREADABLE),
-        ("float", "1e", UNREADABLE), ("float", "1_000", UNREADABLE), ("float", "0x10", UNREADABLE),
-        ("float", "1 2", UNREADABLE), ("float", "--1", UNREADABLE), ("float", ".", UNREADABLE),
-        ("int", "12", 12), ("int", "-12", -12), ("int", "+12", 12), ("int", " 7\t", 7), ("int", "007", 7),
-        ("int", "5.00", 5), ("int", "-5.", -5), ("int", "999999999999999999", 999999999999999999),
-        ("int", "5.01", UNREADABLE), ("int", "1e3", UNREADABLE), ("int", "", UNREADABLE), ("int", "+", UNREADABLE),
-        ("int", "+-1", UNREADABLE), ("int", "99999999999999999999", UNREADABLE), ("int", ".0", UNREADABLE),
-        ("bool", "true", True), ("bool", "T", True), ("bool", "1", True), ("bool", "FALSE", False),
-        ("bool", "f", False), ("bool", "0", False), ("bool", "", UNREADABLE), ("bool", "yes?", UNREADABLE),
+        ("float", "1", 1.0),
+        ("float", "1.50", 1.5),
+        ("float", "-2.5e3", -2500.0),
+        ("float", "+3", 3.0),
+        ("float", " .5 ", 0.5),
+        ("float", "7.", 7.0),
+        ("float", "1E-2", 0.01),
+        ("float", "-.5", -0.5),
+        ("float", "", UNREADABLE),
+        ("float", "abc", UNREADABLE),
+        ("float", "1,5", UNREADABLE),
+        ("float", "1e", UNREADABLE),
+        ("float", "1_000", UNREADABLE),
+        ("float", "0x10", UNREADABLE),
+        ("float", "1 2", UNREADABLE),
+        ("float", "--1", UNREADABLE),
+        ("float", ".", UNREADABLE),
+        ("int", "12", 12),
+        ("int", "-12", -12),
+        ("int", "+12", 12),
+        ("int", " 7\t", 7),
+        ("int", "007", 7),
+        ("int", "5.00", 5),
+        ("int", "-5.", -5),
+        ("int", "999999999999999999", 999999999999999999),
+        ("int", "5.01", UNREADABLE),
+        ("int", "1e3", UNREADABLE),
+        ("int", "", UNREADABLE),
+        ("int", "+", UNREADABLE),
+        ("int", "+-1", UNREADABLE),
+        ("int", "99999999999999999999", UNREADABLE),
+        ("int", ".0", UNREADABLE),
+        ("bool", "true", True),
+        ("bool", "T", True),
+        ("bool", "1", True),
+        ("bool", "FALSE", False),
+        ("bool", "f", False),
+        ("bool", "0", False),
+        ("bool", "", UNREADABLE),
+        ("bool", "yes?", UNREADABLE),
         ("bool", "2", UNREADABLE),
-        ("category", "", ""), ("category", " a ", " a "), ("category", "O'Hara; --", "O'Hara; --"),
+        ("category", "", ""),
+        ("category", " a ", " a "),
+        ("category", "O'Hara; --", "O'Hara; --"),
         ("datetime", "2013-04-01", datetime(2013, 4, 1, tzinfo=UTC)),
         ("datetime", "2013-04-01 05:06", datetime(2013, 4, 1, 5, 6, tzinfo=UTC)),
         ("datetime", "2013-04-01T05:06:07", datetime(2013, 4, 1, 5, 6, 7, tzinfo=UTC)),
@@ -236,17 +298,26 @@ def test_split_reads_an_all_null_column_as_nulls_of_the_declared_type():
         ("datetime", "2013-04-01 05:06:07-0400", datetime(2013, 4, 1, 9, 6, 7, tzinfo=UTC)),
         ("datetime", "2013-04-01T05:06:07.5+05:30", datetime(2013, 3, 31, 23, 36, 7, 500000, tzinfo=UTC)),
         ("datetime", "2012-02-29", datetime(2012, 2, 29, tzinfo=UTC)),
-        ("datetime", "2013-02-29", UNREADABLE), ("datetime", "2013-02-30", UNREADABLE),
-        ("datetime", "2013-13-01", UNREADABLE), ("datetime", "2013-00-10", UNREADABLE),
-        ("datetime", "2013-02-30T10:00:00Z", UNREADABLE), ("datetime", "2013-04-01 24:00:00", UNREADABLE),
-        ("datetime", "2013-04-01 05:60", UNREADABLE), ("datetime", "2013-04-01 05:06:60", UNREADABLE),
-        ("datetime", "2013-04-01 05:06+05:99", UNREADABLE), ("datetime", "2013-04-01 05:06+25", UNREADABLE),
-        ("datetime", "0000-01-01", UNREADABLE), ("datetime", "9999-12-31 23:59:59-01:00", UNREADABLE),
-        ("datetime", "0001-01-01 00:00+01:00", UNREADABLE), ("datetime", "1.4.2013", UNREADABLE),
-        ("datetime", "now", UNREADABLE), ("datetime", "", UNREADABLE), ("datetime", "1364774400", UNREADABLE),
+        ("datetime", "2013-02-29", UNREADABLE),
+        ("datetime", "2013-02-30", UNREADABLE),
+        ("datetime", "2013-13-01", UNREADABLE),
+        ("datetime", "2013-00-10", UNREADABLE),
+        ("datetime", "2013-02-30T10:00:00Z", UNREADABLE),
+        ("datetime", "2013-04-01 24:00:00", UNREADABLE),
+        ("datetime", "2013-04-01 05:60", UNREADABLE),
+        ("datetime", "2013-04-01 05:06:60", UNREADABLE),
+        ("datetime", "2013-04-01 05:06+05:99", UNREADABLE),
+        ("datetime", "2013-04-01 05:06+25", UNREADABLE),
+        ("datetime", "0000-01-01", UNREADABLE),
+        ("datetime", "9999-12-31 23:59:59-01:00", UNREADABLE),
+        ("datetime", "0001-01-01 00:00+01:00", UNREADABLE),
+        ("datetime", "1.4.2013", UNREADABLE),
+        ("datetime", "now", UNREADABLE),
+        ("datetime", "", UNREADABLE),
+        ("datetime", "1364774400", UNREADABLE),
         ("datetime", "2013-04-01 05:06:07 Europe/Berlin", UNREADABLE),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("around", [[], ["2013-02-30", "x"]], ids=["alone", "among unreadable"])
 @pytest.mark.parametrize("arrow", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())], ids=str)
 def test_split_reads_text(kind, text, value, around, arrow):
@@ -262,16 +333,24 @@ def test_split_reads_text(kind, text, value, around, arrow):
     ("kind", "found", "expected", "unreadable"),
     [
         # int from float: whole numbers only, and only where a float can tell neighbours apart
-        ("int", pa.array([1.0, -2.0, 2.5, None, float("nan"), float("inf"), 2.0**53 - 1, 2.0**53]),
-         [1, -2, None, 2**53 - 1], [2, 4, 5, 7]),
+        (
+            "int",
+            pa.array([1.0, -2.0, 2.5, None, float("nan"), float("inf"), 2.0**53 - 1, 2.0**53]),
+            [1, -2, None, 2**53 - 1],
+            [2, 4, 5, 7],
+        ),
         ("int", pa.array([3.0, 3.5], pa.float32()), [3], [1]),
         ("int", pa.array([3, None], pa.int16()), [3, None], []),
         ("int", pa.array([2**62, -(2**62)]), [2**62, -(2**62)], []),
         ("int", pa.array([True, False, None]), [1, 0, None], []),
         ("int", pa.array([Decimal("4.00"), Decimal("4.50"), None, Decimal("99999999999999999999")]), [4, None], [1, 3]),
         ("int", pa.array([1.0, 1.5, None]).dictionary_encode(), [1, None], [1]),
-        ("float", pa.array([Decimal("4.25"), Decimal("12345678901234567890"), None]), [4.25, 12345678901234567890.0,
-         None], []),
+        (
+            "float",
+            pa.array([Decimal("4.25"), Decimal("12345678901234567890"), None]),
+            [4.25, 12345678901234567890.0, None],
+            [],
+        ),
         ("float", pa.array([1, 2**53 + 1, None]), [1.0, 2.0**53, None], []),
         ("float", pa.array([1, None], pa.int16()), [1.0, None], []),
         ("float", pa.array([0.5, None], pa.float32()), [0.5, None], []),
@@ -282,18 +361,26 @@ def test_split_reads_text(kind, text, value, around, arrow):
         ("category", pa.array([Decimal("1.50")]), ["1.50"], []),
         ("category", pa.array([date(2013, 4, 1)]), ["2013-04-01"], []),
         ("category", pa.array(["a", None, "a"]).dictionary_encode(), ["a", None, "a"], []),
-        ("category", pa.DictionaryArray.from_arrays(pa.array([0, 1, None]), pa.array(["a", None])),
-         ["a", None, None], []),
+        (
+            "category",
+            pa.DictionaryArray.from_arrays(pa.array([0, 1, None]), pa.array(["a", None])),
+            ["a", None, None],
+            [],
+        ),
         ("datetime", pa.array([NOON.replace(tzinfo=None), None]), [NOON, None], []),
         ("datetime", pa.array([NOON.replace(tzinfo=None)], pa.timestamp("s")), [NOON], []),
         ("datetime", pa.array([NOON.replace(tzinfo=None)], pa.timestamp("ns")), [NOON], []),
         ("datetime", pa.array([NOON], pa.timestamp("us", "America/New_York")), [NOON], []),
         ("datetime", pa.array([date(2013, 4, 1)]), [datetime(2013, 4, 1, tzinfo=UTC)], []),
         # what PostgreSQL's infinity and years before Christ arrive as
-        ("datetime", pa.array([-(2**63) + 2**50, 2**62, -(10**17), 0]).cast(TYPES["datetime"]),
-         [datetime(1970, 1, 1, tzinfo=UTC)], [0, 1, 2]),
+        (
+            "datetime",
+            pa.array([-(2**63) + 2**50, 2**62, -(10**17), 0]).cast(TYPES["datetime"]),
+            [datetime(1970, 1, 1, tzinfo=UTC)],
+            [0, 1, 2],
+        ),
     ],
-)  # fmt: skip
+)
 def test_split_reads_other_types(kind, found, expected, unreadable):
     assert read_one(found, kind) == (expected, unreadable)
 
@@ -301,15 +388,23 @@ def test_split_reads_other_types(kind, found, expected, unreadable):
 @pytest.mark.parametrize(
     ("kind", "found"),
     [
-        ("float", pa.array([[1.0]])), ("float", pa.array([{"a": 1}])), ("float", pa.array([b"x"])),
-        ("float", pa.array([NOON])), ("int", pa.array([date(2013, 4, 1)])), ("bool", pa.array([NOON])),
-        ("bool", pa.array([0.5])), ("bool", pa.array([Decimal("1")])), ("category", pa.array([["a"]])),
+        ("float", pa.array([[1.0]])),
+        ("float", pa.array([{"a": 1}])),
+        ("float", pa.array([b"x"])),
+        ("float", pa.array([NOON])),
+        ("int", pa.array([date(2013, 4, 1)])),
+        ("bool", pa.array([NOON])),
+        ("bool", pa.array([0.5])),
+        ("bool", pa.array([Decimal("1")])),
+        ("category", pa.array([["a"]])),
         ("float", pa.array([timedelta(1)])),
         # a number could be seconds, milliseconds, microseconds: never guessed
-        ("datetime", pa.array([1364774400])), ("datetime", pa.array([1364774400.0])), ("datetime", pa.array([True])),
+        ("datetime", pa.array([1364774400])),
+        ("datetime", pa.array([1364774400.0])),
+        ("datetime", pa.array([True])),
         ("datetime", pa.array([Decimal("1364774400")])),
     ],
-)  # fmt: skip
+)
 def test_split_raises_when_a_whole_column_has_a_type_that_cannot_be_read(kind, found):
     with pytest.raises(ContractError) as caught:
         read_one(found, kind)
@@ -464,16 +559,33 @@ def whole(value: float) -> Any:
     return int(value) if value.is_integer() and abs(value) < 2**53 else UNREADABLE
 
 
-FLOATS = {"1": 1.0, " 99.5": 99.5, "+3": 3.0, "1e2": 100.0, "1e3": 1000.0, "-1": -1.0, "nan": float("nan"),
-          "-inf": float("-inf"), "x": UNREADABLE, "": UNREADABLE, "1,5": UNREADABLE}  # fmt: skip
+FLOATS = {
+    "1": 1.0,
+    " 99.5": 99.5,
+    "+3": 3.0,
+    "1e2": 100.0,
+    "1e3": 1000.0,
+    "-1": -1.0,
+    "nan": float("nan"),
+    "-inf": float("-inf"),
+    "x": UNREADABLE,
+    "": UNREADABLE,
+    "1,5": UNREADABLE,
+}
 INTS = {"1": 1, "+2": 2, "-6": -6, "3.00": 3, "4.5": UNREADABLE, "x": UNREADABLE, "": UNREADABLE, "1000001": 1000001}
 BOOLS = {"t": True, "FALSE": False, "1": True, "maybe": UNREADABLE, "": UNREADABLE}
 TIMES = {
-    "2013-04-01 11:00:00": datetime(2013, 4, 1, 11, tzinfo=UTC), "2013-04-01": NIGHT.start,
-    "2013-04-01T23:30:00-01:00": datetime(2013, 4, 2, 0, 30, tzinfo=UTC), "2013-03-31T23:30:00Z": datetime(2013, 3, 31,
-    23, 30, tzinfo=UTC), "2013-02-30": UNREADABLE, "2013-04-01 25:00": UNREADABLE, "0000-01-01": UNREADABLE,
-    "2013-04-01 11:00+05:99": UNREADABLE, "soon": UNREADABLE, "": UNREADABLE,
-}  # fmt: skip
+    "2013-04-01 11:00:00": datetime(2013, 4, 1, 11, tzinfo=UTC),
+    "2013-04-01": NIGHT.start,
+    "2013-04-01T23:30:00-01:00": datetime(2013, 4, 2, 0, 30, tzinfo=UTC),
+    "2013-03-31T23:30:00Z": datetime(2013, 3, 31, 23, 30, tzinfo=UTC),
+    "2013-02-30": UNREADABLE,
+    "2013-04-01 25:00": UNREADABLE,
+    "0000-01-01": UNREADABLE,
+    "2013-04-01 11:00+05:99": UNREADABLE,
+    "soon": UNREADABLE,
+    "": UNREADABLE,
+}
 DAYS = {"2013-04-01": date(2013, 4, 1), "2013-02-30": UNREADABLE, "x": UNREADABLE}
 WORDS = ["red", "green", "blue", "acme", "bolt", "cogs", "north", "south", "east", "", "O'Hara"]
 MOMENTS = st.sampled_from(
@@ -488,16 +600,19 @@ FORMS: dict[str, list[Any]] = {
         as_is(pa.int16(), st.integers(-7, 7)),
         as_is(pa.float64(), st.integers(-7, 7).map(float) | st.floats(), whole),
         as_is(pa.decimal128(12, 2), st.decimals(-7, 7, places=2), lambda v: whole(float(v))),
-        as_text(INTS), as_text(INTS, encode=True),
+        as_text(INTS),
+        as_text(INTS, encode=True),
     ],
     "float": [
         as_is(pa.float64(), st.floats(-5, 105) | st.floats()),
         as_is(pa.int64(), st.integers(-5, 105) | st.just(2**60), float),
         as_is(pa.decimal128(12, 2), st.decimals(-5, 105, places=2), float),
-        as_text(FLOATS), as_text(FLOATS, encode=True),
+        as_text(FLOATS),
+        as_text(FLOATS, encode=True),
     ],
     "bool": [
-        as_is(pa.bool_(), st.booleans()), as_text(BOOLS),
+        as_is(pa.bool_(), st.booleans()),
+        as_text(BOOLS),
         as_is(pa.int64(), st.integers(-1, 2), lambda v: {0: False, 1: True}.get(v, UNREADABLE)),
     ],
     "string": [words, coded],
@@ -507,10 +622,11 @@ FORMS: dict[str, list[Any]] = {
         as_is(pa.timestamp("us", "America/New_York"), MOMENTS),
         as_is(pa.timestamp("us"), NAIVE, lambda v: v.replace(tzinfo=UTC)),
         as_is(pa.date32(), st.just(date(2013, 4, 1)), lambda v: NIGHT.start),
-        as_text(TIMES), as_text(TIMES, encode=True),
+        as_text(TIMES),
+        as_text(TIMES, encode=True),
     ],
     "date": [as_is(pa.date32(), st.dates(date(2013, 3, 30), date(2013, 4, 3))), as_text(DAYS)],
-}  # fmt: skip
+}
 
 
 @st.composite

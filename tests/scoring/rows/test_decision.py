@@ -253,9 +253,18 @@ def test_card_says_how_the_version_decides(untrained: Toy) -> None:
         Workspace(untrained.stores, job), done.ref, take(Workspace(untrained.stores, job), Nights(FIRST, UNTIL)), None
     )
     asked = Retraining(
-        retraining_id=1, job=job.name, night=NIGHT, trigger="manual", reason="r", since=FIRST, until=UNTIL, forced=False,
-        stage="evaluate", state="running", started_at=untrained.stores.clock(),
-    )  # fmt: skip
+        retraining_id=1,
+        job=job.name,
+        night=NIGHT,
+        trigger="manual",
+        reason="r",
+        since=FIRST,
+        until=UNTIL,
+        forced=False,
+        stage="evaluate",
+        state="running",
+        started_at=untrained.stores.clock(),
+    )
     card = card_of(Workspace(untrained.stores, job), done.ref, found, asked)
     assert card["prediction"] == "true from probability 0.9 on (label.threshold)"
     assert "true from probability 0.9 on (label.threshold)" in page_of(card)["model_card.html"]

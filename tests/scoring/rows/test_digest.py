@@ -17,10 +17,15 @@ from scoring.rows.digest import RowsDigest
 MODEST = settings(deadline=None, max_examples=50, derandomize=True)
 SCHEMA = pa.schema(
     {
-        "id": pa.int64(), "share": pa.float64(), "name": pa.string(), "other": pa.string(), "flag": pa.bool_(),
-        "at": pa.timestamp("us", "UTC"), "day": pa.date32(),
+        "id": pa.int64(),
+        "share": pa.float64(),
+        "name": pa.string(),
+        "other": pa.string(),
+        "flag": pa.bool_(),
+        "at": pa.timestamp("us", "UTC"),
+        "day": pa.date32(),
     }
-)  # fmt: skip
+)
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "id": st.none() | st.integers(-(2**63), 2**63 - 1) | st.integers(-2, 2),
     "share": st.none() | st.floats(allow_nan=False) | st.sampled_from([0.0, 1.0]),
@@ -120,10 +125,17 @@ def test_digest_depends_on_the_names_of_columns_and_their_order():
 def test_digest_is_known_for_good():
     # Hashes stand in ledgers: a change of this value makes every old run look different from its data.
     rows: list[dict[str, Any]] = [
-        {"id": 1, "share": 0.5, "name": "a", "other": None, "flag": True, "at": datetime(2013, 4, 1, tzinfo=UTC),
-         "day": date(2013, 4, 1)},
+        {
+            "id": 1,
+            "share": 0.5,
+            "name": "a",
+            "other": None,
+            "flag": True,
+            "at": datetime(2013, 4, 1, tzinfo=UTC),
+            "day": date(2013, 4, 1),
+        },
         {"id": None, "share": None, "name": "", "other": "é", "flag": None, "at": None, "day": None},
-    ]  # fmt: skip
+    ]
     assert digest(batch_of(rows)) == "2845aaabfcd7f069a2968fed2d5665d29d47f9009a04bfafcec683743906f5ec"
 
 

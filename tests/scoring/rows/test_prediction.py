@@ -46,15 +46,22 @@ def batch_of(*values: float | None) -> pa.RecordBatch:
 
 EVERY = make_job(
     features={
-        "number": {"type": "float", "nullable": True}, "whole": {"type": "int", "nullable": True},
-        "flag": {"type": "bool", "nullable": True}, "word": {"type": "category", "nullable": True},
+        "number": {"type": "float", "nullable": True},
+        "whole": {"type": "int", "nullable": True},
+        "flag": {"type": "bool", "nullable": True},
+        "word": {"type": "category", "nullable": True},
         "moment": {"type": "datetime", "nullable": True},
     }
-)  # fmt: skip
+)
 ARROW = pa.schema(
-    {"number": pa.float64(), "whole": pa.int64(), "flag": pa.bool_(), "word": pa.string(),
-     "moment": pa.timestamp("us", "UTC")}
-)  # fmt: skip
+    {
+        "number": pa.float64(),
+        "whole": pa.int64(),
+        "flag": pa.bool_(),
+        "word": pa.string(),
+        "moment": pa.timestamp("us", "UTC"),
+    }
+)
 FULL: dict[str, Any] = {
     "number": 1.5,
     "whole": 2,
@@ -63,8 +70,12 @@ FULL: dict[str, Any] = {
     "moment": datetime(2013, 4, 1, tzinfo=UTC),
 }
 DTYPES = {
-    "number": "float64", "whole": "float64", "flag": "float64", "word": "object", "moment": "datetime64[us, UTC]",
-}  # fmt: skip
+    "number": "float64",
+    "whole": "float64",
+    "flag": "float64",
+    "word": "object",
+    "moment": "datetime64[us, UTC]",
+}
 
 
 def frame_of(*rows: dict[str, Any]) -> pd.DataFrame:
@@ -140,8 +151,10 @@ def test_predict_gives_the_probability_of_true_and_its_decision():
     found = predict(says, batch_of(1.0, 2.0, None), make_job())
     assert found.schema == prediction_schema(make_job())
     assert found.to_pydict() == {
-        "id": [0, 1, 2], "prediction": [False, True, True], "probability": [0.1, 0.5, 0.8],
-    }  # fmt: skip
+        "id": [0, 1, 2],
+        "prediction": [False, True, True],
+        "probability": [0.1, 0.5, 0.8],
+    }
 
 
 @pytest.mark.parametrize("classes", [[0, 1], [False, True], [0.0, 1.0], ["0", "1"]])
@@ -162,9 +175,10 @@ def test_predict_gives_probabilities_in_the_declared_order_of_classes(order):
     names = np.array(["barbera", "grignolino", "zinfandel"])
     names = names[[2, 0, 1]]  # so that the order of the data is not the sorted one either
     job = make_job(
-        "multiclass", [str(names[position]) for position in order],
+        "multiclass",
+        [str(names[position]) for position in order],
         features={f"f{n}": {"type": "float"} for n in range(data.data.shape[1])},
-    )  # fmt: skip
+    )
     columns = {f"f{n}": pa.array(data.data[:, n]) for n in range(data.data.shape[1])}
     batch = pa.RecordBatch.from_pydict({"id": pa.array(range(len(data.data)), pa.int64()), **columns})
     pipeline = make_pipeline(StandardScaler(), LogisticRegression()).fit(to_frame(batch, job), names[data.target])
@@ -191,14 +205,17 @@ def test_predict_gives_no_rows_for_no_rows_without_asking_the_pipeline():
 def test_predict_keeps_keys_of_every_type_in_their_order():
     job = make_job("regression", key={"id": "int", "code": "string", "at": "datetime", "day": "date"}, time_column="at")
     keys = {
-        "id": pa.array([2, 1]), "code": pa.array(["b", "a"]), "day": pa.array([date(2013, 4, 1)] * 2),
+        "id": pa.array([2, 1]),
+        "code": pa.array(["b", "a"]),
+        "day": pa.array([date(2013, 4, 1)] * 2),
         "at": pa.array([datetime(2013, 4, 1, tzinfo=UTC)] * 2, pa.timestamp("us", "UTC")),
-    }  # fmt: skip
+    }
     batch = pa.RecordBatch.from_pydict({"x": pa.array([1.0, 2.0]), **keys})
     found = predict(Says(np.array([0.5, 0.25])), batch, job)
     assert found.to_pydict() == {
-        **{name: column.to_pylist() for name, column in keys.items()}, "prediction": [0.5, 0.25],
-    }  # fmt: skip
+        **{name: column.to_pylist() for name, column in keys.items()},
+        "prediction": [0.5, 0.25],
+    }
 
 
 @pytest.mark.parametrize(
@@ -331,8 +348,11 @@ def test_summary_of_parts_adds_up_to_the_summary_of_the_whole(values, cut, other
     whole = Summary.of(regression_of(values), job)
     for together in ((parts[0] + parts[1]) + parts[2], parts[2] + (parts[1] + parts[0])):
         assert (together.rows, together.nulls, together.low, together.high) == (
-            whole.rows, whole.nulls, whole.low, whole.high,
-        )  # fmt: skip
+            whole.rows,
+            whole.nulls,
+            whole.low,
+            whole.high,
+        )
         assert math.isclose(together.total, whole.total, rel_tol=1e-9, abs_tol=1e-6)
         assert math.isclose(together.squares, whole.squares, rel_tol=1e-9, abs_tol=1e-6)
     assert whole + Summary() == Summary() + whole == whole
@@ -388,14 +408,17 @@ def night(values: list[float | None]) -> Summary:
         (night([1.0, 3.9] * 50), 0, None),
         (night([0.0, 2.0] * 49), 0, "98 rows scored, gate.min_rows is 100"),
         (night([0.0, 2.0] * 50), 6, "5.7% of rows quarantined, gate.max_quarantine_share is 5.0%"),
-        (night([1.0, 4.2] * 50), 0, "mean prediction 2.6 lies 1.6 reference sd from the reference mean 1, "
-                                    "gate.max_mean_shift_sd is 1.5"),
+        (
+            night([1.0, 4.2] * 50),
+            0,
+            "mean prediction 2.6 lies 1.6 reference sd from the reference mean 1, gate.max_mean_shift_sd is 1.5",
+        ),
         (night([-1.0, -0.2] * 50), 0, "mean prediction -0.6 lies 1.6 reference sd from the reference mean 1"),
         (night([1.5] * 100), 0, "all 100 predictions are 1.5, the reference sd is 1"),
         (Summary(rows=100, nulls=3, total=100.0, squares=200.0, low=0.0, high=2.0), 0, "3 null predictions"),
     ],
     ids=["usual", "at the share", "at the shift", "few", "quarantine", "far up", "far down", "constant", "nulls"],
-)  # fmt: skip
+)
 def test_gate_reasons_name_the_limit_that_a_night_breaks(scored, quarantined, said):
     reasons = gate_reasons(GATED, scored, quarantined, REFERENCE)
     if said is None:
@@ -408,9 +431,13 @@ def test_gate_reasons_name_the_limit_that_a_night_breaks(scored, quarantined, sa
 def test_gate_reasons_name_every_limit_at_once():
     reasons = gate_reasons(GATED, night([9.0] * 99), 50, REFERENCE)
     assert len(reasons) == 3
-    assert [word for word in ("min_rows", "max_quarantine_share", "max_mean_shift_sd") if word in " ".join(reasons)] == [
-        "min_rows", "max_quarantine_share", "max_mean_shift_sd",
-    ]  # fmt: skip
+    assert [
+        word for word in ("min_rows", "max_quarantine_share", "max_mean_shift_sd") if word in " ".join(reasons)
+    ] == [
+        "min_rows",
+        "max_quarantine_share",
+        "max_mean_shift_sd",
+    ]
 
 
 def test_gate_reasons_hold_a_night_whose_every_row_is_quarantined():

@@ -28,8 +28,10 @@ rows = st.lists(st.tuples(value, value, letter), max_size=40)
 def columns(some: Sequence[tuple]) -> dict[str, pa.Array]:
     few, many, letters = zip(*some, strict=True) if some else ((), (), ())
     return {
-        "few": pa.array(few, pa.float64()), "many": pa.array(many, pa.float64()), "letter": pa.array(letters, pa.string()),
-    }  # fmt: skip
+        "few": pa.array(few, pa.float64()),
+        "many": pa.array(many, pa.float64()),
+        "letter": pa.array(letters, pa.string()),
+    }
 
 
 def profile(some: Sequence[tuple]) -> Profile:
@@ -41,8 +43,14 @@ def assert_same(one: Profile, other: Profile) -> None:
     for name in BINS:
         a, b = one.columns[name], other.columns[name]
         assert (a.bins, a.rows, a.nulls, a.unseen, a.wrong, a.low, a.high) == (
-            b.bins, b.rows, b.nulls, b.unseen, b.wrong, b.low, b.high,
-        )  # fmt: skip
+            b.bins,
+            b.rows,
+            b.nulls,
+            b.unseen,
+            b.wrong,
+            b.low,
+            b.high,
+        )
         assert a.total == pytest.approx(b.total, rel=1e-9, abs=1e-6)
         assert a.squares == pytest.approx(b.squares, rel=1e-9, abs=1e-6)
 

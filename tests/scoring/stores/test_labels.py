@@ -67,8 +67,10 @@ def test_labels_whose_key_cannot_be_read_are_left_out_and_counted(untrained: Toy
     assert (labels.table.num_rows, labels.unreadable_keys) == (TRAIN_NIGHTS * (ROWS - 2), TRAIN_NIGHTS * 2)
     made = train(untrained.work, WINDOW)
     assert (made.rows, made.without_outcome, made.unreadable_labels) == (
-        TRAIN_NIGHTS * (ROWS - 2), TRAIN_NIGHTS * 2, TRAIN_NIGHTS * 2
-    )  # fmt: skip
+        TRAIN_NIGHTS * (ROWS - 2),
+        TRAIN_NIGHTS * 2,
+        TRAIN_NIGHTS * 2,
+    )
     facts = untrained.stores.registry.facts(made.ref)
     assert (facts.without_outcome, facts.unreadable_labels) == (TRAIN_NIGHTS * 2, TRAIN_NIGHTS * 2)
 
@@ -86,16 +88,27 @@ def test_labels_with_keys_that_are_stored_alike_are_refused(untrained: Toy) -> N
 @pytest.mark.parametrize(
     ("outcome", "value"),
     [
-        ("y", None), ("y::int", None), ("y::int::float8", None), ("y::int::numeric(3, 2)", None), ("y::text", None),
-        ("case when y then 't' else 'F' end", None), ("case when y then 'TRUE' else 'False' end", None),
+        ("y", None),
+        ("y::int", None),
+        ("y::int::float8", None),
+        ("y::int::numeric(3, 2)", None),
+        ("y::text", None),
+        ("case when y then 't' else 'F' end", None),
+        ("case when y then 'TRUE' else 'False' end", None),
         ("y::int::text", None),
-        (YES, "yes"), (YES, True),  # YAML takes yes for true
-        ("upper(left(" + YES + ", 1))", "Y"), ("y::int + 1", 2), ("case when y then 0.5 else 1.5 end", 0.5),
-        ("case when y then -1 else 1 end::float8", -1), ("not y", False), ("case when y then 'ja' end", "ja"),
+        (YES, "yes"),
+        (YES, True),  # YAML takes yes for true
+        ("upper(left(" + YES + ", 1))", "Y"),
+        ("y::int + 1", 2),
+        ("case when y then 0.5 else 1.5 end", 0.5),
+        ("case when y then -1 else 1 end::float8", -1),
+        ("not y", False),
+        ("case when y then 'ja' end", "ja"),
         ("case when y then md5('a')::uuid else md5('b')::uuid end", "0cc175b9-c0f1-b6a8-31c3-99e269772661"),
-        ("1 - y::int", 0), ("case when y then 'b' else '' end", "b"),
+        ("1 - y::int", 0),
+        ("case when y then 'b' else '' end", "b"),
     ],
-)  # fmt: skip
+)
 def test_outcomes_of_any_two_values_are_read(untrained: Toy, outcome: str, value: Any) -> None:
     plain = read_labels(untrained.work, WINDOW).sort_by([("at", "ascending"), ("id", "ascending")])
     job = labelled_as(untrained, outcome, **positive(value))
@@ -108,14 +121,18 @@ def test_outcomes_of_any_two_values_are_read(untrained: Toy, outcome: str, value
 @pytest.mark.parametrize(
     ("outcome", "value", "parts"),
     [
-        (YES, None, [r"found 1200 values such as '(no|yes)' \d+, '(no|yes)' \d+", "true and false", "label.positive: 'yes'"]),
+        (
+            YES,
+            None,
+            [r"found 1200 values such as '(no|yes)' \d+, '(no|yes)' \d+", "true and false", "label.positive: 'yes'"],
+        ),
         ("y::int + 1", None, [r"found \d+ values such as '2' \d+;", "label.positive: '2'"]),
         (YES, "ja", [r"'no' \d+", "one value next to label.positive 'ja'"]),
         ("'ja'", "yes", ["found 1200 values such as 'ja' 1,200", "label.positive 'yes' among them", "correct label"]),
         ("case id % 3 when 0 then 'a' when 1 then 'b' else 'c' end", "a", ["'b' 402, 'c' 396", "one value next to"]),
         ("'v' || id", None, ["and 195 more"]),
     ],
-)  # fmt: skip
+)
 def test_other_outcomes_are_refused_with_the_values_found(
     untrained: Toy, outcome: str, value: Any, parts: list[str]
 ) -> None:
@@ -138,11 +155,18 @@ def test_outcomes_are_compared_over_all_nights_of_a_job_that_is_read_night_by_ni
 def test_fractions_are_no_outcome_of_a_binary_job() -> None:
     job = Job.model_validate(
         {
-            "name": "shop", "description": "x", "owner": "x", "source": "x", "task": "binary", "key": {"id": "int"},
-            "schedule": {"timezone": "UTC", "first_night": FIRST}, "label": {"column": "y"}, "pipeline": "a:b",
+            "name": "shop",
+            "description": "x",
+            "owner": "x",
+            "source": "x",
+            "task": "binary",
+            "key": {"id": "int"},
+            "schedule": {"timezone": "UTC", "first_night": FIRST},
+            "label": {"column": "y"},
+            "pipeline": "a:b",
             "features": {"x": {"type": "float"}},
         }
-    )  # fmt: skip
+    )
     text = outcome_text(pa.array([0.0, 1.0, float("nan"), None]), job, "labels.sql")
     assert text.to_pylist() == ["0", "1", None, None]  # what pandas makes of a column with nulls
     assert meanings({"0": 1, "1": 2}, job, "labels.sql") == {"0": False, "1": True}

@@ -266,8 +266,14 @@ def test_broken_reference_of_a_version_is_named(toy: Toy, name: str) -> None:
 
 @pytest.mark.parametrize(
     ("scheme", "package", "file"),
-    [("s3", "s3fs", "s3"), ("gs", "gcsfs", "gcs"), ("gcs", "gcsfs", "gcs"), ("az", "adlfs", "azure"), ("abfs", "adlfs", "azure")],
-)  # fmt: skip
+    [
+        ("s3", "s3fs", "s3"),
+        ("gs", "gcsfs", "gcs"),
+        ("gcs", "gcsfs", "gcs"),
+        ("az", "adlfs", "azure"),
+        ("abfs", "adlfs", "azure"),
+    ],
+)
 def test_lake_whose_library_is_missing_names_the_package_and_how_it_stays(scheme: str, package: str, file: str) -> None:
     with pytest.raises(SettingsError, match=f"NIGHTSHIFT_LAKE_URL: .*the package {package}") as refused:
         Lake(f"{scheme}://bucket/lake")

@@ -61,10 +61,14 @@ def test_options_of_a_session_come_behind_those_of_the_url():
 @pytest.mark.parametrize(
     "text",
     [
-        "sqlite:////tmp/u@x/a b.db?timeout=0.1", "sqlite://", "postgresql://[::1]:5432/d", "mysql+pymysql://u:p@h/d",
-        "postgresql+psycopg://u@/d?host=/run/x y", "snowflake://u:p@account/db/schema?warehouse=w",
+        "sqlite:////tmp/u@x/a b.db?timeout=0.1",
+        "sqlite://",
+        "postgresql://[::1]:5432/d",
+        "mysql+pymysql://u:p@h/d",
+        "postgresql+psycopg://u@/d?host=/run/x y",
+        "snowflake://u:p@account/db/schema?warehouse=w",
     ],
-)  # fmt: skip
+)
 def test_other_urls_stay_as_they_are(text):
     expected = sa.make_url(text.replace("postgresql://", "postgresql+psycopg://"))
     assert database_url(text, "X") == expected

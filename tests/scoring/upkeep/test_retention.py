@@ -280,8 +280,9 @@ def test_versions_that_nothing_points_at_go_and_all_others_stay(crowned: Toy) ->
     pin(crowned.work, 7, nights=3)
     gone = everything_goes(crowned)
     assert [(one.kind, one.what, one.night, one.rows) for one in gone] == [
-        ("model version", "1", None, 0), ("model version", "6", None, 0),
-    ]  # fmt: skip
+        ("model version", "1", None, 0),
+        ("model version", "6", None, 0),
+    ]
     assert min(one.bytes for one in gone) > 1000
     assert versions(crowned) == [2, 3, 4, 5, 7, 8]
     for ref in crowned.stores.registry.versions(crowned.job.name):
@@ -346,12 +347,15 @@ def test_version_of_a_run_that_can_be_published_stays(crowned: Toy) -> None:
     assert status(crowned, held) == ("superseded", False)
 
 
-@pytest.mark.parametrize(("policy", "days", "gone"), [
-    (RetentionPolicy(versions_kept=1), 179, []),
-    (RetentionPolicy(versions_kept=1), 181, ["1", "6", "7"]),
-    (RetentionPolicy(versions_kept=3), 181, ["1"]),
-    (RetentionPolicy(), 4000, []),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("policy", "days", "gone"),
+    [
+        (RetentionPolicy(versions_kept=1), 179, []),
+        (RetentionPolicy(versions_kept=1), 181, ["1", "6", "7"]),
+        (RetentionPolicy(versions_kept=3), 181, ["1"]),
+        (RetentionPolicy(), 4000, []),
+    ],
+)
 def test_young_versions_and_the_newest_stay(crowned: Toy, policy: RetentionPolicy, days: int, gone: list[str]) -> None:
     assert planned(crowned, "model version", NOW + days * DAY, policy) == gone
 
@@ -392,8 +396,10 @@ def test_snapshot_goes_unless_a_version_that_stays_names_it(toy: Toy, tmp_path: 
     registered(toy, tmp_path / "c", snapshot="snapshots/toy/cc")
     found = plan(Workspace(at(toy), toy.job), RetentionPolicy(versions_kept=2))
     assert [(one.kind, one.what) for one in found] == [
-        ("model version", "2"), ("training snapshot", "aa"), ("training snapshot", "dd"),
-    ]  # fmt: skip
+        ("model version", "2"),
+        ("training snapshot", "aa"),
+        ("training snapshot", "dd"),
+    ]
     assert found[1].bytes > 5000
     assert found[1].reason.startswith(f"made on {NOW:%Y-%m-%d}, kept for 90 days")
     assert [one.what for one in apply(Workspace(at(toy), toy.job), found[::-1])] == ["2", "dd", "aa"], (

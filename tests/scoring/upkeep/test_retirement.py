@@ -44,9 +44,11 @@ def status_of(toy: Toy) -> dict[str, object]:
 def overview(toy: Toy) -> View:
     folder = toy.stores.settings.jobs_dir
     places = Places(
-        toy.stores.warehouse, toy.stores.lake, lambda name: find_job(folder, name),
+        toy.stores.warehouse,
+        toy.stores.lake,
+        lambda name: find_job(folder, name),
         lambda name: (folder / f"{name}.yaml").exists(),
-    )  # fmt: skip
+    )
     view = overview_page(places, {toy.job.name})
     render("overview", "/nightshift", {**view, "framed": False})
     page = job_page(places, toy.job.name, None)

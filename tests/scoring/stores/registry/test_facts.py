@@ -13,15 +13,30 @@ from scoring.job import Job
 from scoring.stores.registry import TrainingFacts
 
 WRITTEN: dict[str, Any] = {
-    "job": "flights", "since": "2013-01-01", "until": "2013-04-01", "rows": 81_000,
-    "trained_at": "2013-04-01T04:00:00.250000+00:00", "metrics": {"holdout_auc": 0.75}, "code_version": "abc",
-    "features_sql_sha256": "f" * 64, "labels_sql_sha256": "e" * 64, "library_versions": {"python": "3.11.9"},
-    "snapshot": "00aa11bb22cc33dd", "extracted": 81_010, "quarantined": {"x:null": 10}, "recipe_sha256": "d" * 64,
-    "fitted_until": "2013-03-25", "evaluated_until": "2013-03-25", "refit": False, "retraining_id": 3,
+    "job": "flights",
+    "since": "2013-01-01",
+    "until": "2013-04-01",
+    "rows": 81_000,
+    "trained_at": "2013-04-01T04:00:00.250000+00:00",
+    "metrics": {"holdout_auc": 0.75},
+    "code_version": "abc",
+    "features_sql_sha256": "f" * 64,
+    "labels_sql_sha256": "e" * 64,
+    "library_versions": {"python": "3.11.9"},
+    "snapshot": "00aa11bb22cc33dd",
+    "extracted": 81_010,
+    "quarantined": {"x:null": 10},
+    "recipe_sha256": "d" * 64,
+    "fitted_until": "2013-03-25",
+    "evaluated_until": "2013-03-25",
+    "refit": False,
+    "retraining_id": 3,
     "constant": {"version": 0.6, "constant": 0.7},
-    "decision": {"by": "threshold", "threshold": 0.3, "origin": "FixedThresholdClassifier"}, "block_rows": 1000,
-    "without_outcome": 4, "unreadable_labels": 0,
-}  # fmt: skip
+    "decision": {"by": "threshold", "threshold": 0.3, "origin": "FixedThresholdClassifier"},
+    "block_rows": 1000,
+    "without_outcome": 4,
+    "unreadable_labels": 0,
+}
 """A file as ``train`` writes it."""
 
 

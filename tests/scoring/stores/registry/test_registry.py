@@ -77,9 +77,15 @@ class Evil:
 def test_version_has_its_files_and_the_sha256_of_its_artifact(kept: Toy) -> None:
     ref = only_version(kept)
     assert sorted(path.name for path in folder_of(ref).iterdir()) == [
-        "facts.json", "golden.parquet", "golden_predictions.parquet", "holdout.parquet", ARTIFACT, "reference.parquet",
-        "reference_nights.json", "reference_profile.json",
-    ]  # fmt: skip
+        "facts.json",
+        "golden.parquet",
+        "golden_predictions.parquet",
+        "holdout.parquet",
+        ARTIFACT,
+        "reference.parquet",
+        "reference_nights.json",
+        "reference_profile.json",
+    ]
     assert ref.sha256 == hashlib.sha256((folder_of(ref) / ARTIFACT).read_bytes()).hexdigest()
     assert folder_of(ref).is_relative_to(kept.stores.settings.artifacts_root)
 

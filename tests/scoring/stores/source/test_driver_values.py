@@ -49,15 +49,30 @@ EAST = timezone(timedelta(hours=5, minutes=30))
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (1, "1"), (1.0, "1"), (-0.0, "0"), (2.5, "2.5"), (0.1, "0.1"), (1e15, "1000000000000000"), (1e20, "1e+20"),
-        (float("nan"), "nan"), (float("inf"), "inf"), (True, "true"), (2**53 + 1, "9007199254740993"),
-        (2**70, "1180591620717411303424"), (Decimal("1.50"), "1.50"), (Decimal("1E+3"), "1000"), ("1.0", "1.0"),
-        (b"abc", "abc"), (memoryview(b"abc"), "abc"), (UUID(int=10), "00000000-0000-0000-0000-00000000000a"),
-        (date(2024, 1, 2), "2024-01-02"), (time(10, 0, 1), "10:00:01.000000"),
+        (1, "1"),
+        (1.0, "1"),
+        (-0.0, "0"),
+        (2.5, "2.5"),
+        (0.1, "0.1"),
+        (1e15, "1000000000000000"),
+        (1e20, "1e+20"),
+        (float("nan"), "nan"),
+        (float("inf"), "inf"),
+        (True, "true"),
+        (2**53 + 1, "9007199254740993"),
+        (2**70, "1180591620717411303424"),
+        (Decimal("1.50"), "1.50"),
+        (Decimal("1E+3"), "1000"),
+        ("1.0", "1.0"),
+        (b"abc", "abc"),
+        (memoryview(b"abc"), "abc"),
+        (UUID(int=10), "00000000-0000-0000-0000-00000000000a"),
+        (date(2024, 1, 2), "2024-01-02"),
+        (time(10, 0, 1), "10:00:01.000000"),
         (datetime(2024, 1, 2, 3), "2024-01-02 03:00:00.000000"),  # noqa: DTZ001
         (datetime(2024, 1, 2, 3, tzinfo=EAST), "2024-01-01 21:30:00.000000Z"),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("beside", [[], ["x"], [1], [0.5], [None], [b"y"], [2**80]], ids=repr)
 def test_a_category_has_the_same_text_whatever_stands_beside_it(value, text, beside):
     column = column_of([value, *beside], pa.string(), "x")
@@ -73,11 +88,23 @@ def test_bytes_that_are_not_utf8_and_nul_are_no_text(value, beside):
 
 
 _SCALARS: st.SearchStrategy[Any] = st.one_of(
-    st.none(), st.booleans(), st.integers(-3, 3), st.integers(), st.floats(), st.sampled_from([0.0, 1.0, 2.0**53, 7.0]),
-    st.text(max_size=3), st.sampled_from(["7", "007", "1.0", "t", "2024-01-02", "2024-01-02T03:04:05+02:00"]),
-    st.binary(max_size=3), st.decimals(allow_nan=False, allow_infinity=False, places=2), st.uuids(), st.dates(),
-    st.datetimes(), st.datetimes(timezones=st.just(UTC)), st.datetimes(timezones=st.just(EAST)), st.times(),
-)  # fmt: skip
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 3),
+    st.integers(),
+    st.floats(),
+    st.sampled_from([0.0, 1.0, 2.0**53, 7.0]),
+    st.text(max_size=3),
+    st.sampled_from(["7", "007", "1.0", "t", "2024-01-02", "2024-01-02T03:04:05+02:00"]),
+    st.binary(max_size=3),
+    st.decimals(allow_nan=False, allow_infinity=False, places=2),
+    st.uuids(),
+    st.dates(),
+    st.datetimes(),
+    st.datetimes(timezones=st.just(UTC)),
+    st.datetimes(timezones=st.just(EAST)),
+    st.times(),
+)
 
 
 @MODEST
@@ -109,13 +136,15 @@ def test_a_driver_without_rows_or_values_gives_a_column_of_nulls():
     ("column", "expected"),
     [
         (pa.array([0.1, 1.0, 16777216.0], pa.float32()), ["0.1", "1", "16777216"]),
-        (pa.array([datetime(2024, 1, 1, 5, tzinfo=UTC)], pa.timestamp("us", "Asia/Tokyo")),
-         ["2024-01-01 05:00:00.000000Z"]),
+        (
+            pa.array([datetime(2024, 1, 1, 5, tzinfo=UTC)], pa.timestamp("us", "Asia/Tokyo")),
+            ["2024-01-01 05:00:00.000000Z"],
+        ),
         (pa.array(["a", None, "b"]).dictionary_encode(), ["a", None, "b"]),
         (pa.array([b"a", b"\xff", None], pa.large_binary()), ["a", None, None]),
         (pa.Array.from_buffers(pa.string(), 2, pa.array([b"\xff", b"a"]).buffers()), [None, "a"]),
     ],
-)  # fmt: skip
+)
 def test_text_of_arrow_columns(column, expected):
     assert text_of(column)[0].to_pylist() == expected
 
@@ -135,8 +164,16 @@ COLUMNS = {
     "rare": ("text", "text", {"type": "category", "nullable": True}, lambda n: "late" if n == 65 else None),
     "mark": ("uuid", "text", {"type": "category"}, lambda n: str(UUID(int=n % 3))),
 }
-DIRT = {"whole": "x", "small": "7", "amount": "none", "half": 0.5, "huge": "0009007199254740993", "flag": "yes?",
-        "mixed": "x", "count": 1.0}  # fmt: skip
+DIRT = {
+    "whole": "x",
+    "small": "7",
+    "amount": "none",
+    "half": 0.5,
+    "huge": "0009007199254740993",
+    "flag": "yes?",
+    "mixed": "x",
+    "count": 1.0,
+}
 """What SQLite takes into these columns, whatever their type; every value stands in a row of its own."""
 
 
@@ -232,10 +269,19 @@ def test_values_that_postgresql_cannot_store_are_quarantined_by_name(
 ) -> None:
     """A NUL, a text that is not UTF-8 (written as a client with latin-1 would), bytes, and a key of 15 kB."""
     rows = [
-        ("'a'", "'x'"), ("char(97, 0, 98)", "'x'"), ("cast(x'e974e9' as text)", "'x'"), ("x'ff00'", "'x'"),
-        ("x'6263'", "'x'"), ("'d'", "cast(x'e9' as text)"), ("'e'", "char(0)"), (f"'{'k' * 15_000}'", "'x'"),
-        (f"'{'é' * 1_200}'", "'x'"), (f"'{'é' * 1_201}'", "'x'"), ("''", "''"), ("'f'", f"'{'long' * 10_000}'"),
-    ]  # fmt: skip
+        ("'a'", "'x'"),
+        ("char(97, 0, 98)", "'x'"),
+        ("cast(x'e974e9' as text)", "'x'"),
+        ("x'ff00'", "'x'"),
+        ("x'6263'", "'x'"),
+        ("'d'", "cast(x'e9' as text)"),
+        ("'e'", "char(0)"),
+        (f"'{'k' * 15_000}'", "'x'"),
+        (f"'{'é' * 1_200}'", "'x'"),
+        (f"'{'é' * 1_201}'", "'x'"),
+        ("''", "''"),
+        ("'f'", f"'{'long' * 10_000}'"),
+    ]
     for code, kind in rows:
         shop.execute(f"insert into things values ('{NIGHT} 01:00:00', {code}, {kind}, 1, 1)")
     shop.commit()
@@ -245,17 +291,28 @@ def test_values_that_postgresql_cannot_store_are_quarantined_by_name(
             shop.execute("insert into things values (?, ?, ?, ?, ?)", row)
     shop.commit()
     job = job_of(
-        tmp_path, "lite", "code, kind, amount", key={"code": "string"}, time_column=None, chunk_rows=3,
+        tmp_path,
+        "lite",
+        "code, kind, amount",
+        key={"code": "string"},
+        time_column=None,
+        chunk_rows=3,
         features={"kind": {"type": "category"}, "amount": {"type": "float"}},
-        pipeline="tests.support.pipelines:build_of_any_type", gate={"max_quarantine_share": 0.9, "max_mean_shift_sd": 1e9},
-    )  # fmt: skip
+        pipeline="tests.support.pipelines:build_of_any_type",
+        gate={"max_quarantine_share": 0.9, "max_mean_shift_sd": 1e9},
+    )
     accepted, quarantined = parts_of(Workspace(lite, job), NIGHT)
     assert [row["code"] for row in accepted] == ["", "a", "bc", "f", "é" * 1_200]
     found = {row["code"][:5]: row["reasons"] for row in quarantined}
     assert found == {
-        "a\0b": ["code:not_text"], "b'\\xe": ["code:not_text"], "b'\\xf": ["code:not_text"], "d": ["kind:not_text"],
-        "e": ["kind:not_text"], "kkkkk": ["code:too_long"], "ééééé": ["code:too_long"],
-    }  # fmt: skip
+        "a\0b": ["code:not_text"],
+        "b'\\xe": ["code:not_text"],
+        "b'\\xf": ["code:not_text"],
+        "d": ["kind:not_text"],
+        "e": ["kind:not_text"],
+        "kkkkk": ["code:too_long"],
+        "ééééé": ["code:too_long"],
+    }
     train_champion(Workspace(lite, job))
     done = run_night(Workspace(lite, job), NightRequest(NIGHT, datetime.now(UTC), "test"))
     assert (done.status, done.rows) == ("published", 5)
@@ -295,15 +352,26 @@ def read_typed(typed: str, tmp_path: Path) -> Callable[..., tuple[Any, bool]]:
     [
         ("'A0EEBC99-9c0b-4ef8-bb6d-6bb9bd380a11'::uuid", "category", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
         ("null::uuid", "category", None),
-        ("1::float8", "category", "1"), ("1::float4", "category", "1"), ("0.1::float4", "category", "0.1"),
-        ("1.50::numeric", "category", "1.50"), ("true", "category", "true"), ("'a'::varchar", "category", "a"),
-        ("9007199254740993::numeric(20)", "int", 2**53 + 1), ("1.0::numeric", "bool", True),
-        ("9223372036854775807::numeric", "int", 2**63 - 1), ("''", "category", ""), ("'abc'::bytea", "category", "abc"),
-        ("time '10:00:01'", "category", "10:00:01.000000"), ("date '2024-01-02'", "category", "2024-01-02"),
-        ("date '2024-01-02'", "datetime", datetime(2024, 1, 2, tzinfo=UTC)), ("'late'::mood", "category", "late"),
-        ("'Ab'::cifake", "category", "Ab"), ("'e'::email", "category", "e"), ("null", "category", None),
+        ("1::float8", "category", "1"),
+        ("1::float4", "category", "1"),
+        ("0.1::float4", "category", "0.1"),
+        ("1.50::numeric", "category", "1.50"),
+        ("true", "category", "true"),
+        ("'a'::varchar", "category", "a"),
+        ("9007199254740993::numeric(20)", "int", 2**53 + 1),
+        ("1.0::numeric", "bool", True),
+        ("9223372036854775807::numeric", "int", 2**63 - 1),
+        ("''", "category", ""),
+        ("'abc'::bytea", "category", "abc"),
+        ("time '10:00:01'", "category", "10:00:01.000000"),
+        ("date '2024-01-02'", "category", "2024-01-02"),
+        ("date '2024-01-02'", "datetime", datetime(2024, 1, 2, tzinfo=UTC)),
+        ("'late'::mood", "category", "late"),
+        ("'Ab'::cifake", "category", "Ab"),
+        ("'e'::email", "category", "e"),
+        ("null", "category", None),
     ],
-)  # fmt: skip
+)
 def test_postgresql_types_are_read(read_typed: Callable[..., Any], expression: str, kind: str, value: Any) -> None:
     assert read_typed(expression, kind) == (value, False)
 
@@ -324,12 +392,19 @@ _TYPES = (
 @pytest.mark.parametrize(
     ("expression", "found"),
     [
-        ("'{1,2}'::int[]", "_int4"), ("""'{"a": 1}'::jsonb""", "jsonb"), ("""'{"a": 1}'::json""", "json"),
-        ("interval '1 day'", "interval"), ("'10.0.0.1'::inet", "inet"), ("B'101'::bit(3)", "bit"),
-        ("'12.50'::money", "money"), ("point(1, 2)", "point"), ("int4range(1, 3)", "int4range"),
-        ("time with time zone '10:00+02'", "timetz"), ("'a'::tsvector", "tsvector"),
+        ("'{1,2}'::int[]", "_int4"),
+        ("""'{"a": 1}'::jsonb""", "jsonb"),
+        ("""'{"a": 1}'::json""", "json"),
+        ("interval '1 day'", "interval"),
+        ("'10.0.0.1'::inet", "inet"),
+        ("B'101'::bit(3)", "bit"),
+        ("'12.50'::money", "money"),
+        ("point(1, 2)", "point"),
+        ("int4range(1, 3)", "int4range"),
+        ("time with time zone '10:00+02'", "timetz"),
+        ("'a'::tsvector", "tsvector"),
     ],
-)  # fmt: skip
+)
 def test_postgresql_types_without_a_plain_value_are_refused_by_name(
     read_typed: Callable[..., Any], expression: str, found: str
 ) -> None:
@@ -342,11 +417,17 @@ def test_postgresql_types_without_a_plain_value_are_refused_by_name(
 @pytest.mark.parametrize(
     ("expression", "kind"),
     [
-        ("date 'infinity'", "date"), ("timestamptz '-infinity'", "datetime"), ("date '4713-01-01 BC'", "datetime"),
-        ("'\\x61ff'::bytea", "string"), ("'\\x610062'::bytea", "string"), ("'NaN'::numeric", "int"),
-        ("'inf'::float8", "int"), ("9223372036854775808::numeric", "int"), ("0.5::numeric", "bool"),
+        ("date 'infinity'", "date"),
+        ("timestamptz '-infinity'", "datetime"),
+        ("date '4713-01-01 BC'", "datetime"),
+        ("'\\x61ff'::bytea", "string"),
+        ("'\\x610062'::bytea", "string"),
+        ("'NaN'::numeric", "int"),
+        ("'inf'::float8", "int"),
+        ("9223372036854775808::numeric", "int"),
+        ("0.5::numeric", "bool"),
     ],
-)  # fmt: skip
+)
 def test_postgresql_values_that_cannot_be_read_are_unreadable(
     read_typed: Callable[..., Any], expression: str, kind: str
 ) -> None:
@@ -363,10 +444,15 @@ def test_a_uuid_key_is_published(stores: Stores, tmp_path: Path) -> None:
         from generate_series(0, {TRAIN_NIGHTS}) as d, generate_series(1, 40) as n""",
     )
     job = job_of(
-        tmp_path, "toy", "id, x, kind", key={"id": "string"}, time_column=None,
-        features={"x": {"type": "float"}, "kind": {"type": "category"}}, chunk_rows=7,
+        tmp_path,
+        "toy",
+        "id, x, kind",
+        key={"id": "string"},
+        time_column=None,
+        features={"x": {"type": "float"}, "kind": {"type": "category"}},
+        chunk_rows=7,
         pipeline="tests.support.pipelines:build_of_any_type",
-    )  # fmt: skip
+    )
     made = train_champion(Workspace(stores, job))
     assert made.rows == TRAIN_NIGHTS * 40
     run_night(Workspace(stores, job), NightRequest(NIGHT, datetime.now(UTC), "test"))

@@ -108,8 +108,11 @@ def test_every_database_has_its_own_text_and_comments(database, text):
 
 def test_parameters_of_all_names_are_found_so_that_unknown_ones_can_be_named():
     assert names("select :1, :least, :interval_start, :interval_start") == [
-        "1", "least", "interval_start", "interval_start",
-    ]  # fmt: skip
+        "1",
+        "least",
+        "interval_start",
+        "interval_start",
+    ]
 
 
 @pytest.mark.parametrize(

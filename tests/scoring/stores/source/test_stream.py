@@ -226,9 +226,14 @@ def test_stream_gives_every_colon_that_postgresql_has_as_it_is_written(postgresq
     (batch,) = read(postgresql.url, query(ON_POSTGRESQL))
     assert values([batch], "id") == [3, 4, 5, 6, 7]
     assert batch.drop_columns(["id"]).to_pylist()[0] == {
-        "escaped": "it's :x", "dollars": " :b ", "slice": [1, 2], "flag": "true", "quoted": "b", "first": NIGHT.start,
+        "escaped": "it's :x",
+        "dollars": " :b ",
+        "slice": [1, 2],
+        "flag": "true",
+        "quoted": "b",
+        "first": NIGHT.start,
         "day": "2013-04-01",
-    }  # fmt: skip
+    }
 
 
 def test_stream_takes_sql_with_a_byte_order_mark(source, query):
@@ -280,9 +285,20 @@ def test_stream_gives_nulls_and_types_that_arrow_knows_from_postgresql(postgresq
         'NaN'::numeric as odd, '{{1,2}}'::int[] as list, jsonb_build_object('a', 1) as doc {BOUNDS}"""
     (batch,) = read(postgresql.url, query(text))
     assert batch.to_pylist() == [
-        {"id": 1, "nothing": None, "word": "a", "small": 1.5, "flag": True, "day": date(2013, 4, 1),
-         "naive": datetime(2013, 4, 1, 5), "short": 1, "odd": "nan", "list": [1, 2], "doc": '{"a": 1}'}  # noqa: DTZ001
-    ]  # fmt: skip
+        {
+            "id": 1,
+            "nothing": None,
+            "word": "a",
+            "small": 1.5,
+            "flag": True,
+            "day": date(2013, 4, 1),
+            "naive": datetime(2013, 4, 1, 5),  # noqa: DTZ001
+            "short": 1,
+            "odd": "nan",
+            "list": [1, 2],
+            "doc": '{"a": 1}',
+        }
+    ]
     assert not any(isinstance(kind, pa.ExtensionType) for kind in batch.schema.types)
     assert not any(field.metadata for field in batch.schema)
 
@@ -295,11 +311,13 @@ def test_stream_gives_nulls_and_types_that_arrow_knows_from_postgresql(postgresq
     [
         ("", "[]"),
         ("where sold_at >= :interval_start", "['interval_start']"),
-        ("where sold_at >= :interval_start and sold_at < :interval_end and id > :least",
-         "['interval_end', 'interval_start', 'least']"),
+        (
+            "where sold_at >= :interval_start and sold_at < :interval_end and id > :least",
+            "['interval_end', 'interval_start', 'least']",
+        ),
         ("where sold_at >= :interval_begin and sold_at < :interval_end", "['interval_begin', 'interval_end']"),
     ],
-)  # fmt: skip
+)
 def test_stream_refuses_sql_with_missing_or_extra_parameters(source, query, where, found):
     with pytest.raises(SourceQueryError) as caught:
         read(source.url, query(f"select id from sales {where}"))
@@ -491,11 +509,19 @@ def test_contracted_quarantines_all_copies_of_a_key_also_across_batches(postgres
     )
     job = Job.model_validate(
         {
-            "name": "shop", "description": "x", "owner": "x", "source": "shop", "task": "regression", "chunk_rows": 2,
-            "schedule": {"timezone": "UTC", "first_night": date(2013, 1, 1)}, "label": {"column": "y"},
-            "pipeline": "a:b", "key": {"word": "string", "id": "int"}, "features": {"amount": {"type": "float"}},
+            "name": "shop",
+            "description": "x",
+            "owner": "x",
+            "source": "shop",
+            "task": "regression",
+            "chunk_rows": 2,
+            "schedule": {"timezone": "UTC", "first_night": date(2013, 1, 1)},
+            "label": {"column": "y"},
+            "pipeline": "a:b",
+            "key": {"word": "string", "id": "int"},
+            "features": {"amount": {"type": "float"}},
         }
-    )  # fmt: skip
+    )
     rows = [("a", 1), ("A", 1), ("a", 1), ("b", 1), ("b", 2), ("b", 2), ("b", 2), ("b", 2), ("b", 2), ("c", 1)]
     for source, time in ((postgresql, "timestamptz"), (sqlite, "text")):
         collation = "nocase" if source is sqlite else '"C"'
@@ -504,9 +530,12 @@ def test_contracted_quarantines_all_copies_of_a_key_also_across_batches(postgres
             source.run(f"insert into copies values ({number}, '{word}', 1.5, '2013-04-01 12:00:00+00')")
         known = {"sources": {"shop": source.url}}
         opened = type(stores)(
-            type(settings)(**{**settings.model_dump(), **known}), stores.warehouse, stores.registry, stores.lake,
+            type(settings)(**{**settings.model_dump(), **known}),
+            stores.warehouse,
+            stores.registry,
+            stores.lake,
             stores.clock,
-        )  # fmt: skip
+        )
         with feature_batches(Workspace(opened, job), DataInterval.of_night(date(2013, 4, 1), "UTC")) as batches:
             parts = list(batches)
         accepted = [(row["word"], row["id"]) for _, part in parts for row in part.accepted.to_pylist()]

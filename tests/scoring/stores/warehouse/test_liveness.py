@@ -57,9 +57,14 @@ def hanging(toy: Toy, function: str = "_pass_gate") -> Iterator[subprocess.Popen
     """Give a `run` in a process of its own that waits for a line before it publishes."""
     command = [sys.executable, "-c", HANG, "scoring.night.publish", function, toy.job.name, str(NIGHT)]
     child = subprocess.Popen(
-        command, env=child_environment(toy.stores.settings.environment()), cwd=HOME, text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        command,
+        env=child_environment(toy.stores.settings.environment()),
+        cwd=HOME,
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     try:
         assert child.stdout is not None
         assert child.stdout.readline() == "there\n"
@@ -104,9 +109,13 @@ def next_run(toy: Toy) -> None:
 
 def status_command(toy: Toy) -> None:
     subprocess.run(
-        nightshift("status"), env=child_environment(toy.stores.settings.environment()),
-        cwd=HOME, capture_output=True, timeout=120, check=True,
-    )  # fmt: skip
+        nightshift("status"),
+        env=child_environment(toy.stores.settings.environment()),
+        cwd=HOME,
+        capture_output=True,
+        timeout=120,
+        check=True,
+    )
 
 
 SEEN_BY: dict[str, Callable[[Toy], object]] = {

@@ -23,14 +23,24 @@ from scoring.stores.warehouse import (
 )
 
 TABLES = {
-    "scoring_runs": Run, "retrainings": Retraining, "shadows": Shadow, "shadow_nights": ShadowNight,
-    "drift_results": NightVerdict, "drift_columns": ColumnVerdict, "performance_results": Measured,
+    "scoring_runs": Run,
+    "retrainings": Retraining,
+    "shadows": Shadow,
+    "shadow_nights": ShadowNight,
+    "drift_results": NightVerdict,
+    "drift_columns": ColumnVerdict,
+    "performance_results": Measured,
     "retraining_decisions": Decided,
-}  # fmt: skip
+}
 KINDS = {
-    "text": str, "integer": int, "bigint": int, "double precision": float, "boolean": bool, "date": date,
+    "text": str,
+    "integer": int,
+    "bigint": int,
+    "double precision": float,
+    "boolean": bool,
+    "date": date,
     "timestamp with time zone": datetime,
-}  # fmt: skip
+}
 
 
 @pytest.fixture

@@ -91,11 +91,22 @@ def first_facts(job: Job, night: date = NIGHT, **changes: Any) -> dict[str, Any]
     interval = DataInterval.of_night(night, "UTC")
     started = MOMENT + timedelta(seconds=number)
     return {
-        "run_id": f"{night}-{number}", "job": job.name, "night": night, "interval_start": interval.start,
-        "interval_end": interval.end, "origin": "test", "airflow_run_id": None, "started_at": started,
-        "model_version": 1, "model_sha256": "a" * 64, "job_sha256": "b" * 64, "sql_sha256": "c" * 64,
-        "code_version": "test", "library_versions": {"python": "3"}, **changes,
-    }  # fmt: skip
+        "run_id": f"{night}-{number}",
+        "job": job.name,
+        "night": night,
+        "interval_start": interval.start,
+        "interval_end": interval.end,
+        "origin": "test",
+        "airflow_run_id": None,
+        "started_at": started,
+        "model_version": 1,
+        "model_sha256": "a" * 64,
+        "job_sha256": "b" * 64,
+        "sql_sha256": "c" * 64,
+        "code_version": "test",
+        "library_versions": {"python": "3"},
+        **changes,
+    }
 
 
 def predictions(job: Job, night: date, rows: int) -> pa.RecordBatch:
@@ -258,9 +269,10 @@ def test_history_and_views_say_what_they_are_column_by_column(warehouse: Warehou
     assert comments[f"{job.name}_predictions"] == "Published predictions: one row per key and night"
     assert comments[f"{job.name}_predictions_as_of"]
     chances = {
-        "binary": ["probability"], "regression": [],
+        "binary": ["probability"],
+        "regression": [],
         "multiclass": ["probability_low_end", "probability_mid", "probability_top"],
-    }[task]  # fmt: skip
+    }[task]
     columns, _ = warehouse.query(f"select * from {job.name}_predictions")
     assert columns == ["at", "id", "night", "prediction", *chances, "model_version", "run_id", "scored_at"]
 
@@ -345,8 +357,9 @@ def test_ensure_month_goes_from_december_to_january(warehouse: Warehouse, job: J
     history = f"{job.name}_predictions_history"
     assert asked(warehouse, counts) == [(f"{history}_2024_12", 10), (f"{history}_2025_01", 10)]
     assert warehouse.query(f"select night, count(*) from {job.name}_predictions group by 1 order by 1")[1] == [
-        (date(2024, 12, 31), 10), (date(2025, 1, 1), 10)
-    ]  # fmt: skip
+        (date(2024, 12, 31), 10),
+        (date(2025, 1, 1), 10),
+    ]
 
 
 def test_ensure_month_makes_each_partition_once_when_many_begin_at_the_same_time(
@@ -365,8 +378,9 @@ def test_partitions_have_the_indexes_of_the_table(warehouse: Warehouse, job: Job
         f"select indexdef from pg_indexes where tablename = '{job.name}_predictions_history_2024_01' order by 1",
     )
     assert [one.partition(" USING ")[2] for (one,) in indexes] == [
-        "brin (night, run_number)", "btree (at, id, night, run_number)"
-    ]  # fmt: skip
+        "brin (night, run_number)",
+        "btree (at, id, night, run_number)",
+    ]
 
 
 def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -773,9 +787,12 @@ def away() -> Iterator[Warehouse]:
 def test_warehouse_that_does_not_answer_is_unavailable(away: Warehouse, job: Job) -> None:
     run = Run(**first_facts(job), run_number=1, attempt=1, status="running", stage="extract", provisional=False)
     calls = [
-        lambda: away.query("select 1"), lambda: migrate(away), lambda: ensure_job(away, job),
-        lambda: ledger.get(away, "x"), lambda: load(away, job, run, [], prediction_schema(job)),
-    ]  # fmt: skip
+        lambda: away.query("select 1"),
+        lambda: migrate(away),
+        lambda: ensure_job(away, job),
+        lambda: ledger.get(away, "x"),
+        lambda: load(away, job, run, [], prediction_schema(job)),
+    ]
     for call in calls:
         with pytest.raises(WarehouseUnavailable, match="Connection refused") as caught:
             call()
