@@ -33,7 +33,7 @@ def _section(model: type[BaseModel], prefix: str) -> str:
     rows = [
         (_variable(field, prefix), field.kind, field.default, field.meaning) for field in documented(model, _as_text)
     ]
-    return f"## {model.__name__}\n\n{prose(model.__doc__)}\n\n" + table(
+    return f"## {model.__name__.removesuffix('Policy')}\n\n{prose(model.__doc__)}\n\n" + table(
         ("variable", "type", "default", "meaning"), rows
     )
 
