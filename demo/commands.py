@@ -16,7 +16,6 @@ from cli import console, tables
 from scoring.errors import NightshiftError
 from scoring.interval import Nights, parse_night
 from scoring.settings import HOME
-from scoring.stores import Workspace
 
 if TYPE_CHECKING:
     from demo.local_airflow import LocalAirflow
@@ -46,7 +45,7 @@ def everything() -> None:
     from demo.seed import seed
     from scoring.job import find_job
     from scoring.settings import load_settings
-    from scoring.stores import embedded
+    from scoring.stores import Workspace, embedded
     from scoring.stores.warehouse import migrate
 
     began = time.monotonic()
@@ -180,6 +179,7 @@ def _unpublished(work: Workspace) -> list[date]:
 
 def _score(airflow: LocalAirflow, stores: Stores, job: Job, show: Callable[[str], None]) -> None:
     from demo import backfills
+    from scoring.stores import Workspace
 
     dag_id = f"{job.name}_nightly"
     airflow.unpause(dag_id)
