@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from demo.local_airflow import LocalAirflow
     from scoring.job import Job
     from scoring.settings import Settings
-    from scoring.stores import Stores
+    from scoring.stores import Stores, Workspace
 
 JOBS = ("flight_delay", "flight_duration")
 SINCE, UNTIL = date(2013, 1, 1), date(2013, 4, 1)
