@@ -26,6 +26,7 @@ _documents: list[dict[str, list[dict[str, Any]]]] = []
 def printed() -> Iterator[None]:
     """Print, when the command is over, what ``--json`` asked for: all of its tables as one document on standard output."""
     _documents.clear()
+    OUT.stderr = False  # a command line that was only parsed may have asked for JSON
     try:
         yield
     finally:

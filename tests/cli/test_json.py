@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from functools import partial
 
 import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
 
+from cli.main import app
 from scoring.settings import Settings
 from tests.conftest import Toy
 from tests.support.living import DAY, add_nights, live, nights
@@ -70,6 +73,13 @@ def test_every_list_of_a_command_has_its_key(toy: Toy, shell: Shell) -> None:
 def test_next_command_prints_tables_again(toy: Toy, shell: Shell) -> None:
     shell("status", "--json")
     assert f"job {toy.job.name}" in shell("status").out
+
+
+def test_command_line_that_was_only_parsed_changes_nothing_of_the_next(toy: Toy, shell: Shell) -> None:
+    group = get_command(app)
+    assert isinstance(group, TyperGroup)
+    group.commands["status"].make_context("status", ["--json"])
+    assert shell("verify", toy.job.name).out == f"{toy.job.name}: 0 problems\n"
 
 
 def test_failure_leaves_standard_output_to_programs(toy: Toy, shell: Shell) -> None:
