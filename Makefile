@@ -42,10 +42,10 @@ lint: $(READY) ## ruff, mypy, and no merge-conflict markers
 unit: $(READY) ## all tests, without lint
 	@$(BIN)/python -m pytest $(PARALLEL)
 
-test-fast: $(READY) ## the tests that need no Airflow and are not marked slow
-	@$(BIN)/python -m pytest $(PARALLEL) -m "not airflow and not slow"
+test-fast: $(READY) ## the tests that need no Airflow, no database and are not marked slow
+	@$(BIN)/python -m pytest $(PARALLEL) -m "not airflow and not slow and not cluster"
 
-coverage: $(READY) ## the fast tests with coverage, which must not fall below pyproject's floor
+coverage: $(READY) ## the tests but those of Airflow and the slow ones, with coverage, which must not fall below pyproject's floor
 	@$(BIN)/python -m pytest $(PARALLEL) -m "not airflow and not slow" --cov --cov-report=term
 
 docs: $(READY) ## write the generated pages anew and build the site in site/

@@ -53,7 +53,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse a test of Airflow in another folder: two processes would start an Airflow each."""
+    """Mark what needs a cluster, and refuse a test of Airflow in another folder: two processes would start one each."""
+    for item in items:
+        if "data_dir" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.cluster)
     elsewhere = [item.nodeid for item in items if item.get_closest_marker("airflow") and AIRFLOW not in item.nodeid]
     if elsewhere:
         raise pytest.UsageError(f"tests marked airflow outside of {AIRFLOW}: {elsewhere}")
