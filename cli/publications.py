@@ -68,8 +68,9 @@ def status(as_json: tables.Json = False) -> None:
     jobs = [dict(zip(columns, row, strict=True)) for row in rows]
     retired = [facts for facts in jobs if facts["retired_at"] is not None or not has_file(stores, facts["job"])]
     for facts in (facts for facts in jobs if facts not in retired):
-        names = [name for name in columns if name not in ("job", "retired_at", "retired_reason")]
-        tables.facts(f"job {facts['job']}", [(name, facts[name]) for name in names], key="jobs")
+        shown = {name: facts[name] for name in columns if name not in ("job", "retired_at", "retired_reason")}
+        if not tables.record("jobs", {"job": facts["job"], **shown}):
+            tables.facts(f"job {facts['job']}", shown.items())
     if retired:
         tables.table(
             "retired jobs",

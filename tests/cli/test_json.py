@@ -70,6 +70,10 @@ def test_every_list_of_a_command_has_its_key(toy: Toy, shell: Shell) -> None:
     assert {words: set(document(shell(*words, "--json"))) for words in keys} == keys
 
 
+def test_status_says_which_job_an_object_is_about(toy: Toy, shell: Shell) -> None:
+    assert [job["job"] for job in document(shell("status", "--json"))["jobs"]] == [toy.job.name]
+
+
 def test_next_command_prints_tables_again(toy: Toy, shell: Shell) -> None:
     shell("status", "--json")
     assert f"job {toy.job.name}" in shell("status").out
