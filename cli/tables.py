@@ -63,20 +63,25 @@ def share(value: float | None) -> Cell | None:
 
 
 def record(key: str, content: Mapping[str, Any]) -> bool:
-    """Add an object to the list under ``key`` of the JSON document and return False, having printed nothing, if there is none."""
-    for document in _documents:
-        document.setdefault(key, []).append({slug(name): value for name, value in content.items()})
+    """Add an object to the list under ``key`` of the JSON document. Return whether there is one: nothing is printed here."""
+    if _documents:
+        _objects(key).append({slug(name): value for name, value in content.items()})
     return bool(_documents)
+
+
+def _objects(key: str) -> list[dict[str, Any]]:
+    (document,) = _documents
+    return document.setdefault(key, [])
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], key: str = "rows") -> None:
     """Print rows as a table. Off a terminal no column is cut. In JSON they are a list of objects under ``key``."""
+    if _documents:
+        names = [slug(column) for column in columns]
+        _objects(key).extend(dict(zip(names, row, strict=True)) for row in rows)
+        return
     from rich.table import Table
 
-    for document in _documents:
-        names = [slug(column) for column in columns]
-        document.setdefault(key, []).extend(dict(zip(names, row, strict=True)) for row in rows)
-        return
     grid = Table(title=title, title_justify="left", header_style="bold")
     for name in columns:
         grid.add_column(name, overflow="fold")
