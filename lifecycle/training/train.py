@@ -115,7 +115,8 @@ def train_on(
 
 def recipe_of(job: Job) -> str:
     """Return the sha256 of what makes a version out of rows: the unfitted pipeline, the columns, how it is trained."""
-    unset = {"label": {"threshold"}} if job.label.threshold is None else None  # as before there was such a setting
+    later = {name for name in ("threshold", "horizon_days") if getattr(job.label, name) is None}
+    unset = {"label": later} if later else None  # as before there were such settings
     text = job.model_dump_json(include={"features", "key", "label", "task", "training"}, exclude=unset)
     return hashlib.sha256(text.encode() + pickled(job.pipeline_factory()(), job)).hexdigest()
 

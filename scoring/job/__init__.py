@@ -1,6 +1,7 @@
 """A job: its file, its policies, the function that makes its pipeline."""
 
-from scoring.job.definition import HIDDEN_VALUE, Feature, Job, Role
+from scoring.job.columns import Feature, Role
+from scoring.job.definition import HIDDEN_VALUE, Job
 from scoring.job.faults import is_theirs, place, place_of, step_of, steps_of, words_of
 from scoring.job.files import changed_job, find_job, load_jobs
 from scoring.job.policies import MonitorPolicy, PromotionPolicy, RetrainingPolicy, TrainingPolicy

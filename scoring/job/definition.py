@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, model_validator
 
+from scoring.job.columns import ColumnName, Feature, Label
 from scoring.job.factory import factory_of
 from scoring.job.policies import (
     GatePolicy,
@@ -20,7 +21,6 @@ from scoring.job.policies import (
 )
 from scoring.job.task import Task, tasks_with
 from scoring.names import (
-    COLUMN_PATTERN,
     JOB_PATTERN,
     SOURCE_PATTERN,
     refuse_classes,
@@ -30,11 +30,8 @@ from scoring.validation import CRON_PATTERN, FACTORY_PATTERN, Strict
 
 JobName = Annotated[str, Field(pattern=JOB_PATTERN)]
 SourceName = Annotated[str, Field(pattern=SOURCE_PATTERN)]
-ColumnName = Annotated[str, Field(pattern=COLUMN_PATTERN)]
-"""The name of a column in the source, such as ``Total Charges``. ``scoring.names`` gives its name in the warehouse."""
-ColumnType = Literal["float", "int", "bool", "category", "datetime"]
 KeyType = Literal["int", "string", "datetime", "date"]
-Role = Literal["monitored", "seasonal", "ignored"]
+Kind = Literal["events", "snapshot"]
 HIDDEN_VALUE = "hidden"
 """The text that stands in place of every value of a sensitive column."""
 
@@ -67,57 +64,6 @@ class Schedule(Strict):
         return self
 
 
-class Feature(Strict):
-    """What one feature column must look like."""
-
-    type: ColumnType = Field(description="What the pipeline gets: numbers, text or moments.")
-    nullable: bool = Field(default=False, description="Whether a null is allowed; otherwise its row is quarantined.")
-    min: float | None = Field(default=None, description="Smallest value that is allowed, for numbers.")
-    max: float | None = Field(default=None, description="Largest value that is allowed, for numbers.")
-    allowed: list[str] | None = Field(default=None, description="The only values that are allowed, for categories.")
-    unknown: Literal["count", "quarantine"] = "count"
-    """What happens to a category that the model never saw: counted only, or quarantined."""
-    drift: Role | None = None
-    """Whether a change counts: ``monitored``, ``seasonal`` (shown, never alarms alone), ``ignored``.
-
-    Default: monitored; ignored for datetimes, which always move on.
-    """
-    sensitive: bool = False
-    """Values of the column appear in no report and on no page."""
-
-    @property
-    def role(self) -> Role:
-        """Return how drift treats the column."""
-        return self.drift or ("ignored" if self.type == "datetime" else "monitored")
-
-    @model_validator(mode="after")
-    def _limits_fit_the_type(self) -> Self:
-        if self.type not in ("float", "int") and (self.min is not None or self.max is not None):
-            raise ValueError(f"found min or max with type {self.type}, expected type float or int for these")
-        if self.type != "category" and (self.allowed is not None or self.unknown == "quarantine"):
-            raise ValueError(f"found allowed or unknown with type {self.type}, expected type category for these")
-        if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError(f"found min {self.min:g} above max {self.max:g}, expected it at most as large")
-        return self
-
-
-class Label(Strict):
-    """The outcome column of ``labels.sql``, and when it can be trusted."""
-
-    column: ColumnName = Field(description="The column of labels.sql that holds the outcome.")
-    delay_days: int = Field(default=1, ge=0)
-    """Days after the night's end until a label counts as matured."""
-    classes: list[str] | None = None
-    """For multiclass jobs: every class, in the order of the probability columns."""
-    positive: bool | int | float | str | None = None
-    """For binary jobs: the value that counts as positive. Default: true, 1, t."""
-    threshold: float | None = Field(default=None, gt=0, lt=1)
-    """For binary jobs: the probability from which on ``prediction`` is true, in place of the pipeline's own decision.
-
-    It belongs to the version that is trained with it; changed, it takes effect with the next one.
-    """
-
-
 class Job(Strict):
     """One model's nightly scoring: what is read, what it must look like, how it is scored and published."""
 
@@ -129,6 +75,11 @@ class Job(Strict):
     source: SourceName = Field(description="The database that the SQL runs on, by its name in the settings.")
     source_timezone: Timezone = "UTC"
     """The zone of the source's times that are stored without a zone."""
+    kind: Kind = "events"
+    """``events``: rows that happened in the night. ``snapshot``: every entity, such as a customer, as it is at the night's end.
+
+    The SQL of a snapshot job binds ``:night``; the same keys come every night.
+    """
     time_column: ColumnName | None = None
     """A key column of type datetime: rows outside the night's interval are quarantined."""
     key: dict[ColumnName, KeyType] = Field(min_length=1, description="The columns that are unique together in a night.")
@@ -159,6 +110,11 @@ class Job(Strict):
             raise ValueError(
                 f"label.column: found {self.label.column!r}, which is a key or feature: the model would see the outcome; "
                 "expected a column of labels.sql alone"
+            )
+        if self.time_column is not None and self.is_snapshot:
+            raise ValueError(
+                f"time_column: found {self.time_column!r} with kind snapshot, whose rows are entities and happen at no time; "
+                "expected none, and :night in the SQL"
             )
         if self.time_column is not None and self.key.get(self.time_column) != "datetime":
             raise ValueError(f"time_column: found {self.time_column!r}, expected a key column of type datetime")
@@ -200,6 +156,11 @@ class Job(Strict):
         refuse_classes(self.label.classes or [])
         refuse_columns(self.key, self.features, self.probability_columns)
         return self
+
+    @property
+    def is_snapshot(self) -> bool:
+        """Return whether the same keys come every night."""
+        return self.kind == "snapshot"
 
     def _is_category(self, name: str) -> bool:
         return name in self.features and self.features[name].type == "category"

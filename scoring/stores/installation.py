@@ -82,4 +82,5 @@ def _query(path: Path, job: Job, columns: tuple[str, ...]) -> Query:
     text_keys = frozenset(name for name, kind in job.key.items() if kind == "string")
     types = {name: ARROW_TYPES[feature.type] for name, feature in job.features.items()}
     types |= {name: ARROW_TYPES[kind] for name, kind in job.key.items()}
-    return Query(path, columns, tuple(job.key), text_keys, job.source_timezone, variable_of(job), types)
+    zone, variable = job.source_timezone, variable_of(job)
+    return Query(path, columns, tuple(job.key), text_keys, zone, variable, types, job.is_snapshot)

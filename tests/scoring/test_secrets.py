@@ -35,7 +35,7 @@ from scoring.settings import Settings
 from scoring.stores import embedded
 from scoring.stores.installation import Stores
 from scoring.stores.registry.registry import Registry
-from scoring.stores.source.stream import Query, stream
+from scoring.stores.source import Query, stream
 from scoring.stores.warehouse import ledger, open_warehouse
 from scoring.stores.workspace import Workspace
 from tests.conftest import Toy, administration, new_database

@@ -58,9 +58,20 @@ class Statement:
         """Return whether the statement binds the calendar day, so that it gives one night at a time."""
         return NIGHT in self.names
 
-    def require_parameters(self, where: str) -> None:
-        """Raise ``SourceQueryError`` unless the statement binds both ends of the interval, or the night, or all three."""
-        if self.names not in _ALLOWED:
+    def require_parameters(self, where: str, *, snapshot: bool = False) -> None:
+        """Raise ``SourceQueryError`` for other parameters than a job's kind allows.
+
+        Events: both ends of the interval, or the night, or all three. A snapshot: the night, and what else is wanted.
+        """
+        if snapshot and not (self.by_night and self.names <= PARAMETERS):
+            raise SourceQueryError(
+                f"{where}: parameters",
+                found=str(sorted(self.names)),
+                expected=":night, and no others than :interval_end and :interval_start beside it",
+                next_step="give the state of every entity at the end of the calendar day :night, for example with "
+                "<date> = :night, or <time> < :interval_end beside it; `kind: events` is for rows that happened in the night",
+            )
+        if not snapshot and self.names not in _ALLOWED:
             raise SourceQueryError(
                 f"{where}: parameters",
                 found=str(sorted(self.names)),

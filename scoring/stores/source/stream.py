@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,13 +13,14 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.compiler import compiles
 
-from scoring.errors import NightError, SettingsError, SourceQueryError
+from scoring.errors import NightError, SettingsError
 from scoring.interval import DataInterval
 from scoring.rows import require_columns
 from scoring.stores.failures import missing_driver, translated
 from scoring.stores.source.driver_values import column_of, text_or_bytes
 from scoring.stores.source.postgresql_types import opaque_types, plain, require_values
-from scoring.stores.source.sql_text import INTERVAL, NIGHT, Parameter, Statement, statement_of
+from scoring.stores.source.query import Query
+from scoring.stores.source.sql_text import INTERVAL, NIGHT, Parameter, Statement
 from scoring.stores.source.sqlite_times import as_stored
 from scoring.stores.urls import database_url, libpq_url, written
 
@@ -31,57 +30,6 @@ _WITHOUT_ZONE = ("mysql", "mariadb", "mssql")
 """Databases whose drivers drop the zone of a moment. Moments are bound as local times in the source's zone."""
 _SORT_MEMORY = "128MB"
 """Memory with which the server may sort a night by key before it writes to disk. PostgreSQL's default is 4 MB."""
-
-
-@dataclass(frozen=True)
-class Query:
-    """One statement of a job: its file, the columns its result must have, and the keys it is ordered by."""
-
-    path: Path
-    columns: tuple[str, ...]
-    order_by: tuple[str, ...]
-    text_keys: frozenset[str] = frozenset()
-    """Keys ordered as bytes, so that the order is the same on every server whatever its collation."""
-    timezone: str = "UTC"
-    """The zone that times without one are in, in the source."""
-    variable: str = ""
-    """The environment variable that holds the source's URL."""
-    types: Mapping[str, pa.DataType] = field(default_factory=dict, hash=False)
-    """Declared type of each column, by name."""
-
-    @property
-    def name(self) -> str:
-        """Return the path as people write it, ``sql/<job>/<statement>.sql``."""
-        return f"sql/{self.path.parent.name}/{self.path.name}"
-
-    @property
-    def source(self) -> str:
-        """Return the setting and the statement that lead to the source, for messages."""
-        return f"source of {self.name}" if not self.variable else f"{self.variable} (source of {self.name})"
-
-    @property
-    def text(self) -> str:
-        """Return the SQL as written, without a trailing semicolon."""
-        try:
-            text = self.path.read_text(encoding="utf-8-sig")  # editors may put a mark before it
-        except OSError as error:
-            raise SourceQueryError(self.name, found="no such file", expected="the job's SQL") from error
-        except UnicodeDecodeError as error:
-            raise SourceQueryError(self.name, found=str(error), expected="UTF-8 text") from error
-        if "\0" in text:
-            raise SourceQueryError(self.name, found="NUL bytes, as in UTF-16", expected="UTF-8 text")
-        return text.strip().rstrip(";")
-
-    def statement(self, database: str) -> Statement:
-        """Return the statement in the SQL of ``database``. Raises ``SourceQueryError`` for other parameters than allowed."""
-        statement = statement_of(self.text, database, self.name)
-        statement.require_parameters(self.name)
-        return statement
-
-    @property
-    def sha256(self) -> str:
-        """Return the hex sha256 of the SQL as written."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
 
 
 @contextmanager

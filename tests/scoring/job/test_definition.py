@@ -116,6 +116,14 @@ def test_demo_pipelines_are_made_anew_and_unfitted(name):
         ("label.delay", 3, ["label.delay: found an unknown key; did you mean delay_days?"]),
         ("training.days", 3, ["training.days: found an unknown key; did you mean window_days?"]),
         ("limits.cpu", 3, ["limits.cpu: found an unknown key, expected one of retries, retry_delay_seconds, "]),
+        # kinds
+        (
+            "kind",
+            "snapshot",
+            ["time_column: found 'seen_at' with kind snapshot", "expected none, and :night in the SQL"],
+        ),
+        ("kind", "batch", ["kind: found 'batch', expected 'events' or 'snapshot'"]),
+        ("label.horizon_days", 7, ["label: found horizon_days 7 above delay_days 1", "expected it at most as large"]),
         # missing keys
         ("task", ABSENT, ["task: found nothing, expected binary, multiclass or regression"]),
         (
@@ -333,3 +341,27 @@ def test_find_job_lists_the_jobs_there_are_when_it_is_unknown(write, tmp_path):
     assert find_job(tmp_path, "churn").name == "churn"
     with pytest.raises(JobFileError, match=r"found 'chrun'; expected one of \['churn'\]\. Next: .*new-job chrun"):
         find_job(tmp_path, "chrun")
+
+
+# ---------------------------------------------------------------- kinds, and labels that come late
+
+
+def test_a_job_has_events_unless_it_says_otherwise(write):
+    assert not load_job(write(VALID)).is_snapshot
+    content = changed("time_column", ABSENT) | {"kind": "snapshot"}
+    assert load_job(write(content)).is_snapshot
+
+
+@pytest.mark.parametrize(
+    ("label", "horizon"),
+    [
+        ({}, 0),
+        ({"delay_days": 0}, 0),
+        ({"delay_days": 30}, 30),
+        ({"delay_days": 30, "horizon_days": 7}, 7),
+        ({"delay_days": 30, "horizon_days": 0}, 0),
+    ],
+)
+def test_an_outcome_that_is_known_late_is_taken_to_happen_late(write, label, horizon):
+    content = changed("label", {"column": "left", **label})
+    assert load_job(write(content)).label.horizon == horizon

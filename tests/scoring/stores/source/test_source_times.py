@@ -16,7 +16,7 @@ import pytest
 from scoring.errors import NightError, SourceQueryError
 from scoring.interval import DataInterval, Nights
 from scoring.rows.casting import read_as
-from scoring.stores.source.stream import Query, stream
+from scoring.stores.source import Query, stream
 from scoring.stores.urls import libpq_url
 from tests.conftest import new_database
 

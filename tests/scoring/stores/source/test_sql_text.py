@@ -169,3 +169,17 @@ def test_a_statement_that_binds_neither_is_refused_with_what_it_binds(text):
         parsed(text).require_parameters("x.sql")
     assert f"found {sorted(parsed(text).names)}" in str(caught.value)
     assert "or :night" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["select :night", "select :night, :interval_end", "select :night, :interval_start, :interval_end"]
+)
+def test_a_snapshot_binds_the_night_and_may_bind_its_end(text):
+    parsed(text).require_parameters("x.sql", snapshot=True)
+
+
+@pytest.mark.parametrize("text", ["select 1", "select :interval_end", "select :night, :day"])
+def test_a_snapshot_that_does_not_bind_the_night_is_refused(text):
+    with pytest.raises(SourceQueryError, match="expected :night, and no others than :interval_end") as caught:
+        parsed(text).require_parameters("x.sql", snapshot=True)
+    assert "kind: events" in str(caught.value)
