@@ -31,8 +31,8 @@ from scoring.rows.value_text import as_found, text_of
 from scoring.stores import libpq_url
 from scoring.stores.installation import Stores
 from scoring.stores.reading import feature_batches
-from scoring.stores.source.driver_values import column_of
 from scoring.stores.source import Query, stream
+from scoring.stores.source.driver_values import column_of
 from scoring.stores.warehouse import Run, ledger
 from scoring.stores.workspace import Workspace
 from tests.conftest import new_database

@@ -20,8 +20,8 @@ from scoring.errors import ContractError, Permanent, SourceQueryError, SourceUna
 from scoring.interval import DataInterval
 from scoring.job.definition import Job
 from scoring.stores.reading import feature_batches
-from scoring.stores.source.driver_values import column_of
 from scoring.stores.source import Query, stream
+from scoring.stores.source.driver_values import column_of
 from scoring.stores.urls import libpq_url
 from scoring.stores.workspace import Workspace
 from tests.conftest import new_database
