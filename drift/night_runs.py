@@ -137,13 +137,16 @@ def measure_again(work: Workspace, days: Collection[date]) -> list[date]:
 def missing_nights(work: Workspace, first: date | None, last: date | None, championed: bool) -> list[date]:
     """Return the nights of a range that are not published, or only provisionally, oldest first.
 
-    Default: the nights of the schedule that are over and, when ``championed``, at which there was a champion.
+    Default: the nights of the schedule that are over and, when ``championed``, at which there was a champion; without those
+    that retention took back, as they are not among the newest ``keep_nights``.
     """
+    published = ledger.settled(work.warehouse, work.job.name, work.clock())
     if first is None:
         crowned = [promotion.effective_from for promotion in promotions.history_of(work.warehouse, work.job.name)]
-        first = max([work.job.schedule.first_night, *([min(crowned)] if crowned and championed else [])])
+        bounds = [work.job.schedule.first_night, *([min(crowned)] if crowned and championed else [])]
+        keep = work.job.keep_nights
+        first = max([*bounds, *(sorted(published)[-keep:][:1] if keep and len(published) >= keep else [])])
     last = last or last_night(work)
-    published = ledger.settled(work.warehouse, work.job.name, work.clock())
     nights = Nights.including(first, last).in_timezone(work.job.schedule.timezone)
     return [night for night in nights if night not in published]
 

@@ -33,6 +33,8 @@ def check_rows(work: Workspace) -> list[str]:
         _refuse_days(work, query, tried[0])
     for night in tried:
         rows = _sample(work, night)
+        if rows.num_rows and work.job.is_snapshot:
+            return list(_about_entities(work, night, rows))
         if rows.num_rows:
             by_day = bool({"date", "cast to date"} & _compared(work, work.stores.features_query(work.job)))
             return [_about(work.job, night, rows, by_day)]
@@ -106,6 +108,23 @@ def _about(job: Job, night: date, rows: pa.RecordBatch, by_day: bool) -> str:
             "compare with >= :interval_start and < :interval_end",
         )
     return sentence
+
+
+def _about_entities(work: Workspace, night: date, rows: pa.RecordBatch) -> Iterator[str]:
+    """Yield how many entities there are, and how they differ from those of the night before."""
+    before = _sample(work, night - timedelta(days=1))
+    keys = list(work.job.key)
+    now, then = (pa.Table.from_batches([batch]) for batch in (rows, before))
+    both = now.select(keys).join(then.select(keys), keys=keys, join_type="inner").num_rows
+    count = f"{rows.num_rows:,} entities" if rows.num_rows < SAMPLE else f"the first {rows.num_rows:,} entities"
+    yield f"night {night} in {work.job.schedule.timezone}: {count}, {both:,} of them among those of the night before"
+    names = [name for name in work.job.features if name not in work.job.key]
+    same = now.schema.equals(then.schema) and both and now.select(names).equals(then.select(names))
+    if same:
+        yield (
+            "all features are as the night before: if the SQL gives the present state whatever :night is, nights that are "
+            "scored or trained on later see what was not known then"
+        )
 
 
 def _only_day(job: Job) -> str | None:

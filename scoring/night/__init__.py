@@ -1,7 +1,8 @@
-"""One night: extracting, scoring and publishing it, rescoring it, and comparing two of its runs."""
+"""One night: extracting, scoring and publishing it, rescoring it, and comparing runs."""
 
 from scoring.night.champion import champion_version, promoted_ref
-from scoring.night.difference import Difference, diff_runs, two_runs
+from scoring.night.changes import Change, Changes, changes_of
+from scoring.night.difference import Difference, diff_runs, published_runs, two_runs
 from scoring.night.extract import extract
 from scoring.night.publish import discard, publish, refresh_lake, release, unpublish
 from scoring.night.request import NightRequest
@@ -10,15 +11,19 @@ from scoring.night.run import run_night
 from scoring.night.score import score_chunk
 
 __all__ = [
+    "Change",
+    "Changes",
     "Difference",
     "NightRequest",
     "Rescored",
     "champion_version",
+    "changes_of",
     "diff_runs",
     "discard",
     "extract",
     "promoted_ref",
     "publish",
+    "published_runs",
     "refresh_lake",
     "release",
     "rescore",

@@ -124,6 +124,7 @@ def test_demo_pipelines_are_made_anew_and_unfitted(name):
         ),
         ("kind", "batch", ["kind: found 'batch', expected 'events' or 'snapshot'"]),
         ("label.horizon_days", 7, ["label: found horizon_days 7 above delay_days 1", "expected it at most as large"]),
+        ("keep_nights", 60, ["keep_nights: found 60, expected at least 90", "monitor.baseline_nights"]),
         # missing keys
         ("task", ABSENT, ["task: found nothing, expected binary, multiclass or regression"]),
         (
