@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from datetime import timedelta
 from typing import Any
 
@@ -50,7 +51,8 @@ def states(nights: int, customers: int = CUSTOMERS) -> pd.DataFrame:
 def customers_of(toy: Toy, nights: int = NIGHTS, **changes: Any) -> Job:
     """Make the toy job one of customers, with a table ``states`` in its source, and return it."""
     engine = sa.create_engine(toy.source)
-    states(nights).to_sql("states", engine, index=False, dtype={"day": sa.Date(), "id": sa.Text()})
+    kinds: dict[Hashable, Any] = {"day": sa.Date(), "id": sa.Text()}
+    states(nights).to_sql("states", engine, index=False, dtype=kinds)
     engine.dispose()
     job = toy.change(**{**SNAPSHOT, **changes})
     for name, text in (("features", FEATURES), ("labels", LABELS)):
