@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from scoring.settings import Settings
     from scoring.stores import Stores, Workspace
 
-JOBS = ("flight_delay", "flight_duration")
+JOBS = ("flight_delay", "flight_duration", "plane_grounded")
 SINCE, UNTIL = date(2013, 1, 1), date(2013, 4, 1)
 DAGS = [f"{job}_{kind}" for job in JOBS for kind in ("nightly", "retraining")] + ["late_nights", "nightshift_retention"]
 NIGHTS = Nights.including(date(2013, 4, 1), date(2013, 4, 3))
@@ -39,7 +39,7 @@ def _now() -> datetime:
 
 @app.command("all")
 def everything() -> None:
-    """Seed the source, train both jobs, score three nights through Airflow, and say where everything is."""
+    """Seed the source, train the jobs, score three nights through Airflow, and say where everything is."""
     from demo import processes
     from demo.local_airflow import reached
     from demo.seed import seed
@@ -162,8 +162,9 @@ def _train(work: Workspace, show: Callable[[str], None]) -> None:
     ensure_job(work.warehouse, work.job)
     if promotions.history_of(work.warehouse, work.job.name):
         return
-    show(f"training {work.job.name} on {SINCE} to {UNTIL} (not included)")
-    row = retrain(work, RetrainingRequest("first version", night=UNTIL, since=SINCE))
+    show(f"training {work.job.name} on what was known by {UNTIL}")
+    since = max(SINCE, work.job.schedule.first_night)
+    row = retrain(work, RetrainingRequest("first version", night=UNTIL, since=since))
     if row.state != "promoted":
         raise NightshiftError(
             f"first version of {work.job.name}", found=f"{row.state}: {row.detail}", next_step="make clean demo"

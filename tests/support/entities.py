@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import sqlalchemy as sa
 
 from scoring.job.definition import Job
 from tests.conftest import Toy
-from tests.support.toy import FIRST
+from tests.support.toy import FIRST, write_job
 
 CUSTOMERS = 120
 FEATURES = "select id, x, kind from states where day = :night"
@@ -48,13 +49,24 @@ def states(nights: int, customers: int = CUSTOMERS) -> pd.DataFrame:
     return pd.concat(parts)
 
 
-def customers_of(toy: Toy, nights: int = NIGHTS, **changes: Any) -> Job:
-    """Make the toy job one of customers, with a table ``states`` in its source, and return it."""
-    engine = sa.create_engine(toy.source)
+def create_states(url: str, nights: int = NIGHTS) -> None:
+    """Make the table ``states`` with some nights in it."""
+    engine = sa.create_engine(url)
     kinds: dict[Hashable, Any] = {"day": sa.Date(), "id": sa.Text()}
     states(nights).to_sql("states", engine, index=False, dtype=kinds)
     engine.dispose()
-    job = toy.change(**{**SNAPSHOT, **changes})
-    for name, text in (("features", FEATURES), ("labels", LABELS)):
-        toy.stores.settings.sql_path(job.name, name).write_text(text)
+
+
+def write_customers(folder: Path, name: str, **changes: Any) -> Job:
+    """Write the files of a snapshot job into ``folder`` and return the job."""
+    job = write_job(folder, name, **{**SNAPSHOT, **changes})
+    for statement, text in (("features", FEATURES), ("labels", LABELS)):
+        (folder / "sql" / name / f"{statement}.sql").write_text(text)
     return job
+
+
+def customers_of(toy: Toy, nights: int = NIGHTS, **changes: Any) -> Job:
+    """Make the toy job one of customers, with a table ``states`` in its source, and return it."""
+    create_states(toy.source, nights)
+    toy.job = write_customers(toy.folder, toy.job.name, **changes)
+    return toy.job
