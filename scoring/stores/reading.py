@@ -11,9 +11,8 @@ import pyarrow as pa
 
 from scoring.interval import DataInterval
 from scoring.rows import Contract, Split
-from scoring.stores.source import stream
+from scoring.stores.source import orders_text_as_bytes, stream
 from scoring.stores.unique_keys import anywhere, beside
-from scoring.stores.urls import database_url
 from scoring.stores.workspace import Workspace
 
 
@@ -32,9 +31,7 @@ def feature_batches(
         closing(_ahead(batches)) as fetched,  # no fetch may be under way when the connection closes
     ):
         first = next(fetched)
-        in_order = database_url(url, query.source).get_backend_name() == "postgresql" and contract.keeps_order(
-            first.schema
-        )
+        in_order = orders_text_as_bytes(url, query) and contract.keeps_order(first.schema)
         with closing((beside if in_order else anywhere)(chain([first], fetched), contract.keys_of)) as marked:
             yield ((batch, contract.split(batch, mask if mask.any() else None)) for batch, mask in marked)
 
