@@ -137,15 +137,18 @@ def measure_again(work: Workspace, days: Collection[date]) -> list[date]:
 def missing_nights(work: Workspace, first: date | None, last: date | None, championed: bool) -> list[date]:
     """Return the nights of a range that are not published, or only provisionally, oldest first.
 
-    Default: the nights of the schedule that are over and, when ``championed``, at which there was a champion.
+    A night whose last attempt was skipped for want of rows is not missing. Default: the nights of the schedule that are
+    over and, when ``championed``, at which there was a champion.
     """
     if first is None:
         crowned = [promotion.effective_from for promotion in promotions.history_of(work.warehouse, work.job.name)]
         first = max([work.job.schedule.first_night, *([min(crowned)] if crowned and championed else [])])
     last = last or last_night(work)
     published = ledger.settled(work.warehouse, work.job.name, work.clock())
-    nights = Nights.including(first, last).in_timezone(work.job.schedule.timezone)
-    return [night for night in nights if night not in published]
+    nights = Nights.including(first, last)
+    tried = overview.nights(work.warehouse, Span(work.job.name, nights))
+    there = {*published, *(row.night for row in tried if row.newest_status == "skipped")}
+    return [night for night in nights.in_timezone(work.job.schedule.timezone) if night not in there]
 
 
 def last_night(work: Workspace) -> date:

@@ -197,17 +197,17 @@ create view decisions_by_threshold as
 select
     p.job,
     p.night,
-    t.percent / 100.0 as threshold,
+    (t.percent / 100.0)::numeric(3, 2) as threshold,
     q.rows,
-    a.positives,
-    a.positives::double precision / nullif(q.rows, 0) as share_positive,
+    t.positives,
+    t.positives::double precision / nullif(q.rows, 0) as share_positive,
     r.rows_labelled,
-    o.true_positives,
-    o.false_positives,
-    o.false_negatives,
-    o.true_negatives,
-    o.true_positives::double precision / nullif(o.true_positives + o.false_positives, 0) as precision,
-    o.true_positives::double precision / nullif(o.true_positives + o.false_negatives, 0) as recall,
+    t.true_positives,
+    t.false_positives,
+    t.false_negatives,
+    t.true_negatives,
+    t.true_positives::double precision / nullif(t.true_positives + t.false_positives, 0) as precision,
+    t.true_positives::double precision / nullif(t.true_positives + t.false_negatives, 0) as recall,
     r.known_at,
     p.model_version,
     p.run_id
@@ -225,38 +225,47 @@ left join lateral (
     limit 1
 ) as r on true
 cross join lateral (
-    select s.percent from generate_series(5, 95, 5) as s (percent)
-    where q.run_id is not null or r.known_at is not null
-) as t
-left join lateral (
     select
         s.percent,
-        sum(b.counted::bigint) filter (where b.place > s.percent)::bigint as positives
-    from jsonb_array_elements_text(q.profile #> '{columns,probability_grid,bins}') with ordinality as b (counted, place)
-    cross join generate_series(5, 95, 5) as s (percent)
-    group by s.percent
-) as a on a.percent = t.percent
-left join lateral (
-    select
-        s.percent,
-        coalesce(sum(b.positive) filter (where b.step * 5 >= s.percent), 0)::bigint as true_positives,
-        coalesce(sum(b.negative) filter (where b.step * 5 >= s.percent), 0)::bigint as false_positives,
-        coalesce(sum(b.positive) filter (where b.step * 5 < s.percent), 0)::bigint as false_negatives,
-        coalesce(sum(b.negative) filter (where b.step * 5 < s.percent), 0)::bigint as true_negatives
-    from (
+        a.positives,
+        o.true_positives,
+        o.false_positives,
+        o.false_negatives,
+        o.true_negatives
+    from generate_series(5, 95, 5) as s (percent)
+    left join (
         select
-            mod(c.place::integer - 5, 500) / 25 as step,
-            coalesce(sum(c.counted::double precision) filter (where c.place::integer < 505), 0) as positive,
-            coalesce(sum(c.counted::double precision) filter (where c.place::integer >= 505), 0) as negative
-        from rows from (
-            jsonb_array_elements_text(r.sums -> 0), jsonb_array_elements_text(r.sums -> 1)
-        ) as c (place, counted)
-        where c.place::integer between 5 and 1004
-        group by 1
-    ) as b
-    cross join generate_series(5, 95, 5) as s (percent)
-    group by s.percent
-) as o on o.percent = t.percent;
+            e.percent,
+            sum(b.counted::bigint) filter (where b.place > e.percent)::bigint as positives
+        from jsonb_array_elements_text(q.profile #> '{columns,probability_grid,bins}')
+            with ordinality as b (counted, place)
+        cross join generate_series(5, 95, 5) as e (percent)
+        group by e.percent
+    ) as a on a.percent = s.percent
+    left join (
+        select
+            e.percent,
+            coalesce(sum(b.positive) filter (where b.step * 5 >= e.percent), 0)::bigint as true_positives,
+            coalesce(sum(b.negative) filter (where b.step * 5 >= e.percent), 0)::bigint as false_positives,
+            coalesce(sum(b.positive) filter (where b.step * 5 < e.percent), 0)::bigint as false_negatives,
+            coalesce(sum(b.negative) filter (where b.step * 5 < e.percent), 0)::bigint as true_negatives
+        from (
+            select
+                mod(c.place::integer - 5, 500) / 25 as step,
+                coalesce(sum(c.counted::double precision) filter (where c.place::integer < 505), 0) as positive,
+                coalesce(sum(c.counted::double precision) filter (where c.place::integer >= 505), 0) as negative
+            from rows from (
+                jsonb_array_elements_text(r.sums -> 0), jsonb_array_elements_text(r.sums -> 1)
+            ) as c (place, counted)
+            where c.place::integer between 5 and 1004
+            group by 1
+        ) as b
+        cross join generate_series(5, 95, 5) as e (percent)
+        group by e.percent
+    ) as o on o.percent = s.percent
+    where q.run_id is not null or r.known_at is not null
+    offset 0 -- counts once per night, not once per threshold
+) as t;
 comment on view decisions_by_threshold is
 'What every threshold from 0.05 to 0.95 would decide on each published night of a binary job, and how often it would be right';
 
