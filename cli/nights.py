@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
+from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -33,7 +35,11 @@ def run(
     first: First = None,
     last: Last = None,
     missing: Annotated[
-        bool, typer.Option("--missing", help="Only nights that are not published; default range: all that are over.")
+        bool,
+        typer.Option(
+            "--missing",
+            help="Only nights that are not published, nor skipped for want of rows; default range: all that are over.",
+        ),
     ] = False,
     model_version: Annotated[int | None, typer.Option(help="Default: the champion at that night.")] = None,
     unfinished: Annotated[
@@ -60,11 +66,14 @@ def run(
         if not nights:
             console.OUT.print(f"{name}: no night is missing")
             return
-    requests = [NightRequest(day, now(), "cli", model_version=model_version, unfinished=unfinished) for day in nights]
+
+    def request(day: date) -> NightRequest:
+        return NightRequest(day, now(), "cli", model_version=model_version, unfinished=unfinished)
+
     if night:
-        _run_one(work, requests[0], not no_monitor)
+        _run_one(work, request(nights[0]), not no_monitor)
     else:
-        _run_several(work, requests, not no_monitor)
+        _run_several(work, nights, request, not no_monitor)
 
 
 def _run_one(work: Workspace, request: NightRequest, watched: bool) -> None:
@@ -93,19 +102,19 @@ def _run_one(work: Workspace, request: NightRequest, watched: bool) -> None:
         console.OUT.print(f"verdict {_verdict_text(night_run.watched)}", highlight=False)
 
 
-def _run_several(work: Workspace, requests: list[NightRequest], watched: bool) -> None:
+def _run_several(work: Workspace, nights: list[date], request: Callable[[date], NightRequest], watched: bool) -> None:
     from drift.night_runs import measure_again, run_each
 
     night_runs: list[NightRun] = []
     try:
-        with console.counted(work.job.name, len(requests)) as (progress, counted):
-            for night_run in run_each(work, requests, watched, progress):
+        with console.counted(work.job.name, len(nights)) as (progress, counted):
+            for night_run in run_each(work, map(request, nights), watched, progress):
                 night_runs.append(night_run)
                 counted(str(night_run.night))
             if watched:
                 measure_again(work, [night_run.night for night_run in night_runs if night_run.status == "published"])
     finally:  # also what was done before an interruption
-        title = f"{work.job.name}: {len(night_runs)} of {len(requests)} nights"
+        title = f"{work.job.name}: {len(night_runs)} of {len(nights)} nights"
         columns = ("night", "status", "rows", "seconds", "verdict", "reason")
         tables.table(title, columns, [_cells(night_run) for night_run in night_runs], key="nights")
     if any(night_run.went_wrong for night_run in night_runs):

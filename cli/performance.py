@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli import console, tables
-from cli.arguments import JobName, open_job
-from scoring.interval import ALL_NIGHTS, Nights, parse_night
+from cli.arguments import First, JobName, Last, asked_nights, open_job
+from cli.verdicts import each_night
+from scoring.interval import ALL_NIGHTS, Nights, parse_night, spans
 
 if TYPE_CHECKING:
     from drift.replay import Replayed
+    from scoring.stores import Workspace
 
 app = typer.Typer()
 
@@ -21,19 +24,54 @@ app = typer.Typer()
 @app.command()
 def performance(
     name: JobName,
-    night: Annotated[str, typer.Option(help="Labels known at the end of this night count.")],
-    since: Annotated[str | None, typer.Option(help="First night to measure; default: the last 28.")] = None,
+    *,
+    night: Annotated[str | None, typer.Option(help="Labels known at the end of this night count.")] = None,
+    since: Annotated[
+        str | None, typer.Option(help="First night to measure, with --night; default: the last 28.")
+    ] = None,
+    first: First = None,
+    last: Last = None,
     as_json: tables.Json = False,
 ) -> None:
-    """Measure published nights whose labels have matured, and print what is known of the last nights."""
+    """Measure published nights whose labels have matured, and print what is known of the last nights.
+
+    Over a range, what was known at the end of each of its nights is measured, one after the other, as the DAG does. Exit
+    code 1 if one fails; the others are measured all the same.
+    """
+    if since and not night:
+        raise typer.BadParameter("--since is for one night: give --night")
+    days = asked_nights(night, first, last)
+    work = open_job(name)
+    if night is None:
+        _measure_each(work, days)
+        return
     from drift.measure import measure
+
+    nights = Nights.since(parse_night(since)) if since else None
+    with console.step(f"measuring nights whose labels were known on {night}"):
+        measured = measure(work, days[0], nights)
+    _print_known(work, days[0], nights, f"; {len(measured)} nights new")
+
+
+def _measure_each(work: Workspace, days: list[date]) -> None:
+    from drift.measure import measure
+
+    def cells(day: date) -> tuple[Any, ...]:
+        measured = measure(work, day)
+        return "measured" if measured else "nothing new", ", ".join(spans(measured)) or None
+
+    try:
+        each_night(work.job.name, days, ("nights measured",), cells, key="known_at")
+    finally:
+        _print_known(work, days[-1])
+
+
+def _print_known(work: Workspace, known_at: date, nights: Nights | None = None, new: str = "") -> None:
+    """Print the performance of the last nights, as far as it was known at the end of ``known_at``."""
     from scoring.stores.warehouse import Span, monitoring
 
-    work = open_job(name)
-    known_at, nights = parse_night(night), Nights.since(parse_night(since)) if since else None
-    with console.step(f"measuring nights whose labels were known on {night}"):
-        measured = measure(work, known_at, nights)
-    rows = monitoring.performance(work.warehouse, Span(name, ALL_NIGHTS if nights is None else nights), known_at)[-28:]
+    span = Span(work.job.name, ALL_NIGHTS if nights is None else nights)
+    rows = monitoring.performance(work.warehouse, span, known_at)[-28:]
     metrics = list(rows[-1].metrics) if rows else []
     lines = [
         [row.night, row.model_version, tables.share(row.share_labelled), row.rows_labelled]
@@ -41,12 +79,8 @@ def performance(
         for row in rows
     ]
     columns = ("night", "version", "labelled", "rows", *metrics)
-    tables.table(
-        f"{name}: performance known on {night} (95 % interval); {len(measured)} nights new",
-        columns,
-        lines,
-        key="nights",
-    )
+    title = f"{work.job.name}: performance known on {known_at} (95 % interval){new}"
+    tables.table(title, columns, lines, key="nights")
 
 
 def _with_interval(metric: dict[str, float | None] | None) -> tables.Cell | None:

@@ -63,7 +63,10 @@ def unpublish_night(name: JobName, night: Night, reason: Reason) -> None:
 
 @app.command()
 def status(as_json: tables.Json = False) -> None:
-    """Show, for every job, whether last night is there, complete and fresh; retired jobs, and those without a file, apart."""
+    """Show, for every job, whether last night is there, complete and fresh, and which of the last 30 nights are missing.
+
+    Retired jobs, and those without a file, are shown apart.
+    """
     from scoring.stores.warehouse import abandon_dead
     from scoring.upkeep import has_file
 
@@ -74,6 +77,7 @@ def status(as_json: tables.Json = False) -> None:
     retired = [facts for facts in jobs if facts["retired_at"] is not None or not has_file(stores, facts["job"])]
     for facts in (facts for facts in jobs if facts not in retired):
         shown = {name: facts[name] for name in columns if name not in ("job", "retired_at", "retired_reason")}
+        shown["missing"] = tables.Cell(facts["missing"], ", ".join(facts["missing"]) or "none of the last 30 nights")
         if not tables.record("jobs", {"job": facts["job"], **shown}):
             tables.facts(f"job {facts['job']}", shown.items())
     if retired:

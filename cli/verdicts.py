@@ -10,7 +10,7 @@ import typer
 
 from cli import console, tables
 from cli.arguments import First, JobName, Last, asked_nights, open_job
-from scoring.errors import NightshiftError, RunMissing
+from scoring.errors import NightshiftError, RunMissing, described
 
 if TYPE_CHECKING:
     from scoring.stores import Stores, Workspace
@@ -21,7 +21,9 @@ Night = Annotated[
     str | None, typer.Argument(metavar="[NIGHT]", help="A calendar day in the job's timezone, YYYY-MM-DD.")
 ]
 NightAction = Callable[["Workspace", "Run"], tuple[Any, ...]]
-"""Does something to a scored night and returns the night's cells in the table."""
+"""Does something to a scored night and returns the night's cells in the table, its status first."""
+WENT_WRONG = ("failed", "no page")
+"""Statuses of a night that lead to exit code 1."""
 DRIFT_COLUMNS = {
     "column_name": "column",
     "role": "role",
@@ -107,23 +109,39 @@ def _over(work: Workspace, nights: Sequence[date], titles: tuple[str, ...], acti
     """Print what became of each night of a range. A night that fails leads to exit code 1, and the others go on."""
     from drift.runs import published_run
 
+    def cells(night: date) -> tuple[Any, ...]:
+        try:
+            run = published_run(work, night)
+        except RunMissing:
+            return ("not scored", *(None for _ in titles))
+        return action(work, run)
+
+    each_night(work.job.name, nights, titles, cells)
+
+
+def each_night(
+    job: str,
+    nights: Sequence[date],
+    titles: tuple[str, ...],
+    cells: Callable[[date], tuple[Any, ...]],
+    key: str = "nights",
+) -> None:
+    """Do something for each night of a range and print its cells: a status, then one for each title.
+
+    A night that fails leads to exit code 1, and the others go on. What was done before an interruption is printed too.
+    """
     rows: list[tuple[Any, ...]] = []
-    failed = 0
-    with console.counted(work.job.name, len(nights)) as (_, counted):
-        for night in nights:
-            try:
-                run = published_run(work, night)
-            except RunMissing:
-                rows.append((night, "not scored", *(None for _ in titles)))
-                continue
-            try:
-                rows.append((night, run.status, *action(work, run)))
-            except NightshiftError as error:
-                failed += 1
-                rows.append((night, "failed", *(None for _ in titles[1:]), f"{type(error).__name__}: {error}"))
-            counted(str(night))
-    tables.table(f"{work.job.name}, {nights[0]} to {nights[-1]}", ("night", "status", *titles), rows, key="nights")
-    if failed:
+    try:
+        with console.counted(job, len(nights)) as (_, counted):
+            for night in nights:
+                try:
+                    rows.append((night, *cells(night)))
+                except NightshiftError as error:
+                    rows.append((night, "failed", *(None for _ in titles[1:]), described(error)))
+                counted(str(night))
+    finally:
+        tables.table(f"{job}, {nights[0]} to {nights[-1]}", ("night", "status", *titles), rows, key=key)
+    if any(status in WENT_WRONG for _, status, *_ in rows):
         raise typer.Exit(1)
 
 
@@ -131,7 +149,7 @@ def _judge(work: Workspace, run: Run) -> tuple[Any, ...]:
     from drift.watch import watch
 
     watched = watch(work, run.run_id)
-    return watched.verdict, run.rows_scored, "; ".join(watched.reasons) or None
+    return run.status, watched.verdict, run.rows_scored, "; ".join(watched.reasons) or None
 
 
 def _report(work: Workspace, run: Run) -> tuple[Any, ...]:
@@ -139,15 +157,15 @@ def _report(work: Workspace, run: Run) -> tuple[Any, ...]:
     from drift.watch import watch
 
     watched = watch(work, run.run_id, write_report)
-    page = work.lake.below(watched.report) if watched.report else "no page"
-    return watched.verdict, page, watched.report_error
+    page = work.lake.below(watched.report) if watched.report else None
+    return run.status if page else "no page", watched.verdict, page, watched.report_error
 
 
 def _decide(work: Workspace, run: Run) -> tuple[Any, ...]:
     from drift.decide import conclude
 
     row = conclude(work, run.run_id)
-    return row.decision, row.reason
+    return run.status, row.decision, row.reason
 
 
 def print_drift(stores: Stores, run: Run) -> None:

@@ -137,8 +137,8 @@ def measure_again(work: Workspace, days: Collection[date]) -> list[date]:
 def missing_nights(work: Workspace, first: date | None, last: date | None, championed: bool) -> list[date]:
     """Return the nights of a range that are not published, or only provisionally, oldest first.
 
-    Default: the nights of the schedule that are over and, when ``championed``, at which there was a champion; without those
-    that retention took back, as they are not among the newest ``keep_nights``.
+    A night whose last attempt was skipped for want of rows is not missing. Default: the nights of the schedule that are
+    over and, when ``championed``, at which there was a champion.
     """
     published = ledger.settled(work.warehouse, work.job.name, work.clock())
     if first is None:
@@ -147,8 +147,10 @@ def missing_nights(work: Workspace, first: date | None, last: date | None, champ
         keep = work.job.keep_nights
         first = max([*bounds, *(sorted(published)[-keep:][:1] if keep and len(published) >= keep else [])])
     last = last or last_night(work)
-    nights = Nights.including(first, last).in_timezone(work.job.schedule.timezone)
-    return [night for night in nights if night not in published]
+    nights = Nights.including(first, last)
+    tried = overview.nights(work.warehouse, Span(work.job.name, nights))
+    there = {*published, *(row.night for row in tried if row.newest_status == "skipped")}
+    return [night for night in nights.in_timezone(work.job.schedule.timezone) if night not in there]
 
 
 def last_night(work: Workspace) -> date:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Self
@@ -169,6 +169,21 @@ class Nights:
 
 ALL_NIGHTS = Nights(date.min, date.max)
 """Every night of the calendar: a range that is open at both ends."""
+
+
+def spans(nights: Iterable[date]) -> list[str]:
+    """Return nights as ranges of days that follow one another, oldest first.
+
+    >>> spans([date(2013, 4, 3), date(2013, 4, 5), date(2013, 4, 4), date(2013, 4, 9)])
+    ['2013-04-03 to 2013-04-05', '2013-04-09']
+    """
+    ranges: list[Nights] = []
+    for night in sorted(set(nights)):
+        if ranges and ranges[-1].until == night:
+            ranges[-1] = Nights.including(ranges[-1].first, night)
+        else:
+            ranges.append(Nights.of(night))
+    return [str(days.first) if len(days) == 1 else str(days) for days in ranges]
 
 
 def parse_night(text: str) -> date:

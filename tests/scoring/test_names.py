@@ -106,7 +106,8 @@ def test_a_job_whose_view_would_be_a_table_of_another_is_refused_by_the_warehous
 
 
 @pytest.mark.parametrize(
-    "suffix", ["_predictions", "_predictions_as_of", "_predictions_history", "_one_night", "_2024_01"]
+    "suffix",
+    ["_predictions", "_predictions_as_of", "_predictions_newest", "_predictions_history", "_one_night", "_2024_01"],
 )
 def test_no_fixed_table_can_be_one_of_a_job(stores: Stores, suffix: str) -> None:
     _, rows = stores.warehouse.query("select relname from pg_class where relnamespace = 'public'::regnamespace")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from scoring.job import BINARY, MULTICLASS, REGRESSION, Job, Task
 from scoring.names import plain
@@ -24,6 +25,14 @@ _PREDICTIONS: dict[Task, tuple[type[sa.types.TypeEngine[Any]], str]] = {
     REGRESSION: (sa.Double, "Value"),
 }
 """Type of the column ``prediction``, and the noun in its comment."""
+STAMPS = {
+    "model_version": "Version that scored the row",
+    "run_id": "Run of the ledger (scoring_runs) that made the row",
+    "scored_at": "When that run began",
+    "visible_from": "When the views switched to the run",
+    "visible_until": "When they switched to another, or to nothing; null while it is shown",
+}
+"""Columns that the views add to those of the history, and their comments."""
 
 
 def history(job: Job) -> sa.Table:
@@ -78,6 +87,20 @@ def _prediction_columns(job: Job) -> list[sa.Column[Any]]:
     return [sa.Column("prediction", kind, nullable=False, comment=comment), *chances]
 
 
+def views(job: Job) -> dict[str, tuple[sa.Select[Any], str]]:
+    """Return the select and the comment of each of the job's views, by name."""
+    return {
+        f"{job.name}_predictions": (current_view(job), "Published predictions: one row per key and night"),
+        f"{job.name}_predictions_as_of": (as_of_view(job), "Every publication, with the time it was visible"),
+        newest_name(job): (newest_view(job), "The newest published prediction of every key: one row per key"),
+    }
+
+
+def newest_name(job: Job) -> str:
+    """Return the name of the view with the newest prediction per key. No other job can need it, whatever it is called."""
+    return f"{job.name}_predictions_newest"
+
+
 def current_view(job: Job) -> sa.Select[Any]:
     """Return the select behind ``<job>_predictions``: one row per key and night, of the published run."""
     rows = history(job)
@@ -86,6 +109,16 @@ def current_view(job: Job) -> sa.Select[Any]:
     return sa.select(*_view_columns(rows, job), *stamp).join(
         PUBLISHED, sa.and_(PUBLISHED.c.job == job.name, of_pointer)
     )
+
+
+def newest_view(job: Job) -> sa.Select[Any]:
+    """Return the select behind ``<job>_predictions_newest``: of every key the row of the last published night that has it.
+
+    A condition on the key reaches the primary key's index. Without one the whole history is read.
+    """
+    rows = history(job)
+    key = [rows.c[name] for name in job.key]
+    return current_view(job).ext(distinct_on(*key)).order_by(*key, rows.c.night.desc())
 
 
 def as_of_view(job: Job) -> sa.Select[Any]:

@@ -29,7 +29,7 @@ STATUS = fixed_table(
     "scoring_status",
     "job expected_night expected_night_published latest_night latest_rows latest_rows_quarantined model_version run_id "
     "published_at nights_published nights_held last_run_night last_run_status last_run_reason latest_provisional "
-    "retired_at retired_reason",
+    "retired_at retired_reason nights_missing missing",
 )
 _WITHOUT_SUMS = [
     PERFORMANCE.c[column.name] for column in fields(Measured) if column.name not in ("sums", "labels_hash")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from scoring.errors import Permanent
 from scoring.job import Job
 from scoring.stores.warehouse.connection import Warehouse, sql_text, statement
-from scoring.stores.warehouse.job_tables import as_of_view, current_view, history, shadow
+from scoring.stores.warehouse.job_tables import STAMPS, history, shadow, views
 from scoring.stores.warehouse.tables import JOBS
 
 
@@ -43,6 +44,9 @@ def ensure_job(warehouse: Warehouse, job: Job) -> None:
                 _check_columns(connection, table, job)
             else:
                 _create(connection, job, table)
+        if _absent(connection, job):  # a view is younger than the job's tables
+            connection.execute(statement("lock_schema"))
+            _create_views(connection, job, _absent(connection, job))
 
 
 def _create(connection: sa.Connection, job: Job, table: sa.Table) -> None:
@@ -53,7 +57,7 @@ def _create(connection: sa.Connection, job: Job, table: sa.Table) -> None:
     table.create(connection)
     connection.execute(_filled("grant_history", table=table.name))
     if table.name == history(job).name:
-        _create_views(connection, job)
+        _create_views(connection, job, list(views(job)))
     else:
         connection.execute(_filled("grant_view", view=table.name))
 
@@ -77,13 +81,16 @@ def ensure_month(warehouse: Warehouse, job: Job, night: date) -> None:
 
 def describe_prediction(warehouse: Warehouse, job: Job, sentence: str) -> None:
     """Set the comment of the column ``prediction`` in the job's tables and views to ``sentence``."""
-    names = (history(job).name, shadow(job).name, f"{job.name}_predictions", f"{job.name}_predictions_as_of")
     with warehouse.transaction() as connection:
         connection.execute(statement("lock_schema"))
-        for name in names:
-            column: sa.Column[Any] = sa.Column("prediction", comment=sentence)
-            sa.Table(name, sa.MetaData(), column)
-            connection.execute(sa.schema.SetColumnComment(column))
+        for name in (history(job).name, shadow(job).name, *views(job)):
+            _comment_column(connection, name, "prediction", sentence)
+
+
+def _comment_column(connection: sa.Connection, table: str, name: str, sentence: str | None) -> None:
+    column: sa.Column[Any] = sa.Column(name, comment=sentence)
+    sa.Table(table, sa.MetaData(), column)
+    connection.execute(sa.schema.SetColumnComment(column))
 
 
 def _register(connection: sa.Connection, job: Job) -> None:
@@ -119,18 +126,27 @@ def _check_columns(connection: sa.Connection, table: sa.Table, job: Job) -> None
         )
 
 
-def _create_views(connection: sa.Connection, job: Job) -> None:
-    views = {
-        f"{job.name}_predictions": (current_view(job), "Published predictions: one row per key and night"),
-        f"{job.name}_predictions_as_of": (as_of_view(job), "Every publication, with the time it was visible"),
-    }
-    for name, (select, sentence) in views.items():
+def _absent(connection: sa.Connection, job: Job) -> list[str]:
+    inspector = sa.inspect(connection)
+    return [name for name in views(job) if not inspector.has_table(name)]
+
+
+def _create_views(connection: sa.Connection, job: Job, names: Sequence[str]) -> None:
+    """Create views of the job, and say what the columns of all its views mean."""
+    for name in names:
+        select, sentence = views(job)[name]
         if sa.inspect(connection).has_table(name):
             next_step = f"give job {job.name} another name"
             raise Permanent(f"warehouse view {name}", found="a table or view of this name", next_step=next_step)
         connection.execute(sa.schema.CreateView(select, name))
         connection.execute(_filled("grant_view", view=name))
         connection.execute(_filled("comment_view", view=name, sentence=sentence))
+    inspector = sa.inspect(connection)
+    columns = inspector.get_columns(history(job).name)
+    meanings = {**STAMPS, **{column["name"]: column.get("comment") for column in columns}}
+    for name in views(job):
+        for column in inspector.get_columns(name):
+            _comment_column(connection, name, column["name"], meanings[column["name"]])
 
 
 def _filled(name: str, **identifiers: str) -> sa.ExecutableDDLElement:

@@ -28,6 +28,7 @@ from scoring.rows.prediction import prediction_schema
 from scoring.settings import HOME, Settings
 from scoring.stores.installation import Stores
 from scoring.stores.warehouse import Run, Warehouse, ledger, open_warehouse, promotions
+from scoring.stores.warehouse.job_tables import views
 from scoring.stores.warehouse.load import count_rows, load, remove_rows
 from scoring.stores.warehouse.promotions import Promotion, champion_at
 from scoring.stores.warehouse.schema import ensure_job, ensure_month, migrate
@@ -40,7 +41,13 @@ SECRET = "s3cr3t-pa55"
 TABLES = ("jobs", "scoring_runs", "published_nights", "publications", "model_promotions")
 RETRAINING = {"retrainings", "model_cards", "shadows", "shadow_nights"}
 MONITORING = ("drift_results", "drift_columns", "performance_results", "retraining_decisions", "alerts")
-VIEWS = ("scoring_status", "drift_by_night", "performance_by_night")
+VIEWS = (
+    "scoring_status",
+    "drift_by_night",
+    "performance_by_night",
+    "performance_by_window",
+    "decisions_by_threshold",
+)
 _numbers = itertools.count()
 
 
@@ -437,9 +444,9 @@ def shown(kept: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Job:
 
 
 def test_analyst_reads_views_and_ledger(kept: Warehouse, shown: Job) -> None:
-    for name in (*TABLES, *MONITORING, *VIEWS, f"{shown.name}_predictions", f"{shown.name}_predictions_as_of"):
+    for name in (*TABLES, *MONITORING, *VIEWS, *views(shown)):
         columns, rows = kept.query(f"select * from {name}")
-        empty = ("model_promotions", *MONITORING, "drift_by_night", "performance_by_night")
+        empty = ("model_promotions", *MONITORING, *VIEWS[1:])
         assert columns and (rows or name in empty), name
     assert kept.query("select current_user, '100%' as share;") == (
         ["current_user", "share"],
