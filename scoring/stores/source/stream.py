@@ -145,7 +145,7 @@ def _fetch(cursor: Any, rows: int, query: Query) -> Iterator[pa.RecordBatch]:
 @contextmanager
 def _stream_any(url: sa.URL, query: Query, interval: DataInterval, rows: int) -> Iterator[Iterator[pa.RecordBatch]]:
     """Fetch rows through SQLAlchemy, with a server-side cursor where the driver has one."""
-    _require_file(url, query)
+    require_file(url, query.source)
     try:
         engine = sa.create_engine(url, poolclass=sa.pool.NullPool)
     except (ImportError, sa.exc.NoSuchModuleError) as error:
@@ -153,7 +153,7 @@ def _stream_any(url: sa.URL, query: Query, interval: DataInterval, rows: int) ->
     statement = query.statement(engine.dialect.name)
     collation = "BINARY" if engine.dialect.name == "sqlite" else None
     with translated(query.name, query.variable), engine.connect() as connection:
-        _make_read_only(connection)
+        make_read_only(connection)
         types: _Types = {"interval_start": sa.DateTime(timezone=True), "interval_end": sa.DateTime(timezone=True)}
         values = _values(statement, interval, query)
         if engine.dialect.name == "sqlite":
@@ -227,20 +227,21 @@ def _compile_verbatim(written: _Verbatim, compiler: Any, **more: Any) -> str:
     )
 
 
-def _require_file(url: sa.URL, query: Query) -> None:
+def require_file(url: sa.URL, where: str) -> None:
     """Raise ``SettingsError`` when the file of a SQLite source is missing, since SQLite would make an empty one."""
     name = url.database or ""
     if url.get_backend_name() != "sqlite" or name.startswith(("file:", ":memory:")) or Path(name).is_file():
         return
     raise SettingsError(
-        query.source,
+        where,
         found=f"no file {str(Path(name).absolute())!r}" if name else "no file",
         expected="a SQLite database",
         next_step="correct the path in the URL: sqlite:///folder/file.db, or sqlite:////folder/file.db from the root",
     )
 
 
-def _make_read_only(connection: sa.Connection) -> None:
+def make_read_only(connection: sa.Connection) -> None:
+    """Let the connection read only, where its database knows such a setting."""
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("pragma query_only = on")
         connection.connection.driver_connection.text_factory = text_or_bytes  # type: ignore[union-attr]
