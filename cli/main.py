@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli import console, nights, performance, publications, retrainings, tables, upkeep, verdicts, versions
+from cli import console, new_jobs, nights, performance, publications, retrainings, tables, upkeep, verdicts, versions
 from demo import commands
 from scoring import __version__
 
@@ -29,6 +29,7 @@ app = _app(
     nights,
     publications,
     versions,
+    new_jobs,
     upkeep,
     epilog=EXIT_CODES,
     completion=True,

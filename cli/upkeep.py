@@ -100,20 +100,6 @@ def retire_job(
         )
 
 
-@app.command("new-job")
-def write_job(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Lower-case letters, digits and _.")],
-    source: Annotated[str, typer.Option(help="Name of the source database.")] = "demo",
-) -> None:
-    """Write the files of a new job: yaml, pipeline, SQL and a test."""
-    from scoring.job import new_job
-    from scoring.settings import load_settings
-
-    for path in new_job(load_settings(), name, source):
-        console.OUT.print(f"wrote {path}", highlight=False, soft_wrap=True)
-    console.OUT.print(f"edit them, then: nightshift check {name}")
-
-
 @app.command("verify")
 def verify_job(
     name: JobName,

@@ -1,7 +1,7 @@
 """The stores that a night is read from and written to: source, lake, model registry, warehouse."""
 
 from scoring.stores import embedded
-from scoring.stores.installation import Stores, open_stores
+from scoring.stores.installation import Stores, open_stores, source_url, source_variable
 from scoring.stores.labels import LABEL_COLUMN, Labels, labels_of, nights_of, read_labels
 from scoring.stores.lake import SNAPSHOT_FACTS, Lake
 from scoring.stores.reading import feature_batches
@@ -25,4 +25,6 @@ __all__ = [
     "nights_of",
     "open_stores",
     "read_labels",
+    "source_url",
+    "source_variable",
 ]

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import sqlalchemy as sa
 
-from scoring.errors import SettingsError
 from scoring.interval import DataInterval
 from scoring.rows import require_columns
 from scoring.stores.failures import missing_driver, translated
-from scoring.stores.source.driver_values import column_of, text_or_bytes
+from scoring.stores.source.driver_values import column_of
 from scoring.stores.source.night_select import Types, bound_values, in_key_order, without_rows
 from scoring.stores.source.query import Query
+from scoring.stores.source.read_only import make_read_only, require_file
 from scoring.stores.source.sql_text import INTERVAL
 from scoring.stores.source.sqlite_times import as_stored
 
@@ -28,7 +27,7 @@ _WITHOUT_ZONE = ("mysql", "mariadb", "mssql")
 @contextmanager
 def stream(url: sa.URL, query: Query, interval: DataInterval, rows: int) -> Iterator[Iterator[pa.RecordBatch]]:
     """Fetch rows through SQLAlchemy, with a server-side cursor where the driver has one."""
-    _require_file(url, query)
+    require_file(url, query.source)
     try:
         engine = sa.create_engine(url, poolclass=sa.pool.NullPool)
     except (ImportError, sa.exc.NoSuchModuleError) as error:
@@ -36,7 +35,7 @@ def stream(url: sa.URL, query: Query, interval: DataInterval, rows: int) -> Iter
     statement = query.statement(engine.dialect.name)
     collation = "BINARY" if engine.dialect.name == "sqlite" else None
     with translated(query.name, query.variable), engine.connect() as connection:
-        _make_read_only(connection)
+        make_read_only(connection)
         types: Types = {"interval_start": sa.DateTime(timezone=True), "interval_end": sa.DateTime(timezone=True)}
         values = bound_values(statement, interval, query)
         if engine.dialect.name == "sqlite":
@@ -68,24 +67,3 @@ def _partitions(result: sa.CursorResult[Any], rows: int, query: Query) -> Iterat
         yield pa.RecordBatch.from_arrays(arrays, names)
     if empty:
         yield pa.RecordBatch.from_arrays([pa.nulls(0) for _ in names], names)
-
-
-def _require_file(url: sa.URL, query: Query) -> None:
-    """Raise ``SettingsError`` when the file of a SQLite source is missing, since SQLite would make an empty one."""
-    name = url.database or ""
-    if url.get_backend_name() != "sqlite" or name.startswith(("file:", ":memory:")) or Path(name).is_file():
-        return
-    raise SettingsError(
-        query.source,
-        found=f"no file {str(Path(name).absolute())!r}" if name else "no file",
-        expected="a SQLite database",
-        next_step="correct the path in the URL: sqlite:///folder/file.db, or sqlite:////folder/file.db from the root",
-    )
-
-
-def _make_read_only(connection: sa.Connection) -> None:
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql("pragma query_only = on")
-        connection.connection.driver_connection.text_factory = text_or_bytes  # type: ignore[union-attr]
-    elif connection.dialect.name in ("mysql", "mariadb", "oracle"):
-        connection.exec_driver_sql("set transaction read only")
