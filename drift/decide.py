@@ -49,7 +49,7 @@ def facts_of(work: Workspace, run: Run, seen: Sequence[NightVerdict], retrained:
     """
     ref = RunFolder(work.lake, run).version_ref()
     until = work.registry.facts(ref).trained_until
-    unseen = Nights.including(until, run.night)
+    unseen = Nights.including(until + timedelta(days=work.job.label.horizon), run.night)
     measured = monitoring.performance(work.warehouse, Span(work.job.name, unseen), run.night)
     verdicts = [verdict for verdict in seen if verdict.model_version == run.model_version]
     tonight = verdicts[-1] if verdicts and verdicts[-1].night == run.night else None

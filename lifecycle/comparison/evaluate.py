@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from time import process_time
 
 import numpy as np
@@ -21,7 +21,7 @@ from drift.performance import (
     with_intervals,
 )
 from lifecycle.comparison.gate import Losses, gain_of
-from lifecycle.training import NIGHT, Snapshot, batch_of
+from lifecycle.training import NIGHT, Snapshot, batch_of, unseen_from
 from scoring.errors import TrainingDataError
 from scoring.interval import Nights
 from scoring.job import Job
@@ -47,8 +47,8 @@ class _Holdout:
 def compare(work: Workspace, ref: VersionRef, snapshot: Snapshot, champion: VersionRef | None) -> Evaluation:
     """Return how a version compares with the champion on the last nights of its snapshot.
 
-    What the version says comes from a fit without these nights. A night that either of them was fitted on is dropped,
-    and how many were is in ``holdout``.
+    What the version says comes from a fit without these nights. A night that either of them was fitted on, or whose outcome
+    overlaps those, is dropped, and how many were is in ``holdout``.
     """
     model = work.registry.load(ref, work.job)
     crowned = work.registry.load(champion, work.job) if champion is not None else None
@@ -64,7 +64,7 @@ def compare(work: Workspace, ref: VersionRef, snapshot: Snapshot, champion: Vers
         challenger=_about(model),
         champion=_about(crowned) if crowned else None,
         loss=work.job.task.loss,
-        holdout=Holdout(first, last, len(nights), holdout.of_nights, holdout.rows.num_rows),
+        holdout=Holdout(first, last, len(nights), holdout.of_nights, holdout.rows.num_rows, work.job.label.horizon),
         metrics={side: with_intervals(blocks, work.job) for side, blocks in sums.items()},
         gain=gain_of(losses, work.job.promotion.confidence) if losses else None,
         by_night=_by_night(nights, losses),
@@ -103,7 +103,7 @@ def _holdout(work: Workspace, model: ModelVersion, champion: ModelVersion | None
     of_nights = len(nights_of(rows.column(NIGHT)))
     unseen = pc.greater_equal(rows.column(NIGHT), pa.scalar(model.facts.holdout_from))
     if champion is not None:
-        unseen = pc.and_(unseen, _unseen(rows.column(NIGHT), champion.facts.seen))
+        unseen = pc.and_(unseen, _unseen(rows.column(NIGHT), champion.facts.seen, work.job))
     rows, predictions = rows.filter(unseen), predictions.filter(unseen)
     champion_predictions = None
     if champion is not None:
@@ -113,8 +113,10 @@ def _holdout(work: Workspace, model: ModelVersion, champion: ModelVersion | None
     return _Holdout(rows, predictions, champion_predictions, of_nights)
 
 
-def _unseen(nights: pa.ChunkedArray, seen: Nights) -> pa.ChunkedArray:
-    first, until = (pa.scalar(night, pa.date32()) for night in (seen.first, seen.until))
+def _unseen(nights: pa.ChunkedArray, seen: Nights, job: Job) -> pa.ChunkedArray:
+    """Return which nights were not fitted on, and have no outcome that overlaps those that were."""
+    ends = seen.first - timedelta(days=job.label.horizon), unseen_from(job, seen.until)
+    first, until = (pa.scalar(night, pa.date32()) for night in ends)
     return pc.or_(pc.less(nights, first), pc.greater_equal(nights, until))
 
 

@@ -120,7 +120,8 @@ def _first(evaluation: Evaluation, policy: PromotionPolicy, primary: str) -> lis
 
 def _enough(gain: Gain, holdout: Holdout, policy: PromotionPolicy) -> Check:
     dropped = holdout.of_nights - gain.nights
-    why = f" ({dropped} of {holdout.of_nights} dropped, which a version had seen)" if dropped else ""
+    overlap = f", or whose outcomes overlap those it had seen (label.horizon_days {holdout.gap})" if holdout.gap else ""
+    why = f" ({dropped} of {holdout.of_nights} dropped, which a version had seen{overlap})" if dropped else ""
     sentence = f"{gain.nights} holdout nights that neither version has seen{why}, {policy.min_nights} are needed"
     return Check("nights", gain.nights >= policy.min_nights, sentence)
 

@@ -27,10 +27,15 @@ FOLDS = 3
 """Stretches of nights, each predicted by a pipeline fitted on the others, that the reference predictions come from."""
 
 
-def parted(labelled: pa.Table, split: date) -> tuple[pa.Table, pa.Table]:
-    """Return the rows of the nights before ``split`` and of those from it on."""
-    before = pc.less(labelled.column(NIGHT), pa.scalar(split, pa.date32()))
-    return labelled.filter(before), labelled.filter(pc.invert(before))
+def parted(labelled: pa.Table, split: date, gap: int = 0) -> tuple[pa.Table, pa.Table]:
+    """Return the rows of the nights before ``split``, without the last ``gap`` of them, and of those from it on.
+
+    With the label's horizon as gap every outcome of the first part is over when the second begins (purging: Lopez de
+    Prado, Advances in Financial Machine Learning, 2018, chapter 7).
+    """
+    nights = labelled.column(NIGHT)
+    before = pc.less(nights, pa.scalar(split - timedelta(days=gap), pa.date32()))
+    return labelled.filter(before), labelled.filter(pc.greater_equal(nights, pa.scalar(split, pa.date32())))
 
 
 def fit(labelled: pa.Table, job: Job) -> Any:
@@ -38,18 +43,26 @@ def fit(labelled: pa.Table, job: Job) -> Any:
     pipeline = job.pipeline_factory()()
     if job.training.calibration == "none":
         return _fitted(pipeline, labelled, job, pipeline)
-    last = pc.max(labelled.column(NIGHT)).as_py()
-    early, late = parted(labelled, last - timedelta(days=job.training.calibration_nights - 1))
+    early, late = _before_calibration(labelled, job)
     if not (fits(early, job) and fits(late, job)):
+        gap = f", which lie label.horizon_days, {job.label.horizon}, apart" if job.label.horizon else ""
         raise TrainingDataError(
             f"training {job.name} with calibration",
             found=f"classes {classes(early)} in the nights to fit on, {classes(late)} in the last ones to calibrate on",
-            expected=f"each of {expected_classes(job)} in both",
+            expected=f"each of {expected_classes(job)} in both{gap}",
             next_step="widen the window, or lower training.calibration_nights",
         )
     _fitted(pipeline, early, job, pipeline)
     calibrated = CalibratedClassifierCV(FrozenEstimator(pipeline), method=job.training.calibration)
     return _fitted(calibrated, late, job, pipeline)
+
+
+def _before_calibration(labelled: pa.Table, job: Job) -> tuple[pa.Table, pa.Table]:
+    """Return the rows that a pipeline with calibration is fitted on, and those that its probabilities are calibrated on."""
+    last = pc.max(labelled.column(NIGHT)).as_py()
+    if last is None:
+        return labelled, labelled
+    return parted(labelled, last - timedelta(days=job.training.calibration_nights - 1), job.label.horizon)
 
 
 def _fitted(model: Any, rows: pa.Table, job: Job, pipeline: Any) -> Any:

@@ -37,6 +37,8 @@ class Holdout:
     of_nights: int
     """Nights of the holdout before those were dropped that a version was fitted on."""
     rows: int
+    gap: int = 0
+    """Nights that lie at least between those fitted on and these: the label's horizon."""
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
