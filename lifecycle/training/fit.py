@@ -16,7 +16,8 @@ from sklearn.base import is_classifier, is_regressor
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 
-from lifecycle.training.reference import fold_of, importance, sample_places
+from drift.performance import GROUP, groups_of
+from lifecycle.training.reference import fold_of, importance, nights_away, sample_places
 from lifecycle.training.rows import NIGHT
 from scoring.errors import PipelineError, TrainingDataError
 from scoring.job import BINARY, MULTICLASS, REGRESSION, Job, Task, place_of, step_of, words_of
@@ -135,6 +136,8 @@ def fit_and_hold_out(job: Job, early: pa.Table, late: pa.Table) -> HoldoutFit:
     outcome = [late.column(NIGHT).combine_chunks(), late.column(LABEL_COLUMN).combine_chunks()]
     names = job.prediction_columns
     holdout = pa.table([*outcome, *(predictions.column(name) for name in names)], ["night", "outcome", *names])
+    if job.is_snapshot:
+        holdout = holdout.append_column(GROUP, pa.array(groups_of(late, job)))
     places = sample_places(late.num_rows)
     frame, some = to_frame(late, job).iloc[places].reset_index(drop=True), truth[places]
     scored, loss = _METHODS[job.task].scores, f"holdout_{job.task.loss_metric}"
@@ -195,20 +198,32 @@ _METHODS: dict[Task, _Method] = {
 
 
 def out_of_fold(job: Job, pipeline: Any, table: pa.Table) -> pa.Table:
-    """Return a prediction per row by a pipeline that was fitted without the row's nights, where that is possible."""
+    """Return a prediction per row by a pipeline that was fitted without the row's nights, where that is possible.
+
+    Nor was it fitted on those whose outcomes overlap the row's, as far as half of the nights are left to fit on: fitted on
+    much less, a pipeline says other things than the one that scores. An entity's other nights stay in, for the version that
+    scores it has seen it as well.
+    """
     nights = table.column(NIGHT).to_pylist()
     folds = fold_of(sorted(set(nights)), FOLDS)
     fold = np.array([folds[night] for night in nights])
     parts, places = [], []
     for number in sorted(set(folds.values())):
         place = np.flatnonzero(fold == number)
-        others = table.filter(pa.array(fold != number))
+        away = nights_away([night for night in folds if folds[night] == number], list(folds), job.label.horizon)
+        others = table.filter(pc.is_in(table.column(NIGHT), pa.array(sorted(away), pa.date32())))
         others = others.filter(pc.is_valid(others.column(LABEL_COLUMN)))
-        honest = fit(others, job) if others.num_rows and fits(others, job) else pipeline
+        honest = fit(others, job) if others.num_rows and _can_be_fitted(others, job) else pipeline
         parts.append(predict(honest, batch_of(table.take(pa.array(place))), job, Rule(decision_of(honest, job))))
         places.append(place)
     together = pa.Table.from_batches(parts)
     return together.take(pa.array(np.argsort(np.concatenate(places))))
+
+
+def _can_be_fitted(rows: pa.Table, job: Job) -> bool:
+    """Return whether the rows hold every class, and so do both parts of them when probabilities are calibrated."""
+    parts = (rows,) if job.training.calibration == "none" or not job.label.horizon else _before_calibration(rows, job)
+    return all(part.num_rows and fits(part, job) for part in parts)
 
 
 def batch_of(table: pa.Table) -> pa.RecordBatch:

@@ -74,6 +74,8 @@ class NightLosses:
     rows: int
     champion: float
     challenger: float
+    groups: list[list[float]] | None = None
+    """Of a snapshot job: rows, and the champion's loss less the challenger's, by group of entities."""
 
     @property
     def means(self) -> tuple[float, float] | tuple[None, None]:
