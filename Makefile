@@ -8,7 +8,7 @@ READY := .venv/ready-$(shell cat requirements.txt pyproject.toml | cksum | cut -
 unexport PYTHONDONTWRITEBYTECODE # without byte code every child process of a test compiles our modules anew
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up stop test test-fast coverage lint unit docs screenshots bench bench-drift bench-retraining lock release clean
+.PHONY: help demo up stop test test-fast coverage lint unit docs screenshots bench bench-drift bench-retraining bench-intervals lock release clean
 
 help: ## print the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /	/' | expand -t 13
@@ -63,6 +63,9 @@ bench-drift: $(READY) ## false alarms and detections of the drift verdict, next 
 
 bench-retraining: $(READY) ## what retraining policies gain and cost, on the flights year and made-up streams
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -W ignore -m bench.retraining_policies
+
+bench-intervals: $(READY) ## how often intervals of a snapshot job's gain hold the truth
+	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -W ignore -m bench.gain_coverage
 
 lock: $(READY) ## compile requirements.txt from requirements.in and requirements-dev.in
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-find-links --no-emit-index-url \

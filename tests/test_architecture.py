@@ -88,7 +88,7 @@ OWNERS: dict[str, set[str]] = {
     "rich": {"cli"},
     "apprise": {"scoring.upkeep.alerts"},
     "evidently": {"drift.report"},
-    "scipy": {"lifecycle.comparison"},
+    "scipy": {"lifecycle.comparison", "drift.performance"},
     "sklearn": {"lifecycle.training", "drift.performance"},
 }
 """The only rooms (or modules) that import a library; each of them does."""
