@@ -15,6 +15,7 @@ from lifecycle.drafting.leaks import leak_of
 from lifecycle.drafting.names_of_columns import (
     are_times,
     calendar_range,
+    comes_back_after,
     looks_personal,
     names_an_id,
     names_the_year,
@@ -34,6 +35,7 @@ CODES = 200
 """Levels of a category that the pipeline tells apart. The rarer ones count as one."""
 NAMES_SHARE = 0.5
 """Different values by rows from which on text is taken for names or free text."""
+_DAYS_OF_WEEK = frozenset(("mon", "tue", "wed", "thu", "fri", "sat", "sun"))
 LONG = 60
 """Characters of a text on average from which on it is taken for free text."""
 
@@ -58,12 +60,23 @@ def key_guess(reading: Reading, kind: str, reason: str) -> Guess:
     return Guess(reading.name, kind, "key", f"{reason}{warning}", reading=reading)
 
 
-def feature_guess(reading: Reading, outcome: Outcome, key: bool = False) -> Guess:
+@dataclass(frozen=True)
+class Surroundings:
+    """What a column is seen beside."""
+
+    outcome: Outcome
+    nights: pa.Array | None
+    """The day of every row, or None if the table knows none."""
+    window_days: int
+    """Nights that a version is trained on."""
+
+
+def feature_guess(reading: Reading, around: Surroundings, key: bool = False) -> Guess:
     """Return whether a column is a feature, with its entry in the job file. A key is one only as a category."""
-    out = _unfit(reading) or _by_name(reading)
+    out = _unfit(reading) or _by_name(reading) or _names_the_night(reading, around)
     if out is not None:
         return Guess(reading.name, reading.column.type, "left out", out, reading=reading)
-    leak = leak_of(reading, outcome)
+    leak = leak_of(reading, around.outcome)
     if leak is not None and leak.certain:
         return Guess(reading.name, reading.column.type, "left out", leak.reason, reading=reading)
     out = _name_of_something(reading)
@@ -93,6 +106,26 @@ def _by_name(reading: Reading) -> str | None:
     if names_the_year(reading.name) and reading.kind == "int" and reading.distinct < 200:
         return "a year never comes back: a model learns nothing from it for the next one"
     return None
+
+
+def _names_the_night(reading: Reading, around: Surroundings) -> str | None:
+    """Return why a part of the calendar would only let the model learn the window's nights by heart, or None."""
+    back = comes_back_after(reading.name) or (365 if _is_calendar(reading) and reading.kind == "text" else None)
+    if back is None or around.nights is None or around.window_days >= 2 * back or _weekdays(reading):
+        return None
+    pairs = pa.table({"night": around.nights, "value": reading.values}).group_by(["night", "value"]).aggregate([])
+    nights = pc.count_distinct(around.nights).as_py()
+    if pairs.num_rows > 1.2 * nights:
+        return None
+    return f"tells the {around.window_days} nights of a window apart: the model would learn single nights by heart"
+
+
+def _weekdays(reading: Reading) -> bool:
+    return reading.kind == "text" and reading.distinct <= len(_DAYS_OF_WEEK) and _texts(reading) <= _DAYS_OF_WEEK
+
+
+def _texts(reading: Reading) -> set[str]:
+    return {text.strip().lower()[:3] for text in pc.unique(reading.values).to_pylist() if text is not None}
 
 
 def _name_of_something(reading: Reading) -> str | None:
