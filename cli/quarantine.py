@@ -88,7 +88,7 @@ def _print_reasons(reasons: dict[str, int], rows: int) -> None:
         for reason, count in Counter(reasons).most_common()
     ]
     if lines:
-        tables.table("reasons; a row counts under each of its own", ("reason", "rows", "share"), lines, key="reasons")
+        tables.table("reasons", ("reason", "rows", "share"), lines, key="reasons")
 
 
 def _print_rows(title: str, rows: list[dict[str, str | None]]) -> None:

@@ -87,7 +87,8 @@ def _plan(table: SourceTable, request: DraftRequest, today: date, url: str) -> P
     nights = (
         None if time is None or (request.kind == "snapshot" and not history) else nights_of_rows(time, request.timezone)
     )
-    guesses = _guesses(readings, key, Surroundings(outcome, nights, calendar.window_days), time, reason)
+    entity = readings[names[0]].values if request.kind == "snapshot" and len(names) == 1 else None
+    guesses = _guesses(readings, key, Surroundings(outcome, nights, calendar.window_days, entity), time, reason)
     if not any(guess.role == "feature" for guess in guesses):
         raise TrainingDataError(
             f"table {request.table}",
@@ -131,7 +132,8 @@ def _guesses(
             how = "a calendar day, compared with :night" if time.by_day else "a moment, compared with the interval"
             guesses.append(Guess(name, time.key_type, role, "; ".join([*time.notes, how]), reading=reading))  # type: ignore[arg-type]
         elif name in key:
-            guess = feature_guess(reading, around, key=True) if key[name] == "string" else None
+            may_be = key[name] in ("string", "int") and around.entity is None
+            guess = feature_guess(reading, around, key=True) if may_be else None
             as_key = key_guess(reading, key[name], reason)
             both = guess is not None and guess.role == "feature"
             guesses.append(
