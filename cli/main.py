@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from cli import console, new_jobs, nights, performance, publications, retrainings, tables, upkeep, verdicts, versions
+from cli import (
+    console,
+    new_jobs,
+    nights,
+    performance,
+    publications,
+    quarantine,
+    retrainings,
+    tables,
+    upkeep,
+    verdicts,
+    versions,
+)
 from demo import commands
 from scoring import __version__
 
@@ -28,6 +40,7 @@ app = _app(
     "Nightly batch scoring: every night scored exactly once, with the model that was champion that night.",
     nights,
     publications,
+    quarantine,
     versions,
     new_jobs,
     upkeep,

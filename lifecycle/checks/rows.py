@@ -28,7 +28,7 @@ def check_rows(work: Workspace) -> list[str]:
     Raises ``ContractError`` when one of them lies outside its night, or when the SQL compares calendar days with moments
     within a day.
     """
-    tried = list(_nights(work))
+    tried = list(likely_nights(work))
     for query in (work.stores.features_query(work.job), work.stores.labels_query(work.job)):
         _refuse_days(work, query, tried[0])
     for night in tried:
@@ -64,7 +64,8 @@ def _refuse_days(work: Workspace, query: Query, night: date) -> None:
         )
 
 
-def _nights(work: Workspace) -> Iterator[date]:
+def likely_nights(work: Workspace) -> Iterator[date]:
+    """Yield nights of the job that may have rows, the last ones first."""
     zone, first = work.job.schedule.timezone, work.job.schedule.first_night
     yesterday = work.clock().astimezone(ZoneInfo(zone)).date() - timedelta(days=1)
     last = max(first, min(yesterday, work.job.schedule.last_night or yesterday))

@@ -44,6 +44,8 @@ class Calendar:
     measured: date
     """A night at whose end the outcomes of all of these are known."""
     days: Days
+    leaf_rows: int = 20
+    """Rows of a leaf of the model's trees: the more, the more there are to train on."""
     enough: bool = True
     """Whether there are nights to train on before ``until``."""
 
@@ -55,7 +57,7 @@ def calendar_of(
     delay, reason = _delay(request, days, repeats)
     labelled = days.last_labelled or days.last
     if repeats:
-        return _of_one_night(request, time, days, today, (delay, reason))
+        return _of_one_night(table, time, days, today, (delay, reason))
     nights = (labelled - days.first).days + 1
     holdout = 14 if nights >= 60 else 7 if nights >= 21 else max(2, min(6, nights // 4))
     back = max(1, min(SCORED, nights // 6))
@@ -82,12 +84,13 @@ def calendar_of(
         labelled,
         max(labelled + (delay + 1) * DAY, until),
         days,
+        _leaf(per_night * min(trained, window)),
         trained >= 1,
     )
 
 
 def _of_one_night(
-    request: DraftRequest, time: TimeColumn | None, days: Days, today: date, delay: tuple[int, str]
+    table: SourceTable, time: TimeColumn | None, days: Days, today: date, delay: tuple[int, str]
 ) -> Calendar:
     """Return the nights where one night holds all that there is to train on: the one before the first to be scored."""
     scored = min(days.last, today - DAY)
@@ -95,7 +98,17 @@ def _of_one_night(
     first = since if time is None else min(days.first, since)
     last = days.last if time is not None and days.last < today - OLD else None
     measured = scored + (delay[0] + 1) * DAY
-    return Calendar(first, last, *delay, 1, 14, LEAST_ROWS, False, since, scored, scored, measured, days)
+    leaf = _leaf(table.estimate or 0)
+    return Calendar(first, last, *delay, 1, 14, LEAST_ROWS, False, since, scored, scored, measured, days, leaf)
+
+
+def _leaf(rows: float) -> int:
+    """Return the rows that a leaf must have, between 20 and 100.
+
+    >>> _leaf(900), _leaf(10_000), _leaf(1_000_000)
+    (20, 50, 100)
+    """
+    return round(min(100, max(20, rows / 200)))
 
 
 def _delay(request: DraftRequest, days: Days, repeats: bool) -> tuple[int, str]:

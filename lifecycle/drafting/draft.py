@@ -17,8 +17,8 @@ from lifecycle.drafting.outcome import Outcome, outcome_of
 from lifecycle.drafting.plan import Plan, aliases_of, commands_of
 from lifecycle.drafting.reading import Reading, read_column
 from lifecycle.drafting.request import DraftRequest, column_named
-from lifecycle.drafting.roles import Guess, feature_guess, key_guess
-from lifecycle.drafting.times import Days, TimeColumn, days_of, guessed_time, time_column
+from lifecycle.drafting.roles import Guess, Surroundings, feature_guess, key_guess
+from lifecycle.drafting.times import Days, TimeColumn, days_of, guessed_time, nights_of_rows, time_column
 from scoring.errors import JobFileError, TrainingDataError
 from scoring.job import BINARY, MULTICLASS, new_job, parsed_job
 from scoring.settings import Settings
@@ -82,7 +82,13 @@ def _plan(table: SourceTable, request: DraftRequest, today: date, url: str) -> P
     key = {time.name: time.key_type} if time is not None and is_key else {}
     key |= {name: key_type(readings[name]) for name in names}
     history = request.kind == "snapshot" and time is not None and _comes_again(table, names, time)
-    guesses = _guesses(readings, key, outcome, time, reason)
+    days = _days(table, outcome, request, time, today, url)
+    calendar = calendar_of(table, request, time, days, today, repeats=request.kind == "snapshot" and not history)
+    nights = (
+        None if time is None or (request.kind == "snapshot" and not history) else nights_of_rows(time, request.timezone)
+    )
+    entity = readings[names[0]].values if request.kind == "snapshot" and len(names) == 1 else None
+    guesses = _guesses(readings, key, Surroundings(outcome, nights, calendar.window_days, entity), time, reason)
     if not any(guess.role == "feature" for guess in guesses):
         raise TrainingDataError(
             f"table {request.table}",
@@ -90,8 +96,6 @@ def _plan(table: SourceTable, request: DraftRequest, today: date, url: str) -> P
             expected="at least one",
             next_step="make some in a view, and give that",
         )
-    days = _days(table, outcome, request, time, today, url)
-    calendar = calendar_of(table, request, time, days, today, repeats=request.kind == "snapshot" and not history)
     return Plan(request, table, key, time, history, outcome, guesses, calendar, aliases_of(key, guesses, outcome))
 
 
@@ -116,9 +120,9 @@ def _comes_again(table: SourceTable, names: list[str], time: TimeColumn) -> bool
 
 
 def _guesses(
-    readings: Mapping[str, Reading], key: Mapping[str, str], outcome: Outcome, time: TimeColumn | None, reason: str
+    readings: Mapping[str, Reading], key: Mapping[str, str], around: Surroundings, time: TimeColumn | None, reason: str
 ) -> list[Guess]:
-    guesses = []
+    guesses, outcome = [], around.outcome
     for name, reading in readings.items():
         if name == outcome.name:
             positive = f"; positive: {outcome.positive!r}" if outcome.positive else ""
@@ -128,7 +132,8 @@ def _guesses(
             how = "a calendar day, compared with :night" if time.by_day else "a moment, compared with the interval"
             guesses.append(Guess(name, time.key_type, role, "; ".join([*time.notes, how]), reading=reading))  # type: ignore[arg-type]
         elif name in key:
-            guess = feature_guess(reading, outcome, key=True) if key[name] == "string" else None
+            may_be = key[name] in ("string", "int") and around.entity is None
+            guess = feature_guess(reading, around, key=True) if may_be else None
             as_key = key_guess(reading, key[name], reason)
             both = guess is not None and guess.role == "feature"
             guesses.append(
@@ -137,7 +142,7 @@ def _guesses(
                 else as_key
             )
         else:
-            guesses.append(feature_guess(reading, outcome))
+            guesses.append(feature_guess(reading, around))
     return guesses
 
 

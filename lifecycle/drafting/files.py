@@ -144,6 +144,7 @@ def _pipeline_parts(plan: Plan, features: Sequence[Guess]) -> dict[str, str]:
         "categories": _listing(named["c"]),
         "numbers": _listing(named["n"]),
         "codes": str(CODES),
+        "leaf": str(plan.calendar.leaf_rows),
         "imports": "import pandas as pd\n" if clock else "",
         "transformers": "FunctionTransformer, OrdinalEncoder" if clock else "OrdinalEncoder",
         "pieces": _piece("pipeline_clock.py.txt", plan) if clock else "",

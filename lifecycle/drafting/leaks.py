@@ -43,7 +43,7 @@ def leak_of(reading: Reading, outcome: Outcome) -> Leak | None:
         return None
     missing = reading.values.is_null().to_numpy(zero_copy_only=False)
     unknown = ~labelled
-    if unknown.sum() >= LEAST_UNKNOWN and missing[unknown].mean() >= 0.8 and missing[labelled].mean() <= 0.1:
+    if unknown.sum() >= LEAST_UNKNOWN and _missing_together(missing, unknown):
         share = f"{missing[unknown].mean():.0%} of the rows without an outcome have none"
         return Leak(f"LEAK? known only when the outcome is: {share}", True)
     strength = _strength(reading, codes, labelled, missing, outcome)
@@ -52,6 +52,12 @@ def leak_of(reading: Reading, outcome: Outcome) -> Leak | None:
     if strength >= SUSPECT:
         return Leak(f"LOOK: it alone nearly gives the outcome ({strength:.3f} of 1); is it known before?", False)
     return None
+
+
+def _missing_together(missing: np.ndarray, unknown: np.ndarray) -> bool:
+    """Return whether the column is mostly null where there is no outcome, and hardly ever where there is one."""
+    without, within = missing[unknown].mean(), missing[~unknown].mean()
+    return bool((without >= 0.8 and within <= 0.1) or (without >= 0.5 and within <= 0.02))
 
 
 def _strength(

@@ -10,6 +10,7 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lifecycle.drafting.names_of_columns import looks_personal
 from scoring.rows import ARROW_TYPES, read_as
 from scoring.stores.source import TableColumn
 
@@ -18,6 +19,8 @@ NOT_A_VALUE = frozenset({"", "n/a", "nan", "null", "-", "--", "?", "#n/a"})
 """Texts that stand for no value, in small letters and without spaces around."""
 NO_NUMBER = NOT_A_VALUE | {"na", "none", "unknown", ".", "nil", "missing"}
 """Texts that stand for no value among numbers, where nobody can take them for a level."""
+SEEN = 2_000
+"""Texts of a column that are looked at for mail addresses and phone numbers."""
 WORDS = 4
 """Different texts that stand for no value, at most."""
 _SIGNS = "€$£% "
@@ -73,9 +76,10 @@ def _read_text(column: TableColumn, values: pa.Array, zone: str) -> Reading:
         kind: Kind = column.declared
         return Reading(column, kind, _cast(values, kind, column.name, zone), column.sql)
     texts = [text for text in pc.unique(values).to_pylist() if text is not None]
+    personal = looks_personal(column.name, texts[:SEEN]) is not None  # a phone number is no number
     return (
         _as_times(column, values, texts, zone)
-        or _as_numbers(column, values, texts)
+        or (None if personal else _as_numbers(column, values, texts))
         or _as_levels(column, values, texts)
     )
 

@@ -70,7 +70,8 @@ def time_column(table: SourceTable, readings: Mapping[str, Reading], name: str, 
     values = reading.values
     zones_differ = request.timezone != request.source_timezone
     if reading.kind == "moment" and zones_differ and _at_midnight(values, request.source_timezone):
-        days = pc.cast(pc.local_timestamp(pc.cast(values, pa.timestamp("us", request.source_timezone))), pa.date32())
+        moments = TimeColumn(name, False, reading.sql, reading.sql, values)
+        days = nights_of_rows(moments, request.source_timezone)
         day_sql = f"date({reading.sql})" if table.database == "sqlite" else f"cast({reading.sql} as date)"
         note = "every value is midnight: it is a calendar day"
         return TimeColumn(name, True, day_sql, day_sql, days, (*reading.notes, note))
@@ -186,3 +187,10 @@ def _days(ends: tuple[Any, Any], column: TimeColumn, request: DraftRequest) -> l
 
 def _day(value: date | datetime, zone: str) -> date:
     return value.astimezone(ZoneInfo(zone)).date() if isinstance(value, datetime) else value
+
+
+def nights_of_rows(column: TimeColumn, zone: str) -> pa.Array:
+    """Return the day of every row of the sample, in a zone."""
+    if column.by_day:
+        return column.values
+    return pc.cast(pc.local_timestamp(pc.cast(column.values, pa.timestamp("us", zone))), pa.date32(), safe=False)

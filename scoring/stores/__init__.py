@@ -5,7 +5,7 @@ from scoring.stores.installation import Stores, open_stores, source_url, source_
 from scoring.stores.labels import LABEL_COLUMN, Labels, labels_of, nights_of, read_labels
 from scoring.stores.lake import SNAPSHOT_FACTS, Lake
 from scoring.stores.reading import feature_batches
-from scoring.stores.run_folder import RunFolder, ScoredChunk
+from scoring.stores.run_folder import RunFolder, ScoredChunk, masked_rows
 from scoring.stores.urls import libpq_url
 from scoring.stores.workspace import Workspace
 
@@ -22,6 +22,7 @@ __all__ = [
     "feature_batches",
     "labels_of",
     "libpq_url",
+    "masked_rows",
     "nights_of",
     "open_stores",
     "read_labels",

@@ -14,6 +14,10 @@ BLOCKS = 40
 PAGES = 1_000
 """Pages of a PostgreSQL table that are read for a sample."""
 PAGE_BYTES = 8_192
+DRAWING = 20
+"""Seconds in which all rows of a view may be gone through for a sample."""
+STEPS_A_SECOND = 5_000_000
+"""Instructions of SQLite's virtual machine in a second, about."""
 ENOUGH = 0.25
 """Share of the wanted rows below which a sample from all over the table is dropped for its first rows."""
 
@@ -58,7 +62,7 @@ def _from_postgresql(
         .where(kinds.c.relkind.in_(("r", "m")))
     ).scalar_one()
     if not pages:  # a view, or a foreign table
-        return [], None
+        return _drawn(connection, table, wanted, rows), None
     percent = min(100.0, 100.0 * PAGES / float(pages))
     drawn = table.tablesample(sa.func.system(percent), seed=sa.literal(0))
     count = connection.execute(sa.select(sa.func.count()).select_from(drawn)).scalar_one()
@@ -69,21 +73,42 @@ def _from_postgresql(
 def _from_sqlite(
     connection: sa.Connection, table: sa.TableClause, wanted: list[sa.ColumnElement[Any]], rows: int
 ) -> tuple[list[Row], int | None]:
-    """Return rows from places all over the table, and about how many there are. None of a view, which has no row ids."""
+    """Return rows from places all over the table, and about how many there are. A view has no row ids: it is drawn from."""
     number: sa.ColumnClause[Any] = sa.column("rowid", is_literal=True)
     try:
         ends = sa.select(sa.func.min(number), sa.func.max(number)).select_from(table)
         first, last = connection.execute(ends).one()
     except sa.exc.DBAPIError:
-        return [], None
+        first = last = None
     if not isinstance(first, int) or not isinstance(last, int):
-        return [], None
+        return _drawn(connection, table, wanted, rows), None
     width, step = -(-rows // BLOCKS), max(1, (last - first + 1) // BLOCKS)
     taken: list[Row] = []
     for start in range(first, last + 1, step):
         block = sa.select(*wanted).select_from(table).where(number >= start, number < start + min(width, step))
         taken += [tuple(row) for row in connection.execute(block)]
     return taken[:rows], last - first + 1
+
+
+def _drawn(
+    connection: sa.Connection, table: sa.TableClause, wanted: list[sa.ColumnElement[Any]], rows: int
+) -> list[Row]:
+    """Return rows drawn from everything that a view gives, or none when that takes longer than ``DRAWING`` seconds."""
+    chosen = sa.select(*wanted).select_from(table).order_by(sa.func.random()).limit(rows)
+    driver: Any = connection.connection.driver_connection
+    started = connection.begin_nested()
+    try:
+        if connection.dialect.name == "sqlite":
+            driver.set_progress_handler(lambda: 1, DRAWING * STEPS_A_SECOND)
+        else:
+            connection.exec_driver_sql(f"set local statement_timeout = '{DRAWING}s'")
+        return [tuple(row) for row in connection.execute(chosen)]
+    except sa.exc.DBAPIError:
+        return []
+    finally:
+        started.rollback()
+        if connection.dialect.name == "sqlite":
+            driver.set_progress_handler(None, 0)
 
 
 _SPREAD: dict[str, Callable[..., tuple[list[Row], int | None]]] = {
