@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli import console, nights, performance, publications, retrainings, tables, upkeep, verdicts, versions
+from cli import console, nightly, nights, performance, publications, retrainings, tables, upkeep, verdicts, versions
 from demo import commands
 from scoring import __version__
 
@@ -27,6 +27,7 @@ def _app(sentence: str, *parts: ModuleType, epilog: str | None = None, completio
 app = _app(
     "Nightly batch scoring: every night scored exactly once, with the model that was champion that night.",
     nights,
+    nightly,
     publications,
     versions,
     upkeep,
