@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli import console, tables
-from cli.arguments import now, open_stores
+from cli.arguments import open_installation
 from scoring.errors import NightshiftError
 
 if TYPE_CHECKING:
@@ -32,12 +32,11 @@ def nightly_nights(
     held or fails, or a step after it fails; the others are done all the same.
     """
     from scoring.job import find_job, load_jobs
-    from scoring.settings import load_settings
     from scoring.stores import Workspace
 
-    settings = load_settings()
-    jobs, broken = load_jobs(settings.jobs_dir) if name is None else ([find_job(settings.jobs_dir, name)], {})
-    stores = open_stores(settings, now)
+    stores = open_installation()
+    folder = stores.settings.jobs_dir
+    jobs, broken = load_jobs(folder) if name is None else ([find_job(folder, name)], {})
     lived: list[tuple[str, NightLived]] = []
     problems: list[NightshiftError] = [*broken.values()]
     try:
