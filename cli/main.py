@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from cli import console, nightly, nights, performance, publications, retrainings, tables, upkeep, verdicts, versions
+from cli import (
+    console,
+    exports,
+    nightly,
+    nights,
+    performance,
+    publications,
+    retrainings,
+    tables,
+    upkeep,
+    verdicts,
+    versions,
+)
 from demo import commands
 from scoring import __version__
 
@@ -29,6 +41,7 @@ app = _app(
     nights,
     nightly,
     publications,
+    exports,
     versions,
     upkeep,
     epilog=EXIT_CODES,

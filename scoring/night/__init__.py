@@ -2,6 +2,7 @@
 
 from scoring.night.champion import champion_version, promoted_ref
 from scoring.night.difference import Difference, diff_runs, two_runs
+from scoring.night.export import export_csv, export_file, published_runs
 from scoring.night.extract import extract
 from scoring.night.publish import discard, publish, refresh_lake, release, unpublish
 from scoring.night.request import NightRequest
@@ -16,9 +17,12 @@ __all__ = [
     "champion_version",
     "diff_runs",
     "discard",
+    "export_csv",
+    "export_file",
     "extract",
     "promoted_ref",
     "publish",
+    "published_runs",
     "refresh_lake",
     "release",
     "rescore",
