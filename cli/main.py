@@ -9,7 +9,9 @@ import typer
 
 from cli import (
     console,
+    exports,
     new_jobs,
+    nightly,
     nights,
     performance,
     publications,
@@ -39,8 +41,10 @@ def _app(sentence: str, *parts: ModuleType, epilog: str | None = None, completio
 app = _app(
     "Nightly batch scoring: every night scored exactly once, with the model that was champion that night.",
     nights,
+    nightly,
     publications,
     quarantine,
+    exports,
     versions,
     new_jobs,
     upkeep,

@@ -149,14 +149,14 @@ def diff_nights(
 
     Between two nights of a snapshot job: who got another class, and by how much.
     """
-    from scoring.night import changes_of, diff_runs, published_runs, two_runs
+    from scoring.night import changes_of, diff_runs, two_nights, two_runs
 
     if other and first:
         raise typer.BadParameter("give run ids of one night, or --with another night")
     work = open_job(name)
     run_ids = (first, second or "a second run") if first else None
     runs = (
-        published_runs(work, parse_night(night), parse_night(other))
+        two_nights(work, parse_night(night), parse_night(other))
         if other
         else two_runs(work, parse_night(night), run_ids)
     )

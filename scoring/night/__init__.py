@@ -2,7 +2,8 @@
 
 from scoring.night.champion import champion_version, promoted_ref
 from scoring.night.changes import Change, Changes, changes_of
-from scoring.night.difference import Difference, diff_runs, published_runs, two_runs
+from scoring.night.difference import Difference, diff_runs, two_nights, two_runs
+from scoring.night.export import export_csv, export_file, published_runs
 from scoring.night.extract import extract
 from scoring.night.publish import discard, publish, refresh_lake, release, unpublish
 from scoring.night.request import NightRequest
@@ -20,6 +21,8 @@ __all__ = [
     "changes_of",
     "diff_runs",
     "discard",
+    "export_csv",
+    "export_file",
     "extract",
     "promoted_ref",
     "publish",
@@ -29,6 +32,7 @@ __all__ = [
     "rescore",
     "run_night",
     "score_chunk",
+    "two_nights",
     "two_runs",
     "unpublish",
 ]

@@ -52,7 +52,7 @@ def two_runs(work: Workspace, night: date, run_ids: tuple[str, str] | None = Non
     )
 
 
-def published_runs(work: Workspace, first: date, second: date) -> tuple[Run, Run]:
+def two_nights(work: Workspace, first: date, second: date) -> tuple[Run, Run]:
     """Return the runs that two nights show. Raises ``RunMissing`` for a night without a publication."""
     run_ids = ledger.published(work.warehouse, work.job.name)
     missing = sorted({night for night in (first, second) if night not in run_ids})

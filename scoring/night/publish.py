@@ -10,6 +10,7 @@ from time import monotonic
 import pyarrow as pa
 
 from scoring.errors import LakeFileBroken, LakeFileMissing, NightHeld, ReconciliationError, RunMissing
+from scoring.job import Job
 from scoring.night.gate import gate_reasons
 from scoring.night.recording import recorded
 from scoring.progress import Progress, silent
@@ -184,14 +185,6 @@ def _run_of(stores: Stores, path: str) -> str | None:
 
 def _write_current(work: Workspace, run: Run, path: str) -> None:
     """Write a published run's predictions with the columns of the analysts' view."""
-    schema = prediction_schema(work.job)
-    constants = {
-        "night": pa.scalar(run.night, pa.date32()),
-        "model_version": pa.scalar(run.model_version, pa.int32()),
-        "run_id": pa.scalar(run.run_id, pa.string()),
-        "scored_at": pa.scalar(run.started_at, pa.timestamp("us", "UTC")),
-    }
-    order = [*work.job.key, "night", *schema.names[len(work.job.key) :], "model_version", "run_id", "scored_at"]
     facts = {
         "job": run.job,
         "night": str(run.night),
@@ -199,9 +192,32 @@ def _write_current(work: Workspace, run: Run, path: str) -> None:
         "model_version": str(run.model_version),
         "predictions_hash": str(run.predictions_hash),
     }
-    parts = RunFolder(work.lake, run).predictions()
-    empty = stamped(pa.RecordBatch.from_pylist([], schema), constants, order)
-    work.lake.write(path, empty.schema, (stamped(batch, constants, order) for batch in parts), facts)
+    work.lake.write(path, rows_schema(work.job, run), shown_rows(work, run), facts)
+
+
+def shown_rows(work: Workspace, run: Run) -> Iterator[pa.RecordBatch]:
+    """Yield a run's predictions with the columns of the analysts' view, from files that never change."""
+    constants, order = _stamps(run), _shown_columns(work.job)
+    return (stamped(batch, constants, order) for batch in RunFolder(work.lake, run).predictions())
+
+
+def rows_schema(job: Job, run: Run) -> pa.Schema:
+    """Return the schema of ``shown_rows``: keys, night, prediction, probabilities, version, run and its start."""
+    empty = pa.RecordBatch.from_pylist([], prediction_schema(job))
+    return stamped(empty, _stamps(run), _shown_columns(job)).schema
+
+
+def _shown_columns(job: Job) -> list[str]:
+    return [*job.key, "night", *job.prediction_columns, "model_version", "run_id", "scored_at"]
+
+
+def _stamps(run: Run) -> dict[str, pa.Scalar]:
+    return {
+        "night": pa.scalar(run.night, pa.date32()),
+        "model_version": pa.scalar(run.model_version, pa.int32()),
+        "run_id": pa.scalar(run.run_id, pa.string()),
+        "scored_at": pa.scalar(run.started_at, pa.timestamp("us", "UTC")),
+    }
 
 
 def release(work: Workspace, run_id: str) -> Published:

@@ -74,6 +74,18 @@ def test_status_says_which_job_an_object_is_about(toy: Toy, shell: Shell) -> Non
     assert [job["job"] for job in document(shell("status", "--json"))["jobs"]] == [toy.job.name]
 
 
+def test_status_lists_missing_nights_as_ranges(toy: Toy, shell: Shell) -> None:
+    toy.change(schedule={"timezone": "UTC", "first_night": NIGHT, "last_night": NIGHT + 3 * DAY})
+    shell("run", toy.job.name, "--night", NIGHT + DAY)
+    (job,) = document(shell("status", "--json"))["jobs"]
+    assert (job["nights_missing"], job["missing"]) == (3, [f"{NIGHT}", f"{NIGHT + 2 * DAY} to {NIGHT + 3 * DAY}"])
+    assert f"{NIGHT}, {NIGHT + 2 * DAY} to {NIGHT + 3 * DAY}" in shell("status").out
+    add_nights(toy, [NIGHT + 3 * DAY])
+    shell("run", toy.job.name, "--missing")
+    assert document(shell("status", "--json"))["jobs"][0]["missing"] == []
+    assert "none of the last 30 nights" in shell("status").out
+
+
 def test_next_command_prints_tables_again(toy: Toy, shell: Shell) -> None:
     shell("status", "--json")
     assert f"job {toy.job.name}" in shell("status").out

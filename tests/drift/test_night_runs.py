@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import date
 from functools import partial
+from itertools import pairwise
 
 import pytest
 
 from scoring.settings import Settings
+from scoring.stores import RunFolder
 from scoring.stores.warehouse import ledger, monitoring, overview
 from scoring.stores.warehouse.span import Span
 from tests.conftest import Toy
@@ -129,6 +132,25 @@ def test_missing_scores_only_nights_that_are_not_published(toy: Toy, shell: Shel
     assert [row[0] for row in cells(early)[1:]] == [str(FIRST + 4 * DAY), str(FIRST + 5 * DAY)]
 
 
+def test_night_that_was_skipped_is_not_missing(toy: Toy, shell: Shell) -> None:
+    execute(toy.source, f"delete from events where at >= '{NIGHT}' and at < '{NIGHT + DAY}'")
+    schedule = {"timezone": "UTC", "first_night": FIRST, "last_night": NIGHT + DAY}
+    toy.change(schedule=schedule, on_empty="skip")
+    assert [row[1] for row in table(done(shell("run", toy.job.name, "--missing")))] == ["skipped", "published"]
+    assert done(shell("run", toy.job.name, "--missing")) == f"{toy.job.name}: no night is missing\n"
+    assert len(ledger.runs_of(toy.stores.warehouse, toy.job.name, NIGHT)) == 1
+    (row,) = table(done(shell("run", toy.job.name, "--from", NIGHT, "--to", NIGHT)))  # by name it is tried again
+    assert row[1] == "skipped"
+
+
+def test_run_of_a_range_begins_when_its_turn_comes(toy: Toy, shell: Shell) -> None:
+    done(shell("run", toy.job.name, "--from", NIGHT, "--to", NIGHT + 2 * DAY, "--no-monitor"))
+    runs = [ledger.get(toy.stores.warehouse, run_id) for run_id in shown(toy).values()]
+    for before, after in pairwise(runs):
+        assert before.finished_at is not None
+        assert after.started_at >= before.finished_at  # else rows per second would count the nights before
+
+
 @pytest.mark.parametrize(
     "arguments",
     [(), ("--from", NIGHT), ("--to", NIGHT), ("--night", NIGHT, "--to", NIGHT), ("--night", NIGHT, "--missing")],
@@ -158,6 +180,45 @@ def test_verdict_decision_and_report_take_a_range(toy: Toy, drift: Shell) -> Non
     assert page != "no page"
     assert toy.stores.lake.exists(toy.stores.lake.below(toy.stores.lake.report(toy.job.name, NIGHT)))
     assert drift("verdict", toy.job.name).code == 2
+
+
+def test_performance_takes_a_range_and_measures_what_each_night_knew(toy: Toy, shell: Shell, drift: Shell) -> None:
+    done(shell("run", toy.job.name, "--from", NIGHT, "--to", NIGHT + 2 * DAY, "--no-monitor"))
+    assert measured_runs(toy) == {}
+    said = drift("performance", toy.job.name, "--from", NIGHT, "--to", NIGHT + 2 * DAY, "--json")
+    content = json.loads(done(said))
+    assert [(row["night"], row["status"], row["nights_measured"]) for row in content["known_at"]] == [
+        (str(NIGHT), "nothing new", None),
+        (str(NIGHT + DAY), "measured", str(NIGHT)),
+        (str(NIGHT + 2 * DAY), "measured", str(NIGHT + DAY)),
+    ]
+    assert [row["night"] for row in content["nights"]] == [str(NIGHT), str(NIGHT + DAY)]
+    rows = monitoring.performance(toy.stores.warehouse, Span(toy.job.name), NIGHT + DAY)
+    assert [(row.night, row.known_at) for row in rows] == [(NIGHT, NIGHT + DAY)]  # as lived through
+    execute(toy.source, "alter table events drop column y")
+    failed = drift("performance", toy.job.name, "--from", NIGHT + DAY, "--to", NIGHT + 2 * DAY)
+    assert failed.code == 1
+    assert failed.out.count("SourceQueryError") == 2
+    for wrong in ((), ("--night", NIGHT, "--from", NIGHT), ("--since", NIGHT, "--from", NIGHT, "--to", NIGHT)):
+        assert drift("performance", toy.job.name, *wrong).code == 2
+
+
+def test_range_of_reports_ends_with_1_when_a_page_cannot_be_made(toy: Toy, drift: Shell) -> None:
+    from tests.support.living import score
+
+    for night in days(2):
+        score(toy, night)
+    run = ledger.get(toy.stores.warehouse, shown(toy)[NIGHT])
+    for number in RunFolder(toy.stores.lake, run).chunks:
+        toy.stores.lake.remove(RunFolder(toy.stores.lake, run).part("features", number))
+    said = drift("report", toy.job.name, "--from", NIGHT, "--to", NIGHT + DAY, "--json")
+    assert said.code == 1
+    rows = json.loads(said.out)["nights"]
+    assert [(row["status"], row["verdict"], bool(row["page"])) for row in rows] == [
+        ("no page", "ok", False),
+        ("published", "ok", True),
+    ]
+    assert "LakeFileMissing" in rows[0]["not_on_the_page"]
 
 
 @pytest.mark.slow

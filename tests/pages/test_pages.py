@@ -67,6 +67,14 @@ def test_jobs_of_others_are_not_there(client: TestClient, toy: Toy, readable: se
 # ---------------------------------------------------------------- what the pages say
 
 
+def test_overview_names_missing_nights(client: TestClient, toy: Toy) -> None:
+    toy.change(schedule={"timezone": "UTC", "first_night": NIGHT, "last_night": NIGHT + 2 * DAY})
+    live(toy, [NIGHT + DAY])
+    assert f"Missing nights 2 of the last 30: {NIGHT}, {NIGHT + 2 * DAY}" in read(client, "/").words
+    live(toy, [NIGHT, NIGHT + 2 * DAY])
+    assert "Missing nights" not in read(client, "/").words
+
+
 def test_pages_of_nights_lived_through(client: TestClient, toy: Toy) -> None:
     days = nights(3)
     live(toy, days)

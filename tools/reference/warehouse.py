@@ -15,8 +15,6 @@ stands for a job's name; its key and probability columns are its own, here those
 what they are made from is in the tables. Examples: [analyst](../people/analyst.md)."""
 ANALYST = "nightshift_analyst"
 INTERNAL = {"alembic_version"}
-MADE_FROM = {"drift_by_night": "drift_results", "performance_by_night": "performance_results"}
-"""View → the table whose comments say what its columns mean."""
 
 
 def warehouse(store: Warehouse, job: Job) -> str:
@@ -31,9 +29,7 @@ def warehouse(store: Warehouse, job: Job) -> str:
 def _section(store: Warehouse, inspector: sa.Inspector, name: str, job: Job) -> str:
     comment = inspector.get_table_comment(name)["text"] or ""
     readers = "Read by: analyst." if _readable(store, name) else "Internal."
-    below = inspector.get_columns(MADE_FROM[name]) if name in MADE_FROM else []
-    meanings = {column["name"]: column.get("comment") for column in below}
-    rows = [_row(store, column, meanings.get(column["name"])) for column in inspector.get_columns(name)]
+    rows = [_row(store, column) for column in inspector.get_columns(name)]
     title = name.replace(f"{job.name}_", "<job>_", 1)
     sentence = f"{comment.rstrip('.')}. {readers}" if comment else readers
     return f"### `{title}`\n\n{sentence}\n\n" + table(("column", "type", "meaning"), rows)
@@ -44,6 +40,6 @@ def _readable(store: Warehouse, name: str) -> bool:
         return bool(connection.scalar(sa.select(sa.func.has_table_privilege(ANALYST, name, "select"))))
 
 
-def _row(store: Warehouse, column: ReflectedColumn, meaning: str | None) -> tuple[str, str, str]:
+def _row(store: Warehouse, column: ReflectedColumn) -> tuple[str, str, str]:
     kind = column["type"].compile(store.engine.dialect).lower().replace("timestamp with time zone", "timestamptz")
-    return f"`{column['name']}`", kind, column.get("comment") or meaning or ""
+    return f"`{column['name']}`", kind, column.get("comment") or ""

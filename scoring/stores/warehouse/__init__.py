@@ -12,7 +12,7 @@ from scoring.stores.warehouse.evaluation import (
     NightLosses,
     Segment,
 )
-from scoring.stores.warehouse.liveness import abandon_dead, held, seen, worked_on
+from scoring.stores.warehouse.liveness import abandon_dead, alone, held, seen, worked_on
 from scoring.stores.warehouse.load import count_rows, load, load_shadow, remove_rows, stamped
 from scoring.stores.warehouse.promotions import Promotion, champion_at, in_effect, previous_champion
 from scoring.stores.warehouse.records import Disagreement, Retraining, Run, Shadow, ShadowLosses, ShadowNight
@@ -45,6 +45,7 @@ __all__ = [
     "TriedNight",
     "Warehouse",
     "abandon_dead",
+    "alone",
     "champion_at",
     "claim_alert",
     "count_rows",

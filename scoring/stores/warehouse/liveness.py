@@ -36,6 +36,20 @@ def held(warehouse: Warehouse, run_id: str) -> Iterator[None]:
         connection.close()
 
 
+@contextmanager
+def alone(warehouse: Warehouse, name: str) -> Iterator[bool]:
+    """Give whether no other process is in a block of the same ``name``. One that dies leaves it."""
+    with translated():
+        connection = warehouse.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        connection.detach()  # a session of its own: the lock goes with it
+    try:
+        with translated():
+            row = connection.execute(statement("try_alone"), {"name": name}).one()
+        yield bool(row.alone)
+    finally:
+        connection.close()
+
+
 def seen(warehouse: Warehouse, run_id: str, now: datetime) -> None:
     """Record a sign of life of a run."""
     ledger.record(warehouse, run_id, seen_at=now)

@@ -12,7 +12,7 @@ from lifecycle.checks.rows import check_rows
 from scoring.errors import RunMissing, SourceQueryError
 from scoring.interval import Nights
 from scoring.night.changes import changes_of
-from scoring.night.difference import diff_runs, published_runs
+from scoring.night.difference import diff_runs, two_nights
 from scoring.night.publish import Published
 from scoring.night.request import NightRequest
 from scoring.night.run import run_night
@@ -46,7 +46,7 @@ def run(toy: Toy, night: date = NIGHT) -> Published:
 
 
 def runs(toy: Toy) -> tuple[Run, Run]:
-    return published_runs(toy.work, NIGHT, NEXT)
+    return two_nights(toy.work, NIGHT, NEXT)
 
 
 def test_every_customer_is_published_once_a_night_however_often_it_is_run(customers: Toy):
@@ -130,7 +130,7 @@ def test_customers_with_another_class_come_first_and_then_those_who_changed_most
 def test_a_night_that_shows_nothing_cannot_be_compared(customers: Toy):
     run(customers)
     with pytest.raises(RunMissing, match=f"found no publication of {NEXT}.*Next: nightshift run"):
-        published_runs(customers.work, NIGHT, NEXT)
+        two_nights(customers.work, NIGHT, NEXT)
 
 
 def test_command_line_compares_two_nights(customers: Toy, shell):

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from pydantic import SecretStr
@@ -19,39 +16,14 @@ from scoring.stores.installation import Stores
 from scoring.stores.workspace import Workspace
 from scoring.upkeep.alerts import Alert, late, send
 from tests.conftest import Toy
+from tests.support.receivers import Receiver, receiving
 from tests.support.toy import NIGHT
-
-
-@dataclass
-class Receiver:
-    """A webhook on loopback and what it was sent."""
-
-    url: str
-    heard: list[dict] = field(default_factory=list)
-    status: int = 200
 
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    found = Receiver("")
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            found.heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(found.status)
-            self.end_headers()
-
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    found.url = f"json://user:s3cr3t@127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield found
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with receiving() as opened:
+        yield opened
 
 
 def alert(toy: Toy, **changes) -> Alert:
