@@ -58,9 +58,8 @@ def states(nights: int, horizon: int, keeps: float = KEEPS, entities: int = ENTI
 
 def snapshot_job(toy: Toy, nights: int, horizon: int, keeps: float = KEEPS, **changes: Any) -> Job:
     """Fill the source with the nights, make the toy a snapshot job of them, and return it."""
-    kinds: dict[Hashable, Any] = {"day": sa.Date, "id": sa.BigInteger, "y": sa.Boolean} | dict.fromkeys(
-        "abc", sa.Double
-    )
+    numbers: dict[Hashable, Any] = dict.fromkeys("abc", sa.Double)
+    kinds: dict[Hashable, Any] = {**numbers, "day": sa.Date, "id": sa.BigInteger, "y": sa.Boolean}
     engine = sa.create_engine(toy.source)
     states(nights, horizon, keeps).to_sql("states", engine, if_exists="replace", index=False, dtype=kinds)
     engine.dispose()
