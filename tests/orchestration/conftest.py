@@ -20,7 +20,7 @@ from scoring.stores.installation import open_stores
 from scoring.stores.workspace import Workspace
 from tests.conftest import new_database
 from tests.support.airflow import AirflowUnderTest
-from tests.support.entities import create_states, write_customers
+from tests.support.customers import create_states, write_customers
 from tests.support.toy import FIRST, TRAIN_NIGHTS, add, create_source, events, train_champion, write_job
 
 NIGHTS = 13

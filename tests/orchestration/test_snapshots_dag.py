@@ -10,7 +10,7 @@ from scoring.interval import Nights
 from scoring.stores.warehouse import monitoring, retrainings
 from scoring.stores.warehouse.span import Span
 from tests.support.airflow import PATIENCE, AirflowUnderTest, trigger, why
-from tests.support.entities import CUSTOMERS
+from tests.support.customers import CUSTOMERS
 from tests.support.toy import NIGHT
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]

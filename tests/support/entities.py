@@ -1,72 +1,84 @@
-"""A snapshot job of our own for tests: the state of the same customers on every night."""
+"""A small snapshot job for tests: entities that come every night with features that hardly change, and outcomes of days ahead."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
-from datetime import timedelta
-from pathlib import Path
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import sqlalchemy as sa
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
 
 from scoring.job.definition import Job
 from tests.conftest import Toy
-from tests.support.toy import FIRST, write_job
+from tests.support.toy import FIRST
 
-CUSTOMERS = 120
-FEATURES = "select id, x, kind from states where day = :night"
-LABELS = "select id, y from states where day = :night and y is not null"
-NIGHTS = 9
-SNAPSHOT: dict[str, Any] = {
-    "kind": "snapshot",
-    "time_column": None,
-    "key": {"id": "string"},
-    "schedule": {"timezone": "UTC", "first_night": FIRST, "last_night": FIRST + timedelta(days=NIGHTS - 1)},
-}
-"""What makes the toy job one of customers."""
-
-
-def states(nights: int, customers: int = CUSTOMERS) -> pd.DataFrame:
-    """Return the state of every customer on every night: ``x`` is the customer's own and moves a little."""
-    random = np.random.default_rng(7)
-    own = random.normal(size=customers)
-    parts = []
-    for number in range(nights):
-        x = own + 0.3 * random.normal(size=customers)
-        parts.append(
-            pd.DataFrame(
-                {
-                    "day": FIRST + timedelta(days=number),
-                    "id": [f"C{customer:04}" for customer in range(customers)],
-                    "x": x,
-                    "kind": np.array(["a", "b", "c"])[np.arange(customers) % 3],
-                    "y": x + random.normal(size=customers) > 0,
-                }
-            )
-        )
-    return pd.concat(parts)
+ENTITIES = 250
+KEEPS = 0.999
+"""Correlation of an entity's features with those of the next night. With 0.9999 a forest knows entities again."""
+FEATURES = """
+-- what: every entity as it is at the end of the night
+select id, a, b, c from states where day = :night
+"""
+LABELS = """
+-- what: whether anything happened to the entity in the days after the night
+select id, y from states where day = :night
+"""
 
 
-def create_states(url: str, nights: int = NIGHTS) -> None:
-    """Make the table ``states`` with some nights in it."""
-    engine = sa.create_engine(url)
-    kinds: dict[Hashable, Any] = {"day": sa.Date(), "id": sa.Text()}
-    states(nights).to_sql("states", engine, index=False, dtype=kinds)
+def build_forest() -> RandomForestClassifier:
+    """Return a pipeline that knows entities again."""
+    return RandomForestClassifier(n_estimators=15, random_state=0)
+
+
+def build_line() -> LogisticRegression:
+    """Return a pipeline that does not."""
+    return LogisticRegression()
+
+
+def states(nights: int, horizon: int, keeps: float = KEEPS, entities: int = ENTITIES) -> pd.DataFrame:
+    """Return every entity on every night: features, and whether anything happened in the ``horizon`` days after it."""
+    random = np.random.default_rng(0)
+    own = random.normal(size=entities)
+    features = np.empty((nights, entities, 3))
+    features[0] = random.normal(size=(entities, 3))
+    for night in range(1, nights):
+        features[night] = keeps * features[night - 1] + np.sqrt(1 - keeps**2) * random.normal(size=(entities, 3))
+    shown = features + 0.5 * own[:, None]
+    rate = 0.4 / horizon * np.exp(own - 0.5 + random.normal(0, 0.1, (nights + horizon, 1)))
+    events = np.cumsum(random.random(rate.shape) < 1 - np.exp(-rate), axis=0)
+    y = events[horizon:] > events[:-horizon]
+    days = np.repeat([FIRST + timedelta(days=night) for night in range(nights)], entities)
+    columns = dict(zip("abc", shown.reshape(-1, 3).T, strict=True))
+    return pd.DataFrame({"day": days, "id": np.tile(np.arange(entities), nights), **columns, "y": y.ravel()})
+
+
+def snapshot_job(toy: Toy, nights: int, horizon: int, keeps: float = KEEPS, **changes: Any) -> Job:
+    """Fill the source with the nights, make the toy a snapshot job of them, and return it."""
+    numbers: dict[Hashable, Any] = dict.fromkeys("abc", sa.Double)
+    kinds: dict[Hashable, Any] = {**numbers, "day": sa.Date, "id": sa.BigInteger, "y": sa.Boolean}
+    engine = sa.create_engine(toy.source)
+    states(nights, horizon, keeps).to_sql("states", engine, if_exists="replace", index=False, dtype=kinds)
     engine.dispose()
-
-
-def write_customers(folder: Path, name: str, **changes: Any) -> Job:
-    """Write the files of a snapshot job into ``folder`` and return the job."""
-    job = write_job(folder, name, **{**SNAPSHOT, **changes})
-    for statement, text in (("features", FEATURES), ("labels", LABELS)):
-        (folder / "sql" / name / f"{statement}.sql").write_text(text)
+    content: dict[str, Any] = {
+        "kind": "snapshot",
+        "time_column": None,
+        "key": {"id": "int"},
+        "features": {name: {"type": "float"} for name in "abc"},
+        "label": {"column": "y", "delay_days": horizon},
+        "pipeline": "tests.support.entities:build_forest",
+        "training": {"holdout_nights": 7, "window_days": 60},
+        "chunk_rows": 1_000,
+    }
+    job = toy.change(**{**content, **changes})
+    toy.stores.settings.sql_path(job.name, "features").write_text(FEATURES)
+    toy.stores.settings.sql_path(job.name, "labels").write_text(LABELS)
     return job
 
 
-def customers_of(toy: Toy, nights: int = NIGHTS, **changes: Any) -> Job:
-    """Make the toy job one of customers, with a table ``states`` in its source, and return it."""
-    create_states(toy.source, nights)
-    toy.job = write_customers(toy.folder, toy.job.name, **changes)
-    return toy.job
+def night(number: int) -> date:
+    """Return a night by its number, from 0 on."""
+    return FIRST + timedelta(days=number)

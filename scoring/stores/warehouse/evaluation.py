@@ -129,6 +129,11 @@ class Evaluation:
     def as_json(self) -> dict[str, Any]:
         """Return the evaluation for JSON, as it stands in a model card."""
         content: dict[str, Any] = _plain(asdict(self))
+        for night in content["by_night"]:
+            if night["groups"] is None:
+                del night["groups"]
+        if not self.holdout.gap:
+            del content["holdout"]["gap"]
         return content
 
     @classmethod

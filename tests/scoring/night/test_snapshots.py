@@ -23,7 +23,7 @@ from scoring.stores.workspace import Workspace
 from scoring.upkeep.retention import apply, plan
 from scoring.upkeep.verify import verify
 from tests.conftest import Toy
-from tests.support.entities import CUSTOMERS, customers_of
+from tests.support.customers import CUSTOMERS, customers_of
 from tests.support.retention import FAR, at
 from tests.support.runs import shown
 from tests.support.toy import FIRST, NIGHT, execute, train_champion
