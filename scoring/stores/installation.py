@@ -73,7 +73,7 @@ def source_url(settings: Settings, name: str, of: str = "") -> str:
     raise SettingsError(
         f"source {name!r}{of}",
         found=f"known sources {sorted({*settings.sources, 'demo'})}",
-        next_step=f"set {source_variable(name)} to its SQLAlchemy URL",
+        next_step=f"set {source_variable(name)} to its URL, such as postgresql+psycopg://… or duckdb:///…",
     )
 
 
