@@ -19,7 +19,7 @@ from scoring.night.run import run_night
 from scoring.settings import HOME, Settings, child_environment
 from scoring.stores.installation import Stores, open_stores
 from scoring.stores.warehouse import ledger, monitoring, retrainings
-from scoring.stores.warehouse.schema import migrate
+from scoring.stores.warehouse.schema import ensure_job, migrate
 from scoring.stores.workspace import Workspace
 from scoring.upkeep.verify import verify
 from tests.support.toy import NIGHT, ROWS
@@ -113,6 +113,25 @@ def test_pages_show_what_was_made_before(stores: Stores) -> None:
     assert version["view"] is not None
     (retraining,) = retrainings.of_job(stores.warehouse, JOB)
     assert retraining.state == "promoted"
+
+
+def test_views_that_are_younger_than_the_installation_are_there(stores: Stores) -> None:
+    job = find_job(stores.settings.jobs_dir, JOB)
+    ensure_job(stores.warehouse, job)  # as `migrate` does for every job
+    newest, thresholds, status = (
+        stores.warehouse.query(sql)[1]
+        for sql in (
+            f"select night, count(*) from {JOB}_predictions_newest group by night",
+            "select count(*), sum(positives) > 0 from decisions_by_threshold where recall is null",
+            "select missing from scoring_status",
+        )
+    )
+    assert sum(count for _, count in newest) == 2 * ROWS  # a key of the toy is on one night
+    assert thresholds == [(2 * 19, True)]  # judged, and never measured
+    assert len(status[0][0]) == 1
+    silent = """select count(*) from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0
+        where c.relname like 'older_predictions%' and c.relkind = 'v' and col_description(c.oid, a.attnum) is null"""
+    assert stores.warehouse.query(silent)[1] == [(0,)]
 
 
 def test_night_of_before_can_be_released_again(stores: Stores) -> None:
