@@ -182,7 +182,7 @@ def _features_parts(plan: Plan, features: Sequence[Guess]) -> dict[str, str]:
     return {
         "grain": _grain(plan),
         "parameters": plan.parameters,
-        "notes": "".join(f"-- {_line(note)}\n" for note in plan.notes),
+        "notes": "".join("-- " + re.sub(r"[\r\n]", " ", note) + "\n" for note in plan.notes),
         "columns": _selected(plan, [(sql, name) for name, sql in entries.items()]),
         "table": plan.table.sql,
         "condition": plan.condition,
