@@ -5,13 +5,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-FIRST = datetime(2024, 1, 1)
+FIRST = datetime(2024, 1, 1, tzinfo=UTC)
 NIGHTS = 40
 A_NIGHT = 40
 """Rows of a night."""
