@@ -10,9 +10,10 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from lifecycle.drafting.feature_settings import CODES
 from lifecycle.drafting.outcome import Outcome
 from lifecycle.drafting.plan import Plan
-from lifecycle.drafting.roles import CODES, Guess
+from lifecycle.drafting.roles import Guess
 from scoring.job import BINARY, MULTICLASS
 
 _TEMPLATES = Path(__file__).parent / "templates"
