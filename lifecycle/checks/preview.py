@@ -24,7 +24,7 @@ EXAMPLES = 10
 LEVELS = 5
 """Levels of a column that are shown, the most frequent ones."""
 COUNTED_LEVELS = 1_000
-"""Different levels of a column that are counted. What comes after these is counted as others."""
+"""Different levels of a column that are counted, the first ones."""
 
 
 @dataclass
@@ -40,6 +40,8 @@ class ColumnPreview:
     low: Any = None
     high: Any = None
     levels: Counter[str] = field(default_factory=Counter)
+    more: bool = False
+    """Whether there are more levels than are counted."""
     hidden: bool = False
     """Whether no value of it may be shown."""
 
@@ -61,8 +63,10 @@ class ColumnPreview:
 
     def _add_levels(self, counts: dict[str, int]) -> None:
         for level, count in counts.items():
-            room = level in self.levels or len(self.levels) < COUNTED_LEVELS
-            self.levels[level if room else "others"] += count
+            if level in self.levels or len(self.levels) < COUNTED_LEVELS:
+                self.levels[level] += count
+            else:
+                self.more = True
 
     @property
     def most_frequent(self) -> dict[str, int]:
@@ -142,9 +146,9 @@ def shown(preview: ColumnPreview) -> str:
     if preview.hidden:
         return HIDDEN_VALUE
     if preview.levels:
-        more = len(preview.levels) - LEVELS
+        others = len(preview.levels) - LEVELS
         listed = ", ".join(f"{level!r} {count:,}" for level, count in preview.most_frequent.items())
-        return listed + (f" and {more:,} more" if more > 0 else "")
+        return listed + (f" and {'at least ' if preview.more else ''}{others:,} more" if others > 0 else "")
     return "" if preview.low is None else f"{_text(preview.low)} to {_text(preview.high)}"
 
 

@@ -69,6 +69,7 @@ def calendar_of(
         trained = (until - days.first).days - delay
     per_night = (table.estimate or 0) / max((days.last - days.first).days + 1, 1)
     window = SHORTEST if not per_night else min(LONGEST, max(SHORTEST, math.ceil(ENOUGH_ROWS / per_night)))
+    window = min(window, max(SHORTEST, nights))
     expected = per_night * min(trained, window) if table.whole else LEAST_ROWS * 2
     return Calendar(
         days.first,
@@ -82,7 +83,7 @@ def calendar_of(
         None,
         until,
         labelled,
-        max(labelled + (delay + 1) * DAY, until),
+        max(until, min(labelled + delay * DAY, today - DAY)),
         days,
         _leaf(per_night * min(trained, window)),
         trained >= 1,
@@ -97,7 +98,7 @@ def _of_one_night(
     since = scored - (delay[0] + 1) * DAY
     first = since if time is None else min(days.first, since)
     last = days.last if time is not None and days.last < today - OLD else None
-    measured = scored + (delay[0] + 1) * DAY
+    measured = max(scored, min(scored + delay[0] * DAY, today - DAY))
     leaf = _leaf(table.estimate or 0)
     return Calendar(first, last, *delay, 1, 14, LEAST_ROWS, False, since, scored, scored, measured, days, leaf)
 

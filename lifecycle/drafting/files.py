@@ -10,9 +10,10 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from lifecycle.drafting.feature_settings import CODES
 from lifecycle.drafting.outcome import Outcome
 from lifecycle.drafting.plan import Plan
-from lifecycle.drafting.roles import CODES, Guess
+from lifecycle.drafting.roles import Guess
 from scoring.job import BINARY, MULTICLASS
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -182,7 +183,7 @@ def _features_parts(plan: Plan, features: Sequence[Guess]) -> dict[str, str]:
     return {
         "grain": _grain(plan),
         "parameters": plan.parameters,
-        "notes": "".join(f"-- {_line(note)}\n" for note in plan.notes),
+        "notes": "".join("-- " + re.sub(r"[\r\n]", " ", note) + "\n" for note in plan.notes),
         "columns": _selected(plan, [(sql, name) for name, sql in entries.items()]),
         "table": plan.table.sql,
         "condition": plan.condition,

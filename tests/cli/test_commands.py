@@ -46,6 +46,7 @@ COMMANDS = (
     "diff",
     "rescore",
     "retention",
+    "quarantine",
     "retire",
     "unpublish",
 )
