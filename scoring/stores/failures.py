@@ -36,7 +36,6 @@ _PACKAGES = {
     "MySQLdb": "mysqlclient",
     "psycopg2": "psycopg2-binary",
     "snowflake": "snowflake-sqlalchemy",
-    "duckdb": "duckdb-engine",
     "bigquery": "sqlalchemy-bigquery",
     "redshift": "sqlalchemy-redshift",
     "databricks": "databricks-sqlalchemy",

@@ -316,7 +316,6 @@ def test_a_file_that_is_no_database_is_permanent(tmp_path):
         ("oracle+oracledb", "oracledb"),
         ("mssql+pyodbc", "pyodbc"),
         ("snowflake", "snowflake-sqlalchemy"),
-        ("duckdb", "duckdb-engine"),
         ("bigquery", "sqlalchemy-bigquery"),
     ],
 )

@@ -20,7 +20,7 @@ _LATE = re.compile(
 """Matches what is said of files that are not there, and of a Parquet file that is still being written."""
 _REFUSED = re.compile(
     r"AccessDenied|Access Denied|InvalidAccessKey|SignatureDoesNotMatch|InvalidToken|ExpiredToken|Forbidden|Unauthorized|"
-    r"NoCredentials|locate credentials|PermissionError|HTTP 40[13]|Permission denied",
+    r"NoCredentials|bucket does not exist|NoSuchBucket|locate credentials|PermissionError|HTTP 40[13]|Permission denied",
     re.IGNORECASE,
 )
 
@@ -73,6 +73,15 @@ def _outside_root(query: Query, reason: str, match: re.Match[str]) -> Nightshift
     )
 
 
+def _nanoseconds(query: Query, reason: str, match: re.Match[str]) -> NightshiftError:
+    return SourceQueryError(
+        query.name,
+        found=reason,
+        expected="times in microseconds, which DuckDB compares with the interval",
+        next_step="cast the column: <time>::timestamp >= :interval_start and <time>::timestamp < :interval_end",
+    )
+
+
 def _no_extension(query: Query, reason: str, match: re.Match[str]) -> NightshiftError:
     name = match[1]
     return SourceQueryError(
@@ -85,7 +94,7 @@ def _no_extension(query: Query, reason: str, match: re.Match[str]) -> Nightshift
 
 def _refused(query: Query, reason: str, match: re.Match[str]) -> NightshiftError:
     return SourceQueryError(
-        query.source, found=reason, next_step=f"correct the rights, or the keys in {_setting(query)}"
+        query.source, found=reason, next_step=f"correct the root, the keys or their rights: {_setting(query)}"
     )
 
 
@@ -107,6 +116,7 @@ def _no_memory(query: Query, reason: str, match: re.Match[str]) -> NightshiftErr
 
 
 _CAUSES: tuple[tuple[re.Pattern[str], Callable[[Query, str, re.Match[str]], NightshiftError]], ...] = (
+    (re.compile("Cannot compare values of type (?=.*TIMESTAMP_NS)"), _nanoseconds),
     (re.compile("disabled by configuration"), _outside_root),
     (re.compile(r"(?:exists in the|requires the extension) (\w+)", re.IGNORECASE), _no_extension),
     (_REFUSED, _refused),
