@@ -310,7 +310,9 @@ def test_a_reader_that_stops_early_leaves_nothing_behind(root, query, tmp_path, 
 
 
 def test_an_error_in_the_middle_of_the_rows_names_the_statement(query):
-    text = "select i as id, if(i = 900000, error('a word'), 0) as odd from range(1000000) t (i) where :night is not null"
+    text = (
+        "select i as id, if(i = 900000, error('a word'), 0) as odd from range(1000000) t (i) where :night is not null"
+    )
     message = refused("duckdb:///:memory:", query(text))
     assert "sql/shop/features.sql" in message
     assert "a word" in message
