@@ -115,6 +115,48 @@ def inflate_night(
     console.OUT.print(f"{night} has {flights:,} flights")
 
 
+@app.command("lake")
+def from_lake(
+    night: Annotated[str, typer.Option(help="Calendar day, YYYY-MM-DD.")] = str(UNTIL),
+) -> None:
+    """Copy the flights to Parquet, and score one night from there and from PostgreSQL side by side; publishes nothing."""
+    from demo import lake
+    from demo.seed import seed
+    from scoring.job import find_job
+    from scoring.settings import load_settings
+    from scoring.stores import Workspace
+    from scoring.stores.warehouse import migrate
+
+    settings = load_settings()
+    folder = settings.data_dir / "demo_lake"
+    with console.step("looking at what is there") as show:
+        stores = _open(settings, show)
+        migrate(stores.warehouse)
+        work = Workspace(stores, find_job(settings.jobs_dir, JOBS[0]))
+        url = stores.source_url(work.job)
+        if work.job.source not in settings.sources:
+            seed(url, lambda table: show(f"seeding {table}"))
+        _train(work, show)
+        lake.export(url, folder, show)
+        sources = {"PostgreSQL": work, "DuckDB over Parquet": lake.from_folder(work, folder)}
+        nights = []
+        for name, place in sources.items():
+            show(f"scoring {night} from {name}")
+            nights.append(lake.read_night(place, parse_night(night), name))
+    columns = ("source", "rows", "accepted", "snapshot_hash", "predictions_hash", "seconds", "rows/s")
+    hashes = [(n.snapshot_hash[:16], n.predictions_hash[:16]) for n in nights]
+    rows = [
+        (n.source, n.rows, n.accepted, *both, round(n.seconds, 2), round(n.rows / n.seconds))
+        for n, both in zip(nights, hashes, strict=True)
+    ]
+    tables.table(f"{work.job.name}, night {night}, read twice", columns, rows)
+    lake.require_same(*nights)
+    console.OUT.print("the same rows and the same predictions; nothing was published", highlight=False)
+    console.OUT.print(
+        f"files {folder}; SQL sql/demo/lake/{work.job.name}/features.sql", highlight=False, soft_wrap=True
+    )
+
+
 @app.command()
 def stop() -> None:
     """Stop `make up` or `make demo` if one runs, then the embedded PostgreSQL; nothing is lost."""
