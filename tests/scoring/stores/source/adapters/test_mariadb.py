@@ -49,13 +49,9 @@ def server() -> Iterator[str]:
     assert SERVER is not None
     with tempfile.TemporaryDirectory(prefix="ns-maria-") as folder:
         install = shutil.which("mariadb-install-db") or "mysql_install_db"
-        where = [f"--datadir={folder}/data", "--user=" + ("root" if os.geteuid() == 0 else "")]
-        where = [argument for argument in where if not argument.endswith("=")]
-        subprocess.run(
-            [install, "--no-defaults", *where, "--auth-root-authentication-method=normal"],
-            check=True,
-            capture_output=True,
-        )
+        where = [f"--datadir={folder}/data", *(["--user=root"] if os.geteuid() == 0 else [])]
+        making = [install, "--no-defaults", *where, "--auth-root-authentication-method=normal"]
+        subprocess.run(making, check=True, capture_output=True)
         options = [
             f"--socket={folder}/s",
             f"--pid-file={folder}/pid",
@@ -64,7 +60,7 @@ def server() -> Iterator[str]:
         ]
         with subprocess.Popen([SERVER, "--no-defaults", *where, *options], stderr=subprocess.DEVNULL) as process:
             try:
-                yield _answering(f"mysql+{DRIVER.lower()}://root@/{{}}?unix_socket={folder}/s")
+                yield _answering(f"mysql+{str(DRIVER).lower()}://root@/{{}}?unix_socket={folder}/s")
             finally:
                 process.terminate()
                 process.wait(30)
@@ -119,7 +115,8 @@ def read(
 def test_night_from_mariadb_is_the_night_from_postgresql(stores: Stores, shop: sa.Engine, tmp_path: Path) -> None:
     rows = pd.concat([events(FIRST + n * DAY) for n in range(TRAIN_NIGHTS + 2)])
     naive = rows.assign(at=rows["at"].dt.tz_localize(None))
-    naive.to_sql("events", shop, index=False, dtype={"at": sa.DateTime(), "kind": sa.String(20)})
+    kinds: Any = {"at": sa.DateTime(), "kind": sa.String(20)}
+    naive.to_sql("events", shop, index=False, dtype=kinds)
     sources = {**stores.settings.sources, "shop": SecretStr(url_of(shop))}
     both = replace(stores, settings=stores.settings.model_copy(update={"sources": sources}))
     runs: list[Run] = []
@@ -189,11 +186,12 @@ def test_types_are_read(shop, tmp_path, expression, kind, value):
 
 def test_nothing_is_written_and_errors_name_the_statement(shop, tmp_path):
     run_sql(shop, "create table things (id int)", "insert into things values (1)")
-    for text in (
+    broken = (
         "select id from nowhere where :night is not null",
         "selekt 1 as id, :night",
         "delete from things where :night > '1'",
-    ):
+    )
+    for text in broken:
         with pytest.raises(SourceQueryError, match=r"sql/shop/features\.sql"):
             read(shop, query(tmp_path, text))
     assert read(shop, query(tmp_path, "select id from things where :night is not null")) == [{"id": 1}]
@@ -208,9 +206,11 @@ def test_a_large_result_is_streamed(shop, tmp_path):
 def test_a_server_that_is_not_there_heals_and_a_wrong_password_does_not(shop, tmp_path):
     run_sql(shop, "create or replace user reader@localhost identified by 's3cret9'")
     chosen = query(tmp_path, "select 1 as id where :night is not null")
-    wrong = url_of(shop).replace("root@", "reader:wr0ngpw@")
-    for url, kind in ((wrong, SourceQueryError), (wrong.replace("/s", "/nowhere"), SourceUnavailable)):
-        with pytest.raises(kind) as caught, stream(url, chosen, DataInterval.of_night(NIGHT, "UTC"), 5):
+    wrong = shop.url.set(username="reader", password="wr0ngpw")
+    nowhere = wrong.set(query={"unix_socket": "/nowhere"})
+    for url, kind in ((wrong, SourceQueryError), (nowhere, SourceUnavailable)):
+        text = url.render_as_string(hide_password=False)
+        with pytest.raises(kind) as caught, stream(text, chosen, DataInterval.of_night(NIGHT, "UTC"), 5):
             pass
         assert "NIGHTSHIFT_SOURCES__SHOP" in str(caught.value)
         assert "wr0ngpw" not in str(caught.value)
