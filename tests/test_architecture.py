@@ -45,6 +45,7 @@ PURE = {
     "scoring.stores.failures",
     "scoring.stores.source.sql_text",
     "scoring.stores.source.driver_values",
+    "scoring.stores.source.arrow_batches",
     "scoring.stores.source.postgresql_types",
     "scoring.stores.registry.version",
     "drift.verdict",

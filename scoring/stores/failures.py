@@ -35,8 +35,6 @@ _CONNECTING = re.compile(
 _PACKAGES = {
     "MySQLdb": "mysqlclient",
     "psycopg2": "psycopg2-binary",
-    "snowflake": "snowflake-sqlalchemy",
-    "bigquery": "sqlalchemy-bigquery",
     "redshift": "sqlalchemy-redshift",
     "databricks": "databricks-sqlalchemy",
     "trino": "trino",

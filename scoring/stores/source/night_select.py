@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.ext.compiler import compiles
 
 from scoring.errors import NightError
@@ -45,6 +46,12 @@ def numbered(statement: sa.ClauseElement, values: Mapping[str, Any]) -> tuple[st
     """Return the statement as text with ``$1``, ``$2`` for its parameters, and their values in this order."""
     dialect = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
     compiled: Any = statement.compile(dialect=dialect)
+    return str(compiled), [values[name] for name in compiled.positiontup or []]
+
+
+def with_marks(statement: sa.Select[Any], values: Mapping[str, Any]) -> tuple[str, list[Any]]:
+    """Return the statement as text with a ``?`` for each place of a parameter, and the values in this order."""
+    compiled: Any = statement.compile(dialect=DefaultDialect(paramstyle="qmark"))
     return str(compiled), [values[name] for name in compiled.positiontup or []]
 
 

@@ -8,7 +8,6 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from scoring.errors import ContractError, SourceQueryError
@@ -16,6 +15,7 @@ from scoring.interval import DataInterval
 from scoring.rows import require_columns
 from scoring.stores.source.adapters.duckdb_failures import explained
 from scoring.stores.source.adapters.duckdb_source import source_of
+from scoring.stores.source.arrow_batches import even
 from scoring.stores.source.night_select import bound_values, in_key_order, numbered, verbatim
 from scoring.stores.source.query import Query
 from scoring.stores.source.sql_text import with_root
@@ -54,7 +54,7 @@ def stream(url: sa.URL, query: Query, interval: DataInterval, rows: int) -> Iter
         with explained(query, reading=True):
             reader = connection.sql(text, params=bound).to_arrow_reader(rows)
         with closing(reader):
-            yield _even(reader, rows, query)
+            yield even(_read(reader, query), reader.schema, rows)
 
 
 def _require_select(connection: duckdb.DuckDBPyConnection, text: str, query: Query) -> None:
@@ -84,40 +84,10 @@ def _require_values(result: duckdb.DuckDBPyRelation, query: Query) -> None:
             )
 
 
-def _even(reader: pa.RecordBatchReader, rows: int, query: Query) -> Iterator[pa.RecordBatch]:
-    """Yield the rows as batches of ``rows`` rows, the last one of fewer. DuckDB's own are uneven."""
-    parts: list[pa.RecordBatch] = []
-    missing, empty = rows, True
+def _read(reader: pa.RecordBatchReader, query: Query) -> Iterator[pa.RecordBatch]:
     while True:
         with explained(query, reading=True):
             batch = next(reader, None)
         if batch is None:
-            break
-        while batch.num_rows:
-            parts.append(batch.slice(0, missing))
-            batch, missing = batch.slice(missing), missing - parts[-1].num_rows
-            if not missing:
-                yield _joined(parts)
-                parts, missing, empty = [], rows, False
-    if parts or empty:
-        yield _joined(parts or [pa.RecordBatch.from_pylist([], schema=reader.schema)])
-
-
-def _joined(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
-    batch = parts[0] if len(parts) == 1 else pa.concat_batches(parts)
-    return pa.RecordBatch.from_arrays([_plain(column) for column in batch.columns], batch.schema.names)
-
-
-def _plain(column: pa.Array) -> pa.Array:
-    """Return the column as the contract reads it.
-
-    An enum is text. A time is in microseconds, what is finer is cut off. An integer of 64 bits without a sign is a
-    decimal, so that the contract judges each value and not the column.
-    """
-    if pa.types.is_dictionary(column.type):
-        return column.dictionary_decode()
-    if pa.types.is_timestamp(column.type) and column.type.unit == "ns":
-        return pc.cast(column, pa.timestamp("us", column.type.tz), safe=False)
-    if pa.types.is_uint64(column.type):
-        return pc.cast(column, pa.decimal128(20))
-    return column
+            return
+        yield batch

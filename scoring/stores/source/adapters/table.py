@@ -10,7 +10,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from scoring.interval import DataInterval
-from scoring.stores.source.adapters import any_dialect, duckdb, postgresql
+from scoring.stores.source.adapters import any_dialect, duckdb, postgresql, warehouses
 from scoring.stores.source.query import Query
 
 Stream = Callable[[sa.URL, Query, DataInterval, int], AbstractContextManager[Iterator[pa.RecordBatch]]]
@@ -36,6 +36,8 @@ _ANY = Adapter(any_dialect.stream)
 _ADAPTERS: Mapping[str, Adapter] = {
     "postgresql": Adapter(postgresql.stream, postgresql.compared_types, in_key_order=True),
     "duckdb": Adapter(duckdb.stream, in_key_order=True),
+    "snowflake": Adapter(warehouses.stream),
+    "bigquery": Adapter(warehouses.stream),
 }
 """Adapters of the databases that give Arrow themselves, by the name that their URLs begin with."""
 
