@@ -55,7 +55,7 @@ def test_an_option_that_is_not_passed_on_is_refused(scheme):
 def test_the_statement_has_a_mark_for_each_place_of_a_parameter(tmp_path):
     path = Path(tmp_path / "features.sql")
     path.write_text(
-        "select id, '100% ?' as x from t where at >= :interval_start and at < :interval_end and at >= :interval_start"
+        "select id, '100% ?' as x from t where at >= :interval_start and at < :interval_end or at = :interval_start"
     )
     query = Query(path, ("id",), ("id",))
     statement = query.statement("snowflake")
