@@ -42,7 +42,7 @@ class Stores:
         raise SettingsError(
             f"source {job.source!r} of job {job.name}",
             found=f"known sources {sorted({*sources, 'demo'})}",
-            next_step=f"set {variable_of(job)} to its SQLAlchemy URL",
+            next_step=f"set {variable_of(job)} to its URL, such as postgresql+psycopg://… or duckdb:///…",
         )
 
     def end_of(self, job: Job, night: date) -> datetime:
