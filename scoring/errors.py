@@ -4,7 +4,7 @@ Each message says what was found, what was expected and what to do next::
 
     NightshiftError
     ├── Retryable                 heals by itself: try again
-    │   ├── SourceUnavailable     the source database does not answer
+    │   ├── SourceUnavailable     the source does not answer, or a night's files are not there yet
     │   ├── WarehouseUnavailable  the warehouse does not answer, or a lock was not granted in time
     │   ├── RegistryUnavailable   the model registry does not answer
     │   ├── NightNotOver          the night has not ended: its rows are not all there
@@ -86,7 +86,7 @@ class Permanent(NightshiftError):
 
 
 class SourceUnavailable(Retryable):
-    """The source database does not answer."""
+    """The source does not answer, or a night's files are not there yet."""
 
 
 class WarehouseUnavailable(Retryable):

@@ -49,6 +49,8 @@ COMMANDS = (
     "quarantine",
     "retire",
     "unpublish",
+    "nightly",
+    "export",
 )
 
 
