@@ -48,6 +48,8 @@ COMMANDS = (
     "retention",
     "retire",
     "unpublish",
+    "nightly",
+    "export",
 )
 
 
