@@ -8,7 +8,8 @@ READY := .venv/ready-$(shell cat requirements.txt pyproject.toml | cksum | cut -
 unexport PYTHONDONTWRITEBYTECODE # without byte code every child process of a test compiles our modules anew
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up stop test test-fast coverage lint unit docs screenshots bench bench-drift bench-retraining lock release clean
+.PHONY: help demo up stop test test-fast coverage lint unit docs screenshots bench bench-sources bench-drift bench-retraining \
+	bench-intervals lock release clean
 
 help: ## print the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /	/' | expand -t 13
@@ -58,11 +59,17 @@ screenshots: $(READY) ## pictures of the pages for docs/images, after make demo;
 bench: $(READY) ## rows/s and memory, next to the bare predict and the naive loop
 	@$(BIN)/python -m bench.end_to_end
 
+bench-sources: $(READY) ## one night from PostgreSQL, SQLite and Parquet: rows/s, memory, equal hashes
+	@$(BIN)/python -m bench.sources
+
 bench-drift: $(READY) ## false alarms and detections of the drift verdict, next to default rules
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -W ignore -m bench.drift_quality
 
 bench-retraining: $(READY) ## what retraining policies gain and cost, on the flights year and made-up streams
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -W ignore -m bench.retraining_policies
+
+bench-intervals: $(READY) ## how often intervals of a snapshot job's gain hold the truth
+	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -W ignore -m bench.gain_coverage
 
 lock: $(READY) ## compile requirements.txt from requirements.in and requirements-dev.in
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-find-links --no-emit-index-url \

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -40,12 +40,12 @@ class StepFailed(RuntimeError):
     """A process of the benchmark failed, or the ways did not score the same."""
 
 
-def measure(command: Sequence[str], data: Path) -> Facts:
+def measure(command: Sequence[str], data: Path, variables: Mapping[str, str] | None = None) -> Facts:
     """Run a command on the data folder; return what the process used, and the JSON that its last line may be."""
     load, began = os.getloadavg()[0], time.perf_counter()
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
         bytecode = {"PYTHONPYCACHEPREFIX": str(data / "bytecode"), "PYTHONDONTWRITEBYTECODE": ""}  # compiled, for all
-        environment = child_environment({"NIGHTSHIFT_DATA_DIR": str(data), **bytecode})
+        environment = child_environment({"NIGHTSHIFT_DATA_DIR": str(data), **bytecode, **(variables or {})})
         process = subprocess.Popen(command, cwd=HOME, env=environment, stdout=out, stderr=errors)
         _, status, used = os.wait4(process.pid, 0)
         wall = time.perf_counter() - began
@@ -91,7 +91,7 @@ def benchmark(settings: Settings, rows: int, large: int) -> Facts:
     big = with_rates(score(LARGE_NIGHT, data))
     _say(f"run of {big['rows_extracted']:,} rows: {big['wall_seconds']:.1f} s")
     about = {"date": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "code_version": code_version(settings), "rows": rows}
-    return {**about, "machine": _machine(), "model": prepared["model"], **found, "large_run": big}
+    return {**about, "machine": machine(), "model": prepared["model"], **found, "large_run": big}
 
 
 def with_rates(one: Facts) -> Facts:
@@ -112,7 +112,7 @@ def _check_same(found: dict[str, list[Facts]]) -> None:
                 raise StepFailed(f"{way} scored {one['rows']} rows of {one['night']}, run {run[count]}")
 
 
-def _machine() -> Facts:
+def machine() -> Facts:
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     model = next(

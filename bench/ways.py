@@ -39,6 +39,8 @@ LEDGER_FACTS = (
     "seconds_extract",
     "seconds_score",
     "seconds_publish",
+    "snapshot_hash",
+    "predictions_hash",
 )
 Facts = dict[str, Any]
 

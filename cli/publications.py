@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,10 @@ from cli import console, tables
 from cli.arguments import JobName, Night, Reason, RunId, now, open_installation, open_job
 from scoring.errors import RunMissing
 from scoring.interval import DataInterval, parse_night
+
+if TYPE_CHECKING:
+    from scoring.job import Job
+    from scoring.night import Change, Changes
 
 NO_FILE = "it has no job file any more; `retire` records that, and why"
 app = typer.Typer()
@@ -22,6 +26,7 @@ DIFFERENCE_TITLES = {
     "mean": "mean difference",
 }
 """Counts of `diff`, and what they are called."""
+SIDES = ("first", "second")
 
 
 @app.command("release")
@@ -133,16 +138,55 @@ def diff_nights(
     night: Night,
     first: Annotated[str | None, typer.Argument(help="Run id; default: the last but one that was scored.")] = None,
     second: Annotated[str | None, typer.Argument(help="Run id; default: the last that was scored.")] = None,
+    *,
+    other: Annotated[
+        str | None, typer.Option("--with", help="Another night: what both show is compared, key by key.")
+    ] = None,
+    rows: Annotated[int, typer.Option(min=0, help="Rows that changed most, to show.")] = 10,
     as_json: tables.Json = False,
 ) -> None:
-    """Compare the predictions of two runs of a night."""
-    from scoring.night import diff_runs, two_runs
+    """Compare the predictions of two runs of a night, or of two nights, and show which rows changed most.
 
+    Between two nights of a snapshot job: who got another class, and by how much.
+    """
+    from scoring.night import changes_of, diff_runs, two_nights, two_runs
+
+    if other and first:
+        raise typer.BadParameter("give run ids of one night, or --with another night")
     work = open_job(name)
     run_ids = (first, second or "a second run") if first else None
-    difference = diff_runs(work, *two_runs(work, parse_night(night), run_ids))
-    facts = ("run_id", "status", "model_version", "sql_sha256", "snapshot_hash", "predictions_hash", "code_version")
-    pairs = [(fact, getattr(difference.first, fact), getattr(difference.second, fact)) for fact in facts]
-    tables.table(f"{name} {night}", ("fact", "first", "second"), pairs, key="runs")
+    runs = (
+        two_nights(work, parse_night(night), parse_night(other))
+        if other
+        else two_runs(work, parse_night(night), run_ids)
+    )
+    difference = diff_runs(work, *runs)
+    facts = ("night", "run_id", "status", "model_version", "sql_sha256", "snapshot_hash", "predictions_hash")
+    pairs = [(fact, *(getattr(run, fact) for run in runs)) for fact in (*facts, "code_version")]
+    tables.table(f"{name} {night}{f' and {other}' if other else ''}", ("fact", "first", "second"), pairs, key="runs")
     numbers = [(title, getattr(difference, count)) for count, title in DIFFERENCE_TITLES.items()]
+    if difference.decisions_changed is not None:
+        numbers.append(("decisions changed", difference.decisions_changed))
     tables.facts("predictions", numbers, key="predictions")
+    _print_changes(work.job, changes_of(work, *runs, rows))
+
+
+def _print_changes(job: Job, changes: Changes) -> None:
+    """Print how many rows went from which class to which, and the rows that changed most."""
+    if changes.turned:
+        turned = [(before, after, count) for (before, after), count in changes.turned.items()]
+        tables.table("another decision", ("first", "second", "rows"), turned, key="turned")
+    if not changes.rows:
+        return
+    several = len(job.number_columns) > 1  # one probability per class: the largest difference says enough
+    numbers = [] if several or not job.task.classifies else [f"{job.task.number}, {side}" for side in SIDES]
+    columns = [*job.key, *(f"prediction, {side}" for side in SIDES), *numbers, f"difference ({job.task.number_unit})"]
+    rows = [
+        (*change.key, change.before, change.after, *_numbers(change, bool(numbers)), change.gap)
+        for change in changes.rows
+    ]
+    tables.table("rows that changed most", columns, rows, key="changes")
+
+
+def _numbers(change: Change, shown: bool) -> tuple[float, ...]:
+    return (*change.numbers_before, *change.numbers_after) if shown else ()

@@ -10,6 +10,7 @@ import typer
 from cli import console, tables
 from cli.arguments import JobName, Reason, open_installation, open_job
 from scoring.errors import JobFileError, NightshiftError
+from scoring.interval import parse_night
 
 if TYPE_CHECKING:
     from scoring.job import Job
@@ -39,10 +40,24 @@ def migrate_warehouse() -> None:
 
 
 @app.command()
-def check(name: Annotated[str | None, typer.Argument(metavar="[JOB]", help="One job; all by default.")] = None) -> None:
-    """Check job files, their pipelines on made-up rows, and their SQL against the source, with a sample of one night."""
-    from lifecycle.checks import check_job
+def check(
+    name: Annotated[str | None, typer.Argument(metavar="[JOB]", help="One job; all by default.")] = None,
+    *,
+    rows: Annotated[int | None, typer.Option(min=1, help="Show what at most so many rows of a night are like.")] = None,
+    night: Annotated[str | None, typer.Option(help="The night of --rows; default: the last one that has rows.")] = None,
+    as_json: tables.Json = False,
+) -> None:
+    """Check job files, their pipelines on made-up rows, and their SQL against the source, with a sample of one night.
+
+    With --rows a night is read as it would be scored: what each column holds, which rows would go to quarantine, and why.
+    """
+    from cli.quarantine import print_preview
+    from lifecycle.checks import check_job, preview_night
     from scoring.stores import Workspace
+
+    if night and rows is None:
+        raise typer.BadParameter("--night is the night that --rows shows: give both")
+    previewed = parse_night(night) if night else None
 
     jobs, broken = _jobs(name)
     stores = open_installation()
@@ -52,6 +67,9 @@ def check(name: Annotated[str | None, typer.Argument(metavar="[JOB]", help="One 
         console.OUT.print(f"{job.name}: job file, pipeline, features.sql and labels.sql are valid")
         for finding in findings:
             console.OUT.print(f"  {finding}", highlight=False)
+        tables.record("jobs", {"job": job.name, "findings": findings})
+        if rows is not None:
+            print_preview(preview_night(Workspace(stores, job), rows, previewed), job)
 
     _say({**_for_each(jobs, look), **broken})
 
@@ -98,20 +116,6 @@ def retire_job(
             f"jobs/{name}.yaml is called {moved} now: Airflow drops its DAGs; renaming it back and `migrate` bring it back",
             highlight=False,
         )
-
-
-@app.command("new-job")
-def write_job(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Lower-case letters, digits and _.")],
-    source: Annotated[str, typer.Option(help="Name of the source database.")] = "demo",
-) -> None:
-    """Write the files of a new job: yaml, pipeline, SQL and a test."""
-    from scoring.job import new_job
-    from scoring.settings import load_settings
-
-    for path in new_job(load_settings(), name, source):
-        console.OUT.print(f"wrote {path}", highlight=False, soft_wrap=True)
-    console.OUT.print(f"edit them, then: nightshift check {name}")
 
 
 @app.command("verify")

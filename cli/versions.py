@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+from datetime import date
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,36 +23,29 @@ app = typer.Typer()
 @app.command("train")
 def train_version(
     name: JobName,
-    until: Annotated[str, typer.Option(help="First night that is not read, YYYY-MM-DD.")],
-    since: Annotated[
-        str | None, typer.Option(help="First night that is read; default: training.window_days before.")
-    ] = None,
+    until: Annotated[str, typer.Option(help="Only what was known when this night began is used, YYYY-MM-DD.")],
+    since: Annotated[str | None, typer.Option(help="First night that is read; default: the training policy.")] = None,
     promote: Annotated[bool | None, typer.Option(help="Make it champion; default: only if there is none yet.")] = None,
     anyway: Annotated[
         bool, typer.Option("--anyway", help="Crown a first version that misses a floor or is worse than a constant.")
     ] = False,
 ) -> None:
-    """Fit a new model version on the nights from --since up to, not including, --until.
+    """Fit a new model version on the nights from --since on whose labels were known when --until began.
 
     The first version becomes champion if it reaches promotion.floors on the holdout and its loss there is no greater than
     that of always saying the base rate (or the mean); otherwise it is the challenger, and the exit code is 1.
     """
     from lifecycle import promotion
-    from lifecycle.training import train
+    from lifecycle.training import TrainingRequest, known_before, train
     from scoring.stores.warehouse import ensure_job, promotions
 
     work = open_job(name)
     end = parse_night(until)
-    window = Nights(parse_night(since), end) if since else Nights.before(end, work.job.training.window_days)
+    window = known_before(work.job, end, parse_night(since) if since else None)
     ensure_job(work.warehouse, work.job)
     with console.stages(f"train {name}") as progress:
-        trained = train(work, window, progress)
-    scores = ", ".join(f"{metric} {value:.4f}" for metric, value in trained.metrics.items())
-    console.OUT.print(
-        f"{name} version {trained.ref.version}: {trained.rows:,} rows, {window.first} to {window.until} (not included); "
-        f"{scores or 'no holdout: too few nights or classes, so how good it is was not measured'}"
-    )
-    for line in _left_out(trained):
+        trained = train(work, window, progress, TrainingRequest(asked_until=end))
+    for line in _about(work.job, window, end, trained):
         console.OUT.print(line)
     none_yet = not promotions.history_of(work.warehouse, name)
     crown = promote or (promote is None and none_yet)
@@ -85,9 +79,19 @@ def _refused(job: Job, trained: Trained) -> VersionRefused | None:
     )
 
 
-def _left_out(trained: Trained) -> list[str]:
-    """Return sentences that say which rows could not be trained on."""
-    sentences = []
+def _about(job: Job, window: Nights, until: date, trained: Trained) -> list[str]:
+    """Return sentences that say what was trained on, how well it did, and what could not be trained on."""
+    from lifecycle.training import left_out
+
+    scores = ", ".join(f"{metric} {value:.4f}" for metric, value in trained.metrics.items())
+    why = trained.too_short or "too few nights or classes"
+    sentences = [
+        f"{job.name} version {trained.ref.version}: {trained.rows:,} rows, {window.first} to {window.until} (not included); "
+        f"{scores or f'no holdout: {why}, so how good it is was not measured'}"
+    ]
+    late = left_out(job, window, until)
+    if late is not None:
+        sentences.append(late)
     if trained.without_outcome:
         sentences.append(f"{trained.without_outcome:,} rows have no outcome in labels.sql and were not trained on")
     if trained.unreadable_labels:

@@ -8,11 +8,24 @@ from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from drift.governor import LASTING, Facts, Loss, decide
-from drift.performance import difference, expanded, metrics_of, sums_by_night
+from drift.performance import (
+    GROUP,
+    Interval,
+    NightScores,
+    difference,
+    difference_of,
+    expanded,
+    metrics_of,
+    nights_of,
+    sums_by_group,
+    sums_by_night,
+)
 from drift.runs import scored_run
 from scoring.interval import Nights
+from scoring.job import Job
 from scoring.stores import RunFolder, Workspace
 from scoring.stores.registry import HOLDOUT_FILE, VersionRef
 from scoring.stores.warehouse import Decided, Measured, NightVerdict, Run, Span, monitoring, retrainings
@@ -49,7 +62,7 @@ def facts_of(work: Workspace, run: Run, seen: Sequence[NightVerdict], retrained:
     """
     ref = RunFolder(work.lake, run).version_ref()
     until = work.registry.facts(ref).trained_until
-    unseen = Nights.including(until, run.night)
+    unseen = Nights.including(until + timedelta(days=work.job.label.horizon), run.night)
     measured = monitoring.performance(work.warehouse, Span(work.job.name, unseen), run.night)
     verdicts = [verdict for verdict in seen if verdict.model_version == run.model_version]
     tonight = verdicts[-1] if verdicts and verdicts[-1].night == run.night else None
@@ -77,7 +90,18 @@ def loss_of(work: Workspace, ref: VersionRef, measured: Sequence[Measured]) -> L
     before = sums_by_night(held_out, work.job)
     recent = np.stack([expanded(row.sums) for row in nights])
     name = work.job.task.primary_metric
-    gap = difference(recent, before, work.job, name)
+    gap = _difference(nights, held_out, work.job) or difference(recent, before, work.job, name)
     at_training = metrics_of(before.sum(axis=0), work.job)
     allowed = work.job.retraining.max_loss * float(at_training[work.job.task.loss_metric])
     return Loss(name, len(nights), gap["value"], gap["low"], gap["high"], float(at_training[name]), allowed)
+
+
+def _difference(nights: Sequence[Measured], held_out: pa.Table, job: Job) -> Interval | None:
+    """Return the rise of the primary metric where entities come again every night, or None for events and older records."""
+    scores = [NightScores.from_json(row.night, row.sums, job) for row in nights] if job.is_snapshot else []
+    recent = [of_night for of_night in scores if of_night is not None]
+    if GROUP not in held_out.column_names or not recent or len(recent) < len(scores):
+        return None
+    days = nights_of(held_out.column("night"))
+    before = [NightScores.of(*of, job) for of in zip(days, sums_by_group(held_out, job), strict=True)]
+    return difference_of(recent, before, job, job.task.primary_metric)

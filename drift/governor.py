@@ -46,7 +46,7 @@ class Facts:
     model_version: int
     trained_until: date
     new_labelled_nights: int
-    """Nights with matured labels that the version was not trained on."""
+    """Nights with matured labels that the version was not trained on, and whose outcomes overlap none that it was."""
     verdict: str | None
     faults: Sequence[str] = ()
     drifted_weights: Sequence[float] = ()

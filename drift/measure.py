@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
 
-from drift.performance import Floats, compact, expanded, outcome_sums, outcomes_of, with_intervals
+from drift.performance import (
+    GROUPS,
+    Floats,
+    NightScores,
+    Outcomes,
+    block_sums,
+    compact,
+    expanded,
+    groups_of,
+    intervals_of,
+    outcome_sums,
+    outcomes_of,
+    with_intervals,
+)
 from drift.report import Reporter, report_of
 from scoring.interval import Nights
+from scoring.job import Job
 from scoring.stores import Workspace
 from scoring.stores.warehouse import Run, Span, ledger, monitoring
 
@@ -52,7 +67,7 @@ def _measure_night(work: Workspace, run: Run, known_at: date) -> bool:
     if not outcomes.labelled or unchanged:
         return False
     blocks = outcome_sums(outcomes.predictions, outcomes.outcome, work.job)
-    sums = blocks.sum(axis=0)
+    sums = _kept(work.job, run.night, outcomes, blocks)
     facts = {
         "job": work.job.name,
         "night": run.night,
@@ -64,7 +79,7 @@ def _measure_night(work: Workspace, run: Run, known_at: date) -> bool:
         "share_labelled": outcomes.labelled / outcomes.rows,
         "metrics": with_intervals(blocks, work.job),
         "rolling": _rolling(work, run.night, known_at, sums),
-        "sums": compact(sums),
+        "sums": sums,
         "labels_hash": outcomes.labels_hash,
         "measured_at": work.clock(),
     }
@@ -72,12 +87,27 @@ def _measure_night(work: Workspace, run: Run, known_at: date) -> bool:
     return True
 
 
-def _rolling(work: Workspace, night: date, known_at: date, sums: Floats) -> dict[str, Any]:
+def _kept(job: Job, night: date, outcomes: Outcomes, blocks: Floats) -> list[list[float]]:
+    """Return what is kept of a night for intervals of several: its sums, and what each group of entities moves if they repeat."""
+    if not job.is_snapshot:
+        return compact(blocks.sum(axis=0))
+    groups = groups_of(outcomes.predictions, job)
+    return NightScores.of(night, block_sums(outcomes.predictions, outcomes.outcome, job, groups, GROUPS), job).as_json()
+
+
+def _rolling(work: Workspace, night: date, known_at: date, sums: list[list[float]]) -> dict[str, Any]:
     """Return the metrics of the 7 and 28 nights up to ``night``, whatever version scored them."""
     rows = monitoring.performance(work.warehouse, Span(work.job.name, Nights.before(night, 27)), known_at)
     rolling = {}
     for nights in (7, 28):
-        near = [row for row in rows if row.night > night - timedelta(days=nights)]
-        together = np.stack([*(expanded(row.sums) for row in near), sums])
-        rolling[str(nights)] = {"nights": len(together), **with_intervals(together, work.job)}
+        near = [(row.night, row.sums) for row in rows if row.night > night - timedelta(days=nights)]
+        near.append((night, sums))
+        rolling[str(nights)] = {"nights": len(near), **_together(near, work.job)}
     return rolling
+
+
+def _together(nights: Sequence[tuple[date, list[list[float]]]], job: Job) -> dict[str, Any]:
+    if not job.is_snapshot:
+        return with_intervals(np.stack([expanded(sums) for _, sums in nights]), job)
+    scores = [NightScores.from_json(night, sums, job) for night, sums in nights]
+    return intervals_of([of_night for of_night in scores if of_night is not None], job)

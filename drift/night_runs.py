@@ -140,11 +140,13 @@ def missing_nights(work: Workspace, first: date | None, last: date | None, champ
     A night whose last attempt was skipped for want of rows is not missing. Default: the nights of the schedule that are
     over and, when ``championed``, at which there was a champion.
     """
+    published = ledger.settled(work.warehouse, work.job.name, work.clock())
     if first is None:
         crowned = [promotion.effective_from for promotion in promotions.history_of(work.warehouse, work.job.name)]
-        first = max([work.job.schedule.first_night, *([min(crowned)] if crowned and championed else [])])
+        bounds = [work.job.schedule.first_night, *([min(crowned)] if crowned and championed else [])]
+        keep = work.job.keep_nights
+        first = max([*bounds, *(sorted(published)[-keep:][:1] if keep and len(published) >= keep else [])])
     last = last or last_night(work)
-    published = ledger.settled(work.warehouse, work.job.name, work.clock())
     nights = Nights.including(first, last)
     tried = overview.nights(work.warehouse, Span(work.job.name, nights))
     there = {*published, *(row.night for row in tried if row.newest_status == "skipped")}

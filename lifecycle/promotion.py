@@ -45,7 +45,7 @@ def promote(
     if effective_from is None:
         promotion = _crown(work, ref, history, "promotion", (reason, by, retraining_id))
     else:
-        _refuse_trained_on(work.stores, ref, effective_from)
+        _refuse_trained_on(work, ref, effective_from)
         promotion = _record(work.stores, ref, effective_from, "promotion", (reason, by, retraining_id))
     _describe(work)
     before = promotions.in_effect([earlier for earlier in history if earlier != promotion], promotion.effective_from)
@@ -109,7 +109,7 @@ def _crown(work: Workspace, ref: VersionRef, earlier: list[Promotion], kind: str
 
     Promotions to come, on nights ahead of the clock, are taken over too: each gets a row of its own on the same night.
     """
-    until = _trained_until(work.stores, ref)
+    until = _trained_until(work, ref)
     night = _next_night(work, earlier, until or work.job.schedule.first_night)
     effective = max(night, until or night)
     if not earlier and until is not None:
@@ -125,13 +125,20 @@ def _crown(work: Workspace, ref: VersionRef, earlier: list[Promotion], kind: str
     return promotion
 
 
-def _trained_until(stores: Stores, ref: VersionRef) -> date | None:
-    """Return the first night that a version was not trained on, or None for one whose facts do not say."""
-    return stores.registry.facts(ref).until
+def _trained_until(work: Workspace, ref: VersionRef) -> date | None:
+    """Return the first night that a version may be champion of, or None for one whose facts do not say.
+
+    That is the first one whose outcome overlaps none that it was trained on, and the ``--until`` that a person gave.
+    """
+    facts = work.registry.facts(ref)
+    if facts.until is None:
+        return None
+    overlapping = timedelta(days=max(work.job.label.horizon - 1, 0))
+    return max(facts.until + overlapping, facts.asked_until or facts.until)
 
 
-def _refuse_trained_on(stores: Stores, ref: VersionRef, effective_from: date) -> None:
-    until = _trained_until(stores, ref)
+def _refuse_trained_on(work: Workspace, ref: VersionRef, effective_from: date) -> None:
+    until = _trained_until(work, ref)
     if until is None or effective_from >= until:
         return
     raise PromotionRefused(

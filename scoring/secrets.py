@@ -12,7 +12,7 @@ SHORTEST = 3
 _WORD = 6
 """Characters below which a secret is masked as a whole word only: ``postgres`` is no secret in ``postgresql``."""
 _NAMED = re.compile(
-    r"(?:^|[\s?&;,])[\w-]*(?:password|passwd|pwd|passphrase|secret|token|api_?key|access_?key|account_?key|signature|sig)"
+    r"(?:^|[\s?&;,])[\w-]*(?:password|passwd|pwd|passphrase|secret|token|api_?key|access_?key(?:_?id)?|account_?key|signature|sig)"
     r"\s*=\s*(?:'((?:[^'\\]|\\.)*)'|\{([^}]*)\}|([^\s&;]+))",
     re.IGNORECASE,
 )

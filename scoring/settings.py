@@ -72,7 +72,7 @@ class Settings(BaseSettings):
     sql_dir: Path = HOME / "sql"
     """Folder of the SQL statements."""
     sources: dict[str, SecretStr] = Field(default_factory=dict)
-    """Source databases by the name that job files use: ``NIGHTSHIFT_SOURCES__<NAME>=<SQLAlchemy URL>``."""
+    """Sources by the name that job files use: ``NIGHTSHIFT_SOURCES__<NAME>=<URL>``, of a database or of files, ``duckdb:///…``."""
     warehouse_url: SecretStr | None = None
     """PostgreSQL of the warehouse, unset for the embedded one."""
     analyst_url: SecretStr | None = None

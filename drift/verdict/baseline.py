@@ -77,7 +77,8 @@ class Reference:
     def weeks(self) -> Calibration:
         """Return the calibration of weeks against the training nights."""
         ordered = [self.nights[night] for night in sorted(self.nights)]
-        return calibrate(ordered, self.bins, watched_of(self.job), window=min(WINDOW, max(len(ordered) - 1, 1)))
+        window = min(WINDOW, max(len(ordered) - 1, 1))
+        return calibrate(ordered, self.bins, watched_of(self.job), window, self.job.is_snapshot)
 
 
 def by_column(reasons: Mapping[str, int]) -> dict[str, int]:
@@ -129,7 +130,7 @@ def sustained(reference: Reference, past: Sequence[Past], night: date, profile: 
     if len(week) + 1 < LEAST_OF_WINDOW or not reference.nights:
         return {}
     ratios: dict[str, float] = {}
-    for measurement in reference.weeks.measure(merged([*week, profile])):
+    for measurement in reference.weeks.measure(merged([*week, profile]), len(week) + 1):
         ratios[measurement.column] = max(measurement.normalised_excess, ratios.get(measurement.column, 0.0))
     return ratios
 

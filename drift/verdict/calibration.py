@@ -25,6 +25,12 @@ NOISE = 3.0
 """Standard deviations of chance by which a night of fewer rows than usual may lie farther away."""
 
 
+REPEATED_NOISE = 4.0
+"""Standard deviations of chance by which a night may always lie away where the same entities come every night. Their nights look
+alike, so the baseline's do not show how far they drift until labels are there. What is farther away than as many other entities
+would be is unusual."""
+
+
 @dataclass(frozen=True)
 class Threshold:
     """How far a night may lie from the baseline in one column and signal."""
@@ -64,6 +70,8 @@ class Calibration:
     window: int
     watched: frozenset[str]
     """The columns that count for the family-wise limit."""
+    repeated: bool = False
+    """Whether the same entities come every night: then many nights tell no more of their distribution than one does."""
 
     @property
     def nights(self) -> int:
@@ -76,7 +84,8 @@ class Calibration:
         by_signal = {}
         for name, column in self.columns.items():
             parts = column.windows(self.window)
-            for signal, distance in distances(parts, column.sum().without(parts), self.bins[name]).items():
+            rest = self._drawn(column.sum().without(parts), max(self.nights - self.window, 1))
+            for signal, distance in distances(self._drawn(parts, self.window), rest, self.bins[name]).items():
                 by_signal[name, signal] = distance
         return by_signal
 
@@ -85,7 +94,7 @@ class Calibration:
         """Return the threshold of every column and signal: the largest excess of any baseline night, with a floor."""
         return {
             (name, signal): Threshold(
-                _threshold_excess(distance.excess, self._small_sample_factor, self._floor(name, signal)),
+                _threshold_excess(distance.excess, self._small_sample_factor, self._floor(name, signal, distance)),
                 float(np.median(distance.spread)),
             )
             for (name, signal), distance in self._past.items()
@@ -103,27 +112,34 @@ class Calibration:
         for (name, signal), distance in self._past.items():
             if name in self.watched:
                 allowed = np.maximum(
-                    _largest_of_others(distance.excess) * self._small_sample_factor, self._floor(name, signal)
+                    _largest_of_others(distance.excess) * self._small_sample_factor,
+                    self._floor(name, signal, distance),
                 )
                 largest = np.maximum(largest, distance.excess / allowed)
         return float(np.clip(np.quantile(largest, 0.97, method="higher"), 1.0, 1.5))
 
-    def _floor(self, name: str, signal: str) -> float:
-        return NEW_VALUES if signal == UNSEEN and self.bins[name].kind == "number" else FLOORS[signal]
+    def _floor(self, name: str, signal: str, distance: Distance) -> float:
+        floor = NEW_VALUES if signal == UNSEEN and self.bins[name].kind == "number" else FLOORS[signal]
+        return max(floor, REPEATED_NOISE * float(np.median(distance.spread))) if self.repeated else floor
+
+    def _drawn(self, column: Column, nights: int) -> Column:
+        """Return the counts of so many nights as those of independent draws: of a night, where entities repeat."""
+        return column.divided(nights) if self.repeated else column
 
     @property
     def _small_sample_factor(self) -> float:
         """Factor that widens the thresholds of short baselines: the maximum of 10 nights is exceeded more often than of 90."""
         return 1 + 10 / max(self.nights, 1)
 
-    def measure(self, profile: Profile) -> list[Measurement]:
-        """Return every signal of every column of a night (or window) that the baseline knows."""
+    def measure(self, profile: Profile, nights: int = 1) -> list[Measurement]:
+        """Return every signal of every column of a night, or of some nights together, that the baseline knows."""
         measurements = []
         for name, column in self.columns.items():
             if name not in profile.columns:
                 continue
-            tonight = Column.of([profile.columns[name]])
-            for signal, distance in distances(tonight, column.sum(), self.bins[name]).items():
+            tonight = self._drawn(Column.of([profile.columns[name]]), nights)
+            base = self._drawn(column.sum(), self.nights)
+            for signal, distance in distances(tonight, base, self.bins[name]).items():
                 limit = self.thresholds[name, signal]
                 tolerance = limit.tolerance(distance.spread)
                 normalised = float((distance.excess / tolerance)[0])
@@ -147,8 +163,13 @@ def _largest_of_others(values: Floats) -> Floats:
     return largest
 
 
-def calibrate(nights: Sequence[Profile], bins: Mapping[str, Bins], watched: Set[str], window: int = 1) -> Calibration:
-    """Return the calibration on a baseline of nights, oldest first. ``window`` compares stretches of so many nights."""
+def calibrate(
+    nights: Sequence[Profile], bins: Mapping[str, Bins], watched: Set[str], window: int = 1, repeated: bool = False
+) -> Calibration:
+    """Return the calibration on a baseline of nights, oldest first. ``window`` compares stretches of so many nights.
+
+    ``repeated`` says that the same entities come every night.
+    """
     names = [name for name in bins if all(name in night.columns for night in nights)] if nights else []
     columns = {name: Column.of([night.columns[name] for night in nights]) for name in names}
-    return Calibration(bins, columns, window, frozenset(watched))
+    return Calibration(bins, columns, window, frozenset(watched), repeated)

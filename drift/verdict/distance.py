@@ -60,6 +60,10 @@ class Column:
         """Return every stretch of ``nights`` nights that follow one another, each together."""
         return Column(**{name: _running(value, nights) for name, value in vars(self).items()})
 
+    def divided(self, nights: int) -> Column:
+        """Return the counts of an average night of so many together: shares are the same, and chance is that of one night."""
+        return Column(**{name: value / nights for name, value in vars(self).items()})
+
     def without(self, part: Column) -> Column:
         """Return what remains of one row when each row of ``part`` is taken out of it."""
         return Column(**{name: value - getattr(part, name) for name, value in vars(self).items()})

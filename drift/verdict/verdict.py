@@ -152,7 +152,7 @@ def judge(
     get theirs.
     """
     roles = roles_of(job)
-    calibration = calibrate(baseline.nights, baseline.bins, watched_of(job))
+    calibration = calibrate(baseline.nights, baseline.bins, watched_of(job), repeated=job.is_snapshot)
     limit = calibration.familywise_limit if baseline.nights else 1.0
     measured: dict[str, list[Measurement]] = {}
     for measurement in calibration.measure(night.profile):

@@ -28,11 +28,13 @@ def check_rows(work: Workspace) -> list[str]:
     Raises ``ContractError`` when one of them lies outside its night, or when the SQL compares calendar days with moments
     within a day.
     """
-    tried = list(_nights(work))
+    tried = list(likely_nights(work))
     for query in (work.stores.features_query(work.job), work.stores.labels_query(work.job)):
         _refuse_days(work, query, tried[0])
     for night in tried:
         rows = _sample(work, night)
+        if rows.num_rows and work.job.is_snapshot:
+            return list(_about_entities(work, night, rows))
         if rows.num_rows:
             by_day = bool({"date", "cast to date"} & _compared(work, work.stores.features_query(work.job)))
             return [_about(work.job, night, rows, by_day)]
@@ -62,7 +64,8 @@ def _refuse_days(work: Workspace, query: Query, night: date) -> None:
         )
 
 
-def _nights(work: Workspace) -> Iterator[date]:
+def likely_nights(work: Workspace) -> Iterator[date]:
+    """Yield nights of the job that may have rows, the last ones first."""
     zone, first = work.job.schedule.timezone, work.job.schedule.first_night
     yesterday = work.clock().astimezone(ZoneInfo(zone)).date() - timedelta(days=1)
     last = max(first, min(yesterday, work.job.schedule.last_night or yesterday))
@@ -106,6 +109,23 @@ def _about(job: Job, night: date, rows: pa.RecordBatch, by_day: bool) -> str:
             "compare with >= :interval_start and < :interval_end",
         )
     return sentence
+
+
+def _about_entities(work: Workspace, night: date, rows: pa.RecordBatch) -> Iterator[str]:
+    """Yield how many entities there are, and how they differ from those of the night before."""
+    before = _sample(work, night - timedelta(days=1))
+    keys = list(work.job.key)
+    now, then = (pa.Table.from_batches([batch]) for batch in (rows, before))
+    both = now.select(keys).join(then.select(keys), keys=keys, join_type="inner").num_rows
+    count = f"{rows.num_rows:,} entities" if rows.num_rows < SAMPLE else f"the first {rows.num_rows:,} entities"
+    yield f"night {night} in {work.job.schedule.timezone}: {count}, {both:,} of them among those of the night before"
+    names = [name for name in work.job.features if name not in work.job.key]
+    same = now.schema.equals(then.schema) and both and now.select(names).equals(then.select(names))
+    if same:
+        yield (
+            "all features are as the night before: if the SQL gives the present state whatever :night is, nights that are "
+            "scored or trained on later see what was not known then"
+        )
 
 
 def _only_day(job: Job) -> str | None:

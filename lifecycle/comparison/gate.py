@@ -1,6 +1,7 @@
 """Challenger against champion, on nights that neither has seen: who is better, by how much, and is that enough.
 
-Everything here is a function of sums per night. Nights are drawn, not rows: the rows of a night share its weather.
+Everything here is a function of sums per night. Nights are drawn, not rows: the rows of a night share its weather. Where the
+same entities come every night, they are drawn too: an entity's rows share the entity.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from scipy import stats
 
-from drift.performance import Floats
+from drift.performance import Floats, Panel
 from scoring.job import PromotionPolicy
 from scoring.rows import Check, constant_checks, floor_checks
 from scoring.stores.warehouse import Evaluation, Gain, Holdout, Metrics, Row, Segment
@@ -32,11 +33,19 @@ class Losses:
     champion: Floats
     """Sum over the night's rows of the champion's loss: log loss in nats, or absolute error in units of the label."""
     challenger: Floats
+    gains: Panel | None = None
+    """The champion's loss less the challenger's, by night and group of entities, where these come again every night."""
 
     def __add__(self, other: Losses) -> Losses:
         """Return the nights of both."""
-        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
-        return Losses(*(np.concatenate(pair) for pair in pairs))
+        if not (self.nights and other.nights):
+            return self if self.nights else other
+        return Losses(
+            np.concatenate([self.rows, other.rows]),
+            np.concatenate([self.champion, other.champion]),
+            np.concatenate([self.challenger, other.challenger]),
+            self.gains + other.gains if self.gains and other.gains else None,
+        )
 
     @property
     def nights(self) -> int:
@@ -60,6 +69,7 @@ class Judgement:
 def gain_of(losses: Losses, confidence: float) -> Gain:
     """Return the challenger's gain with a paired bootstrap interval over nights. An equal version gains exactly 0.
 
+    Entities that come again every night are drawn too: then the interval is two-way cluster-robust (see ``Panel``).
     The quantiles are those of the expanded percentile interval (Hesterberg, What teachers should know about the
     bootstrap, 2015, section 5.3), for a plain one is too short for a few nights. No interval for fewer than two.
     """
@@ -70,6 +80,12 @@ def gain_of(losses: Losses, confidence: float) -> Gain:
     values = (losses.nights, int(total), float(champion), float(challenger), float(champion - challenger))
     if losses.nights < 2:
         return Gain(*values, None, None, confidence)
+    if losses.gains is not None:
+        spread = losses.gains.spread()
+        if spread is None:
+            return Gain(*values, None, None, confidence)
+        margin = spread.margin(confidence)
+        return Gain(*values, values[-1] - margin, values[-1] + margin, confidence)
     n = losses.nights
     drawn = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), REPLICATES)
     gains = (drawn @ (losses.champion - losses.challenger)) / (drawn @ losses.rows)
@@ -120,7 +136,8 @@ def _first(evaluation: Evaluation, policy: PromotionPolicy, primary: str) -> lis
 
 def _enough(gain: Gain, holdout: Holdout, policy: PromotionPolicy) -> Check:
     dropped = holdout.of_nights - gain.nights
-    why = f" ({dropped} of {holdout.of_nights} dropped, which a version had seen)" if dropped else ""
+    overlap = f", or whose outcomes overlap those it had seen (label.horizon_days {holdout.gap})" if holdout.gap else ""
+    why = f" ({dropped} of {holdout.of_nights} dropped, which a version had seen{overlap})" if dropped else ""
     sentence = f"{gain.nights} holdout nights that neither version has seen{why}, {policy.min_nights} are needed"
     return Check("nights", gain.nights >= policy.min_nights, sentence)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Literal
 
+from lifecycle.training import training_window
 from scoring.errors import NightError, RetrainingFailed, TrainingDataError, VersionMissing, described
 from scoring.interval import Nights
-from scoring.job import Job
 from scoring.stores import Stores, Workspace
 from scoring.stores.warehouse import Retraining, ensure_job, ledger, monitoring, retrainings
 
@@ -33,14 +33,6 @@ class RetrainingRequest:
     airflow_run_id: str | None = None
     force: bool = False
     """Train although a version of the same rows and recipe is there."""
-
-
-def training_window(job: Job, night: date) -> Nights:
-    """Return the window whose labels had all matured at the end of ``night``."""
-    until = night + timedelta(days=1 - job.label.delay_days)
-    if job.training.window == "expanding":
-        return Nights(job.schedule.first_night, until)
-    return Nights.before(until, job.training.window_days)
 
 
 def version_of(row: Retraining) -> int:

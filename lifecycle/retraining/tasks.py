@@ -8,7 +8,7 @@ from lifecycle import promotion
 from lifecycle.comparison import card_of, compare, holdout_nights, judge, page_of
 from lifecycle.retraining.record import RetrainingRequest, begin, end, fail, recorded, snapshot_of, version_of
 from lifecycle.shadow import pin
-from lifecycle.training import TrainingRequest, load, recipe_of, take, train_on
+from lifecycle.training import TrainingRequest, load, recipe_of, take, train_on, unseen_from
 from scoring.errors import RetrainingFailed, described
 from scoring.interval import Nights
 from scoring.night import promoted_ref
@@ -59,7 +59,8 @@ def train(work: Workspace, retraining_id: int, progress: Progress = silent) -> i
             champion = _champion(work)
             most = work.job.training.holdout_nights
             if champion is not None:
-                new = (row.until - work.registry.facts(promoted_ref(work.stores, champion)).seen.until).days
+                seen = work.registry.facts(promoted_ref(work.stores, champion)).seen
+                new = (row.until - unseen_from(work.job, seen.until)).days
                 most = holdout_nights(new, most, work.job.promotion.min_nights)
             version = _known_version(work, retraining_id, training_rows.hash)
             if version is None:

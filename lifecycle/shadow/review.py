@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 
 import numpy as np
 import pyarrow as pa
 
-from drift.performance import Floats, losses_of, metrics_of, outcome_sums, outcomes_of
+from drift.performance import (
+    GROUPS,
+    Floats,
+    Panel,
+    block_sums,
+    groups_of,
+    losses_of,
+    metrics_of,
+    outcome_sums,
+    outcomes_of,
+)
 from lifecycle.comparison import Judgement, Losses, gain_of, judge_predecessor, judge_shadow, losses_from
 from lifecycle.promotion import rollback
 from scoring.job import Job
 from scoring.stores import LABEL_COLUMN, RunFolder, Stores, Workspace
 from scoring.stores.warehouse import (
     Evaluation,
+    NightLosses,
     Row,
     Run,
     Shadow,
@@ -76,17 +87,29 @@ def measure(work: Workspace, known_at: date) -> list[date]:
         if not champion.labelled:
             continue
         shadow = outcomes_of(work, run, _shadow_predictions(work, run, row.model_version))
-        sums = {
-            side: outcome_sums(outcomes.predictions, outcomes.predictions.column(LABEL_COLUMN), work.job).sum(axis=0)
-            for side, outcomes in (("champion", champion), ("shadow", shadow))
-        }
-        rows, loss = losses_of(sums["champion"], work.job)
-        metrics = {side: _values(side_sums, work.job) for side, side_sums in sums.items()}
-        losses = ShadowLosses(int(rows), float(loss), float(losses_of(sums["shadow"], work.job)[1]), metrics)
+        losses = _losses(work.job, row.night, {"champion": champion.predictions, "shadow": shadow.predictions})
         facts = {"sums": asdict(losses), "measured_at": work.clock()}
         shadows.save_sums(work.warehouse, row.run_id, row.model_version, **facts)
         measured.append(row.night)
     return measured
+
+
+def _losses(job: Job, night: date, predictions: Mapping[str, pa.Table]) -> ShadowLosses:
+    """Return the losses of both sides on a night's rows with outcomes, for a snapshot job by group of entities as well."""
+    cells = {side: _cells(table, job) for side, table in predictions.items()}
+    (rows, champion), (_, shadow) = (losses_of(cells[side], job) for side in ("champion", "shadow"))
+    gains = Panel((night,), rows[None], (champion - shadow)[None], job.label.horizon).as_json()
+    metrics = {side: _values(of_side.sum(axis=0), job) for side, of_side in cells.items()}
+    groups = gains[0] if job.is_snapshot else None
+    return ShadowLosses(int(rows.sum()), float(champion.sum()), float(shadow.sum()), metrics, groups)
+
+
+def _cells(table: pa.Table, job: Job) -> Floats:
+    """Return the sums of each group of entities, shape (groups, sums). Events are all in one group."""
+    outcome = table.column(LABEL_COLUMN)
+    if job.is_snapshot:
+        return block_sums(table, outcome, job, groups_of(table, job), GROUPS)
+    return np.asarray(outcome_sums(table, outcome, job).sum(axis=0, keepdims=True))
 
 
 def _values(sums: Floats, job: Job) -> dict[str, float | None]:
@@ -104,20 +127,17 @@ def nights_of_shadow(stores: Stores, shadow: Shadow) -> list[ShadowNight]:
     return shadows.beside(shadows.nights(stores.warehouse, shadow.job, shadow.model_version), shadow)
 
 
-def losses_of_nights(rows: Sequence[ShadowNight]) -> Losses:
+def losses_of_nights(rows: Sequence[ShadowNight], job: Job) -> Losses:
     """Return the losses of those of a shadow's nights that are measured. The shadow stands as the challenger."""
-    measured = [losses for row in rows if (losses := row.losses) is not None]
-    return Losses(
-        rows=np.array([night.rows for night in measured], dtype=np.float64),
-        champion=np.array([night.champion for night in measured], dtype=np.float64),
-        challenger=np.array([night.shadow for night in measured], dtype=np.float64),
-    )
+    measured = [(row.night, losses) for row in rows if (losses := row.losses) is not None]
+    nights = [NightLosses(night, of.rows, of.champion, of.shadow, of.groups) for night, of in measured]
+    return losses_from(nights, job)
 
 
 def _review_challenger(work: Workspace, shadow: Shadow, night: date) -> list[Reviewed]:
     """Decide once every night of the shadow is measured, or too much time went by without."""
     rows = nights_of_shadow(work.stores, shadow)
-    losses = losses_of_nights(rows)
+    losses = losses_of_nights(rows, work.job)
     if losses.nights < shadow.nights:
         last = shadow.first_night + timedelta(days=shadow.nights + work.job.label.delay_days + GIVE_UP_NIGHTS)
         if night < last:
@@ -125,7 +145,7 @@ def _review_challenger(work: Workspace, shadow: Shadow, night: date) -> list[Rev
         failed = sum(row.status == "failed" for row in rows)
         missing = f"only {losses.nights} of {shadow.nights} nights are measured ({failed} failed) by night {night}"
         return [_end(work.stores, shadow, "failed", missing, None)]
-    judgement = judge_shadow(losses, _holdout(work.stores, shadow), work.job.promotion, work.job.task.loss)
+    judgement = judge_shadow(losses, _holdout(work.stores, shadow, work.job), work.job.promotion, work.job.task.loss)
     return [
         _end(
             work.stores,
@@ -137,15 +157,15 @@ def _review_challenger(work: Workspace, shadow: Shadow, night: date) -> list[Rev
     ]
 
 
-def _holdout(stores: Stores, shadow: Shadow) -> Losses:
+def _holdout(stores: Stores, shadow: Shadow, job: Job) -> Losses:
     """Return the nights on which the gate compared a challenger, or none for one that a person pinned."""
     card = retrainings.card(stores.warehouse, shadow.job, shadow.model_version) if shadow.retraining_id else None
-    return losses_from(Evaluation.from_json(card["evaluation"]).by_night if card else [])
+    return losses_from(Evaluation.from_json(card["evaluation"]).by_night if card else [], job)
 
 
 def _review_predecessor(work: Workspace, shadow: Shadow, night: date) -> list[Reviewed]:
     rows = nights_of_shadow(work.stores, shadow)
-    losses = losses_of_nights(rows)
+    losses = losses_of_nights(rows, work.job)
     judgement = judge_predecessor(losses, work.job.promotion, work.job.task.loss)
     evidence = _evidence(losses, work.job, judgement)
     if judgement.passed:

@@ -7,6 +7,7 @@ from lifecycle.training.rows import NIGHT, read_rows
 from lifecycle.training.snapshot import Snapshot, load, take
 from lifecycle.training.train import Trained, TrainingRequest, recipe_of, train, train_on
 from lifecycle.training.version_folder import pickled
+from lifecycle.training.window import known_before, left_out, training_window, unseen_from
 
 __all__ = [
     "NIGHT",
@@ -17,6 +18,8 @@ __all__ = [
     "fit",
     "fit_and_hold_out",
     "kind_of",
+    "known_before",
+    "left_out",
     "levels_of",
     "load",
     "made_up_rows",
@@ -30,4 +33,6 @@ __all__ = [
     "take",
     "train",
     "train_on",
+    "training_window",
+    "unseen_from",
 ]

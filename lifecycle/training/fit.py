@@ -16,7 +16,8 @@ from sklearn.base import is_classifier, is_regressor
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 
-from lifecycle.training.reference import fold_of, importance, sample_places
+from drift.performance import GROUP, groups_of
+from lifecycle.training.reference import fold_of, importance, nights_away, sample_places
 from lifecycle.training.rows import NIGHT
 from scoring.errors import PipelineError, TrainingDataError
 from scoring.job import BINARY, MULTICLASS, REGRESSION, Job, Task, place_of, step_of, words_of
@@ -27,10 +28,15 @@ FOLDS = 3
 """Stretches of nights, each predicted by a pipeline fitted on the others, that the reference predictions come from."""
 
 
-def parted(labelled: pa.Table, split: date) -> tuple[pa.Table, pa.Table]:
-    """Return the rows of the nights before ``split`` and of those from it on."""
-    before = pc.less(labelled.column(NIGHT), pa.scalar(split, pa.date32()))
-    return labelled.filter(before), labelled.filter(pc.invert(before))
+def parted(labelled: pa.Table, split: date, gap: int = 0) -> tuple[pa.Table, pa.Table]:
+    """Return the rows of the nights before ``split``, without the last ``gap`` of them, and of those from it on.
+
+    With the label's horizon as gap every outcome of the first part is over when the second begins (purging: Lopez de
+    Prado, Advances in Financial Machine Learning, 2018, chapter 7).
+    """
+    nights = labelled.column(NIGHT)
+    before = pc.less(nights, pa.scalar(split - timedelta(days=gap), pa.date32()))
+    return labelled.filter(before), labelled.filter(pc.greater_equal(nights, pa.scalar(split, pa.date32())))
 
 
 def fit(labelled: pa.Table, job: Job) -> Any:
@@ -38,18 +44,26 @@ def fit(labelled: pa.Table, job: Job) -> Any:
     pipeline = job.pipeline_factory()()
     if job.training.calibration == "none":
         return _fitted(pipeline, labelled, job, pipeline)
-    last = pc.max(labelled.column(NIGHT)).as_py()
-    early, late = parted(labelled, last - timedelta(days=job.training.calibration_nights - 1))
+    early, late = _before_calibration(labelled, job)
     if not (fits(early, job) and fits(late, job)):
+        gap = f", which lie label.horizon_days, {job.label.horizon}, apart" if job.label.horizon else ""
         raise TrainingDataError(
             f"training {job.name} with calibration",
             found=f"classes {classes(early)} in the nights to fit on, {classes(late)} in the last ones to calibrate on",
-            expected=f"each of {expected_classes(job)} in both",
+            expected=f"each of {expected_classes(job)} in both{gap}",
             next_step="widen the window, or lower training.calibration_nights",
         )
     _fitted(pipeline, early, job, pipeline)
     calibrated = CalibratedClassifierCV(FrozenEstimator(pipeline), method=job.training.calibration)
     return _fitted(calibrated, late, job, pipeline)
+
+
+def _before_calibration(labelled: pa.Table, job: Job) -> tuple[pa.Table, pa.Table]:
+    """Return the rows that a pipeline with calibration is fitted on, and those that its probabilities are calibrated on."""
+    last = pc.max(labelled.column(NIGHT)).as_py()
+    if last is None:
+        return labelled, labelled
+    return parted(labelled, last - timedelta(days=job.training.calibration_nights - 1), job.label.horizon)
 
 
 def _fitted(model: Any, rows: pa.Table, job: Job, pipeline: Any) -> Any:
@@ -122,6 +136,8 @@ def fit_and_hold_out(job: Job, early: pa.Table, late: pa.Table) -> HoldoutFit:
     outcome = [late.column(NIGHT).combine_chunks(), late.column(LABEL_COLUMN).combine_chunks()]
     names = job.prediction_columns
     holdout = pa.table([*outcome, *(predictions.column(name) for name in names)], ["night", "outcome", *names])
+    if job.is_snapshot:
+        holdout = holdout.append_column(GROUP, pa.array(groups_of(late, job)))
     places = sample_places(late.num_rows)
     frame, some = to_frame(late, job).iloc[places].reset_index(drop=True), truth[places]
     scored, loss = _METHODS[job.task].scores, f"holdout_{job.task.loss_metric}"
@@ -182,20 +198,32 @@ _METHODS: dict[Task, _Method] = {
 
 
 def out_of_fold(job: Job, pipeline: Any, table: pa.Table) -> pa.Table:
-    """Return a prediction per row by a pipeline that was fitted without the row's nights, where that is possible."""
+    """Return a prediction per row by a pipeline that was fitted without the row's nights, where that is possible.
+
+    Nor was it fitted on those whose outcomes overlap the row's, as far as half of the nights are left to fit on: fitted on
+    much less, a pipeline says other things than the one that scores. An entity's other nights stay in, for the version that
+    scores it has seen it as well.
+    """
     nights = table.column(NIGHT).to_pylist()
     folds = fold_of(sorted(set(nights)), FOLDS)
     fold = np.array([folds[night] for night in nights])
     parts, places = [], []
     for number in sorted(set(folds.values())):
         place = np.flatnonzero(fold == number)
-        others = table.filter(pa.array(fold != number))
+        away = nights_away([night for night in folds if folds[night] == number], list(folds), job.label.horizon)
+        others = table.filter(pc.is_in(table.column(NIGHT), pa.array(sorted(away), pa.date32())))
         others = others.filter(pc.is_valid(others.column(LABEL_COLUMN)))
-        honest = fit(others, job) if others.num_rows and fits(others, job) else pipeline
+        honest = fit(others, job) if others.num_rows and _can_be_fitted(others, job) else pipeline
         parts.append(predict(honest, batch_of(table.take(pa.array(place))), job, Rule(decision_of(honest, job))))
         places.append(place)
     together = pa.Table.from_batches(parts)
     return together.take(pa.array(np.argsort(np.concatenate(places))))
+
+
+def _can_be_fitted(rows: pa.Table, job: Job) -> bool:
+    """Return whether the rows hold every class, and so do both parts of them when probabilities are calibrated."""
+    parts = (rows,) if job.training.calibration == "none" or not job.label.horizon else _before_calibration(rows, job)
+    return all(part.num_rows and fits(part, job) for part in parts)
 
 
 def batch_of(table: pa.Table) -> pa.RecordBatch:

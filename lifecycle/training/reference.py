@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import date
 from typing import Any
 
@@ -40,6 +40,24 @@ def fold_of(nights: list[date], folds: int) -> dict[date, int]:
     """
     parts = np.array_split(np.arange(len(nights)), min(folds, len(nights)) or 1)
     return {sorted(nights)[place]: number for number, part in enumerate(parts) for place in part}
+
+
+def nights_away(stretch: Collection[date], nights: Collection[date], gap: int) -> set[date]:
+    """Return the nights outside of a stretch that lie more than ``gap`` nights from it, or fewer if too few would be left.
+
+    The gap shrinks until half of all nights are left, or it is gone.
+
+    >>> days = [date(2013, 4, day) for day in range(1, 11)]
+    >>> [sorted(night.day for night in nights_away(days[:3], days, gap)) for gap in (0, 1, 30)]
+    [[4, 5, 6, 7, 8, 9, 10], [5, 6, 7, 8, 9, 10], [6, 7, 8, 9, 10]]
+    """
+    first, last = min(stretch), max(stretch)
+    outside = {night: max((first - night).days, (night - last).days) for night in nights if night not in set(stretch)}
+    for days in range(gap, 0, -1):
+        away = {night for night, distance in outside.items() if distance > days}
+        if 2 * len(away) >= len(nights):
+            return away
+    return set(outside)
 
 
 def importance(loss: Callable[[pd.DataFrame], float], frame: pd.DataFrame) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from lifecycle.training.rows import Rows, read_rows
@@ -30,7 +30,7 @@ def take(work: Workspace, window: Nights, progress: Progress = silent) -> Snapsh
 
     Rows that were kept before are not written again. Raises ``TrainingDataError`` when more of the rows than
     ``training.max_quarantine_share`` break the contract: broken data are never trained on; and ``NightNotOver`` for a
-    window with a night that has not ended.
+    window with a night whose labels are not known yet.
     """
     _refuse_unfinished(work, window)
     progress("read", 0)
@@ -45,11 +45,15 @@ def take(work: Workspace, window: Nights, progress: Progress = silent) -> Snapsh
 
 
 def _refuse_unfinished(work: Workspace, window: Nights) -> None:
-    if not work.stores.over(work.job, window.last):
+    delay = work.job.label.delay_days
+    matures = window.last + timedelta(days=delay)
+    if not work.stores.over(work.job, matures):
+        ended = work.stores.over(work.job, window.last)
+        late = f"whose labels count from the end of night {matures} on (label.delay_days is {delay})"
         raise NightNotOver.at(
             f"training of {work.job.name} on nights before {window.until}",
-            work.stores.end_of(work.job, window.last),
-            found=f"night {window.last}, which has not ended",
+            work.stores.end_of(work.job, matures if ended else window.last),
+            found=f"night {window.last}, {late if ended else 'which has not ended'}",
             next_step="train with an earlier --until",
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -25,6 +25,7 @@ from lifecycle.training.row_independence import proven_rule, reference_rows
 from lifecycle.training.rows import NIGHT
 from lifecycle.training.snapshot import Snapshot, take
 from lifecycle.training.version_folder import Fitted, pickled, write_reference, write_version
+from lifecycle.training.window import no_holdout
 from scoring.errors import TrainingDataError
 from scoring.interval import Nights
 from scoring.job import Job
@@ -50,28 +51,34 @@ class Trained:
     """Rows that passed the contract and have no label: read for the reference, not trained on."""
     unreadable_labels: int = 0
     """Rows of ``labels.sql`` that were left out, as their key cannot be read."""
+    too_short: str | None = None
+    """Why there is no holdout, when the window has too few nights for one."""
 
 
 @dataclass(frozen=True)
 class TrainingRequest:
-    """What a retraining wants of the training: its holdout, and the id that the version gets."""
+    """What is wanted of a training besides its rows: the holdout, and what goes into the facts."""
 
     holdout_nights: int | None = None
     """Last nights of the window that judge the version. Default: the job's ``training.holdout_nights``."""
     retraining_id: int | None = None
+    asked_until: date | None = None
+    """The night before which the labels had to be known, where a person gave it."""
 
 
 DEFAULT_TRAINING = TrainingRequest()
 
 
-def train(work: Workspace, window: Nights, progress: Progress = silent) -> Trained:
+def train(
+    work: Workspace, window: Nights, progress: Progress = silent, request: TrainingRequest = DEFAULT_TRAINING
+) -> Trained:
     """Keep the window's rows as a snapshot, train on it, register, and return the new version.
 
-    No row at or after ``window.until`` is read. Raises ``TrainingDataError``
-    when the window has too few labelled rows, one class only, or too many rows in quarantine.
+    No row at or after ``window.until`` is read. Raises ``TrainingDataError`` when the window has too few labelled rows,
+    one class only, or too many rows in quarantine, and ``NightNotOver`` when its labels are not known yet.
     """
     recipe_of(work.job)  # what cannot be stored is refused before any row is read
-    return train_on(work, take(work, window, progress), progress)
+    return train_on(work, take(work, window, progress), progress, request)
 
 
 def train_on(
@@ -87,8 +94,9 @@ def train_on(
     labelled = rows.labelled
     _check(labelled, work.job, window)
     progress("evaluate", 0)
-    split = max(window.first, window.until - timedelta(days=request.holdout_nights or work.job.training.holdout_nights))
-    evaluated = fit_and_hold_out(work.job, *parted(labelled, split))
+    gap, held_out = work.job.label.horizon, request.holdout_nights or work.job.training.holdout_nights
+    split = max(window.first, window.until - timedelta(days=held_out))
+    evaluated = fit_and_hold_out(work.job, *parted(labelled, split, gap))
     progress("fit", labelled.num_rows)
     again = work.job.training.refit or evaluated.pipeline is None
     pipeline = fit(labelled, work.job) if again else evaluated.pipeline
@@ -99,9 +107,9 @@ def train_on(
     fitted = Fitted(
         pipeline, evaluated.scores, evaluated.weights, evaluated.holdout, out_of_fold(work.job, pipeline, rows.table)
     )
-    until = window.until if again else split
+    until = window.until if again else split - timedelta(days=gap)
     facts = replace(_facts(work, snapshot, evaluated), fitted_until=until, evaluated_until=split, refit=again)
-    facts = replace(facts, retraining_id=request.retraining_id, **rule.facts())
+    facts = replace(facts, retraining_id=request.retraining_id, asked_until=request.asked_until, **rule.facts())
     scores = evaluated.scores
     with tempfile.TemporaryDirectory() as folder:
         usual = UsualNights.of(certainty(fitted.predictions, work.job), rows.table.column(NIGHT))
@@ -110,7 +118,8 @@ def train_on(
         progress("register", 0)
         ref = work.registry.register(work.job.name, Path(folder), facts, scores)
     left_out = rows.table.num_rows - labelled.num_rows, rows.unreadable_labels
-    return Trained(ref, labelled.num_rows, scores, evaluated.holdout, evaluated.constant, *left_out)
+    short = None if scores else no_holdout(work.job, window, held_out)
+    return Trained(ref, labelled.num_rows, scores, evaluated.holdout, evaluated.constant, *left_out, short)
 
 
 def recipe_of(job: Job) -> str:

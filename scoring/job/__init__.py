@@ -1,9 +1,9 @@
 """A job: its file, its policies, the function that makes its pipeline."""
 
 from scoring.job.columns import Feature, Role
-from scoring.job.definition import HIDDEN_VALUE, Job
+from scoring.job.definition import HIDDEN_VALUE, Job, Kind
 from scoring.job.faults import is_theirs, place, place_of, step_of, steps_of, words_of
-from scoring.job.files import changed_job, find_job, load_jobs
+from scoring.job.files import changed_job, find_job, load_jobs, parsed_job
 from scoring.job.policies import MonitorPolicy, PromotionPolicy, RetrainingPolicy, TrainingPolicy
 from scoring.job.scaffold import new_job
 from scoring.job.task import BINARY, MULTICLASS, PRIMARY_METRICS, REGRESSION, TASKS, Task
@@ -17,6 +17,7 @@ __all__ = [
     "TASKS",
     "Feature",
     "Job",
+    "Kind",
     "MonitorPolicy",
     "PromotionPolicy",
     "RetrainingPolicy",
@@ -28,6 +29,7 @@ __all__ = [
     "is_theirs",
     "load_jobs",
     "new_job",
+    "parsed_job",
     "place",
     "place_of",
     "step_of",

@@ -90,6 +90,8 @@ class Job(Strict):
     training: TrainingPolicy = Field(default=TrainingPolicy(), description="How versions are fitted.")
     chunk_rows: int = Field(default=100_000, ge=1, le=1_000_000, description="Rows that are in memory at a time.")
     on_empty: Literal["fail", "skip"] = Field(default="fail", description="What a night without rows is.")
+    keep_nights: int | None = Field(default=None, ge=30)
+    """Nights whose predictions stay published, the newest ones; retention takes older ones back. Default: all of them."""
     gate: GatePolicy = Field(default=GatePolicy(), description="What a night must keep to be published.")
     monitor: MonitorPolicy = Field(default=MonitorPolicy(), description="How a night is compared with others.")
     retraining: RetrainingPolicy = Field(default=RetrainingPolicy(), description="When a version is trained.")
@@ -149,6 +151,16 @@ class Job(Strict):
         plain = [name for name in self.promotion.segments if not self._is_category(name)]
         if plain:
             raise ValueError(f"promotion.segments: found {plain}, expected features of type category")
+        return self
+
+    @model_validator(mode="after")
+    def _nights_that_are_needed_stay(self) -> Self:
+        needed = max(self.monitor.baseline_nights, self.retraining.performance_nights + self.label.delay_days)
+        if self.keep_nights is not None and self.keep_nights < needed:
+            raise ValueError(
+                f"keep_nights: found {self.keep_nights}, expected at least {needed}: so many published nights are what "
+                "monitor.baseline_nights, retraining.performance_nights and label.delay_days look back on"
+            )
         return self
 
     @model_validator(mode="after")

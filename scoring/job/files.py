@@ -26,6 +26,11 @@ def load_job(path: Path) -> Job:
     return job
 
 
+def parsed_job(text: str, name: str) -> Job:
+    """Return the job that the text of a job file describes. ``name`` is the file's, for ``JobFileError``."""
+    return _validated(read(text, name), name)
+
+
 def _refuse_rival(path: Path) -> None:
     """Raise ``JobFileError`` for a job ``x_shadow`` beside a job ``x``: both would need a table of the same name."""
     rival = path.with_name(f"{path.stem.removesuffix('_shadow')}.yaml")

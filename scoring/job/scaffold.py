@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from scoring.errors import JobFileError
@@ -15,8 +16,18 @@ TABLE_OF_ITS_OWN = "another name, for both need a table <job>_shadow_predictions
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-def new_job(settings: Settings, name: str, source: str = "demo") -> list[Path]:
-    """Write the files of job ``name`` and return their paths. Raises ``JobFileError`` rather than overwrite one."""
+def new_job(
+    settings: Settings,
+    name: str,
+    source: str = "demo",
+    texts: Mapping[str, str] | None = None,
+    *,
+    write: bool = True,
+) -> list[Path]:
+    """Write the files of job ``name`` and return their paths. Raises ``JobFileError`` rather than overwrite one.
+
+    ``texts`` are written in place of templates, by their names. Without ``write`` it is only seen whether all is well.
+    """
     for what, value, pattern in (("job name", name, JOB_PATTERN), ("source name", source, SOURCE_PATTERN)):
         if not re.fullmatch(pattern.removesuffix("$"), value):
             raise JobFileError(what, found=repr(value), expected=PATTERNS[pattern])
@@ -36,10 +47,12 @@ def new_job(settings: Settings, name: str, source: str = "demo") -> list[Path]:
     existing = [str(path) for path in files if path.exists()]
     if existing:
         raise JobFileError(f"new job {name}", found=f"files that exist: {existing}", next_step="choose another name")
-    for path, template in files.items():
-        text = (_TEMPLATES / template).read_text(encoding="utf-8")
+    for path, template in files.items() if write else ():
+        text = (texts or {}).get(template) or _filled(
+            (_TEMPLATES / template).read_text("utf-8"), template, name, source
+        )
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(_filled(text, template, name, source), encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
     return list(files)
 
 

@@ -1,7 +1,8 @@
-"""One night: extracting, scoring and publishing it, rescoring it, and comparing two of its runs."""
+"""One night: extracting, scoring and publishing it, rescoring it, and comparing runs."""
 
 from scoring.night.champion import champion_version, promoted_ref
-from scoring.night.difference import Difference, diff_runs, two_runs
+from scoring.night.changes import Change, Changes, changes_of
+from scoring.night.difference import Difference, diff_runs, two_nights, two_runs
 from scoring.night.export import export_csv, export_file, published_runs
 from scoring.night.extract import extract
 from scoring.night.publish import discard, publish, refresh_lake, release, unpublish
@@ -11,10 +12,13 @@ from scoring.night.run import run_night
 from scoring.night.score import score_chunk
 
 __all__ = [
+    "Change",
+    "Changes",
     "Difference",
     "NightRequest",
     "Rescored",
     "champion_version",
+    "changes_of",
     "diff_runs",
     "discard",
     "export_csv",
@@ -28,6 +32,7 @@ __all__ = [
     "rescore",
     "run_night",
     "score_chunk",
+    "two_nights",
     "two_runs",
     "unpublish",
 ]

@@ -1,4 +1,4 @@
-"""How the predictions of two runs of a night differ."""
+"""How the predictions of two runs differ, of one night or of two, matched by key."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ from scoring.rows import prediction_schema
 from scoring.stores import RunFolder, Workspace
 from scoring.stores.warehouse import Run, ledger
 
+SECOND = " of the second run"
+"""Ends the names of the second run's columns after the join. No column of the first run can end so."""
+
 
 @dataclass(frozen=True)
 class Difference:
-    """How the predictions of two runs of a night differ, in probabilities or predicted values."""
+    """How the predictions of two runs differ, in probabilities or predicted values."""
 
     first: Run
     second: Run
@@ -49,23 +52,29 @@ def two_runs(work: Workspace, night: date, run_ids: tuple[str, str] | None = Non
     )
 
 
+def two_nights(work: Workspace, first: date, second: date) -> tuple[Run, Run]:
+    """Return the runs that two nights show. Raises ``RunMissing`` for a night without a publication."""
+    run_ids = ledger.published(work.warehouse, work.job.name)
+    missing = sorted({night for night in (first, second) if night not in run_ids})
+    if missing:
+        raise RunMissing(
+            f"nights {first} and {second} of {work.job.name}",
+            found=f"no publication of {' and '.join(map(str, missing))}",
+            expected="two published nights",
+            next_step=f"nightshift run {work.job.name} --night {missing[0]}",
+        )
+    return ledger.get(work.warehouse, run_ids[first]), ledger.get(work.warehouse, run_ids[second])
+
+
 def diff_runs(work: Workspace, first: Run, second: Run) -> Difference:
-    """Return how the predictions of two runs of a night differ, matched by key.
+    """Return how the predictions of two runs differ, matched by key.
 
     Raises ``RunMissing`` when retention has removed the files of one.
     """
-    for run in (first, second):
-        ledger.require_files(run)
-    keys = [f"key {place}" for place in range(len(work.job.key))]  # names that no prediction column can have
-    left, right = (_predictions(work, run) for run in (first, second))
-    values = left.column_names[len(keys) :]
-    joined = left.rename_columns([*keys, *values]).join(
-        right.rename_columns([*keys, *map(_second, values)]), keys=keys, join_type="full outer"
-    )
-    predicted_first = joined.column("prediction")
-    predicted_second = joined.column(_second("prediction"))
-    both = joined.filter(pc.and_(pc.is_valid(predicted_first), pc.is_valid(predicted_second)))
-    gaps = _gaps(both, work.job)
+    joined = joined_runs(work, first, second)
+    predicted_first, predicted_second = joined.column("prediction"), joined.column("prediction" + SECOND)
+    both = in_both(joined)
+    gaps = gaps_of(both, work.job)
     return Difference(
         first=first,
         second=second,
@@ -79,22 +88,38 @@ def diff_runs(work: Workspace, first: Run, second: Run) -> Difference:
     )
 
 
-def _decisions(both: pa.Table) -> int:
-    """Return how many rows have another predicted class."""
-    return int(pc.sum(pc.not_equal(both.column("prediction"), both.column(_second("prediction")))).as_py() or 0)
+def joined_runs(work: Workspace, first: Run, second: Run) -> pa.Table:
+    """Return the predictions of two runs by key, as columns ``key 0``, ``key 1`` and so on, with nulls where one has no row.
+
+    Columns of the second run end in ``SECOND``. Raises ``RunMissing`` when retention has removed the files of one.
+    """
+    for run in (first, second):
+        ledger.require_files(run)
+    keys = [f"key {place}" for place in range(len(work.job.key))]  # names that no prediction column can have
+    left, right = (_predictions(work, run) for run in (first, second))
+    values = left.column_names[len(keys) :]
+    return left.rename_columns([*keys, *values]).join(
+        right.rename_columns([*keys, *(f"{name}{SECOND}" for name in values)]), keys=keys, join_type="full outer"
+    )
 
 
-def _second(name: str) -> str:
-    """Return the name that a column of the second run has after the join, which no column of the first run can have."""
-    return f"{name} of the second run"
+def in_both(joined: pa.Table) -> pa.Table:
+    """Return the rows whose key both runs have."""
+    return joined.filter(
+        pc.and_(pc.is_valid(joined.column("prediction")), pc.is_valid(joined.column("prediction" + SECOND)))
+    )
 
 
-def _gaps(both: pa.Table, job: Job) -> np.ndarray:
+def gaps_of(both: pa.Table, job: Job) -> np.ndarray:
     """Return the largest absolute difference of each row's predicted numbers, shape (rows,)."""
-    names = job.number_columns
-    pairs = [(both.column(name).to_numpy(), both.column(_second(name)).to_numpy()) for name in names]
+    pairs = [(both.column(name).to_numpy(), both.column(name + SECOND).to_numpy()) for name in job.number_columns]
     gaps: np.ndarray = np.max([np.abs(left - right) for left, right in pairs], axis=0)
     return gaps
+
+
+def _decisions(both: pa.Table) -> int:
+    """Return how many rows have another predicted class."""
+    return int(pc.sum(pc.not_equal(both.column("prediction"), both.column("prediction" + SECOND))).as_py() or 0)
 
 
 def _predictions(work: Workspace, run: Run) -> pa.Table:

@@ -4,7 +4,7 @@ from scoring.rows.bins import FEW_VALUES, PROBABILITY_GRID, PROFILED_PREDICTION,
 from scoring.rows.casting import ARROW_TYPES, read_as
 from scoring.rows.contract import Contract, Split, require_columns
 from scoring.rows.decision import Decision, Rule, decision_of, last_estimator, sklearn_name
-from scoring.rows.digest import RowsDigest
+from scoring.rows.digest import RowsDigest, row_hashes
 from scoring.rows.duplicates import Key, key_at, key_hashes, keys_as_text, mark_duplicates, repeated
 from scoring.rows.floors import SMALLER_IS_BETTER, Check, constant_checks, constant_loss, floor_checks, holdout_metrics
 from scoring.rows.mean_shift import NO_NIGHTS, UsualNights, allowed_shift, one_value_is_usual
@@ -66,6 +66,7 @@ __all__ = [
     "repeated",
     "require_columns",
     "require_positive",
+    "row_hashes",
     "sklearn_name",
     "to_frame",
     "warnings_of_threads",

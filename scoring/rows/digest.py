@@ -41,10 +41,8 @@ class RowsDigest:
         self._rows += batch.num_rows
         if batch.num_rows == 0:
             return
+        mixed = row_hashes(batch)
         with np.errstate(over="ignore"):
-            mixed = np.zeros(batch.num_rows, dtype=np.uint64)
-            for column in batch.columns:
-                mixed = _mix(mixed * _FIRST + _bits(column))
             self._sums[0] += int(mixed.sum(dtype=np.uint64))
             self._sums[1] += int(_mix(mixed).sum(dtype=np.uint64))
 
@@ -58,6 +56,20 @@ class RowsDigest:
         """Return the hash of all rows added so far, 64 hex digits."""
         sums = [total % 2**64 for total in self._sums]
         return hashlib.sha256(repr((self._names, self._rows, sums)).encode()).hexdigest()
+
+
+def row_hashes(batch: pa.RecordBatch) -> Bits:
+    """Return 64 bits for each row: the same for equal rows, on every machine.
+
+    >>> first, other, again = row_hashes(pa.RecordBatch.from_pydict({"k": ["a", "b", "a"]}))
+    >>> bool(first == again), bool(first == other)
+    (True, False)
+    """
+    with np.errstate(over="ignore"):
+        mixed = np.zeros(batch.num_rows, dtype=np.uint64)
+        for column in batch.columns:
+            mixed = _mix(mixed * _FIRST + _bits(column))
+    return mixed
 
 
 def _bits(column: pa.Array) -> Bits:

@@ -1,11 +1,11 @@
 """The stores that a night is read from and written to: source, lake, model registry, warehouse."""
 
 from scoring.stores import embedded
-from scoring.stores.installation import Stores, open_stores
+from scoring.stores.installation import Stores, open_stores, source_url, source_variable
 from scoring.stores.labels import LABEL_COLUMN, Labels, labels_of, nights_of, read_labels
 from scoring.stores.lake import SNAPSHOT_FACTS, Lake
 from scoring.stores.reading import feature_batches
-from scoring.stores.run_folder import RunFolder, ScoredChunk
+from scoring.stores.run_folder import RunFolder, ScoredChunk, masked_rows
 from scoring.stores.urls import libpq_url
 from scoring.stores.workspace import Workspace
 
@@ -22,7 +22,10 @@ __all__ = [
     "feature_batches",
     "labels_of",
     "libpq_url",
+    "masked_rows",
     "nights_of",
     "open_stores",
     "read_labels",
+    "source_url",
+    "source_variable",
 ]

@@ -35,9 +35,6 @@ _CONNECTING = re.compile(
 _PACKAGES = {
     "MySQLdb": "mysqlclient",
     "psycopg2": "psycopg2-binary",
-    "snowflake": "snowflake-sqlalchemy",
-    "duckdb": "duckdb-engine",
-    "bigquery": "sqlalchemy-bigquery",
     "redshift": "sqlalchemy-redshift",
     "databricks": "databricks-sqlalchemy",
     "trino": "trino",
@@ -73,8 +70,10 @@ def lasting(reason: str) -> bool:
 
 
 @contextmanager
-def translated(statement: str, variable: str) -> Iterator[None]:
+def translated(statement: str, variable: str, advice: str = "") -> Iterator[None]:
     """Translate drivers' errors at a job's statement. ``variable`` is the setting with the source's URL.
+
+    ``advice`` is what to do about a statement that is refused; default: correct it.
 
     Raises ``SourceUnavailable`` for errors that heal and ``SourceQueryError`` for the others. The driver's error is not kept
     as the cause, since a log would print it, and it may contain the URL.
@@ -83,11 +82,11 @@ def translated(statement: str, variable: str) -> Iterator[None]:
         yield
     except adbc_driver_manager.Error as error:
         reason, state = str(error), error.sqlstate or ""
-        raise _named(statement, variable, reason, heals(state, reason)) from None
+        raise _named((statement, variable, advice), reason, heals(state, reason)) from None
     except sa.exc.DBAPIError as error:
-        raise _named(statement, variable, str(error.orig), _heals_in_sqlalchemy(error)) from None
+        raise _named((statement, variable, advice), str(error.orig), _heals_in_sqlalchemy(error)) from None
     except (sa.exc.SQLAlchemyError, UnicodeDecodeError) as error:
-        raise _named(statement, variable, str(error), healing=False) from None
+        raise _named((statement, variable, advice), str(error), healing=False) from None
 
 
 def _heals_in_sqlalchemy(error: sa.exc.DBAPIError) -> bool:
@@ -98,7 +97,8 @@ def _heals_in_sqlalchemy(error: sa.exc.DBAPIError) -> bool:
     return likely and _LASTING.search(str(error.orig)) is None
 
 
-def _named(statement: str, variable: str, reason: str, healing: bool) -> SourceUnavailable | SourceQueryError:
+def _named(place: tuple[str, str, str], reason: str, healing: bool) -> SourceUnavailable | SourceQueryError:
+    statement, variable, advised = place
     source = f"source of {statement} ({variable})" if variable else f"source of {statement}"
     if healing:
         return SourceUnavailable(source, found=reason, next_step="try again once it answers")
@@ -107,7 +107,9 @@ def _named(statement: str, variable: str, reason: str, healing: bool) -> SourceU
     if re.search("decode|byte sequence", reason, re.IGNORECASE):
         advice = f"convert the column in {statement}, or correct its bytes in the source, which are not UTF-8"
         return SourceQueryError(statement, found=reason, next_step=advice)
-    return SourceQueryError(statement, found=reason, next_step=f"correct {statement} and run the night again")
+    return SourceQueryError(
+        statement, found=reason, next_step=advised or f"correct {statement} and run the night again"
+    )
 
 
 def missing_driver(url: sa.URL, where: str, error: Exception) -> SettingsError:

@@ -34,16 +34,7 @@ class Stores:
 
     def source_url(self, job: Job) -> str:
         """Return the URL of the job's source. Raises ``SettingsError`` that names the variable to set."""
-        sources = self.settings.sources
-        if job.source in sources:
-            return sources[job.source].get_secret_value()
-        if job.source == "demo":
-            return embedded.url(self.settings.postgres_dir, "source")
-        raise SettingsError(
-            f"source {job.source!r} of job {job.name}",
-            found=f"known sources {sorted({*sources, 'demo'})}",
-            next_step=f"set {variable_of(job)} to its SQLAlchemy URL",
-        )
+        return source_url(self.settings, job.source, f" of job {job.name}")
 
     def end_of(self, job: Job, night: date) -> datetime:
         """Return when a night of the job ends, in UTC."""
@@ -73,9 +64,27 @@ def open_stores(settings: Settings, clock: Clock) -> Stores:
     return Stores(settings, open_warehouse(settings), Registry(settings), Lake(settings.lake_root), clock)
 
 
+def source_url(settings: Settings, name: str, of: str = "") -> str:
+    """Return the URL of the source ``name``. Raises ``SettingsError`` that names the variable to set."""
+    if name in settings.sources:
+        return settings.sources[name].get_secret_value()
+    if name == "demo":
+        return embedded.url(settings.postgres_dir, "source")
+    raise SettingsError(
+        f"source {name!r}{of}",
+        found=f"known sources {sorted({*settings.sources, 'demo'})}",
+        next_step=f"set {source_variable(name)} to its URL, such as postgresql+psycopg://… or duckdb:///…",
+    )
+
+
+def source_variable(name: str) -> str:
+    """Return the environment variable that holds the URL of a source."""
+    return f"NIGHTSHIFT_SOURCES__{name.upper()}"
+
+
 def variable_of(job: Job) -> str:
     """Return the environment variable that names the job's source."""
-    return f"NIGHTSHIFT_SOURCES__{job.source.upper()}"
+    return source_variable(job.source)
 
 
 def _query(path: Path, job: Job, columns: tuple[str, ...]) -> Query:

@@ -11,32 +11,44 @@ import pyarrow as pa
 
 from scoring.interval import DataInterval
 from scoring.rows import Contract, Split
-from scoring.stores.source import stream
+from scoring.stores.source import orders_text_as_bytes, stream
 from scoring.stores.unique_keys import anywhere, beside
-from scoring.stores.urls import database_url
 from scoring.stores.workspace import Workspace
 
 
 @contextmanager
 def feature_batches(
-    work: Workspace, interval: DataInterval, categories: dict[str, list[str]] | None = None
+    work: Workspace,
+    interval: DataInterval,
+    categories: dict[str, list[str]] | None = None,
+    at_most: int | None = None,
 ) -> Iterator[Iterator[tuple[pa.RecordBatch, Split]]]:
     """Give an iterator over a job's feature batches of an interval, each as read and after the contract.
 
-    A row whose key, as it will be stored, is not unique is quarantined with all its copies, also across batches.
+    A row whose key, as it will be stored, is not unique is quarantined with all its copies, also across batches. With
+    ``at_most`` reading stops once there are that many rows.
     """
     contract = Contract(work.job, interval, categories)
     url, query = work.stores.source_url(work.job), work.stores.features_query(work.job)
     with (
-        stream(url, query, interval, work.job.chunk_rows) as batches,
-        closing(_ahead(batches)) as fetched,  # no fetch may be under way when the connection closes
+        stream(url, query, interval, min(work.job.chunk_rows, at_most or work.job.chunk_rows)) as batches,
+        closing(
+            _ahead(batches if at_most is None else _first(batches, at_most))
+        ) as fetched,  # no fetch may be under way when the connection closes
     ):
         first = next(fetched)
-        in_order = database_url(url, query.source).get_backend_name() == "postgresql" and contract.keeps_order(
-            first.schema
-        )
+        in_order = orders_text_as_bytes(url, query) and contract.keeps_order(first.schema)
         with closing((beside if in_order else anywhere)(chain([first], fetched), contract.keys_of)) as marked:
             yield ((batch, contract.split(batch, mask if mask.any() else None)) for batch, mask in marked)
+
+
+def _first(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
+    """Yield the batches until there are so many rows; the last one is cut."""
+    for batch in batches:
+        yield batch.slice(0, rows)
+        rows -= batch.num_rows
+        if rows <= 0:
+            return
 
 
 def _ahead(batches: Iterator[pa.RecordBatch]) -> Generator[pa.RecordBatch, None, None]:

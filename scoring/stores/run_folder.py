@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
+from scoring.job import HIDDEN_VALUE, Job
 from scoring.rows import Profile, Summary
 from scoring.stores.lake import Lake
 from scoring.stores.lake_problems import broken
@@ -79,6 +80,13 @@ class RunFolder:
         for chunk in self.chunks if chunks is None else chunks:
             yield from self.lake.batches(self.part("predictions", chunk))
 
+    def quarantine(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows that the run put into quarantine, in batches. A chunk without such rows has no file."""
+        for chunk in self.chunks:
+            path = self.part("quarantine", chunk)
+            if self.lake.exists(path):
+                yield from self.lake.batches(path)
+
     def shadow_predictions(self, version: int) -> Iterator[pa.RecordBatch]:
         """Yield the predictions of a version in the shadow for the run's rows, in batches."""
         for chunk in self.chunks:
@@ -123,3 +131,16 @@ class RunFolder:
         if name not in content:
             raise broken(path, f"keys {sorted(content)}", f"a JSON file with {name!r}")
         return content[name]
+
+
+def masked_rows(quarantined: pa.RecordBatch, job: Job) -> list[dict[str, str | None]]:
+    """Return rows of a quarantine with their reasons first, then the job's columns. Sensitive values are hidden."""
+    rows = []
+    for row in quarantined.to_pylist():
+        values = {
+            name: HIDDEN_VALUE if name in job.sensitive and row[name] is not None else row[name]
+            for name in job.columns
+            if name in row
+        }
+        rows.append({"reasons": ", ".join(row["reasons"]), **values})
+    return rows

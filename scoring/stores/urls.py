@@ -15,6 +15,8 @@ _EXPECTED = "a database URL such as postgresql://user:password@host:5432/name"
 _ENCODE = "write @ : / ? # % in the password as %40 %3A %2F %3F %23 %25"
 _POSTGRESQL = re.compile(r"(postgres|postgresql|pgsql)(\+\w+)?", re.IGNORECASE)
 _PARTS = re.compile(r"(?P<scheme>[A-Za-z][\w+.-]*)://(?P<rest>.*)", re.DOTALL)
+_FILES = {"sqlite": "folder/file.db", "duckdb": "folder/file.duckdb"}
+"""Example of a path, by database that lies in a file and so has no host."""
 _USER = re.compile(r"(?P<user>[^:/?#@]*)(?::(?P<password>.*))?", re.DOTALL)
 
 
@@ -36,13 +38,16 @@ def database_url(text: str, where: str) -> sa.URL:
     if _POSTGRESQL.fullmatch(scheme):
         scheme = "postgresql+psycopg"
         rest = re.sub(r"(?<=[?&])\w*password=[^&]*", lambda match: match.group().replace("+", "%2B"), rest)
+    if scheme.lower() == "duckdb":  # the keys of an object store have + in them
+        rest = rest.replace("+", "%2B")
     try:
         url = sa.make_url(f"{scheme.lower()}://{_encoded(rest)}")
     except (sa.exc.ArgumentError, ValueError):
         raise SettingsError(where, found="a malformed URL", expected=_EXPECTED, next_step=_ENCODE) from None
-    if url.get_backend_name() == "sqlite" and url.host:
+    backend = url.get_backend_name()
+    if backend in _FILES and url.host:
         raise SettingsError(
-            where, found="sqlite:// and a name", expected="sqlite:///folder/file.db, or four / and a path"
+            where, found=f"{backend}:// and a name", expected=f"{backend}:///{_FILES[backend]}, or four / and a path"
         )
     if url.host and "@" in url.host:
         raise SettingsError(where, found="a host with an @ in it", expected=_EXPECTED, next_step=_ENCODE)

@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
 from scoring.errors import ChampionMissing
+from scoring.night import unpublish
 from scoring.settings import RetentionPolicy
 from scoring.stores import SNAPSHOT_FACTS, RunFolder, Stores, Workspace
 from scoring.stores.registry import VersionRef
@@ -28,12 +29,12 @@ from scoring.stores.warehouse import (
     shadows,
 )
 
-Kind = Literal["run", "shadow predictions", "model version", "training snapshot"]
+Kind = Literal["publication", "run", "shadow predictions", "model version", "training snapshot"]
 
 
 @dataclass(frozen=True)
 class Removal:
-    """One thing that may be removed: rows and files of a run, predictions in the shadow, a model version, a snapshot."""
+    """One thing that may be removed: a night's publication, rows and files of a run, shadow predictions, a version, snapshot."""
 
     kind: Kind
     what: str
@@ -46,7 +47,7 @@ class Removal:
 
 
 def plan(work: Workspace, policy: RetentionPolicy) -> list[Removal]:
-    """Return what may be removed of a job by the policy: runs, shadow predictions, model versions, training snapshots.
+    """Return what may be removed of a job: publications, runs, shadow predictions, model versions, training snapshots.
 
     Nothing is removed here. Runs that nobody works on any more are recorded as abandoned first.
 
@@ -59,7 +60,8 @@ def plan(work: Workspace, policy: RetentionPolicy) -> list[Removal]:
     used = _versions_in_use(work, {run.what for run in runs})
     versions = _old_versions(work, policy, used)
     leaving = {int(version.what) for version in versions}
-    return [*runs, *_old_shadow_rows(work, policy), *versions, *_old_snapshots(work, policy, leaving)]
+    shadowed = _old_shadow_rows(work, policy)
+    return [*_old_publications(work), *runs, *shadowed, *versions, *_old_snapshots(work, policy, leaving)]
 
 
 def apply(work: Workspace, removals: Iterable[Removal]) -> list[Removal]:
@@ -75,6 +77,16 @@ def apply(work: Workspace, removals: Iterable[Removal]) -> list[Removal]:
         result = _REMOVE[removal.kind](work, removal)
         removed += [result] if result is not None else []
     return removed
+
+
+def _old_publications(work: Workspace) -> list[Removal]:
+    """Return the removals of publications that are not among the newest ``keep_nights`` of the job."""
+    keep = work.job.keep_nights
+    if keep is None:
+        return []
+    published = sorted(ledger.published(work.warehouse, work.job.name).items())
+    reason = f"not among the newest {keep} nights, which keep_nights keeps"
+    return [Removal("publication", run_id, night, 0, 0, reason) for night, run_id in published[:-keep]]
 
 
 def _old_runs(work: Workspace, policy: RetentionPolicy) -> list[Removal]:
@@ -193,6 +205,15 @@ def _older(stores: Stores, moment: datetime, days: int) -> bool:
     return stores.clock() - (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) > timedelta(days=days)
 
 
+def _remove_publication(work: Workspace, removal: Removal) -> Removal | None:
+    """Take a publication back. The run's rows and files go like those of any unpublished run, ``superseded_days`` later."""
+    night = removal.night
+    if night is None or ledger.published(work.warehouse, work.job.name, night).get(night) != removal.what:
+        return None
+    unpublish(work, night, f"retention: {removal.reason}")
+    return removal
+
+
 def _remove_run(work: Workspace, removal: Removal) -> Removal | None:
     run = ledger.get(work.warehouse, removal.what, work.job.name)
     rows = pruning.prune(work.warehouse, work.job, run, work.clock())
@@ -232,6 +253,7 @@ def _remove_snapshot(work: Workspace, removal: Removal) -> Removal | None:
 
 
 _REMOVE: dict[Kind, Callable[[Workspace, Removal], Removal | None]] = {
+    "publication": _remove_publication,
     "run": _remove_run,
     "shadow predictions": _remove_shadow_rows,
     "model version": _remove_version,

@@ -46,6 +46,7 @@ COMMANDS = (
     "diff",
     "rescore",
     "retention",
+    "quarantine",
     "retire",
     "unpublish",
     "nightly",
@@ -232,19 +233,21 @@ def test_check_names_the_variable_of_a_source_that_is_not_set(untrained: Toy, sh
 @pytest.mark.slow
 def test_train_makes_the_first_version_champion_and_the_next_challenger(untrained: Toy, shell: Shell) -> None:
     name = untrained.job.name
-    first = done(shell("train", name, "--since", FIRST, "--until", UNTIL)).splitlines()
+    known = UNTIL + timedelta(days=1)  # when the labels of all nights before UNTIL were known
+    first = done(shell("train", name, "--since", FIRST, "--until", known)).splitlines()
     assert re.fullmatch(
         rf"{name} version 1: 1,200 rows, {FIRST} to {UNTIL} \(not included\); "
         r"holdout_log_loss 0\.\d{4}, holdout_auc 0\.\d{4}",
         first[0],
     )
-    assert first[1:] == [f"{name} version 1 is champion from night {UNTIL} on"]
-    second = done(shell("train", name, "--until", UNTIL)).splitlines()
-    assert second[1:] == [f"it is the challenger; nightshift promote {name} 2 makes it champion"]
+    late = f"left out: night {UNTIL}, whose labels were not known when {known} began (label.delay_days is 1)"
+    assert first[1:] == [late, f"{name} version 1 is champion from night {known} on"]
+    second = done(shell("train", name, "--until", known)).splitlines()
+    assert second[1:] == [late, f"it is the challenger; nightshift promote {name} 2 makes it champion"]
     assert second[0].startswith(f"{name} version 2: 1,200 rows, {UNTIL - timedelta(days=90)} to {UNTIL}")
     assert untrained.stores.registry.aliases(name) == {"champion": 1, "challenger": 2}
-    third = done(shell("train", name, "--until", UNTIL, "--promote"))
-    assert third.endswith(f"{name} version 3 is champion from night {UNTIL} on\n")
+    third = done(shell("train", name, "--until", known, "--promote"))
+    assert third.endswith(f"{name} version 3 is champion from night {known} on\n")
     assert untrained.stores.registry.aliases(name)["champion"] == 3
 
 
@@ -271,10 +274,11 @@ def test_models_shows_versions_and_promotions(toy: Toy, shell: Shell) -> None:
     assert f"model versions of {name}" in output
     assert f"promotions of {name}" in output
     sha = toy.stores.registry.resolve(name, 1).sha256[:12]
-    window = f"{FIRST} to {UNTIL} (not included)"
+    windows = [f"{FIRST} to {until} (not included)" for until in (UNTIL, UNTIL - timedelta(days=1))]
+    other = toy.stores.registry.resolve(name, 2).sha256[:12]
     assert [row[:4] + row[5:] for row in rows[1:3]] == [
-        ["1", "", window, "1200", sha],
-        ["2", rows[2][1], window, "1200", sha],
+        ["1", "", windows[0], "1200", sha],
+        ["2", rows[2][1], windows[1], "1000", other],
     ]
     assert rows[2][1] == "champion"
     assert all("prediction: true from probability 0.5 on (LogisticRegression)" in row[4] for row in rows[1:3])
@@ -700,7 +704,7 @@ def test_newcomer_gets_from_a_table_to_predictions(shell: Shell, settings: Setti
     assert "late_orders: job file, pipeline" in done(shell("check", "late_orders"))
     assert "'late_orders'" in done(shell("migrate"))
     trained = done(shell("train", "late_orders", "--until", "2024-02-01"))
-    (version,) = re.findall(r"late_orders version (\d+): 930 rows", trained)
+    (version,) = re.findall(r"late_orders version (\d+): 900 rows", trained)
     assert f"version {version} is champion from night 2024-02-01 on" in trained
     assert "late_orders 2024-02-01: published, 30 rows" in done(shell("run", "late_orders", "--night", "2024-02-01"))
     asked = "select event_time, id, night, prediction, probability from late_orders_predictions order by id limit 1"

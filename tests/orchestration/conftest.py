@@ -20,6 +20,7 @@ from scoring.stores.installation import open_stores
 from scoring.stores.workspace import Workspace
 from tests.conftest import new_database
 from tests.support.airflow import AirflowUnderTest
+from tests.support.customers import create_states, write_customers
 from tests.support.toy import FIRST, TRAIN_NIGHTS, add, create_source, events, train_champion, write_job
 
 NIGHTS = 13
@@ -69,12 +70,13 @@ def with_waiting_dag(folder: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def airflow(data_dir: Path, template: str, receiver: tuple[str, list[str]]) -> Iterator[AirflowUnderTest]:
-    """A running Airflow with seven toy jobs and one whose file is broken."""
+    """A running Airflow with eight toy jobs and one whose file is broken."""
     folder = data_dir / "airflow-tests"
     for name in ("jobs", "sql"):
         (folder / name).mkdir(parents=True)
     source, story = new_database(data_dir), new_database(data_dir)
     create_source(source, nights=NIGHTS)
+    create_states(source, nights=NIGHTS)
     create_source(story, nights=TRAIN_NIGHTS)
     for first, count, change in ((TRAIN_NIGHTS, 10, True), (TRAIN_NIGHTS + 10, 5, False)):
         nights = [events(FIRST + timedelta(days=n)) for n in range(first, first + count)]
@@ -124,6 +126,15 @@ def airflow(data_dir: Path, template: str, receiver: tuple[str, list[str]]) -> I
             limits=quick,
             training={"window_days": 6, "holdout_nights": 2},
             promotion={"promote": "human", "min_nights": 2, "approval_hours": 0.005, **GUARDS},
+        ),
+        "customers": write_customers(
+            folder,
+            "air_customers",
+            schedule={"timezone": "UTC", "first_night": FIRST, "last_night": FIRST + timedelta(days=30)},
+            label={"column": "y", "delay_days": 1, "horizon_days": 1},
+            limits=quick,
+            training={"window_days": 8, "holdout_nights": 2},
+            promotion={"min_nights": 2, "evidence": "not_worse", **GUARDS},
         ),
     }
     stores = open_stores(settings, lambda: datetime.now(UTC))

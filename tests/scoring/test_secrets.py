@@ -315,9 +315,8 @@ def test_a_file_that_is_no_database_is_permanent(tmp_path):
         ("mariadb+pymysql", "pymysql"),
         ("oracle+oracledb", "oracledb"),
         ("mssql+pyodbc", "pyodbc"),
-        ("snowflake", "snowflake-sqlalchemy"),
-        ("duckdb", "duckdb-engine"),
-        ("bigquery", "sqlalchemy-bigquery"),
+        ("snowflake", "adbc-driver-snowflake"),
+        ("bigquery", "adbc-driver-bigquery"),
     ],
 )
 def test_a_missing_driver_is_named_with_its_package_and_how_to_add_it(tmp_path, scheme, package):

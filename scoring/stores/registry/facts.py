@@ -36,7 +36,7 @@ class TrainingFacts:
     """Rows in quarantine, by reason."""
     recipe_sha256: str | None = None
     fitted_until: date | None = None
-    """First night that the pipeline was not fitted on: ``until``, or the first of the holdout without ``training.refit``."""
+    """First night that the pipeline was not fitted on: ``until``, or without ``training.refit`` that before the holdout's gap."""
     evaluated_until: date | None = None
     """First night of the holdout."""
     refit: bool | None = None
@@ -47,12 +47,14 @@ class TrainingFacts:
     block_rows: int | None = None
     without_outcome: int | None = None
     unreadable_labels: int | None = None
+    asked_until: date | None = None
+    """The ``--until`` that was asked for: what the version learned from was known when this night began."""
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
         """Return the facts that ``as_json`` gave, now or in an older version. Raises ``ValueError`` for a malformed date."""
         values = {column.name: content[column.name] for column in fields(cls) if content.get(column.name) is not None}
-        for name in ("since", "until", "fitted_until", "evaluated_until"):
+        for name in ("since", "until", "fitted_until", "evaluated_until", "asked_until"):
             if name in values:
                 values[name] = date.fromisoformat(values[name])
         if "trained_at" in values:

@@ -54,9 +54,12 @@ class Query:
             raise SourceQueryError(self.name, found="NUL bytes, as in UTF-16", expected="UTF-8 text")
         return text.strip().rstrip(";")
 
-    def statement(self, database: str) -> Statement:
-        """Return the statement in the SQL of ``database``. Raises ``SourceQueryError`` for other parameters than allowed."""
-        statement = statement_of(self.text, database, self.name)
+    def statement(self, database: str, text: str | None = None) -> Statement:
+        """Return the statement in the SQL of ``database``. ``text`` is what stands for the SQL as written.
+
+        Raises ``SourceQueryError`` for other parameters than allowed.
+        """
+        statement = statement_of(self.text if text is None else text, database, self.name)
         statement.require_parameters(self.name, snapshot=self.snapshot)
         return statement
 

@@ -16,6 +16,9 @@ _ALLOWED = (INTERVAL, frozenset({NIGHT}), PARAMETERS)
 _DIALECTS = {"postgresql": "postgres", "mariadb": "mysql", "mssql": "tsql", "awsathena": "athena"}
 """sqlglot's name of a dialect, by SQLAlchemy's name, where the two differ."""
 _NAME = re.compile(r"\w+")
+_ROOT = "{root}"
+_QUOTES = {"STRING": "'", "IDENTIFIER": '"'}
+"""Quote around a token, by its kind."""
 _OPERANDS = ("STRING", "NATIONAL_STRING", "NUMBER", "IDENTIFIER", "R_PAREN", "R_BRACKET", "BACKSLASH")
 """Tokens that a parameter cannot follow: a colon behind one belongs to a slice, a path or a JSON member."""
 
@@ -107,6 +110,38 @@ def statement_of(text: str, database: str, where: str) -> Statement:
         pieces += [text[position:start], Parameter(name)] if name else [text[position:start]]
         position = end
     return Statement(tuple(piece for piece in [*pieces, text[position:]] if piece))
+
+
+def with_root(text: str, root: str | None, where: str) -> str:
+    """Return DuckDB's SQL with ``root`` for ``{root}``, in text and quoted names only. Other braces and comments stay.
+
+    A quote in ``root`` is doubled where it stands. Raises ``SourceQueryError`` for ``{root}`` elsewhere, and without a root.
+
+    >>> with_root("from read_csv('{root}/{a}.csv') -- {root}", "/it's", "x.sql")
+    "from read_csv('/it''s/{a}.csv') -- {root}"
+    """
+    pieces, position = [], 0
+    tokens = _tokens(text, "duckdb", where)
+    for number, token in enumerate(tokens):
+        written = text[token.start : token.end + 1]
+        bare = token.token_type.name == "L_BRACE" and "".join(t.text for t in tokens[number : number + 3]) == _ROOT
+        if _ROOT not in written and not bare:
+            continue
+        quote = _QUOTES.get(token.token_type.name)
+        if quote is None or root is None:
+            raise _no_root(where, "no root" if quote else f"{_ROOT} outside of text in single quotes")
+        pieces += [text[position : token.start], written.replace(_ROOT, root.replace(quote, 2 * quote))]
+        position = token.end + 1
+    return "".join([*pieces, text[position:]])
+
+
+def _no_root(where: str, problem: str) -> SourceQueryError:
+    return SourceQueryError(
+        f"{where}: {_ROOT}",
+        found=problem,
+        expected=f"'{_ROOT}/…' in single quotes, and a root in the source's URL",
+        next_step="write the root into the setting of the source: duckdb:///:memory:?root=/data/lake",
+    )
 
 
 def _tokens(text: str, database: str, where: str) -> list[Any]:

@@ -37,6 +37,8 @@ class Holdout:
     of_nights: int
     """Nights of the holdout before those were dropped that a version was fitted on."""
     rows: int
+    gap: int = 0
+    """Nights that lie at least between those fitted on and these: the label's horizon."""
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
@@ -72,6 +74,8 @@ class NightLosses:
     rows: int
     champion: float
     challenger: float
+    groups: list[list[float]] | None = None
+    """Of a snapshot job: rows, and the champion's loss less the challenger's, by group of entities."""
 
     @property
     def means(self) -> tuple[float, float] | tuple[None, None]:
@@ -125,6 +129,11 @@ class Evaluation:
     def as_json(self) -> dict[str, Any]:
         """Return the evaluation for JSON, as it stands in a model card."""
         content: dict[str, Any] = _plain(asdict(self))
+        for night in content["by_night"]:
+            if night["groups"] is None:
+                del night["groups"]
+        if not self.holdout.gap:
+            del content["holdout"]["gap"]
         return content
 
     @classmethod

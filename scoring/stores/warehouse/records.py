@@ -142,6 +142,8 @@ class ShadowLosses:
     """The champion's loss, summed over these rows."""
     shadow: float
     metrics: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    groups: list[list[float]] | None = None
+    """Of a snapshot job: rows, and the champion's loss less the shadow's, by group of entities."""
 
     @property
     def means(self) -> tuple[float, float] | tuple[None, None]:

@@ -124,7 +124,7 @@ def test_honest_pipeline_passes(tmp_path: Path, pipeline: str, changed: dict[str
     reload(probe)
 
 
-@pytest.mark.parametrize("name", ["flight_delay", "flight_duration"])
+@pytest.mark.parametrize("name", ["flight_delay", "flight_duration", "plane_grounded"])
 def test_pipelines_of_the_demo_pass(tmp_path: Path, name: str) -> None:
     from scoring.job.files import load_job
 

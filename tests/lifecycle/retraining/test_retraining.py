@@ -15,11 +15,12 @@ import pytest
 
 from lifecycle.promotion import promote
 from lifecycle.retraining import tasks
-from lifecycle.retraining.record import RetrainingRequest, abandon, announce, begin, training_window
+from lifecycle.retraining.record import RetrainingRequest, abandon, announce, begin
 from lifecycle.retraining.tasks import evaluate, resume, retrain
 from lifecycle.shadow.review import Reviewed, review
 from lifecycle.shadow.score import pin, shadow_run
 from lifecycle.training.train import train
+from lifecycle.training.window import training_window
 from scoring.errors import RegistryUnavailable, RetrainingFailed, RetrainingRunning, TrainingDataError
 from scoring.interval import Nights
 from scoring.stores.warehouse import Retraining, ledger, monitoring, promotions, retrainings, shadows

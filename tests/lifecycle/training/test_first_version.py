@@ -25,7 +25,9 @@ def crowned(toy: Toy) -> list[int]:
 
 
 def train(shell: Shell, toy: Toy, *options: Any) -> Any:
-    return shell("train", toy.job.name, "--since", FIRST, "--until", UNTIL, *options)
+    return shell(
+        "train", toy.job.name, "--since", FIRST, "--until", UNTIL + DAY, *options
+    )  # when all labels were known
 
 
 def test_first_version_worse_than_the_base_rate_is_registered_and_not_crowned(untrained: Toy, shell: Shell) -> None:

@@ -78,7 +78,7 @@ def test_load_job_reads_a_valid_file_and_fills_in_the_defaults(write):
     assert (job.gate.max_quarantine_share, job.limits.retries, job.label.delay_days) == (0.05, 3, 1)
 
 
-@pytest.mark.parametrize("name", ["flight_delay", "flight_duration"])
+@pytest.mark.parametrize("name", ["flight_delay", "flight_duration", "plane_grounded"])
 def test_load_job_reads_the_demo_jobs(name):
     job = load_job(HOME / "jobs" / f"{name}.yaml")
     assert job.name == name
@@ -94,7 +94,7 @@ def test_demo_jobs_differ_in_task():
     assert (tasks["flight_delay"], tasks["flight_duration"]) == ("binary", "regression")
 
 
-@pytest.mark.parametrize("name", ["flight_delay", "flight_duration"])
+@pytest.mark.parametrize("name", ["flight_delay", "flight_duration", "plane_grounded"])
 def test_demo_pipelines_are_made_anew_and_unfitted(name):
     factory = load_job(HOME / "jobs" / f"{name}.yaml").pipeline_factory()
     one, two = factory(), factory()
@@ -124,6 +124,7 @@ def test_demo_pipelines_are_made_anew_and_unfitted(name):
         ),
         ("kind", "batch", ["kind: found 'batch', expected 'events' or 'snapshot'"]),
         ("label.horizon_days", 7, ["label: found horizon_days 7 above delay_days 1", "expected it at most as large"]),
+        ("keep_nights", 60, ["keep_nights: found 60, expected at least 90", "monitor.baseline_nights"]),
         # missing keys
         ("task", ABSENT, ["task: found nothing, expected binary, multiclass or regression"]),
         (

@@ -129,6 +129,34 @@ def test_night_from_sqlite_is_the_night_from_postgresql(both: Stores, tmp_path: 
     )
 
 
+def test_night_from_parquet_is_the_night_from_postgresql(both: Stores, tmp_path: Path) -> None:
+    """The same events as a file a day below a root that DuckDB reads, their times in nanoseconds as pandas writes them."""
+    rows = pd.concat([events(FIRST + n * DAY) for n in range(TRAIN_NIGHTS + 2)])
+    put(url_of(both, "toy"), "events", rows, at=sa.DateTime(timezone=True))
+    for day, part in rows.groupby(rows["at"].dt.date):
+        (tmp_path / "lake" / f"day={day}").mkdir(parents=True)
+        part.astype({"at": "datetime64[ns, UTC]"}).to_parquet(tmp_path / "lake" / f"day={day}" / "events.parquet")
+    lake = SecretStr(f"duckdb:///:memory:?root={tmp_path / 'lake'}")
+    stores = replace(
+        both, settings=both.settings.model_copy(update={"sources": {**both.settings.sources, "lake": lake}})
+    )
+    files = "from read_parquet('{root}/*/*.parquet', hive_partitioning = true)"
+    of_lake = (
+        f"""select "at", id, x, kind {files} where day >= (:interval_start)::date - 1 and "at" >= :interval_start
+        and "at" < :interval_end""",
+        f"""select "at", id, y {files} where "at" >= :interval_start and "at" < :interval_end""",
+    )
+    runs = []
+    for source, sql in (("toy", (FEATURES, LABELS)), ("lake", of_lake)):
+        work = Workspace(stores, job_of(tmp_path, f"events_{source}", sql, source=source, chunk_rows=70))
+        trained = train_champion(work)
+        runs.append((trained.ref.sha256, trained.metrics, scored(work)))
+    (sha_one, metrics_one, one), (sha_two, metrics_two, two) = runs
+    assert (two.rows_extracted, two.rows_quarantined, two.chunks) == (ROWS, 0, one.chunks)
+    assert (sha_one, metrics_one) == (sha_two, metrics_two)
+    assert (one.snapshot_hash, one.predictions_hash) == (two.snapshot_hash, two.predictions_hash)
+
+
 # ---------------------------------------------------------------- other tasks
 
 

@@ -1,4 +1,4 @@
-"""Streaming a job's SQL, on PostgreSQL through ADBC and on SQLite through SQLAlchemy."""
+"""Streaming a job's SQL: PostgreSQL through ADBC, SQLite through SQLAlchemy, and DuckDB."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import psycopg
 import pyarrow as pa
 import pytest
@@ -85,7 +86,22 @@ def sqlite(tmp_path_factory) -> Iterator[Source]:
         yield Source("sqlite", f"sqlite:///{path}", lambda statement: connection.execute(statement).fetchall())
 
 
-@pytest.fixture(params=["postgresql", "sqlite"])
+@pytest.fixture(scope="module")
+def duck(tmp_path_factory) -> Source:
+    path = tmp_path_factory.mktemp("source") / "sales.duckdb"
+
+    def run(statement: str) -> list[Any]:
+        with duckdb.connect(path) as connection:
+            return connection.execute(statement).fetchall()
+
+    run("create table sales (id int, name text, price numeric(10, 2), sold_at timestamptz)")
+    with duckdb.connect(path) as connection:
+        for moment, *values in ROWS:
+            connection.execute("insert into sales values (?, ?, ?, ?)", [*values, NIGHT.start + moment])
+    return Source("duckdb", f"duckdb:///{path}", run)
+
+
+@pytest.fixture(params=["postgresql", "sqlite", "duck"])
 def source(request) -> Source:
     return request.getfixturevalue(request.param)
 
@@ -158,12 +174,16 @@ def test_stream_gives_numeric_columns_without_loss(source, query):
     prices = values(read(source.url, query(SELECT)), "price")
     if source.kind == "postgresql":  # as text, which the contract reads
         assert prices == ["0.10", "-3.25", None, "99999999.99", "10.50"]
+    elif source.kind == "duckdb":
+        assert [price and str(price) for price in prices] == ["0.10", "-3.25", None, "99999999.99", "10.50"]
     else:
         assert prices == [0.1, -3.25, None, 99999999.99, 10.5]
 
 
-def test_stream_binds_the_ends_of_the_interval_as_moments(postgresql, query):
-    (batch,) = read(postgresql.url, query("select 1 as id, :interval_start as first, :interval_end as until"))
+@pytest.mark.parametrize("kind", ["postgresql", "duck"])
+def test_stream_binds_the_ends_of_the_interval_as_moments(kind, query, request):
+    url = request.getfixturevalue(kind).url
+    (batch,) = read(url, query("select 1 as id, :interval_start as first, :interval_end as until"))
     assert batch.to_pylist() == [{"id": 1, "first": NIGHT.start, "until": NIGHT.end}]
     assert batch.schema.field("first").type == pa.timestamp("us", "UTC")
 
@@ -252,12 +272,13 @@ def test_stream_refuses_sql_that_is_not_utf_8(source, query, encoding):
         read(source.url, chosen)
 
 
-def test_stream_orders_text_keys_as_bytes_whatever_the_collation(postgresql, sqlite, query):
+def test_stream_orders_text_keys_as_bytes_whatever_the_collation(postgresql, sqlite, duck, query):
     # An enum sorts as it was declared, unless it is compared as text.
     postgresql.run("create type word as enum ('b', 'a', '_', 'B', 'é', 'A')")
     postgresql.run("create table words (word word, n int)")
     sqlite.run("create table words (word text collate nocase, n int)")
-    for source in (postgresql, sqlite):
+    duck.run("create table words (word text collate nocase, n int)")
+    for source in (postgresql, sqlite, duck):
         source.run(
             "insert into words values ('b', 1), ('A', 2), ('a', 3), ('B', 4), ('a', 5), ('_', 6), ('A', 7), ('é', 8)"
         )
@@ -373,10 +394,11 @@ def test_stream_lists_all_missing_and_all_present_columns(source, query):
         assert part in message
 
 
-def test_stream_refuses_a_result_that_has_a_column_twice(postgresql, query):
+@pytest.mark.parametrize("kind", ["postgresql", "duck"])
+def test_stream_refuses_a_result_that_has_a_column_twice(kind, query, request):
     text = f"select s.id, t.id from sales as s join sales as t on s.id = t.id {BOUNDS}"
     with pytest.raises(ContractError, match=r"sql/shop/features\.sql: columns \['id'\] come more than once"):
-        read(postgresql.url, query(text))
+        read(request.getfixturevalue(kind).url, query(text))
 
 
 @pytest.mark.parametrize(
@@ -501,11 +523,12 @@ def test_libpq_url_drops_the_driver_and_keeps_the_rest(url, plain):
 # ---------------------------------------------------------------- source and contract together
 
 
-def test_contracted_quarantines_all_copies_of_a_key_also_across_batches(postgresql, sqlite, stores, settings):
+def test_contracted_quarantines_all_copies_of_a_key_also_across_batches(postgresql, sqlite, duck, stores, settings):
     folder = settings.sql_dir / "shop"
     folder.mkdir()
     Path(folder / "features.sql").write_text(
-        "select id, word, amount, at from copies where at >= :interval_start and at < :interval_end", encoding="utf-8"
+        "select id, word, amount, sold from copies where sold >= :interval_start and sold < :interval_end",
+        encoding="utf-8",
     )
     job = Job.model_validate(
         {
@@ -523,9 +546,9 @@ def test_contracted_quarantines_all_copies_of_a_key_also_across_batches(postgres
         }
     )
     rows = [("a", 1), ("A", 1), ("a", 1), ("b", 1), ("b", 2), ("b", 2), ("b", 2), ("b", 2), ("b", 2), ("c", 1)]
-    for source, time in ((postgresql, "timestamptz"), (sqlite, "text")):
-        collation = "nocase" if source is sqlite else '"C"'
-        source.run(f"create table copies (id int, word text collate {collation}, amount numeric, at {time})")
+    for source, time in ((postgresql, "timestamptz"), (sqlite, "text"), (duck, "timestamptz")):
+        collation = '"C"' if source is postgresql else "nocase"
+        source.run(f"create table copies (id int, word text collate {collation}, amount numeric, sold {time})")
         for word, number in rows:
             source.run(f"insert into copies values ({number}, '{word}', 1.5, '2013-04-01 12:00:00+00')")
         known = {"sources": {"shop": source.url}}

@@ -1,0 +1,47 @@
+"""``Adapter``: how one kind of database is read. A database that is not in the table is read through SQLAlchemy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from scoring.interval import DataInterval
+from scoring.stores.source.adapters import any_dialect, duckdb, postgresql, warehouses
+from scoring.stores.source.query import Query
+
+Stream = Callable[[sa.URL, Query, DataInterval, int], AbstractContextManager[Iterator[pa.RecordBatch]]]
+
+
+def _no_types(url: sa.URL, query: Query) -> dict[str, set[str]]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """The functions that read one kind of database."""
+
+    stream: Stream
+    """Gives an iterator over a query's rows of an interval as record batches."""
+    compared_types: Callable[[sa.URL, Query], dict[str, set[str]]] = _no_types
+    """Returns the types that the database infers for each parameter."""
+    in_key_order: bool = False
+    """Whether text is ordered as bytes, and a type restricts a column's values, so that equal keys are neighbours."""
+
+
+_ANY = Adapter(any_dialect.stream)
+_ADAPTERS: Mapping[str, Adapter] = {
+    "postgresql": Adapter(postgresql.stream, postgresql.compared_types, in_key_order=True),
+    "duckdb": Adapter(duckdb.stream, in_key_order=True),
+    "snowflake": Adapter(warehouses.stream),
+    "bigquery": Adapter(warehouses.stream),
+}
+"""Adapters of the databases that give Arrow themselves, by the name that their URLs begin with."""
+
+
+def adapter_of(url: sa.URL) -> Adapter:
+    """Return how the database of a URL is read."""
+    return _ADAPTERS.get(url.get_backend_name(), _ANY)

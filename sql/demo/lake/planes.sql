@@ -1,0 +1,4 @@
+-- what:  the aircraft register
+-- grain: one row per tail number
+select *
+from planes
