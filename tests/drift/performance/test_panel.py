@@ -81,7 +81,8 @@ def test_overlap_widens_what_nights_have_in_common() -> None:
         (gain.high or 0) - (gain.low or 0) for gain in (gain_of(panel(gains, days), 0.95) for days in (0, 1, 7, 30))
     ]
     assert widths[0] == widths[1]
-    assert widths[0] < widths[2] < widths[3]
+    assert 2.5 * widths[0] < widths[2]  # wider tails of t alone make 1.5
+    assert 2 * widths[2] < widths[3]
 
 
 @pytest.fixture(scope="module")
