@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -112,6 +113,8 @@ def _by_name(reading: Reading) -> str | None:
 
 def _names_the_night(reading: Reading, around: Surroundings) -> str | None:
     """Return why a part of the calendar would only let the model learn the window's nights by heart, or None."""
+    if around.nights is not None and reading.kind == "text" and _marks_stretches(reading, around.nights):
+        return "each of its values stands for some nights on end: the model would learn nights by heart"
     back = comes_back_after(reading.name) or (365 if is_calendar(reading) and reading.kind == "text" else None)
     if back is None or around.nights is None or around.window_days >= 2 * back or _weekdays(reading):
         return None
@@ -122,6 +125,16 @@ def _names_the_night(reading: Reading, around: Surroundings) -> str | None:
     return (
         f"in a window of {around.window_days} nights its values hardly come back: the model would learn nights by heart"
     )
+
+
+def _marks_stretches(reading: Reading, nights: pa.Array) -> bool:
+    """Return whether every value belongs to nights that follow one another, as the folders of a lake do."""
+    pairs = pa.table({"night": nights, "value": reading.values}).group_by(["night", "value"]).aggregate([])
+    if not 1 < reading.distinct < pairs.num_rows / 2 or pairs.num_rows > pc.count_distinct(nights).as_py():
+        return False
+    values = pairs.sort_by("night").column("value").to_pylist()
+    changes = sum(before != after for before, after in pairwise(values))
+    return bool(1 + changes == reading.distinct)
 
 
 def _weekdays(reading: Reading) -> bool:

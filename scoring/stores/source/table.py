@@ -4,25 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import pyarrow as pa
 import sqlalchemy as sa
 
 from scoring.errors import NightshiftError, SourceQueryError
 from scoring.stores.failures import missing_driver, translated
+from scoring.stores.source.adapters import ends_in_duckdb, read_duckdb
 from scoring.stores.source.driver_values import column_of
 from scoring.stores.source.read_only import make_read_only, require_file
 from scoring.stores.source.sampling import sampled
+from scoring.stores.source.source_table import SAMPLE_ROWS, SAMPLE_VALUES, Declared, SourceTable, TableColumn
 from scoring.stores.source.table_names import Place, find_table, near_names
 from scoring.stores.urls import database_url
 
-Declared = Literal["bool", "int", "float", "text", "moment", "day", "any", "unfit"]
-"""What a column's declared type can hold. ``any``: its values tell (SQLite); ``unfit``: nothing that a model reads."""
-SAMPLE_ROWS = 20_000
-SAMPLE_VALUES = 2_000_000
-"""Values that a sample has at most: a table of 300 columns gets fewer rows."""
 SECONDS = 60
 """How long one question about a table may take on PostgreSQL, so that no new job keeps a server busy."""
 _KINDS: tuple[tuple[type[sa.types.TypeEngine[Any]], Declared], ...] = (
@@ -36,47 +33,6 @@ _KINDS: tuple[tuple[type[sa.types.TypeEngine[Any]], Declared], ...] = (
     (sa.DateTime, "moment"),
     (sa.Date, "day"),
 )
-
-
-@dataclass(frozen=True)
-class TableColumn:
-    """One column as the database declares it."""
-
-    name: str
-    type: str
-    """The type's name in the database."""
-    declared: Declared
-    nullable: bool
-    sql: str
-    """The name as SQL has it, in quotes where it needs them."""
-    is_text: bool = False
-    """Whether functions of text take it as it is, which an enum's or a uuid's values they do not."""
-
-
-@dataclass(frozen=True)
-class SourceTable:
-    """A table or view of a source, and a sample of it. Times in the sample are text, as ISO 8601 writes them."""
-
-    name: str
-    database: str
-    """SQLAlchemy's name of the kind of database."""
-    sql: str
-    """What stands behind ``from`` in a statement."""
-    columns: tuple[TableColumn, ...]
-    primary_key: tuple[str, ...]
-    rows: pa.Table
-    """The columns that are fit to be read."""
-    whole: bool
-    """Whether the sample is the whole table."""
-    spread: bool
-    """Whether the sample comes from all over the table, not from its beginning only."""
-    estimate: int | None
-    """About how many rows the table has, if that is known without counting."""
-
-    @property
-    def by_name(self) -> dict[str, TableColumn]:
-        """Return the columns by name."""
-        return {column.name: column for column in self.columns}
 
 
 Reader = Callable[[sa.URL, str, str], SourceTable]
@@ -184,6 +140,6 @@ def _connected(url: sa.URL, name: str, variable: str) -> Iterator[sa.Connection]
         connection.rollback()
 
 
-_READERS: dict[str, Reader] = {}
+_READERS: dict[str, Reader] = {"duckdb": read_duckdb}
 """Readers of sources that SQLAlchemy does not read, by the kind of database."""
-_ASKERS: dict[str, Asker] = {}
+_ASKERS: dict[str, Asker] = {"duckdb": ends_in_duckdb}

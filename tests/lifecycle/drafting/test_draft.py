@@ -220,3 +220,28 @@ def test_times_are_compared_in_the_form_that_they_have(shop: Settings, values: l
     more = shop.model_copy(update={"sources": {"shop": SecretStr(f"sqlite:///{path}")}})
     drafted(more, table="visits", label="bought", keys=("id",), time="at")
     assert compared in more.sql_path("late", "features").read_text()
+
+
+def test_parquet_files_are_a_table_by_path_or_glob(shop: Settings):
+    """Folders of months are no feature, lists are left out, and the SQL reads below the root."""
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+    names = ["day", "id", "mail", "plan", "logins", "churned"]
+    rows = pa.Table.from_pylist([dict(zip(names, row, strict=True)) for row in customers(days=60)])
+    months = pa.array([text[:7] for text in rows.column("day").to_pylist()])
+    tags = pa.array([["a"]] * rows.num_rows)
+    folder = shop.data_dir / "lake" / "customers"
+    table = rows.append_column("tags", tags).append_column("part", months)
+    ds.write_dataset(table, folder, format="parquet", partitioning=["part"], partitioning_flavor="hive")
+    lake = shop.model_copy(update={"sources": {"shop": SecretStr(f"duckdb:///:memory:?root={folder.parent}")}})
+    draft, job = drafted(lake, table="customers/*/*.parquet", label="churned", keys=("id",), time="day")
+    assert job.key == {"day": "date", "id": "int"}
+    why = reasons(draft)
+    assert why["tags"].startswith("left out: type VARCHAR[]")
+    assert why["part"].startswith("left out: each of its values stands for some nights on end")
+    text = lake.sql_path("late", "features").read_text()
+    assert "from read_parquet('{root}/customers/*/*.parquet')" in text
+    assert 'where cast("day" as date) = :night' in text or "where cast(day as date) = :night" in text
+    other = lake.model_copy(update={name: lake.data_dir / "other" / name for name in ("jobs_dir", "sql_dir")})
+    assert "No files found" in refused(other, SourceQueryError, table="none/*.parquet")
