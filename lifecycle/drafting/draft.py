@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from lifecycle.drafting.plan import Plan, aliases_of, commands_of
 from lifecycle.drafting.reading import Reading, read_column
 from lifecycle.drafting.request import DraftRequest, column_named
 from lifecycle.drafting.roles import Guess, Surroundings, feature_guess, key_guess
-from lifecycle.drafting.times import Days, TimeColumn, days_of, guessed_time, nights_of_rows, time_column
+from lifecycle.drafting.times import Days, TimeColumn, candidates, days_of, guessed_time, nights_of_rows, time_column
 from scoring.errors import JobFileError, TrainingDataError
 from scoring.job import BINARY, MULTICLASS, new_job, parsed_job
 from scoring.settings import Settings
@@ -108,8 +109,22 @@ def _time(table: SourceTable, readings: Mapping[str, Reading], request: DraftReq
     if request.time is not None:
         return time_column(table, readings, column_named(table, request.time, "--time"), request)
     if request.kind == "snapshot":
-        return None
+        return _day_of_history(table, readings, request, label)
     return time_column(table, readings, guessed_time(readings, label), request)
+
+
+def _day_of_history(
+    table: SourceTable, readings: Mapping[str, Reading], request: DraftRequest, label: str
+) -> TimeColumn | None:
+    """Return the day that makes a table a history: one on which every key comes once, while it comes on many days."""
+    for name in (name for name in candidates(readings) if readings[name].kind == "day" and name != label):
+        day = time_column(table, readings, name, request)
+        with suppress(JobFileError):  # no columns are unique on such a day
+            keys, _ = key_columns(table, readings, request, day)
+            once = table.rows.group_by([*keys, name]).aggregate([]).num_rows == table.rows.num_rows
+            if once and _comes_again(table, keys, day):
+                return replace(day, notes=(*day.notes, "the same keys come on many of its days"))
+    return None
 
 
 def _comes_again(table: SourceTable, names: list[str], time: TimeColumn) -> bool:
