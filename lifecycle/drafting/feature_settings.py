@@ -16,6 +16,8 @@ from scoring.rows import counted
 
 LEVELS_ALLOWED = 12
 """Levels up to which ``allowed`` lists them."""
+FLAG_LEVELS = 3
+"""Levels up to which a column tells nobody apart, whatever its name: ``PhoneService`` with yes and no."""
 SURE_ROWS = 500
 """Rows from which on a sample without a null, or without a rare level, says that there will be none."""
 SURE_COUNT = 5
@@ -31,6 +33,8 @@ ALWAYS_NEW, OFTEN_NEW = 0.05, 0.001
 def settings_of(reading: Reading, key: bool) -> tuple[dict[str, Any], list[str]]:
     """Return a feature's entry in the job file, and remarks on it."""
     personal = looks_personal(reading.name, some_texts(reading))
+    if personal == "its name" and reading.distinct <= FLAG_LEVELS:
+        personal = None
     remarks: list[str] = []
     if reading.kind == "bool":
         settings: dict[str, Any] = {"type": "bool"}

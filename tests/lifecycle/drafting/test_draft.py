@@ -132,6 +132,21 @@ def test_history_is_a_snapshot_by_night(shop: Settings):
     assert job.label.delay_days == 2
 
 
+@pytest.mark.parametrize("keys", [(), ("id",)])
+def test_day_of_a_history_is_found_without_being_named(shop: Settings, keys: tuple[str, ...]):
+    draft, job = drafted(shop, table="customers", label="churned", kind="snapshot", keys=keys)
+    assert job.key == {"id": "int"}
+    assert "where day = :night" in shop.sql_path("late", "features").read_text()
+    assert "the same keys come on many of its days" in reasons(draft)["day"]
+
+
+def test_yes_and_no_about_a_phone_are_nothing_personal(shop: Settings, tmp_path: Path):
+    rows = [(number, ("Yes", "No")[number % 2], f"+49 170 {number % 400:07}", number % 3 == 0) for number in range(600)]
+    fill(tmp_path / "shop.db", "contracts", "id integer, PhoneService text, phone text, churned integer", rows)
+    _, job = drafted(shop, table="contracts", label="churned", kind="snapshot", keys=("id",))
+    assert not job.features["PhoneService"].sensitive
+
+
 def test_table_of_one_state_says_what_that_means(shop: Settings):
     draft, _ = drafted(shop, table="orders", kind="snapshot", keys=("Order ID",))
     text = shop.sql_path("late", "features").read_text()
