@@ -38,7 +38,7 @@ class Labels:
 def read_labels(work: Workspace, nights: Nights) -> pa.Table:
     """Return key and outcome of every row of the nights that has an outcome.
 
-    Raises ``TrainingDataError`` on duplicate keys and on outcomes that are not of the declared type.
+    Raises ``TrainingDataError`` on keys with several outcomes and on outcomes that are not of the declared type.
     """
     return labels_of(work, nights).table
 
@@ -85,13 +85,9 @@ def _labels(batch: pa.RecordBatch, job: Job, query: Query) -> pa.Table:
 
 
 def _joined(rows: pa.Table, job: Job, query: Query) -> Labels:
-    """Return the labels of all parts, binary outcomes as bools. Raises ``TrainingDataError`` if a key comes twice."""
-    table = rows.filter(pc.invert(rows.column(_UNREADABLE))).drop_columns([_UNREADABLE])
-    unique = table.group_by(list(job.key)).aggregate([]).num_rows
-    if unique != table.num_rows:
-        raise TrainingDataError(
-            query.name, found=f"{table.num_rows - unique} rows with a key that is there already", expected="unique keys"
-        )
+    """Return the labels of all parts, each key once, binary outcomes as bools."""
+    read = rows.filter(pc.invert(rows.column(_UNREADABLE))).drop_columns([_UNREADABLE])
+    table = _once(read, job, query)
     outcome = table.column(LABEL_COLUMN)
     has_outcome = pc.is_valid(outcome) if job.task.classifies else pc.is_finite(outcome)
     outcomes = counted(outcome) if job.task.classifies else {}
@@ -100,7 +96,24 @@ def _joined(rows: pa.Table, job: Job, query: Query) -> Labels:
         positive = pc.is_in(outcome, value_set=pa.array(truth, pa.string()))
         table = table.set_column(len(job.key), LABEL_COLUMN, positive)
     labelled = table.filter(has_outcome)
-    return Labels(labelled, table.num_rows - labelled.num_rows, rows.num_rows - table.num_rows, outcomes)
+    return Labels(labelled, table.num_rows - labelled.num_rows, rows.num_rows - read.num_rows, outcomes)
+
+
+def _once(table: pa.Table, job: Job, query: Query) -> pa.Table:
+    """Return the table without copies of its rows. Raises ``TrainingDataError`` for a key that has several outcomes."""
+    keys = list(job.key)
+    different = table.group_by([*keys, LABEL_COLUMN], use_threads=False).aggregate([])
+    counts = different.group_by(keys, use_threads=False).aggregate([([], "count_all")])
+    several = counts.filter(pc.greater(counts.column("count_all"), 1))
+    if several.num_rows:
+        example = {name: str(value) for name, value in several.select(keys).slice(0, 1).to_pylist()[0].items()}
+        raise TrainingDataError(
+            query.name,
+            found=f"{several.num_rows} keys with several outcomes, such as {example}",
+            expected="one outcome for every key",
+            next_step="select one outcome for each of them in the SQL",
+        )
+    return table if different.num_rows == table.num_rows else different
 
 
 def _text(column: pa.Array, job: Job, query: Query) -> pa.Array:

@@ -77,9 +77,20 @@ def test_labels_whose_key_cannot_be_read_are_left_out_and_counted(untrained: Toy
 
 def test_labels_with_keys_that_are_stored_alike_are_refused(untrained: Toy) -> None:
     number = "case id when 3 then '07' else id::text end"
+    execute(untrained.source, "update events set y = (id = 7) where id in (3, 7)")
     job = labelled_as(untrained, number=number, key={"id": "int"}, time_column=None)
-    with pytest.raises(TrainingDataError, match=r"found 1 rows with a key that is there already"):
+    with pytest.raises(
+        TrainingDataError, match=r"found 1 keys with several outcomes, such as {'id': '7'}.*Next: select"
+    ):
         read_labels(Workspace(untrained.stores, job), Nights(FIRST, FIRST + timedelta(days=1)))
+
+
+def test_copies_of_a_label_count_once(untrained: Toy) -> None:
+    before = read_labels(untrained.work, WINDOW)
+    execute(untrained.source, "insert into events select * from events where id < 5")
+    after = read_labels(untrained.work, WINDOW)
+    keys = [(name, "ascending") for name in untrained.job.key]
+    assert after.sort_by(keys).equals(before.sort_by(keys))
 
 
 # ---------------------------------------------------------------- outcomes
