@@ -21,7 +21,7 @@ from lifecycle.drafting.request import DraftRequest, column_named
 from lifecycle.drafting.roles import Guess, Surroundings, feature_guess, key_guess
 from lifecycle.drafting.times import Days, TimeColumn, candidates, days_of, guessed_time, nights_of_rows, time_column
 from scoring.errors import JobFileError, TrainingDataError
-from scoring.job import BINARY, MULTICLASS, new_job, parsed_job
+from scoring.job import new_job, parsed_job
 from scoring.settings import Settings
 from scoring.stores import source_url, source_variable
 from scoring.stores.source import SourceTable, ends_of, read_table
@@ -188,9 +188,9 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
         ("key", ", ".join(plan.key)),
         ("label", f"{outcome.name}: {outcome.task} ({outcome.reason})"),
     ]
-    if outcome.task == BINARY:
+    if outcome.task.has_positive:
         facts.append(("positive", outcome.positive or "true, 1 or t"))
-    if outcome.task == MULTICLASS:
+    if outcome.task.least_classes:
         facts.append(("classes", ", ".join(outcome.classes)))
     if plan.time is not None:
         known = f", outcomes to {calendar.days.last_labelled}" if calendar.days.last_labelled else ""

@@ -14,7 +14,6 @@ from lifecycle.drafting.feature_settings import CODES
 from lifecycle.drafting.outcome import Outcome
 from lifecycle.drafting.plan import Plan
 from lifecycle.drafting.roles import Guess
-from scoring.job import BINARY, MULTICLASS
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_ -]*[A-Za-z0-9_]|[A-Za-z_]")
@@ -110,9 +109,9 @@ def _left_out(plan: Plan) -> Iterator[str]:
 
 def _label(plan: Plan, outcome: Outcome) -> Iterator[str]:
     yield f"  column: {scalar(plan.label)}"
-    if outcome.task == MULTICLASS:
+    if outcome.task.least_classes:
         yield f"  classes: {scalar(outcome.classes)}"
-    if outcome.task == BINARY and outcome.positive is not None:
+    if outcome.task.has_positive and outcome.positive is not None:
         yield f"  positive: {json.dumps(outcome.positive, ensure_ascii=False)}"
     yield f"  delay_days: {plan.calendar.delay_days:<18} # {_line(plan.calendar.delay_reason)}"
     if plan.request.horizon_days is not None:

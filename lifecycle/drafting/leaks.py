@@ -11,7 +11,6 @@ import pyarrow.compute as pc
 from lifecycle.drafting.names_of_columns import holds_name
 from lifecycle.drafting.outcome import Outcome
 from lifecycle.drafting.reading import Reading
-from scoring.job import REGRESSION
 
 LEAST_ROWS = 50
 """Rows with an outcome below which nothing is said."""
@@ -69,10 +68,10 @@ def _strength(
         both = labelled & ~missing
         ordered = 0.0
         if both.sum() >= LEAST_ROWS:
-            ordered = _ordered(numbers[both], codes[both], regression=outcome.task == REGRESSION)
+            ordered = _ordered(numbers[both], codes[both], regression=not outcome.task.classifies)
     else:
         ordered = 0.0
-    if outcome.task == REGRESSION:
+    if not outcome.task.classifies:
         return ordered
     groups = _groups(reading, missing)[labelled]
     return max(ordered, _told(groups, codes[labelled]) if len(np.unique(groups)) <= LEVELS else 0.0)

@@ -59,12 +59,12 @@ class Outcome:
     @property
     def classes(self) -> list[str]:
         """Return the classes of a multiclass job."""
-        return sorted(self.counts) if self.task == MULTICLASS else []
+        return sorted(self.counts) if self.task.least_classes else []
 
     @property
     def codes(self) -> np.ndarray:
         """Return the outcome of each row as a number, NaN where it is not known; classes by their place."""
-        if self.task == REGRESSION:
+        if not self.task.classifies:
             return np.asarray(pc.cast(self.reading.values, pa.float64()).to_numpy(zero_copy_only=False))
         places = {value: float(place) for place, value in enumerate(sorted(self.counts))}
         return np.array([places.get(text, np.nan) for text in _texts(self.reading).to_pylist()], dtype=np.float64)
@@ -80,11 +80,11 @@ def outcome_of(reading: Reading, request: DraftRequest, sensitive: bool) -> Outc
         only = named(counts) if counts and not sensitive else "one value"
         raise _refused(reading.name, f"the same outcome in all rows of the sample: {only}", "at least two outcomes")
     task, reason = _task(reading, counts, request.task)
-    if task == REGRESSION:
+    if not task.classifies:
         return Outcome(reading, task, reason, {})
-    if task == MULTICLASS and not 3 <= len(counts) <= MOST_CLASSES:
+    if task.least_classes and not 3 <= len(counts) <= MOST_CLASSES:
         raise _refused(reading.name, f"{len(counts):,} different values", f"3 to {MOST_CLASSES} classes")
-    positive = _positive(counts, request.positive, reading.name) if task == BINARY else None
+    positive = _positive(counts, request.positive, reading.name) if task.has_positive else None
     return Outcome(reading, task, reason, counts, positive)
 
 
@@ -96,11 +96,11 @@ def _task(reading: Reading, counts: Mapping[str, int], asked: str | None) -> tup
     """Return the task, and why."""
     if asked is not None:
         task = next(task for task in TASKS if task.name == asked)
-        if task == BINARY and len(counts) != 2:
+        if task.has_positive and len(counts) != 2:
             raise _refused(reading.name, f"{reading.distinct:,} different values with --task binary", "two values")
-        if task == REGRESSION and reading.kind not in ("int", "float"):
+        if not task.classifies and reading.kind not in ("int", "float"):
             raise _refused(reading.name, f"type {reading.column.type} with --task regression", "numbers")
-        if task == MULTICLASS and not counts:
+        if task.least_classes and not counts:
             raise _refused(reading.name, "fractions with --task multiclass", "classes")
         return task, "given"
     if len(counts) == 2:

@@ -82,7 +82,7 @@ class Label(Strict):
     def _outcome_is_over_when_it_matures(self) -> Self:
         if self.horizon_days is not None and self.horizon_days > self.delay_days:
             raise ValueError(
-                f"found horizon_days {self.horizon_days} above delay_days {self.delay_days}: the label would count before its "
-                "outcome is over; expected it at most as large"
+                f"found horizon_days {self.horizon_days} above delay_days {self.delay_days}, expected it at most as large: the "
+                "label would count before its outcome is over"
             )
         return self

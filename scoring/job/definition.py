@@ -115,7 +115,7 @@ class Job(Strict):
             )
         if self.time_column is not None and self.is_snapshot:
             raise ValueError(
-                f"time_column: found {self.time_column!r} with kind snapshot, whose rows are entities and happen at no time; "
+                f"time_column: found {self.time_column!r} with kind snapshot, whose rows are entities and happen at no time, "
                 "expected none, and :night in the SQL"
             )
         if self.time_column is not None and self.key.get(self.time_column) != "datetime":

@@ -120,7 +120,7 @@ def sentence_of(path: str, value: Any) -> str:
         ("gate.timezone", "UTC", "found an unknown key, expected it in schedule"),
         ("label.task", "binary", "found an unknown key, expected it in the top level"),
         ("features.dest.drfit", "ignored", "found an unknown key; did you mean drift?"),
-        ("label.what", 1, "found an unknown key, expected one of column, delay_days, classes"),
+        ("label.what", 1, "found an unknown key, expected one of column, delay_days, horizon_days, classes"),
         ("owner", 7, "found 7, expected text in quotes, '7'"),
         ("owner", None, "found nothing, expected text"),
         ("owner", "x" * 0, "found '', expected text of at least 1 characters"),

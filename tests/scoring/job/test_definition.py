@@ -82,8 +82,8 @@ def test_load_job_reads_a_valid_file_and_fills_in_the_defaults(write):
 def test_load_job_reads_the_demo_jobs(name):
     job = load_job(HOME / "jobs" / f"{name}.yaml")
     assert job.name == name
-    assert job.time_column == "time_hour"
-    assert list(job.key) == ["time_hour", "carrier", "flight", "origin"]
+    assert job.time_column == (None if job.is_snapshot else "time_hour")
+    assert list(job.key) == (["tailnum"] if job.is_snapshot else ["time_hour", "carrier", "flight", "origin"])
     assert callable(job.pipeline_factory())
 
 

@@ -36,6 +36,7 @@ WRITTEN: dict[str, Any] = {
     "block_rows": 1000,
     "without_outcome": 4,
     "unreadable_labels": 0,
+    "asked_until": "2013-04-02",
 }
 """A file as ``train`` writes it."""
 
