@@ -71,6 +71,8 @@ def facts_of(work: Workspace, run: Run, seen: Sequence[NightVerdict], retrained:
         origin="provisional" if run.provisional else run.origin,
         model_version=run.model_version,
         trained_until=until,
+        trained_on=until + timedelta(days=max(work.job.label.delay_days - 1, 0)),
+        nights_to_compare=2 * work.job.promotion.min_nights if work.job.label.horizon else 0,
         new_labelled_nights=len(measured),
         verdict=tonight.verdict if tonight else None,
         faults=tonight.faults if tonight else [],

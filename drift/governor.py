@@ -55,12 +55,17 @@ class Facts:
     loss: Loss | None = None
     retrained: Sequence[date] = ()
     """Nights on which a retraining was decided."""
+    trained_on: date | None = None
+    """Night at whose end the last label of the training was known: later than ``trained_until`` where labels come late."""
+    nights_to_compare: int = 0
+    """New nights below which a challenger's comparison has learned nothing that the champion has not, where outcomes overlap."""
     running: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Return the facts for JSON."""
         content = asdict(self)
         days = {"night": str(self.night), "trained_until": str(self.trained_until)}
+        days |= {} if self.trained_on is None else {"trained_on": str(self.trained_on)}
         return {**content, **days, "retrained": [str(night) for night in self.retrained]}
 
 
@@ -120,7 +125,7 @@ def _drift(facts: Facts, policy: RetrainingPolicy) -> str | None:
 
 def _age(facts: Facts, policy: RetrainingPolicy) -> str | None:
     """Return that nothing was trained for too long. A challenger that was not promoted counts as trained."""
-    newest = max([facts.trained_until, *facts.retrained])
+    newest = max([facts.trained_on or facts.trained_until, *facts.retrained])
     age = (facts.night - newest).days
     if policy.max_age_nights is None or age <= policy.max_age_nights:
         return None
@@ -132,7 +137,7 @@ def _forbidden(facts: Facts, policy: RetrainingPolicy) -> str | None:
     since = max(facts.retrained, default=None)
     resting = since is not None and (facts.night - since).days < policy.cooldown_nights
     spent = sum(night > facts.night - timedelta(days=BUDGET_NIGHTS) for night in facts.retrained)
-    new, needed = facts.new_labelled_nights, policy.min_new_labelled_nights
+    new, needed = facts.new_labelled_nights, max(policy.min_new_labelled_nights, facts.nights_to_compare)
     rules = {
         f"the night's data are broken ({'; '.join(facts.faults)}): never retrain on broken data": bool(facts.faults),
         "the night has no verdict, so nothing says that its data are sound": facts.verdict is None,

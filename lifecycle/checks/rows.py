@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -13,7 +14,7 @@ from scoring.errors import ContractError, SourceQueryError
 from scoring.interval import DataInterval
 from scoring.job import Job
 from scoring.rows import ARROW_TYPES, read_as
-from scoring.stores import Workspace
+from scoring.stores import Workspace, feature_batches
 from scoring.stores.source import Query, compared_types, stream
 
 SAMPLE = 5_000
@@ -34,10 +35,10 @@ def check_rows(work: Workspace) -> list[str]:
     for night in tried:
         rows = _sample(work, night)
         if rows.num_rows and work.job.is_snapshot:
-            return list(_about_entities(work, night, rows))
+            return [*_about_entities(work, night, rows), *_about_quarantine(work, night)]
         if rows.num_rows:
             by_day = bool({"date", "cast to date"} & _compared(work, work.stores.features_query(work.job)))
-            return [_about(work.job, night, rows, by_day)]
+            return [_about(work.job, night, rows, by_day), *_about_quarantine(work, night)]
     return [f"no rows in the nights {', '.join(str(night) for night in tried)}: nothing to say of their times"]
 
 
@@ -116,8 +117,11 @@ def _about_entities(work: Workspace, night: date, rows: pa.RecordBatch) -> Itera
     before = _sample(work, night - timedelta(days=1))
     keys = list(work.job.key)
     now, then = (pa.Table.from_batches([batch]) for batch in (rows, before))
-    both = now.select(keys).join(then.select(keys), keys=keys, join_type="inner").num_rows
-    count = f"{rows.num_rows:,} entities" if rows.num_rows < SAMPLE else f"the first {rows.num_rows:,} entities"
+    different, earlier = (table.group_by(keys).aggregate([]) for table in (now, then))
+    both = different.join(earlier, keys=keys, join_type="inner").num_rows
+    count = (
+        f"{different.num_rows:,} entities" if rows.num_rows < SAMPLE else f"the first {different.num_rows:,} entities"
+    )
     yield f"night {night} in {work.job.schedule.timezone}: {count}, {both:,} of them among those of the night before"
     names = [name for name in work.job.features if name not in work.job.key]
     same = now.schema.equals(then.schema) and both and now.select(names).equals(then.select(names))
@@ -126,6 +130,28 @@ def _about_entities(work: Workspace, night: date, rows: pa.RecordBatch) -> Itera
             "all features are as the night before: if the SQL gives the present state whatever :night is, nights that are "
             "scored or trained on later see what was not known then"
         )
+
+
+def _about_quarantine(work: Workspace, night: date) -> Iterator[str]:
+    """Yield how many rows of a sample would go to quarantine, if any would."""
+    reasons: Counter[str] = Counter()
+    rows = bad = 0
+    interval = DataInterval.of_night(night, work.job.schedule.timezone)
+    with feature_batches(work, interval, at_most=SAMPLE) as batches:
+        for batch, part in batches:
+            rows, bad = rows + batch.num_rows, bad + part.quarantined.num_rows
+            reasons.update(part.reasons)
+    if not bad:
+        return
+    worst = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common(3))
+    sentence = f"{bad:,} of {rows:,} rows of night {night} would go to quarantine: {worst}"
+    limit = work.job.gate.max_quarantine_share
+    held = (
+        f"; more than gate.max_quarantine_share ({limit:.0%}), so that it would be held: --rows shows some"
+        if bad > limit * rows
+        else ""
+    )
+    yield sentence + held
 
 
 def _only_day(job: Job) -> str | None:

@@ -53,6 +53,21 @@ def test_reasons_to_retrain(changes: dict, words: str) -> None:
     assert words in found.reason
 
 
+def test_age_is_counted_from_when_the_last_label_was_known() -> None:
+    late: dict[str, Any] = {"trained_until": NIGHT - timedelta(days=130), "trained_on": NIGHT - timedelta(days=101)}
+    assert decide(replace(WELL, **late), POLICY).decision == "none"
+    assert (
+        "since 2013-01-31, 121 nights ago"
+        in decide(replace(WELL, trained_on=NIGHT - timedelta(days=121)), POLICY).reason
+    )
+
+
+def test_no_retraining_before_its_comparison_can_have_learned_anything() -> None:
+    worse = replace(WELL, loss=WORSE, new_labelled_nights=13, nights_to_compare=14)
+    assert decide(worse, POLICY).reason.endswith("but only 13 nights with labels came since training, 14 are needed")
+    assert decide(replace(worse, new_labelled_nights=14), POLICY).decision == "retrain"
+
+
 @pytest.mark.parametrize(
     "changes",
     [

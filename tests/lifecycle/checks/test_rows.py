@@ -86,7 +86,8 @@ def test_check_reads_no_more_than_a_sample(untrained: Toy):
 
 def test_check_sees_rows_that_quarantine_would_take(untrained: Toy):
     execute(untrained.source, "update events set x = -1000")
-    (said,) = check_rows(untrained.work)
+    said, note = check_rows(untrained.work)
+    assert note.startswith("200 of 200 rows of night 2024-01-01 would go to quarantine: x:below_min 200; more than")
     assert "200 rows" in said
 
 

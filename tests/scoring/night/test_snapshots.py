@@ -91,6 +91,24 @@ def test_check_notices_sql_that_gives_the_present_state_whatever_the_night(custo
     assert note.startswith("all features are as the night before")
 
 
+def test_check_counts_copies_and_entities_apart(customers: Toy):
+    execute(customers.source, "insert into states select * from states")
+    about, note = check_rows(customers.work)
+    assert "120 entities, 120 of them among those of the night before" in about
+    assert note.startswith(
+        f"240 of 240 rows of night {FIRST + 8 * DAY} would go to quarantine: duplicate_key 240; more than"
+    )
+
+
+def test_check_counts_the_rows_that_would_go_to_quarantine(customers: Toy):
+    execute(customers.source, "update states set x = -60 where id < 'C0030'")
+    _, note = check_rows(customers.work)
+    assert note == (
+        f"30 of 120 rows of night {FIRST + 8 * DAY} would go to quarantine: x:below_min 30; more than "
+        "gate.max_quarantine_share (20%), so that it would be held: --rows shows some"
+    )
+
+
 # ---------------------------------------------------------------- two nights
 
 
