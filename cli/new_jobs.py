@@ -52,11 +52,9 @@ def write_job(
     if table is None:
         given = {"--label": label, "--key": key, "--time": time, "--task": task, "--positive": positive}
         alone = [option for option, value in given.items() if value]
-        if alone or kind != "events":
-            raise typer.BadParameter(
-                f"{alone[0] if alone else '--kind'} is for a job that begins from a table: add --table"
-            )
-        _print_paths(new_job(settings, name, source))
+        if alone:
+            raise typer.BadParameter(f"{alone[0]} is for a job that begins from a table: add --table")
+        _print_paths(new_job(settings, name, source, kind=kind))
         console.OUT.print(f"edit them, then: nightshift check {name}")
         return
     if label is None:

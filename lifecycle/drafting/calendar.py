@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from lifecycle.drafting.request import DraftRequest
 from lifecycle.drafting.times import Days, TimeColumn
@@ -19,6 +23,9 @@ SHORTEST, LONGEST = 90, 730
 """Nights of a training window."""
 SCORED = 7
 """Nights with outcomes that are kept back to be scored first, so that there is a performance to look at."""
+TREES, TREES_OF_HISTORY = 150, 60
+LARGEST_LEAF = 1 / 20
+"""Share of the rows that a leaf of a history has at most, so that a split stays possible."""
 LEAST_ROWS = 100
 """The usual ``training.min_rows``."""
 
@@ -44,10 +51,37 @@ class Calendar:
     measured: date
     """A night at whose end the outcomes of all of these are known."""
     days: Days
-    leaf_rows: int = 20
-    """Rows of a leaf of the model's trees: the more, the more there are to train on."""
+    trained_rows: float = 0
+    """Rows that there are to train on, about."""
     enough: bool = True
     """Whether there are nights to train on before ``until``."""
+    nights_of_entity: int = 1
+    """Rows that an entity has among them: more than one in a history, on as many nights."""
+
+    @property
+    def leaf_rows(self) -> int:
+        """Return the rows of a leaf of the model's trees: the more, the more there are to train on."""
+        return _leaf(self.trained_rows, self.nights_of_entity)
+
+    @property
+    def trees(self) -> int:
+        """Return how many trees the model has: fewer where entities come again, for it could learn them by heart."""
+        return TREES if self.nights_of_entity == 1 else TREES_OF_HISTORY
+
+    def of_entities(self, entities: pa.Table, nights: pa.Array) -> Calendar:
+        """Return the calendar of a history, with the entity and the night of every row of the sample."""
+        until = self.until - self.delay_days * DAY
+        rows = entities.append_column("", nights)
+        night = rows.column("")
+        inside = pc.and_(pc.less(night, until), pc.greater_equal(night, until - self.window_days * DAY))
+        rows = rows.filter(inside)
+        if not rows.num_rows:
+            return self
+        counts = rows.group_by(entities.column_names).aggregate([([], "count_all")]).column("count_all")
+        trained = max(self.trained_rows, rows.num_rows)
+        of_entity = float(np.median(counts.to_numpy())) * trained / rows.num_rows  # the sample may have few of them
+        most = min(self.window_days, (until - self.days.first).days)
+        return replace(self, trained_rows=trained, nights_of_entity=max(1, min(most, round(of_entity))))
 
 
 def calendar_of(
@@ -85,7 +119,7 @@ def calendar_of(
         labelled,
         max(until, min(labelled + delay * DAY, today - DAY)),
         days,
-        _leaf(per_night * min(trained, window)),
+        per_night * min(trained, window),
         trained >= 1,
     )
 
@@ -99,17 +133,20 @@ def _of_one_night(
     first = since if time is None else min(days.first, since)
     last = days.last if time is not None and days.last < today - OLD else None
     measured = max(scored, min(scored + delay[0] * DAY, today - DAY))
-    leaf = _leaf(table.estimate or 0)
-    return Calendar(first, last, *delay, 1, 14, LEAST_ROWS, False, since, scored, scored, measured, days, leaf)
+    rows = table.estimate or 0
+    return Calendar(first, last, *delay, 1, 14, LEAST_ROWS, False, since, scored, scored, measured, days, rows)
 
 
-def _leaf(rows: float) -> int:
-    """Return the rows that a leaf must have, between 20 and 100.
+def _leaf(rows: float, nights: int) -> int:
+    """Return the rows that a leaf must have: between 20 and 100, each with all ``nights`` of its entity if it can.
 
-    >>> _leaf(900), _leaf(10_000), _leaf(1_000_000)
+    >>> _leaf(900, 1), _leaf(10_000, 1), _leaf(1_000_000, 1)
     (20, 50, 100)
+    >>> _leaf(900, 30), _leaf(10_000, 30), _leaf(1_000_000, 30)
+    (45, 500, 3000)
     """
-    return round(min(100, max(20, rows / 200)))
+    least = min(100, max(20, rows / 200))
+    return round(max(least, min(least * nights, rows * LARGEST_LEAF)))
 
 
 def _delay(request: DraftRequest, days: Days, repeats: bool) -> tuple[int, str]:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from lifecycle.drafting.calendar import DAY, calendar_of
 from lifecycle.drafting.files import job_files
-from lifecycle.drafting.keys import key_columns, key_type
+from lifecycle.drafting.keys import ONCE, key_columns, key_type, require_once
 from lifecycle.drafting.names_of_columns import looks_personal
 from lifecycle.drafting.outcome import Outcome, outcome_of
 from lifecycle.drafting.plan import Plan, aliases_of, commands_of
@@ -79,6 +79,8 @@ def _plan(table: SourceTable, request: DraftRequest, today: date, url: str) -> P
     outcome = outcome_of(readings[label], request, personal)
     time = _time(table, readings, request, label)
     names, reason = key_columns(table, readings, request, time)
+    if time is None:
+        require_once(table, names)
     is_key = time is not None and request.kind == "events"
     key = {time.name: time.key_type} if time is not None and is_key else {}
     key |= {name: key_type(readings[name]) for name in names}
@@ -88,6 +90,8 @@ def _plan(table: SourceTable, request: DraftRequest, today: date, url: str) -> P
     nights = (
         None if time is None or (request.kind == "snapshot" and not history) else nights_of_rows(time, request.timezone)
     )
+    if history and nights is not None:
+        calendar = calendar.of_entities(table.rows.select(names), nights)
     entity = readings[names[0]].values if request.kind == "snapshot" and len(names) == 1 else None
     guesses = _guesses(readings, key, Surroundings(outcome, nights, calendar.window_days, entity), time, reason)
     if not any(guess.role == "feature" for guess in guesses):
@@ -131,7 +135,7 @@ def _comes_again(table: SourceTable, names: list[str], time: TimeColumn) -> bool
     """Return whether the same key comes at several times, so that the table is a history."""
     rows = table.rows
     keys = rows.group_by(names).aggregate([]).num_rows
-    return bool(keys < 0.98 * rows.num_rows and rows.group_by([*names, time.name]).aggregate([]).num_rows > keys)
+    return bool(keys < ONCE * rows.num_rows and rows.group_by([*names, time.name]).aggregate([]).num_rows > keys)
 
 
 def _guesses(

@@ -145,6 +145,8 @@ def _pipeline_parts(plan: Plan, features: Sequence[Guess]) -> dict[str, str]:
         "numbers": _listing(named["n"]),
         "codes": str(CODES),
         "leaf": str(plan.calendar.leaf_rows),
+        "trees": str(plan.calendar.trees),
+        "leaf_note": _leaf_note(plan.calendar.nights_of_entity),
         "imports": "import pandas as pd\n" if clock else "",
         "transformers": "FunctionTransformer, OrdinalEncoder" if clock else "OrdinalEncoder",
         "pieces": _piece("pipeline_clock.py.txt", plan) if clock else "",
@@ -152,6 +154,10 @@ def _pipeline_parts(plan: Plan, features: Sequence[Guess]) -> dict[str, str]:
         if clock
         else "",
     }
+
+
+def _leaf_note(nights: int) -> str:
+    return "" if nights == 1 else f"  # rows: a key has about {nights} of them, and smaller leaves learn keys by heart"
 
 
 def _piece(name: str, plan: Plan) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lifecycle.drafting.names_of_columns import names_an_id
 from lifecycle.drafting.reading import Reading
@@ -18,6 +19,8 @@ _TYPES = {"int": "int", "text": "string", "moment": "datetime", "day": "date", "
 """The type of a key, by how its column is read."""
 MOST = 3
 """Columns that are tried together at most, beside the time."""
+ONCE = 0.98
+"""Different keys by rows from which on a key comes once. The rest are stray doubles, which a night quarantines."""
 TRIED = 12
 """Columns of which combinations are tried."""
 
@@ -43,6 +46,20 @@ def key_columns(
             next_step="add --key, several times for several columns",
         )
     return columns, f"unique in the {table.rows.num_rows:,} rows of the sample"
+
+
+def require_once(table: SourceTable, names: Sequence[str]) -> None:
+    """Raise ``JobFileError`` if a key comes many times in a table without a time: it keeps more than a state of each."""
+    counts = table.rows.group_by(list(names)).aggregate([([], "count_all")]).column("count_all")
+    if len(counts) >= ONCE * table.rows.num_rows:
+        return
+    raise JobFileError(
+        "--key",
+        found=f"{', '.join(names)} comes up to {pc.max(counts).as_py():,} times in the sample, and no column of days was found",
+        expected="a column of days (--time), or a key that comes once",
+        next_step="give --time or more of --key; of files whose names hold the day, write the SQL by hand and take the day "
+        "from the path: read_csv('{root}/dumps/customers_' || :night || '.csv')",
+    )
 
 
 def key_type(reading: Reading) -> str:

@@ -34,6 +34,8 @@ from lifecycle.drafting.reading import Reading
 Part = Literal["key", "label", "time", "feature", "left out"]
 NAMES_SHARE = 0.5
 """Different values by rows from which on text is taken for names or free text."""
+OWN = 0.9
+"""Different values by entities, and by pairs of both, from which on a value is another name of the entity."""
 _DAYS_OF_WEEK = frozenset(("mon", "tue", "wed", "thu", "fri", "sat", "sun"))
 OFTEN = 20
 """Rows that a number of a key has on average when it is a feature, too."""
@@ -153,13 +155,15 @@ def _name_of_something(reading: Reading, around: Surroundings) -> str | None:
 def _names(reading: Reading, around: Surroundings) -> Iterator[str]:
     rows = len(reading.values) - reading.values.null_count
     share = reading.distinct / rows if rows else 0.0
+    things = rows if around.entity is None else _pairs(reading, around.entity).num_rows
+    text_share = reading.distinct / things if things else 0.0
     personal = looks_personal(reading.name, some_texts(reading))
-    if personal and share > NAMES_SHARE and reading.distinct > LEVELS_ALLOWED:
+    if personal and text_share > NAMES_SHARE and reading.distinct > LEVELS_ALLOWED:
         yield f"it names people, by {personal}"
     if around.entity is not None and _same_as(reading, around.entity):
         yield "another name of the key"
     if reading.kind == "text" and reading.distinct > LEVELS_ALLOWED:
-        yield from _names_in_text(reading, share, rows)
+        yield from _names_in_text(reading, text_share, rows)
     if reading.kind == "int" and share > NAMES_SHARE and reading.distinct > CODES:
         if names_an_id(reading.name):
             yield f"an id: {reading.distinct:,} different values in {rows:,} rows"
@@ -179,11 +183,18 @@ def _names_in_text(reading: Reading, share: float, rows: int) -> Iterator[str]:
 
 
 def _same_as(reading: Reading, entity: pa.Array) -> bool:
-    """Return whether every entity has a value of its own, always the same."""
+    """Return whether nearly every entity that has a value has its own, nearly always the same."""
     if reading.distinct <= LEVELS_ALLOWED or not (reading.kind == "text" or names_an_id(reading.name)):
         return False
-    pairs = pa.table({"entity": entity, "value": reading.values}).group_by(["entity", "value"]).aggregate([]).num_rows
-    return bool(pairs == reading.distinct == pc.count_distinct(entity).as_py())
+    pairs = _pairs(reading, entity)
+    entities = pc.count_distinct(pairs.column("entity")).as_py()
+    return bool(reading.distinct >= OWN * entities and reading.distinct >= OWN * pairs.num_rows)
+
+
+def _pairs(reading: Reading, entity: pa.Array) -> pa.Table:
+    """Return the different pairs of entity and value, without nulls: one per entity if its value stays the same."""
+    pairs = pa.table({"entity": entity, "value": reading.values}).drop_null()
+    return pairs.group_by(["entity", "value"]).aggregate([])
 
 
 def _few_numbers(reading: Reading) -> bool:

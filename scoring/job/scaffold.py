@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from scoring.errors import JobFileError
+from scoring.job.definition import Kind
 from scoring.names import JOB_PATTERN, SOURCE_PATTERN
 from scoring.settings import Settings
 from scoring.validation import PATTERNS
@@ -22,6 +23,7 @@ def new_job(
     source: str = "demo",
     texts: Mapping[str, str] | None = None,
     *,
+    kind: Kind = "events",
     write: bool = True,
 ) -> list[Path]:
     """Write the files of job ``name`` and return their paths. Raises ``JobFileError`` rather than overwrite one.
@@ -49,11 +51,17 @@ def new_job(
         raise JobFileError(f"new job {name}", found=f"files that exist: {existing}", next_step="choose another name")
     for path, template in files.items() if write else ():
         text = (texts or {}).get(template) or _filled(
-            (_TEMPLATES / template).read_text("utf-8"), template, name, source
+            _template(template, kind).read_text("utf-8"), template, name, source
         )
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     return list(files)
+
+
+def _template(name: str, kind: Kind) -> Path:
+    """Return the template of a file, of a snapshot where it has one of its own."""
+    special = _TEMPLATES / kind / name
+    return special if special.exists() else _TEMPLATES / name
 
 
 def _filled(text: str, template: str, name: str, source: str) -> str:
