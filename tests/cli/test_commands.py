@@ -124,7 +124,7 @@ def test_module_runs_as_a_process_of_its_own(toy: Toy) -> None:
 def test_migrate_makes_the_schema_and_every_job(untrained: Toy, shell: Shell, data_dir: Path, monkeypatch) -> None:
     monkeypatch.setenv("NIGHTSHIFT_WAREHOUSE_URL", new_database(data_dir))
     name = untrained.job.name
-    asked = [("status",), ("models", name), ("drift", "verdict", name, "--night", str(NIGHT))]
+    asked = [("status",), ("models", name), ("drift", "verdict", name, NIGHT)]
     for words in [*asked, ("sql", "select * from scoring_status")]:
         said = shell(*words)
         assert (said.code, said.out) == (1, ""), words
@@ -416,6 +416,21 @@ def test_rescore_ends_with_1_when_a_night_fails_and_does_the_others(toy: Toy, sh
         [str(later), "published"],
         ["all", "1 nights"],
     ]
+
+
+@pytest.mark.parametrize("command", ["run", "rescore"])
+def test_nights_that_a_version_was_trained_on_are_no_evidence(toy: Toy, shell: Shell, command: str) -> None:
+    name, day = toy.job.name, timedelta(days=1)
+    days = ("--from", UNTIL - day, "--to", UNTIL, "--model-version", 1, "--no-monitor")
+    toy.change(label={"column": "outcome", "delay_days": 2})
+    trained = f"night {UNTIL - day} was trained on by version 1: its performance is no evidence\n"
+    said = shell(command, name, *days)
+    assert said.err.startswith(
+        f"{trained}night {UNTIL} was not, but overlapping outcomes were trained on by version 1: its performance is no "
+        "evidence\n"
+    )
+    toy.change()
+    assert trained not in shell(command, name, "--from", UNTIL, *days[2:]).err
 
 
 def test_rescore_says_why_it_cannot(toy: Toy, shell: Shell) -> None:
