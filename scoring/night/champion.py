@@ -49,12 +49,13 @@ def no_evidence(work: Workspace, model_version: int, nights: Iterable[date]) -> 
         seen, overlap = facts.seen, timedelta(days=max(work.job.label.horizon - 1, 0))
         near = Nights(seen.first - overlap, seen.until + overlap)
         days = [night for night in nights if night in near]
-        why = f"version {model_version}: its performance is no evidence"
         trained = spans(night for night in days if night in seen)
         others = spans(night for night in days if night not in seen)
-        return [f"{_were(span)} trained on by {why}" for span in trained] + [
-            f"{_were(span)} not, but overlapping outcomes were trained on by {why}" for span in others
+        sentences = [f"{_were(span)} trained on by version {model_version}" for span in trained]
+        sentences += [
+            f"outcomes of {span} overlap those that version {model_version} was trained on" for span in others
         ]
+        return [f"{sentence}: its performance is no evidence" for sentence in sentences]
     return []
 
 

@@ -426,8 +426,7 @@ def test_nights_that_a_version_was_trained_on_are_no_evidence(toy: Toy, shell: S
     trained = f"night {UNTIL - day} was trained on by version 1: its performance is no evidence\n"
     said = shell(command, name, *days)
     assert said.err.startswith(
-        f"{trained}night {UNTIL} was not, but overlapping outcomes were trained on by version 1: its performance is no "
-        "evidence\n"
+        f"{trained}outcomes of {UNTIL} overlap those that version 1 was trained on: its performance is no evidence\n"
     )
     toy.change()
     assert trained not in shell(command, name, "--from", UNTIL, *days[2:]).err
