@@ -11,6 +11,7 @@ import typer
 
 from cli import console
 from cli.arguments import JobName, open_job
+from scoring.errors import Permanent
 from scoring.interval import Nights, parse_night, spans
 
 app = typer.Typer()
@@ -40,7 +41,7 @@ def export_nights(
     """
     from scoring.night import export_csv, export_file, published_runs
 
-    kind = kind or ("csv" if output is not None and output.endswith((".csv", STANDARD_OUTPUT)) else "parquet")
+    kind = kind or _format_of(output)
     if kind not in FORMATS:
         raise typer.BadParameter(f"--format: found {kind!r}, expected one of {', '.join(FORMATS)}")
     if output == STANDARD_OUTPUT and kind != "csv":
@@ -65,4 +66,21 @@ def export_nights(
         console.ERR.print(f"scored before they were over: {', '.join(spans(provisional))}", highlight=False)
     if published.missing:
         console.ERR.print(f"not published, and missing: {', '.join(spans(published.missing))}", style="red")
+        if published.taken_back:
+            console.ERR.print(f"of them keep_nights took back: {', '.join(spans(published.taken_back))}", style="red")
         raise typer.Exit(1)
+
+
+def _format_of(output: str | None) -> str:
+    """Return the format that a file's name ends in. Raises ``Permanent`` for the ending of another format."""
+    if output == STANDARD_OUTPUT:
+        return "csv"
+    ending = Path(output or "").suffix.lower()
+    if ending and ending[1:] not in FORMATS:
+        raise Permanent(
+            f"file {output}",
+            found=f"the ending {ending}",
+            expected=".parquet or .csv",
+            next_step="name the file so, or say the format with --format",
+        )
+    return ending[1:] or "parquet"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +12,7 @@ import typer
 
 from cli import console, tables
 from cli.arguments import First, JobName, Last, NightOption, Reason, asked_nights, now, open_job
-from scoring.errors import EmptyNight, NoSuchNight
+from scoring.errors import EmptyNight, NightshiftError, NoSuchNight
 from scoring.interval import Nights, parse_night
 
 if TYPE_CHECKING:
@@ -67,6 +68,9 @@ def run(
             console.OUT.print(f"{name}: no night is missing")
             return
 
+    if model_version is not None:
+        _warn_of_nights_seen(work, model_version, nights)
+
     def request(day: date) -> NightRequest:
         return NightRequest(day, now(), "cli", model_version=model_version, unfinished=unfinished)
 
@@ -74,6 +78,15 @@ def run(
         _run_one(work, request(nights[0]), not no_monitor)
     else:
         _run_several(work, nights, request, not no_monitor)
+
+
+def _warn_of_nights_seen(work: Workspace, model_version: int, nights: Iterable[date]) -> None:
+    """Say of which nights the version knows the outcomes. Nothing is refused: what is wrong with a version, scoring says."""
+    from scoring.night import no_evidence
+
+    with suppress(NightshiftError):
+        for sentence in no_evidence(work, model_version, nights):
+            console.ERR.print(sentence, style="yellow", highlight=False)
 
 
 def _run_one(work: Workspace, request: NightRequest, watched: bool) -> None:
@@ -158,6 +171,7 @@ def rescore_nights(
     work = open_job(name)
     nights = Nights.including(parse_night(first), parse_night(last))
     results: list[tuple[Rescored, RunVerdict | None]] = []
+    _warn_of_nights_seen(work, model_version, nights)
     try:
         with console.progress(f"rescore {name}") as progress:
             for rescored in rescore(work, nights, model_version, reason, progress):

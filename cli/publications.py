@@ -14,6 +14,7 @@ from scoring.interval import DataInterval, parse_night
 if TYPE_CHECKING:
     from scoring.job import Job
     from scoring.night import Change, Changes
+    from scoring.stores import Stores
 
 NO_FILE = "it has no job file any more; `retire` records that, and why"
 app = typer.Typer()
@@ -77,7 +78,9 @@ def status(as_json: tables.Json = False) -> None:
     retired = [facts for facts in jobs if facts["retired_at"] is not None or not has_file(stores, facts["job"])]
     for facts in (facts for facts in jobs if facts not in retired):
         shown = {name: facts[name] for name in columns if name not in ("job", "retired_at", "retired_reason")}
-        shown["missing"] = tables.Cell(facts["missing"], ", ".join(facts["missing"]) or "none of the last 30 nights")
+        shown["missing"] = tables.Cell(
+            facts["missing"], ", ".join(facts["missing"]) or _nothing_missing(stores, facts["job"])
+        )
         if not tables.record("jobs", {"job": facts["job"], **shown}):
             tables.facts(f"job {facts['job']}", shown.items())
     if retired:
@@ -96,6 +99,15 @@ def status(as_json: tables.Json = False) -> None:
             ],
             key="retired",
         )
+
+
+def _nothing_missing(stores: Stores, job: str) -> str:
+    """Return why no night of a job is missing: all are there, or it never had a champion, so that none is expected yet."""
+    from scoring.stores.warehouse import promotions
+
+    if promotions.history_of(stores.warehouse, job):
+        return "none of the last 30 nights"
+    return f"no champion yet: `nightshift train {job} --until YYYY-MM-DD` makes one"
 
 
 @app.command()

@@ -105,17 +105,6 @@ def models(name: JobName, as_json: tables.Json = False) -> None:
     from scoring.stores.warehouse import promotions
 
     work = open_job(name)
-    aliases = work.registry.aliases(work.job.name)
-    rows = []
-    for ref in work.registry.versions(work.job.name):
-        facts = work.registry.facts(ref)
-        names = ", ".join(alias for alias, number in aliases.items() if number == ref.version)
-        scores = ", ".join(f"{metric} {value:.4f}" for metric, value in facts.metrics.items())
-        window = f"{facts.since} to {facts.until} (not included)"
-        about = f"{scores}; prediction: {facts.rule(work.job).decision.words}"
-        rows.append((ref.version, names, window, facts.rows, about, ref.sha256[:12]))
-    columns = ("version", "alias", "trained on nights", "rows", "metrics; prediction", "sha256")
-    tables.table(f"model versions of {name}", columns, rows, key="versions")
     history = [
         (
             promotion.model_version,
@@ -127,6 +116,17 @@ def models(name: JobName, as_json: tables.Json = False) -> None:
         )
         for promotion in promotions.history_of(work.warehouse, name)
     ]
+    aliases = work.registry.aliases(work.job.name)
+    rows = []
+    for ref in work.registry.versions(work.job.name):
+        facts = work.registry.facts(ref)
+        names = ", ".join(alias for alias, number in aliases.items() if number == ref.version)
+        scores = ", ".join(f"{metric} {value:.4f}" for metric, value in facts.metrics.items())
+        window = f"{facts.since} to {facts.until} (not included)"
+        about = f"{scores}; prediction: {facts.rule(work.job).decision.words}"
+        rows.append((ref.version, names, window, facts.rows, about, ref.sha256[:12]))
+    columns = ("version", "alias", "trained on nights", "rows", "metrics; prediction", "sha256")
+    tables.table(f"model versions of {name}", columns, rows, key="versions")
     tables.table(
         f"promotions of {name}", ("version", "effective from", "kind", "reason", "by", "at"), history, key="promotions"
     )

@@ -1,9 +1,9 @@
 """One night: extracting, scoring and publishing it, rescoring it, and comparing runs."""
 
-from scoring.night.champion import champion_version, promoted_ref
+from scoring.night.champion import champion_version, no_evidence, promoted_ref
 from scoring.night.changes import Change, Changes, changes_of
 from scoring.night.difference import Difference, diff_runs, two_nights, two_runs
-from scoring.night.export import export_csv, export_file, published_runs
+from scoring.night.export import KEPT_FEWER, export_csv, export_file, published_runs
 from scoring.night.extract import extract
 from scoring.night.publish import discard, publish, refresh_lake, release, unpublish
 from scoring.night.request import NightRequest
@@ -12,6 +12,7 @@ from scoring.night.run import run_night
 from scoring.night.score import score_chunk
 
 __all__ = [
+    "KEPT_FEWER",
     "Change",
     "Changes",
     "Difference",
@@ -24,6 +25,7 @@ __all__ = [
     "export_csv",
     "export_file",
     "extract",
+    "no_evidence",
     "promoted_ref",
     "publish",
     "published_runs",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import date, timedelta
 
-from scoring.errors import ChampionMissing
+from scoring.errors import ArtifactMismatch, ChampionMissing
+from scoring.interval import Nights, spans
 from scoring.night.request import NightRequest
 from scoring.stores import Stores, Workspace
 from scoring.stores.registry import VersionRef
@@ -34,6 +37,30 @@ def pinned(work: Workspace, request: NightRequest) -> VersionRef:
     if request.model_version is not None:
         return work.registry.resolve(work.job.name, request.model_version)
     return promoted_ref(work.stores, _promotion(work, request.night))
+
+
+def no_evidence(work: Workspace, model_version: int, nights: Iterable[date]) -> list[str]:
+    """Return sentences about nights on which the version's performance says nothing, since it knows their outcomes.
+
+    Raises ``VersionMissing``. Of a version whose facts do not say what it was trained on there is nothing to say.
+    """
+    facts = work.registry.facts(work.registry.resolve(work.job.name, model_version))
+    with suppress(ArtifactMismatch):
+        seen, overlap = facts.seen, timedelta(days=max(work.job.label.horizon - 1, 0))
+        near = Nights(seen.first - overlap, seen.until + overlap)
+        days = [night for night in nights if night in near]
+        trained = spans(night for night in days if night in seen)
+        others = spans(night for night in days if night not in seen)
+        sentences = [f"{_were(span)} trained on by version {model_version}" for span in trained]
+        sentences += [
+            f"outcomes of {span} overlap those that version {model_version} was trained on" for span in others
+        ]
+        return [f"{sentence}: its performance is no evidence" for sentence in sentences]
+    return []
+
+
+def _were(span: str) -> str:
+    return f"nights {span} were" if " to " in span else f"night {span} was"
 
 
 def promoted_ref(stores: Stores, promotion: Promotion) -> VersionRef:

@@ -25,6 +25,8 @@ from scoring.stores.warehouse import Run, Span, ledger, overview
 Format = Literal["parquet", "csv"]
 GROUP_ROWS = 100_000
 """Rows of a row group of a Parquet file, at least: so many are in memory at a time."""
+KEPT_FEWER = "which keep_nights keeps"
+"""How the reason ends that retention records of a night that it takes back."""
 END_OF_LINE = "\r\n"
 """As RFC 4180 has it."""
 
@@ -36,6 +38,8 @@ class Published:
     runs: list[Run]
     missing: list[date]
     """Nights without a publication, but for those skipped for want of rows."""
+    taken_back: list[date]
+    """Those of the missing that retention took back, since the job keeps fewer nights."""
 
 
 def published_runs(work: Workspace, nights: Nights) -> Published:
@@ -55,7 +59,10 @@ def published_runs(work: Workspace, nights: Nights) -> Published:
             expected="at least one",
             next_step=f"nightshift run {work.job.name} --missing",
         )
-    return Published(runs, [night for night in expected if night not in pointers and night not in skipped])
+    missing = [night for night in expected if night not in pointers and night not in skipped]
+    withdrawn = [row for row in tried if row.status == "unpublished" and row.night in missing]
+    reasons = {row.night: ledger.get(work.warehouse, row.run_id).reason or "" for row in withdrawn}
+    return Published(runs, missing, [night for night, reason in reasons.items() if reason.endswith(KEPT_FEWER)])
 
 
 def export_file(

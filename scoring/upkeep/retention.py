@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
 from scoring.errors import ChampionMissing
-from scoring.night import unpublish
+from scoring.night import KEPT_FEWER, unpublish
 from scoring.settings import RetentionPolicy
 from scoring.stores import SNAPSHOT_FACTS, RunFolder, Stores, Workspace
 from scoring.stores.registry import VersionRef
@@ -85,7 +85,7 @@ def _old_publications(work: Workspace) -> list[Removal]:
     if keep is None:
         return []
     published = sorted(ledger.published(work.warehouse, work.job.name).items())
-    reason = f"not among the newest {keep} nights, which keep_nights keeps"
+    reason = f"not among the newest {keep} nights, {KEPT_FEWER}"
     return [Removal("publication", run_id, night, 0, 0, reason) for night, run_id in published[:-keep]]
 
 

@@ -123,10 +123,15 @@ def test_module_runs_as_a_process_of_its_own(toy: Toy) -> None:
 
 def test_migrate_makes_the_schema_and_every_job(untrained: Toy, shell: Shell, data_dir: Path, monkeypatch) -> None:
     monkeypatch.setenv("NIGHTSHIFT_WAREHOUSE_URL", new_database(data_dir))
-    assert "`nightshift migrate`" in shell("status").err
+    name = untrained.job.name
+    asked = [("status",), ("models", name), ("drift", "verdict", name, NIGHT)]
+    for words in [*asked, ("sql", "select * from scoring_status")]:
+        said = shell(*words)
+        assert (said.code, said.out) == (1, ""), words
+        assert said.err == "Permanent: warehouse: found no schema. Next: run `nightshift migrate`.\n", words
     for _ in range(2):
         assert done(shell("migrate")) == f"warehouse is up to date, jobs ['{untrained.job.name}']\n"
-    assert untrained.job.name in done(shell("status"))
+    assert f"no champion yet: `nightshift train {name} --until YYYY-MM-DD`" in done(shell("status"))
     assert done(shell("sql", "--csv", f"select * from {untrained.job.name}_predictions")).startswith("at,id,night,")
 
 
@@ -413,6 +418,20 @@ def test_rescore_ends_with_1_when_a_night_fails_and_does_the_others(toy: Toy, sh
     ]
 
 
+@pytest.mark.parametrize("command", ["run", "rescore"])
+def test_nights_that_a_version_was_trained_on_are_no_evidence(toy: Toy, shell: Shell, command: str) -> None:
+    name, day = toy.job.name, timedelta(days=1)
+    days = ("--from", UNTIL - day, "--to", UNTIL, "--model-version", 1, "--no-monitor")
+    toy.change(label={"column": "outcome", "delay_days": 2})
+    trained = f"night {UNTIL - day} was trained on by version 1: its performance is no evidence\n"
+    said = shell(command, name, *days)
+    assert said.err.startswith(
+        f"{trained}outcomes of {UNTIL} overlap those that version 1 was trained on: its performance is no evidence\n"
+    )
+    toy.change()
+    assert trained not in shell(command, name, "--from", UNTIL, *days[2:]).err
+
+
 def test_rescore_says_why_it_cannot(toy: Toy, shell: Shell) -> None:
     days = ("--from", NIGHT, "--to", NIGHT)
     message = refused(shell("rescore", toy.job.name, *days, "--model-version", 9), "VersionMissing")
@@ -544,6 +563,7 @@ def test_status_shows_each_job(toy: Toy, shell: Shell) -> None:
     assert rows["latest_night"] == str(NIGHT)
     assert rows["latest_rows"] == str(ROWS)
     assert (rows["expected_night_published"], rows["nights_published"], rows["nights_held"]) == ("False", "1", "0")
+    assert "no champion" not in rows["missing"]
 
 
 # ---------------------------------------------------------------- sql

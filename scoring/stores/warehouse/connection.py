@@ -51,7 +51,7 @@ class Warehouse:
 
         Raises ``WarehouseUnavailable`` when trying again can help.
         """
-        with translated(), self.engine.begin() as connection:
+        with self._translated(), self.engine.begin() as connection:
             yield connection
 
     def rows(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
@@ -62,12 +62,32 @@ class Warehouse:
     def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
         """Return column names and rows of one statement, run read-only as the analyst role."""
         engine = sa.create_engine(self.analyst_url, poolclass=sa.pool.NullPool)
-        with translated(), engine.connect() as connection:
+        with self._translated(), engine.connect() as connection:
             connection.exec_driver_sql("set transaction read only")
             cursor: Any = connection.connection.cursor()
             _refuse_unless_it_gives_rows(cursor, sql)
             result = cursor.execute(sql, prepare=True)
             return [column.name for column in result.description], result.fetchall()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Translate the drivers' errors. Before the first `migrate` say so, instead of which table or role is not there."""
+        with translated():
+            try:
+                yield
+            except (sa.exc.DBAPIError, psycopg.Error) as error:
+                if _about_absence(error) and not self._has_schema():
+                    raise no_schema() from None
+                raise
+
+    def _has_schema(self) -> bool:
+        with self.engine.connect() as connection:
+            return sa.inspect(connection).has_table("jobs")
+
+
+def no_schema() -> Permanent:
+    """Return the error about a warehouse that was never migrated."""
+    return Permanent("warehouse", found="no schema", next_step="run `nightshift migrate`")
 
 
 def open_warehouse(settings: Settings) -> Warehouse:
@@ -133,6 +153,12 @@ def translated() -> Iterator[None]:
         raise _named(error.orig or error) from None  # a log would print the cause, and what it knows of the URL
     except (psycopg.Error, adbc_driver_manager.Error) as error:
         raise _named(error) from None
+
+
+def _about_absence(error: sa.exc.DBAPIError | psycopg.Error) -> bool:
+    """Return whether an error is about a table, or the analysts' role, that is not there."""
+    cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    return isinstance(cause, psycopg.errors.UndefinedTable) or f'role "{_ANALYST}" does not exist' in str(cause)
 
 
 def _named(error: BaseException) -> NightshiftError:

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from scoring.errors import Permanent
 from scoring.job import Job
-from scoring.stores.warehouse.connection import Warehouse, sql_text, statement
+from scoring.stores.warehouse.connection import Warehouse, no_schema, sql_text, statement
 from scoring.stores.warehouse.job_tables import STAMPS, history, shadow, views
 from scoring.stores.warehouse.tables import JOBS
 
@@ -37,7 +37,7 @@ def ensure_job(warehouse: Warehouse, job: Job) -> None:
     """
     with warehouse.transaction() as connection:
         if not sa.inspect(connection).has_table("jobs"):
-            raise Permanent("warehouse", found="no schema", next_step="run `nightshift migrate`")
+            raise no_schema()
         _register(connection, job)
         for table in (history(job), shadow(job)):
             if sa.inspect(connection).has_table(table.name):

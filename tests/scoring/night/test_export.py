@@ -23,6 +23,7 @@ from scoring.settings import Settings
 from scoring.stores import RunFolder
 from scoring.stores.warehouse import ledger
 from scoring.stores.workspace import Workspace
+from scoring.upkeep import apply, plan
 from tests.conftest import Toy
 from tests.support.living import DAY, nights, score
 from tests.support.shell import Shell, done, refused, shell_of
@@ -121,8 +122,27 @@ def test_missing_night_is_named_and_the_others_are_written(scored: Toy, shell: S
     said = shell("export", scored.job.name, *span(0, 4), "--output", "some.parquet")
     assert said.code == 1
     assert f"missing: {NIGHT + DAY}, {NIGHT + 3 * DAY} to {NIGHT + 4 * DAY}" in said.err
+    assert "keep_nights" not in said.err
     assert f"some.parquet: {2 * ROWS:,} rows of 2 nights" in said.err
     assert pq.read_table("some.parquet").num_rows == 2 * ROWS
+
+
+def test_nights_that_keep_nights_took_back_are_said_to_be_so(scored: Toy, shell: Shell) -> None:
+    kept = scored.job.model_copy(update={"keep_nights": 1})  # fewer than a job file may say
+    work = Workspace(scored.stores, kept)
+    apply(work, plan(work, scored.stores.settings.retention))
+    said = shell("export", scored.job.name, *span(0, 3))
+    assert said.code == 1
+    assert f"missing: {NIGHT} to {NIGHT + DAY}, {NIGHT + 3 * DAY}\n" in said.err
+    assert f"of them keep_nights took back: {NIGHT} to {NIGHT + DAY}\n" in said.err
+
+
+def test_file_with_the_ending_of_another_format_is_refused(scored: Toy, shell: Shell) -> None:
+    command = ("export", scored.job.name, *span(), "--output", "r.xlsx")
+    assert "found the ending .xlsx; expected .parquet or .csv. Next: " in refused(shell(*command), "Permanent")
+    assert not Path("r.xlsx").exists()
+    done(shell(*command, "--format", "csv"))
+    assert Path("r.xlsx").read_text().startswith("night,")
 
 
 def test_night_that_was_skipped_is_not_missing(scored: Toy, shell: Shell) -> None:
