@@ -128,7 +128,7 @@ def test_history_is_a_snapshot_by_night(shop: Settings):
     draft, job = drafted(shop, table="customers", label="churned", kind="snapshot", keys=("id",), time="day")
     assert (job.kind, job.key, job.time_column) == ("snapshot", {"id": "int"}, None)
     assert "where day = :night" in shop.sql_path("late", "features").read_text()
-    assert reasons(draft)["mail"] == "left out: another name of the key"
+    assert reasons(draft)["mail"].startswith("left out: it names people")
     assert job.label.delay_days == 2
 
 
