@@ -15,6 +15,8 @@ from scoring.validation import PATTERNS
 
 TABLE_OF_ITS_OWN = "another name, for both need a table <job>_shadow_predictions"
 _TEMPLATES = Path(__file__).parent / "templates"
+_OF_SNAPSHOTS = ("job.yaml", "features.sql", "labels.sql")
+"""Templates that a snapshot has of its own."""
 
 
 def new_job(
@@ -60,8 +62,7 @@ def new_job(
 
 def _template(name: str, kind: Kind) -> Path:
     """Return the template of a file, of a snapshot where it has one of its own."""
-    special = _TEMPLATES / kind / name
-    return special if special.exists() else _TEMPLATES / name
+    return _TEMPLATES / kind / name if kind == "snapshot" and name in _OF_SNAPSHOTS else _TEMPLATES / name
 
 
 def _filled(text: str, template: str, name: str, source: str) -> str:
