@@ -155,15 +155,15 @@ def _name_of_something(reading: Reading, around: Surroundings) -> str | None:
 def _names(reading: Reading, around: Surroundings) -> Iterator[str]:
     rows = len(reading.values) - reading.values.null_count
     share = reading.distinct / rows if rows else 0.0
-    things = rows if around.entity is None else _pairs(reading, around.entity).num_rows
-    text_share = reading.distinct / things if things else 0.0
+    pairs = rows if around.entity is None else _pairs(reading, around.entity).num_rows  # a stable value counts once
+    text_share = reading.distinct / pairs if pairs else 0.0
+    if around.entity is not None and _same_as(reading, around.entity):
+        yield "another name of the key"
     personal = looks_personal(reading.name, some_texts(reading))
     if personal and text_share > NAMES_SHARE and reading.distinct > LEVELS_ALLOWED:
         yield f"it names people, by {personal}"
-    if around.entity is not None and _same_as(reading, around.entity):
-        yield "another name of the key"
     if reading.kind == "text" and reading.distinct > LEVELS_ALLOWED:
-        yield from _names_in_text(reading, text_share, rows)
+        yield from _names_in_text(reading, text_share, pairs, "rows" if pairs == rows else "pairs with a key")
     if reading.kind == "int" and share > NAMES_SHARE and reading.distinct > CODES:
         if names_an_id(reading.name):
             yield f"an id: {reading.distinct:,} different values in {rows:,} rows"
@@ -171,9 +171,9 @@ def _names(reading: Reading, around: Surroundings) -> Iterator[str]:
             yield "a number that grows with every row"
 
 
-def _names_in_text(reading: Reading, share: float, rows: int) -> Iterator[str]:
+def _names_in_text(reading: Reading, share: float, count: int, of: str) -> Iterator[str]:
     if share > NAMES_SHARE:
-        yield f"names or free text: {reading.distinct:,} different values in {rows:,} rows"
+        yield f"names or free text: {reading.distinct:,} different values in {count:,} {of}"
     once = seen_once(reading)
     if once > ALWAYS_NEW and reading.distinct > CODES:
         yield f"every night brings new values: {once:.0%} of the rows have one that comes once"

@@ -16,7 +16,7 @@ from scoring.validation import PATTERNS
 TABLE_OF_ITS_OWN = "another name, for both need a table <job>_shadow_predictions"
 _TEMPLATES = Path(__file__).parent / "templates"
 _OF_SNAPSHOTS = ("job.yaml", "features.sql", "labels.sql")
-"""Files that have a template of their own, in a folder ``snapshot``, for a job of that kind."""
+"""Templates that a snapshot has of its own."""
 
 
 def new_job(

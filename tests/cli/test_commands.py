@@ -21,11 +21,13 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from cli.main import app
+from scoring.job import find_job
 from scoring.settings import HOME, Settings, child_environment, load_settings
 from scoring.stores.warehouse import ledger
 from scoring.stores.warehouse.schema import ensure_job
 from tests.conftest import Toy, new_database
 from tests.support.shell import SECRET, Shell, cells, done, nightshift, refused
+from tests.support.tables import fill
 from tests.support.toy import FIRST, NIGHT, ROWS, UNTIL, execute, write_job
 
 COMMANDS = (
@@ -688,6 +690,16 @@ def test_new_job_writes_five_files_and_says_which(shell: Shell, settings: Settin
     assert all(path.read_text().strip() for path in files)
     assert "{" not in files[1].read_text()
     assert "source: shop " in files[0].read_text()
+
+
+def test_new_job_writes_templates_of_a_snapshot(shell: Shell, settings: Settings, shop: Path) -> None:
+    done(shell("new-job", "churn", "--source", "shop", "--kind", "snapshot"))
+    job = find_job(settings.jobs_dir, "churn")
+    assert (job.kind, job.time_column, job.key) == ("snapshot", None, {"customer_id": "int"})
+    assert (job.label.delay_days, job.label.horizon_days) == (7, 7)
+    rows = "customer_id integer, day text, amount real, kind text, outcome integer"
+    fill(shop, "your_table", rows, [(number, "2024-01-05", 1.0, "a", number % 2) for number in range(20)])
+    assert "churn: job file, pipeline" in done(shell("check", "churn", "--rows", "20", "--night", "2024-01-05"))
 
 
 def test_new_job_overwrites_nothing(shell: Shell, settings: Settings) -> None:

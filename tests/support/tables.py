@@ -72,6 +72,33 @@ def customers(days: int = 30, count: int = 40) -> list[tuple[Any, ...]]:
     return rows
 
 
+CUSTOMER_DAYS = (
+    '"day" text, "Customer ID" integer, "E-Mail" text, "Company" text, age integer, income real, tenure real, '
+    "logins integer, churned integer"
+)
+"""The columns of the table ``customer_days``."""
+
+
+def customer_days(days: int = 80, count: int = 150) -> list[tuple[Any, ...]]:
+    """Return a history of stable customers, 2 % of the e-mails null. An outcome is mostly noise that lasts for 20 days."""
+    random = np.random.default_rng(4)
+    stable = [
+        (int(random.integers(18, 90)), float(random.normal(40, 9)), float(random.gamma(2, 3))) for _ in range(count)
+    ]
+    noise = random.normal(size=(days // 20 + 1, count))
+    logins, empty = random.poisson(5, (days, count)), random.random((days, count)) < 0.02
+    rows = []
+    for day in range(days):
+        written = str(date(2024, 3, 1) + timedelta(days=day))
+        for number in range(count):
+            mail = None if empty[day, number] else f"c{number}@example.org"
+            left = int(noise[day // 20, number] + 0.15 * (5 - logins[day, number]) > 1.15)
+            rows.append(
+                (written, number, mail, f"Firm {number * 2 // 3}", *stable[number], int(logins[day, number]), left)
+            )
+    return rows
+
+
 def fill(path: Path, table: str, columns: str, rows: Sequence[tuple[Any, ...]]) -> None:
     """Make a table in a SQLite file."""
     marks = ", ".join("?" * len(rows[0])) if rows else ""

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import runpy
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 from pydantic import SecretStr
+from sklearn.metrics import log_loss
 
 from lifecycle.drafting import Draft, DraftRequest, draft_job
 from scoring.errors import JobFileError, NightshiftError, SettingsError, SourceQueryError, TrainingDataError
 from scoring.job import Job, find_job
 from scoring.settings import Settings
-from tests.support.tables import ORDERS, customers, fill, orders
+from tests.support.tables import CUSTOMER_DAYS, ORDERS, customer_days, customers, fill, orders
 
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
 
@@ -128,7 +132,7 @@ def test_history_is_a_snapshot_by_night(shop: Settings):
     draft, job = drafted(shop, table="customers", label="churned", kind="snapshot", keys=("id",), time="day")
     assert (job.kind, job.key, job.time_column) == ("snapshot", {"id": "int"}, None)
     assert "where day = :night" in shop.sql_path("late", "features").read_text()
-    assert reasons(draft)["mail"].startswith("left out: it names people")
+    assert reasons(draft)["mail"] == "left out: another name of the key"
     assert job.label.delay_days == 2
 
 
@@ -138,6 +142,60 @@ def test_day_of_a_history_is_found_without_being_named(shop: Settings, keys: tup
     assert job.key == {"id": "int"}
     assert "where day = :night" in shop.sql_path("late", "features").read_text()
     assert "the same keys come on many of its days" in reasons(draft)["day"]
+
+
+@pytest.fixture
+def history(shop: Settings) -> Settings:
+    """The shop with a history of customers whose columns stay the same over many nights."""
+    fill(shop.data_dir / "shop.db", "customer_days", CUSTOMER_DAYS, customer_days())
+    return shop
+
+
+HISTORY: dict[str, Any] = {"table": "customer_days", "label": "churned", "kind": "snapshot", "keys": ("Customer ID",)}
+
+
+def test_names_of_entities_are_no_features_of_a_history_also_with_nulls(history: Settings):
+    draft, job = drafted(history, **HISTORY)
+    assert reasons(draft)["E-Mail"] == "left out: another name of the key"
+    assert reasons(draft)["Company"] == "left out: names or free text: 100 different values in 150 pairs with a key"
+    assert set(job.features) == {"age", "income", "tenure", "logins"}
+
+
+def test_people_whom_several_entities_share_are_no_features_of_a_history(history: Settings):
+    fill(history.data_dir / "shop.db", "accounts", CUSTOMER_DAYS.replace("Company", "Contact Name"), customer_days())
+    draft, _ = drafted(history, **{**HISTORY, "table": "accounts"})
+    assert reasons(draft)["Contact Name"] == "left out: it names people, by its name"
+
+
+def test_pipeline_of_a_history_does_not_learn_entities_by_heart(history: Settings):
+    """Fitted on the first nights and judged on the last, it is not much worse than the rate of the outcome."""
+    _, job = drafted(history, **HISTORY)
+    path = history.jobs_dir / "late.py"
+    assert "a key has about" in path.read_text()
+    names = [column.rpartition(" ")[0].strip('"') for column in CUSTOMER_DAYS.split(", ")]
+    rows = pd.DataFrame(customer_days(), columns=names)
+    early, late = rows[rows["day"] < "2024-04-30"], rows[rows["day"] >= "2024-04-30"]
+    features = list(job.features)
+    model = runpy.run_path(str(path))["build_pipeline"]().fit(early[features], early["churned"])
+    base = log_loss(late["churned"], np.full(len(late), early["churned"].mean()))
+    assert log_loss(late["churned"], model.predict_proba(late[features])[:, 1]) <= 1.02 * base
+
+
+def test_pipeline_of_events_is_as_it_was(shop: Settings):
+    drafted(shop, keys=("Order ID",), time="created_at")
+    text = (shop.jobs_dir / "late.py").read_text()
+    assert "        max_iter=150,\n        max_leaf_nodes=8,\n        min_samples_leaf=20,\n" in text
+
+
+def test_key_that_comes_again_without_days_is_refused(history: Settings):
+    fill(history.data_dir / "shop.db", "dump", CUSTOMER_DAYS, [("x", *row[1:]) for row in customer_days()])
+    with pytest.raises(JobFileError) as caught:
+        drafted(history, **{**HISTORY, "table": "dump"})
+    assert not history.jobs_dir.exists()
+    message = str(caught.value)
+    assert "--key: found Customer ID comes up to 80 times in the sample, and no column of days was found" in message
+    assert "expected a column of days (--time), or a key that comes once" in message
+    assert "read_csv('{root}/dumps/customers_' || :night || '.csv')" in message
 
 
 def test_yes_and_no_about_a_phone_are_nothing_personal(shop: Settings, tmp_path: Path):
