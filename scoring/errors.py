@@ -82,7 +82,10 @@ class Retryable(NightshiftError):
 
 
 class Permanent(NightshiftError):
-    """A failure that stays until somebody changes something: trying again is wrong."""
+    """A failure that stays until somebody changes something: trying again is wrong.
+
+    A message begins with ``Permanent`` itself where none of the names below fits.
+    """
 
 
 class SourceUnavailable(Retryable):

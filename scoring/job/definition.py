@@ -52,7 +52,7 @@ class Schedule(Strict):
 
     timezone: Timezone = Field(description="The zone in which a night is a calendar day, such as America/New_York.")
     cron: str = Field(default="0 0 * * *", pattern=CRON_PATTERN, description="The time of day when nights are scored.")
-    first_night: date = Field(description="The first night that is scheduled or trained on.")
+    first_night: date = Field(description="The first night that is scheduled; an expanding window begins with it.")
     last_night: date | None = Field(default=None, description="The last night that is scheduled; null for no end.")
 
     @model_validator(mode="after")
@@ -91,7 +91,10 @@ class Job(Strict):
     chunk_rows: int = Field(default=100_000, ge=1, le=1_000_000, description="Rows that are in memory at a time.")
     on_empty: Literal["fail", "skip"] = Field(default="fail", description="What a night without rows is.")
     keep_nights: int | None = Field(default=None, ge=30)
-    """Nights whose predictions stay published, the newest ones; retention takes older ones back. Default: all of them."""
+    """Nights whose predictions stay published, the newest ones; retention takes older ones back. Default: all of them.
+
+    A number must be at least that of the nights that monitoring looks back on, 90 by default.
+    """
     gate: GatePolicy = Field(default=GatePolicy(), description="What a night must keep to be published.")
     monitor: MonitorPolicy = Field(default=MonitorPolicy(), description="How a night is compared with others.")
     retraining: RetrainingPolicy = Field(default=RetrainingPolicy(), description="When a version is trained.")

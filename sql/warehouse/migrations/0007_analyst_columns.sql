@@ -544,7 +544,7 @@ begin
             ('log_loss', 'Mean log loss in nats, smaller is better; null for regression'),
             ('excess_log_loss', 'Log loss above that of always saying the base rate, in nats, smaller is better; null for regression'),
             ('brier', 'Mean squared distance of probability and outcome, 0 to 1, smaller is better; binary only'),
-            ('auc', 'Area under the ROC curve, 0 to 1, greater is better; binary only'),
+            ('auc', 'Area under the ROC curve, 0 to 1, greater is better, from 500 bins of the probability; binary only'),
             ('calibration_error', 'Mean distance of probability and share of positives over ten bins, as a probability, smaller is better; binary only'),
             ('calibration_gap', 'Mean probability less the share of positives, as a probability, best at 0; binary only'),
             ('base_rate', 'Share of positives among the outcomes, 0 to 1; binary only'),
