@@ -23,7 +23,8 @@ SEEN = 2_000
 """Texts of a column that are looked at for mail addresses and phone numbers."""
 WORDS = 4
 """Different texts that stand for no value, at most."""
-_SIGNS = "€$£% "
+_SIGNS = ("EUR", "USD", "GBP", "CHF", "€", "$", "£", "%", " ")
+"""What may stand beside a number, of money or percent."""
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}(:?\d{2})?)?)?")
 
@@ -67,8 +68,16 @@ def read_column(column: TableColumn, values: pa.Array | None, zone: str) -> Read
         truth = column.declared == "bool" and pc.all(pc.is_in(values, value_set=pa.array([0, 1, None]))).as_py()
         return Reading(column, "bool" if truth else "int", pc.cast(values, pa.bool_()) if truth else values, column.sql)
     if pa.types.is_floating(values.type):
-        return Reading(column, "float", pc.if_else(pc.is_nan(values), None, values), column.sql)
+        return _read_floats(column, values)
     return _read_text(column, values, zone)
+
+
+def _read_floats(column: TableColumn, values: pa.Array) -> Reading:
+    """Return numbers, of which NaN is no value: files that other programs wrote have it in place of null."""
+    if not pc.any(pc.is_nan(values)).as_py():
+        return Reading(column, "float", values, column.sql)
+    sql = f"case when {column.sql} <= cast('infinity' as double precision) then {column.sql} end"
+    return Reading(column, "float", pc.if_else(pc.is_nan(values), None, values), sql, ("NaN read as null",))
 
 
 def _read_text(column: TableColumn, values: pa.Array, zone: str) -> Reading:

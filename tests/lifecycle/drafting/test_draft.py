@@ -17,8 +17,10 @@ from lifecycle.drafting import Draft, DraftRequest, draft_job
 from scoring.errors import JobFileError, NightshiftError, SettingsError, SourceQueryError, TrainingDataError
 from scoring.job import Job, find_job
 from scoring.settings import Settings
+from scoring.stores import open_stores
 from tests.support.tables import CUSTOMER_DAYS, ORDERS, customer_days, customers, fill, orders
 
+NOWHERE = SecretStr("postgresql+psycopg://nobody@127.0.0.1:1/nowhere")
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
 
 
@@ -318,3 +320,31 @@ def test_parquet_files_are_a_table_by_path_or_glob(shop: Settings):
     assert 'where cast("day" as date) = :night' in text or "where cast(day as date) = :night" in text
     other = lake.model_copy(update={name: lake.data_dir / "other" / name for name in ("jobs_dir", "sql_dir")})
     assert "No files found" in refused(other, SourceQueryError, table="none/*.parquet")
+
+
+def test_nan_of_a_file_is_null_and_a_currency_is_no_text(shop: Settings):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from scoring.interval import DataInterval
+    from scoring.stores.source import stream
+
+    count = 900
+    days = [date(2024, 3, 1 + number % 30) for number in range(count)]
+    scores = [float("nan") if number % 30 == 7 else float(number % 100) for number in range(count)]
+    prices = [f"EUR {number % 77},90" if number % 10 == 0 else f"{number % 77},90 €" for number in range(count)]
+    table = pa.table({"day": days, "id": list(range(count)), "score": scores, "price": prices})
+    folder = shop.data_dir / "lake"
+    folder.mkdir()
+    pq.write_table(
+        table.append_column("late", pa.array([number % 3 == 0 for number in range(count)])), folder / "a.parquet"
+    )
+    lake = shop.model_copy(update={"sources": {"shop": SecretStr(f"duckdb:///:memory:?root={folder}")}})
+    draft, job = drafted(lake, table="a.parquet", label="late", keys=("id",), time="day")
+    assert "NaN read as null" in reasons(draft)["score"]
+    assert (job.features["score"].nullable, job.features["price"].type) == (True, "float")
+    stores = open_stores(lake.model_copy(update={"warehouse_url": NOWHERE}), lambda: NOW)
+    interval = DataInterval.of_night(date(2024, 3, 8), "UTC")
+    with stream(stores.source_url(job), stores.features_query(job), interval, 100) as batches:
+        rows = pa.Table.from_batches([next(batches)])
+    assert (rows.num_rows, rows.column("score").null_count) == (30, 30)
