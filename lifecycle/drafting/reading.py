@@ -76,7 +76,8 @@ def _read_floats(column: TableColumn, values: pa.Array) -> Reading:
     """Return numbers, of which NaN is no value: files that other programs wrote have it in place of null."""
     if not pc.any(pc.is_nan(values)).as_py():
         return Reading(column, "float", values, column.sql)
-    sql = f"case when {column.sql} <= cast('infinity' as double precision) then {column.sql} end"
+    text = f"lower(cast({column.sql} as varchar))"  # databases do not agree on what NaN is compared with
+    sql = f"cast(nullif({text}, 'nan') as double precision)"
     return Reading(column, "float", pc.if_else(pc.is_nan(values), None, values), sql, ("NaN read as null",))
 
 
