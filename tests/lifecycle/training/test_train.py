@@ -299,7 +299,7 @@ def test_train_refuses_labels_with_a_key_twice(untrained: Toy) -> None:
         union all select at, id, not y from events where at >= :interval_start and at < :interval_end and id < 2""",
     )
     with pytest.raises(
-        TrainingDataError, match=rf"sql/{untrained.job.name}/labels\.sql: found \d+ rows with a key"
+        TrainingDataError, match=rf"sql/{untrained.job.name}/labels\.sql: found \d+ keys with several outcomes"
     ) as caught:
         trained(untrained)
     assert f"found {TRAIN_NIGHTS * 2} rows" in str(caught.value)
