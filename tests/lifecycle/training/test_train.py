@@ -302,7 +302,7 @@ def test_train_refuses_labels_with_a_key_twice(untrained: Toy) -> None:
         TrainingDataError, match=rf"sql/{untrained.job.name}/labels\.sql: found \d+ keys with several outcomes"
     ) as caught:
         trained(untrained)
-    assert f"found {TRAIN_NIGHTS * 2} rows" in str(caught.value)
+    assert f"found {TRAIN_NIGHTS * 2} keys" in str(caught.value)
 
 
 def test_train_refuses_labels_of_another_type_with_an_example(untrained: Toy) -> None:
