@@ -161,7 +161,7 @@ def diff_nights(
 
     Between two nights of a snapshot job: who got another class, and by how much.
     """
-    from scoring.night import changes_of, diff_runs, two_nights, two_runs
+    from scoring.night import compare_runs, two_nights, two_runs
 
     if other and first:
         raise typer.BadParameter("give run ids of one night, or --with another night")
@@ -172,7 +172,7 @@ def diff_nights(
         if other
         else two_runs(work, parse_night(night), run_ids)
     )
-    difference = diff_runs(work, *runs)
+    difference, changes = compare_runs(work, *runs, rows)
     facts = ("night", "run_id", "status", "model_version", "sql_sha256", "snapshot_hash", "predictions_hash")
     pairs = [(fact, *(getattr(run, fact) for run in runs)) for fact in (*facts, "code_version")]
     tables.table(f"{name} {night}{f' and {other}' if other else ''}", ("fact", "first", "second"), pairs, key="runs")
@@ -180,7 +180,7 @@ def diff_nights(
     if difference.decisions_changed is not None:
         numbers.append(("decisions changed", difference.decisions_changed))
     tables.facts("predictions", numbers, key="predictions")
-    _print_changes(work.job, changes_of(work, *runs, rows))
+    _print_changes(work.job, changes)
 
 
 def _print_changes(job: Job, changes: Changes) -> None:

@@ -1,8 +1,8 @@
 """One night: extracting, scoring and publishing it, rescoring it, and comparing runs."""
 
 from scoring.night.champion import champion_version, no_evidence, promoted_ref
-from scoring.night.changes import Change, Changes, changes_of
-from scoring.night.difference import Difference, diff_runs, two_nights, two_runs
+from scoring.night.changes import Change, Changes, compare_runs
+from scoring.night.difference import Difference, two_nights, two_runs
 from scoring.night.export import KEPT_FEWER, export_csv, export_file, published_runs
 from scoring.night.extract import extract
 from scoring.night.publish import discard, publish, refresh_lake, release, unpublish
@@ -19,8 +19,7 @@ __all__ = [
     "NightRequest",
     "Rescored",
     "champion_version",
-    "changes_of",
-    "diff_runs",
+    "compare_runs",
     "discard",
     "export_csv",
     "export_file",

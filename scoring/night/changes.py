@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from scoring.night.difference import SECOND, gaps_of, in_both, joined_runs
+from scoring.night.difference import SECOND, Difference, difference_in, gaps_of, in_both, joined_runs
 from scoring.stores import Workspace
 from scoring.stores.warehouse import Run
 
@@ -39,9 +39,13 @@ class Changes:
     """Rows by class before and class after, where these differ. None for a regression."""
 
 
-def changes_of(work: Workspace, first: Run, second: Run, most: int) -> Changes:
-    """Return what changed between two runs, with at most ``most`` rows."""
-    both = in_both(joined_runs(work, first, second)).combine_chunks()
+def compare_runs(work: Workspace, first: Run, second: Run, most: int) -> tuple[Difference, Changes]:
+    """Return how two runs differ, and what changed between them with at most ``most`` rows. Both are read once."""
+    joined = joined_runs(work, first, second)
+    return difference_in(joined, first, second, work.job), _changes(work, in_both(joined).combine_chunks(), most)
+
+
+def _changes(work: Workspace, both: pa.Table, most: int) -> Changes:
     gaps = gaps_of(both, work.job)
     turned = np.zeros(both.num_rows, dtype=bool)
     if work.job.task.classifies:

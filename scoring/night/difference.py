@@ -71,10 +71,14 @@ def diff_runs(work: Workspace, first: Run, second: Run) -> Difference:
 
     Raises ``RunMissing`` when retention has removed the files of one.
     """
-    joined = joined_runs(work, first, second)
+    return difference_in(joined_runs(work, first, second), first, second, work.job)
+
+
+def difference_in(joined: pa.Table, first: Run, second: Run, job: Job) -> Difference:
+    """Return how two runs differ, given their predictions as ``joined_runs`` joins them."""
     predicted_first, predicted_second = joined.column("prediction"), joined.column("prediction" + SECOND)
     both = in_both(joined)
-    gaps = gaps_of(both, work.job)
+    gaps = gaps_of(both, job)
     return Difference(
         first=first,
         second=second,
@@ -84,7 +88,7 @@ def diff_runs(work: Workspace, first: Run, second: Run) -> Difference:
         only_second=int(pc.sum(pc.is_null(predicted_first)).as_py() or 0),
         largest=float(gaps.max()) if gaps.size else 0.0,
         mean=float(gaps.mean()) if gaps.size else 0.0,
-        decisions_changed=_decisions(both) if work.job.task.classifies else None,
+        decisions_changed=_decisions(both) if job.task.classifies else None,
     )
 
 

@@ -11,8 +11,8 @@ from lifecycle.checks.job import check_job
 from lifecycle.checks.rows import check_rows
 from scoring.errors import RunMissing, SourceQueryError
 from scoring.interval import Nights
-from scoring.night.changes import changes_of
-from scoring.night.difference import diff_runs, two_nights
+from scoring.night.changes import compare_runs
+from scoring.night.difference import two_nights
 from scoring.night.publish import Published
 from scoring.night.request import NightRequest
 from scoring.night.run import run_night
@@ -115,9 +115,8 @@ def test_check_counts_the_rows_that_would_go_to_quarantine(customers: Toy):
 def test_two_nights_are_compared_customer_by_customer(customers: Toy):
     execute(customers.source, f"delete from states where day = '{NEXT}' and id = 'C0003'")
     run(customers), run(customers, NEXT)
-    difference = diff_runs(customers.work, *runs(customers))
+    difference, changes = compare_runs(customers.work, *runs(customers), most=CUSTOMERS)
     assert (difference.rows_compared, difference.only_first, difference.only_second) == (CUSTOMERS - 1, 1, 0)
-    changes = changes_of(customers.work, *runs(customers), most=CUSTOMERS)
     predicted = {
         (key, night): (decision, chance)
         for night in (NIGHT, NEXT)
@@ -137,7 +136,7 @@ def test_two_nights_are_compared_customer_by_customer(customers: Toy):
 
 def test_customers_with_another_class_come_first_and_then_those_who_changed_most(customers: Toy):
     run(customers), run(customers, NEXT)
-    changes = changes_of(customers.work, *runs(customers), most=40)
+    _, changes = compare_runs(customers.work, *runs(customers), most=40)
     order = [(change.before == change.after, -change.gap) for change in changes.rows]
     assert order == sorted(order)
     assert len(order) == 40
