@@ -1,12 +1,19 @@
 """A challenger against the champion: both on the same holdout rows, the gate, the model card."""
 
-from lifecycle.comparison.evaluate import compare, losses_from
+from lifecycle.comparison.evaluate import compare
 from lifecycle.comparison.gate import Judgement, Losses, gain_of, holdout_nights, judge, judge_predecessor, judge_shadow
+from lifecycle.comparison.history import Rivals
 from lifecycle.comparison.model_card import card_of, page_of
+from lifecycle.comparison.recipe import Refit, block_of, blocks_of, pooled, spread_of_night
+from lifecycle.comparison.same_rows import losses_from
 
 __all__ = [
     "Judgement",
     "Losses",
+    "Refit",
+    "Rivals",
+    "block_of",
+    "blocks_of",
     "card_of",
     "compare",
     "gain_of",
@@ -16,4 +23,6 @@ __all__ = [
     "judge_shadow",
     "losses_from",
     "page_of",
+    "pooled",
+    "spread_of_night",
 ]
