@@ -1,6 +1,7 @@
 """Where the lines, marks and cells of a plot stand. Templates draw them."""
 
 from pages.plots.calendar import STATES, months, state_of
+from pages.plots.forest import forest_plot
 from pages.plots.model_card import calibration_plot, gain_plot, importance_plot
 from pages.plots.nights import column_plots, performance_plot, score_plot
 
@@ -8,6 +9,7 @@ __all__ = [
     "STATES",
     "calibration_plot",
     "column_plots",
+    "forest_plot",
     "gain_plot",
     "importance_plot",
     "months",
