@@ -1,0 +1,214 @@
+"""Lives a job's nights under one policy, with the project's own decisions: governor, gate and rollback.
+
+At the end of night N the labels of the nights before ``N + 1 - label.delay_days`` are known. A version that is trained then
+has seen no other outcome, and scores from the next night on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from drift.performance import Floats, NightScores, losses_of
+from lifecycle.backtest.fits import Fits
+from lifecycle.backtest.gate import Contest, Sides, judged, losses_on
+from lifecycle.backtest.history import History, Version
+from lifecycle.comparison import Judgement, gain_of, holdout_nights, judge_predecessor
+from scoring.errors import TrainingDataError
+from scoring.progress import Progress, silent
+
+AFTERWARDS = 14
+"""Nights after a promotion on which it is seen whether it made things worse."""
+LEAST_AFTERWARDS = 7
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """A retraining: the night at whose end it was made, why, and what became of the version."""
+
+    night: int
+    reason: str
+    version: Version
+    champion: Version
+    outcome: str
+    """``promoted``, ``refused`` or ``failed``."""
+    detail: str = ""
+
+
+@dataclass
+class Life:
+    """What has happened so far under a policy."""
+
+    fits: Fits
+    first: Version
+    """The champion that it began with."""
+    champion: Version
+    night: int
+    served: list[Version] = field(default_factory=list)
+    """The version that scored each night from the first one on."""
+    retrained: list[Retrained] = field(default_factory=list)
+    rolled_back: list[int] = field(default_factory=list)
+    begun: int = 0
+    """Place of the first night."""
+    scores: dict[tuple[int, int, int], NightScores] = field(default_factory=dict, repr=False)
+    """Of a snapshot job: what was computed of nights for intervals."""
+
+    @property
+    def history(self) -> History:
+        """Return the nights that are lived."""
+        return self.fits.history
+
+    @property
+    def known(self) -> int:
+        """Return the place before which labels are known tonight."""
+        return self.history.known(self.night)
+
+    @property
+    def promoted(self) -> list[Retrained]:
+        """Return the retrainings whose version became champion."""
+        return [row for row in self.retrained if row.outcome == "promoted"]
+
+    @property
+    def made(self) -> list[Version]:
+        """Return every version so far, promoted or not, oldest first."""
+        return [self.first, *(row.version for row in self.retrained if row.outcome != "failed")]
+
+    def measured(self, version: Version) -> np.ndarray:
+        """Return the nights with known labels that a version scored, as places."""
+        places = [self.begun + place for place, served in enumerate(self.served) if served == version]
+        rows = self.fits.sums(version).nights[:, 0]
+        return np.array([place for place in places if place < self.known and rows[place] > 0], dtype=np.int64)
+
+
+Trigger = Callable[[Life], str | None]
+"""Why to retrain at the end of a life's night, or None."""
+Gate = Callable[[Contest], Judgement]
+"""What stands between a trained version and the nights to come."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """When to train, and whether gate and rollback stand between a trained version and the nights."""
+
+    name: str
+    words: str
+    """What the policy does, for people."""
+    trigger: Callable[[], Trigger]
+    gated: bool = True
+    settings: str | None = None
+    """Lines of a job file that make the job live so, or None where there are none."""
+    evaluates: bool = False
+    """Whether a training also fits without its holdout although nothing judges it, for the governor's facts."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """How the nights went under a policy."""
+
+    policy: Policy
+    life: Life
+    rows: Floats
+    """Rows with an outcome of each night, from the first that was lived on."""
+    loss: Floats
+    """Loss summed over them."""
+    groups: Floats | None
+    """Of a snapshot job: rows and loss of each night and group of entities, shape (2, nights, groups)."""
+    seconds: float
+    """CPU seconds of fitting."""
+
+    def worse(self) -> tuple[int, int]:
+        """Return how many promotions made the nights after them significantly worse, and how many could be followed."""
+        followed = [high for _, high in self.afterwards()]
+        return sum(high < 0 for high in followed), len(followed)
+
+    def afterwards(self) -> list[tuple[float, float]]:
+        """Return the 95 % interval of each promotion's gain in the 14 nights after it, where there are 7 or more of them."""
+        life, found = self.life, []
+        for row in life.promoted:
+            nights = np.arange(row.night + 1, min(row.night + 1 + AFTERWARDS, len(life.history)))
+            losses = losses_on(nights, Sides(life.fits.sums(row.champion), life.fits.sums(row.version)), life.history)
+            gain = gain_of(losses, 0.95)
+            if losses.nights >= LEAST_AFTERWARDS and gain.low is not None and gain.high is not None:
+                found.append((gain.low, gain.high))
+        return found
+
+
+def lived(
+    fits: Fits, policy: Policy, first: int | None = None, gate: Gate | None = None, progress: Progress = silent
+) -> Run:
+    """Return how the nights from ``first`` on go under a policy. Default: from the history's first on, with the job's gate."""
+    history = fits.history
+    begun = history.first if first is None else first
+    champion = history.version(history.known(begun - 1), history.job.training.holdout_nights)
+    life = Life(fits, champion, champion, begun, begun=begun)
+    trigger, gate = policy.trigger(), gate or judged
+    fits.sums(champion)  # a first champion that cannot be trained ends the backtest
+    for night in range(begun, len(history)):
+        life.night = night
+        life.served.append(life.champion)
+        progress("night", 1)
+        if policy.gated and _rolled_back(life):
+            continue
+        reason = trigger(life)
+        if reason is not None:
+            life.retrained.append(_retrained(life, reason, gate if policy.gated else None))
+            if life.retrained[-1].outcome == "promoted":
+                life.champion = life.retrained[-1].version
+    return _run(policy, life)
+
+
+def _retrained(life: Life, reason: str, gate: Gate | None) -> Retrained:
+    """Return a retraining at the end of tonight, with what the gate says of it."""
+    job, champion = life.history.job, life.champion
+    new = life.known - life.fits.unseen(champion)
+    holdout = holdout_nights(new, job.training.holdout_nights, job.promotion.min_nights)
+    version = life.history.version(life.known, holdout)
+    try:
+        life.fits.sums(version)
+        contest = Contest(life.fits, champion, version, life.night, [*life.made, version])
+        judgement = gate(contest) if gate is not None else Judgement(True, "no gate", ())
+    except TrainingDataError as error:
+        return Retrained(life.night, reason, version, champion, "failed", str(error))
+    outcome = "promoted" if judgement.passed else "refused"
+    return Retrained(life.night, reason, version, champion, outcome, judgement.reason)
+
+
+def _rolled_back(life: Life) -> bool:
+    """Give the crown back to a predecessor that does better in the shadow; return whether it was."""
+    policy, delay = life.history.job.promotion, life.history.job.label.delay_days
+    last = life.promoted[-1] if life.promoted else None
+    if last is None or (life.rolled_back and life.rolled_back[-1] > last.night):
+        return False
+    if not last.night < life.night <= last.night + policy.predecessor_nights + delay:
+        return False
+    nights = np.arange(last.night + 1, min(life.known, last.night + 1 + policy.predecessor_nights))
+    sides = Sides(life.fits.sums(last.version), life.fits.sums(last.champion))
+    losses = losses_on(nights, sides, life.history)
+    if not judge_predecessor(losses, policy, life.history.job.task.loss).passed:
+        return False
+    life.champion = last.champion
+    life.rolled_back.append(life.night)
+    return True
+
+
+def _run(policy: Policy, life: Life) -> Run:
+    """Return what the nights came to."""
+    job, fits = life.history.job, life.fits
+    places = list(enumerate(life.served, life.begun))
+    losses = [fits.sums(version).losses(job) for _, version in places]
+    rows, loss = (np.array([of[kind][place] for (place, _), of in zip(places, losses, strict=True)]) for kind in (0, 1))
+    groups = (
+        np.stack([groups_on(fits, version, place) for place, version in places], axis=1) if job.is_snapshot else None
+    )
+    honest = policy.gated or policy.evaluates
+    seconds = sum(fits.seconds(row.version, honest) for row in life.retrained if row.outcome != "failed")
+    return Run(policy, life, rows, loss, groups, seconds)
+
+
+def groups_on(fits: Fits, version: Version, place: int) -> Floats:
+    """Return rows and loss of each group of entities on a night, shape (2, groups)."""
+    cells = fits.sums(version).groups
+    assert cells is not None
+    return np.stack(losses_of(cells[place], fits.history.job))
