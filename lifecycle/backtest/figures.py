@@ -26,8 +26,8 @@ PAIRS = 4_000
 """Pairs of versions that an age is measured from, at most: more take longer and say no more."""
 
 
-def gain_over(run: Run, other: Run) -> Gain:
-    """Return how much less a policy's nights lost than another's, with its 95 % interval.
+def gain_over(run: Run, other: Run, confidence: float = CONFIDENCE) -> Gain:
+    """Return how much less a policy's nights lost than another's, with its interval.
 
     The mean of the nights, and weeks are drawn; of a snapshot job the mean of the rows, and entities and nights are drawn.
     """
@@ -37,10 +37,10 @@ def gain_over(run: Run, other: Run) -> Gain:
         days = tuple(history.day(run.life.begun + int(place)) for place in np.flatnonzero(there))
         (rows, new), old = run.groups[:, there], other.groups[1, there]
         panel = Panel(days, rows, old - new, history.horizon)
-        return gain_of(Losses(run.rows[there], other.loss[there], run.loss[there], panel), CONFIDENCE)
+        return gain_of(Losses(run.rows[there], other.loss[there], run.loss[there], panel), confidence)
     week = (np.arange(len(run.rows)) // WEEK)[there]
     means = [side.loss[there] / side.rows[there] for side in (other, run)]
-    return gain_of(_by_week(week, np.ones(len(week)), *means), CONFIDENCE)
+    return gain_of(_by_week(week, np.ones(len(week)), *means), confidence)
 
 
 def loss_of_run(run: Run) -> Gain:
@@ -53,9 +53,11 @@ def loss_of_run(run: Run) -> Gain:
 
 def _by_week(week: np.ndarray, rows: Floats, champion: Floats, challenger: Floats) -> Losses:
     """Return losses whose nights are whole weeks. Weeks without rows are left out."""
-    sums = [np.bincount(week, weights=values) for values in (rows, champion, challenger)]
-    there = sums[0] > 0
-    return Losses(*(values[there] for values in sums))
+    count, old, new = (
+        np.asarray(np.bincount(week, weights=values), dtype=np.float64) for values in (rows, champion, challenger)
+    )
+    there = count > 0
+    return Losses(count[there], old[there], new[there])
 
 
 def curve(run: Run, never: Run) -> list[float | None]:

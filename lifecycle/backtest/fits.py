@@ -58,9 +58,12 @@ class Fits:
     def honest(self, version: Version) -> Sums | None:
         """Return what the fit without the version's holdout says of it, or None where there is too little to fit on."""
         place = (version.since, self.early(version))
-        if place[1] <= place[0] or not fits(self.history.part(*place), self.history.job):
+        if place not in self._sums and not self._can_be_fitted(place):
             return None
         return self._of(place, version.until)
+
+    def _can_be_fitted(self, place: Place) -> bool:
+        return place[0] < place[1] and fits(self.history.part(*place), self.history.job)
 
     def seconds(self, version: Version, honest: bool) -> float:
         """Return the CPU seconds of fitting the version, and if asked of the fit without its holdout."""

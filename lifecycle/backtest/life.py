@@ -16,7 +16,7 @@ from lifecycle.backtest.fits import Fits
 from lifecycle.backtest.gate import Contest, Sides, judged, losses_on
 from lifecycle.backtest.history import History, Version
 from lifecycle.comparison import Judgement, gain_of, holdout_nights, judge_predecessor
-from scoring.errors import TrainingDataError
+from scoring.errors import PipelineError, TrainingDataError
 from scoring.progress import Progress, silent
 
 AFTERWARDS = 14
@@ -169,7 +169,7 @@ def _retrained(life: Life, reason: str, gate: Gate | None) -> Retrained:
         life.fits.sums(version)
         contest = Contest(life.fits, champion, version, life.night, [*life.made, version])
         judgement = gate(contest) if gate is not None else Judgement(True, "no gate", ())
-    except TrainingDataError as error:
+    except (TrainingDataError, PipelineError) as error:
         return Retrained(life.night, reason, version, champion, "failed", str(error))
     outcome = "promoted" if judgement.passed else "refused"
     return Retrained(life.night, reason, version, champion, outcome, judgement.reason)
