@@ -1,17 +1,20 @@
 """Where the lines, marks and cells of a plot stand. Templates draw them."""
 
+from pages.plots.backtest import ageing_plot, policy_plot
 from pages.plots.calendar import STATES, months, state_of
 from pages.plots.model_card import calibration_plot, gain_plot, importance_plot
 from pages.plots.nights import column_plots, performance_plot, score_plot
 
 __all__ = [
     "STATES",
+    "ageing_plot",
     "calibration_plot",
     "column_plots",
     "gain_plot",
     "importance_plot",
     "months",
     "performance_plot",
+    "policy_plot",
     "score_plot",
     "state_of",
 ]
