@@ -12,6 +12,7 @@ from lifecycle.backtest.fits import Fits
 from lifecycle.backtest.history import History, Version
 from lifecycle.backtest.sums import Sums
 from lifecycle.comparison import Judgement, Losses, gain_of, judge
+from scoring.job import PromotionPolicy
 from scoring.stores.warehouse import ComparedVersion, Evaluation, Holdout, Metrics, Segment
 
 SAME = {"champion": 1.0, "challenger": 1.0}
@@ -36,6 +37,7 @@ class Contest:
     night: int
     made: Sequence[Version]
     """Every version so far, promoted or not, oldest first: the challenger is the last."""
+    policy: PromotionPolicy
 
     @property
     def history(self) -> History:
@@ -74,7 +76,7 @@ def judged(contest: Contest) -> Judgement:
     evaluation = evaluated(contest)
     if evaluation is None:
         return Judgement(False, "too few nights to fit without the holdout", ())
-    return judge(evaluation, job.promotion, job.task.loss)
+    return judge(evaluation, contest.policy, job.task.loss)
 
 
 def evaluated(contest: Contest) -> Evaluation | None:
@@ -96,7 +98,7 @@ def evaluated(contest: Contest) -> Evaluation | None:
         by_night=[],
         segments=_segments(sides, nights, history),
         calibration={},
-        gain=gain_of(losses, history.job.promotion.confidence),
+        gain=gain_of(losses, contest.policy.confidence),
         latency=SAME,
         size=SAME,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from lifecycle.backtest.gate import Contest, Sides, judged, losses_on
 from lifecycle.backtest.history import History, Version
 from lifecycle.comparison import Judgement, gain_of, holdout_nights, judge_predecessor
 from scoring.errors import PipelineError, TrainingDataError
+from scoring.job import PromotionPolicy
 from scoring.progress import Progress, silent
 
 AFTERWARDS = 14
@@ -52,6 +54,7 @@ class Life:
     rolled_back: list[int] = field(default_factory=list)
     begun: int = 0
     """Place of the first night."""
+    promotion: PromotionPolicy = field(default_factory=PromotionPolicy)
     scores: dict[tuple[int, int, int], NightScores] = field(default_factory=dict, repr=False)
     """Of a snapshot job: what was computed of nights for intervals."""
 
@@ -101,6 +104,19 @@ class Policy:
     """Lines of a job file that make the job live so, or None where there are none."""
     evaluates: bool = False
     """Whether a training also fits without its holdout although nothing judges it, for the governor's facts."""
+    promotion: PromotionPolicy | None = None
+    """What gate and rollback ask for. Default: the job's."""
+
+
+@dataclass(frozen=True)
+class Followed:
+    """A promotion: both ends of its gain's 95 % interval in the 14 nights after it, and when it was rolled back."""
+
+    night: int
+    low: float
+    high: float
+    back_after: int | None
+    """Nights until a rollback, or None without one."""
 
 
 @dataclass(frozen=True)
@@ -118,21 +134,23 @@ class Run:
     seconds: float
     """CPU seconds of fitting."""
 
-    def worse(self) -> tuple[int, int]:
-        """Return how many promotions made the nights after them significantly worse, and how many could be followed."""
-        followed = [high for _, high in self.afterwards()]
-        return sum(high < 0 for high in followed), len(followed)
-
-    def afterwards(self) -> list[tuple[float, float]]:
-        """Return the 95 % interval of each promotion's gain in the 14 nights after it, where there are 7 or more of them."""
-        life, found = self.life, []
+    @cached_property
+    def followed(self) -> list[Followed]:
+        """Return what the promotions came to that have 7 nights or more after them."""
+        life, rows = self.life, []
         for row in life.promoted:
             nights = np.arange(row.night + 1, min(row.night + 1 + AFTERWARDS, len(life.history)))
             losses = losses_on(nights, Sides(life.fits.sums(row.champion), life.fits.sums(row.version)), life.history)
             gain = gain_of(losses, 0.95)
             if losses.nights >= LEAST_AFTERWARDS and gain.low is not None and gain.high is not None:
-                found.append((gain.low, gain.high))
-        return found
+                back = next((night for night in life.rolled_back if night > row.night), None)
+                rows.append(Followed(row.night, gain.low, gain.high, None if back is None else back - row.night))
+        return rows
+
+    @property
+    def worse(self) -> int:
+        """Return how many promotions made the nights after them significantly worse."""
+        return sum(promotion.high < 0 for promotion in self.followed)
 
 
 def lived(
@@ -142,7 +160,8 @@ def lived(
     history = fits.history
     begun = history.first if first is None else first
     champion = history.version(history.known(begun - 1), history.job.training.holdout_nights)
-    life = Life(fits, champion, champion, begun, begun=begun)
+    promotion = policy.promotion or history.job.promotion
+    life = Life(fits, champion, champion, begun, begun=begun, promotion=promotion)
     trigger, gate = policy.trigger(), gate or judged
     fits.sums(champion)  # a first champion that cannot be trained ends the backtest
     for night in range(begun, len(history)):
@@ -163,11 +182,11 @@ def _retrained(life: Life, reason: str, gate: Gate | None) -> Retrained:
     """Return a retraining at the end of tonight, with what the gate says of it."""
     job, champion = life.history.job, life.champion
     new = life.known - life.fits.unseen(champion)
-    holdout = holdout_nights(new, job.training.holdout_nights, job.promotion.min_nights)
+    holdout = holdout_nights(new, job.training.holdout_nights, life.promotion.min_nights)
     version = life.history.version(life.known, holdout)
     try:
         life.fits.sums(version)
-        contest = Contest(life.fits, champion, version, life.night, [*life.made, version])
+        contest = Contest(life.fits, champion, version, life.night, [*life.made, version], life.promotion)
         judgement = gate(contest) if gate is not None else Judgement(True, "no gate", ())
     except (TrainingDataError, PipelineError) as error:
         return Retrained(life.night, reason, version, champion, "failed", str(error))
@@ -177,7 +196,7 @@ def _retrained(life: Life, reason: str, gate: Gate | None) -> Retrained:
 
 def _rolled_back(life: Life) -> bool:
     """Give the crown back to a predecessor that does better in the shadow; return whether it was."""
-    policy, delay = life.history.job.promotion, life.history.job.label.delay_days
+    policy, delay = life.promotion, life.history.job.label.delay_days
     last = life.promoted[-1] if life.promoted else None
     if last is None or (life.rolled_back and life.rolled_back[-1] > last.night):
         return False

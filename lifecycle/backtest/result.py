@@ -24,7 +24,7 @@ def interval(gain: Gain) -> Content:
 
 def line_of(run: Run, never: Run) -> Content:
     """Return what is told of a policy: its loss, its gain over never retraining, what it did, and what that cost."""
-    life, (worse, followed) = run.life, run.worse()
+    life = run.life
     outcomes = [row.outcome for row in life.retrained]
     return {
         "policy": run.policy.name,
@@ -34,8 +34,8 @@ def line_of(run: Run, never: Run) -> Content:
         "retrainings": len(outcomes),
         **{outcome: outcomes.count(outcome) for outcome in ("promoted", "refused", "failed")},
         "rollbacks": len(life.rolled_back),
-        "worse": worse,
-        "followed": followed,
+        "worse": run.worse,
+        "followed": len(run.followed),
         "seconds": round(run.seconds, 3),
         "kept": _kept(run, never) if run.policy.gated else None,
         "settings": run.policy.settings,

@@ -157,7 +157,7 @@ def test_promotion_that_made_things_worse_is_counted_and_rolled_back():
     policy = policy_of("every-5")
     assert policy is not None
     run = lived(Fits(whole), policy, gate=lambda contest: Judgement(True, "passes all", ()))
-    assert run.worse()[0] >= 1
+    assert run.worse >= 1
     (first, *_) = run.life.rolled_back
     (promotion, *_) = [row for row in run.life.promoted if row.night < first][::-1]
     assert run.life.served[first - BEFORE] == promotion.version
