@@ -57,13 +57,19 @@ class Fits:
 
     def honest(self, version: Version) -> Sums | None:
         """Return what the fit without the version's holdout says of it, or None where there is too little to fit on."""
-        place = (version.since, self.early(version))
+        return self.fitted((version.since, self.early(version)), version.until)
+
+    def fitted(self, place: Place, until: int) -> Sums | None:
+        """Return what a fit on some nights says of those after them, up to ``until``, or None where it cannot be fitted."""
         if place not in self._sums and not self._can_be_fitted(place):
             return None
-        return self._of(place, version.until)
+        return self._of(place, until)
 
     def _can_be_fitted(self, place: Place) -> bool:
-        return place[0] < place[1] and fits(self.history.part(*place), self.history.job)
+        if not 0 <= place[0] < place[1]:
+            return False
+        rows, job = self.history.part(*place), self.history.job
+        return rows.num_rows >= 1 and fits(rows, job)
 
     def seconds(self, version: Version, honest: bool) -> float:
         """Return the CPU seconds of fitting the version, and if asked of the fit without its holdout."""

@@ -14,9 +14,10 @@ import numpy as np
 
 from drift.performance import Floats, NightScores, losses_of
 from lifecycle.backtest.fits import Fits
-from lifecycle.backtest.gate import Contest, Sides, judged, losses_on
+from lifecycle.backtest.gate import Contest, Ruling, Sides, judged, losses_on
 from lifecycle.backtest.history import History, Version
-from lifecycle.comparison import Judgement, gain_of, holdout_nights, judge_predecessor
+from lifecycle.backtest.refits import Origin
+from lifecycle.comparison import gain_of, holdout_nights, judge_predecessor
 from scoring.errors import PipelineError, TrainingDataError
 from scoring.job import PromotionPolicy
 from scoring.progress import Progress, silent
@@ -37,6 +38,10 @@ class Retrained:
     outcome: str
     """``promoted``, ``refused`` or ``failed``."""
     detail: str = ""
+    proven: bool = False
+    """Whether the version had shown by itself that it was better."""
+    spread: float | None = None
+    """How far the gain of one night usually lies from its mean."""
 
 
 @dataclass
@@ -55,6 +60,8 @@ class Life:
     begun: int = 0
     """Place of the first night."""
     promotion: PromotionPolicy = field(default_factory=PromotionPolicy)
+    origins: list[Origin] = field(default_factory=list)
+    """Fits that were made only to learn what refitting gains."""
     scores: dict[tuple[int, int, int], NightScores] = field(default_factory=dict, repr=False)
     """Of a snapshot job: what was computed of nights for intervals."""
 
@@ -67,6 +74,19 @@ class Life:
     def known(self) -> int:
         """Return the place before which labels are known tonight."""
         return self.history.known(self.night)
+
+    @property
+    def proven(self) -> Version:
+        """Return the champion, or the one before it that had last shown by itself that it was better."""
+        line: list[Retrained] = []
+        version = self.champion
+        while version != self.first:
+            row = next(row for row in reversed(self.promoted) if row.version == version)
+            if row.proven or row in line:
+                break
+            line.append(row)
+            version = row.champion
+        return version
 
     @property
     def promoted(self) -> list[Retrained]:
@@ -85,9 +105,17 @@ class Life:
         return np.array([place for place in places if place < self.known and rows[place] > 0], dtype=np.int64)
 
 
-Trigger = Callable[[Life], str | None]
-"""Why to retrain at the end of a life's night, or None."""
-Gate = Callable[[Contest], Judgement]
+@dataclass(frozen=True)
+class Due:
+    """Why to retrain tonight, and since which night the outcome is known to follow other rules, if that is why."""
+
+    reason: str
+    changed_on: int | None = None
+
+
+Trigger = Callable[[Life], Due | None]
+"""Whether to retrain at the end of a life's night."""
+Gate = Callable[[Contest], Ruling]
 """What stands between a trained version and the nights to come."""
 
 
@@ -170,28 +198,32 @@ def lived(
         progress("night", 1)
         if policy.gated and _rolled_back(life):
             continue
-        reason = trigger(life)
-        if reason is not None:
-            life.retrained.append(_retrained(life, reason, gate if policy.gated else None))
+        due = trigger(life)
+        if due is not None:
+            life.retrained.append(_retrained(life, due, gate if policy.gated else None))
             if life.retrained[-1].outcome == "promoted":
                 life.champion = life.retrained[-1].version
     return _run(policy, life)
 
 
-def _retrained(life: Life, reason: str, gate: Gate | None) -> Retrained:
+def _retrained(life: Life, due: Due, gate: Gate | None) -> Retrained:
     """Return a retraining at the end of tonight, with what the gate says of it."""
     job, champion = life.history.job, life.champion
     new = life.known - life.fits.unseen(champion)
     holdout = holdout_nights(new, job.training.holdout_nights, life.promotion.min_nights)
     version = life.history.version(life.known, holdout)
+    about = (life.night, due.reason, version, champion)
     try:
         life.fits.sums(version)
-        contest = Contest(life.fits, champion, version, life.night, [*life.made, version], life.promotion)
-        judgement = gate(contest) if gate is not None else Judgement(True, "no gate", ())
+        if gate is None:
+            return Retrained(*about, "promoted", "no gate")
+        about_it = (life.promotion, life.made, life.proven, life.origins, due.changed_on)
+        ruling = gate(Contest(life.fits, champion, version, *about_it))
     except (TrainingDataError, PipelineError) as error:
-        return Retrained(life.night, reason, version, champion, "failed", str(error))
+        return Retrained(*about, "failed", str(error))
+    judgement = ruling.judgement
     outcome = "promoted" if judgement.passed else "refused"
-    return Retrained(life.night, reason, version, champion, outcome, judgement.reason)
+    return Retrained(*about, outcome, judgement.reason, judgement.proven, ruling.spread)
 
 
 def _rolled_back(life: Life) -> bool:
@@ -205,7 +237,7 @@ def _rolled_back(life: Life) -> bool:
     nights = np.arange(last.night + 1, min(life.known, last.night + 1 + policy.predecessor_nights))
     sides = Sides(life.fits.sums(last.version), life.fits.sums(last.champion))
     losses = losses_on(nights, sides, life.history)
-    if not judge_predecessor(losses, policy, life.history.job.task.loss).passed:
+    if not judge_predecessor(losses, last.spread, policy, life.history.job.task.loss).passed:
         return False
     life.champion = last.champion
     life.rolled_back.append(life.night)
@@ -223,6 +255,9 @@ def _run(policy: Policy, life: Life) -> Run:
     )
     honest = policy.gated or policy.evaluates
     seconds = sum(fits.seconds(row.version, honest) for row in life.retrained if row.outcome != "failed")
+    for origin in life.origins:
+        sums = fits.fitted((origin.since, origin.until), origin.measured_until)
+        seconds += sums.seconds if sums is not None else 0.0
     return Run(policy, life, rows, loss, groups, seconds)
 
 

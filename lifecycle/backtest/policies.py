@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from lifecycle.backtest.life import Policy, Trigger
+from lifecycle.backtest.life import Due, Policy, Trigger
 from lifecycle.backtest.triggers import every, governor, monthly, never
 
 NEVER = "never"
@@ -65,5 +65,5 @@ def at_nights(nights: Sequence[int]) -> Policy:
     """Return the policy that trains on given nights, without a gate: what a gate's own part in the gain is seen by."""
     listed = frozenset(nights)
     return Policy(
-        "same nights, no gate", "", lambda: lambda life: "as the other" if life.night in listed else None, False
+        "same nights, no gate", "", lambda: lambda life: Due("as the other") if life.night in listed else None, False
     )

@@ -11,7 +11,7 @@ from drift.governor import LASTING, Facts, Loss, decide
 from drift.performance import Interval, NightScores, difference, difference_of, fine, metrics_of
 from drift.verdict import Verdict
 from lifecycle.backtest.history import Version
-from lifecycle.backtest.life import Life, Trigger
+from lifecycle.backtest.life import Due, Life, Trigger
 from lifecycle.backtest.sums import Sums
 from lifecycle.backtest.watching import Watch
 
@@ -27,16 +27,16 @@ def never() -> Trigger:
 def every(nights: int) -> Callable[[], Trigger]:
     """Return a trigger that fires whenever the outcomes of so many more nights are known than the first champion knew."""
 
-    def due(life: Life) -> str | None:
+    def due(life: Life) -> Due | None:
         new = life.known - life.first.until
-        return f"every {nights} nights" if new > 0 and new % nights == 0 else None
+        return Due(f"every {nights} nights") if new > 0 and new % nights == 0 else None
 
     return lambda: due
 
 
 def monthly() -> Trigger:
     """Return a trigger that fires at the end of each month's last night."""
-    return lambda life: "end of the month" if life.history.day(life.night + 1).day == 1 else None
+    return lambda life: Due("end of the month") if life.history.day(life.night + 1).day == 1 else None
 
 
 def governor(watched: bool = True) -> Callable[[], Trigger]:
@@ -45,12 +45,12 @@ def governor(watched: bool = True) -> Callable[[], Trigger]:
     def begin() -> Trigger:
         watch: list[Watch] = []
 
-        def asked(life: Life) -> str | None:
+        def asked(life: Life) -> Due | None:
             if watched and not watch:
                 watch.append(Watch(life.fits))
             verdicts = watch[0].verdicts(life.champion, _scored(life)) if watched else []
             decision = decide(facts_of(life, verdicts, watched), life.history.job.retraining)
-            return decision.reason if decision.decision == "retrain" else None
+            return Due(decision.reason) if decision.decision == "retrain" else None
 
         return asked
 

@@ -9,6 +9,7 @@ import pytest
 
 from lifecycle.backtest.figures import ageing, gain_over, loss_of_run
 from lifecycle.backtest.fits import Fits
+from lifecycle.backtest.gate import Ruling
 from lifecycle.backtest.history import History
 from lifecycle.backtest.life import Run, lived
 from lifecycle.backtest.policies import policy_of
@@ -156,7 +157,7 @@ def test_promotion_that_made_things_worse_is_counted_and_rolled_back():
     whole = history(job, outcome=lambda place, x: x * (-1 if 20 <= place < 27 else 1) + noise(place) > 0)
     policy = policy_of("every-5")
     assert policy is not None
-    run = lived(Fits(whole), policy, gate=lambda contest: Judgement(True, "passes all", ()))
+    run = lived(Fits(whole), policy, gate=lambda contest: Ruling(Judgement(True, "passes all", ())))
     assert run.worse >= 1
     (first, *_) = run.life.rolled_back
     (promotion, *_) = [row for row in run.life.promoted if row.night < first][::-1]
