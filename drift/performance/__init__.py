@@ -1,5 +1,6 @@
 """Did it hurt: published predictions against the outcomes that came later."""
 
+from drift.performance.coarse import coarse, fine, leading, widths
 from drift.performance.estimate import estimate
 from drift.performance.group_scores import NightScores, difference_of, intervals_of
 from drift.performance.metrics import (
@@ -31,13 +32,16 @@ __all__ = [
     "Outcomes",
     "Panel",
     "block_sums",
+    "coarse",
     "compact",
     "difference",
     "difference_of",
     "estimate",
     "expanded",
+    "fine",
     "groups_of",
     "intervals_of",
+    "leading",
     "losses_of",
     "metrics_of",
     "nights_of",
@@ -46,5 +50,6 @@ __all__ = [
     "reliability",
     "sums_by_group",
     "sums_by_night",
+    "widths",
     "with_intervals",
 ]

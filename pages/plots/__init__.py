@@ -1,5 +1,6 @@
 """Where the lines, marks and cells of a plot stand. Templates draw them."""
 
+from pages.plots.backtest import ageing_plot, policy_plot
 from pages.plots.calendar import STATES, months, state_of
 from pages.plots.forest import forest_plot
 from pages.plots.model_card import calibration_plot, gain_plot, importance_plot
@@ -7,6 +8,7 @@ from pages.plots.nights import column_plots, performance_plot, score_plot
 
 __all__ = [
     "STATES",
+    "ageing_plot",
     "calibration_plot",
     "column_plots",
     "forest_plot",
@@ -14,6 +16,7 @@ __all__ = [
     "importance_plot",
     "months",
     "performance_plot",
+    "policy_plot",
     "score_plot",
     "state_of",
 ]
