@@ -14,7 +14,10 @@ from drift.governor import LASTING, Facts, Loss, decide
 from drift.performance import (
     GROUP,
     Interval,
+    Nightly,
     NightScores,
+    Standard,
+    broken_since,
     difference,
     difference_of,
     expanded,
@@ -24,6 +27,7 @@ from drift.performance import (
     sums_by_night,
 )
 from drift.runs import scored_run
+from drift.standards import nightly_of, since_training, worse_than_constant
 from scoring.interval import Nights
 from scoring.job import Job
 from scoring.stores import RunFolder, Workspace
@@ -62,7 +66,8 @@ def facts_of(work: Workspace, run: Run, seen: Sequence[NightVerdict], retrained:
     """
     ref = RunFolder(work.lake, run).version_ref()
     until = work.registry.facts(ref).trained_until
-    unseen = Nights.including(until + timedelta(days=work.job.label.horizon), run.night)
+    since = since_training(work, ref)
+    unseen = Nights.including(since.first, run.night)
     measured = monitoring.performance(work.warehouse, Span(work.job.name, unseen), run.night)
     verdicts = [verdict for verdict in seen if verdict.model_version == run.model_version]
     tonight = verdicts[-1] if verdicts and verdicts[-1].night == run.night else None
@@ -80,7 +85,37 @@ def facts_of(work: Workspace, run: Run, seen: Sequence[NightVerdict], retrained:
         drifted_weights=[verdict.drifted_weight for verdict in verdicts] if tonight else [],
         loss=loss_of(work, ref, measured),
         retrained=retrained,
+        **_change(
+            work.job, since.standard, [row for row in measured if row.model_version == run.model_version], retrained
+        ),
     )
+
+
+def _change(
+    job: Job, standard: Standard | None, measured: Sequence[Measured], retrained: Sequence[date]
+) -> dict[str, Any]:
+    """Return what the facts say of a break in performance, or of a last night that was worse than a constant."""
+    if standard is None or not measured:
+        return {}
+    nights = nightly_of(measured, measured[-1].model_version, job)
+    state = standard.break_of(nights, job)
+    words = None if state.changed_on is None else broken_since(state.changed_on, nights, standard, job)
+    worse = worse_than_constant(measured[-1])
+    if words is None and worse is None:
+        return {}
+    changed_on = state.changed_on or state.rising_since or measured[-1].night
+    return {
+        "changed_on": changed_on,
+        "change": words or f"night {measured[-1].night} was {worse}",
+        "nights_since_change": len(nights.since(changed_on)),
+        "asked_since_change": _asked(job, nights.since(changed_on), retrained),
+    }
+
+
+def _asked(job: Job, nights: Nightly, retrained: Sequence[date]) -> int:
+    """Return how many of the nights were known when a retraining was last decided."""
+    known = max(retrained, default=date.min)
+    return sum(day + timedelta(days=job.label.delay_days) <= known for day in nights.days)
 
 
 def loss_of(work: Workspace, ref: VersionRef, measured: Sequence[Measured]) -> Loss | None:
