@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -99,17 +100,25 @@ def _change(
         return {}
     nights = nightly_of(measured, measured[-1].model_version, job)
     state = standard.break_of(nights, job)
-    words = None if state.changed_on is None else broken_since(state.changed_on, nights, standard, job)
-    worse = worse_than_constant(measured[-1])
-    if words is None and worse is None:
+    worse = list(takewhile(worse_than_constant, reversed(measured)))
+    changed_on = state.changed_on or (worse[-1].night if worse else None)
+    if changed_on is None:
         return {}
-    changed_on = state.changed_on or state.rising_since or measured[-1].night
+    words = broken_since(changed_on, nights, standard, job) if state.changed_on else _collapse(worse)
     return {
         "changed_on": changed_on,
-        "change": words or f"night {measured[-1].night} was {worse}",
+        "change": words,
         "nights_since_change": len(nights.since(changed_on)),
         "asked_since_change": _asked(job, nights.since(changed_on), retrained),
     }
+
+
+def _collapse(worse: Sequence[Measured]) -> str:
+    """Return in words that nights in a row, newest first, were worse than a constant."""
+    row = (
+        f"{len(worse)} nights in a row, since {worse[-1].night}, were worse than a constant; " if len(worse) > 1 else ""
+    )
+    return f"{row}night {worse[0].night} was {worse_than_constant(worse[0])}"
 
 
 def _asked(job: Job, nights: Nightly, retrained: Sequence[date]) -> int:

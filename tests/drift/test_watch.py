@@ -332,7 +332,9 @@ def test_break_in_performance_is_a_reason_the_night_three_nights_of_it_are_known
     assert "worse than always saying the training data's base rate" in lived[1].reason  # as soon as it is measured
     assert "only 1 night with labels came since the change, 3 are needed" in lived[1].reason
     assert asked.night == days[3]  # three measured nights
-    assert asked.reason.startswith(f"performance broke on {days[0]}: excess_log_loss is ")
+    assert asked.reason.startswith(
+        f"3 nights in a row, since {days[0]}, were worse than a constant; night {days[2]} was "
+    )
     assert asked.inputs["changed_on"] == str(days[0])
     assert "measured loss of performance: excess_log_loss" in asked.inputs["evidence"][1]
     assert asked.inputs["loss"]["low"] > 0
