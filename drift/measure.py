@@ -62,6 +62,15 @@ def measure(
     return measured
 
 
+def alarm_of(work: Workspace, days: Sequence[date], known_at: date) -> tuple[date, str] | None:
+    """Return the last of the nights whose measured performance is an alert, with its reasons, or None if there is none."""
+    if not days:
+        return None
+    rows = monitoring.performance(work.warehouse, Span(work.job.name, Nights.including(min(days), max(days))), known_at)
+    alarms = [row for row in rows if row.night in days and row.verdict == "alert"]
+    return (alarms[-1].night, "; ".join(alarms[-1].reasons)) if alarms else None
+
+
 def _measure_night(standards: Standards, run: Run, known_at: date) -> bool:
     work = standards.work
     outcomes = outcomes_of(work, run)

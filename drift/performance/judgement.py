@@ -19,8 +19,8 @@ from drift.performance.usual import LEAST_NIGHTS, Nightly, Usual, least_spread
 from scoring.job import Job
 
 Level = Literal["ok", "warn", "alert"]
-WARN, ALERT = 0.98, 0.995
-"""Confidence of the interval that must lie wholly above what is allowed: of 400 nights that are as usual, one is an alert."""
+WARN, ALERT = 0.99, 0.998
+"""Confidence of the interval that must lie wholly above what is allowed: of 1,000 nights that are as usual, one is an alert."""
 WINDOWS = {"night": (1, 1), "7": (7, LEAST_NIGHTS), "28": (28, 8)}
 """Nights that are judged together, and how many there must be: fewer than 8 would be the week again."""
 

@@ -100,7 +100,7 @@ class Usual:
         share = weights / weights.sum()
         mean = float(share @ nights.values)
         if spread is None:
-            scale, freedom = overlap_of(share, nights.days, horizon)
+            scale, freedom = _chance(share, nights.days, horizon)
             error = float(scale * np.square(share * (nights.values - mean)).sum()) ** 0.5
             spread = Spread(error, freedom)
         alone = max(weights.sum() / horizon, 1.0) ** 0.5
@@ -121,6 +121,14 @@ class Usual:
     def margin(self, nights: Nightly, confidence: float) -> float:
         """Return half the width of the interval of ``rise_of`` that holds 0 so often where nothing changes."""
         return Spread(self.error_of(nights), self.freedom).margin(confidence)
+
+
+def _chance(share: Floats, days: Sequence[date], horizon: int) -> tuple[float, float]:
+    """Return ``overlap_of``, without matrices where outcomes do not overlap: a CUSUM asks it every night."""
+    if horizon > 1:
+        return overlap_of(share, days, horizon)
+    squares = float(np.square(share).sum())
+    return squares / (squares + squares**2 - 2 * float((share**3).sum())), len(share) - 1.0
 
 
 def least_spread(sums: Floats, job: Job) -> float:

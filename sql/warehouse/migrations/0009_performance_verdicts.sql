@@ -12,6 +12,7 @@ comment on column performance_results.verdict is
 comment on column performance_results.reasons is 'Why, in words, or why it was not judged';
 comment on column performance_results.judgement is
 'What the verdict comes from: rises with intervals by window, loss less a constant''s, and the night since which performance is broken';
+comment on column alerts.kind is 'drift, held, failed, late, performance, retraining or rollback';
 
 create or replace view performance_by_night as
 select
