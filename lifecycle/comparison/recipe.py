@@ -24,6 +24,8 @@ LONGEST_NIGHTS = 30
 """Nights after a refit that its stretch has at most."""
 LEAST_NIGHTS = 3
 """Nights that a stretch needs to say how far its nights spread."""
+APART_NIGHTS = 7
+"""Nights between two refits that both have a stretch, where one of them is no version: a week."""
 BORROWED_NIGHTS = 5
 """Nights' worth of the usual spread that stand beside a stretch's own, for a few nights may look alike by chance."""
 PRIOR = 3.0
@@ -46,11 +48,13 @@ class Refit:
 def blocks_of(refits: Sequence[Refit], older: Sequence[Refit], age: int, horizon: int = 0) -> list[Block]:
     """Return a stretch per refit: its gain over the one among ``older`` that was ``age`` nights older, as near as there is.
 
-    A stretch has the refit's nights until the next refit's, so that no night counts twice. Refits that follow one another
-    by fewer than ``LEAST_NIGHTS`` nights are one.
+    A stretch has the refit's nights until the next refit's, so that no night counts twice. A fit that was made only to learn
+    what refitting gains makes way for a version fitted less than ``APART_NIGHTS`` before or after it.
     """
     blocks = []
-    ordered = sorted(refits, key=lambda refit: (refit.until, refit.version is None))
+    versions = [refit.until for refit in refits if refit.version is not None]
+    apart = [refit for refit in refits if refit.version is not None or _apart(refit.until, versions)]
+    ordered = sorted(apart, key=lambda refit: (refit.until, refit.version is None))
     for place, refit in enumerate(ordered):
         against = _against(refit, older, age)
         later = [other.until for other in ordered[place + 1 :] if other.until > refit.until]
@@ -62,6 +66,10 @@ def blocks_of(refits: Sequence[Refit], older: Sequence[Refit], age: int, horizon
         if len(nights) >= LEAST_NIGHTS:
             blocks.append(block_of(refit, against, nights, horizon))
     return blocks
+
+
+def _apart(until: date, versions: Sequence[date]) -> bool:
+    return all(abs((until - other).days) >= APART_NIGHTS for other in versions)
 
 
 def _against(refit: Refit, older: Sequence[Refit], age: int) -> Refit | None:

@@ -20,6 +20,7 @@ from scoring.stores.warehouse import (
     Promotion,
     Retraining,
     Row,
+    Span,
     in_effect,
     monitoring,
     promotions,
@@ -122,9 +123,9 @@ def _proven(work: Workspace, champion: Promotion) -> Promotion:
 
 
 def _changed_on(stores: Stores, row: Retraining) -> date | None:
-    """Return the first night of the change for which the governor asked for the retraining, or None."""
-    decision = monitoring.decision(stores.warehouse, row.decision_id) if row.decision_id is not None else None
-    night = decision.inputs.get("changed_on") if decision is not None else None
+    """Return the first night of the change that was known when the retraining was asked for, or None."""
+    decided = monitoring.decisions(stores.warehouse, Span(row.job, Nights.of(row.night)))
+    night = decided[-1].inputs.get("changed_on") if decided else None
     return date.fromisoformat(night) if night else None
 
 

@@ -66,9 +66,17 @@ def test_stretches_hold_every_refit_against_one_as_old_as_the_champion() -> None
 
 def test_stretch_ends_when_the_next_refit_could_take_over() -> None:
     noise = np.zeros(90)
-    refits = [_ageing(until, 90, noise) for until in (15, 30, 33, 80)]
+    refits = [replace(_ageing(until, 90, noise), version=until) for until in (15, 30, 33, 80)]
     stretches = {block.refit_until: block.nights for block in blocks_of(refits, refits, 15)}
     assert stretches == {DAY + 30 * NIGHT: 3, DAY + 33 * NIGHT: 30, DAY + 80 * NIGHT: 10}
+
+
+def test_trial_fit_makes_way_for_a_version_of_the_same_week() -> None:
+    noise = np.zeros(90)
+    refits = [_ageing(until, 90, noise) for until in (15, 25, 34, 45)]
+    refits.append(replace(_ageing(30, 90, noise), version=7))
+    refit_until = [(block.refit_version, (block.refit_until - DAY).days) for block in blocks_of(refits, refits, 15)]
+    assert refit_until == [(7, 30), (None, 45)]
 
 
 def test_refit_that_nothing_is_old_enough_for_has_no_stretch() -> None:

@@ -1,0 +1,112 @@
+"""What refits have gained is kept, refused ones included, and what is known of a change reaches the comparison."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import pytest
+
+from lifecycle.retraining.record import RetrainingRequest
+from lifecycle.retraining.tasks import retrain
+from scoring.stores.warehouse import Evaluation, Retraining, monitoring, refits, retrainings
+from tests.conftest import Toy
+from tests.lifecycle.retraining.test_retraining import turned
+from tests.support.living import DAY, add_nights, nights, score
+from tests.support.toy import NIGHT, train_champion
+
+pytestmark = pytest.mark.slow
+SOFT: dict[str, Any] = {
+    "training": {"holdout_nights": 7, "window": "expanding", "min_rows": 1},
+    "promotion": {"max_latency_ratio": 1000, "min_nights": 3},
+}
+
+
+@pytest.fixture
+def lived(toy: Toy) -> Toy:
+    toy.change(**SOFT)
+    add_nights(toy, nights(40))
+    score(toy, NIGHT)
+    return toy
+
+
+def _asked(toy: Toy, night: date) -> Retraining:
+    return retrain(toy.work, RetrainingRequest("a test", night=night))
+
+
+def _evaluation(toy: Toy, row: Retraining) -> Evaluation:
+    assert row.model_version is not None
+    card = retrainings.card(toy.stores.warehouse, toy.job.name, row.model_version)
+    assert card is not None
+    return Evaluation.from_json(card["evaluation"])
+
+
+def _losses(toy: Toy) -> list[Any]:
+    recipes = {toy.stores.registry.facts(ref).recipe_sha256 or "" for ref in toy.stores.registry.versions(toy.job.name)}
+    return refits.of_recipes(toy.stores.warehouse, toy.job.name, recipes)
+
+
+def test_refused_version_is_measured_on_later_nights_and_counts(lived: Toy) -> None:
+    first = _asked(lived, NIGHT + 14 * DAY)
+    assert first.state == "refused", first.detail
+    second = _asked(lived, NIGHT + 29 * DAY)
+    measured: dict[int, set[date]] = {}
+    for loss in _losses(lived):
+        measured.setdefault(loss.model_version, set()).add(loss.night)
+    assert set(measured) >= {0, 1, first.model_version}
+    assert len(measured[first.model_version or 0]) == 15, "the nights between its training and the second one's"
+    pool = _evaluation(lived, second).refits
+    assert pool is not None
+    assert first.model_version in {block.refit_version for block in pool.blocks}
+    assert pool.age == 29
+    again = len(_losses(lived))
+    retrain(lived.work, RetrainingRequest("again", night=NIGHT + 29 * DAY, force=True))
+    assert {loss.model_version for loss in _losses(lived)} == set(measured)
+    assert len(_losses(lived)) == again, "a night is measured once"
+
+
+def test_losses_are_those_of_nights_that_a_fit_has_not_seen(lived: Toy) -> None:
+    _asked(lived, NIGHT + 20 * DAY)
+    losses = _losses(lived)
+    assert losses
+    assert all(loss.night >= loss.until for loss in losses)
+    assert max(loss.night for loss in losses) == NIGHT + 19 * DAY, "nothing beyond what had matured"
+    assert all(loss.rows > 0 and loss.loss > 0 for loss in losses)
+
+
+def test_another_recipe_is_held_against_the_champions(lived: Toy) -> None:
+    _asked(lived, NIGHT + 14 * DAY)
+    lived.change(**{**SOFT, "training": {**SOFT["training"], "calibration": "sigmoid", "calibration_nights": 3}})
+    row = _asked(lived, NIGHT + 29 * DAY)
+    pool = _evaluation(lived, row).refits
+    assert pool is not None
+    others = [block for block in pool.blocks if block.refit_version != row.model_version]
+    assert {block.refit_version for block in others} == {None}, "trial fits by the new recipe"
+    assert {block.against_version for block in pool.blocks} <= {None, 1, 2}
+
+
+def test_version_that_mends_a_change_is_promoted_by_a_fit_that_has_seen_it(lived: Toy) -> None:
+    changed = NIGHT + 41 * DAY
+    add_nights(lived, nights(7, changed), turned)
+    night = changed + 6 * DAY
+    refused = _asked(lived, night)
+    assert refused.state == "refused", "nobody said that anything changed: the judged fit does not know the new nights"
+    run_id = score(lived, night)
+    facts = {"job": lived.job.name, "night": night, "run_id": run_id, "model_version": 1, "origin": "scheduled"}
+    inputs = {"inputs": {"changed_on": str(changed)}, "decided_at": lived.stores.clock()}
+    monitoring.save_decision(lived.stores.warehouse, {**facts, "decision": "retrain", "reason": "a break", **inputs})
+    row = retrain(lived.work, RetrainingRequest("a break", night=night, force=True))
+    change = _evaluation(lived, row).since_change
+    assert change is not None
+    assert (change.changed_on, change.block.nights) == (changed, 3)
+    assert change.block.gain > 0.1
+    assert row.state == "promoted", row.detail
+    assert row.gate is not None
+    assert row.gate["proven"]
+    assert f"since {changed}" in row.gate["reason"]
+
+
+def test_first_champion_is_the_last_proven_one_until_another_shows_it(lived: Toy) -> None:
+    train_champion(lived.work)
+    row = _asked(lived, NIGHT + 20 * DAY)
+    assert _evaluation(lived, row).proven is None, "the champion was promoted by a person"
