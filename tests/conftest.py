@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import os
 import shutil
@@ -32,7 +33,9 @@ pytest.register_assert_rewrite("tests.support")  # a failed assert shows its val
 from tests.support.toy import FIRST, Training, copy_champion, create_source, events, training_of, write_job  # noqa: E402
 
 quiet_telemetry()
-os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="nightshift-airflow-"))  # else it is made in $HOME
+if "AIRFLOW_HOME" not in os.environ:  # else it is made in $HOME; processes of the same test run share it
+    os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="nightshift-airflow-")
+    atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
 _numbers = itertools.count()
 AIRFLOW = "tests/orchestration/"
 """Where the tests of Airflow are."""
