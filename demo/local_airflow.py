@@ -58,8 +58,7 @@ class LocalAirflow:
 
     def runs(self, dag_id: str) -> list[dict[str, Any]]:
         """Return the DAG's runs, newest first (at most 100)."""
-        dag_runs: list[dict[str, Any]] = self.call("GET", f"/dags/{dag_id}/dagRuns?limit=100&order_by=-id")["dag_runs"]
-        return dag_runs
+        return list(self.call("GET", f"/dags/{dag_id}/dagRuns?limit=100&order_by=-id")["dag_runs"])
 
     def wait(
         self, dag_id: str, show: Callable[[int], None] = lambda count: None, seconds: float = 600
@@ -97,11 +96,9 @@ class LocalAirflow:
                 time.sleep(0.5)
 
     @cached_property
-    def _token(self) -> str:
-        """Return what every call shows; Airflow takes it for a day."""
+    def _token(self) -> str:  # Airflow takes it for a day
         body = {"username": "admin", "password": self.password}
-        headers = {"Content-Type": "application/json"}
-        return str(_json("POST", f"{self.url}/auth/token", body, headers)["access_token"])
+        return str(_json("POST", f"{self.url}/auth/token", body, {"Content-Type": "application/json"})["access_token"])
 
 
 def environment(settings: Settings, port: int) -> dict[str, str]:

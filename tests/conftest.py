@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import os
 import shutil
@@ -32,7 +33,9 @@ pytest.register_assert_rewrite("tests.support")  # a failed assert shows its val
 from tests.support.toy import FIRST, Training, copy_champion, create_source, events, training_of, write_job  # noqa: E402
 
 quiet_telemetry()
-os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="nightshift-airflow-"))  # else it is made in $HOME
+if "AIRFLOW_HOME" not in os.environ:  # else it is made in $HOME; processes of the same test run share it
+    os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="nightshift-airflow-")
+    atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
 _numbers = itertools.count()
 AIRFLOW = "tests/orchestration/"
 """Where the tests of Airflow are."""
@@ -53,7 +56,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a cluster, and refuse a test of Airflow in another folder: two processes would start one each."""
+    """Mark what needs a cluster, and refuse a test of Airflow in another folder: two processes would start one each.
+
+    The tests of Airflow come first: they take half of the time in one process, while the others are left for the rest.
+    """
+    items.sort(key=lambda item: AIRFLOW not in item.nodeid)
     for item in items:
         if "data_dir" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.cluster)
@@ -226,6 +233,15 @@ def plain_rows(plain_job: Job) -> pa.RecordBatch:
     """400 events of the toy's first night, in the types of ``plain_job``."""
     table = pa.Table.from_pandas(events(FIRST, 400)[plain_job.columns], preserve_index=False)
     return table.combine_chunks().to_batches()[0]
+
+
+@pytest.fixture(scope="session")
+def commands() -> Iterator[Path]:
+    """A folder with a program ``nightshift`` whose runs are processes of their own that need not import the libraries."""
+    from tests.support.preloaded import commands_of
+
+    with commands_of() as folder:
+        yield folder
 
 
 @pytest.fixture

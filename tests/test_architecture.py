@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import json
 import re
 import subprocess
 import sys
@@ -600,41 +601,53 @@ def test_places_that_docstrings_name_exist():
 # ---------------------------------------------------------------- what parsing a DAG file costs
 
 IMPORT = """
-import importlib.util, json, sys
+import importlib.util, json, os, sys
 import airflow.sdk
 before = set(sys.modules)
-spec = importlib.util.spec_from_file_location("dag_file", sys.argv[1])
-spec.loader.exec_module(importlib.util.module_from_spec(spec))
-print("loaded " + json.dumps(sorted(set(sys.modules) - before)))
+for path in sys.argv[1:]:
+    sys.stdout.flush()
+    child = os.fork()  # each file finds what airflow.sdk loads and nothing of another file
+    if child == 0:
+        spec = importlib.util.spec_from_file_location("dag_file", path)
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+        print("loaded " + json.dumps([path, sorted(set(sys.modules) - before)]), flush=True)
+        os._exit(0)
+    if os.waitpid(child, 0)[1]:
+        sys.exit(path)
 """
+DAG_FILES = sorted((HOME / "dags").glob("*.py"))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("path", sorted((HOME / "dags").glob("*.py")) or [None], ids=lambda path: path and path.name)
-def test_dag_file_imports_nothing_heavy(path, tmp_path):
-    if path is None:
-        pytest.skip("no DAG files yet")
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, set[str]]:
+    """The packages that each DAG file loads, beside Airflow's own."""
+    folder = tmp_path_factory.mktemp("airflow")
     done = subprocess.run(
-        [sys.executable, "-c", IMPORT, str(path)],
+        [sys.executable, "-c", IMPORT, *map(str, DAG_FILES)],
         env=child_environment(
             {
-                "AIRFLOW_HOME": str(tmp_path),
+                "AIRFLOW_HOME": str(folder),
                 "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-                "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path / 'airflow.db'}",
+                "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder / 'airflow.db'}",
                 "PYTHONPATH": str(HOME),
             }
         ),
-        cwd=tmp_path,
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    (line,) = (line for line in done.stdout.splitlines() if line.startswith("loaded "))
-    loaded = {name.partition(".")[0] for name in re.findall(r'"([^"]+)"', line)}
-    assert "scoring" in loaded
-    assert sorted(loaded & set(HEAVY)) == []
+    lines = (line.removeprefix("loaded ") for line in done.stdout.splitlines() if line.startswith("loaded "))
+    return {Path(path): {name.partition(".")[0] for name in names} for path, names in map(json.loads, lines)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", DAG_FILES, ids=lambda path: path.name)
+def test_dag_file_imports_nothing_heavy(path: Path, loaded: dict[Path, set[str]]):
+    assert "scoring" in loaded[path]
+    assert sorted(loaded[path] & set(HEAVY)) == []
 
 
 # ---------------------------------------------------------------- the checks themselves can fail

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 Result = TypeVar("Result")
 _HOUSE = Path(__file__).parents[2]
 _LIBRARIES = (
+    "<frozen",
     *(sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib")),
     *(f"{_HOUSE / package}{os.sep}" for package in ("scoring", "lifecycle")),
 )
@@ -44,7 +45,9 @@ class _Intruder:
     def at_call(self, frame: FrameType, event: str, value: Any) -> Any:
         """Return what traces the lines of a function, or nothing for a library's."""
         name = frame.f_code.co_filename
-        return None if name.startswith(("<frozen", *_LIBRARIES)) else self.at_line
+        if name.startswith("<"):  # made of a text, such as the __init__ of a dataclass: it is its module's
+            name = frame.f_globals.get("__file__") or name
+        return None if name.startswith(_LIBRARIES) else self.at_line
 
     def at_line(self, frame: FrameType, event: str, value: Any) -> Any:
         """Run the other call before a line that was not met yet, unless one still waits for its turn."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
+from pathlib import Path
 
 from scoring.settings import HOME, child_environment
 from tests.conftest import Toy
@@ -37,10 +37,10 @@ main()
 """
 
 
-def die_at(toy: Toy, point: str) -> None:
+def die_at(commands: Path, toy: Toy, point: str) -> None:
     """Score the night in a process of its own, which is killed at the point."""
     module, name, turn = POINTS[point]
-    command = [sys.executable, "-c", CHILD, module, name, str(turn), toy.job.name, str(NIGHT)]
+    command = [str(commands / "nightshift"), "-c", CHILD, module, name, str(turn), toy.job.name, str(NIGHT)]
     child = subprocess.run(
         command,
         env=child_environment(toy.stores.settings.environment()),

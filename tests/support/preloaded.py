@@ -1,7 +1,8 @@
 """A process that has imported the libraries once and forks for every command: importing them takes seconds of each.
 
 ``python -m tests.support.preloaded SOCKET`` serves; ``commands_of`` starts it and writes the program ``nightshift`` that asks
-it. A fork has the arguments, folder, environment and streams of who asks, and its exit code is given back.
+it. A fork has the arguments, folder, environment and streams of who asks. Who asks ends as the fork does, and the other way
+round. ``nightshift -c CODE`` runs code in place of the command line, as ``python -c`` does.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import gc
 import importlib
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -20,6 +22,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, NoReturn
 
 from scoring.settings import HOME, child_environment, quiet_telemetry
 
@@ -34,7 +37,9 @@ with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
     request = {"arguments": sys.argv[2:], "folder": os.getcwd(), "environment": dict(os.environ)}
     socket.send_fds(server, [json.dumps(request).encode()], [0, 1, 2])
     code = int(server.recv(64) or b"1")
-sys.exit(code if code >= 0 else 128 - code)
+if code < 0:
+    os.kill(os.getpid(), -code)
+sys.exit(code)
 """
 """The program that asks: it begins in 20 ms."""
 
@@ -54,39 +59,38 @@ def serve(path: str) -> None:
             if os.fork() == 0:
                 server.close()
                 _answer(connection)
-                return
             connection.close()
 
 
-def _answer(connection: socket.socket) -> None:
+def _answer(connection: socket.socket) -> NoReturn:
     """Run the command in a fork of this fork, and tell who asks how that ended."""
     content, streams, *_ = socket.recv_fds(connection, LARGEST, 3)
     child = os.fork()
     if child == 0:
         connection.close()
         _run(json.loads(content), streams)
+    ended = os.pidfd_open(child)
+    if ended not in select.select([ended, connection.fileno()], [], [])[0]:  # who asked is gone
+        os.kill(child, signal.SIGKILL)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     with suppress(BrokenPipeError):
         connection.send(str(code).encode())
     os._exit(0)
 
 
-def _run(request: dict[str, object], streams: list[int]) -> None:
+def _run(request: dict[str, Any], streams: list[int]) -> NoReturn:
     """Be the command: its streams, environment, folder and arguments."""
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
     os.environ.clear()
-    os.environ.update(request["environment"])  # type: ignore[call-overload]
-    os.chdir(str(request["folder"]))
+    os.environ.update(request["environment"])
+    os.chdir(request["folder"])
     sys.path[:0] = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    sys.argv = ["nightshift", *request["arguments"]]  # type: ignore[misc]
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    from cli.main import main
-
     code: object = 1
     try:
-        main()
+        _command(request["arguments"])
         code = 0
     except SystemExit as ended:
         code = ended.code
@@ -96,6 +100,17 @@ def _run(request: dict[str, object], streams: list[int]) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code if isinstance(code, int) else int(code is not None))
+
+
+def _command(arguments: list[str]) -> None:
+    if arguments[:1] == ["-c"]:
+        sys.argv = ["-c", *arguments[2:]]
+        exec(arguments[1], {"__name__": "__main__"})
+        return
+    from cli.main import main
+
+    sys.argv = ["nightshift", *arguments]
+    main()
 
 
 @contextmanager

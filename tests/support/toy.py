@@ -153,7 +153,6 @@ def training_of(work: Workspace) -> Training:
 
 def copy_champion(training: Training, stores: Stores, job: Job) -> None:
     """Leave behind what ``train_champion`` does, without fitting and without the proofs, which take a second."""
-    ensure_job(stores.warehouse, job)
     shutil.copytree(training.snapshots, stores.lake.snapshot_folder(job.name, ""))
     facts = TrainingFacts.from_json(json.loads((training.version / FACTS).read_text()))
     facts = replace(facts, job=job.name, trained_at=stores.clock())

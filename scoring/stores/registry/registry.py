@@ -27,7 +27,7 @@ from scoring.stores.lake_problems import LIBRARIES, missing_library
 from scoring.stores.registry.facts import TrainingFacts
 from scoring.stores.registry.files import delete, download, readable, sizes
 from scoring.stores.registry.golden import check_golden_rows
-from scoring.stores.registry.version import ARTIFACT, FACTS, FILES, NIGHTS_FILE, TAGS, ModelVersion, VersionRef
+from scoring.stores.registry.version import ARTIFACT, FACTS, FILES, NIGHTS_FILE, PARAMS, TAGS, ModelVersion, VersionRef
 from scoring.stores.urls import database_url, written
 from scoring.stores.warehouse import require_answer
 
@@ -43,12 +43,13 @@ class Registry:
 
     def register(self, job: str, folder: Path, facts: TrainingFacts, metrics: Mapping[str, float]) -> VersionRef:
         """Store the files of ``folder`` as a new version of ``job`` and return it."""
+        from mlflow.entities import Param
+
         digest, content = _sha256((folder / ARTIFACT).read_bytes()), facts.as_json()
         with self._client() as client:
             run = client.create_run(self._experiment(client, job), run_name=f"{job} until {facts.until}")
             client.log_artifacts(run.info.run_id, str(folder), artifact_path="version")
-            for name in ("since", "until", "rows", "code_version", "features_sql_sha256", "labels_sql_sha256"):
-                client.log_param(run.info.run_id, name, content[name])
+            client.log_batch(run.info.run_id, params=[Param(name, str(content[name])) for name in PARAMS])
             for name, value in metrics.items():
                 client.log_metric(run.info.run_id, name, value)
             client.set_terminated(run.info.run_id)

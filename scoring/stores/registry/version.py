@@ -17,6 +17,10 @@ FACTS = "facts.json"
 FILES = (ARTIFACT, FACTS, "reference_profile.json", "golden.parquet", "golden_predictions.parquet")
 
 
+PARAMS = ("since", "until", "rows", "code_version", "features_sql_sha256", "labels_sql_sha256")
+"""Facts that MLflow shows as parameters of the run that made a version."""
+
+
 TAGS = ("snapshot", "recipe_sha256", "retraining_id")
 
 

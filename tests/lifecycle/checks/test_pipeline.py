@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,19 @@ def test_pipeline_that_forks_or_prints_passes_in_silence(pipeline: str, capfd: p
 
 
 def children() -> list[str]:
-    """Return the processes of a probe that are still there, whatever became of their parents."""
-    found = subprocess.run(["ps", "-eo", "pid,pgid,args"], capture_output=True, text=True, check=True).stdout
-    return [line for line in found.splitlines() if f"scoring.pipeline_probe {Path('/tmp')}" in line]
+    """Return the processes of this test that are still there a while after, whatever became of their parents."""
+    mark = f"PYTEST_CURRENT_TEST={os.environ['PYTEST_CURRENT_TEST']}".encode()
+    deadline = time.monotonic() + 5
+    while (left := [process.name for process in Path("/proc").glob("[0-9]*") if mark in begun_with(process)]) and (
+        time.monotonic() < deadline
+    ):
+        time.sleep(0.05)
+    return left
+
+
+def begun_with(process: Path) -> list[bytes]:
+    """Return the variables that a process began with; none of one that has ended."""
+    try:
+        return (process / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return []

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import threading
 import warnings
+from dataclasses import dataclass
 
 import pytest
 
 from lifecycle.training import interleaving
 from lifecycle.training.interleaving import interleaved
 from scoring.rows.thread_warnings import warnings_of_threads
+from scoring.stores.registry import VersionRef
+
+
+@dataclass
+class Own:
+    """Its ``__init__`` is made of a text, in which there is one line."""
+
+    number: int
 
 
 def test_other_call_runs_before_each_line_once():
@@ -29,6 +38,14 @@ def test_other_call_runs_in_another_thread():
     threads: set[int] = set()
     here = interleaved(threading.get_ident, lambda: threads.add(threading.get_ident()))
     assert here not in threads
+
+
+def test_methods_that_are_made_of_a_text_are_of_the_module_of_their_class():
+    seen: list[str] = []
+    interleaved(lambda: VersionRef("toy", 1, "", ""), lambda: seen.append("before the lambda"))
+    assert len(seen) == 1
+    interleaved(lambda: Own(1), lambda: seen.append("before the lambda, and in __init__"))
+    assert len(seen) == 3
 
 
 def test_other_call_that_waits_for_a_lock_of_the_first_ends_after_it(monkeypatch: pytest.MonkeyPatch):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from scoring.stores.warehouse import ledger
@@ -15,8 +17,8 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_night_killed_leaves_all_or_nothing_and_a_rerun_repairs(toy: Toy, point: str) -> None:
-    die_at(toy, point)
+def test_night_killed_leaves_all_or_nothing_and_a_rerun_repairs(toy: Toy, commands: Path, point: str) -> None:
+    die_at(commands, toy, point)
     assert len(shown(toy)) in (0, ROWS)
     done = run(toy)
     assert shown(toy) == expected(toy)
@@ -26,8 +28,8 @@ def test_night_killed_leaves_all_or_nothing_and_a_rerun_repairs(toy: Toy, point:
     assert hashes[0] == hashes[1]
 
 
-def test_killed_after_the_flip_is_repaired_by_verify_alone(toy: Toy) -> None:
-    die_at(toy, "flipped, before the lake object")
+def test_killed_after_the_flip_is_repaired_by_verify_alone(toy: Toy, commands: Path) -> None:
+    die_at(commands, toy, "flipped, before the lake object")
     assert len(shown(toy)) == ROWS
     assert [finding.problem for finding in verify(toy.work)] == ["no lake object"]
     assert [finding.repaired for finding in verify(toy.work, repair=True)] == [True]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -53,9 +53,9 @@ MINUTE = timedelta(minutes=1)
 
 
 @contextmanager
-def hanging(toy: Toy, function: str = "_pass_gate") -> Iterator[subprocess.Popen[str]]:
+def hanging(commands: Path, toy: Toy, function: str = "_pass_gate") -> Iterator[subprocess.Popen[str]]:
     """Give a `run` in a process of its own that waits for a line before it publishes."""
-    command = [sys.executable, "-c", HANG, "scoring.night.publish", function, toy.job.name, str(NIGHT)]
+    command = [str(commands / "nightshift"), "-c", HANG, "scoring.night.publish", function, toy.job.name, str(NIGHT)]
     child = subprocess.Popen(
         command,
         env=child_environment(toy.stores.settings.environment()),
@@ -127,8 +127,8 @@ SEEN_BY: dict[str, Callable[[Toy], object]] = {
 
 
 @pytest.mark.parametrize("by", SEEN_BY)
-def test_killed_run_is_abandoned_as_soon_as_somebody_looks(toy: Toy, by: str) -> None:
-    die_at(toy, "loaded, before the flip")
+def test_killed_run_is_abandoned_as_soon_as_somebody_looks(toy: Toy, commands: Path, by: str) -> None:
+    die_at(commands, toy, "loaded, before the flip")
     assert statuses(toy) == ["running"]
     SEEN_BY[by](toy)
     dead = runs(toy)[0]
@@ -140,8 +140,8 @@ def test_killed_run_is_abandoned_as_soon_as_somebody_looks(toy: Toy, by: str) ->
     assert dead.started_at < dead.finished_at < datetime.now(UTC)
 
 
-def test_rows_and_files_of_a_killed_run_are_removed(toy: Toy) -> None:
-    die_at(toy, "loaded, before the flip")
+def test_rows_and_files_of_a_killed_run_are_removed(toy: Toy, commands: Path) -> None:
+    die_at(commands, toy, "loaded, before the flip")
     later = at(toy, datetime.now(UTC) + timedelta(days=31))
     (removal,) = plan(Workspace(later, toy.job), RetentionPolicy(failed_days=30))
     (dead,) = runs(toy)
@@ -151,8 +151,8 @@ def test_rows_and_files_of_a_killed_run_are_removed(toy: Toy) -> None:
     assert runs(toy)[0].pruned
 
 
-def test_run_that_lives_stays_running_beside_another_however_slow_it_is(toy: Toy) -> None:
-    with hanging(toy) as slow:
+def test_run_that_lives_stays_running_beside_another_however_slow_it_is(toy: Toy, commands: Path) -> None:
+    with hanging(commands, toy) as slow:
         assert look(toy, datetime.now(UTC) + timedelta(days=400)) == []
         next_run(toy)
         verify(toy.work)
@@ -161,8 +161,8 @@ def test_run_that_lives_stays_running_beside_another_however_slow_it_is(toy: Toy
     assert statuses(toy) == ["superseded", "published"]
 
 
-def test_run_killed_beside_one_that_lives_is_the_only_one_abandoned(toy: Toy) -> None:
-    with hanging(toy) as alive, hanging(toy) as dying:
+def test_run_killed_beside_one_that_lives_is_the_only_one_abandoned(toy: Toy, commands: Path) -> None:
+    with hanging(commands, toy) as alive, hanging(commands, toy) as dying:
         os.kill(dying.pid, signal.SIGKILL)
         dying.wait()
         deadline = time.monotonic() + 30
@@ -186,8 +186,8 @@ def end_session(toy: Toy) -> None:
         assert connection.execute(held_by).fetchall() == [(True,)]
 
 
-def test_run_that_lost_its_session_is_called_dead_and_publishes_all_the_same(toy: Toy) -> None:
-    with hanging(toy, "_require_chunks") as child:
+def test_run_that_lost_its_session_is_called_dead_and_publishes_all_the_same(toy: Toy, commands: Path) -> None:
+    with hanging(commands, toy, "_require_chunks") as child:
         (run,) = runs(toy)
         end_session(toy)
         assert look(toy) == [run.run_id]
