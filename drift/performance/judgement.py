@@ -54,7 +54,7 @@ class Standard:
 
     def break_of(self, nights: Nightly, job: Job) -> Break:
         """Return whether nights of the version since its training, oldest first, have become worse for good."""
-        return break_of(self.holdout, nights, job, self.least)
+        return break_of(self.holdout, nights, job, self.least, self.allowed)
 
 
 def _spread(held_out: pa.Table, days: Sequence[date], job: Job) -> Spread | None:
