@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,33 +20,58 @@ from sklearn.preprocessing import StandardScaler
 
 from bench.drift_streams import YEAR
 from bench.end_to_end import own_settings
-from bench.policy_world import CACHE, World
+from lifecycle.backtest import History
 from lifecycle.training import NIGHT, read_rows
 from scoring.job import Job, find_job
 from scoring.settings import HOME
 from scoring.stores import LABEL_COLUMN, Workspace, embedded, open_stores
 
+CACHE = HOME / "bench" / "results" / "policies"
 DAYS = list(YEAR)
+FIRST = 90
+"""Nights that the first champion is trained on; the night after them is the first that is lived."""
 CHANGE = 180
 LATER = 3
 """So many nights later with each seed: a change may come at any time since the last retraining."""
 GRADUAL_NIGHTS = 120
 KINDS = {
-    "abrupt": "coefficients change on night 180 to 192, by seed; inputs do not",
+    "abrupt": "coefficients change on night 180 to 186, by seed; inputs do not",
     "gradual": "the same change, spread over 120 nights from then on",
-    "none": "nothing changes: right is no promotion",
+    "none": "nothing changes",
     "inputs": "inputs move by half a standard deviation from then on, coefficients do not",
+    "seasonal": "inputs and base rate go with the year, coefficients do not change",
+    "snapshot": "the same 300 entities every night, outcomes of 7 days; coefficients change abruptly",
 }
+CHANGES = ("abrupt", "gradual", "snapshot")
+"""Streams on which there is something to be learned."""
+ENTITIES, HORIZON = 300, 7
 NIGHT_EFFECT = 0.3
 """Standard deviation of what a night adds to every row's log odds; no model can know it."""
 _COEFFICIENTS = np.array([0.8, -0.6, 0.4, 0.3, -0.2, 0.1])
 _CHANGED = np.array([0.5, -0.6, 0.4, 0.3, 0.1, 0.4])
 
 
+@dataclass(frozen=True)
+class Stream:
+    """A job's nights: all rows in key order with label and night, and the place of the first night that is different."""
+
+    name: str
+    job: Job
+    rows: pa.Table
+    changed: int | None = None
+
+    def history(self, window: str) -> History:
+        """Return the nights for a job that trains on a window of so many nights, or on all."""
+        training = self.job.training.model_copy(update={"window": window, "window_days": FIRST})
+        promotion = self.job.promotion.model_copy(update={"segments": []})
+        job = self.job.model_copy(update={"training": training, "promotion": promotion})
+        return History(job, DAYS, self.rows, FIRST + 1, self.name)
+
+
 # ---------------------------------------------------------------- the flights of 2013, through the real path
 
 
-def flights() -> World:
+def flights() -> Stream:
     """Return the flights year, read from the seeded demo source with contract and labels as training reads it."""
     (HOME / "data").mkdir(exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="bench-", dir=HOME / "data"))
@@ -52,7 +79,7 @@ def flights() -> World:
     try:
         stores = open_stores(settings, lambda: datetime.now(UTC))
         job = find_job(settings.jobs_dir, "flight_delay")
-        return World("flights", job, DAYS, _year(Workspace(stores, job)))
+        return Stream("flights", job, _year(Workspace(stores, job)))
     finally:
         embedded.stop(settings.postgres_dir)
         shutil.rmtree(folder)
@@ -89,10 +116,55 @@ def build_pipeline() -> Pipeline:
     return make_pipeline(StandardScaler(), LogisticRegression(solver="newton-cholesky", C=1e6))
 
 
-def made_up(kind: str, seed: int) -> World:
+def made_up(kind: str, seed: int) -> Stream:
     """Return a stream of about 1,000 rows a night: log odds linear in six features, and an effect of the night."""
-    names = [f"x{number}" for number in range(1, 7)]
-    job = Job.model_validate(
+    if kind == "snapshot":
+        return snapshot(seed)
+    random, change = np.random.default_rng([seed, list(KINDS).index(kind)]), CHANGE + LATER * seed
+    parts = []
+    for place in range(len(DAYS)):
+        rows = int(random.poisson(1_000))
+        moved = 0.5 * (kind == "inputs" and place >= change)
+        season = 0.5 * np.sin(2 * np.pi * place / 365.25) * (kind == "seasonal")
+        x = (
+            random.normal(size=(rows, 6))
+            + 0.05 * random.normal(size=6)
+            + moved
+            + season * np.array([1, -1, 1, 0, 0, 1])
+        )
+        odds = x @ coefficients(kind, place - change) - 1.2 + season + NIGHT_EFFECT * random.normal()
+        late = random.random(rows) < 1 / (1 + np.exp(-odds))
+        parts.append(_night(place, place * 10_000 + np.arange(rows), x, late))
+    changed = change if kind in CHANGES else None
+    return Stream(f"{kind} {seed}", _job(kind), pa.concat_tables(parts).combine_chunks(), changed)
+
+
+def snapshot(seed: int) -> Stream:
+    """Return entities that come every night, with features that move slowly, and whether anything happens in 7 days."""
+    random, change = np.random.default_rng([seed, 99]), CHANGE + LATER * seed
+    own, x = 0.7 * random.normal(size=ENTITIES), random.normal(size=(ENTITIES, 6))
+    features, happens = [], []
+    for place in range(len(DAYS) + HORIZON):
+        x = 0.97 * x + np.sqrt(1 - 0.97**2) * random.normal(size=x.shape)
+        odds = x @ coefficients("abrupt", place - change) + own - 3.2 + 0.5 * NIGHT_EFFECT * random.normal()
+        features.append(x)
+        happens.append(random.random(ENTITIES) < 1 / (1 + np.exp(-odds)))
+    parts = []
+    for place in range(len(DAYS)):
+        later = np.any(happens[place + 1 : place + 1 + HORIZON], axis=0)
+        parts.append(_night(place, np.arange(ENTITIES), features[place], later))
+    label = {"column": "y", "delay_days": HORIZON}
+    job = _job("snapshot", kind="snapshot", label=label)
+    return Stream(f"snapshot {seed}", job, pa.concat_tables(parts).combine_chunks(), change)
+
+
+def _night(place: int, ids: np.ndarray, x: np.ndarray, outcome: np.ndarray) -> pa.Table:
+    columns = {"id": ids, **{f"x{number}": column for number, column in enumerate(x.T, 1)}}
+    return pa.table({**columns, NIGHT: pa.repeat(pa.scalar(DAYS[place], pa.date32()), len(ids)), LABEL_COLUMN: outcome})
+
+
+def _job(kind: str, **settings: Any) -> Job:
+    return Job.model_validate(
         {
             "name": f"made_up_{kind}",
             "description": "Made up.",
@@ -103,22 +175,10 @@ def made_up(kind: str, seed: int) -> World:
             "key": {"id": "int"},
             "label": {"column": "y", "delay_days": 1},
             "pipeline": "bench.policy_streams:build_pipeline",
-            "features": {name: {"type": "float"} for name in names},
+            "features": {f"x{number}": {"type": "float"} for number in range(1, 7)},
+            **settings,
         }
     )
-    random, change = np.random.default_rng([seed, list(KINDS).index(kind)]), CHANGE + LATER * seed
-    parts = []
-    for place, day in enumerate(DAYS):
-        rows = int(random.poisson(1_000))
-        moved = 0.5 * (kind == "inputs" and place >= change)
-        x = random.normal(size=(rows, 6)) + 0.05 * random.normal(size=6) + moved
-        odds = x @ coefficients(kind, place - change) - 1.2 + NIGHT_EFFECT * random.normal()
-        late = random.random(rows) < 1 / (1 + np.exp(-odds))
-        columns = {"id": place * 10_000 + np.arange(rows), **dict(zip(names, x.T, strict=True))}
-        night = pa.repeat(pa.scalar(day, pa.date32()), rows)
-        parts.append(pa.table({**columns, NIGHT: night, LABEL_COLUMN: late}))
-    changed = change if kind in ("abrupt", "gradual") else None
-    return World(f"{kind} {seed}", job, DAYS, pa.concat_tables(parts).combine_chunks(), changed)
 
 
 def coefficients(kind: str, since: int) -> np.ndarray:

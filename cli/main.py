@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cli import (
+    backtests,
     console,
     exports,
     new_jobs,
@@ -46,6 +47,7 @@ app = _app(
     quarantine,
     exports,
     versions,
+    backtests,
     new_jobs,
     upkeep,
     epilog=EXIT_CODES,

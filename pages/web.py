@@ -90,6 +90,14 @@ def column_page(request: Request, job: str, column: str, readable: Readable, rea
     return _page(request, "column", _require(view, f"No night of {job} was judged in a column {column}."))
 
 
+@app.get("/jobs/{job}/backtest")
+def backtest_page(request: Request, job: str, readable: Readable, read: PlacesDep) -> Response:
+    """Return what retraining policies would have done on the job's past nights, as the newest backtest found."""
+    _check(job, readable)
+    view = content.backtest_page(read, job)
+    return _page(request, "backtest", _require(view, f"The job {job} was never trained or run."))
+
+
 @app.get("/jobs/{job}/versions/{version}")
 def version_page(request: Request, job: str, version: str, readable: Readable, read: PlacesDep) -> Response:
     """Return the model card of a version, and what became of it since."""

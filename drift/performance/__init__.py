@@ -1,6 +1,7 @@
 """Did it hurt: published predictions against the outcomes that came later."""
 
 from drift.performance.breaks import Break, break_of, breaks
+from drift.performance.coarse import coarse, fine, leading, widths
 from drift.performance.constant import Constant, Gap
 from drift.performance.estimate import estimate
 from drift.performance.group_scores import NightScores, difference_of, intervals_of
@@ -46,14 +47,17 @@ __all__ = [
     "break_of",
     "breaks",
     "broken_since",
+    "coarse",
     "compact",
     "difference",
     "difference_of",
     "estimate",
     "expanded",
+    "fine",
     "groups_of",
     "intervals_of",
     "judge",
+    "leading",
     "losses_of",
     "metrics_of",
     "nights_of",
@@ -62,5 +66,6 @@ __all__ = [
     "reliability",
     "sums_by_group",
     "sums_by_night",
+    "widths",
     "with_intervals",
 ]

@@ -7,20 +7,19 @@ same entities come every night, they are drawn too: an entity's rows share the e
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from scipy import stats
 
 from drift.performance import Floats, Panel
+from lifecycle.comparison import evidence
+from lifecycle.comparison.sequential import ALPHA, e_values
 from scoring.job import PromotionPolicy
 from scoring.rows import Check, constant_checks, floor_checks
-from scoring.stores.warehouse import Evaluation, Gain, Holdout, Metrics, Row, Segment
+from scoring.stores.warehouse import Evaluation, Gain, Metrics, Row, Segment
 
 REPLICATES = 4_000
-SEQUENTIAL = 0.99
-"""Confidence of comparisons that are repeated every night. Testing repeatedly raises the false-alarm rate, so this is stricter
-than ``promotion.confidence``."""
 SEGMENT_ROWS = 200
 """A segment of fewer rows is shown, and decides nothing."""
 
@@ -52,6 +51,11 @@ class Losses:
         """Return how many nights there are."""
         return len(self.rows)
 
+    @property
+    def horizon(self) -> int:
+        """Return how many neighbouring nights have outcomes in common: 1 where each night has its own."""
+        return max(self.gains.horizon, 1) if self.gains is not None else 1
+
 
 @dataclass(frozen=True)
 class Judgement:
@@ -60,10 +64,13 @@ class Judgement:
     passed: bool
     reason: str
     checks: tuple[Check, ...]
+    proven: bool = False
+    """Whether the challenger has shown by itself that it is better, not by what refits have gained before."""
 
     def as_dict(self) -> Row:
         """Return it for JSON."""
-        return {"passed": self.passed, "reason": self.reason, "checks": [asdict(check) for check in self.checks]}
+        checks = [asdict(check) for check in self.checks]
+        return {"passed": self.passed, "reason": self.reason, "checks": checks, "proven": self.proven}
 
 
 def gain_of(losses: Losses, confidence: float) -> Gain:
@@ -110,14 +117,18 @@ def judge(evaluation: Evaluation, policy: PromotionPolicy, primary: str) -> Judg
     """
     if evaluation.champion is None:
         return _judgement(_first(evaluation, policy, primary))
-    gain = evaluation.gain or Gain(0, 0, None, None, None, None, None, policy.confidence)
-    checks = [_enough(gain, evaluation.holdout, policy), _better(gain, primary, policy)]
-    if "calibration_error" in evaluation.metrics["champion"]:
-        checks.append(_calibration(evaluation.metrics, policy))
-    checks += _segments(evaluation.segments, policy)
+    metrics, segments = evaluation.metrics, evaluation.segments
+    checks = evidence.since_change(evaluation.since_change, policy, primary)
+    if checks is not None and evaluation.since_change is not None:
+        metrics, segments = evaluation.since_change.metrics, evaluation.since_change.segments
+    else:
+        checks = [_enough(evaluation, policy), *evidence.gains(evaluation, policy, primary)]
+    if "calibration_error" in metrics["champion"]:
+        checks.append(_calibration(metrics, policy))
+    checks += _segments(segments, policy)
     checks.append(_ratio("latency", evaluation.latency, policy.max_latency_ratio, "CPU s per million rows"))
     checks.append(_ratio("size", evaluation.size, policy.max_size_ratio, "MB"))
-    return _judgement(checks)
+    return replace(_judgement(checks), proven=evidence.is_proven(evaluation, policy, primary))
 
 
 def _judgement(checks: Sequence[Check]) -> Judgement:
@@ -134,35 +145,13 @@ def _first(evaluation: Evaluation, policy: PromotionPolicy, primary: str) -> lis
     return floor_checks(metrics, policy.floors) + constant_checks(primary, evaluation.constant)
 
 
-def _enough(gain: Gain, holdout: Holdout, policy: PromotionPolicy) -> Check:
-    dropped = holdout.of_nights - gain.nights
+def _enough(evaluation: Evaluation, policy: PromotionPolicy) -> Check:
+    holdout, nights = evaluation.holdout, evaluation.gain.nights if evaluation.gain else 0
+    dropped = holdout.of_nights - nights
     overlap = f", or whose outcomes overlap those it had seen (label.horizon_days {holdout.gap})" if holdout.gap else ""
     why = f" ({dropped} of {holdout.of_nights} dropped, which a version had seen{overlap})" if dropped else ""
-    sentence = f"{gain.nights} holdout nights that neither version has seen{why}, {policy.min_nights} are needed"
-    return Check("nights", gain.nights >= policy.min_nights, sentence)
-
-
-def _better(gain: Gain, primary: str, policy: PromotionPolicy) -> Check:
-    if gain.low is None or gain.share is None:
-        return Check("gain", False, f"no interval of the gain in {primary} from {gain.nights} nights")
-    if policy.evidence == "not_worse":
-        return _not_worse(gain, primary)
-    needed = policy.min_gain * (gain.champion or 0.0)
-    passed = gain.low > needed
-    sentence = (
-        f"gain in {primary} over {gain.nights} nights: {gain.value:+.5f} ({gain.confidence:.0%} interval {gain.low:+.5f} to "
-        f"{gain.high:+.5f}), more than {needed:.5f} is needed"
-    )
-    tie = " (a tie keeps the champion)" if not passed and gain.low <= 0 <= (gain.high or 0.0) else ""
-    return Check("gain", passed, sentence + tie)
-
-
-def _not_worse(gain: Gain, primary: str) -> Check:
-    sentence = (
-        f"gain in {primary} over {gain.nights} nights: {gain.value:+.5f} ({gain.confidence:.0%} interval {gain.low:+.5f} to "
-        f"{gain.high:+.5f}), an interval that reaches above 0 is enough"
-    )
-    return Check("gain", gain.high is not None and gain.high > 0, sentence)
+    sentence = f"{nights} holdout nights that neither version has seen{why}, {policy.min_nights} are needed"
+    return Check("nights", nights >= policy.min_nights, sentence)
 
 
 def _calibration(metrics: Mapping[str, Metrics], policy: PromotionPolicy) -> Check:
@@ -199,7 +188,8 @@ def _ratio(name: str, sides: Mapping[str, float], limit: float, unit: str) -> Ch
 def judge_shadow(shadow: Losses, holdout: Losses, policy: PromotionPolicy, primary: str) -> Judgement:
     """Return whether a challenger that scored in the shadow may take the crown: still better, all nights considered.
 
-    ``holdout`` are the nights of the gate's comparison. On the shadow nights alone it must not be worse with evidence.
+    ``holdout`` are the nights of the gate's comparison. On the shadow nights alone it must not be worse with evidence. What
+    refits have gained before was asked by the gate, so with ``evidence: recipe`` all nights must only not speak against it.
     """
     alone, together = (gain_of(losses, policy.confidence) for losses in (shadow, shadow + holdout))
     worse = alone.high is not None and alone.high < 0
@@ -207,20 +197,30 @@ def judge_shadow(shadow: Losses, holdout: Losses, policy: PromotionPolicy, prima
     sentence = f"gain in {primary} on {alone.nights} shadow nights alone: {value}"
     if alone.high is not None:
         sentence += f" ({alone.confidence:.0%} interval {alone.low:+.5f} to {alone.high:+.5f})"
-    return _judgement([_better(together, primary, policy), Check("shadow", not worse, sentence)])
+    strict = policy.evidence == "better"
+    gain = evidence.better(together, primary, policy) if strict else evidence.not_worse(together, primary)
+    return _judgement([gain, Check("shadow", not worse, sentence)])
 
 
-def judge_predecessor(losses: Losses, policy: PromotionPolicy, primary: str) -> Judgement:
+def judge_predecessor(losses: Losses, spread: float | None, policy: PromotionPolicy, primary: str) -> Judgement:
     """Return whether a dethroned champion must get the crown back: it does better than its successor, with evidence.
 
-    ``losses`` has the successor as champion and the predecessor as challenger. This is judged every night, so the interval
-    is one of 99 %.
+    ``losses`` has the successor as champion and the predecessor as challenger, ``spread`` is how far such a difference
+    usually lies from its mean on one night, known beforehand. This is judged every night, so the evidence is an e-process.
+    Without a spread, that of the nights themselves serves, from ``min_nights`` on.
     """
-    gain = gain_of(losses, SEQUENTIAL)
-    if gain.nights < policy.min_nights or gain.low is None:
-        return Judgement(False, f"{gain.nights} measured nights, {policy.min_nights} are needed", ())
+    if losses.nights == 0 or (spread is None and losses.nights < policy.min_nights):
+        needed = policy.min_nights if spread is None else 1
+        return Judgement(False, f"{losses.nights} measured nights, {needed} are needed", ())
+    differences = (losses.champion - losses.challenger) / losses.rows
+    spread = float(np.std(differences, ddof=1)) if spread is None else spread
+    if not spread:
+        return Judgement(False, "both say the same of every row", ())
+    evidence_so_far = e_values(differences, spread, losses.horizon)
+    passed = bool(evidence_so_far[-1] >= 1 / ALPHA)
+    mean = float((losses.champion - losses.challenger).sum() / losses.rows.sum())
     sentence = (
-        f"the predecessor's {primary} over {gain.nights} nights is {-(gain.value or 0):+.5f} against its successor's "
-        f"({gain.confidence:.0%} interval {-(gain.high or 0):+.5f} to {-gain.low:+.5f})"
+        f"the predecessor's {primary} over {losses.nights} nights is {-mean:+.5f} against its successor's (evidence "
+        f"{min(evidence_so_far[-1], 1e6):.3g} to 1, {1 / ALPHA:.0f} to 1 is needed)"
     )
-    return Judgement(gain.low > 0, sentence, (Check("predecessor", gain.low > 0, sentence),))
+    return Judgement(passed, sentence, (Check("predecessor", passed, sentence),))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from lifecycle import promotion
-from lifecycle.comparison import card_of, compare, holdout_nights, judge, page_of
+from lifecycle.comparison import Rivals, card_of, compare, holdout_nights, judge, page_of
 from lifecycle.retraining.record import RetrainingRequest, begin, end, fail, recorded, snapshot_of, version_of
 from lifecycle.shadow import pin
 from lifecycle.training import TrainingRequest, load, recipe_of, take, train_on, unseen_from
@@ -15,7 +15,17 @@ from scoring.night import promoted_ref
 from scoring.progress import Progress, silent
 from scoring.stores import Stores, Workspace
 from scoring.stores.registry import VersionRef
-from scoring.stores.warehouse import Evaluation, Promotion, Retraining, Row, in_effect, promotions, retrainings, shadows
+from scoring.stores.warehouse import (
+    Evaluation,
+    Promotion,
+    Retraining,
+    Row,
+    in_effect,
+    monitoring,
+    promotions,
+    retrainings,
+    shadows,
+)
 
 BY = "nightshift"
 
@@ -80,10 +90,42 @@ def evaluate(work: Workspace, retraining_id: int) -> None:
         ref = work.registry.resolve(work.job.name, version_of(row))
         champion = _champion(work)
         training_rows = load(work, snapshot_of(row))
-        evaluation = compare(work, ref, training_rows, promoted_ref(work.stores, champion) if champion else None)
+        evaluation = compare(work, ref, training_rows, _rivals(work, row, champion))
         number = champion.model_version if champion else None
         retrainings.record(work.warehouse, retraining_id, champion_version=number)
         _keep_card(work.stores, ref, card_of(work, ref, evaluation, row))
+
+
+def _rivals(work: Workspace, row: Retraining, champion: Promotion | None) -> Rivals:
+    """Return whom the challenger is compared with, and since when the outcome is known to follow other rules."""
+    if champion is None:
+        return Rivals()
+    proven = _proven(work, champion)
+    other = None if proven.model_version == champion.model_version else promoted_ref(work.stores, proven)
+    return Rivals(promoted_ref(work.stores, champion), other, _changed_on(work.stores, row))
+
+
+def _proven(work: Workspace, champion: Promotion) -> Promotion:
+    """Return the last promotion that was proven to be better: by its gate, or by a person's word, or the first one."""
+    history = promotions.history_of(work.warehouse, work.job.name)
+    present = {ref.version for ref in work.registry.versions(work.job.name)}
+    latest = champion
+    for entry in reversed(history[: history.index(champion) + 1]):
+        if entry.model_version not in present:
+            break
+        latest = entry
+        card = retrainings.card(work.warehouse, work.job.name, entry.model_version)
+        judgement = (card["gate"] or {}) if card is not None and entry.retraining_id is not None else {}
+        if judgement.get("proven", True):
+            break
+    return latest
+
+
+def _changed_on(stores: Stores, row: Retraining) -> date | None:
+    """Return the first night of the change for which the governor asked for the retraining, or None."""
+    decision = monitoring.decision(stores.warehouse, row.decision_id) if row.decision_id is not None else None
+    night = decision.inputs.get("changed_on") if decision is not None else None
+    return date.fromisoformat(night) if night else None
 
 
 def gate(work: Workspace, retraining_id: int) -> bool:

@@ -20,7 +20,15 @@ from drift.performance import (
     outcome_sums,
     outcomes_of,
 )
-from lifecycle.comparison import Judgement, Losses, gain_of, judge_predecessor, judge_shadow, losses_from
+from lifecycle.comparison import (
+    Judgement,
+    Losses,
+    gain_of,
+    judge_predecessor,
+    judge_shadow,
+    losses_from,
+    spread_of_night,
+)
 from lifecycle.promotion import rollback
 from scoring.job import Job
 from scoring.stores import LABEL_COLUMN, RunFolder, Stores, Workspace
@@ -166,7 +174,8 @@ def _holdout(stores: Stores, shadow: Shadow, job: Job) -> Losses:
 def _review_predecessor(work: Workspace, shadow: Shadow, night: date) -> list[Reviewed]:
     rows = nights_of_shadow(work.stores, shadow)
     losses = losses_of_nights(rows, work.job)
-    judgement = judge_predecessor(losses, work.job.promotion, work.job.task.loss)
+    spread = _usual_spread(work.stores, shadow)
+    judgement = judge_predecessor(losses, spread, work.job.promotion, work.job.task.loss)
     evidence = _evidence(losses, work.job, judgement)
     if judgement.passed:
         rollback(work, f"automatic: {judgement.reason}", "nightshift", shadow.model_version)
@@ -175,6 +184,17 @@ def _review_predecessor(work: Workspace, shadow: Shadow, night: date) -> list[Re
     if losses.nights == shadow.nights or night >= over:
         return [_end(work.stores, shadow, "ended", f"no reason to go back: {judgement.reason}", evidence)]
     return []
+
+
+def _usual_spread(stores: Stores, shadow: Shadow) -> float | None:
+    """Return how far the difference of successor and predecessor usually lies from its mean on one night, or None.
+
+    It comes from the nights on which the gate compared the successor: all it pooled, or those of the holdout.
+    """
+    if not shadow.retraining_id:
+        return None
+    card = retrainings.card(stores.warehouse, shadow.job, shadow.champion_version)
+    return spread_of_night(Evaluation.from_json(card["evaluation"])) if card else None
 
 
 def _evidence(losses: Losses, job: Job, judgement: Judgement) -> Row:

@@ -1,6 +1,6 @@
 """From the rows of a window of nights to a registered model version."""
 
-from lifecycle.training.fit import batch_of, fit, fit_and_hold_out, kind_of, out_of_fold
+from lifecycle.training.fit import batch_of, fit, fit_and_hold_out, fits, kind_of, out_of_fold, parted
 from lifecycle.training.made_up_rows import levels_of, made_up_rows, may_be_null, may_be_unseen
 from lifecycle.training.reference import reference_nights
 from lifecycle.training.rows import NIGHT, read_rows
@@ -17,6 +17,7 @@ __all__ = [
     "batch_of",
     "fit",
     "fit_and_hold_out",
+    "fits",
     "kind_of",
     "known_before",
     "left_out",
@@ -26,6 +27,7 @@ __all__ = [
     "may_be_null",
     "may_be_unseen",
     "out_of_fold",
+    "parted",
     "pickled",
     "read_rows",
     "recipe_of",

@@ -1,5 +1,6 @@
 """What the pages show, read from the warehouse into one mapping for each template."""
 
+from pages.content.backtest import backtest_page
 from pages.content.column import column_page
 from pages.content.job import job_page
 from pages.content.night import night_page, place_of_run
@@ -11,6 +12,7 @@ from pages.content.version import card_view, version_page
 __all__ = [
     "Places",
     "View",
+    "backtest_page",
     "card_view",
     "column_page",
     "job_page",

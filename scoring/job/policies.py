@@ -101,10 +101,16 @@ class PromotionPolicy(Strict):
 
     promote: Literal["gate", "shadow", "human"] = "gate"
     """Once the gate was passed: at once, after nights in the shadow, or when a person says so."""
-    evidence: Literal["better", "not_worse"] = "better"
-    """``better``: the whole interval of the gain lies above ``min_gain``. ``not_worse``: the interval reaches above 0."""
-    min_gain: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the champion's loss that the challenger must gain. The whole interval has to lie above it."""
+    evidence: Literal["recipe", "better", "not_worse"] = "recipe"
+    """``recipe``: what every refit so far has gained, the challenger included, makes a gain probable. ``better``: the whole
+    interval of the challenger's own gain lies above ``min_gain``. ``not_worse``: the interval reaches above 0."""
+    probability: float = Field(default=0.8, ge=0.5, lt=1)
+    """How probable a gain of more than ``min_gain`` must be, with ``evidence: recipe``. Raising it makes promotions rarer."""
+    min_gain: float = Field(default=0.0015, ge=0, lt=1)
+    """Smallest gain that matters, as a share of the champion's loss."""
+    max_creep: float = Field(default=0.01, ge=0)
+    """How much worse than the last champion that was proven to be better the challenger may be expected to be, as a share of the
+    champion's loss: many ties must not add up."""
     confidence: float = Field(default=0.95, ge=0.5, lt=1)
     """Confidence of the gain's interval, which has two ends. Raising it makes promotions rarer."""
     min_nights: int = Field(default=7, ge=2)

@@ -1,26 +1,42 @@
 """The warehouse: schema, bulk load, run ledger, pointer flip, analyst views. PostgreSQL, embedded or a server."""
 
-from scoring.stores.warehouse import ledger, liveness, monitoring, overview, promotions, pruning, retrainings, shadows
+from scoring.stores.warehouse import (
+    ledger,
+    liveness,
+    monitoring,
+    overview,
+    promotions,
+    pruning,
+    refits,
+    retrainings,
+    shadows,
+)
 from scoring.stores.warehouse.alerts import claim_alert, withdraw_alert
 from scoring.stores.warehouse.connection import Warehouse, open_warehouse, require_answer
 from scoring.stores.warehouse.evaluation import (
+    Block,
     ComparedVersion,
     Evaluation,
     Gain,
     Holdout,
     Metrics,
+    NightLoss,
     NightLosses,
+    Pooled,
     Segment,
+    SinceChange,
 )
 from scoring.stores.warehouse.liveness import abandon_dead, alone, held, seen, worked_on
 from scoring.stores.warehouse.load import count_rows, load, load_shadow, remove_rows, stamped
 from scoring.stores.warehouse.promotions import Promotion, champion_at, in_effect, previous_champion
 from scoring.stores.warehouse.records import Disagreement, Retraining, Run, Shadow, ShadowLosses, ShadowNight
+from scoring.stores.warehouse.refits import RefitLoss
 from scoring.stores.warehouse.results import ColumnNight, ColumnVerdict, Decided, Measured, NightVerdict, TriedNight
 from scoring.stores.warehouse.schema import describe_prediction, ensure_job, mark_retired, migrate
 from scoring.stores.warehouse.span import Row, Span
 
 __all__ = [
+    "Block",
     "ColumnNight",
     "ColumnVerdict",
     "ComparedVersion",
@@ -31,9 +47,12 @@ __all__ = [
     "Holdout",
     "Measured",
     "Metrics",
+    "NightLoss",
     "NightLosses",
     "NightVerdict",
+    "Pooled",
     "Promotion",
+    "RefitLoss",
     "Retraining",
     "Row",
     "Run",
@@ -41,6 +60,7 @@ __all__ = [
     "Shadow",
     "ShadowLosses",
     "ShadowNight",
+    "SinceChange",
     "Span",
     "TriedNight",
     "Warehouse",
@@ -65,6 +85,7 @@ __all__ = [
     "previous_champion",
     "promotions",
     "pruning",
+    "refits",
     "remove_rows",
     "require_answer",
     "retrainings",

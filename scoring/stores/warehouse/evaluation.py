@@ -84,6 +84,72 @@ class NightLosses:
 
 
 @dataclass(frozen=True)
+class NightLoss:
+    """What a fit lost on one night that it had not seen: labelled rows, and the loss summed over them."""
+
+    rows: int
+    loss: float
+    groups: list[list[float]] | None = None
+    """Of a snapshot job: rows and losses by group of entities."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A stretch of nights after a refit, and how much less it lost on them than an older fit, in the loss's unit per row."""
+
+    refit_version: int | None
+    """None for a fit that was made only to learn what refitting gains."""
+    refit_until: date
+    """First night that the newer fit was not fitted on."""
+    against_version: int | None
+    against_until: date
+    first: date
+    last: date
+    nights: int
+    rows: int
+    gain: float
+    error: float
+    """Standard error of ``gain``: nights are drawn, not rows."""
+    scaled: float | None = None
+    """``gain`` as it would be between versions as far apart as challenger and champion."""
+    scaled_error: float | None = None
+    """Standard error of ``scaled``, larger for stretches of long ago."""
+    weight: float | None = None
+    """Share that the stretch has in the pooled mean. The prior has the rest."""
+
+    @property
+    def age(self) -> int:
+        """Return how many nights lie between the two fits."""
+        return (self.refit_until - self.against_until).days
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Return the stretch from the JSON of a card."""
+        names = ("refit_until", "against_until", "first", "last")
+        return cls(**{**content, **{name: date.fromisoformat(content[name]) for name in names}})
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """What all stretches together say of a refit's gain over a champion of some age: a normal distribution."""
+
+    age: int
+    """Nights between challenger and champion."""
+    mean: float
+    sd: float
+    prior_sd: float
+    """Standard deviation of the prior, whose mean is 0."""
+    between_sd: float
+    """How far the gain differs from stretch to stretch beyond chance."""
+    blocks: list[Block]
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Return it from the JSON of a card."""
+        return cls(**{**content, "blocks": [Block.from_json(block) for block in content["blocks"]]})
+
+
+@dataclass(frozen=True)
 class Segment:
     """The rows with one value of a declared column, and the mean loss of both versions on them."""
 
@@ -98,6 +164,23 @@ class Segment:
     def worse(self) -> float | None:
         """Return how much larger the challenger's loss is, as a share of the champion's, or None without one."""
         return self.challenger / self.champion - 1 if self.champion else None
+
+
+@dataclass(frozen=True)
+class SinceChange:
+    """The second judged fit: on the nights until the middle of those since the outcome began to depend on the features in
+    another way, judged on the rest."""
+
+    changed_on: date
+    block: Block
+    metrics: dict[str, Metrics]
+    segments: list[Segment]
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Return it from the JSON of a card."""
+        changed_on, block = date.fromisoformat(content["changed_on"]), Block.from_json(content["block"])
+        return cls(changed_on, block, content["metrics"], [Segment(**segment) for segment in content["segments"]])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +208,12 @@ class Evaluation:
     constant: dict[str, float] | None = None
     """Loss on the holdout of the challenger, and of a constant."""
     importance: dict[str, float] = field(default_factory=dict)
+    refits: Pooled | None = None
+    """What refitting has gained so far, this comparison included."""
+    since_change: SinceChange | None = None
+    """Another comparison, where the outcome is known to depend on the features in another way since some night."""
+    proven: Block | None = None
+    """The judged fit against the last champion that was proven to be better, on the holdout, if that is not the champion."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the evaluation for JSON, as it stands in a model card."""
@@ -140,6 +229,7 @@ class Evaluation:
     def from_json(cls, content: Mapping[str, Any]) -> Self:
         """Return the evaluation that ``as_json`` gave, now or in an older version."""
         champion, gain = content["champion"], content["gain"]
+        refits, change, proven = (content.get(name) for name in ("refits", "since_change", "proven"))
         nights = [{**night, "night": date.fromisoformat(night["night"])} for night in content["by_night"]]
         return cls(
             challenger=ComparedVersion.from_json(content["challenger"]),
@@ -155,6 +245,9 @@ class Evaluation:
             size=content["size"],
             constant=content.get("constant"),
             importance=content.get("importance", {}),
+            refits=Pooled.from_json(refits) if refits is not None else None,
+            since_change=SinceChange.from_json(change) if change is not None else None,
+            proven=Block.from_json(proven) if proven is not None else None,
         )
 
 

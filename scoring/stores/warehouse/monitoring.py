@@ -125,6 +125,12 @@ def decisions(warehouse: Warehouse, span: Span) -> list[Decided]:
     return [Decided(**row) for row in warehouse.rows(ordered)]
 
 
+def decision(warehouse: Warehouse, decision_id: int) -> Decided | None:
+    """Return a decision, or None if there is none of this number."""
+    rows = warehouse.rows(sa.select(DECISIONS).where(DECISIONS.c.decision_id == decision_id))
+    return Decided(**rows[0]) if rows else None
+
+
 def record_retraining(warehouse: Warehouse, decision_id: int, state: str, version: int | None = None) -> None:
     """Record the state of the retraining that a decision began: ``running``, ``done`` or ``failed``."""
     values: Row = {"retraining": state, "trained_version": version}

@@ -62,5 +62,10 @@ SHADOW_NIGHTS = record_table("shadow_nights", ShadowNight)
 RETRAININGS = record_table("retrainings", Retraining)
 
 
+REFIT_LOSSES = fixed_table(
+    "refit_losses", "job recipe_sha256 model_version until night rows loss measured_at", "groups"
+)
+
+
 CARDS = fixed_table("model_cards", "job model_version made_at", "card")
 ALERTS = fixed_table("alerts", "job night kind message sent_at")

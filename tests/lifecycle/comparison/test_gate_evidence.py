@@ -15,6 +15,7 @@ NIGHTS = 14
 DAY = date(2024, 1, 1)
 SIDE = ComparedVersion(1, "a" * 64, DAY, DAY)
 WANTED = PromotionPolicy(evidence="not_worse")
+STRICT = PromotionPolicy(evidence="better")
 
 
 def _evaluation(gains: np.ndarray, errors: tuple[float, float] = (0.01, 0.01)) -> Evaluation:
@@ -49,7 +50,7 @@ BETTER = -WORSE
     ids=["unsure", "worse", "better", "tie"],
 )
 def test_gate_asks_for_what_the_job_says(gains: np.ndarray, better: bool, not_worse: bool) -> None:
-    found = [judge(_evaluation(gains), policy, "log loss").passed for policy in (PromotionPolicy(), WANTED)]
+    found = [judge(_evaluation(gains), policy, "log loss").passed for policy in (STRICT, WANTED)]
     assert found == [better, not_worse]
 
 
@@ -73,7 +74,7 @@ def test_not_worse_says_what_was_enough() -> None:
 def test_nights_in_the_shadow_may_not_be_worse_either() -> None:
     rows = np.full(NIGHTS, 1_000.0)
     shadow, holdout = (Losses(rows, 0.5 * rows, (0.5 - gains) * rows) for gains in (UNSURE, UNSURE))
-    assert not judge_shadow(shadow, holdout, PromotionPolicy(), "log loss").passed
+    assert not judge_shadow(shadow, holdout, STRICT, "log loss").passed
     assert judge_shadow(shadow, holdout, WANTED, "log loss").passed
     worse = Losses(rows, 0.5 * rows, (0.5 - WORSE) * rows)
     much_better = Losses(rows, 0.5 * rows, 0.4 * rows)

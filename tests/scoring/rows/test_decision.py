@@ -18,6 +18,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.tree import DecisionTreeClassifier
 
 from lifecycle.comparison.evaluate import compare
+from lifecycle.comparison.history import Rivals
 from lifecycle.comparison.model_card import card_of, page_of
 from lifecycle.promotion import rollback
 from lifecycle.training.row_independence import proven_rule, reference_rows
@@ -249,9 +250,8 @@ def test_columns_say_how_the_latest_champion_decides(untrained: Toy) -> None:
 def test_card_says_how_the_version_decides(untrained: Toy) -> None:
     job = untrained.change(label={"column": "y", "threshold": 0.9})
     done = train(Workspace(untrained.stores, job), Nights(FIRST, UNTIL))
-    found = compare(
-        Workspace(untrained.stores, job), done.ref, take(Workspace(untrained.stores, job), Nights(FIRST, UNTIL)), None
-    )
+    work = Workspace(untrained.stores, job)
+    found = compare(work, done.ref, take(work, Nights(FIRST, UNTIL)), Rivals())
     asked = Retraining(
         retraining_id=1,
         job=job.name,
