@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
+import numpy as np
+
 from drift.performance.usual import Nightly, Usual
 from scoring.job import Job
 
@@ -35,7 +37,7 @@ class Break:
     """What the nights since training add up to."""
 
     changed_on: date | None
-    """First night of the break as estimated, the one after the sum was last 0, or None while there is no break."""
+    """First night of the break as estimated: of those since the sum was last 0, the one that divides the nights best."""
     rising_since: date | None
     """First night since which the sum is above 0, break or not."""
     score: float
@@ -70,8 +72,23 @@ def breaks(holdout: Nightly, nights: Nightly, job: Job, least: float = 0.0, allo
         if not score or (len(waiting) >= PATIENCE * usual.horizon and not sure):
             well, waiting, score = (well + waiting).last(_REMEMBERED), Nightly.none(), 0.0
             usual = Usual.of(well, job, least) or usual
-        since = waiting.days[0] if len(waiting) else None
-        yield Break(since if sure and score >= LIMIT - _ROUNDING else None, since, score)
+        rising_since = waiting.days[0] if len(waiting) else None
+        broken = sure and score >= LIMIT - _ROUNDING
+        yield Break(_changed_on(well, waiting, usual) if broken else None, rising_since, score)
+
+
+def _changed_on(well: Nightly, waiting: Nightly, usual: Usual) -> date:
+    """Return the night of ``waiting`` from which on the nights differ most from all before it, by least squares.
+
+    The sum may have risen a little before the change, by chance.
+    """
+    nights = well + waiting
+    weights = nights.weights(usual.rows)
+    weight, total = np.cumsum(weights), np.cumsum(weights * nights.values)
+    first = np.arange(len(well), len(nights)) - 1  # the last night before each that may be the first of the change
+    before, after = weight[first], weight[-1] - weight[first]
+    apart = (total[-1] - total[first]) / after - total[first] / before
+    return waiting.days[int(np.argmax(np.where(apart > 0, before * after * np.square(apart), 0.0)))]
 
 
 def _normal(score: float, freedom: float) -> float:

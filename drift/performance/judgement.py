@@ -152,7 +152,7 @@ def _worse(gap: Gap, job: Job) -> str:
     constant = f"the training data's {job.task.constant}" + ("" if gap.saying is None else f", {gap.saying:.4g}")
     return (
         f"{WORSE} {constant}: {job.task.loss_metric} of the night's rows is {gap.value:+.4f} above it "
-        f"({CONFIDENCE:.0%} interval {gap.low:+.4f} to {gap.high:+.4f})"
+        f"({100 * CONFIDENCE:g} % interval {gap.low:+.4f} to {gap.high:+.4f})"
     )
 
 

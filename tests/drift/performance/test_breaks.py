@@ -57,8 +57,7 @@ def test_a_gross_break_is_known_with_its_third_night_and_dated(rise: float) -> N
         late.append(known - 25)
         off.append(abs((changed_on - FIRST).days - HOLDOUT - 25))
     assert sorted(late)[-2] <= 3  # 19 of 20 streams at least
-    assert sum(days == 0 for days in off) >= 12  # the night itself, or the last one before that was rather bad
-    assert np.median(off) == 0
+    assert sum(days == 0 for days in off) >= 18
 
 
 @pytest.mark.parametrize("kind", SHOCKS)
