@@ -240,7 +240,8 @@ def _all_is_well(facts: Facts) -> str:
 def _unsure(loss: Loss) -> str:
     """Return why a rise beyond what is allowed is no reason: nobody knows yet whether it is one."""
     if loss.low is None or loss.high is None:
-        return f", but the rise is not established: {loss.nights} measured nights give no interval yet"
+        nights = "1 measured night gives" if loss.nights == 1 else f"{loss.nights} measured nights give"
+        return f", but the rise is not established: {nights} no interval yet"
     return (
         f", but the rise is not established: the 95 % interval of {loss.nights} measured nights is "
         f"{loss.low:+.4f} to {loss.high:+.4f}"

@@ -1,11 +1,11 @@
 """Did it hurt: published predictions against the outcomes that came later."""
 
-from drift.performance.breaks import Break, break_of
+from drift.performance.breaks import Break, break_of, breaks
 from drift.performance.coarse import coarse, fine, leading, widths
 from drift.performance.constant import Constant, Gap
 from drift.performance.estimate import estimate
 from drift.performance.group_scores import NightScores, difference_of, intervals_of
-from drift.performance.judgement import WORSE, Judgement, Rise, Standard, broken_since, judge
+from drift.performance.judgement import WORSE, Judgement, Standard, broken_since, judge
 from drift.performance.metrics import (
     LOSS_UNITS,
     UNITS,
@@ -41,11 +41,11 @@ __all__ = [
     "Nightly",
     "Outcomes",
     "Panel",
-    "Rise",
     "Standard",
     "Usual",
     "block_sums",
     "break_of",
+    "breaks",
     "broken_since",
     "coarse",
     "compact",

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import Any, Literal, Self
 
+import numpy as np
 import pyarrow as pa
 
 from drift.performance.breaks import Break, break_of
 from drift.performance.constant import CONFIDENCE, LEAST_ROWS, Constant, Gap
 from drift.performance.group_scores import NightScores, spread_of_metric
-from drift.performance.metrics import metrics_of
+from drift.performance.metrics import Floats, metrics_of
 from drift.performance.outcomes import nights_of, sums_by_group, sums_by_night
 from drift.performance.panel import GROUP, Spread
+from drift.performance.training_nights import night_spread
 from drift.performance.usual import LEAST_NIGHTS, Nightly, Usual, least_spread
 from scoring.job import Job
 
@@ -46,15 +48,26 @@ class Standard:
         if held_out is None or held_out.num_rows == 0:
             return None
         days = nights_of(held_out.column("night"))
-        sums = sums_by_night(held_out, job)
-        holdout, least = Nightly.of(days, sums, job), least_spread(sums, job)
-        usual = Usual.of(holdout, job, least, _spread(held_out, days, job))
+        holdout = Nightly.of(days, sums_by_night(held_out, job), job)
+        spread = night_spread(reference, float(np.median(holdout.rows)), job)
+        standard = cls.of_sums(days, sums_by_night(held_out, job), job, spread, _spread(held_out, days, job))
+        return replace(standard, constant=Constant.of(reference, job))
+
+    @classmethod
+    def of_sums(
+        cls, days: Sequence[date], sums: Floats, job: Job, least: float = 0.0, spread: Spread | None = None
+    ) -> Self:
+        """Return what a version is held against, from the sums of its holdout nights, shape (nights, sums).
+
+        ``least`` is the least standard deviation of a night; ``spread`` that of the level of a snapshot job.
+        """
+        holdout, least = Nightly.of(days, sums, job), max(least, least_spread(sums, job))
         level = float(metrics_of(sums.sum(axis=0), job)[job.task.loss_metric])
-        return cls(holdout, usual, least, job.retraining.max_loss * level, Constant.of(reference, job))
+        return cls(holdout, Usual.of(holdout, job, least, spread), least, job.retraining.max_loss * level, None)
 
     def break_of(self, nights: Nightly, job: Job) -> Break:
         """Return whether nights of the version since its training, oldest first, have become worse for good."""
-        return break_of(self.holdout, nights, job, self.least)
+        return break_of(self.holdout, nights, job, self.least, self.allowed)
 
 
 def _spread(held_out: pa.Table, days: Sequence[date], job: Job) -> Spread | None:
@@ -152,7 +165,7 @@ def _worse(gap: Gap, job: Job) -> str:
     constant = f"the training data's {job.task.constant}" + ("" if gap.saying is None else f", {gap.saying:.4g}")
     return (
         f"{WORSE} {constant}: {job.task.loss_metric} of the night's rows is {gap.value:+.4f} above it "
-        f"({CONFIDENCE:.0%} interval {gap.low:+.4f} to {gap.high:+.4f})"
+        f"({100 * CONFIDENCE:g} % interval {gap.low:+.4f} to {gap.high:+.4f})"
     )
 
 

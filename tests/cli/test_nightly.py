@@ -236,3 +236,16 @@ def test_receiver_that_refuses_stops_nothing(toy: Toy, shell: Shell, receiver: R
     toy.change(**until(NIGHT), gate={"min_rows": ROWS + 1})
     assert lived(shell("nightly", "--json")) == [(str(NIGHT), "held", "ok", None)]
     assert toy.stores.warehouse.query("select count(*) from alerts")[1] == [(0,)]
+
+
+def test_performance_that_collapses_is_told_once(toy: Toy, shell: Shell, receiver: Receiver) -> None:
+    toy.change(**until(NIGHT + DAY))
+    add_nights(toy, nights(2), lambda rows: rows.assign(y=~rows["y"]))
+    done(shell("nightly", toy.job.name))
+    (line,) = (line["message"] for line in receiver.heard if ", performance: " in line["message"])
+    assert line.startswith(
+        f"{toy.job.name}, night {NIGHT}, performance: worse than always saying the training data's base rate"
+    )
+    done(shell("drift", "performance", toy.job.name, "--night", NIGHT + DAY))
+    done(shell("nightly", toy.job.name))
+    assert told(receiver, toy).count(f"{NIGHT}, performance") == 1

@@ -133,6 +133,67 @@ def test_backfill_and_switched_off_decide_nothing() -> None:
     assert (found.decision, "switched off" in found.reason) == ("none", True)
 
 
+BROKEN: dict[str, Any] = {
+    "changed_on": NIGHT - timedelta(days=3),
+    "change": "performance broke on 2013-05-29",
+    "nights_since_change": 3,
+}
+
+
+def test_a_break_is_the_first_reason_and_needs_no_window() -> None:
+    found = decide(replace(WELL, **BROKEN, loss=None, new_labelled_nights=3), POLICY)
+    assert (found.decision, found.reason) == ("retrain", "performance broke on 2013-05-29")
+    both = decide(replace(WELL, **BROKEN, loss=WORSE), POLICY)
+    assert [reason.split()[0] for reason in both.evidence] == ["performance", "measured"]
+    assert replace(WELL, **BROKEN).as_dict()["changed_on"] == "2013-05-29"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"nights_since_change": 2}, "only 2 nights with labels came since the change, 3 are needed"),
+        ({"faults": ["dest: all 900 values are null"]}, "never retrain on broken data"),
+        ({"retrained": [NIGHT - timedelta(days=n) for n in (20, 10, 1)]}, "budget of 3 retrainings"),
+        ({"running": True}, "a retraining is running"),
+        ({"new_labelled_nights": 13, "nights_to_compare": 14}, "only 13 nights with labels came since training"),
+        (
+            {"retrained": [NIGHT - timedelta(days=2)], "asked_since_change": 3, "nights_since_change": 5},
+            "when 3 nights were known since the change, it is asked for again when there are 6, now there are 5",
+        ),
+    ],
+    ids=["early", "broken data", "budget", "running", "overlap", "asked"],
+)
+def test_what_forbids_a_retraining_after_a_break(changes: dict, words: str) -> None:
+    found = decide(replace(WELL, **{**BROKEN, **changes}), POLICY)
+    assert found.decision == "hold"
+    assert found.reason.startswith("performance broke on 2013-05-29; but ")
+    assert words in found.reason
+
+
+def test_a_break_does_not_wait_for_the_cooldown_and_is_asked_again_when_its_nights_have_doubled() -> None:
+    lately = replace(WELL, **BROKEN, retrained=[NIGHT - timedelta(days=1)])
+    assert decide(lately, POLICY).decision == "retrain"  # that one was decided before the change
+    again = replace(lately, asked_since_change=3, nights_since_change=6)
+    assert decide(again, POLICY).decision == "retrain"
+
+
+def test_what_comes_slowly_is_not_held_up_by_a_break_that_was_asked_about() -> None:
+    waiting = replace(WELL, **{**BROKEN, "asked_since_change": 3}, retrained=[NIGHT - timedelta(days=14)], loss=WORSE)
+    found = decide(waiting, POLICY)
+    assert (found.decision, found.reason.split(":")[0]) == ("retrain", "measured loss of performance")
+
+
+def test_a_rise_that_is_not_established_is_not_called_well() -> None:
+    """Such as +0.38 with 0.0092 allowed, which stood beside "no reason"."""
+    wild = Loss("excess_log_loss", 4, 0.38, -0.01, 4.0, -0.03, 0.0092)
+    assert decide(replace(WELL, loss=wild), POLICY).reason == (
+        "no reason: excess_log_loss +0.3800 against training, 0.0092 is allowed, but the rise is not established: the 95 % "
+        "interval of 4 measured nights is -0.0100 to +4.0000; 0% of the model's importance has drifted"
+    )
+    single = decide(replace(WELL, loss=replace(wild, low=None, high=None, nights=1)), POLICY).reason
+    assert "not established: 1 measured night gives no interval yet" in single
+
+
 def test_loss_outweighs_drift_in_the_reason() -> None:
     found = decide(replace(WELL, **{**DRIFTED, "loss": WORSE}), POLICY)
     assert found.reason.startswith("measured loss")

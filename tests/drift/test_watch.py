@@ -14,13 +14,15 @@ from sklearn import metrics
 
 from drift import decide as deciding
 from drift.decide import conclude
-from drift.measure import measure
+from drift.measure import alarm_of, measure
 from drift.replay import replay
 from drift.runs import published_run, reference_of
 from drift.watch import watch
 from scoring.errors import NightHeld, RunMissing
 from scoring.interval import ALL_NIGHTS, Nights
 from scoring.job.files import changed_job
+from scoring.night.request import NightRequest
+from scoring.night.run import run_night
 from scoring.rows.profile import Profile, profiled
 from scoring.stores import RunFolder
 from scoring.stores.warehouse import ledger, monitoring
@@ -338,6 +340,49 @@ def test_break_in_performance_is_a_reason_the_night_three_nights_of_it_are_known
     assert asked.inputs["changed_on"] == str(days[0])
     assert "measured loss of performance: excess_log_loss" in asked.inputs["evidence"][1]
     assert asked.inputs["loss"]["low"] > 0
+
+
+@pytest.mark.slow
+def test_a_break_that_no_retraining_mends_is_asked_about_again_when_its_nights_have_doubled(toy: Toy) -> None:
+    """The version stays champion, as after a refusal; the cooldown does not count. Replaying decides alike."""
+    toy.change(retraining={"max_age_nights": None, "max_loss": 99.0})
+    days = nights(8)
+    add_nights(toy, days, lambda rows: rows.assign(y=~rows["y"]))
+    lived = live(toy, days)
+    decisions = ["none", "hold", "hold", "retrain", "hold", "hold", "retrain", "hold"]  # with 3 nights, then with 6
+    assert [row.decision for row in lived] == decisions
+    assert "when 3 nights were known since the change, it is asked for again when there are 6" in lived[4].reason
+    assert "asked for again when there are 12, now there are 7" in lived[7].reason
+    again = list(replay(toy.work, Nights.including(days[0], days[-1])))
+    assert [(row.decision.decision, row.decision.reason) for row in again] == [
+        (row.decision, row.reason) for row in lived
+    ]
+
+
+@pytest.mark.slow
+def test_verdict_on_performance_is_recorded_and_the_last_alert_is_told(untrained: Toy) -> None:
+    """A holdout of three nights says how far nights differ; the outcome turns round on the second night."""
+    toy, days = untrained, nights(5)
+    toy.change(training={"holdout_nights": 3})
+    train_champion(toy.work)
+    add_nights(toy, days[:1])
+    add_nights(toy, days[1:], lambda rows: rows.assign(y=~rows["y"]))
+    live(toy, days)
+    rows = measured(toy, days[-1])
+    assert [row.verdict for row in rows] == ["ok", "alert", "alert", "alert"]
+    assert rows[0].judgement is not None
+    assert rows[0].judgement["windows"].keys() == {"night"}
+    assert rows[2].judgement["windows"].keys() == {"night", "7"}
+    assert "worse than always saying the training data's base rate" in rows[1].reasons[0]
+    view = toy.stores.warehouse.query("select night, verdict, reasons from performance_by_night order by night")[1]
+    assert view == [(row.night, row.verdict, row.reasons) for row in rows]
+    assert alarm_of(toy.work, days[:1], days[-1]) is None
+    night, words = alarm_of(toy.work, days[:3], days[-1]) or (None, "")
+    assert (night, words) == (days[2], "; ".join(rows[2].reasons))
+    run_night(toy.work, NightRequest(days[0] - DAY, toy.stores.clock(), "cli", model_version=1))  # it was trained on it
+    measure(toy.work, days[-1], nights=Nights.of(days[0] - DAY))
+    (seen,) = measured(toy, days[-1], days[0] - DAY)[:1]
+    assert (seen.verdict, seen.reasons) == (None, ["not judged: version 1 was trained on this night or on later ones"])
 
 
 @pytest.mark.slow
