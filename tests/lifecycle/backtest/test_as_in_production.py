@@ -55,6 +55,8 @@ def test_gate_is_given_what_a_retraining_finds(untrained: Toy, window):
         card = retrainings.card(work.warehouse, work.job.name, done.model_version)
         assert card is not None
         found = Evaluation.from_json(card["evaluation"])
+        assert again.gain is not None
+        assert found.gain is not None
         assert asdict(again.gain) == pytest.approx(asdict(found.gain))
         assert asdict(again.holdout) == asdict(found.holdout) | {"first": None, "last": None}
         for side in ("champion", "challenger"):
