@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ class LocalAirflow:
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the JSON answer of Airflow's REST API. Raises ``NightshiftError`` with the API's own words."""
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._token()}"}
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._token}"}
         return _json(method, f"{self.url}/api/v2{path}", body, headers)
 
     def backfill(self, dag_id: str, first: date, last: date, **options: Any) -> int:
@@ -95,7 +96,9 @@ class LocalAirflow:
                     raise
                 time.sleep(0.5)
 
+    @cached_property
     def _token(self) -> str:
+        """Return what every call shows; Airflow takes it for a day."""
         body = {"username": "admin", "password": self.password}
         headers = {"Content-Type": "application/json"}
         return str(_json("POST", f"{self.url}/auth/token", body, headers)["access_token"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from pydantic import SecretStr
 
 from drift.watch import watch
 from pages.content import Places, job_page, night_page, version_page
@@ -22,6 +25,7 @@ from scoring.stores.warehouse import ledger, monitoring, retrainings
 from scoring.stores.warehouse.schema import ensure_job, migrate
 from scoring.stores.workspace import Workspace
 from scoring.upkeep.verify import verify
+from tests.conftest import drop_database, installed, new_database, secret
 from tests.support.toy import NIGHT, ROWS
 
 pytestmark = pytest.mark.slow
@@ -63,9 +67,12 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def stores(settings: Settings, older: Path) -> Iterator[Stores]:
-    """An installation in which the code of before trained a version, scored two nights, judged them and decided."""
+@pytest.fixture(scope="module")
+def lived(
+    data_dir: Path, template: str, toy_source: str, older: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Settings:
+    """Settings of an installation in which the code of before trained a version, scored two nights, judged and decided."""
+    settings = installed(data_dir, template, tmp_path_factory.mktemp("lived"), toy_source)
     environment = {**settings.environment(), "PYTHONPATH": str(older)}
     command = [sys.executable, "-c", OLDER, str(settings.jobs_dir.parent), JOB]
     made = subprocess.run(
@@ -74,10 +81,23 @@ def stores(settings: Settings, older: Path) -> Iterator[Stores]:
     assert made.returncode == 0, made.stderr
     path = settings.jobs_dir / f"{JOB}.yaml"
     path.write_text(path.read_text().replace("tests.toy:", "tests.support.toy:"))
-    opened = open_stores(settings, lambda: datetime.now(UTC))
+    return settings
+
+
+@pytest.fixture
+def stores(lived: Settings, data_dir: Path, tmp_path: Path) -> Iterator[Stores]:
+    """A copy of that installation; the source and the versions are shared, nobody changes them."""
+    folder = tmp_path / "copy"
+    shutil.copytree(lived.data_dir, folder)
+    warehouse = new_database(data_dir, sa.make_url(secret(lived.warehouse_url)).database)
+    places = {"data_dir": folder, "jobs_dir": folder / "jobs", "sql_dir": folder / "sql"}
+    opened = open_stores(
+        lived.model_copy(update={**places, "warehouse_url": SecretStr(warehouse)}), lambda: datetime.now(UTC)
+    )
     migrate(opened.warehouse)
     yield opened
     opened.warehouse.engine.dispose()
+    drop_database(data_dir, warehouse)
 
 
 def test_installation_of_before_goes_on(stores: Stores) -> None:

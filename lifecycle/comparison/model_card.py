@@ -57,6 +57,7 @@ def card_of(work: Workspace, ref: VersionRef, evaluation: Evaluation, retraining
         "made_at": work.clock().isoformat(),
         "data": {name: data[name] for name in _FACTS},
         "training": work.job.training.model_dump(mode="json"),
+        "promotion": work.job.promotion.model_dump(mode="json"),
         "asked": request,
         "gate": None,
         "evaluation": masked.as_json(),

@@ -11,9 +11,10 @@ from drift.performance import LOSS_UNITS
 from pages.content.metric import Metric, metrics_of
 from pages.content.places import Places, View
 from pages.content.retrainings import ASKED, retraining_of_version, shadow_views
-from pages.plots import calibration_plot, gain_plot, importance_plot
+from pages.plots import calibration_plot, forest_plot, gain_plot, importance_plot
 from scoring.stores.warehouse import (
     Evaluation,
+    Gain,
     Metrics,
     NightLosses,
     Promotion,
@@ -69,6 +70,10 @@ def card_view(card: Row) -> View:
         "sure": f"{100 * gain.confidence:g} %" if gain else "",
         "gains": [_gain(night) for night in evaluation.by_night],
         "segments": evaluation.segments,
+        "refits": evaluation.refits,
+        "forest": forest_plot(evaluation.refits, _needed(card, gain), card["version"], evaluation.loss, unit),
+        "needed": _needed(card, gain),
+        "since_change": evaluation.since_change,
         "gain_plot": gain_plot(evaluation.by_night, gain, evaluation.loss, unit),
         "calibration_plot": calibration_plot(evaluation.calibration, labels),
         "calibration": [
@@ -77,6 +82,12 @@ def card_view(card: Row) -> View:
         "importance_plot": importance_plot(evaluation.importance, card.get("sensitive", [])),
         "importance": sorted(evaluation.importance.items(), key=lambda item: (-item[1], item[0])),
     }
+
+
+def _needed(card: Row, gain: Gain | None) -> float:
+    """Return the smallest gain that matters, in the unit of the loss. Cards from before do not say, and then it is 0."""
+    champion = gain.champion if gain is not None else None
+    return float(card.get("promotion", {}).get("min_gain", 0.0)) * (champion or 0.0)
 
 
 def _decision(gate: Row | None) -> View:

@@ -2,6 +2,7 @@
 
 from pages.plots.backtest import ageing_plot, policy_plot
 from pages.plots.calendar import STATES, months, state_of
+from pages.plots.forest import forest_plot
 from pages.plots.model_card import calibration_plot, gain_plot, importance_plot
 from pages.plots.nights import column_plots, performance_plot, score_plot
 
@@ -10,6 +11,7 @@ __all__ = [
     "ageing_plot",
     "calibration_plot",
     "column_plots",
+    "forest_plot",
     "gain_plot",
     "importance_plot",
     "months",

@@ -27,6 +27,7 @@ from scoring.stores.warehouse import ensure_job
 from scoring.stores.workspace import Workspace
 from tests.conftest import new_database
 from tests.support.docs import INLINE, PAGES, Block, blocks_of, prose_of, shell_blocks
+from tests.support.preloaded import commands_of
 from tools.reference.commands import application
 
 JOB = "flight_delay"
@@ -146,20 +147,21 @@ def installation(data_dir: Path, template: str, flights: str, tmp_path_factory: 
     with threadpool_limits(1):  # several threads wait for each other on a busy machine
         trained = train(Workspace(stores, job), Nights(SINCE, UNTIL))
     promote(Workspace(stores, job), trained.ref.version, "first version", "tests")
-    installed = Installation(folder, stores, _environment(folder, settings))
-    installed.run(f"nightshift run {JOB} --from 2013-04-01 --to 2013-04-03")
-    yield installed
+    with commands_of("evidently.presets") as commands:
+        installed = Installation(folder, stores, _environment(folder, settings, commands))
+        installed.run(f"nightshift run {JOB} --from 2013-04-01 --to 2013-04-03")
+        yield installed
     stores.warehouse.engine.dispose()
 
 
-def _environment(folder: Path, settings: Settings) -> dict[str, str]:
+def _environment(folder: Path, settings: Settings, commands: Path) -> dict[str, str]:
     """Return the environment of a shell in the installation, with ``nightshift`` and ``python`` on its path."""
     programs = Path(sys.executable).parent
     plain = {name: value for name, value in child_environment({}).items() if not name.startswith("NIGHTSHIFT_")}
     return {
         **plain,
         **settings.environment(),
-        "PATH": os.pathsep.join([str(programs), plain["PATH"]]),
+        "PATH": os.pathsep.join([str(commands), str(programs), plain["PATH"]]),
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": os.pathsep.join([str(folder), str(HOME)]),
     }

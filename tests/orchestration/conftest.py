@@ -65,7 +65,10 @@ def with_waiting_dag(folder: Path) -> dict[str, str]:
         {"name": "dags-folder", "classpath": local, "kwargs": {}},
         {"name": "tests", "classpath": local, "kwargs": {"path": str(folder)}},
     ]
-    return {"AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles)}
+    return {
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",  # no test changes a DAG, so each is read once
+    }
 
 
 @pytest.fixture(scope="session")

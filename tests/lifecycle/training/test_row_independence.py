@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder, StandardScaler
+from threadpoolctl import threadpool_limits
 
 from lifecycle.training.row_independence import BLOCK_ROWS, proven_rule, reference_rows
 from lifecycle.training.train import train
@@ -32,6 +34,13 @@ from tests.conftest import Toy
 from tests.support.pipelines import MedianDecision, OfTheBatch, decided_by, of_the_batch
 from tests.support.runs import request
 from tests.support.toy import EVENTS, FIRST, NIGHT, UNTIL, train_champion
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    """The libraries compute in two threads, as in a night: then a matrix product is rounded by its number of rows."""
+    with threadpool_limits(2):
+        yield
 
 
 def proven(pipeline: Any, batch: pa.RecordBatch, job: Job, threads: int = 2) -> Any:
@@ -137,6 +146,7 @@ def test_pipeline_that_threads_share_through_its_class_is_refused(plain_rows: pa
 # ---------------------------------------------------------------- what is not
 
 
+@pytest.mark.usefixtures("two_threads")
 @pytest.mark.parametrize(
     "model",
     [
@@ -154,6 +164,7 @@ def test_honest_matrix_products_are_scored_in_blocks_of_one_size(
     assert proven(decided_by(model), plain_rows, plain_job).block_rows == BLOCK_ROWS
 
 
+@pytest.mark.usefixtures("two_threads")
 def test_blocks_give_a_row_the_same_bits_wherever_it_stands(plain_rows: pa.RecordBatch, plain_job: Job) -> None:
     pipeline = make_pipeline(make_column_transformer((SimpleImputer(), ["x"])), MLPClassifier((50, 20), max_iter=3))
     with pytest.warns(match="Stochastic Optimizer"):
@@ -163,6 +174,7 @@ def test_blocks_give_a_row_the_same_bits_wherever_it_stands(plain_rows: pa.Recor
     assert pa.Table.from_batches(sevens).to_pylist() == whole.to_pylist()
 
 
+@pytest.mark.usefixtures("two_threads")
 @pytest.mark.parametrize(
     "model",
     [HistGradientBoostingClassifier(max_iter=5), RandomForestClassifier(10, n_jobs=2, min_samples_leaf=5)],
@@ -188,6 +200,7 @@ def test_version_that_looks_at_its_batch_never_comes_to_be(untrained: Toy) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("two_threads")
 @pytest.mark.parametrize(
     "factory",
     [
