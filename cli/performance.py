@@ -74,11 +74,18 @@ def _print_known(work: Workspace, known_at: date, nights: Nights | None = None, 
     rows = monitoring.performance(work.warehouse, span, known_at)[-28:]
     metrics = list(rows[-1].metrics) if rows else []
     lines = [
-        [row.night, row.model_version, tables.share(row.share_labelled), row.rows_labelled]
+        [
+            row.night,
+            tables.Cell(row.verdict, row.verdict or "not judged"),
+            row.model_version,
+            tables.share(row.share_labelled),
+            row.rows_labelled,
+        ]
         + [_with_interval(row.metrics.get(metric)) for metric in metrics]
+        + [tables.Cell(row.reasons, "; ".join(row.reasons) or "–")]
         for row in rows
     ]
-    columns = ("night", "version", "labelled", "rows", *metrics)
+    columns = ("night", "verdict", "version", "labelled", "rows", *metrics, "because")
     title = f"{work.job.name}: performance known on {known_at} (95 % interval){new}"
     tables.table(title, columns, lines, key="nights")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,10 @@ from drift.governor import LASTING, Facts, Loss, decide
 from drift.performance import (
     GROUP,
     Interval,
+    Nightly,
     NightScores,
+    Standard,
+    broken_since,
     difference,
     difference_of,
     expanded,
@@ -24,6 +28,7 @@ from drift.performance import (
     sums_by_night,
 )
 from drift.runs import scored_run
+from drift.standards import nightly_of, since_training, worse_than_constant
 from scoring.interval import Nights
 from scoring.job import Job
 from scoring.stores import RunFolder, Workspace
@@ -62,7 +67,8 @@ def facts_of(work: Workspace, run: Run, seen: Sequence[NightVerdict], retrained:
     """
     ref = RunFolder(work.lake, run).version_ref()
     until = work.registry.facts(ref).trained_until
-    unseen = Nights.including(until + timedelta(days=work.job.label.horizon), run.night)
+    since = since_training(work, ref)
+    unseen = Nights.including(since.first, run.night)
     measured = monitoring.performance(work.warehouse, Span(work.job.name, unseen), run.night)
     verdicts = [verdict for verdict in seen if verdict.model_version == run.model_version]
     tonight = verdicts[-1] if verdicts and verdicts[-1].night == run.night else None
@@ -80,7 +86,45 @@ def facts_of(work: Workspace, run: Run, seen: Sequence[NightVerdict], retrained:
         drifted_weights=[verdict.drifted_weight for verdict in verdicts] if tonight else [],
         loss=loss_of(work, ref, measured),
         retrained=retrained,
+        **_change(
+            work.job, since.standard, [row for row in measured if row.model_version == run.model_version], retrained
+        ),
     )
+
+
+def _change(
+    job: Job, standard: Standard | None, measured: Sequence[Measured], retrained: Sequence[date]
+) -> dict[str, Any]:
+    """Return what the facts say of a break in performance, or of a last night that was worse than a constant."""
+    if standard is None or not measured:
+        return {}
+    nights = nightly_of(measured, measured[-1].model_version, job)
+    state = standard.break_of(nights, job)
+    worse = list(takewhile(worse_than_constant, reversed(measured)))
+    changed_on = state.changed_on or (worse[-1].night if worse else None)
+    if changed_on is None:
+        return {}
+    words = broken_since(changed_on, nights, standard, job) if state.changed_on else _collapse(worse)
+    return {
+        "changed_on": changed_on,
+        "change": words,
+        "nights_since_change": len(nights.since(changed_on)),
+        "asked_since_change": _asked(job, nights.since(changed_on), retrained),
+    }
+
+
+def _collapse(worse: Sequence[Measured]) -> str:
+    """Return in words that nights in a row, newest first, were worse than a constant."""
+    row = (
+        f"{len(worse)} nights in a row, since {worse[-1].night}, were worse than a constant; " if len(worse) > 1 else ""
+    )
+    return f"{row}night {worse[0].night} was {worse_than_constant(worse[0])}"
+
+
+def _asked(job: Job, nights: Nightly, retrained: Sequence[date]) -> int:
+    """Return how many of the nights were known when a retraining was last decided."""
+    known = max(retrained, default=date.min)
+    return sum(day + timedelta(days=job.label.delay_days) <= known for day in nights.days)
 
 
 def loss_of(work: Workspace, ref: VersionRef, measured: Sequence[Measured]) -> Loss | None:

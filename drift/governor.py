@@ -14,6 +14,8 @@ BUDGET_NIGHTS = 30
 """Nights over which ``retraining.budget`` counts retrainings."""
 LASTING = (3, 5)
 """Drift is lasting when it was there on 3 of the last 5 nights, the judged one included."""
+BREAK_NIGHTS = 3
+"""Nights with labels since performance broke, from which a version that mends it can be fitted and judged."""
 NOT_EVALUATED = "not evaluated: backfill"
 PROVISIONAL = "not evaluated: the night had not ended when it was scored"
 
@@ -60,12 +62,21 @@ class Facts:
     nights_to_compare: int = 0
     """New nights below which a challenger's comparison has learned nothing that the champion has not, where outcomes overlap."""
     running: bool = False
+    changed_on: date | None = None
+    """First night, as estimated, of a break in performance, or the last measured night if it was worse than a constant."""
+    change: str = ""
+    """The break in words."""
+    nights_since_change: int = 0
+    """Measured nights since ``changed_on``, this one included."""
+    asked_since_change: int = 0
+    """How many of them were known when a retraining was last decided: 0 if none was since."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the facts for JSON."""
         content = asdict(self)
         days = {"night": str(self.night), "trained_until": str(self.trained_until)}
         days |= {} if self.trained_on is None else {"trained_on": str(self.trained_on)}
+        days |= {} if self.changed_on is None else {"changed_on": str(self.changed_on)}
         return {**content, **days, "retrained": [str(night) for night in self.retrained]}
 
 
@@ -81,8 +92,9 @@ class Decision:
 def decide(facts: Facts, policy: RetrainingPolicy) -> Decision:
     """Return the decision for a night: ``none`` without a reason to retrain, ``hold`` when something forbids it.
 
-    A measured loss of performance comes first, then drift that lasts on columns that matter, then age. Broken data is
-    never trained on; there is a cooldown, a budget, and no second retraining while one runs.
+    A break in performance comes first, then a measured loss of it, drift that lasts on columns that matter, and age.
+    Broken data is never trained on; there is a budget, and no second retraining while one runs. The cooldown is for all
+    reasons but a break, which is asked about again when the nights since it have doubled.
     """
     if facts.origin == "backfill":
         return Decision("none", NOT_EVALUATED)
@@ -90,13 +102,16 @@ def decide(facts: Facts, policy: RetrainingPolicy) -> Decision:
         return Decision("none", PROVISIONAL)
     if not policy.enabled:
         return Decision("none", "retraining is switched off in the job file")
-    evidence = [reason for reason in (_loss(facts), _drift(facts, policy), _age(facts, policy)) if reason]
+    change = facts.change if facts.changed_on is not None else None
+    slow = [reason for reason in (_loss(facts), _drift(facts, policy), _age(facts, policy)) if reason]
+    evidence = [change, *slow] if change else slow
     if not evidence:
         return Decision("none", _all_is_well(facts))
-    forbidden = _forbidden(facts, policy)
-    if forbidden:
-        return Decision("hold", f"{evidence[0]}; but {forbidden}", evidence)
-    return Decision("retrain", evidence[0], evidence)
+    forbidden = [_forbidden(facts, policy, broke=reason is change) for reason in evidence]
+    for reason, forbids in zip(evidence, forbidden, strict=True):
+        if forbids is None:
+            return Decision("retrain", reason, evidence)
+    return Decision("hold", f"{evidence[0]}; but {forbidden[0]}", evidence)
 
 
 def _loss(facts: Facts) -> str | None:
@@ -132,21 +147,44 @@ def _age(facts: Facts, policy: RetrainingPolicy) -> str | None:
     return f"age: nothing was trained since {newest}, {age} nights ago, {policy.max_age_nights} are allowed"
 
 
-def _forbidden(facts: Facts, policy: RetrainingPolicy) -> str | None:
-    """Return what forbids a retraining tonight."""
-    since = max(facts.retrained, default=None)
-    resting = since is not None and (facts.night - since).days < policy.cooldown_nights
+def _forbidden(facts: Facts, policy: RetrainingPolicy, *, broke: bool) -> str | None:
+    """Return what forbids a retraining tonight, for a break in performance or for what comes slowly."""
     spent = sum(night > facts.night - timedelta(days=BUDGET_NIGHTS) for night in facts.retrained)
-    new, needed = facts.new_labelled_nights, max(policy.min_new_labelled_nights, facts.nights_to_compare)
+    needed = max(policy.min_new_labelled_nights, facts.nights_to_compare)
     rules = {
         f"the night's data are broken ({'; '.join(facts.faults)}): never retrain on broken data": bool(facts.faults),
         "the night has no verdict, so nothing says that its data are sound": facts.verdict is None,
-        f"the last retraining was decided on {since}, cooldown is {policy.cooldown_nights} nights": resting,
+        _cooldown(facts, policy): not broke,
         f"the budget of {policy.budget} retrainings in {BUDGET_NIGHTS} nights is spent": spent >= policy.budget,
         "a retraining is running": facts.running,
-        f"only {new} nights with labels came since training, {needed} are needed": new < needed,
+        _too_early(facts) if broke else _too_few(facts.new_labelled_nights, needed, "training"): True,
     }
-    return next((rule for rule, forbids in rules.items() if forbids), None)
+    return next((rule for rule, forbids in rules.items() if rule and forbids), None)
+
+
+def _cooldown(facts: Facts, policy: RetrainingPolicy) -> str | None:
+    since = max(facts.retrained, default=None)
+    if since is None or (facts.night - since).days >= policy.cooldown_nights:
+        return None
+    return f"the last retraining was decided on {since}, cooldown is {policy.cooldown_nights} nights"
+
+
+def _too_early(facts: Facts) -> str | None:
+    """Return what forbids a retraining tonight for a break, however urgent."""
+    new, asked = facts.nights_since_change, facts.asked_since_change
+    if asked and new < 2 * asked:
+        return (
+            f"a retraining was decided on {max(facts.retrained)} when {asked} nights were known since the change, "
+            f"it is asked for again when there are {2 * asked}, now there are {new}"
+        )
+    few = _too_few(facts.new_labelled_nights, facts.nights_to_compare, "training")
+    return _too_few(new, BREAK_NIGHTS, "the change") or few
+
+
+def _too_few(new: int, needed: int, since: str) -> str | None:
+    if new >= needed:
+        return None
+    return f"only {new} night{'' if new == 1 else 's'} with labels came since {since}, {needed} are needed"
 
 
 def _all_is_well(facts: Facts) -> str:
@@ -154,4 +192,15 @@ def _all_is_well(facts: Facts) -> str:
     loss = "performance not measured yet"
     if facts.loss is not None and facts.loss.value is not None:
         loss = f"{facts.loss.metric} {facts.loss.value:+.4f} against training, {facts.loss.allowed:.4f} is allowed"
+        loss += _unsure(facts.loss) if facts.loss.value > facts.loss.allowed else ""
     return f"no reason: {loss}; {weight:.0%} of the model's importance has drifted"
+
+
+def _unsure(loss: Loss) -> str:
+    """Return why a rise beyond what is allowed is no reason: nobody knows yet whether it is one."""
+    if loss.low is None or loss.high is None:
+        return f", but the rise is not established: {loss.nights} measured nights give no interval yet"
+    return (
+        f", but the rise is not established: the 95 % interval of {loss.nights} measured nights is "
+        f"{loss.low:+.4f} to {loss.high:+.4f}"
+    )

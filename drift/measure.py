@@ -11,6 +11,7 @@ import numpy as np
 from drift.performance import (
     GROUPS,
     Floats,
+    Judgement,
     NightScores,
     Outcomes,
     block_sums,
@@ -23,6 +24,7 @@ from drift.performance import (
     with_intervals,
 )
 from drift.report import Reporter, report_of
+from drift.standards import Standards
 from scoring.interval import Nights
 from scoring.job import Job
 from scoring.stores import Workspace
@@ -50,17 +52,27 @@ def measure(
     recorded = {row.night for row in monitoring.performance(work.warehouse, span, known_at)}
     settled = {night for night in recorded if night <= matured - timedelta(days=REVISITED)} if nights is None else set()
     published = ledger.settled(work.warehouse, work.job.name, work.clock())
-    measured = []
+    measured, standards = [], Standards(work)
     for night in (night for night in published if night in window and night <= matured and night not in settled):
         run = ledger.get(work.warehouse, published[night])
-        if _measure_night(work, run, known_at):
+        if _measure_night(standards, run, known_at):
             measured.append(night)
             if reporter is not None and monitoring.drift_of(work.warehouse, run.run_id):
                 report_of(work, run, reporter)  # the page shows outcomes now
     return measured
 
 
-def _measure_night(work: Workspace, run: Run, known_at: date) -> bool:
+def alarm_of(work: Workspace, days: Sequence[date], known_at: date) -> tuple[date, str] | None:
+    """Return the last of the nights whose measured performance is an alert, with its reasons, or None if there is none."""
+    if not days:
+        return None
+    rows = monitoring.performance(work.warehouse, Span(work.job.name, Nights.including(min(days), max(days))), known_at)
+    alarms = [row for row in rows if row.night in days and row.verdict == "alert"]
+    return (alarms[-1].night, "; ".join(alarms[-1].reasons)) if alarms else None
+
+
+def _measure_night(standards: Standards, run: Run, known_at: date) -> bool:
+    work = standards.work
     outcomes = outcomes_of(work, run)
     before = monitoring.performance(work.warehouse, Span(work.job.name, Nights.of(run.night)), known_at)
     unchanged = before and (before[0].labels_hash, before[0].run_id) == (outcomes.labels_hash, run.run_id)
@@ -68,7 +80,8 @@ def _measure_night(work: Workspace, run: Run, known_at: date) -> bool:
         return False
     blocks = outcome_sums(outcomes.predictions, outcomes.outcome, work.job)
     sums = _kept(work.job, run.night, outcomes, blocks)
-    facts = {
+    judgement = standards.judged(run, known_at, outcomes, blocks.sum(axis=0))
+    facts: dict[str, Any] = {
         "job": work.job.name,
         "night": run.night,
         "known_at": known_at,
@@ -82,9 +95,15 @@ def _measure_night(work: Workspace, run: Run, known_at: date) -> bool:
         "sums": sums,
         "labels_hash": outcomes.labels_hash,
         "measured_at": work.clock(),
+        **_result_of(judgement),
     }
     monitoring.save_performance(work.warehouse, facts)
     return True
+
+
+def _result_of(judgement: Judgement) -> dict[str, Any]:
+    """Return the verdict as its row has it."""
+    return {"verdict": judgement.verdict, "reasons": list(judgement.reasons), "judgement": judgement.as_json()}
 
 
 def _kept(job: Job, night: date, outcomes: Outcomes, blocks: Floats) -> list[list[float]]:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TypeVar
 
 from drift.decide import conclude
-from drift.measure import measure
+from drift.measure import alarm_of, measure
 from drift.night_runs import last_night, missing_nights
 from drift.report import prune_reports, write_report
 from drift.watch import DriftResult, watch
@@ -147,7 +147,7 @@ def follow(work: Workspace, run: Run) -> NightLived:
     lived = NightLived(run.night, run.status, run.rows_loaded)
     judged = _judge(work, run, lived)
     _step(work, lived, "shadow", lambda: shadow_run(work, run.run_id))
-    measured = _step(work, lived, "performance", lambda: measure(work, run.night, reporter=write_report))
+    measured = _step(work, lived, "performance", lambda: _measure(work, run.night, lived))
     reviewed = measured is not None and _review(work, lived)
     decided = _step(work, lived, "decide", lambda: conclude(work, run.run_id)) if judged and reviewed else None
     if decided is not None:
@@ -171,6 +171,16 @@ def _judge(work: Workspace, run: Run, lived: NightLived) -> DriftResult | None:
     if judged.verdict == "alert" and not run.provisional:
         tell(work, run.night, "drift", "; ".join(judged.reasons))
     return judged
+
+
+def _measure(work: Workspace, known_at: date, lived: NightLived) -> list[date]:
+    """Measure the nights whose labels have matured, note and tell the last that is an alert, and return those measured."""
+    days = measure(work, known_at, reporter=write_report)
+    alarm = alarm_of(work, days, known_at)
+    if alarm is not None:
+        lived.notes.append(f"performance of night {alarm[0]}: alert; {alarm[1]}")
+        tell(work, alarm[0], "performance", alarm[1])
+    return days
 
 
 def _review(work: Workspace, lived: NightLived) -> bool:

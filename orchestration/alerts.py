@@ -54,8 +54,13 @@ def late_nights(jobs: Sequence[Job]) -> list[str]:
 
 def alert(job: str, context: Mapping[str, Any], kind: Any, message: str) -> None:
     """Send an alert about a run's night, but none in a backfill. A receiver that fails is only logged."""
+    alert_about(night_of(context), job, context, kind, message)
+
+
+def alert_about(night: date, job: str, context: Mapping[str, Any], kind: Any, message: str) -> None:
+    """Send an alert about a night that is not the run's own, but none in a backfill."""
     if run_type(context) != "backfill":
-        tell(job, night_of(context), kind, message)
+        tell(job, night, kind, message)
 
 
 def tell(job: str, night: date, kind: Any, message: str) -> None:

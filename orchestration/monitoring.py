@@ -8,7 +8,7 @@ from urllib.parse import quote
 from airflow.sdk import BaseOperator, BaseOperatorLink, get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
 
-from orchestration.alerts import alert
+from orchestration.alerts import alert, alert_about
 from orchestration.context import current_stores, night_of, run_type
 from scoring.job import Job
 
@@ -61,13 +61,17 @@ class DriftOperator(BaseOperator):
 
 
 def performance(job: Job) -> list[str]:
-    """Measure the nights whose labels have matured by the end of the run's night and return them."""
-    from drift.measure import measure
+    """Measure the nights whose labels have matured by the end of the run's night, alert about them, and return them."""
+    from drift.measure import alarm_of, measure
     from drift.report import write_report
     from scoring.stores import Workspace
 
-    night = night_of(get_current_context())
-    return [str(measured) for measured in measure(Workspace(current_stores(), job), night, reporter=write_report)]
+    context, work = get_current_context(), Workspace(current_stores(), job)
+    days = measure(work, night_of(context), reporter=write_report)
+    alarm = alarm_of(work, days, night_of(context))
+    if alarm is not None:
+        alert_about(alarm[0], job.name, context, "performance", alarm[1])
+    return [str(day) for day in days]
 
 
 def decide(job: Job, run_id: str) -> bool:

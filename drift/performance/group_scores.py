@@ -63,7 +63,7 @@ def intervals_of(nights: Sequence[NightScores], job: Job) -> dict[str, Interval]
     values = metrics_of(np.sum([night.sums for night in nights], axis=0), job)
     intervals = {}
     for name, value in values.items():
-        spread = _spread(nights, name, job)
+        spread = spread_of_metric(nights, name, job)
         intervals[name] = _interval(float(value), spread, name in _ZERO_TO_ONE)
     return intervals
 
@@ -76,7 +76,7 @@ def difference_of(recent: Sequence[NightScores], before: Sequence[NightScores], 
     values, spreads = [], []
     for nights in (recent, before):
         values.append(float(metrics_of(np.sum([night.sums for night in nights], axis=0), job)[name]))
-        spreads.append(_spread(nights, name, job))
+        spreads.append(spread_of_metric(nights, name, job))
     return _interval(values[0] - values[1], _together(spreads), ends=False)
 
 
@@ -93,7 +93,7 @@ def _together(spreads: Sequence[Spread | None]) -> Spread | None:
     return Spread(total**0.5, total**2 / parts)
 
 
-def _spread(nights: Sequence[NightScores], name: str, job: Job) -> Spread | None:
+def spread_of_metric(nights: Sequence[NightScores], name: str, job: Job) -> Spread | None:
     """Return how far chance moves a metric of the nights together. Nights on which it has no meaning are left out."""
     pairs = [(night, float(metrics_of(night.sums, job)[name])) for night in nights]
     used = [night for night, value in pairs if np.isfinite(value)]

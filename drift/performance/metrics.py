@@ -181,6 +181,12 @@ def losses_of(sums: Floats, job: Job) -> tuple[Floats, Floats]:
     return sums[..., 0], sums[..., _SUMS[job.task].loss]
 
 
+def row_losses(predictions: pa.Table, outcome: Any, job: Job) -> Floats:
+    """Return the loss of each row, all of which have an outcome: log loss in nats, or absolute error in the label's unit."""
+    values, _, _ = _SUMS[job.task].cells(predictions, outcome, job)
+    return values[_SUMS[job.task].loss - 1]
+
+
 def reliability(sums: Floats) -> list[dict[str, float]]:
     """Return the calibration plot of a binary classifier: per tenth of the probability rows, mean of it, share that was true."""
     positive, negative, chance = (

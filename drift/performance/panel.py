@@ -99,7 +99,7 @@ def spread_of(scores: Floats, panel: Panel) -> Spread | None:
     of_group = scores.sum(axis=0)
     within = scores - rows / rows.sum(axis=0) * of_group
     common = few * max(float(np.square(within.sum(axis=1)).sum() - np.square(within).sum()), 0.0)
-    scale, freedom = _overlap(rows.sum(axis=1) / rows.sum(), panel)
+    scale, freedom = overlap_of(rows.sum(axis=1) / rows.sum(), panel.nights, panel.horizon)
     entities, by_night = few * float(np.square(of_group).sum()), scale * common
     total = entities + by_night
     if total == 0:
@@ -108,15 +108,15 @@ def spread_of(scores: Floats, panel: Panel) -> Spread | None:
     return Spread(total**0.5, min(satterthwaite, nights - 1, groups - 1))
 
 
-def _overlap(weights: Floats, panel: Panel) -> tuple[float, float]:
+def overlap_of(weights: Floats, nights: Sequence[date], horizon: int) -> tuple[float, float]:
     """Return the variance of a weighted mean of night effects as a multiple of their squared deviations from it, and its freedom.
 
     Effects of nights that lie ``d`` days apart correlate by ``1 - d / horizon``. Without overlap the multiple is G / (G - 1)
     for G equal nights, and the freedom G - 1; with it the deviations show ever less of what all nights have in common.
     """
-    days = np.array([night.toordinal() for night in panel.nights], dtype=np.float64)
+    days = np.array([night.toordinal() for night in nights], dtype=np.float64)
     apart = np.abs(days[:, None] - days[None, :])
-    together = np.clip(1 - apart / max(panel.horizon, 1), 0.0, 1.0)
+    together = np.clip(1 - apart / max(horizon, 1), 0.0, 1.0)
     deviations = np.eye(len(weights)) - weights[None, :]
     seen = deviations.T @ np.diag(np.square(weights)) @ deviations @ together
     shown = float(np.trace(seen))

@@ -28,7 +28,8 @@ def job_page(places: Places, job: str, until: date | None) -> View | None:
     measured = overview.measured(places.warehouse, span)
     decided = monitoring.decisions(places.warehouse, span)
     history = promotions.history_of(places.warehouse, job)
-    grid = months(rows, Nights.including(_counted_from(rows, history) or last, last)) if last else []
+    quality = {row.night: row.verdict for row in measured}
+    grid = months(rows, Nights.including(_counted_from(rows, history) or last, last), quality) if last else []
     earlier = overview.neighbours(places.warehouse, job, span.nights.first)[0] if last else None
     later = overview.neighbours(places.warehouse, job, last)[1] if last else None
     file = places.job(job)

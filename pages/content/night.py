@@ -8,6 +8,7 @@ from drift.verdict import MEANINGS, WORDS
 from pages.content.metric import Metric, metrics_of
 from pages.content.overview import description_of
 from pages.content.places import Places, View
+from pages.content.quality import Window, quality_of
 from pages.plots import state_of
 from scoring.interval import Nights
 from scoring.stores.warehouse import NightVerdict, Span, ledger, monitoring, overview, retrainings
@@ -58,7 +59,12 @@ def _performance(places: Places, job: str, night: date, verdict: NightVerdict | 
     guesses = [Metric(name, value, None, None) for name, value in estimate.items()]
     metrics = metrics_of(measured.metrics) if measured else []
     rolling = measured.rolling if measured else {}
-    return {"performance": measured, "metrics": metrics, "rolling": rolling, "estimate": guesses, "due": due}
+    windows = [Window.of(measured, name) for name in ("night", "7", "28")] if measured else []
+    quality = {
+        "quality_state": quality_of(measured) if measured else None,
+        "windows": [window for window in windows if window],
+    }
+    return {"performance": measured, "metrics": metrics, "rolling": rolling, "estimate": guesses, "due": due, **quality}
 
 
 def _columns(places: Places, job: str, run_id: str) -> list[View]:

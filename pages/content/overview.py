@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from pages.content.metric import metrics_of
 from pages.content.places import Places, View
+from pages.content.quality import Window, quality_of
 from pages.content.retrainings import open_retraining
 from pages.plots import state_of
 from scoring.stores.warehouse import Row, Span, monitoring, overview
@@ -41,6 +42,8 @@ def overview_card(places: Places, status: Row) -> View:
         "state": state_of("published", verdict.verdict if verdict else None) if latest else None,
         "performance": newest[0] if newest else None,
         "metric": next(iter(metrics_of(newest[0].metrics)), None) if newest else None,
+        "quality_state": quality_of(newest[0]) if newest else None,
+        "month": Window.of(newest[0], "28") or Window.of(newest[0], "7") if newest else None,
         "decision": overview.newest_decision(places.warehouse, name),
         "open": open_retraining(places.warehouse, name),
     }

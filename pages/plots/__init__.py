@@ -1,13 +1,15 @@
 """Where the lines, marks and cells of a plot stand. Templates draw them."""
 
 from pages.plots.backtest import ageing_plot, policy_plot
-from pages.plots.calendar import STATES, months, state_of
+from pages.plots.calendar import QUALITY, STATES, State, months, state_of
 from pages.plots.forest import forest_plot
 from pages.plots.model_card import calibration_plot, gain_plot, importance_plot
 from pages.plots.nights import column_plots, performance_plot, score_plot
 
 __all__ = [
+    "QUALITY",
     "STATES",
+    "State",
     "ageing_plot",
     "calibration_plot",
     "column_plots",

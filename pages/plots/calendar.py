@@ -52,6 +52,16 @@ STATES = {
 }
 
 
+QUALITY = {
+    "ok": State("ok", "", "measured performance ok"),
+    "warn": State("warn", "P", "measured performance warn: worse than on the holdout"),
+    "alert": State(
+        "alert", "P", "measured performance alert: much worse than on the holdout, than a constant, or since a break"
+    ),
+}
+"""What the verdict on a night's measured performance adds to its cell: a bar, and a letter where somebody should look."""
+
+
 @dataclass(frozen=True)
 class Cell:
     """One night in the grid."""
@@ -60,6 +70,23 @@ class Cell:
     state: State
     version: int | None = None
     note: str = ""
+    quality: State | None = None
+    """The verdict on its measured performance, or None where there is none."""
+
+    @property
+    def style(self) -> str:
+        """Return the styles of the cell."""
+        return self.state.name if self.quality is None else f"{self.state.name} quality-{self.quality.name}"
+
+    @property
+    def signs(self) -> str:
+        """Return the letters that stand for the night's verdicts."""
+        return self.state.sign if self.quality is None else f"{self.state.sign} {self.quality.sign}".strip()
+
+    @property
+    def label(self) -> str:
+        """Return the night's verdicts in a few words."""
+        return self.state.name if self.quality is None else f"{self.state.name}, performance {self.quality.name}"
 
 
 @dataclass(frozen=True)
@@ -78,31 +105,37 @@ def state_of(status: str, verdict: str | None) -> State:
     return STATES.get("failed" if status == "abandoned" else status, STATES["failed"])
 
 
-def months(rows: Sequence[TriedNight], nights: Nights) -> list[Month]:
-    """Return the months that hold a night of ``rows``. Other nights of ``nights`` are missing there."""
-    by_night = {row.night: row for row in rows}
+def months(rows: Sequence[TriedNight], nights: Nights, quality: Mapping[date, str | None]) -> list[Month]:
+    """Return the months that hold a night of ``rows``. Other nights of ``nights`` are missing there.
+
+    ``quality`` has the verdicts on the performance of nights that were measured.
+    """
+    by_night = {row.night: _cell(row, quality.get(row.night)) for row in rows}
     names = sorted({(night.year, night.month) for night in by_night})
     return [_month(year, month, by_night, nights) for year, month in names]
 
 
-def _month(year: int, month: int, by_night: Mapping[date, TriedNight], nights: Nights) -> Month:
+def _month(year: int, month: int, by_night: Mapping[date, Cell], nights: Nights) -> Month:
     begin = date(year, month, 1)
     day = begin - timedelta(days=begin.weekday())
     weeks: list[list[Cell | date | None]] = []
     while (day.year, day.month) <= (year, month):
         week = [day + timedelta(days=number) for number in range(7)]
-        weeks.append([_cell(weekday, by_night, nights) if weekday.month == month else None for weekday in week])
+        weeks.append([_shown(weekday, by_night, nights) if weekday.month == month else None for weekday in week])
         day += timedelta(days=7)
     missing = sum(isinstance(cell, Cell) and cell.state.name == "missing" for week in weeks for cell in week)
     return Month(f"{_MONTHS[month - 1]} {year}", weeks, missing)
 
 
-def _cell(night: date, by_night: Mapping[date, TriedNight], nights: Nights) -> Cell | date:
-    row = by_night.get(night)
-    if row is None:
-        return Cell(night, STATES["missing"]) if night in nights else night
+def _shown(night: date, by_night: Mapping[date, Cell], nights: Nights) -> Cell | date:
+    return by_night.get(night) or (Cell(night, STATES["missing"]) if night in nights else night)
+
+
+def _cell(row: TriedNight, verdict: str | None) -> Cell:
     newest = row.newest_status
     notes = ["provisional: scored before the night was over"] if row.provisional else []
     if newest not in (row.status, "published", "superseded"):
         notes.append(f"newest attempt: {newest}")
-    return Cell(night, state_of(row.status, row.verdict), row.model_version, "; ".join(notes))
+    quality = QUALITY.get(verdict or "")
+    notes += [quality.words] if quality else []
+    return Cell(row.night, state_of(row.status, row.verdict), row.model_version, "; ".join(notes), quality)

@@ -41,8 +41,9 @@ def _measured(row: Measured, name: str) -> Mark | None:
     title = f"{row.night}: {value:.4f} {UNITS[name]}"
     if low is not None and high is not None:
         title += f", 95 % interval {low:.4f} to {high:.4f}"
+    title += f"; performance {row.verdict}" if row.verdict else ""
     title += f"; {row.share_labelled:.0%} of labels, model version {row.model_version}"
-    return Mark(row.night, value, title, "ok", low, high)
+    return Mark(row.night, value, title, row.verdict or "ok", low, high)
 
 
 def _levels(rows: Sequence[Measured], decisions: Sequence[Decided], name: str) -> list[tuple[date, float | None]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from pages.plots import STATES
+from pages.plots import QUALITY, STATES
 from pages.rendering.numbers import (
     distance,
     duration,
@@ -48,7 +48,7 @@ def _environment() -> Environment:
         "figures": figures,
         "duration": duration,
     }
-    environment.globals["states"] = STATES
+    environment.globals |= {"states": STATES, "qualities": QUALITY}
     environment.globals |= {"style": _style(), "file_policy": file_policy()}
     return environment
 

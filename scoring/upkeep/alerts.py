@@ -14,7 +14,7 @@ from scoring.interval import DataInterval
 from scoring.stores import Stores, Workspace
 from scoring.stores.warehouse import claim_alert, ledger, withdraw_alert
 
-Kind = Literal["drift", "held", "failed", "late", "retraining", "rollback"]
+Kind = Literal["drift", "held", "failed", "late", "performance", "retraining", "rollback"]
 
 
 @dataclass(frozen=True)

@@ -320,7 +320,7 @@ def test_replay_with_other_settings_writes_nothing(toy: Toy) -> None:
 
 
 @pytest.mark.slow
-def test_measured_loss_of_performance_is_a_reason(toy: Toy) -> None:
+def test_break_in_performance_is_a_reason_the_night_three_nights_of_it_are_known(toy: Toy) -> None:
     """The outcome turns round; inputs stay as they are, so drift sees nothing."""
     toy.change(retraining={"min_new_labelled_nights": 3, "max_age_nights": None})
     days = nights(6)
@@ -328,9 +328,15 @@ def test_measured_loss_of_performance_is_a_reason(toy: Toy) -> None:
     lived = live(toy, days)
     assert "alert" not in [judged(toy, day).verdict for day in days]
     (asked,) = (row for row in lived if row.decision == "retrain")
-    assert lived[2].decision == "none"
-    assert asked.night >= days[3]  # three measured nights at least
-    assert "measured loss of performance: excess_log_loss" in asked.reason
+    assert [row.decision for row in lived[:3]] == ["none", "hold", "hold"]
+    assert "worse than always saying the training data's base rate" in lived[1].reason  # as soon as it is measured
+    assert "only 1 night with labels came since the change, 3 are needed" in lived[1].reason
+    assert asked.night == days[3]  # three measured nights
+    assert asked.reason.startswith(
+        f"3 nights in a row, since {days[0]}, were worse than a constant; night {days[2]} was "
+    )
+    assert asked.inputs["changed_on"] == str(days[0])
+    assert "measured loss of performance: excess_log_loss" in asked.inputs["evidence"][1]
     assert asked.inputs["loss"]["low"] > 0
 
 

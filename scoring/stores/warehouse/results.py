@@ -71,6 +71,10 @@ class Measured(Record):
     labels_hash: str = ""
     """Empty, like ``sums``, where only the metrics are read."""
     measured_at: datetime
+    verdict: str | None = None
+    """``ok``, ``warn`` or ``alert``; None where performance could not be judged, or was measured before it was."""
+    reasons: list[str] = field(default_factory=list)
+    judgement: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
