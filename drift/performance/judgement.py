@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import Any, Literal, Self
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 from drift.performance.breaks import Break, break_of
 from drift.performance.constant import CONFIDENCE, LEAST_ROWS, Constant, Gap
 from drift.performance.group_scores import NightScores, spread_of_metric
-from drift.performance.metrics import metrics_of
+from drift.performance.metrics import Floats, metrics_of
 from drift.performance.outcomes import nights_of, sums_by_group, sums_by_night
 from drift.performance.panel import GROUP, Spread
 from drift.performance.usual import LEAST_NIGHTS, Nightly, Usual, least_spread
@@ -46,11 +46,15 @@ class Standard:
         if held_out is None or held_out.num_rows == 0:
             return None
         days = nights_of(held_out.column("night"))
-        sums = sums_by_night(held_out, job)
+        standard = cls.of_sums(days, sums_by_night(held_out, job), job, _spread(held_out, days, job))
+        return replace(standard, constant=Constant.of(reference, job))
+
+    @classmethod
+    def of_sums(cls, days: Sequence[date], sums: Floats, job: Job, spread: Spread | None = None) -> Self:
+        """Return what a version is held against, without a constant, from the sums of its holdout nights."""
         holdout, least = Nightly.of(days, sums, job), least_spread(sums, job)
-        usual = Usual.of(holdout, job, least, _spread(held_out, days, job))
         level = float(metrics_of(sums.sum(axis=0), job)[job.task.loss_metric])
-        return cls(holdout, usual, least, job.retraining.max_loss * level, Constant.of(reference, job))
+        return cls(holdout, Usual.of(holdout, job, least, spread), least, job.retraining.max_loss * level, None)
 
     def break_of(self, nights: Nightly, job: Job) -> Break:
         """Return whether nights of the version since its training, oldest first, have become worse for good."""

@@ -176,3 +176,14 @@ def test_cheapest_policy_that_is_level_with_the_best_is_recommended():
     advice = recommended(runs) or {}
     assert advice["policy"] == "every"  # never is significantly worse; without a gate there are no settings
     assert "loses least" in advice["sentence"]
+
+
+def test_break_in_performance_is_acted_on_at_once():
+    job = stream_job(retraining={"max_age_nights": None, "max_loss": 9.0}, promotion={"min_nights": 2})
+    run = live(Fits(history(job)), "governor")
+    first, *_ = [row for row in run.life.retrained if row.night >= CHANGE]
+    assert "performance broke" in first.reason
+    assert first.night <= CHANGE + 5
+    (promoted, *_) = run.life.promoted
+    assert promoted.night <= CHANGE + 8
+    assert "since the change" in promoted.detail or promoted.proven
