@@ -29,6 +29,7 @@ from drift.performance import (
 )
 from drift.runs import scored_run
 from drift.standards import nightly_of, since_training, worse_than_constant
+from drift.worth import worth_of
 from scoring.interval import Nights
 from scoring.job import Job
 from scoring.stores import RunFolder, Workspace
@@ -85,6 +86,7 @@ def facts_of(work: Workspace, run: Run, seen: Sequence[NightVerdict], retrained:
         drifted_columns=tonight.drifted_columns if tonight else [],
         drifted_weights=[verdict.drifted_weight for verdict in verdicts] if tonight else [],
         loss=loss_of(work, ref, measured),
+        worth=worth_of(work, run, ref, measured),
         retrained=retrained,
         **_change(
             work.job, since.standard, [row for row in measured if row.model_version == run.model_version], retrained

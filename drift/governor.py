@@ -40,6 +40,28 @@ class Loss:
 
 
 @dataclass(frozen=True)
+class Worth:
+    """What a version trained tonight would spare until the next one may be trained, and what training costs."""
+
+    loss: str
+    newer: int
+    """Nights that it would be newer than the champion by."""
+    gain: float
+    """Loss that it is expected to spare in a row, by what refits have gained so far."""
+    rows: float
+    """Rows of a night."""
+    nights: int
+    """Nights until the next retraining may be decided."""
+    cost: float
+    """What a retraining costs, in units of loss times rows."""
+
+    @property
+    def spared(self) -> float:
+        """Return the loss that is spared until then, summed over rows."""
+        return max(self.gain, 0.0) * self.rows * self.nights
+
+
+@dataclass(frozen=True)
 class Facts:
     """What was known at the end of a night's interval. Nothing of what came later is in it."""
 
@@ -55,6 +77,7 @@ class Facts:
     """Share of the importance that had drifted on the last nights, newest last, this night included."""
     drifted_columns: Sequence[str] = ()
     loss: Loss | None = None
+    worth: Worth | None = None
     retrained: Sequence[date] = ()
     """Nights on which a retraining was decided."""
     trained_on: date | None = None
@@ -92,7 +115,8 @@ class Decision:
 def decide(facts: Facts, policy: RetrainingPolicy) -> Decision:
     """Return the decision for a night: ``none`` without a reason to retrain, ``hold`` when something forbids it.
 
-    A break in performance comes first, then a measured loss of it, drift that lasts on columns that matter, and age.
+    A break in performance comes first, then a measured loss of it, drift that lasts on columns that matter, the loss that a
+    newer version would spare, and age.
     Broken data is never trained on; there is a budget, and no second retraining while one runs. The cooldown is for all
     reasons but a break, which is asked about again when the nights since it have doubled.
     """
@@ -103,7 +127,8 @@ def decide(facts: Facts, policy: RetrainingPolicy) -> Decision:
     if not policy.enabled:
         return Decision("none", "retraining is switched off in the job file")
     change = facts.change if facts.changed_on is not None else None
-    slow = [reason for reason in (_loss(facts), _drift(facts, policy), _age(facts, policy)) if reason]
+    reasons = (_loss(facts), _drift(facts, policy), _worth(facts, policy), _age(facts, policy))
+    slow = [reason for reason in reasons if reason]
     evidence = [change, *slow] if change else slow
     if not evidence:
         return Decision("none", _all_is_well(facts))
@@ -135,6 +160,22 @@ def _drift(facts: Facts, policy: RetrainingPolicy) -> str | None:
     return (
         f"lasting drift: columns with {recent[-1]:.0%} of the model's importance ({', '.join(facts.drifted_columns)}) lay "
         f"outside the training data on {lasting} of the last {len(recent)} nights, {policy.drift_weight:.0%} is allowed"
+    )
+
+
+def _worth(facts: Facts, policy: RetrainingPolicy) -> str | None:
+    """Return that a newer version would spare more than it costs. Before one may be trained that is no reason yet."""
+    worth = facts.worth
+    if worth is None or worth.spared <= worth.cost:
+        return None
+    if _cooldown(facts, policy) or facts.new_labelled_nights < max(
+        policy.min_new_labelled_nights, facts.nights_to_compare
+    ):
+        return None
+    return (
+        f"worth its cost: by what refits have gained so far, a version {worth.newer} nights newer spares {worth.gain:.5f} "
+        f"{worth.loss} a row, so {worth.spared:.4g} on {worth.rows:,.0f} rows a night until it may be asked again, "
+        f"{worth.nights} nights; a retraining costs {worth.cost:.4g}"
     )
 
 

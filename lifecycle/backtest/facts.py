@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from drift.governor import LASTING, Facts, Loss
+from drift.governor import LASTING, Facts, Loss, Worth
 from drift.performance import (
     Interval,
     Nightly,
@@ -20,6 +20,7 @@ from drift.performance import (
     metrics_of,
 )
 from drift.verdict import Verdict
+from drift.worth import LEAST_SECONDS, cost_of, worth
 from lifecycle.backtest.history import Version
 from lifecycle.backtest.life import Life
 from lifecycle.backtest.sums import Sums
@@ -52,6 +53,7 @@ def facts_of(life: Life, verdicts: list[Verdict | None], watched: bool) -> Facts
         drifted_columns=tonight.drifted_columns if tonight else [],
         drifted_weights=[verdict.drifted_weight for verdict in lately] if tonight else [],
         loss=loss_of(life, version),
+        worth=_worth(life, version),
         retrained=[history.day(row.night) for row in life.retrained],
         **_change(life, version),
     )
@@ -92,6 +94,18 @@ def _held_out(life: Life, version: Version) -> np.ndarray:
     honest = life.fits.honest(version)
     places = np.arange(max(version.since, version.until - version.holdout), version.until)
     return places[:0] if honest is None else places[honest.nights[places, 0] > 0]
+
+
+def _worth(life: Life, version: Version) -> Worth | None:
+    """Return what a version trained tonight would spare, by what refits had gained when one was last compared."""
+    job, pool = life.history.job, next((row.refits for row in reversed(life.retrained) if row.refits is not None), None)
+    rows, loss = life.fits.sums(version).losses(job)
+    nights = np.arange(version.until + life.history.horizon, life.known)
+    nights = nights[rows[nights] > 0]
+    if pool is None or not len(nights):
+        return None
+    cost = cost_of(job, life.fits.seconds(version, honest=True), LEAST_SECONDS, float(loss[nights].mean()))
+    return None if cost is None else worth(job, pool, len(nights), float(rows[nights].mean()), cost)
 
 
 def loss_of(life: Life, version: Version) -> Loss | None:

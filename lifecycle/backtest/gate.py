@@ -23,7 +23,7 @@ from lifecycle.comparison import (
     spread_of_night,
 )
 from scoring.job import PromotionPolicy
-from scoring.stores.warehouse import ComparedVersion, Evaluation, Holdout, Metrics, Segment, SinceChange
+from scoring.stores.warehouse import ComparedVersion, Evaluation, Holdout, Metrics, Pooled, Segment, SinceChange
 
 SAME = {"champion": 1.0, "challenger": 1.0}
 """Latency and size are not compared: both versions come of one pipeline."""
@@ -72,6 +72,8 @@ class Ruling:
 
     judgement: Judgement
     spread: float | None = None
+    refits: Pooled | None = None
+    """What refits had gained by then."""
 
 
 def losses_on(nights: np.ndarray, sides: Sides, history: History) -> Losses:
@@ -98,7 +100,9 @@ def judged(contest: Contest) -> Ruling:
     evaluation = evaluated(contest)
     if evaluation is None:
         return Ruling(Judgement(False, "too few nights to fit without the holdout", ()))
-    return Ruling(judge(evaluation, contest.policy, contest.history.job.task.loss), spread_of_night(evaluation))
+    return Ruling(
+        judge(evaluation, contest.policy, contest.history.job.task.loss), spread_of_night(evaluation), evaluation.refits
+    )
 
 
 def evaluated(contest: Contest) -> Evaluation | None:

@@ -21,6 +21,7 @@ from lifecycle.comparison import gain_of, holdout_nights, judge_predecessor
 from scoring.errors import PipelineError, TrainingDataError
 from scoring.job import PromotionPolicy
 from scoring.progress import Progress, silent
+from scoring.stores.warehouse import Pooled
 
 AFTERWARDS = 14
 """Nights after a promotion on which it is seen whether it made things worse."""
@@ -42,6 +43,8 @@ class Retrained:
     """Whether the version had shown by itself that it was better."""
     spread: float | None = None
     """How far the gain of one night usually lies from its mean."""
+    refits: Pooled | None = None
+    """What refits had gained by then."""
 
 
 @dataclass
@@ -223,7 +226,7 @@ def _retrained(life: Life, due: Due, gate: Gate | None) -> Retrained:
         return Retrained(*about, "failed", str(error))
     judgement = ruling.judgement
     outcome = "promoted" if judgement.passed else "refused"
-    return Retrained(*about, outcome, judgement.reason, judgement.proven, ruling.spread)
+    return Retrained(*about, outcome, judgement.reason, judgement.proven, ruling.spread, ruling.refits)
 
 
 def _rolled_back(life: Life) -> bool:

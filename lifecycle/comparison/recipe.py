@@ -16,10 +16,8 @@ import numpy as np
 from scipy import stats
 
 from drift.performance import Floats, Panel
-from scoring.stores.warehouse import Block, Evaluation, NightLoss, Pooled
+from scoring.stores.warehouse import Block, Evaluation, NightLoss, Pooled, growth
 
-GROWTH_NIGHTS = 60
-"""Nights of age up to which a refit's gain is taken to grow in proportion."""
 HALF_LIFE_NIGHTS = 90
 """Nights after which the variance of a stretch counts twice: what refitting gained long ago tells less of now."""
 LONGEST_NIGHTS = 30
@@ -43,15 +41,6 @@ class Refit:
     until: date
     """First night that it was not fitted on."""
     nights: Mapping[date, NightLoss]
-
-
-def growth(age: float) -> float:
-    """Return the gain of a refit over a version so many nights old, up to a factor.
-
-    >>> [growth(age) for age in (15, 60, 200)]
-    [15, 60, 60]
-    """
-    return min(max(age, 1), GROWTH_NIGHTS)
 
 
 def blocks_of(refits: Sequence[Refit], older: Sequence[Refit], age: int, horizon: int = 0) -> list[Block]:

@@ -7,6 +7,7 @@ import tempfile
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
+from time import process_time
 
 import pyarrow as pa
 
@@ -94,6 +95,7 @@ def train_on(
     labelled = rows.labelled
     _check(labelled, work.job, window)
     progress("evaluate", 0)
+    began = process_time()
     gap, held_out = work.job.label.horizon, request.holdout_nights or work.job.training.holdout_nights
     split = max(window.first, window.until - timedelta(days=held_out))
     evaluated = fit_and_hold_out(work.job, *parted(labelled, split, gap))
@@ -110,6 +112,7 @@ def train_on(
     until = window.until if again else split - timedelta(days=gap)
     facts = replace(_facts(work, snapshot, evaluated), fitted_until=until, evaluated_until=split, refit=again)
     facts = replace(facts, retraining_id=request.retraining_id, asked_until=request.asked_until, **rule.facts())
+    facts = replace(facts, seconds=process_time() - began)
     scores = evaluated.scores
     with tempfile.TemporaryDirectory() as folder:
         usual = UsualNights.of(certainty(fitted.predictions, work.job), rows.table.column(NIGHT))

@@ -78,9 +78,12 @@ class RetrainingPolicy(Strict):
 
     enabled: bool = True
     """Whether the governor may have versions trained at all."""
-    cooldown_nights: int = Field(default=14, ge=1)
+    cooldown_nights: int = Field(default=7, ge=1)
     """Nights that must lie between two retrainings."""
-    budget: int = Field(default=3, ge=0)
+    cost: float | None = Field(default=None, ge=0)
+    """What a retraining costs, in units of the loss times rows: a newer version has to spare more until the next one. Default: as
+    many times ``promotion.min_gain`` of a night's loss as it takes times the seconds of scoring a night."""
+    budget: int = Field(default=5, ge=0)
     """Retrainings in any 30 nights."""
     min_new_labelled_nights: int = Field(default=7, ge=1)
     """Nights with matured labels since the champion's training window ended."""

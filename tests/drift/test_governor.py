@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from drift.governor import Facts, Loss, decide
+from drift.governor import Facts, Loss, Worth, decide
 from scoring.job.policies import RetrainingPolicy
 
 NIGHT = date(2013, 6, 1)
-POLICY = RetrainingPolicy(max_age_nights=120)
+POLICY = RetrainingPolicy(max_age_nights=120, cooldown_nights=14, budget=3)
 WELL = Facts(
     night=NIGHT,
     origin="scheduled",
@@ -137,3 +137,22 @@ def test_loss_outweighs_drift_in_the_reason() -> None:
     found = decide(replace(WELL, **{**DRIFTED, "loss": WORSE}), POLICY)
     assert found.reason.startswith("measured loss")
     assert len(found.evidence) == 2
+
+
+WORTH = Worth("log loss", newer=15, gain=0.0074, rows=900.0, nights=7, cost=5.0)
+
+
+def test_version_that_would_spare_more_than_it_costs_is_trained() -> None:
+    found = decide(replace(WELL, worth=WORTH), POLICY)
+    assert found.decision == "retrain"
+    assert "a version 15 nights newer spares 0.00740 log loss a row, so 46.62 on 900 rows a night" in found.reason
+    dear = replace(WORTH, cost=50.0)
+    assert decide(replace(WELL, worth=dear), POLICY).decision == "none"
+    assert decide(replace(WELL, worth=replace(WORTH, gain=-0.1)), POLICY).decision == "none"
+
+
+def test_worth_is_no_reason_before_one_may_be_trained() -> None:
+    resting = replace(WELL, worth=WORTH, retrained=[NIGHT - timedelta(days=3)])
+    assert decide(resting, POLICY).decision == "none"
+    few = replace(WELL, worth=WORTH, new_labelled_nights=3)
+    assert decide(few, POLICY).decision == "none"

@@ -49,6 +49,8 @@ class TrainingFacts:
     unreadable_labels: int | None = None
     asked_until: date | None = None
     """The ``--until`` that was asked for: what the version learned from was known when this night began."""
+    seconds: float | None = None
+    """CPU seconds that fitting, evaluating and proving the version took."""
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:

@@ -25,6 +25,7 @@ from scoring.stores.warehouse.evaluation import (
     Pooled,
     Segment,
     SinceChange,
+    growth,
 )
 from scoring.stores.warehouse.liveness import abandon_dead, alone, held, seen, worked_on
 from scoring.stores.warehouse.load import count_rows, load, load_shadow, remove_rows, stamped
@@ -71,6 +72,7 @@ __all__ = [
     "count_rows",
     "describe_prediction",
     "ensure_job",
+    "growth",
     "held",
     "in_effect",
     "ledger",

@@ -129,6 +129,19 @@ class Block:
         return cls(**{**content, **{name: date.fromisoformat(content[name]) for name in names}})
 
 
+GROWTH_NIGHTS = 60
+"""Nights of age up to which a refit's gain is taken to grow in proportion."""
+
+
+def growth(age: float) -> float:
+    """Return the gain of a refit over a version so many nights old, up to a factor.
+
+    >>> [growth(age) for age in (15, 60, 200)]
+    [15, 60, 60]
+    """
+    return min(max(age, 1), GROWTH_NIGHTS)
+
+
 @dataclass(frozen=True)
 class Pooled:
     """What all stretches together say of a refit's gain over a champion of some age: a normal distribution."""
@@ -142,6 +155,10 @@ class Pooled:
     between_sd: float
     """How far the gain differs from stretch to stretch beyond chance."""
     blocks: list[Block]
+
+    def gain_over(self, age: float) -> float:
+        """Return the mean gain that is expected of a refit over a version so many nights older."""
+        return self.mean * growth(age) / growth(self.age)
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:

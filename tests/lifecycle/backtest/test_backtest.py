@@ -36,7 +36,8 @@ def changing(untrained: Toy) -> Toy:
     execute(untrained.source, "delete from events")
     nights = [FIRST + timedelta(days=place) for place in range(NIGHTS)]
     add(untrained.source, pd.concat([turned(night, events(night, 60)) for night in nights]))
-    untrained.change(training={"window_days": 10, "holdout_nights": 4}, promotion={"min_nights": 2})
+    settings: dict[str, Any] = {"training": {"window_days": 10, "holdout_nights": 4}, "promotion": {"min_nights": 2}}
+    untrained.change(**settings, retraining={"cost": 5.0})  # by default the measured seconds, which differ
     return untrained
 
 
