@@ -61,7 +61,7 @@ def test_no_label_is_used_before_it_was_known(delay, name):
         label={"column": "y", "delay_days": delay}, retraining={"max_age_nights": 4, "cooldown_nights": 5, "budget": 9}
     )
     whole, night = history(job), CHANGE + 8
-    runs = [live(Fits(nights), name) for nights in (whole, poisoned(whole, whole.known(night)))]
+    runs = [live(Fits(nights), name) for nights in (whole, poisoned(whole, night + 1 - delay))]
     until = [[row for row in doings(run) if row[0] <= night] for run in runs]
     assert until[0] == until[1]
     assert len(until[0]) >= 2
