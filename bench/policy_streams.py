@@ -60,6 +60,11 @@ class Stream:
     rows: pa.Table
     changed: int | None = None
 
+    @property
+    def made_up(self) -> bool:
+        """Return whether the truth is known."""
+        return self.job.source == "none"
+
     def history(self, window: str) -> History:
         """Return the nights for a job that trains on a window of so many nights, or on all."""
         training = self.job.training.model_copy(update={"window": window, "window_days": FIRST})

@@ -38,10 +38,11 @@ CHOSEN = [
 ]
 
 
-def policies() -> list[Policy]:
+def policies(stream: Stream) -> list[Policy]:
     """Return the policies that are lived. The governor is asked without drift; the gate is the job's, or one of ``GATES``."""
-    names = (NEVER, EVERY, "every-6-ungated", "every-15-ungated", "monthly-ungated", "every-15", "governor")
-    found = [policy for name in (*names, "governor-ungated") if (policy := policy_of(name)) is not None]
+    names = (NEVER, EVERY, "every-15-ungated", "every-15", "governor")
+    more = () if stream.made_up else ("every-6-ungated", "monthly-ungated", "governor-ungated")
+    found = [policy for name in (*names, *more) if (policy := policy_of(name)) is not None]
     found = [replace(row, trigger=governor(watched=False)) if row.name.startswith("governor") else row for row in found]
     spaced = next(policy for policy in found if policy.name == "every-15")
     return [*found, *(replace(spaced, name=f"every-15, {name}", promotion=gate) for name, gate in GATES.items())]
@@ -51,10 +52,12 @@ def measured(stream: Stream, window: str, keep: bool, began: float) -> list[Line
     """Return a line per policy of a stream and window."""
     history = stream.history(window)
     fits = Fits(history, CACHE / f"{stream.name}-{window}-{history.digest}" if keep else None)
-    runs = [{policy.name: _lived(fits, policy, phase) for policy in policies()} for phase in PHASES]
+    runs = [{policy.name: _lived(fits, policy, phase) for policy in policies(stream)} for phase in PHASES]
     named = {"stream": stream.name, "window": window}
-    lines = [{**named, **line_of(runs, policy.name, SINCE, stream.changed)} for policy in policies()]
+    lines = [{**named, **line_of(runs, policy.name, SINCE, stream.changed)} for policy in policies(stream)]
     _say(f"{stream.name}, {window} window: {fits.made} fits", began)
+    for line in lines:
+        _say(", ".join(str(value) for value in list(shown(line).values())[2:12]), began)
     return lines
 
 
@@ -86,8 +89,8 @@ def main() -> int:
     streams = [(kind, seed) for seed in range(asked.seeds) for kind in asked.kinds.split(",")]
     made = [
         line
-        for kind, seed in streams
         for window in windows
+        for kind, seed in streams
         for line in measured(made_up(kind, seed), window, False, began)
     ]
     year = None if asked.no_flights else flights()

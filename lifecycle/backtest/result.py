@@ -82,8 +82,9 @@ def recommended(runs: Sequence[Run]) -> Content | None:
         gap, unit = gain_over(best, chosen), chosen.life.history.job.task.loss_unit
         ends = "no interval" if gap.low is None else f"95 % interval {gap.low:+.4f} to {gap.high:+.4f}"
         words += (
-            f" is the cheapest that is not worse than the best, {best.policy.name} ({_cost(best)}), with a probability of "
-            f"{PROBABILITY:.0%}: it loses {gap.value:+.4f} {unit} more ({ends})"
+            f" is the cheapest that the best, {best.policy.name} ({_cost(best)}), does not beat by more than "
+            f"{_matters(gap, chosen):.4f} {unit} (promotion.min_gain) with a probability of {PROBABILITY:.0%}: it loses "
+            f"{gap.value:+.4f} more ({ends})"
         )
     return {"policy": chosen.policy.name, "sentence": words, "settings": chosen.policy.settings}
 
@@ -95,9 +96,13 @@ def _cost(run: Run) -> str:
 def _beaten(run: Run, best: Run) -> bool:
     """Return whether the best is better than a policy, by what counts, with the probability that counts."""
     gap = gain_over(best, run, 2 * PROBABILITY - 1)  # both tails: the lower end has that probability above it
-    matters = run.life.history.job.promotion.min_gain * (gap.champion or 0.0)
     least = gap.value if gap.low is None else gap.low
-    return least is not None and least > matters
+    return least is not None and least > _matters(gap, run)
+
+
+def _matters(gap: Gain, run: Run) -> float:
+    """Return the smallest difference that matters, in the unit of the loss."""
+    return run.life.history.job.promotion.min_gain * (gap.champion or 0.0)
 
 
 def result_of(fits: Fits, runs: Sequence[Run], policies: Sequence[Policy]) -> Content:

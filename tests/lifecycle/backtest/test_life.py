@@ -60,14 +60,15 @@ def test_no_label_is_used_before_it_was_known(delay, name):
     job = stream_job(
         label={"column": "y", "delay_days": delay}, retraining={"max_age_nights": 4, "cooldown_nights": 5, "budget": 9}
     )
-    whole, night = history(job), CHANGE + 8
-    runs = [live(Fits(nights), name) for nights in (whole, poisoned(whole, whole.known(night)))]
-    until = [[row for row in doings(run) if row[0] <= night] for run in runs]
+    whole = history(job)
+    run = live(Fits(whole), name)
+    night = [row.night for row in run.life.retrained if row.night > CHANGE][1]  # at whose end something is trained
+    other = live(Fits(poisoned(whole, night + 1 - delay)), name)
+    until = [[row for row in doings(life) if row[0] <= night] for life in (run, other)]
     assert until[0] == until[1]
-    assert len(until[0]) >= 2
-    assert doings(runs[0]) != doings(runs[1])  # what comes later does differ: the poison is strong enough to be seen
-    later = night + 1
-    served = [run.life.served[: later - BEFORE] for run in runs]
+    assert until[0][-1][0] == night
+    assert doings(run) != doings(other)  # what comes later does differ: the poison is strong enough to be seen
+    served = [life.life.served[: night + 1 - BEFORE] for life in (run, other)]
     assert served[0] == served[1]
 
 
@@ -176,3 +177,14 @@ def test_cheapest_policy_that_is_level_with_the_best_is_recommended():
     advice = recommended(runs) or {}
     assert advice["policy"] == "every"  # never is significantly worse; without a gate there are no settings
     assert "loses least" in advice["sentence"]
+
+
+def test_break_in_performance_is_acted_on_at_once():
+    job = stream_job(retraining={"max_age_nights": None, "max_loss": 9.0}, promotion={"min_nights": 2})
+    run = live(Fits(history(job)), "governor")
+    first, *_ = [row for row in run.life.retrained if row.night >= CHANGE]
+    assert "performance broke" in first.reason
+    assert first.night <= CHANGE + 5
+    (promoted, *_) = run.life.promoted
+    assert promoted.night <= CHANGE + 8
+    assert "since the change" in promoted.detail or promoted.proven
