@@ -2,6 +2,7 @@
 
 from drift.verdict import calibration
 from drift.verdict.baseline import BROKEN_SCORE, Past, Reference, by_column, earliest, verdict_on
+from drift.verdict.detectable import smallest_shift
 from drift.verdict.distance import SHAPE, SHIFT
 from drift.verdict.verdict import MEANINGS, UNUSUAL, WORDS, Baseline, Night, Verdict, judge, roles_of
 
@@ -22,5 +23,6 @@ __all__ = [
     "earliest",
     "judge",
     "roles_of",
+    "smallest_shift",
     "verdict_on",
 ]
