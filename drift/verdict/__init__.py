@@ -4,11 +4,13 @@ from drift.verdict import calibration
 from drift.verdict.baseline import BROKEN_SCORE, Past, Reference, by_column, earliest, verdict_on
 from drift.verdict.detectable import smallest_shift
 from drift.verdict.distance import SHAPE, SHIFT
+from drift.verdict.matched import SCALE
 from drift.verdict.verdict import MEANINGS, UNUSUAL, WORDS, Baseline, Night, Verdict, judge, roles_of
 
 __all__ = [
     "BROKEN_SCORE",
     "MEANINGS",
+    "SCALE",
     "SHAPE",
     "SHIFT",
     "UNUSUAL",

@@ -70,8 +70,9 @@ def _scale(name: str, base: Dated, lately: Dated, bins: Bins) -> Measurement:
     spread = float(np.sqrt(spread**2 + max(chance[0] ** 2 - chance[1] ** 2, 0.0)))
     moved = shared(ratios - level[:, None])
     several = np.array([moved.mean()]) if len(moved) == TOGETHER else np.zeros(0)
-    alone = _measured(name, SCALE, moved[-1:], float(np.hypot(spread, unsure)))
-    together = _measured(name, SCALE, several, float(np.hypot(spread / np.sqrt(TOGETHER), unsure)))
+    nights = np.median(usual - centre, axis=1)
+    alone = _measured(name, SCALE, moved[-1:], float(np.hypot(spread, unsure)), nights)
+    together = _measured(name, SCALE, several, float(np.hypot(spread / np.sqrt(TOGETHER), unsure)), nights)
     return together if together.normalised_excess > max(alone.normalised_excess, 2.0) else alone
 
 
@@ -90,7 +91,7 @@ def _breadth(name: str, base: Dated, lately: Dated, bins: Mapping[str, Bins]) ->
     moved = breadth(nulls, rows, nulls[:-1], rows[:-1])
     chance = spread_by_chance(rows, nulls[:-1], rows[:-1])
     more = max(float(chance[-1] ** 2 - np.median(chance[:-1]) ** 2), 0.0)
-    return _measured(name, BREADTH, moved[-1:], float(np.sqrt(calm_spread(moved[:-1]) ** 2 + more)))
+    return _measured(name, BREADTH, moved[-1:], float(np.sqrt(calm_spread(moved[:-1]) ** 2 + more)), moved[:-1])
 
 
 def calm_spread(values: Floats) -> float:
@@ -100,11 +101,11 @@ def calm_spread(values: Floats) -> float:
     return max(robust, float(np.sqrt(np.mean(np.square(near))))) if robust > 0 else 0.0
 
 
-def _measured(name: str, signal: str, moved: Floats, spread: float) -> Measurement:
+def _measured(name: str, signal: str, moved: Floats, spread: float, usual: Floats) -> Measurement:
     """Return the measurement: a ratio of 1 where the night is unusual, 2 at the limit, both in standard deviations."""
     value = float(np.abs(moved).max(initial=0.0))
     limit = LIMITS[signal]
     unit = max(spread, LEAST[signal] / limit)
     deviations, first = value / unit, limit - UNUSUAL_BEFORE
     ratio = deviations / first if deviations < first else 1 + (deviations - first) / UNUSUAL_BEFORE
-    return Measurement(name, signal, value, first * unit, ratio, 0.0)
+    return Measurement(name, signal, value, first * unit, ratio, float(np.mean(np.abs(usual) < value)))

@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 
 from drift.verdict.calibration import FLOORS, NOISE, Measurement, calibrate, measured_against
-from drift.verdict.distance import MEANING, NULLS, SHAPE, SHIFT, UNSEEN
 from drift.verdict.detectable import blind_spots
+from drift.verdict.distance import MEANING, NULLS, SHAPE, SHIFT, UNSEEN
 from drift.verdict.matched import BREADTH, SCALE, Dated, matched
 from scoring.job import Job, MonitorPolicy, Role
 from scoring.rows import PROBABILITY_GRID, PROFILED_PREDICTION, Bins, Counts, Profile, merged

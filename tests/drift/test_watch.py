@@ -398,3 +398,19 @@ def test_two_nights_judged_side_by_side_know_each_other(toy: Toy) -> None:
     assert [(judged(toy, day).verdict, judged(toy, day).score) for day in days] == [
         (one.verdict.verdict, one.verdict.score) for one in again
     ]
+
+
+def test_another_champion_with_another_threshold_raises_no_alarm_on_predictions(toy: Toy) -> None:
+    """A version's nights are compared with what it said itself, and with probabilities, which no threshold moves."""
+    days = nights(4)
+    add_nights(toy, days)
+    live(toy, days[:2])
+    toy.change(label={"column": "y", "threshold": 0.05})
+    train_champion(toy.work, until=days[2])
+    live(toy, days[2:])
+    for day in days[2:]:
+        shown = pq.read_table(toy.stores.lake.current(toy.job.name, day)).to_pandas()
+        assert shown["prediction"].mean() > 0.9  # at 0.05 nearly all are positive
+        assert judged(toy, day).model_version == 2
+        assert columns(toy, day)["prediction"].status == "ok"
+        assert judged(toy, day).verdict == "ok"
