@@ -38,7 +38,8 @@ class Fault:
         changed = self.change(rows, np.random.default_rng([11, seed]))
         kept, quarantined = _contracted(changed, stream.job, self.column)
         if self.column in stream.bins and kept.num_rows == rows.num_rows and self.what != LABELS_DOUBLE:
-            only = {self.column: stream.bins[self.column]}
+            names = (self.column, stream.bins[self.column].strata)
+            only = {name: stream.bins[name] for name in names if name is not None}
             part = Profile.of(only, profiled(kept, kept, stream.job), kept.num_rows)
             return kept, Night(Profile(kept.num_rows, {**clean.columns, **part.columns}), quarantined)
         return kept, Night(stream.profile(kept), quarantined)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import cached_property
 from typing import Any
 
 from drift.verdict.calibration import Calibration, calibrate
+from drift.verdict.matched import TOGETHER, Dated
 from drift.verdict.verdict import Baseline, Night, Verdict, judge, watched_of
 from scoring.job import Job
 from scoring.rows import Bins, Profile, bins_from, merged
@@ -121,7 +122,16 @@ def baseline_of(reference: Reference, past: Sequence[Past], night: date) -> Base
         if changed or not (past_night.broken or past_night.night in waiting):
             profiles[past_night.night] = past_night.profile
     days = sorted(profiles)[-reference.job.monitor.baseline_nights :]
-    return Baseline(reference.bins, [profiles[day] for day in days], reference.weights, reference.quarantined)
+    nights = [profiles[day] for day in days]
+    return Baseline(reference.bins, nights, reference.weights, reference.quarantined, days)
+
+
+def lately(past: Sequence[Past], night: date, profile: Profile) -> Dated:
+    """Return a night's profile after those of the one or two nights directly before it, which were scored too."""
+    since = night - timedelta(days=TOGETHER)
+    before = [past_night for past_night in past if since < past_night.night < night]
+    days = [past_night.night for past_night in before]
+    return Dated([*days, night], [*(past_night.profile for past_night in before), profile])
 
 
 def sustained(reference: Reference, past: Sequence[Past], night: date, profile: Profile) -> dict[str, float]:
@@ -139,5 +149,5 @@ def verdict_on(reference: Reference, past: Sequence[Past], night: date, observat
     """Return the verdict on a night, from the version's reference and the nights before."""
     of = reference.job.monitor.persistence[1]
     before = [past_night.unusual for past_night in past if night - timedelta(days=of) < past_night.night < night]
-    baseline = baseline_of(reference, past, night)
+    baseline = replace(baseline_of(reference, past, night), lately=lately(past, night, observation.profile))
     return judge(observation, baseline, reference.job, before, sustained(reference, past, night, observation.profile))

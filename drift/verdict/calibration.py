@@ -7,7 +7,7 @@ compared with the rest, never from rows drawn at random.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -23,8 +23,15 @@ NEW_VALUES = 0.05
 changed unit, say. Raising it lets more of them pass."""
 NOISE = 3.0
 """Standard deviations of chance by which a night of fewer rows than usual may lie farther away."""
-
-
+FAR, TWICE = 5.0, 2.0
+"""A baseline night is left out of the thresholds if its excess is so many median absolute deviations (in units of a standard
+deviation) above the median, and so many times the largest excess of the nights that are not."""
+RECENT = 28
+"""The last nights of a baseline that a night is also compared with: four of each weekday."""
+FEW = 28
+"""One night of so many may be left out. More of them are no exception."""
+NEWEST = 7
+"""The newest nights are never left out: they may be the first of a new normal."""
 REPEATED_NOISE = 4.0
 """Standard deviations of chance by which a night may always lie away where the same entities come every night. Their nights look
 alike, so the baseline's do not show how far they drift until labels are there. What is farther away than as many other entities
@@ -94,7 +101,9 @@ class Calibration:
         """Return the threshold of every column and signal: the largest excess of any baseline night, with a floor."""
         return {
             (name, signal): Threshold(
-                _threshold_excess(distance.excess, self._small_sample_factor, self._floor(name, signal, distance)),
+                _threshold_excess(
+                    calm(distance.excess), self._small_sample_factor, self._floor(name, signal, distance)
+                ),
                 float(np.median(distance.spread)),
             )
             for (name, signal), distance in self._past.items()
@@ -111,11 +120,11 @@ class Calibration:
         largest = np.zeros(1)
         for (name, signal), distance in self._past.items():
             if name in self.watched:
+                excess = calm(distance.excess)
                 allowed = np.maximum(
-                    _largest_of_others(distance.excess) * self._small_sample_factor,
-                    self._floor(name, signal, distance),
+                    _largest_of_others(excess) * self._small_sample_factor, self._floor(name, signal, distance)
                 )
-                largest = np.maximum(largest, distance.excess / allowed)
+                largest = np.maximum(largest, excess / allowed)
         return float(np.clip(np.quantile(largest, 0.97, method="higher"), 1.0, 1.5))
 
     def _floor(self, name: str, signal: str, distance: Distance) -> float:
@@ -154,6 +163,19 @@ def _threshold_excess(excess: Floats, factor: float, floor: float) -> float:
     return max(float(np.max(excess, initial=0.0)) * factor, floor)
 
 
+def calm(excess: Floats) -> Floats:
+    """Return the excess of a baseline's nights, oldest first, with 0 for the few that lie far beyond all others: a blizzard.
+
+    >>> calm(np.array([0.02, 0.4, 0.01] + [0.03, 0.01] * 15)).max()
+    np.float64(0.03)
+    """
+    middle = np.median(excess)
+    near = excess <= middle + FAR * 1.4826 * np.median(np.abs(excess - middle))
+    far = ~near & (excess > TWICE * np.max(excess, where=near, initial=0.0))
+    far[-NEWEST:] = False
+    return np.where(far, 0.0, excess) if 0 < far.sum() <= len(excess) // FEW else excess
+
+
 def _largest_of_others(values: Floats) -> Floats:
     """Return, for every value, the largest of the others."""
     order = np.argsort(values)
@@ -173,3 +195,20 @@ def calibrate(
     names = [name for name in bins if all(name in night.columns for night in nights)] if nights else []
     columns = {name: Column.of([night.columns[name] for night in nights]) for name in names}
     return Calibration(bins, columns, window, frozenset(watched), repeated)
+
+
+def measured_against(nights: Sequence[Profile], calibration: Calibration, profile: Profile) -> list[Measurement]:
+    """Return every signal of a night against all of the baseline and against its last nights: the lower ratio of the two.
+
+    A season that moves slowly takes a night away from the baseline's middle, but not from the last four weeks.
+    """
+    whole = calibration.measure(profile)
+    if len(nights) <= RECENT:
+        return whole
+    last = calibrate(nights[-RECENT:], calibration.bins, calibration.watched, repeated=calibration.repeated)
+    recent = {(of.column, of.signal): of for of in last.measure(profile)}
+    pairs = [(of, recent.get((of.column, of.signal), of)) for of in whole]
+    return [
+        of if of.normalised_excess <= near.normalised_excess else replace(near, quantile=of.quantile)
+        for of, near in pairs
+    ]

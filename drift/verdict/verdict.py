@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import Literal
 
 import numpy as np
 
-from drift.verdict.calibration import FLOORS, NOISE, Measurement, calibrate
+from drift.verdict.calibration import FLOORS, NOISE, Measurement, calibrate, measured_against
+from drift.verdict.detectable import blind_spots
 from drift.verdict.distance import MEANING, NULLS, SHAPE, SHIFT, UNSEEN
+from drift.verdict.matched import BREADTH, SCALE, Dated, matched
 from scoring.job import Job, MonitorPolicy, Role
 from scoring.rows import PROBABILITY_GRID, PROFILED_PREDICTION, Bins, Counts, Profile, merged
 
@@ -22,9 +25,15 @@ WORDS = {
     SHIFT: "values have moved",
     NULLS: "the share of nulls changed",
     UNSEEN: "values appear that training never had",
+    SCALE: "all values were multiplied by about the same",
+    BREADTH: "values are missing everywhere",
     QUARANTINED: "rows were quarantined because of it",
 }
-MEANINGS = {**MEANING, QUARANTINED: "share of rows that were quarantined because of the column"}
+_MATCHED = {
+    SCALE: "logarithm of the factor that three of four quantiles have moved by at least",
+    BREADTH: "change of the share of nulls in the middle half of the strata",
+}
+MEANINGS = {**MEANING, **_MATCHED, QUARANTINED: "share of rows that were quarantined because of the column"}
 _QUARANTINE_UNUSUAL = FLOORS[NULLS]
 """Least share of quarantined rows that is unusual: the floor of nulls, because a forbidden null is quarantined."""
 _CONSTANT_ROWS = 30
@@ -125,6 +134,10 @@ class Baseline:
     weights: Mapping[str, float] = field(default_factory=dict)
     quarantined: Mapping[str, float] = field(default_factory=dict)
     """Share of rows that each column sent to quarantine at training."""
+    days: Sequence[date] = ()
+    """The dates of ``nights``. Without them no level is expected of a weekday."""
+    lately: Dated | None = None
+    """Tonight, after the one or two nights directly before it."""
 
 
 def roles_of(job: Job) -> dict[str, Role]:
@@ -155,7 +168,10 @@ def judge(
     calibration = calibrate(baseline.nights, baseline.bins, watched_of(job), repeated=job.is_snapshot)
     limit = calibration.familywise_limit if baseline.nights else 1.0
     measured: dict[str, list[Measurement]] = {}
-    for measurement in calibration.measure(night.profile):
+    signals = measured_against(baseline.nights, calibration, night.profile)
+    if baseline.lately is not None and not job.is_snapshot:  # entities that come again say little of usual nights
+        signals += matched(Dated(baseline.days, baseline.nights), baseline.lately, baseline.bins)
+    for measurement in signals:
         measured.setdefault(measurement.column, []).append(measurement)
     usual = merged(baseline.nights)
     results = []
@@ -255,4 +271,5 @@ def _verdict(
     warnings += [column.sentence for column in results if column.role == "seasonal" and column.fault is not None]
     level: Level = "alert" if alerts else "warn" if warnings else "ok"
     score = max((column.ratio for column in monitored), default=0.0)
-    return Verdict(level, (*alerts, *warnings), tuple(results), score, limit, nights)
+    unseen = [] if level == "alert" else blind_spots({column.column: column.signals for column in monitored})
+    return Verdict(level, (*alerts, *warnings, *unseen), tuple(results), score, limit, nights)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from drift.verdict import MEANINGS, UNUSUAL, WORDS
+from drift.verdict import MEANINGS, UNUSUAL, WORDS, smallest_shift
 from pages.content.job import YEAR
 from pages.content.overview import description_of
 from pages.content.places import Places, View
@@ -27,5 +27,6 @@ def column_page(places: Places, job: str, column: str) -> View | None:
         "meanings": MEANINGS,
         "feature": feature,
         "description": description_of(places, job),
+        "smallest": smallest_shift(rows[-1].signals) if rows else None,
         "unusual": sum(row.status in UNUSUAL for row in rows),
     }

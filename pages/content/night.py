@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from drift.verdict import MEANINGS, WORDS
+from drift.verdict import MEANINGS, WORDS, smallest_shift
 from pages.content.metric import Metric, metrics_of
 from pages.content.overview import description_of
 from pages.content.places import Places, View
@@ -74,7 +74,9 @@ def _columns(places: Places, job: str, run_id: str) -> list[View]:
     rows = monitoring.columns_of(places.warehouse, [run_id])
     hidden = file.sensitive if file else set()
     rows.sort(key=lambda row: (row.fault is None, order.get(row.role, 3), -row.ratio))
-    return [{**row.facts, "sensitive": row.column_name in hidden} for row in rows]
+    return [
+        {**row.facts, "sensitive": row.column_name in hidden, "smallest": smallest_shift(row.signals)} for row in rows
+    ]
 
 
 def _report(places: Places, verdict: NightVerdict | None) -> str | None:

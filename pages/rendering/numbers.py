@@ -6,7 +6,7 @@ import math
 from datetime import UTC, datetime
 from urllib.parse import quote
 
-from drift.verdict import SHAPE, SHIFT
+from drift.verdict import SCALE, SHAPE, SHIFT
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -46,12 +46,12 @@ def rows(value: int | None) -> str:
 
 
 def distance(value: float, signal: str) -> str:
-    """Return a distance with its unit. The shape's has none, from 0 to 1.
+    """Return a distance with its unit. The shape's has none, from 0 to 1, nor has the logarithm of a factor.
 
     >>> distance(0.5, "shape"), distance(0.5, "shift"), distance(0.5, "nulls")
     ('0.500', '0.50 sd', '50.00 %')
     """
-    if signal == SHAPE:
+    if signal in (SHAPE, SCALE):
         return f"{value:.3f}"
     return f"{value:.2f} sd" if signal == SHIFT else f"{100 * value:.2f} %"
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from scoring.rows.strata import strata_of
 
 PROFILED_PREDICTION = "prediction"
 """Name of the prediction in a profile: the probability (binary), the class (multiclass) or the value (regression)."""
@@ -16,6 +18,9 @@ PROFILED_PREDICTION = "prediction"
 
 PROBABILITY_GRID = "probability_grid"
 """Name of the probability on a hundred equal bins in a profile, from which performance is estimated without labels."""
+
+OF_THE_MODEL = (PROFILED_PREDICTION, PROBABILITY_GRID)
+"""The profiled columns that are no features."""
 
 
 FEW_VALUES = 256
@@ -45,6 +50,8 @@ class Bins:
     """The levels of a category column that have a bin of their own."""
     others: tuple[str, ...] = ()
     """The known levels that share the bin before the last."""
+    strata: str | None = None
+    """The category column whose levels say where values are missing. None in older versions, and where no column says it."""
 
     @property
     def size(self) -> int:
@@ -80,12 +87,17 @@ def bins_of(columns: Mapping[str, pa.Array | pa.ChunkedArray]) -> dict[str, Bins
     """Return bins for every column of the reference that has values. Those of the probability grid are fixed."""
     filled = {name: column for name, column in columns.items() if len(column) > column.null_count}
     grid = Bins("number", edges=tuple(np.linspace(0, 1, 101)[1:-1].tolist()))
-    return {name: grid if name == PROBABILITY_GRID else Bins.of(column) for name, column in filled.items()}
+    strata = strata_of({name: column for name, column in filled.items() if name not in OF_THE_MODEL})
+    return {
+        name: grid if name == PROBABILITY_GRID else replace(Bins.of(column), strata=strata.get(name))
+        for name, column in filled.items()
+    }
 
 
 def bins_from(content: Mapping[str, Any]) -> dict[str, Bins]:
     """Return the bins of every column from their JSON, which is ``vars`` of each."""
     lists = ("edges", "values", "levels", "others")
     return {
-        name: Bins(fields["kind"], **{part: tuple(fields[part]) for part in lists}) for name, fields in content.items()
+        name: Bins(fields["kind"], **{part: tuple(fields[part]) for part in lists}, strata=fields.get("strata"))
+        for name, fields in content.items()
     }

@@ -29,6 +29,8 @@ class Counts:
     squares: float = 0.0
     low: float | None = None
     high: float | None = None
+    nulls_by: tuple[int, ...] = ()
+    """The nulls by stratum, on the bins of the strata's column. Empty without strata, and in older profiles."""
 
     @property
     def present(self) -> int:
@@ -62,6 +64,7 @@ class Counts:
             self.squares + other.squares,
             _of_both(min, self.low, other.low),
             _of_both(max, self.high, other.high),
+            tuple(np.add(self.nulls_by, other.nulls_by).tolist()) if self.nulls_by and other.nulls_by else (),
         )
 
     @classmethod
@@ -90,6 +93,13 @@ def _of_levels(counted: pa.StructArray, bins: Bins) -> dict[str, Any]:
         place[pc.is_in(values, pa.array(bins.others, values.type)).to_numpy(zero_copy_only=False)] = bins.size - 2
     filled = np.bincount(place, weights=counts, minlength=bins.size).astype(np.int64)
     return {"bins": tuple(filled.tolist()), "unseen": int(filled[-1])}
+
+
+def _nulls_by(column: pa.Array | pa.ChunkedArray, strata: pa.Array | pa.ChunkedArray, bins: Bins) -> tuple[int, ...]:
+    """Return the nulls of a column in every bin of the strata's column. Rows without a stratum are left out."""
+    if column.null_count == 0:
+        return (0,) * bins.size
+    return Counts.of(strata.filter(pc.is_null(column)), bins).bins
 
 
 def _of_numbers(column: pa.Array, counted: pa.StructArray | None, bins: Bins) -> dict[str, Any]:
@@ -130,10 +140,13 @@ class Profile:
     @classmethod
     def of(cls, bins: Mapping[str, Bins], columns: Mapping[str, pa.Array | pa.ChunkedArray], rows: int) -> Self:
         """Return the profile of columns. A missing column counts as null in every row."""
-        absent = pa.nulls(rows)
-        return cls(
-            rows, {name: Counts.of(columns.get(name, absent), column_bins) for name, column_bins in bins.items()}
-        )
+        whole = {name: columns.get(name, pa.nulls(rows)) for name in bins}
+        counts = {name: Counts.of(whole[name], column_bins) for name, column_bins in bins.items()}
+        for name, other in ((name, column_bins.strata) for name, column_bins in bins.items()):
+            if other is not None:
+                by_stratum = _nulls_by(whole[name], whole[other], bins[other])
+                counts[name] = replace(counts[name], nulls_by=by_stratum)
+        return cls(rows, counts)
 
     def __add__(self, other: Profile) -> Profile:
         """Return the profile of both parts together."""
@@ -150,8 +163,10 @@ class Profile:
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
         """Return the profile that ``as_dict`` wrote."""
+        lists = ("bins", "nulls_by")
         columns = {
-            name: Counts(**{**counts, "bins": tuple(counts["bins"])}) for name, counts in content["columns"].items()
+            name: Counts(**{**counts, **{part: tuple(counts[part]) for part in lists if part in counts}})
+            for name, counts in content["columns"].items()
         }
         return cls(content["rows"], columns)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 
@@ -407,3 +408,60 @@ def test_replay_evaluates_a_backfill_as_if_it_had_been_scheduled(toy: Toy) -> No
     assert [one.decision.decision for one in again].count("retrain") == 1
     assert not any("backfill" in one.decision.reason for one in again)
     assert {one.recorded for one in again} == {"none"}  # what is on record stays
+
+
+def test_backfill_judged_out_of_order_ends_with_the_verdicts_of_replay(toy: Toy) -> None:
+    """Night 3 is judged before nights 1 and 2, as happens with nights side by side, and before it the change that it is in."""
+    toy.change(gate={"max_mean_shift_sd": 99})
+    days = nights(5)
+    add_nights(toy, days, lambda rows: rows.assign(x=rows["x"] + 0.3))
+    runs = {day: score(toy, day, origin="backfill") for day in days}
+    at_once = {}
+    for day in (days[place] for place in (0, 3, 2, 4, 1)):
+        watch(toy.work, runs[day])
+        at_once[day] = judged(toy, day).score
+    on_record = [(judged(toy, day).verdict, judged(toy, day).reasons, judged(toy, day).score) for day in days]
+    again = list(replay(toy.work, Nights.including(days[0], days[-1])))
+    assert on_record == [(one.verdict.verdict, list(one.verdict.reasons), one.verdict.score) for one in again]
+    assert [at_once[day] for day in days] != [score for *_, score in on_record]  # the order mattered
+
+
+def test_lived_nights_keep_the_verdict_that_they_were_lived_with(toy: Toy) -> None:
+    """A night that is backfilled later does not change what was decided on then."""
+    toy.change(gate={"max_mean_shift_sd": 99})
+    days = nights(3)
+    add_nights(toy, days, lambda rows: rows.assign(x=rows["x"] + 0.3))
+    live(toy, days[2:], origin="scheduled")
+    before = judged(toy, days[2])
+    for day in days[:2]:
+        watch(toy.work, score(toy, day, origin="backfill"))
+    assert judged(toy, days[2]) == before
+
+
+def test_two_nights_judged_side_by_side_know_each_other(toy: Toy) -> None:
+    toy.change(gate={"max_mean_shift_sd": 99})
+    days = nights(4)
+    add_nights(toy, days, lambda rows: rows.assign(x=rows["x"] + 0.3))
+    runs = [score(toy, day, origin="backfill") for day in days]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda run_id: watch(toy.work, run_id), [runs[1], runs[0], runs[3], runs[2]]))
+    again = list(replay(toy.work, Nights.including(days[0], days[-1])))
+    assert [(judged(toy, day).verdict, judged(toy, day).score) for day in days] == [
+        (one.verdict.verdict, one.verdict.score) for one in again
+    ]
+
+
+def test_another_champion_with_another_threshold_raises_no_alarm_on_predictions(toy: Toy) -> None:
+    """A version's nights are compared with what it said itself, and with probabilities, which no threshold moves."""
+    days = nights(4)
+    add_nights(toy, days)
+    live(toy, days[:2])
+    toy.change(label={"column": "y", "threshold": 0.05})
+    train_champion(toy.work, until=days[2])
+    live(toy, days[2:])
+    for day in days[2:]:
+        shown = pq.read_table(toy.stores.lake.current(toy.job.name, day)).to_pandas()
+        assert shown["prediction"].mean() > 0.9  # at 0.05 nearly all are positive
+        assert judged(toy, day).model_version == 2
+        assert columns(toy, day)["prediction"].status == "ok"
+        assert judged(toy, day).verdict == "ok"

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 
-from scoring.stores.warehouse.connection import Warehouse
+from scoring.stores.warehouse.connection import Warehouse, statement
 from scoring.stores.warehouse.results import ColumnVerdict, Decided, Measured, NightVerdict, ProfiledNight
 from scoring.stores.warehouse.span import Row, Span
 from scoring.stores.warehouse.tables import DECISIONS, DRIFT, DRIFT_COLUMNS, PERFORMANCE, PROFILES, PUBLISHED, RUNS
+
+
+@contextmanager
+def judging(warehouse: Warehouse, job: str) -> Iterator[None]:
+    """Hold the lock of a job's verdicts: of two nights judged side by side, the second one sees the first."""
+    with warehouse.transaction() as connection:
+        connection.execute(statement("lock_verdicts"), {"job": job})
+        yield
 
 
 def save_profile(warehouse: Warehouse, facts: Row) -> None:
@@ -73,6 +82,18 @@ def drift(warehouse: Warehouse, span: Span) -> list[NightVerdict]:
     joined = sa.join(DRIFT, PUBLISHED, PUBLISHED.c.run_id == DRIFT.c.run_id)
     query = sa.select(DRIFT).select_from(joined).where(span.of(DRIFT), evidence(DRIFT))
     return [NightVerdict(**row) for row in warehouse.rows(query.order_by(DRIFT.c.night))]
+
+
+def judged_after(warehouse: Warehouse, span: Span, version: int, origin: str) -> list[str]:
+    """Return the published runs of a version and an origin in a span that have a verdict, oldest night first."""
+    published = sa.join(DRIFT, PUBLISHED, PUBLISHED.c.run_id == DRIFT.c.run_id)
+    query = (
+        sa.select(DRIFT.c.run_id)
+        .select_from(published.join(RUNS, RUNS.c.run_id == DRIFT.c.run_id))
+        .where(span.of(DRIFT), DRIFT.c.model_version == version, RUNS.c.origin == origin, sa.not_(RUNS.c.provisional))
+        .order_by(DRIFT.c.night)
+    )
+    return [row["run_id"] for row in warehouse.rows(query)]
 
 
 def drift_of(warehouse: Warehouse, run_id: str) -> NightVerdict | None:
