@@ -57,9 +57,8 @@ def poisoned(whole: History, since: int) -> History:
 @pytest.mark.parametrize("delay", [0, 1, 3])
 @pytest.mark.parametrize("name", ["every-5", "governor"])
 def test_no_label_is_used_before_it_was_known(delay, name):
-    job = stream_job(
-        label={"column": "y", "delay_days": delay}, retraining={"max_age_nights": 4, "cooldown_nights": 5, "budget": 9}
-    )
+    often = {"max_age_nights": 4, "cooldown_nights": 5, "budget": 9, "cost": 5.0}  # by default the measured seconds
+    job = stream_job(label={"column": "y", "delay_days": delay}, retraining=often)
     whole = history(job)
     run = live(Fits(whole), name)
     night = [row.night for row in run.life.retrained if row.night > CHANGE][1]  # at whose end something is trained
