@@ -23,6 +23,7 @@ from drift.performance.metrics import (
 )
 from drift.performance.outcomes import Outcomes, nights_of, outcomes_of, sums_by_group, sums_by_night
 from drift.performance.panel import GROUP, GROUPS, Panel, groups_of
+from drift.performance.training_nights import spread_among
 from drift.performance.usual import Nightly, Usual
 
 __all__ = [
@@ -64,6 +65,7 @@ __all__ = [
     "outcome_sums",
     "outcomes_of",
     "reliability",
+    "spread_among",
     "sums_by_group",
     "sums_by_night",
     "widths",

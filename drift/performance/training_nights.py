@@ -38,11 +38,20 @@ def night_spread(reference: pa.Table | None, rows: float, job: Job) -> float:
     if len(nights) < LEAST_NIGHTS:
         return 0.0
     values, counts, variances = np.array(nights).T
+    between = max(spread_among(values) ** 2 - float((variances / counts).mean()), 0.0)
+    return float((between + variances.mean() / rows) ** 0.5)
+
+
+def spread_among(values: Floats) -> float:
+    """Return the standard deviation of nights, as wide as a stormy one asks for and no wider for a single faulty one.
+
+    It is 0 for fewer than ``LEAST_NIGHTS``.
+    """
+    if len(values) < LEAST_NIGHTS:
+        return 0.0
     far = float(np.sort(values)[-2] - np.median(values)) / _FARTHEST
     quartiles = np.quantile(values, [0.25, 0.75])
-    scale = max(far, float(quartiles[1] - quartiles[0]) / _QUARTILES)
-    between = max(scale**2 - float((variances / counts).mean()), 0.0)
-    return float((between + variances.mean() / rows) ** 0.5)
+    return max(far, float(quartiles[1] - quartiles[0]) / _QUARTILES)
 
 
 def _excesses(rows: pa.Table, job: Job) -> list[tuple[float, float, float]]:

@@ -18,6 +18,7 @@ from drift.performance import (
     difference_of,
     fine,
     metrics_of,
+    spread_among,
 )
 from drift.verdict import Verdict
 from drift.worth import LEAST_SECONDS, cost_of, worth
@@ -70,7 +71,8 @@ def _change(life: Life, version: Version) -> dict[str, Any]:
     honest = life.fits.honest(version)
     if honest is None or not len(held_out) or not len(nights):
         return {}
-    standard = Standard.of_sums(_days(life, held_out), fine(honest.nights[held_out], job), job)
+    least = _spread_before(life, version)
+    standard = Standard.of_sums(_days(life, held_out), fine(honest.nights[held_out], job), job, least)
     measured = Nightly.of(_days(life, nights), fine(life.fits.sums(version).nights[nights], job), job)
     changed_on = standard.break_of(measured, job).changed_on
     if changed_on is None:
@@ -83,6 +85,19 @@ def _change(life: Life, version: Version) -> dict[str, Any]:
         "nights_since_change": len(since),
         "asked_since_change": sum(day + timedelta(days=job.label.delay_days) <= asked for day in since.days),
     }
+
+
+def _spread_before(life: Life, version: Version) -> float:
+    """Return how far the nights that were scored before a version's training ended lie from one another.
+
+    In production the training nights themselves say so, each predicted by a fit that did not know it.
+    """
+    places = range(life.begun, min(version.until, life.night))
+    sums = [life.fits.sums(life.served[place - life.begun]).nights[place] for place in places]
+    if not sums:
+        return 0.0
+    job = life.history.job
+    return spread_among(Nightly.of(_days(life, np.array(places)), fine(np.stack(sums), job), job).values)
 
 
 def _days(life: Life, places: np.ndarray) -> list[date]:

@@ -13,11 +13,11 @@ SURE = 0.975
 """Certainty of one comparison by itself that promotes at once: the end of a two-sided 95 % interval."""
 
 
-def better(gain: Gain, primary: str, policy: PromotionPolicy) -> Check:
-    """Return whether the whole interval of the gain lies above what is needed."""
+def better(gain: Gain, primary: str, policy: PromotionPolicy, least: float | None = None) -> Check:
+    """Return whether the whole interval of the gain lies above ``least``, by default the policy's smallest gain."""
     if gain.low is None or gain.share is None:
         return _no_interval(gain, primary)
-    needed = policy.min_gain * (gain.champion or 0.0)
+    needed = (policy.min_gain if least is None else least) * (gain.champion or 0.0)
     passed = gain.low > needed
     sentence = f"{_gain(gain, primary)}, more than {needed:.5f} is needed"
     tie = " (a tie keeps the champion)" if not passed and gain.low <= 0 <= (gain.high or 0.0) else ""
@@ -38,13 +38,12 @@ def gains(evaluation: Evaluation, policy: PromotionPolicy, primary: str) -> list
     if policy.evidence == "not_worse":
         return [not_worse(gain, primary)]
     pool = evaluation.refits
-    if policy.evidence == "better" or pool is None or len(pool.blocks) <= LEAST_BLOCKS or gain.low is None:
+    if policy.evidence == "better" or gain.low is None:
         return [better(gain, primary, policy)]
-    by_itself = better(gain, primary, policy)
-    checks = [
-        by_itself if by_itself.passed else _by_recipe(pool, gain, primary, policy),
-        not_worse(gain, primary, "direct"),
-    ]
+    by_itself = better(gain, primary, policy, least=0.0)
+    if by_itself.passed or pool is None or len(pool.blocks) <= LEAST_BLOCKS:
+        return [by_itself]
+    checks = [_by_recipe(pool, gain, primary, policy), not_worse(gain, primary, "direct")]
     if evaluation.proven is not None:
         checks.append(_no_creep(evaluation.proven, pool, gain, policy))
     return checks

@@ -56,16 +56,20 @@ def blocks_of(refits: Sequence[Refit], older: Sequence[Refit], age: int, horizon
     apart = [refit for refit in refits if refit.version is not None or _apart(refit.until, versions)]
     ordered = sorted(apart, key=lambda refit: (refit.until, refit.version is None))
     for place, refit in enumerate(ordered):
-        against = _against(refit, older, age)
         later = [other.until for other in ordered[place + 1 :] if other.until > refit.until]
-        ends = min([*later, refit.until + timedelta(days=LONGEST_NIGHTS)])
-        if against is None or (place and ordered[place - 1].until == refit.until):
+        ends = min([*later, refit.until + timedelta(days=LONGEST_NIGHTS)]) + timedelta(days=horizon)
+        nights = [night for night in sorted(refit.nights) if night < ends]
+        if place and ordered[place - 1].until == refit.until:
             continue
-        shift = timedelta(days=horizon)
-        nights = [night for night in sorted(refit.nights) if night < ends + shift and night in against.nights]
-        if len(nights) >= LEAST_NIGHTS:
-            blocks.append(block_of(refit, against, nights, horizon))
+        against = _against(refit, [other for other in older if _both(nights, other)], age)
+        if against is not None:
+            blocks.append(block_of(refit, against, [night for night in nights if night in against.nights], horizon))
     return blocks
+
+
+def _both(nights: Sequence[date], other: Refit) -> bool:
+    """Return whether another fit was measured on enough of the nights."""
+    return sum(night in other.nights for night in nights) >= LEAST_NIGHTS
 
 
 def _apart(until: date, versions: Sequence[date]) -> bool:
@@ -73,9 +77,10 @@ def _apart(until: date, versions: Sequence[date]) -> bool:
 
 
 def _against(refit: Refit, older: Sequence[Refit], age: int) -> Refit | None:
-    """Return the version that the refit is held against."""
-    candidates = [other for other in older if (refit.until - other.until).days >= max(1.0, LEAST_SHARE_OF_AGE * age)]
-    return min(candidates, key=lambda other: abs((refit.until - other.until).days - age), default=None)
+    """Return the one among older versions that is nearest in age to the champion, which counts as 60 nights old at most."""
+    wanted = growth(age)
+    candidates = [other for other in older if (refit.until - other.until).days >= max(1.0, LEAST_SHARE_OF_AGE * wanted)]
+    return min(candidates, key=lambda other: abs((refit.until - other.until).days - wanted), default=None)
 
 
 def block_of(refit: Refit, against: Refit, nights: Sequence[date], horizon: int = 0) -> Block:

@@ -25,7 +25,7 @@ from scoring.stores import Workspace
 from scoring.stores.registry import VersionRef
 from scoring.stores.warehouse import NightLoss, RefitLoss, refits
 
-FOLLOWED_NIGHTS = 90
+FOLLOWED_NIGHTS = 120
 """Nights after its training that a version is measured on: its own stretch, and those in which it is the older side."""
 ORIGINS = 8
 """Refits of a recipe below which some are made inside the window."""

@@ -4,7 +4,7 @@ from scoring.job.columns import Feature, Role
 from scoring.job.definition import HIDDEN_VALUE, Job, Kind
 from scoring.job.faults import is_theirs, place, place_of, step_of, steps_of, words_of
 from scoring.job.files import changed_job, find_job, load_jobs, parsed_job
-from scoring.job.policies import MonitorPolicy, PromotionPolicy, RetrainingPolicy, TrainingPolicy
+from scoring.job.policies import MonitorPolicy, PromotionPolicy, RetrainingPolicy
 from scoring.job.scaffold import new_job
 from scoring.job.task import BINARY, MULTICLASS, PRIMARY_METRICS, REGRESSION, TASKS, Task
 
@@ -23,7 +23,6 @@ __all__ = [
     "RetrainingPolicy",
     "Role",
     "Task",
-    "TrainingPolicy",
     "changed_job",
     "find_job",
     "is_theirs",

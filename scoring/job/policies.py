@@ -105,8 +105,8 @@ class PromotionPolicy(Strict):
     promote: Literal["gate", "shadow", "human"] = "gate"
     """Once the gate was passed: at once, after nights in the shadow, or when a person says so."""
     evidence: Literal["recipe", "better", "not_worse"] = "recipe"
-    """``recipe``: what every refit so far has gained, the challenger included, makes a gain probable. ``better``: the whole
-    interval of the challenger's own gain lies above ``min_gain``. ``not_worse``: the interval reaches above 0."""
+    """``recipe``: the interval of the challenger's own gain lies above 0, or what every refit so far has gained makes more than
+    ``min_gain`` probable. ``better``: the interval lies above ``min_gain``. ``not_worse``: it reaches above 0."""
     probability: float = Field(default=0.8, ge=0.5, lt=1)
     """How probable a gain of more than ``min_gain`` must be, with ``evidence: recipe``. Raising it makes promotions rarer."""
     min_gain: float = Field(default=0.0015, ge=0, lt=1)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from lifecycle.retraining.record import RetrainingRequest
 from lifecycle.retraining.tasks import retrain
 from scoring.stores.warehouse import Evaluation, Retraining, monitoring, refits, retrainings
 from tests.conftest import Toy
-from tests.lifecycle.retraining.test_retraining import turned
 from tests.support.living import DAY, add_nights, nights, score
 from tests.support.toy import NIGHT, train_champion
 
@@ -28,6 +28,11 @@ def lived(toy: Toy) -> Toy:
     add_nights(toy, nights(40))
     score(toy, NIGHT)
     return toy
+
+
+def turned(rows: pd.DataFrame) -> pd.DataFrame:
+    """The world changed: what ended well ends badly now."""
+    return rows.assign(y=~rows["y"])
 
 
 def _asked(toy: Toy, night: date) -> Retraining:
