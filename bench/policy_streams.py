@@ -168,10 +168,10 @@ def _night(place: int, ids: np.ndarray, x: np.ndarray, outcome: np.ndarray) -> p
     return pa.table({**columns, NIGHT: pa.repeat(pa.scalar(DAYS[place], pa.date32()), len(ids)), LABEL_COLUMN: outcome})
 
 
-def _job(kind: str, **settings: Any) -> Job:
+def _job(stream: str, **settings: Any) -> Job:
     return Job.model_validate(
         {
-            "name": f"made_up_{kind}",
+            "name": f"made_up_{stream}",
             "description": "Made up.",
             "owner": "bench",
             "source": "none",

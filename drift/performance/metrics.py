@@ -166,13 +166,16 @@ def with_intervals(blocks: Floats, job: Job) -> dict[str, Interval]:
     return intervals
 
 
-def difference(recent: Floats, before: Floats, job: Job, name: str) -> Interval:
+def difference(recent: Floats, before: Floats, job: Job, name: str, *, paired: bool = False) -> Interval:
     """Return how much a metric of ``recent`` lies above that of ``before``, with its 95 % bootstrap interval.
 
-    Both are sums per night, shape (nights, sums); nights are drawn, for the rows of one night go together.
+    Both are sums per night, shape (nights, sums); nights are drawn, for the rows of one night go together. If they are
+    ``paired``, both are of the same nights, and these are drawn for both at once.
     """
     value = metrics_of(recent.sum(axis=0), job)[name] - metrics_of(before.sum(axis=0), job)[name]
-    drawn = metrics_of(_replicates(recent), job)[name] - metrics_of(_replicates(before, seed=1), job)[name]
+    drawn = (
+        metrics_of(_replicates(recent), job)[name] - metrics_of(_replicates(before, seed=0 if paired else 1), job)[name]
+    )
     return {"value": finite(float(value)), "low": _quantile(drawn, 0.025), "high": _quantile(drawn, 0.975)}
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from drift.performance import Floats, Panel, fine, losses_of, metrics_of
+from drift.performance import Floats, Interval, Panel, difference, fine, losses_of, metrics_of
 from lifecycle.backtest.fits import Fits
 from lifecycle.backtest.history import History, Version
 from lifecycle.backtest.refits import Origin, Refits
@@ -124,6 +124,7 @@ def evaluated(contest: Contest) -> Evaluation | None:
         by_night=[],
         segments=segments_on(nights, sides, history),
         calibration={},
+        worse_calibrated=_worse_calibrated(nights, sides, history),
         gain=gain_of(losses, contest.policy.confidence),
         latency=SAME,
         size=SAME,
@@ -171,6 +172,14 @@ def metrics_on(nights: np.ndarray, sides: Sides, history: History) -> dict[str, 
     """Return the calibration error of both sides, for a job that has one."""
     named = {"champion": sides.champion, "challenger": sides.challenger}
     return {name: _metrics(sums.nights[nights], history) for name, sums in named.items()}
+
+
+def _worse_calibrated(nights: np.ndarray, sides: Sides, history: History) -> Interval | None:
+    """Return how much larger the challenger's calibration error is, with its interval, for a job that has one."""
+    if not history.job.task.has_positive or not len(nights):
+        return None
+    challenger, champion = (fine(sums.nights[nights], history.job) for sums in (sides.challenger, sides.champion))
+    return difference(challenger, champion, history.job, "calibration_error", paired=True)
 
 
 def _metrics(sums: Floats, history: History) -> Metrics:

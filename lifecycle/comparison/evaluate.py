@@ -57,6 +57,7 @@ def compare(work: Workspace, ref: VersionRef, snapshot: Snapshot, rivals: Rivals
         by_night=compared.by_night,
         segments=compared.segments,
         calibration=compared.calibration,
+        worse_calibrated=compared.worse_calibrated,
         latency=_latency(loaded, snapshot.rows.table, work.job),
         size={side: work.registry.artifact_bytes(version.ref) / 1e6 for side, version in loaded.items()},
         constant=model.facts.constant,

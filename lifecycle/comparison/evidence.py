@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lifecycle.comparison.recipe import certainty, probability, shrunk
+from lifecycle.comparison.recipe import certainty, expected, probability
 from scoring.job import PromotionPolicy
 from scoring.rows import Check
 from scoring.stores.warehouse import Block, Evaluation, Gain, Pooled, SinceChange
@@ -62,7 +62,7 @@ def _by_recipe(pool: Pooled, gain: Gain, primary: str, policy: PromotionPolicy) 
 
 
 def _no_creep(block: Block, pool: Pooled, gain: Gain, policy: PromotionPolicy) -> Check:
-    allowed, lost = policy.max_creep * (gain.champion or 0.0), -shrunk(block, pool)
+    allowed, lost = policy.max_creep * (gain.champion or 0.0), -expected(block, pool)
     sentence = (
         f"expected loss over version {block.against_version}, the last champion that was proven to be better: {lost:+.5f} on "
         f"{block.nights} nights, {allowed:.5f} is allowed"

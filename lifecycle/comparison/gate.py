@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 from scipy import stats
 
-from drift.performance import Floats, Panel
+from drift.performance import Floats, Interval, Panel
 from lifecycle.comparison import evidence
+from lifecycle.comparison.recipe import LEAST_NIGHTS
 from lifecycle.comparison.sequential import ALPHA, e_values
 from scoring.job import PromotionPolicy
 from scoring.rows import Check, constant_checks, floor_checks
@@ -117,14 +118,14 @@ def judge(evaluation: Evaluation, policy: PromotionPolicy, primary: str) -> Judg
     """
     if evaluation.champion is None:
         return _judgement(_first(evaluation, policy, primary))
-    metrics, segments = evaluation.metrics, evaluation.segments
+    metrics, segments, paired = evaluation.metrics, evaluation.segments, evaluation.worse_calibrated
     checks = evidence.since_change(evaluation.since_change, policy, primary)
     if checks is not None and evaluation.since_change is not None:
-        metrics, segments = evaluation.since_change.metrics, evaluation.since_change.segments
+        metrics, segments, paired = evaluation.since_change.metrics, evaluation.since_change.segments, None
     else:
         checks = [_enough(evaluation, policy), *evidence.gains(evaluation, policy, primary)]
     if "calibration_error" in metrics["champion"]:
-        checks.append(_calibration(metrics, policy))
+        checks.append(_calibration(metrics, paired, policy))
     checks += _segments(segments, policy)
     checks.append(_ratio("latency", evaluation.latency, policy.max_latency_ratio, "CPU s per million rows"))
     checks.append(_ratio("size", evaluation.size, policy.max_size_ratio, "MB"))
@@ -154,13 +155,16 @@ def _enough(evaluation: Evaluation, policy: PromotionPolicy) -> Check:
     return Check("nights", nights >= policy.min_nights, sentence)
 
 
-def _calibration(metrics: Mapping[str, Metrics], policy: PromotionPolicy) -> Check:
+def _calibration(metrics: Mapping[str, Metrics], paired: Interval | None, policy: PromotionPolicy) -> Check:
+    """Return whether the calibration error is not larger than allowed; where nights say how sure that is, with evidence."""
     errors = [metrics[side]["calibration_error"]["value"] or 0.0 for side in ("champion", "challenger")]
-    worse = errors[1] - errors[0]
+    worse, low = errors[1] - errors[0], paired["low"] if paired is not None else None
     sentence = (
         f"calibration error {errors[1]:.4f} against the champion's {errors[0]:.4f} (probability), "
         f"{policy.max_calibration_loss:g} more is allowed"
     )
+    if worse > policy.max_calibration_loss and low is not None and low <= policy.max_calibration_loss:
+        return Check("calibration", True, f"{sentence}; more is not established (from {low:+.4f} on, 95 % interval)")
     return Check("calibration", worse <= policy.max_calibration_loss, sentence)
 
 
@@ -206,14 +210,15 @@ def judge_predecessor(losses: Losses, spread: float | None, policy: PromotionPol
     """Return whether a dethroned champion must get the crown back: it does better than its successor, with evidence.
 
     ``losses`` has the successor as champion and the predecessor as challenger, ``spread`` is how far such a difference
-    usually lies from its mean on one night, known beforehand. This is judged every night, so the evidence is an e-process.
-    Without a spread, that of the nights themselves serves, from ``min_nights`` on.
+    usually lies from its mean on one night, known beforehand; these nights may only widen it. This is judged every night, so
+    the evidence is an e-process. Without a spread, that of the nights themselves serves, from ``min_nights`` on.
     """
     if losses.nights == 0 or (spread is None and losses.nights < policy.min_nights):
         needed = policy.min_nights if spread is None else 1
         return Judgement(False, f"{losses.nights} measured nights, {needed} are needed", ())
     differences = (losses.champion - losses.challenger) / losses.rows
-    spread = float(np.std(differences, ddof=1)) if spread is None else spread
+    own = float(np.std(differences, ddof=1)) if losses.nights >= LEAST_NIGHTS else 0.0
+    spread = max(spread or 0.0, own)
     if not spread:
         return Judgement(False, "both say the same of every row", ())
     evidence_so_far = e_values(differences, spread, losses.horizon)

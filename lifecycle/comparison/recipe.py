@@ -183,9 +183,12 @@ def certainty(block: Block, least: float = 0.0) -> float:
     return float(stats.t.sf((least - block.gain) / block.error, block.nights - 1))
 
 
-def shrunk(block: Block, pool: Pooled) -> float:
-    """Return a stretch's gain as it has to be expected, drawn towards none by the prior."""
-    return block.gain * pool.prior_sd**2 / (pool.prior_sd**2 + block.error**2) if pool.prior_sd else block.gain
+def expected(block: Block, pool: Pooled) -> float:
+    """Return the gain that has to be expected after a stretch: its own, together with what refits of that age have gained."""
+    ratio = growth(block.age) / growth(pool.age)
+    variance = (pool.sd**2 + pool.between_sd**2) * ratio**2
+    weight = variance / (variance + block.error**2) if block.error else 1.0
+    return weight * block.gain + (1 - weight) * pool.gain_over(block.age)
 
 
 def probability(pool: Pooled, least: float) -> float:

@@ -108,7 +108,7 @@ def _rows(snapshot: Snapshot, made: _Fit, measured: set[date]) -> pa.Table:
 def _measure_origins(work: Workspace, snapshot: Snapshot, recipe: str) -> None:
     """Fit the recipe on beginnings of the window, and measure each fit on the nights that follow."""
     labelled, job = snapshot.rows.labelled, work.job
-    for since, until in origins(job, snapshot.window):
+    for since, until in origins(snapshot.window):
         early = labelled.filter(_between(labelled, since, until))
         made = _Fit(recipe, 0, until, unseen_from(job, until))
         rows = _rows(snapshot, made, set())
@@ -119,18 +119,13 @@ def _measure_origins(work: Workspace, snapshot: Snapshot, recipe: str) -> None:
         refits.save(work.warehouse, _losses(job, made, rows, predictions, work.clock()))
 
 
-def origins(job: Job, window: Nights) -> Iterator[tuple[date, date]]:
-    """Yield the windows of the refits that are made inside a window, the latest first.
-
-    Those of a sliding window have one length, for a longer one would be better by its length, not by being newer.
-    """
+def origins(window: Nights) -> Iterator[tuple[date, date]]:
+    """Yield the windows of the refits that are made inside a window, the latest first."""
     nights = len(window)
     shortest = max(int(nights * LEAST_SHARE), 1)
     spacing = max(SPACING_NIGHTS, (nights - shortest) // ORIGINS)
     for back in range(spacing, nights - shortest + 1, spacing):
-        until = window.until - timedelta(days=back)
-        sliding = job.training.window == "sliding"
-        yield (until - timedelta(days=shortest) if sliding else window.first), until
+        yield window.first, window.until - timedelta(days=back)
 
 
 def _between(rows: pa.Table, since: date, until: date) -> pa.ChunkedArray:

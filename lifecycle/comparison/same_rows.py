@@ -16,6 +16,7 @@ from drift.performance import (
     Floats,
     NightScores,
     Panel,
+    difference,
     groups_of,
     intervals_of,
     losses_of,
@@ -33,6 +34,7 @@ from scoring.stores import LABEL_COLUMN
 from scoring.stores.warehouse import Metrics, NightLoss, NightLosses, Segment
 
 CHALLENGER, CHAMPION = "challenger", "champion"
+CALIBRATION_ERROR = "calibration_error"
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,14 @@ class SameRows:
                     means[side] = loss / rows
                 segments.append(Segment(name, value, means.get(CHAMPION), int(rows), means[CHALLENGER]))
         return sorted(segments, key=lambda segment: (segment.column, -segment.rows))
+
+    @property
+    def worse_calibrated(self) -> dict[str, float | None] | None:
+        """Return how much larger the challenger's calibration error is, with its interval, for a job that has one."""
+        if not self.job.task.has_positive or CHAMPION not in self._cells or not self.nights:
+            return None
+        challenger, champion = (self._cells[side].sum(axis=1) for side in (CHALLENGER, CHAMPION))
+        return difference(challenger, champion, self.job, CALIBRATION_ERROR, paired=True)
 
     @property
     def calibration(self) -> dict[str, list[dict[str, float]]]:

@@ -17,8 +17,8 @@ from drift.performance import Floats
 
 ALPHA = 0.01
 """Probability of ever going back from a successor that is no worse."""
-LARGEST = 5.0
-"""Spreads at which a night's difference is clipped: a blizzard is not to decide by itself."""
+LARGEST = 3.0
+"""Spreads at which a night's difference is clipped: no single night, of a blizzard say, can decide by itself."""
 EFFECTS = np.geomspace(0.15, 2.4, 25)
 """Mean differences, in spreads of a night, that the process is averaged over: what can be seen within 2 to 300 nights."""
 

@@ -225,6 +225,8 @@ class Evaluation:
     constant: dict[str, float] | None = None
     """Loss on the holdout of the challenger, and of a constant."""
     importance: dict[str, float] = field(default_factory=dict)
+    worse_calibrated: dict[str, float | None] | None = None
+    """How much larger the challenger's calibration error is, with its 95 % interval: nights are drawn for both at once."""
     refits: Pooled | None = None
     """What refitting has gained so far, this comparison included."""
     since_change: SinceChange | None = None
@@ -262,6 +264,7 @@ class Evaluation:
             size=content["size"],
             constant=content.get("constant"),
             importance=content.get("importance", {}),
+            worse_calibrated=content.get("worse_calibrated"),
             refits=Pooled.from_json(refits) if refits is not None else None,
             since_change=SinceChange.from_json(change) if change is not None else None,
             proven=Block.from_json(proven) if proven is not None else None,
