@@ -10,9 +10,9 @@ import pytest
 
 from lifecycle.retraining.record import RetrainingRequest
 from lifecycle.retraining.tasks import retrain
-from scoring.stores.warehouse import Evaluation, Retraining, monitoring, refits, retrainings
+from scoring.stores.warehouse import Evaluation, Retraining, champion_at, monitoring, promotions, refits, retrainings
 from tests.conftest import Toy
-from tests.support.living import DAY, add_nights, nights, score
+from tests.support.living import DAY, add_nights, live, nights, score
 from tests.support.toy import NIGHT, train_champion
 
 pytestmark = pytest.mark.slow
@@ -115,3 +115,29 @@ def test_first_champion_is_the_last_proven_one_until_another_shows_it(lived: Toy
     train_champion(lived.work)
     row = _asked(lived, NIGHT + 20 * DAY)
     assert _evaluation(lived, row).proven is None, "the champion was promoted by a person"
+
+
+def test_abrupt_change_lived_night_by_night_ends_with_a_champion_that_knows_it(toy: Toy) -> None:
+    """Labels of a night are known at the end of the next. The break is seen on its third night, and asked again on its sixth."""
+    training = {"window": "sliding", "window_days": 8, "holdout_nights": 3, "min_rows": 1}
+    retraining = {"max_age_nights": None, "cost": 1e9, "min_new_labelled_nights": 3, "max_loss": 10.0, "budget": 5}
+    toy.change(training=training, promotion={"max_latency_ratio": 1000, "min_nights": 3}, retraining=retraining)
+    changed = NIGHT + 4 * DAY
+    add_nights(toy, nights(4))
+    add_nights(toy, nights(8, changed), turned)
+    story = []
+    for night in nights(12):
+        (decided,) = live(toy, [night])
+        state = decided.decision
+        if decided.decision == "retrain":
+            request = RetrainingRequest(decided.reason, "decision", night, decision_id=decided.decision_id)
+            state = retrain(toy.work, request).state
+        crowned = champion_at(promotions.history_of(toy.stores.warehouse, toy.job.name), night + DAY)
+        story.append(((night - changed).days, state, crowned))
+    assert [state for _, state, _ in story[:5]] == ["none"] * 5, "nothing is known of the change before its labels"
+    asked = [row for row in story if row[1] in ("refused", "promoted")]
+    assert asked[0][0] == 3, story
+    assert "promoted" in [row[1] for row in asked], story
+    promoted = next(row for row in asked if row[1] == "promoted")
+    assert promoted[0] <= 6, story
+    assert promoted[2] != 1
