@@ -33,8 +33,10 @@ JUDGED = ("every-15", "governor")
 GATES = {"better, 95 %": PromotionPolicy(evidence="better"), "not worse": PromotionPolicy(evidence="not_worse")}
 CHOSEN = [
     ("retraining.max_age_nights", RetrainingPolicy().max_age_nights, "made-up streams; the year had been seen"),
-    ("promotion", PromotionPolicy().model_dump_json(include={"evidence", "min_gain"}), "see the gate's page"),
-    ("the governor's drift", "left out", "its references would take most of the time; age and measured loss decide"),
+    ("promotion.min_gain", PromotionPolicy().min_gain, "made-up streams where nothing changes, or something abruptly"),
+    ("promotion.probability", PromotionPolicy().probability, "by argument"),
+    ("calibration's evidence, clip and spread of a rollback, expected creep", "", "after the flights had been seen"),
+    ("the governor's drift", "left out", "its references would take most of the time; the rest decides"),
 ]
 
 
