@@ -49,6 +49,7 @@ COMMANDS = (
     "rescore",
     "retention",
     "quarantine",
+    "backtest",
     "retire",
     "unpublish",
     "nightly",
@@ -325,7 +326,8 @@ def test_run_publishes_and_says_where(toy: Toy, shell: Shell) -> None:
     (run_id,) = run_ids(toy)
     path = toy.stores.lake.current(toy.job.name, NIGHT)
     said = f"{toy.job.name} {NIGHT}: published, {ROWS} rows, run {run_id}\nlake object {path}\n"
-    assert output == f"{said}verdict ok\n"
+    blind = "this night could only have shown shifts above: prediction 0.50 standard deviations"
+    assert output == f"{said}verdict ok: {blind}\n"
     assert done(shell("run", toy.job.name, "--night", NIGHT, "--no-monitor")).count("\n") == 2
     toy.stores.warehouse.query("select 1")
     (_, run_id) = run_ids(toy)

@@ -179,7 +179,9 @@ def test_retraining_that_nobody_answers_is_refused_in_the_end(toy: Toy, shell: S
     done(shell("nightly", toy.job.name))
     (row,) = retrainings.of_job(toy.stores.warehouse, toy.job.name)
     assert (row.state, row.stage) == ("running", "approve"), row.detail
-    assert f"nightshift retrain resume {toy.job.name} {row.retraining_id}" in receiver.heard[-1]["message"]
+    assert f"nightshift retrain resume {toy.job.name} {row.retraining_id}" in " ".join(
+        heard["message"] for heard in receiver.heard
+    )
     assert lived(shell("nightly", "--json")) == []  # it still waits
     changing(toy, NIGHT + 4 * DAY, promote="human", approval_hours=0.000001)
     said = shell("nightly", "--json")

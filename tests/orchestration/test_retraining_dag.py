@@ -69,7 +69,7 @@ def test_story_of_a_retraining(airflow: AirflowUnderTest) -> None:
     assert trigger(airflow, nightly, partition_key=str(NIGHT + 6 * DAY))["state"] == "success"
     (decided,) = monitoring.decisions(stores.warehouse, Span("air_story", Nights.since(NIGHT + 6 * DAY)))
     assert decided.decision == "retrain"
-    assert decided.reason.startswith("measured loss of performance")
+    assert decided.inputs["evidence"][1].startswith("measured loss of performance"), decided.reason
     waiting = until(airflow, dag_id, "shadow", "up_for_reschedule")
     assert (waiting["gate"], waiting["begin_shadow"], waiting["promote"]) == ("success", "success", None)
     (row,) = retrainings.of_job(stores.warehouse, "air_story")

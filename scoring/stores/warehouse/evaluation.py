@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import Any, Self
 
+_LATER = ("worse_calibrated", "refits", "since_change", "proven")
+"""What cards from before do not have."""
 Metrics = dict[str, dict[str, float | None]]
 """Value, low and high of each metric, by its name."""
 
@@ -242,7 +244,7 @@ class Evaluation:
                 del night["groups"]
         if not self.holdout.gap:
             del content["holdout"]["gap"]
-        return content
+        return {name: value for name, value in content.items() if value is not None or name not in _LATER}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:

@@ -45,7 +45,7 @@ def test_events_of_a_sqlite_file(shop: Path, settings: Settings, shell: Shell):
     )
     assert "is champion from night 2024-02-01 on" in output
     assert "late 2024-02-01: published, 40 rows" in output
-    assert re.search(r"2024-02-01 │ \d+ +│ 100.0%", output), "the first performance figure"
+    assert re.search(r"2024-02-01 │ .*│ 100.0%", output), "the first performance figure"
     assert done(shell("verify", "late")) == "late: 0 problems\n"
 
 
@@ -53,7 +53,7 @@ def test_snapshot_of_a_history(shop: Path, shell: Shell):
     named = ["--source", "shop", "--table", "customers", "--kind", "snapshot"]
     output = follow(shell, "churn", *named, "--label", "churned", "--key", "id", "--time", "day")
     assert "churn 2024-03-25: published, 40 rows" in output
-    assert re.search(r"2024-03-25 │ \d+ +│ 100.0%", output)
+    assert re.search(r"2024-03-25 │ .*│ 100.0%", output)
 
 
 def test_view_of_the_demo_on_postgresql(

@@ -531,8 +531,8 @@ def test_predecessor_that_does_better_takes_the_crown_back(lived: Toy) -> None:
     made = promotions.history_of(lived.stores.warehouse, lived.job.name)[-1]
     assert (made.kind, made.model_version, made.promoted_by) == ("rollback", 1, "nightshift")
     assert "over 2 nights" in made.reason
-    assert made.effective_from == LAST + 5 * DAY
-    assert (champion(lived, LAST + 4 * DAY), champion(lived)) == (2, 1)
+    assert made.effective_from == LAST + 4 * DAY
+    assert (champion(lived, LAST + 3 * DAY), champion(lived)) == (2, 1)
     (one,) = shadows.of_job(lived.stores.warehouse, lived.job.name)
     assert one.evidence is not None
     assert (one.state, one.evidence["gain"]["nights"]) == ("passed", 2)

@@ -39,7 +39,7 @@ from tests.support.toy import NIGHT, ROWS, write_job
 MOMENT = datetime(2024, 6, 1, 4, tzinfo=UTC)
 SECRET = "s3cr3t-pa55"
 TABLES = ("jobs", "scoring_runs", "published_nights", "publications", "model_promotions")
-RETRAINING = {"retrainings", "model_cards", "shadows", "shadow_nights"}
+RETRAINING = {"retrainings", "model_cards", "shadows", "shadow_nights", "refit_losses"}
 MONITORING = ("drift_results", "drift_columns", "performance_results", "retraining_decisions", "alerts")
 VIEWS = (
     "scoring_status",
