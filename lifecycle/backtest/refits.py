@@ -51,8 +51,8 @@ class Refits:
         """Add refits made inside the challenger's window."""
         history, challenger = self.fits.history, self.challenger
         window = Nights(history.day(challenger.since), history.day(challenger.until))
-        for since, until in origins(window):
-            place = ((since - history.days[0]).days, (until - history.days[0]).days)
+        for until in origins(window):
+            place = (challenger.since, (until - history.days[0]).days)
             made = Origin(*place, challenger.until)
             if self.fits.fitted(place, made.measured_until) is not None:
                 self.origins.append(made)

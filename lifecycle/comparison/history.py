@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from drift.performance import nights_of
 from lifecycle.comparison.recipe import Refit, block_of, blocks_of, pooled
 from lifecycle.comparison.refits import measured_refits
 from lifecycle.comparison.same_rows import CHALLENGER, CHAMPION, SameRows
@@ -79,12 +79,12 @@ def _since_change(work: Workspace, snapshot: Snapshot, rivals: Rivals) -> SinceC
         return None
     champion = work.registry.load(rivals.champion, job)
     labelled = snapshot.rows.labelled
-    since = SameRows(job, labelled.filter(_from(labelled, changed_on)), {}).nights
+    since = nights_of(parted(labelled, changed_on)[1].column(NIGHT))
     if len(since) < LEAST_SINCE_CHANGE:
         return None
     middle = max(since[len(since) // 2], unseen_from(job, champion.facts.seen.until))
     early, late = parted(labelled, middle, job.label.horizon)
-    if not fits(early, job) or len(SameRows(job, late, {}).nights) < 2:
+    if not fits(early, job) or len(nights_of(late.column(NIGHT))) < 2:
         return None
     both = _both(work, early, late, champion)
     until, nights = middle - timedelta(days=job.label.horizon), both.nights
@@ -100,7 +100,3 @@ def _both(work: Workspace, early: pa.Table, late: pa.Table, champion: ModelVersi
     old = predict(champion.pipeline, batch, work.job, champion.rule)
     sides = {CHALLENGER: pa.Table.from_batches([new]), CHAMPION: pa.Table.from_batches([old])}
     return SameRows(work.job, late, sides)
-
-
-def _from(rows: pa.Table, night: date) -> pa.ChunkedArray:
-    return pc.greater_equal(rows.column(NIGHT), pa.scalar(night, pa.date32()))

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from drift.performance import nights_of
 from lifecycle.comparison.recipe import Refit
 from lifecycle.comparison.same_rows import CHALLENGER, SameRows
-from lifecycle.training import NIGHT, Snapshot, batch_of, fit, fits, recipe_of, unseen_from
+from lifecycle.training import NIGHT, Snapshot, batch_of, fit, fits, parted, recipe_of, unseen_from
 from scoring.errors import ArtifactMismatch, JobFileError, VersionMissing
 from scoring.interval import Nights
 from scoring.job import Job
@@ -33,6 +33,9 @@ SPACING_NIGHTS = 7
 """Nights between those, at least: a week, so that weekdays do not matter."""
 LEAST_SHARE = 1 / 3
 """Share of the window that the first of them is fitted on."""
+
+NO_LONGER_SCORED = (ArtifactMismatch, JobFileError, VersionMissing)
+"""Errors of a version that cannot be loaded any more: it tells nothing of new nights, what it was measured on stands."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +54,10 @@ def measured_refits(work: Workspace, snapshot: Snapshot, champion: VersionRef) -
     other = work.registry.facts(champion).recipe_sha256 or own
     for recipe in {own, other}:
         _measure_versions(work, snapshot, recipe)
-    if _few(work, own):
-        _measure_origins(work, snapshot, own)
     losses = refits.of_recipes(work.warehouse, work.job.name, {own, other})
+    if len(_refits(losses, own)) < ORIGINS:
+        _measure_origins(work, snapshot, own)
+        losses = refits.of_recipes(work.warehouse, work.job.name, {own, other})
     return _refits(losses, own), _refits(losses, other)
 
 
@@ -64,11 +68,6 @@ def _refits(losses: Iterable[RefitLoss], recipe: str) -> list[Refit]:
             of_fit = nights.setdefault((loss.until, loss.model_version), {})
             of_fit[loss.night] = NightLoss(loss.rows, loss.loss, loss.groups)
     return [Refit(version or None, until, of_fit) for (until, version), of_fit in nights.items()]
-
-
-def _few(work: Workspace, recipe: str) -> bool:
-    losses = refits.of_recipes(work.warehouse, work.job.name, [recipe])
-    return len({(loss.until, loss.model_version) for loss in losses}) < ORIGINS
 
 
 def _measure_versions(work: Workspace, snapshot: Snapshot, recipe: str) -> None:
@@ -84,11 +83,7 @@ def _measure_versions(work: Workspace, snapshot: Snapshot, recipe: str) -> None:
             continue
         try:
             model = work.registry.load(ref, work.job)
-        except (
-            ArtifactMismatch,
-            JobFileError,
-            VersionMissing,
-        ):  # it cannot be scored any more, and so tells nothing new
+        except NO_LONGER_SCORED:
             continue
         predictions = predict(model.pipeline, batch_of(rows), work.job, model.rule)
         refits.save(work.warehouse, _losses(work.job, made, rows, predictions, work.clock()))
@@ -108,8 +103,8 @@ def _rows(snapshot: Snapshot, made: _Fit, measured: set[date]) -> pa.Table:
 def _measure_origins(work: Workspace, snapshot: Snapshot, recipe: str) -> None:
     """Fit the recipe on beginnings of the window, and measure each fit on the nights that follow."""
     labelled, job = snapshot.rows.labelled, work.job
-    for since, until in origins(snapshot.window):
-        early = labelled.filter(_between(labelled, since, until))
+    for until in origins(snapshot.window):
+        early, _ = parted(labelled, until)
         made = _Fit(recipe, 0, until, unseen_from(job, until))
         rows = _rows(snapshot, made, set())
         if early.num_rows < job.training.min_rows or not fits(early, job) or not rows.num_rows:
@@ -119,18 +114,13 @@ def _measure_origins(work: Workspace, snapshot: Snapshot, recipe: str) -> None:
         refits.save(work.warehouse, _losses(job, made, rows, predictions, work.clock()))
 
 
-def origins(window: Nights) -> Iterator[tuple[date, date]]:
-    """Yield the windows of the refits that are made inside a window, the latest first."""
+def origins(window: Nights) -> Iterator[date]:
+    """Yield the ends of the beginnings of a window that refits are made on, the latest first."""
     nights = len(window)
     shortest = max(int(nights * LEAST_SHARE), 1)
     spacing = max(SPACING_NIGHTS, (nights - shortest) // ORIGINS)
     for back in range(spacing, nights - shortest + 1, spacing):
-        yield window.first, window.until - timedelta(days=back)
-
-
-def _between(rows: pa.Table, since: date, until: date) -> pa.ChunkedArray:
-    first, last = (pa.scalar(night, pa.date32()) for night in (since, until))
-    return pc.and_(pc.greater_equal(rows.column(NIGHT), first), pc.less(rows.column(NIGHT), last))
+        yield window.until - timedelta(days=back)
 
 
 def _losses(job: Job, made: _Fit, rows: pa.Table, predictions: pa.RecordBatch, now: datetime) -> Iterator[RefitLoss]:
