@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -27,8 +28,26 @@ def bound_values(statement: Statement, interval: DataInterval, query: Query) -> 
     return {name: values[name] for name in sorted(statement.names)}
 
 
+def literals(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return each value as PostgreSQL's literal of its type. They are an interval's moments and a night, never a user's text.
+
+    >>> literals({"night": date(2013, 4, 1)})
+    {'night': "CAST('2013-04-01' AS DATE)"}
+    """
+    return {name: _literal(value, _kind(value)) for name, value in values.items()}
+
+
+def _kind(value: date) -> sa.types.TypeEngine[Any]:
+    return sa.DateTime(timezone=True) if isinstance(value, datetime) else sa.Date()
+
+
+def _literal(value: date, kind: sa.types.TypeEngine[Any]) -> str:
+    literal = sa.cast(sa.literal(value, kind), kind)
+    return str(literal.compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True}))  # type: ignore[no-untyped-call]
+
+
 def in_key_order(query: Query, statement: Statement, collation: str | None, types: Types) -> sa.Select[Any]:
-    """Return the SELECT of all rows in the order of the keys. ``collation`` is the one that orders text as bytes."""
+    """Return the SELECT of all rows in the query's order. ``collation`` is the one that orders text as bytes."""
     rows = _rows(query, statement, types)
     order: list[sa.ColumnElement[Any]] = []
     for name in query.order_by:

@@ -61,10 +61,15 @@ def _name_of(field: pa.Field) -> str:
     return name.decode()
 
 
-def plain(table: pa.Table) -> pa.RecordBatch:
+def plain(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Return the rows with Arrow's own types: a uuid as text, other extension types as their storage."""
-    arrays = [_plain(column.combine_chunks()) for column in table.columns]
-    return pa.RecordBatch.from_arrays(arrays, table.schema.names)
+    return pa.RecordBatch.from_arrays([_plain(column) for column in batch.columns], batch.schema.names)
+
+
+def plain_schema(schema: pa.Schema) -> pa.Schema:
+    """Return the schema of ``plain`` rows."""
+    empty = pa.RecordBatch.from_arrays([pa.nulls(0, kind) for kind in schema.types], schema.names)
+    return plain(empty).schema
 
 
 def _plain(column: pa.Array) -> pa.Array:

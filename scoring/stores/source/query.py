@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,6 +20,7 @@ class Query:
     path: Path
     columns: tuple[str, ...]
     order_by: tuple[str, ...]
+    """Keys that the rows are ordered by. Without any they come as the source gives them."""
     text_keys: frozenset[str] = frozenset()
     """Keys ordered as bytes, so that the order is the same on every server whatever its collation."""
     timezone: str = "UTC"
@@ -30,6 +31,11 @@ class Query:
     """Declared type of each column, by name."""
     snapshot: bool = False
     """Whether the result is the state of every entity at the end of one night."""
+
+    @property
+    def unordered(self) -> Query:
+        """Return the query without an order of its rows."""
+        return replace(self, order_by=())
 
     @property
     def name(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +55,10 @@ class Statement:
         """Return the names of the parameters that are cast where they stand."""
         around = zip(("", *self.pieces), self.pieces, (*self.pieces[1:], ""), strict=False)
         return frozenset(p.name for before, p, after in around if isinstance(p, Parameter) and _is_cast(before, after))
+
+    def filled(self, texts: Mapping[str, str]) -> Statement:
+        """Return the statement with a text in place of each parameter."""
+        return Statement(tuple(piece if isinstance(piece, str) else texts[piece.name] for piece in self.pieces))
 
     @property
     def by_night(self) -> bool:

@@ -1,4 +1,4 @@
-"""PostgreSQL through ADBC: Arrow batches from a server-side cursor."""
+"""PostgreSQL through ADBC: Arrow batches by COPY."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from sqlalchemy.dialects import postgresql
 from scoring.interval import DataInterval
 from scoring.rows import require_columns
 from scoring.stores.failures import translated
-from scoring.stores.source.night_select import bound_values, in_key_order, numbered, without_rows
-from scoring.stores.source.postgresql_types import opaque_types, plain, require_values
+from scoring.stores.source.arrow_batches import even
+from scoring.stores.source.night_select import bound_values, in_key_order, literals, numbered, without_rows
+from scoring.stores.source.postgresql_types import opaque_types, plain, plain_schema, require_values
 from scoring.stores.source.query import Query
 from scoring.stores.urls import libpq_url, written
 
@@ -25,28 +26,32 @@ _SORT_MEMORY = "128MB"
 
 @contextmanager
 def stream(url: sa.URL, query: Query, interval: DataInterval, rows: int) -> Iterator[Iterator[pa.RecordBatch]]:
-    """Fetch Arrow batches through ADBC from a server-side cursor: COPY, its faster way, takes no bound parameters."""
+    """Fetch Arrow batches by COPY, which takes no bound parameters: the interval's ends and the night are typed literals."""
     import adbc_driver_postgresql.dbapi  # loads pandas, which whoever only reads jobs has no use for
 
     statement = query.statement("postgresql")
+    statement = statement.filled(literals(bound_values(statement, interval, query)))
     connect = adbc_driver_postgresql.dbapi.connect
-    with translated(query.name, query.variable), closing(connect(libpq_url(written(url)))) as connection:
-        cursor = connection.cursor()
+    with (
+        translated(query.name, query.variable),
+        closing(connect(libpq_url(written(url)))) as connection,
+        connection.cursor() as cursor,
+    ):
         cursor.execute("set transaction isolation level repeatable read, read only")
-        cursor.execute("set local cursor_tuple_fraction = 1.0")  # all rows will be read: plan for that
         cursor.execute("select set_config('timezone', $1, true)", parameters=[query.timezone])
         cursor.execute(f"set local work_mem = '{_SORT_MEMORY}'")
-        cursor.adbc_statement.set_options(**{"adbc.postgresql.use_copy": "false"})
-        values = bound_values(statement, interval, query)
-        probe, bound = numbered(without_rows(query, statement, {}), values)
-        cursor.execute(probe, parameters=bound)
+        cursor.execute(numbered(without_rows(query, statement, {}), {})[0])
         schema = cursor.fetch_arrow_table().schema
         require_columns(query.name, query.columns, schema.names)
         senders = _senders(cursor, *opaque_types(schema, query.columns))
         require_values(query.name, schema, query.columns, senders)
-        ordered, bound = numbered(in_key_order(query, statement, "C", {}), values)
-        cursor.execute(f"declare {_CURSOR} no scroll cursor for {ordered}", parameters=bound)
-        yield _fetch(cursor, rows, query)
+        cursor.execute(numbered(in_key_order(query, statement, "C", {}), {})[0])
+        reader = cursor._results.reader  # fetch_record_batch() gives one whose errors have no SQLSTATE
+        fetched = _read(reader, query)
+        yield even(fetched, plain_schema(reader.schema), rows)
+        if next(fetched, None) is not None:  # rows are left that nobody wants
+            cursor.adbc_cancel()
+        reader.close()
         connection.rollback()
 
 
@@ -88,14 +93,10 @@ def _senders(cursor: Any, names: set[str], numbers: set[int]) -> dict[str, tuple
     return {alias: (name, sender) for number, name, sender in rows for alias in (name, f"unnamed<oid:{number}>")}
 
 
-def _fetch(cursor: Any, rows: int, query: Query) -> Iterator[pa.RecordBatch]:
-    count = rows
-    first = True
-    while count == rows or first:
+def _read(reader: pa.RecordBatchReader, query: Query) -> Iterator[pa.RecordBatch]:
+    while True:
         with translated(query.name, query.variable):
-            cursor.execute(f"fetch forward {rows:d} from {_CURSOR}")
-            table = cursor.fetch_arrow_table()
-        count = table.num_rows
-        if count or first:
-            yield plain(table)
-        first = False
+            batch = next(reader, None)
+        if batch is None:
+            return
+        yield plain(batch)
