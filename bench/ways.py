@@ -120,7 +120,7 @@ def bare(night: str, model: str) -> Facts:
     began, began_cpu = time.perf_counter(), time.process_time()
     sums = [total(start) for start in starts]
     seconds, cpu = time.perf_counter() - began, time.process_time() - began_cpu
-    with ThreadPoolExecutor(work.settings.score_threads) as pool:
+    with ThreadPoolExecutor(work.settings.threads) as pool:
         began = time.perf_counter()
         list(pool.map(total, starts))
         threads = time.perf_counter() - began

@@ -13,6 +13,7 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, exceptions
 
 from scoring import __version__
+from scoring.cores import usable_cores
 from scoring.errors import SettingsError
 from scoring.secrets import SECRETS, secrets_of
 from scoring.validation import Strict, problems
@@ -87,8 +88,8 @@ class Settings(BaseSettings):
     """Where alerts go, as Apprise URLs with commas between them, unset for nowhere."""
     code_version: str | None = None
     """What the ledger calls the code, unset for the git commit."""
-    score_threads: int = Field(default=2, ge=1, le=64)
-    """Threads that score chunks in ``run``."""
+    score_threads: int | None = Field(default=None, ge=1, le=64)
+    """Threads that score chunks in ``run``, unset for one per core that the process may use."""
     check_seconds: int = Field(default=60, ge=1)
     """How long `check` may try a job's pipeline on made-up rows."""
     airflow_port: int = Field(default=8080, ge=1024, le=65535)
@@ -104,6 +105,11 @@ class Settings(BaseSettings):
             SECRETS.add(secrets_of(plain or ""))
         for receiver in (self.alert_urls.get_secret_value() if self.alert_urls else "").split(","):
             SECRETS.add(secrets_of(receiver.strip(), whole=True))
+
+    @property
+    def threads(self) -> int:
+        """Return how many threads score chunks in ``run``."""
+        return self.score_threads or usable_cores()
 
     @property
     def lake_root(self) -> str:

@@ -65,7 +65,7 @@ PURE = {
 OWNERS: dict[str, set[str]] = {
     "mlflow": {"scoring.stores.registry"},
     "joblib": {"scoring.stores.registry", "lifecycle.training.version_folder", "scoring.rows.prediction"},
-    "threadpoolctl": {"lifecycle.training.row_independence"},
+    "threadpoolctl": {"lifecycle.training.row_independence", "scoring.rows.threads"},
     "adbc_driver_postgresql": {"scoring.stores.source", "scoring.stores.warehouse"},
     "adbc_driver_manager": {"scoring.stores.failures", "scoring.stores.warehouse"},
     "sqlalchemy": {
@@ -99,7 +99,7 @@ PRELOADED = "orchestration.config.airflow_local_settings"
 ARRAYS = {"numpy", "pandas", "pyarrow"}
 HEAVY = ("pandas", "sklearn", "mlflow", "evidently")
 
-GROUND = ("errors", "interval", "names", "progress", "secrets", "settings", "validation")
+GROUND = ("cores", "errors", "interval", "names", "progress", "secrets", "settings", "validation")
 
 IO_ALLOWED = {
     ("scoring.job.yaml_text", "read_mapping"),

@@ -102,9 +102,7 @@ def train_on(
     progress("fit", labelled.num_rows)
     again = work.job.training.refit or evaluated.pipeline is None
     pipeline = fit(labelled, work.job) if again else evaluated.pipeline
-    rule = proven_rule(
-        pipeline, reference_rows(batch_of(labelled), work.job), work.job, threads=work.settings.score_threads
-    )
+    rule = proven_rule(pipeline, reference_rows(batch_of(labelled), work.job), work.job, threads=work.settings.threads)
     progress("reference", rows.table.num_rows)
     fitted = Fitted(
         pipeline, evaluated.scores, evaluated.weights, evaluated.holdout, out_of_fold(work.job, pipeline, rows.table)

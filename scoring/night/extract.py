@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from time import monotonic
 from typing import Any
 
@@ -15,27 +16,32 @@ from scoring.errors import EmptyNight, NightNotOver
 from scoring.interval import DataInterval
 from scoring.job import Job
 from scoring.night.champion import pinned
+from scoring.night.chunk import Chunk
 from scoring.night.recording import recorded
 from scoring.night.request import Extracted, NightRequest
 from scoring.progress import Progress, silent
 from scoring.rows import RowsDigest, Split
 from scoring.settings import code_version
-from scoring.stores import RunFolder, Workspace, feature_batches
+from scoring.stores import RepeatedKeys, RunFolder, Workspace, feature_batches
 from scoring.stores.registry import VersionRef, library_versions
 from scoring.stores.warehouse import Run, abandon_dead, ensure_job, ledger
+
+OnChunk = Callable[[Chunk], None]
+Reading = Callable[[], AbstractContextManager[OnChunk]]
 
 
 def extract(
     work: Workspace,
     request: NightRequest,
-    on_chunk: Callable[[int], None] | None = None,
+    reading: Reading | None = None,
     progress: Progress = silent,
 ) -> Extracted:
     """Pin the model version, write the night's feature snapshot and quarantine, and return ids and counts.
 
-    ``on_chunk`` is called with each chunk's number once the chunk is on the lake. Before anything is recorded: raises
-    ``NoSuchNight`` when the timezone has no such day, and ``NightNotOver`` for a night that had not ended when the run
-    began, unless the request allows that. Raises ``EmptyNight`` when there are no rows.
+    ``reading`` is entered for each reading of the night, the last of which counts, and gives a function that is called
+    with every chunk once it is on the lake. Before anything is recorded: raises ``NoSuchNight`` when the timezone has no
+    such day, and ``NightNotOver`` for a night that had not ended when the run began, unless the request allows that.
+    Raises ``EmptyNight`` when there are no rows.
     """
     interval = DataInterval.of_night(request.night, work.job.schedule.timezone).require()
     _refuse_unfinished(work.job, request, interval)
@@ -43,19 +49,46 @@ def extract(
     folder = RunFolder(work.lake, run)
     with recorded(work.stores, run.run_id):
         began = monotonic()
-        folder.write_pin(ref)
-        counts = _Counts()
-        with feature_batches(work, interval, work.registry.load(ref, work.job).categories) as batches:
-            for number, (batch, part) in enumerate(batches):
-                _write_chunk(folder, number, part)
-                counts.add(batch.num_rows, part)
-                progress("extract", batch.num_rows)
-                if on_chunk is not None and counts.rows:
-                    on_chunk(number)
+        counts = _read(work, folder, ref, reading or _nobody, progress)
         seconds = monotonic() - began
         ledger.record(work.warehouse, run.run_id, **counts.facts(), stage="score", seconds_extract=seconds)
         _refuse_empty(work, run, counts.rows)
     return Extracted(run.run_id, ref.version, counts.chunks, counts.rows, counts.rows - counts.accepted)
+
+
+def _read(work: Workspace, folder: RunFolder, ref: VersionRef, reading: Reading, progress: Progress) -> _Counts:
+    """Write the night's chunks as the source gives its rows, and again in key order if a key came twice. Return the counts.
+
+    A job whose last run had keys that repeat, or that could not be read, is read in key order at once.
+    """
+    reasons = ledger.last_reasons(work.warehouse, work.job.name)
+    of_keys = any(reason == "duplicate_key" or reason.partition(":")[0] in work.job.key for reason in reasons)
+    for in_key_order in (True,) if of_keys else (False, True):
+        with suppress(RepeatedKeys), reading() as on_chunk:
+            folder.write_pin(ref)
+            return _write(work, folder, in_key_order, on_chunk, progress)
+        folder.remove()
+    raise AssertionError("in key order every copy of a key is marked")
+
+
+def _write(work: Workspace, folder: RunFolder, in_key_order: bool, on_chunk: OnChunk, progress: Progress) -> _Counts:
+    run, counts = folder.run, _Counts(len(work.job.key))
+    interval = DataInterval(run.interval_start, run.interval_end, run.night)
+    categories = work.registry.load(folder.version_ref(), work.job).categories
+    with feature_batches(work, interval, categories, in_key_order=in_key_order) as batches:
+        for number, (batch, part) in enumerate(batches):
+            _write_chunk(folder, number, part)
+            counts.add(batch.num_rows, part)
+            progress("extract", batch.num_rows)
+            if counts.rows:
+                on_chunk(Chunk(number, part.accepted, part.accepted_hashes))
+    return counts
+
+
+@contextmanager
+def _nobody() -> Iterator[OnChunk]:
+    """Give a function for chunks that nobody waits for."""
+    yield lambda chunk: None
 
 
 def _refuse_unfinished(job: Job, request: NightRequest, interval: DataInterval) -> None:
@@ -97,7 +130,8 @@ def _refuse_empty(work: Workspace, run: Run, rows: int) -> None:
 class _Counts:
     """Adds up what the chunks of one extract held."""
 
-    def __init__(self) -> None:
+    def __init__(self, keys: int) -> None:
+        self._keys = keys
         self.rows = self.accepted = self.chunks = 0
         self.reasons: Counter[str] = Counter()
         self.unknown: Counter[str] = Counter()
@@ -109,7 +143,7 @@ class _Counts:
         self.chunks += 1
         self.reasons.update(part.reasons)
         self.unknown.update(part.unknown)
-        self.digest.add(part.accepted)
+        self.digest.add(part.accepted, (part.accepted_hashes, self._keys))
 
     def facts(self) -> dict[str, Any]:
         return {

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from scoring.errors import LakeFileBroken, LakeFileMissing, NightHeld, ReconciliationError, RunMissing
 from scoring.job import Job
+from scoring.night.chunk import ChunkPredictions
 from scoring.night.gate import gate_reasons
 from scoring.night.recording import recorded
 from scoring.progress import Progress, silent
@@ -57,35 +58,49 @@ def publish(work: Workspace, run_id: str, progress: Progress = silent, loaded: L
     ledger.require_files(run)
     with recorded(work.stores, run_id):
         _require_chunks(work.stores, run)
-        numbers = RunFolder(work.lake, run).chunks
-        summary = _reconciled(work.stores, run, loaded or load_run(work, run, numbers, progress))
+        folder = RunFolder(work.lake, run)
+        chunks = (ChunkPredictions(folder.predictions([number])) for number in folder.chunks)
+        summary = _reconciled(work.stores, run, loaded or load_run(work, run, chunks, progress))
         _pass_gate(work, run, summary)
         status = ledger.flip(work.warehouse, run, summary.rows, work.clock())
     return _after_flip(work, ledger.get(work.warehouse, run_id), status)
 
 
-def load_run(work: Workspace, run: Run, numbers: Iterable[int], progress: Progress = silent) -> Loaded:
-    """Load the predictions of the chunks ``numbers`` of a run, in that order and in one transaction, invisibly."""
-    began, digest, waits = monotonic(), RowsDigest(), _Waits(numbers)
-    predictions = _with_progress(digest.through(RunFolder(work.lake, run).predictions(waits)), progress)
+def load_run(work: Workspace, run: Run, chunks: Iterable[ChunkPredictions], progress: Progress = silent) -> Loaded:
+    """Load the predictions of a run's chunks, in their order and in one transaction, invisibly."""
+    began, digest, waits = monotonic(), RowsDigest(), _Waits(chunks)
+    predictions = _digested(waits, digest, len(work.job.key), progress)
     rows = load(work.warehouse, work.job, run, predictions, prediction_schema(work.job))
     return Loaded(rows, digest.hexdigest(), monotonic() - began - waits.seconds)
 
 
-class _Waits:
-    """Yields chunk numbers, and adds up the seconds of waiting for each."""
+def _digested(
+    chunks: Iterable[ChunkPredictions], digest: RowsDigest, keys: int, progress: Progress
+) -> Iterator[pa.RecordBatch]:
+    """Yield the batches of the chunks, adding each to the digest."""
+    for chunk in chunks:
+        row, hashes = 0, chunk.key_hashes
+        for batch in chunk.batches:
+            digest.add(batch, None if hashes is None else (hashes[row : row + batch.num_rows], keys))
+            row += batch.num_rows
+            yield batch
+            progress("publish", batch.num_rows)
 
-    def __init__(self, numbers: Iterable[int]) -> None:
-        self._numbers = iter(numbers)
+
+class _Waits:
+    """Yields chunks, and adds up the seconds of waiting for each."""
+
+    def __init__(self, chunks: Iterable[ChunkPredictions]) -> None:
+        self._chunks = iter(chunks)
         self.seconds = 0.0
 
-    def __iter__(self) -> Iterator[int]:
+    def __iter__(self) -> Iterator[ChunkPredictions]:
         return self
 
-    def __next__(self) -> int:
+    def __next__(self) -> ChunkPredictions:
         began = monotonic()
         try:
-            return next(self._numbers)
+            return next(self._chunks)
         finally:
             self.seconds += monotonic() - began
 
@@ -123,12 +138,6 @@ def _require_chunks(stores: Stores, run: Run) -> None:
             expected="every chunk scored",
             next_step="clear the score task of the run",
         )
-
-
-def _with_progress(batches: Iterable[pa.RecordBatch], progress: Progress) -> Iterator[pa.RecordBatch]:
-    for batch in batches:
-        yield batch
-        progress("publish", batch.num_rows)
 
 
 def _reconcile(run: Run, scored: int, summarised: int, loaded: int) -> None:

@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import chain
 from queue import Queue
+from threading import Event
 
-from scoring.night.extract import extract
+from scoring.night.chunk import Chunk, ChunkPredictions
+from scoring.night.extract import OnChunk, extract
 from scoring.night.publish import Loaded, Published, load_run, publish
 from scoring.night.recording import recorded
 from scoring.night.request import NightRequest
-from scoring.night.score import score_chunk
+from scoring.night.score import score_rows
 from scoring.progress import Progress, silent
 from scoring.rows import warnings_of_threads
 from scoring.stores import Workspace
 from scoring.stores.warehouse import held, ledger
-
-_ChunkQueue = Queue[tuple[int, Future[int]] | None]
-"""Numbers of a run's chunks in order, each with the future of its scoring. ``None`` ends the queue."""
 
 
 def run_night(work: Workspace, request: NightRequest, progress: Progress = silent) -> Published:
@@ -27,59 +25,98 @@ def run_night(work: Workspace, request: NightRequest, progress: Progress = silen
 
     Raises ``NightNotOver`` before anything is written, unless the request says that an unfinished night is wanted.
     """
-    with held(work.warehouse, request.run_id):
-        return _run_night(work, request, progress)
+    with held(work.warehouse, request.run_id), warnings_of_threads():
+        with _Lanes(work, request.run_id, progress) as lanes:
+            extract(work, request, lanes.reading, progress)
+            with recorded(work.stores, request.run_id):
+                loaded = lanes.loaded()
+        return publish(work, request.run_id, progress, loaded)
 
 
-def _run_night(work: Workspace, request: NightRequest, progress: Progress) -> Published:
-    """Extract, score and load the chunks side by side, then publish the night.
+class _Lanes:
+    """Threads that score and load the chunks of a night while it is read. The rows are loaded in one transaction.
 
-    The rows are loaded in one transaction. A chunk that cannot be scored rolls it back, and its error is the one raised.
+    A few chunks are in memory at a time: reading waits for scoring, and scoring for loading.
     """
-    scoring: list[Future[int]] = []
-    chunks: _ChunkQueue = Queue()
-    with (
-        warnings_of_threads(),
-        ThreadPoolExecutor(1, "load") as loader,
-        ThreadPoolExecutor(work.settings.score_threads, "score") as scorers,
-    ):
 
-        def submit(number: int) -> None:
-            scoring.append(scorers.submit(score_chunk, work, request.run_id, number, progress))
-            chunks.put((number, scoring[-1]))
+    def __init__(self, work: Workspace, run_id: str, progress: Progress) -> None:
+        self._work, self._run_id, self._progress = work, run_id, progress
+        threads = work.settings.threads
+        self._scorers, self._loader = ThreadPoolExecutor(threads, "score"), ThreadPoolExecutor(1, "load")
+        self._waiting = threads + 1
+        self._loading: Future[Loaded] = Future()
 
-        with _ending(chunks):
-            loading = loader.submit(_load_scored, work, request.run_id, chunks, progress)
-            extract(work, request, submit, progress)
-        for future in scoring:
-            future.result()
-        with recorded(work.stores, request.run_id):
-            loaded = loading.result()
-    return publish(work, request.run_id, progress, loaded)
+    def __enter__(self) -> _Lanes:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._scorers.shutdown()
+        self._loader.shutdown()
+
+    def loaded(self) -> Loaded:
+        """Return what the last reading loaded. Raises the error of scoring or loading it."""
+        return self._loading.result()
+
+    @contextmanager
+    def reading(self) -> Iterator[OnChunk]:
+        """Give a function that takes the chunks of one reading of the night. An error rolls back what was loaded of it.
+
+        A chunk that cannot be scored or loaded ends the reading, and its error is the one raised.
+        """
+        line = _Line(self._waiting)
+        self._loading = self._loader.submit(self._load, line)
+
+        def take(chunk: Chunk) -> None:
+            line.put(self._scorers.submit(score_rows, self._work, self._run_id, chunk, self._progress))
+
+        try:
+            yield take
+        except BaseException as error:  # raised again once the rows are rolled back
+            line.end(cancelled=True)
+            failure = self._loading.exception()
+            if isinstance(error, _NobodyTakes) and failure is not None:
+                raise failure from None
+            raise
+        line.end()
+
+    def _load(self, line: _Line) -> Loaded:
+        with line.taking() as predictions:
+            return load_run(self._work, ledger.get(self._work.warehouse, self._run_id), predictions, self._progress)
 
 
-@contextmanager
-def _ending(chunks: _ChunkQueue) -> Iterator[None]:
-    """Always end the queue: on success with ``None``, on an error with a cancelled future, which makes the loader roll back."""
-    try:
-        yield
-    except BaseException:  # raised again once the loader knows
-        cancelled: Future[int] = Future()
-        cancelled.cancel()
-        chunks.put((-1, cancelled))
-        raise
-    chunks.put(None)
+class _NobodyTakes(Exception):
+    """Whoever takes chunks from a line has failed."""
 
 
-def _load_scored(work: Workspace, run_id: str, chunks: _ChunkQueue, progress: Progress) -> Loaded:
-    numbers = _scored(chunks)
-    first = next(numbers)  # from here on the run is in the ledger
-    return load_run(work, ledger.get(work.warehouse, run_id), chain([first], numbers), progress)
+class _Line:
+    """A line of chunks that are being scored, in order, with a place for a few of them."""
 
+    def __init__(self, places: int) -> None:
+        self._queue: Queue[Future[ChunkPredictions] | None] = Queue(places)
+        self._broken = Event()
 
-def _scored(chunks: _ChunkQueue) -> Iterator[int]:
-    """Yield the number of each chunk once it is scored. Raises the error of its scoring."""
-    while (chunk := chunks.get()) is not None:
-        number, scoring = chunk
-        scoring.result()
-        yield number
+    def put(self, chunk: Future[ChunkPredictions]) -> None:
+        """Wait for a place and take it. Raises ``_NobodyTakes``."""
+        self._queue.put(chunk)
+        if self._broken.is_set():
+            raise _NobodyTakes
+
+    def end(self, cancelled: bool = False) -> None:
+        """End the line. When it is ``cancelled``, whoever takes from it gets an error."""
+        if cancelled:
+            ended: Future[ChunkPredictions] = Future()
+            ended.cancel()
+            self._queue.put(ended)
+        self._queue.put(None)
+
+    @contextmanager
+    def taking(self) -> Iterator[Iterator[ChunkPredictions]]:
+        """Give the predictions of the chunks. After an error the rest of the line is taken and thrown away."""
+        futures = iter(self._queue.get, None)
+        try:
+            yield (future.result() for future in futures)
+        except BaseException:
+            self._broken.set()
+            for future in futures:
+                _ = future.cancel() or future.exception()  # which waits for what is under way
+            raise

@@ -1,14 +1,21 @@
-"""Scores one chunk: features from the lake, predictions and their profile to the lake."""
+"""Scores one chunk: predictions and their profile to the lake, of rows in memory or on the lake."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from time import monotonic
 
+import pyarrow as pa
+
+from scoring.night.chunk import Chunk, ChunkPredictions
 from scoring.night.recording import recorded
 from scoring.progress import Progress, silent
-from scoring.rows import Profile, Summary, predict, prediction_schema, profiled
+from scoring.rows import Profile, Summary, one_thread, predict, prediction_schema, profiled
 from scoring.stores import RunFolder, ScoredChunk, Workspace
 from scoring.stores.warehouse import ledger, seen, worked_on
+
+_ROWS = 50_000
+"""Rows that are predicted at once: fewer cost more a row, more need more memory."""
 
 
 def score_chunk(work: Workspace, run_id: str, number: int, progress: Progress = silent) -> int:
@@ -16,20 +23,40 @@ def score_chunk(work: Workspace, run_id: str, number: int, progress: Progress = 
 
     Writes the chunk's predictions, their summary and the profile of its columns; writing them again gives the same files.
     """
+    folder = _folder(work, run_id)
+    batches = work.lake.batches(folder.part("features", number), rows=_ROWS)
+    return sum(batch.num_rows for batch in _score(work, folder, number, batches, progress))
+
+
+def score_rows(work: Workspace, run_id: str, chunk: Chunk, progress: Progress = silent) -> ChunkPredictions:
+    """Score a chunk of a run that is in memory as well, as ``score_chunk`` does, and return its predictions."""
+    batches = (chunk.rows.slice(start, _ROWS) for start in range(0, chunk.rows.num_rows, _ROWS))
+    predictions = _score(work, _folder(work, run_id), chunk.number, batches, progress)
+    return ChunkPredictions(predictions, chunk.key_hashes)
+
+
+def _folder(work: Workspace, run_id: str) -> RunFolder:
     run = worked_on(work.warehouse, run_id, work.job.name)
     ledger.require_files(run)
-    lake, folder = work.lake, RunFolder(work.lake, run)
+    return RunFolder(work.lake, run)
+
+
+def _score(
+    work: Workspace, folder: RunFolder, number: int, batches: Iterable[pa.RecordBatch], progress: Progress
+) -> list[pa.RecordBatch]:
+    run_id = folder.run.run_id
     with recorded(work.stores, run_id):
         began = monotonic()
         model = work.registry.load(folder.version_ref(), work.job)
         summary, profile, bins = Summary(), Profile(), model.bins
         parts = []
-        for batch in lake.batches(folder.part("features", number), rows=50_000):
-            parts.append(predict(model.pipeline, batch, work.job, model.rule))
-            summary += Summary.of(parts[-1], work.job)
-            profile += Profile.of(bins, profiled(batch, parts[-1], work.job), batch.num_rows)
-            progress("score", batch.num_rows)
-        rows = lake.write(folder.part("predictions", number), prediction_schema(work.job), parts, {})
+        with one_thread():  # chunks are scored side by side: more threads in each would fight for the cores
+            for batch in batches:
+                parts.append(predict(model.pipeline, batch, work.job, model.rule))
+                summary += Summary.of(parts[-1], work.job)
+                profile += Profile.of(bins, profiled(batch, parts[-1], work.job), batch.num_rows)
+                progress("score", batch.num_rows)
+        rows = work.lake.write(folder.part("predictions", number), prediction_schema(work.job), parts, {})
         folder.write_scored(number, profile, ScoredChunk(rows, summary, monotonic() - began))
         seen(work.warehouse, run_id, work.clock())
-    return rows
+    return parts

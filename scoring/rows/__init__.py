@@ -4,15 +4,15 @@ from scoring.rows.bins import FEW_VALUES, PROBABILITY_GRID, PROFILED_PREDICTION,
 from scoring.rows.casting import ARROW_TYPES, read_as
 from scoring.rows.contract import Contract, Split, require_columns
 from scoring.rows.decision import Decision, Rule, decision_of, last_estimator, sklearn_name
-from scoring.rows.digest import RowsDigest, row_hashes
-from scoring.rows.duplicates import Key, key_at, key_hashes, keys_as_text, mark_duplicates, repeated
+from scoring.rows.digest import Bits, RowsDigest, row_hashes
+from scoring.rows.duplicates import Key, key_at, keys_as_text, mark_duplicates, repeated
 from scoring.rows.floors import SMALLER_IS_BETTER, Check, constant_checks, constant_loss, floor_checks, holdout_metrics
 from scoring.rows.mean_shift import NO_NIGHTS, UsualNights, allowed_shift, one_value_is_usual
 from scoring.rows.outcome_values import counted, meanings, named, outcome_text, positive_of, require_positive
 from scoring.rows.prediction import certainty, label_type, outcome_type, predict, prediction_schema, to_frame
 from scoring.rows.profile import Counts, Profile, merged, profiled
 from scoring.rows.summary import ROUNDING, Summary
-from scoring.rows.thread_warnings import warnings_of_threads
+from scoring.rows.threads import one_thread, warnings_of_threads
 from scoring.rows.value_text import as_found
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "ROUNDING",
     "SMALLER_IS_BETTER",
     "Bins",
+    "Bits",
     "Check",
     "Contract",
     "Counts",
@@ -47,7 +48,6 @@ __all__ = [
     "floor_checks",
     "holdout_metrics",
     "key_at",
-    "key_hashes",
     "keys_as_text",
     "label_type",
     "last_estimator",
@@ -55,6 +55,7 @@ __all__ = [
     "meanings",
     "merged",
     "named",
+    "one_thread",
     "one_value_is_usual",
     "outcome_text",
     "outcome_type",

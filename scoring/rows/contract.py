@@ -14,6 +14,7 @@ from scoring.interval import DataInterval
 from scoring.job import Feature, Job
 from scoring.names import select_advice
 from scoring.rows.casting import ARROW_TYPES, read_as
+from scoring.rows.digest import Bits, row_hashes
 from scoring.rows.value_text import as_found
 
 KEY_BYTES = 2_400
@@ -30,6 +31,10 @@ class Split:
     """Rows by reason, ``column:rule``. A row counts once under each reason it broke."""
     unknown: dict[str, int] = field(default_factory=dict)
     """Accepted rows whose category the model never saw, by column."""
+    key_hashes: Bits = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
+    """A hash of each row's key in the declared types, of all rows of the batch in its order. Unreadable counts as null."""
+    accepted_hashes: Bits = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
+    """Those of the accepted rows."""
 
 
 def require_columns(where: str, required: Iterable[str], present: Sequence[str]) -> None:
@@ -155,9 +160,13 @@ class Contract:
         for reason in reasons:
             bad |= broken[reason].to_numpy(zero_copy_only=False)
         accepted = pa.RecordBatch.from_arrays(list(columns.values()), schema=self.schema)
+        hashes = row_hashes(accepted.select(list(self._job.key)))
         if reasons:
             accepted = accepted.filter(pa.array(~bad))
-        return Split(accepted, _as_found(batch, bad, {r: broken[r] for r in reasons}), reasons, self._unknown(accepted))
+        quarantined = _as_found(batch, bad, {reason: broken[reason] for reason in reasons})
+        return Split(
+            accepted, quarantined, reasons, self._unknown(accepted), hashes, hashes[~bad] if reasons else hashes
+        )
 
     def _unknown(self, accepted: pa.RecordBatch) -> dict[str, int]:
         counts = {

@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 Bits = np.ndarray[tuple[int], np.dtype[np.uint64]]
+Begun = tuple[Bits, int]
+"""Hashes of rows' first columns, shape (rows,), and how many columns these are."""
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FIRST = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND = np.uint64(0x94D049BB133111EB)
@@ -31,17 +33,21 @@ class RowsDigest:
     """
 
     def __init__(self) -> None:
+        """Begin with no rows."""
         self._names: list[str] = []
         self._rows = 0
         self._sums = [0, 0]
 
-    def add(self, batch: pa.RecordBatch) -> None:
-        """Add the rows of a batch. All batches must have the same columns in the same order."""
+    def add(self, batch: pa.RecordBatch, begun: Begun | None = None) -> None:
+        """Add the rows of a batch. All batches must have the same columns in the same order.
+
+        ``begun`` are the hashes of the first columns, where they are known.
+        """
         self._names = batch.schema.names
         self._rows += batch.num_rows
         if batch.num_rows == 0:
             return
-        mixed = row_hashes(batch)
+        mixed = row_hashes(batch, begun)
         with np.errstate(over="ignore"):
             self._sums[0] += int(mixed.sum(dtype=np.uint64))
             self._sums[1] += int(_mix(mixed).sum(dtype=np.uint64))
@@ -58,16 +64,18 @@ class RowsDigest:
         return hashlib.sha256(repr((self._names, self._rows, sums)).encode()).hexdigest()
 
 
-def row_hashes(batch: pa.RecordBatch) -> Bits:
+def row_hashes(batch: pa.RecordBatch, begun: Begun | None = None) -> Bits:
     """Return 64 bits for each row: the same for equal rows, on every machine.
+
+    ``begun`` are the hashes of the first columns, which are not computed again.
 
     >>> first, other, again = row_hashes(pa.RecordBatch.from_pydict({"k": ["a", "b", "a"]}))
     >>> bool(first == again), bool(first == other)
     (True, False)
     """
     with np.errstate(over="ignore"):
-        mixed = np.zeros(batch.num_rows, dtype=np.uint64)
-        for column in batch.columns:
+        mixed, done = begun or (np.zeros(batch.num_rows, dtype=np.uint64), 0)
+        for column in batch.columns[done:]:
             mixed = _mix(mixed * _FIRST + _bits(column))
     return mixed
 

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from scoring.rows.value_text import as_found
 
 Key = tuple[str | None, ...]
-_STEP = np.uint64(0x9E3779B97F4A7C15)
-"""Multiplier that mixes the hashes of a key's columns, from splitmix64. It is odd, so that no bits are lost."""
+_RANGES, _TOP = 16, np.uint64(60)
+"""Ranges of hashes that are compared one after the other, and the bits below those that tell the range."""
 
 
 def mark_duplicates(batch: pa.RecordBatch, keys: Sequence[str], around: tuple[Key | None, Key | None]) -> np.ndarray:
@@ -44,32 +43,17 @@ def key_at(batch: pa.RecordBatch, keys: Sequence[str], row: int) -> Key:
     return tuple(as_found(batch.column(name).slice(row, 1))[0].as_py() for name in keys)
 
 
-def key_hashes(keys: pa.RecordBatch) -> np.ndarray:
-    """Return 64 bits for each row. Equal keys give equal bits, and different keys almost never do."""
-    import pandas as pd
-
-    hashes = np.zeros(keys.num_rows, dtype=np.uint64)
-    with np.errstate(over="ignore"):
-        for column in keys.columns:
-            hashes = hashes * _STEP + pd.util.hash_array(_plain(column), categorize=False)
-            hashes ^= hashes >> np.uint64(32)
-    return hashes
-
-
-def _plain(column: pa.Array) -> np.ndarray:
-    """Return the values for hashing as integers or text. Nulls become 0 or an empty text."""
-    if pa.types.is_integer(column.type) or pa.types.is_temporal(column.type):
-        wide = pc.cast(column, pa.int32()) if pa.types.is_date32(column.type) else column
-        filled = pc.fill_null(pc.cast(wide, pa.int64()), 0)
-    else:
-        filled = pc.fill_null(as_found(column), "")
-    return np.asarray(filled.to_numpy(zero_copy_only=False))
-
-
 def repeated(hashes: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the hashes that come more than once, sorted. Nearly all of them belong to repeated keys."""
-    ordered = np.sort(np.concatenate([*hashes, np.zeros(0, dtype=np.uint64)]))
-    return np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    """Return the hashes that come more than once, sorted. Nearly all of them belong to repeated keys.
+
+    Hashes are compared a range of their values at a time, so that a night needs little more memory than its hashes.
+    """
+    parts = []
+    for top in range(_RANGES):
+        of_range = np.concatenate([part[part >> _TOP == top] for part in (*hashes, np.zeros(0, dtype=np.uint64))])
+        of_range.sort()
+        parts.append(np.unique(of_range[1:][of_range[1:] == of_range[:-1]]))
+    return np.concatenate(parts)
 
 
 def keys_as_text(keys: pa.RecordBatch) -> list[Key]:

@@ -6,6 +6,7 @@ from scoring.stores.labels import LABEL_COLUMN, Labels, labels_of, nights_of, re
 from scoring.stores.lake import SNAPSHOT_FACTS, Lake
 from scoring.stores.reading import feature_batches
 from scoring.stores.run_folder import RunFolder, ScoredChunk, masked_rows
+from scoring.stores.unique_keys import RepeatedKeys
 from scoring.stores.urls import libpq_url
 from scoring.stores.workspace import Workspace
 
@@ -14,6 +15,7 @@ __all__ = [
     "SNAPSHOT_FACTS",
     "Labels",
     "Lake",
+    "RepeatedKeys",
     "RunFolder",
     "ScoredChunk",
     "Stores",

@@ -12,7 +12,7 @@ import pyarrow as pa
 from scoring.interval import DataInterval
 from scoring.rows import Contract, Split
 from scoring.stores.source import orders_text_as_bytes, stream
-from scoring.stores.unique_keys import anywhere, beside
+from scoring.stores.unique_keys import anywhere, beside, once
 from scoring.stores.workspace import Workspace
 
 
@@ -22,23 +22,31 @@ def feature_batches(
     interval: DataInterval,
     categories: dict[str, list[str]] | None = None,
     at_most: int | None = None,
+    in_key_order: bool = True,
 ) -> Iterator[Iterator[tuple[pa.RecordBatch, Split]]]:
     """Give an iterator over a job's feature batches of an interval, each as read and after the contract.
 
     A row whose key, as it will be stored, is not unique is quarantined with all its copies, also across batches. With
     ``at_most`` reading stops once there are that many rows.
+
+    Without ``in_key_order`` rows come as the source gives them, which is cheaper, and all of them are given as unique:
+    ``RepeatedKeys`` is raised at the end if a key came twice.
     """
     contract = Contract(work.job, interval, categories)
     url, query = work.stores.source_url(work.job), work.stores.features_query(work.job)
+    query = query if in_key_order else query.unordered
     with (
         stream(url, query, interval, min(work.job.chunk_rows, at_most or work.job.chunk_rows)) as batches,
         closing(
             _ahead(batches if at_most is None else _first(batches, at_most))
         ) as fetched,  # no fetch may be under way when the connection closes
     ):
+        if not in_key_order:
+            yield once(fetched, contract)
+            return
         first = next(fetched)
-        in_order = orders_text_as_bytes(url, query) and contract.keeps_order(first.schema)
-        with closing((beside if in_order else anywhere)(chain([first], fetched), contract.keys_of)) as marked:
+        beside_each_other = orders_text_as_bytes(url, query) and contract.keeps_order(first.schema)
+        with closing((beside if beside_each_other else anywhere)(chain([first], fetched), contract.keys_of)) as marked:
             yield ((batch, contract.split(batch, mask if mask.any() else None)) for batch, mask in marked)
 
 

@@ -68,6 +68,13 @@ def find(warehouse: Warehouse, condition: sa.ColumnElement[bool]) -> list[Run]:
     return [Run(**row) for row in warehouse.rows(query)]
 
 
+def last_reasons(warehouse: Warehouse, job: str) -> dict[str, int]:
+    """Return the quarantine reasons of the job's last run that was extracted, none without such a run."""
+    of_job = sa.and_(RUNS.c.job == job, RUNS.c.quarantine_reasons.is_not(sa.null()))
+    query = sa.select(RUNS.c.quarantine_reasons).where(of_job).order_by(RUNS.c.started_at.desc()).limit(1)
+    return next((row["quarantine_reasons"] or {} for row in warehouse.rows(query)), {})
+
+
 def record(warehouse: Warehouse, run_id: str, **facts: Any) -> None:
     """Write facts of a run into its ledger row."""
     with warehouse.transaction() as connection:

@@ -10,7 +10,7 @@ import pytest
 
 from lifecycle.training import interleaving
 from lifecycle.training.interleaving import interleaved
-from scoring.rows.thread_warnings import warnings_of_threads
+from scoring.rows.threads import warnings_of_threads
 from scoring.stores.registry import VersionRef
 
 

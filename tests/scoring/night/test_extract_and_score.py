@@ -28,6 +28,7 @@ from scoring.errors import (
     RunMissing,
     VersionMissing,
 )
+from scoring.night.chunk import ChunkPredictions
 from scoring.night.extract import extract
 from scoring.night.publish import Published, discard, load_run, publish, release
 from scoring.night.request import NightRequest
@@ -35,7 +36,7 @@ from scoring.night.run import run_night
 from scoring.night.score import score_chunk
 from scoring.settings import HOME, child_environment
 from scoring.stores.installation import open_stores
-from scoring.stores.run_folder import Part
+from scoring.stores.run_folder import Part, RunFolder
 from scoring.stores.warehouse import ledger
 from scoring.stores.warehouse.load import count_rows
 from scoring.stores.warehouse.schema import ensure_month
@@ -300,10 +301,10 @@ def test_seconds_of_publishing_do_not_count_waiting_for_chunks(toy: Toy) -> None
         score_chunk(toy.work, begun.run_id, chunk)
     found = ledger.get(toy.stores.warehouse, begun.run_id)
 
-    def slowly() -> Iterator[int]:
+    def slowly() -> Iterator[ChunkPredictions]:
         for number in range(begun.chunks):
             time.sleep(0.5)
-            yield number
+            yield ChunkPredictions(RunFolder(toy.stores.lake, found).predictions([number]))
 
     began = time.monotonic()
     done = load_run(toy.work, found, slowly())

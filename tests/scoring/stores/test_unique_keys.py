@@ -23,7 +23,7 @@ from scoring.job.definition import Job
 from scoring.night.request import NightRequest
 from scoring.night.run import run_night
 from scoring.rows.contract import Contract
-from scoring.rows.duplicates import key_hashes
+from scoring.rows.digest import row_hashes
 from scoring.stores import unique_keys
 from scoring.stores.installation import Stores
 from scoring.stores.reading import feature_batches
@@ -65,13 +65,13 @@ def test_beside_marks_every_copy_in_key_order(values, size):
 
 
 def test_anywhere_tells_keys_with_equal_hashes_apart(monkeypatch):
-    monkeypatch.setattr(unique_keys, "key_hashes", lambda keys: np.zeros(keys.num_rows, dtype=np.uint64))
+    monkeypatch.setattr(unique_keys, "row_hashes", lambda keys: np.zeros(keys.num_rows, dtype=np.uint64))
     assert marks(anywhere(iter(cut([1, 2, 3, 2, 4], 2)), same)) == [False, True, False, True, False]
 
 
-def test_key_hashes_are_of_the_whole_key():
+def test_row_hashes_are_of_the_whole_key():
     keys = {"a": [1, 1, 2, 2, None], "b": ["x", "y", "x", "x", ""], "c": [NOON, NOON, NOON, NOON, None]}
-    hashes = key_hashes(pa.RecordBatch.from_pydict(keys)).tolist()
+    hashes = row_hashes(pa.RecordBatch.from_pydict(keys)).tolist()
     assert hashes[2] == hashes[3]
     assert len(set(hashes)) == 4
 

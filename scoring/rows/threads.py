@@ -1,12 +1,21 @@
-"""Keeps Python's warning filters intact while several threads predict."""
+"""Several threads that predict side by side: each uses one core, and Python's warning filters stay intact."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 _NOISE = "`sklearn.utils.parallel.delayed` should be used"
+
+
+def one_thread() -> AbstractContextManager[Any]:
+    """Return a context in which the loaded OpenMP libraries use no other thread than the calling one."""
+    from threadpoolctl import ThreadpoolController
+
+    limits: AbstractContextManager[Any] = ThreadpoolController().limit(limits=1, user_api="openmp")
+    return limits
 
 
 @contextmanager
