@@ -69,8 +69,11 @@ class Constant:
         """Return what the constant would have lost on each outcome."""
         if not job.task.classifies:
             return np.abs(np.asarray(outcome, dtype=np.float64) - float(self.mean or 0.0))
-        names = [str(value) for value in outcome.to_pylist()]
-        return np.array([-np.log(self.shares.get(name, self.shares[""])) for name in names])
+        encoded = pc.dictionary_encode(pa.chunked_array(outcome).combine_chunks(), null_encoding="encode")
+        names = [str(value) for value in encoded.dictionary.to_pylist()]
+        of_level = np.array([-np.log(self.shares.get(name, self.shares[""])) for name in names])
+        losses: Floats = of_level[encoded.indices.to_numpy()]
+        return losses
 
     def gap(self, predictions: pa.Table, outcome: Any, job: Job) -> Gap | None:
         """Return how a night did beside the constant, or None for too few rows. All rows have an outcome."""

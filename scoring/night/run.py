@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from queue import Queue
-from threading import Event
 
 from scoring.night.chunk import Chunk, ChunkPredictions
 from scoring.night.extract import OnChunk, extract
@@ -61,7 +60,7 @@ class _Lanes:
     def reading(self) -> Iterator[OnChunk]:
         """Give a function that takes the chunks of one reading of the night. An error rolls back what was loaded of it.
 
-        A chunk that cannot be scored or loaded ends the reading, and its error is the one raised.
+        A chunk that cannot be scored or loaded rolls it back too, but the reading goes on: what is on the lake is complete.
         """
         line = _Line(self._waiting)
         self._loading = self._loader.submit(self._load, line)
@@ -71,11 +70,9 @@ class _Lanes:
 
         try:
             yield take
-        except BaseException as error:  # raised again once the rows are rolled back
+        except BaseException:  # raised again once the rows are rolled back
             line.end(cancelled=True)
-            failure = self._loading.exception()
-            if isinstance(error, _NobodyTakes) and failure is not None:
-                raise failure from None
+            self._loading.exception()
             raise
         line.end()
 
@@ -84,22 +81,15 @@ class _Lanes:
             return load_run(self._work, ledger.get(self._work.warehouse, self._run_id), predictions, self._progress)
 
 
-class _NobodyTakes(Exception):
-    """Whoever takes chunks from a line has failed."""
-
-
 class _Line:
     """A line of chunks that are being scored, in order, with a place for a few of them."""
 
     def __init__(self, places: int) -> None:
         self._queue: Queue[Future[ChunkPredictions] | None] = Queue(places)
-        self._broken = Event()
 
     def put(self, chunk: Future[ChunkPredictions]) -> None:
-        """Wait for a place and take it. Raises ``_NobodyTakes``."""
+        """Wait for a place and take it."""
         self._queue.put(chunk)
-        if self._broken.is_set():
-            raise _NobodyTakes
 
     def end(self, cancelled: bool = False) -> None:
         """End the line. When it is ``cancelled``, whoever takes from it gets an error."""
@@ -111,12 +101,12 @@ class _Line:
 
     @contextmanager
     def taking(self) -> Iterator[Iterator[ChunkPredictions]]:
-        """Give the predictions of the chunks. After an error the rest of the line is taken and thrown away."""
+        """Give the predictions of the chunks. After an error the rest of the line is scored, taken and thrown away."""
         futures = iter(self._queue.get, None)
         try:
             yield (future.result() for future in futures)
         except BaseException:
-            self._broken.set()
             for future in futures:
-                _ = future.cancel() or future.exception()  # which waits for what is under way
+                with suppress(CancelledError):
+                    future.exception()
             raise

@@ -12,7 +12,17 @@ import pyarrow.compute as pc
 from scoring.errors import TrainingDataError
 from scoring.interval import Nights
 from scoring.job import BINARY, MULTICLASS, REGRESSION, Job, Task
-from scoring.rows import ARROW_TYPES, counted, label_type, meanings, outcome_text, read_as, require_columns
+from scoring.rows import (
+    ARROW_TYPES,
+    counted,
+    label_type,
+    meanings,
+    outcome_text,
+    read_as,
+    repeated,
+    require_columns,
+    row_hashes,
+)
 from scoring.stores.source import Query, stream
 from scoring.stores.workspace import Workspace
 
@@ -48,7 +58,7 @@ def labels_of(work: Workspace, nights: Nights, at_most: int | None = None) -> La
 
     Keys are read like those of ``features.sql``; a row whose key cannot be read matches none and is left out.
     """
-    query = work.stores.labels_query(work.job)
+    query = work.stores.labels_query(work.job).unordered
     parts = [_empty_labels(work.job)]
     for each in nights_of(nights, work.job) if work.stores.by_night(work.job, query) else [nights]:
         interval = each.interval(work.job.schedule.timezone)
@@ -102,6 +112,8 @@ def _joined(rows: pa.Table, job: Job, query: Query) -> Labels:
 def _once(table: pa.Table, job: Job, query: Query) -> pa.Table:
     """Return the table without copies of its rows. Raises ``TrainingDataError`` for a key that has several outcomes."""
     keys = list(job.key)
+    if not len(repeated([row_hashes(batch) for batch in table.select(keys).to_batches()])):
+        return table
     different = table.group_by([*keys, LABEL_COLUMN], use_threads=False).aggregate([])
     counts = different.group_by(keys, use_threads=False).aggregate([([], "count_all")])
     several = counts.filter(pc.greater(counts.column("count_all"), 1))

@@ -222,7 +222,9 @@ class _Writer:
     def __init__(self, local: Path, path_in_errors: str, schema: pa.Schema) -> None:
         self._path_in_errors, self._schema = path_in_errors, schema
         with named(path_in_errors):
-            self._file = pq.ParquetWriter(local, schema, compression="zstd", write_page_checksum=True)
+            self._file = pq.ParquetWriter(
+                local, schema, compression="zstd", write_page_checksum=True, use_dictionary=_texts(schema)
+            )
 
     def __enter__(self) -> _Writer:
         return self
@@ -234,6 +236,11 @@ class _Writer:
     def __exit__(self, *error: object) -> None:
         with named(self._path_in_errors):
             self._file.close()
+
+
+def _texts(schema: pa.Schema) -> list[str]:
+    """Return the text columns, which a dictionary makes smaller. It makes numbers larger, and slower to write."""
+    return [field.name for field in schema if pa.types.is_string(field.type)]
 
 
 def _parquet(stream: Any) -> pq.ParquetFile:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,14 +21,17 @@ from pydantic import SecretStr
 from lifecycle.training.rows import read_rows
 from scoring.interval import DataInterval, Nights
 from scoring.job.definition import Job
+from scoring.night.extract import extract
 from scoring.night.request import NightRequest
 from scoring.night.run import run_night
 from scoring.rows.contract import Contract
 from scoring.rows.digest import row_hashes
+from scoring.rows.duplicates import repeated
 from scoring.stores import unique_keys
 from scoring.stores.installation import Stores
 from scoring.stores.reading import feature_batches
-from scoring.stores.unique_keys import anywhere, beside
+from scoring.stores.run_folder import RunFolder
+from scoring.stores.unique_keys import RepeatedKeys, anywhere, beside, once
 from scoring.stores.warehouse import ledger
 from scoring.stores.workspace import Workspace
 from tests.conftest import Toy, new_database
@@ -67,6 +71,30 @@ def test_beside_marks_every_copy_in_key_order(values, size):
 def test_anywhere_tells_keys_with_equal_hashes_apart(monkeypatch):
     monkeypatch.setattr(unique_keys, "row_hashes", lambda keys: np.zeros(keys.num_rows, dtype=np.uint64))
     assert marks(anywhere(iter(cut([1, 2, 3, 2, 4], 2)), same)) == [False, True, False, True, False]
+
+
+@MODEST
+@given(values=st.lists(st.integers(0, 40), max_size=20), size=st.integers(1, 7))
+def test_repeated_keys_are_reported_when_the_night_is_read_to_its_end(plain_job, values, size):
+    def whole(batch: pa.RecordBatch) -> pa.RecordBatch:
+        moments = pa.array([NOON] * batch.num_rows, pa.timestamp("us", "UTC"))
+        numbers, kinds = pa.nulls(batch.num_rows, pa.float64()), pa.array(["a"] * batch.num_rows, pa.string())
+        return pa.RecordBatch.from_arrays([moments, batch.column("k"), numbers, kinds], ["at", "id", "x", "kind"])
+
+    contract = Contract(plain_job, DataInterval.of_night(NOON.date(), "UTC"))
+    rows = 0
+    with pytest.raises(RepeatedKeys) if len(set(values)) < len(values) else nullcontext():
+        for _, part in once(map(whole, cut(values, size)), contract):
+            rows += part.accepted.num_rows
+    assert rows == len(values)
+
+
+@MODEST
+@given(st.lists(st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 3), max_size=9), max_size=4))
+def test_repeated_hashes_are_found_in_every_range(parts):
+    values = [value for part in parts for value in part]
+    expected = sorted({value for value in values if values.count(value) > 1})
+    assert repeated([np.array(part, dtype=np.uint64) for part in parts]).tolist() == expected
 
 
 def test_row_hashes_are_of_the_whole_key():
@@ -149,6 +177,42 @@ def test_keys_that_are_stored_alike_are_quarantined_with_all_copies(source_of, t
         assert sorted(" ".join(map(str, row.values())) for row in accepted) == sorted(expected)
         copies = sum(part.reasons.get("duplicate_key", 0) for part in parts)
         assert copies == len(rows) - len(expected) - (case == "unreadable")  # 'y' is one of its kind
+
+
+def test_a_night_after_one_with_copies_is_read_once_in_key_order(toy: Toy, monkeypatch) -> None:
+    """The first of them is read twice, since nobody could know."""
+    readings: list[bool] = []
+    module = sys.modules[extract.__module__]
+    read = module.feature_batches
+
+    def counted(*arguments: Any, in_key_order: bool, **more: Any) -> Any:
+        readings.append(in_key_order)
+        return read(*arguments, in_key_order=in_key_order, **more)
+
+    monkeypatch.setattr(module, "feature_batches", counted)
+    execute(toy.source, f"insert into events select * from events where id = 7 and at::date = '{NIGHT}'")
+    execute(toy.source, f"insert into events values ('{NIGHT} 10:00+00', null, 1, 'a', null)")
+    quarantined = []
+    for night, chunk_rows in ((NIGHT, 50), (NIGHT, 50), (NIGHT + DAY, 50), (NIGHT + DAY, 50)):
+        work = Workspace(toy.stores, toy.change(chunk_rows=chunk_rows))
+        done = run_night(work, NightRequest(night, datetime.now(UTC), "test"))
+        quarantined.append(ledger.get(toy.stores.warehouse, done.run_id).quarantine_reasons)
+    assert readings == [False, True, True, True, False]
+    assert quarantined == [{"duplicate_key": 2, "id:null": 1}] * 2 + [{}] * 2
+
+
+def test_a_second_reading_leaves_nothing_of_the_first(toy: Toy) -> None:
+    """The bad row stands in the first chunk of the first reading, and in the last of the second."""
+    execute(toy.source, "create table copies as select * from events order by at::date, id desc")
+    execute(toy.source, "drop table events; alter table copies rename to events")
+    execute(toy.source, f"insert into events select * from events where id = 7 and at::date = '{NIGHT}'")
+    execute(toy.source, f"update events set x = 1e9 where id = 199 and at::date = '{NIGHT}'")
+    job = toy.change(features={**toy.job.model_dump(mode="json")["features"], "x": {"type": "float", "max": 100}})
+    done = run_night(Workspace(toy.stores, job), NightRequest(NIGHT, datetime.now(UTC), "test"))
+    run = ledger.get(toy.stores.warehouse, done.run_id)
+    assert run.quarantine_reasons == {"duplicate_key": 2, "x:above_max": 1}
+    rows = [row for batch in RunFolder(toy.stores.lake, run).quarantine() for row in batch.to_pylist()]
+    assert sorted(row["id"] for row in rows) == ["199", "7", "7"]
 
 
 def test_a_night_with_a_copy_in_an_earlier_chunk_is_published_without_both(toy: Toy) -> None:
