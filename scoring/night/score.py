@@ -6,7 +6,7 @@ from time import monotonic
 
 from scoring.night.recording import recorded
 from scoring.progress import Progress, silent
-from scoring.rows import Profile, Summary, predict, prediction_schema, profiled
+from scoring.rows import Profile, Summary, prediction_schema, profiled
 from scoring.stores import RunFolder, ScoredChunk, Workspace
 from scoring.stores.warehouse import ledger, seen, worked_on
 
@@ -25,11 +25,11 @@ def score_chunk(work: Workspace, run_id: str, number: int, progress: Progress = 
         summary, profile, bins = Summary(), Profile(), model.bins
         parts = []
         for batch in lake.batches(folder.part("features", number), rows=50_000):
-            parts.append(predict(model.pipeline, batch, work.job, model.rule))
+            parts.append(model.predict(batch, work.job))
             summary += Summary.of(parts[-1], work.job)
             profile += Profile.of(bins, profiled(batch, parts[-1], work.job), batch.num_rows)
             progress("score", batch.num_rows)
         rows = lake.write(folder.part("predictions", number), prediction_schema(work.job), parts, {})
-        folder.write_scored(number, profile, ScoredChunk(rows, summary, monotonic() - began))
+        folder.write_scored(number, profile, ScoredChunk(rows, summary, monotonic() - began, model.scored_by))
         seen(work.warehouse, run_id, work.clock())
     return rows

@@ -49,6 +49,12 @@ class TrainingFacts:
     unreadable_labels: int | None = None
     asked_until: date | None = None
     """The ``--until`` that was asked for: what the version learned from was known when this night began."""
+    evaluator: str | None = None
+    """What scores the version's rows as fast as it can with the pipeline's own bits: ``bitset``, or ``scikit-learn`` itself."""
+    evaluator_speedup: float | None = None
+    """How many times less CPU the evaluator took than scikit-learn, when the version was made."""
+    evaluator_reason: str | None = None
+    """Why scikit-learn itself scores."""
     seconds: float | None = None
     """CPU seconds that fitting, evaluating and proving the version took."""
 
