@@ -70,7 +70,7 @@ class Bitsets:
         """Write the sums of a block's rows."""
         rows = places.shape[1]
         masks, entries = np.empty((rows, PACK // 2), np.uint64), np.empty((rows, PACK // 2), np.uint64)
-        numbers, values = np.empty((PACK, rows)), np.empty((PACK + 1, rows))
+        numbers, values = np.empty((PACK, rows)), np.empty((PACK, rows))
         words, leaves = masks.view(np.uint32).T, numbers.view(np.int64)
         offsets = (np.arange(PACK) * (LEAVES + 1) - _EXPONENT)[:, None]
         sums[:] = self._start
@@ -84,9 +84,10 @@ class Bitsets:
             if self._split:
                 np.maximum(leaves, _EXPONENT, out=leaves)
             np.add(leaves, offsets, out=leaves)
-            pack.values.take(leaves, out=values[1:], mode="clip")
-            values[0] = sums[:, pack.output]
-            np.add.reduce(values[: pack.words + 1], axis=0, out=sums[:, pack.output])
+            pack.values.take(leaves, out=values, mode="clip")
+            total = sums[:, pack.output]
+            for number in range(pack.words):  # one after the other: a reduction may choose another order
+                np.add(total, values[number], out=total)
 
 
 def _cells_of_levels(cells: Cells | Levels, column: Column) -> np.ndarray | None:
