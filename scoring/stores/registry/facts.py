@@ -94,6 +94,17 @@ class TrainingFacts:
         content = {} if self.decision is None else {"decision": self.decision, "block_rows": self.block_rows}
         return Rule.of_facts(content, job)
 
+    @property
+    def scored_by(self) -> str:
+        """Return in words what scores the version's rows.
+
+        >>> TrainingFacts(evaluator="bitset", evaluator_speedup=4.9).scored_by
+        'bitset, 4.9 times as fast as scikit-learn'
+        """
+        if self.evaluator_speedup is not None:
+            return f"{self.evaluator}, {self.evaluator_speedup:.1f} times as fast as scikit-learn"
+        return f"scikit-learn ({self.evaluator_reason or 'the version is older than evaluators'})"
+
     def names_snapshot(self, digest: str) -> bool:
         """Return whether the version was trained on the snapshot ``digest``, in whatever form the facts name it."""
         return digest in json.dumps(self.snapshot)

@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 
 from scoring.job import Job
-from scoring.rows import Bins, Rule, Summary, UsualNights, bins_from, predict
-from scoring.rows.evaluation import SCIKIT_LEARN, Evaluator
+from scoring.rows import Bins, Evaluator, Rule, Summary, UsualNights, bins_from, predict
+from scoring.rows.evaluation import SCIKIT_LEARN
 from scoring.stores.registry.facts import TrainingFacts
 
 ARTIFACT = "pipeline.joblib"
