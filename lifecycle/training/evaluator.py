@@ -37,7 +37,7 @@ def chosen_evaluator(pipeline: Any, rows: pa.RecordBatch, job: Job, rule: Rule) 
     """Return the evaluator that gives the pipeline's own bits on the rows and on hostile ones, or scikit-learn and the reason."""
     own = copy.deepcopy(pipeline)
     try:
-        evaluator = evaluator_of(own, job)
+        evaluator = evaluator_of(own, job, rule.block_rows)
         spread = np.linspace(0, rows.num_rows - 1, min(rows.num_rows, PROVEN_ROWS)).astype(int)
         problem = difference(evaluator, own, rows.take(pa.array(spread)), job, rule)
     except Unsupported as error:

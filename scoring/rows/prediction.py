@@ -142,7 +142,22 @@ def _evaluated(
         output = evaluator.output(batch)
     except Exception:  # noqa: BLE001 - what fails here may be the evaluator's fault: the pipeline says what is right
         output = raw_output(pipeline, batch, job, rule)
-    return _decided(pipeline, lambda: output, partial(to_frame, batch, job), job, rule, batch.num_rows)
+    if rule.block_rows is None:
+        return _decided(pipeline, lambda: output, partial(to_frame, batch, job), job, rule, batch.num_rows)
+    parts = [_of_block(pipeline, batch, job, rule, output, start) for start in range(0, len(output), rule.block_rows)]
+    values, class_places = (np.concatenate(some) for some in zip(*parts, strict=True))
+    return values, class_places
+
+
+def _of_block(
+    pipeline: Any, batch: pa.RecordBatch, job: Job, rule: Rule, output: np.ndarray, start: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return output and classes of a block, whose frame is filled up as ``_blocks`` does it, should it be needed."""
+    rows = np.arange(start, min(start + (rule.block_rows or 1), len(output)))
+    filled = np.resize(rows, rule.block_rows or 1)
+    frame = partial(lambda places: to_frame(batch.take(pa.array(places)), job), filled)
+    values, class_places = _decided(pipeline, lambda: output[filled], frame, job, rule, len(filled))
+    return values[: len(rows)], class_places[: len(rows)]
 
 
 def _decided(

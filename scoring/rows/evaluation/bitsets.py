@@ -32,7 +32,6 @@ class _Pack:
     words: int
     tables: list[tuple[int, np.ndarray]]
     """Column, and its entries by cell: (cells, 4) of uint64."""
-    start: np.ndarray
     values: np.ndarray
     """(words, 33): 0 for a word without the row's leaf, then the leaves' values."""
 
@@ -75,8 +74,9 @@ class Bitsets:
         offsets = (np.arange(PACK) * (LEAVES + 1) - _EXPONENT)[:, None]
         sums[:] = self._start
         for pack in self._packs:
-            masks[:] = pack.start
-            for column, table in pack.tables:
+            first, others = pack.tables[0], pack.tables[1:]
+            first[1].take(places[first[0]], axis=0, out=masks, mode="clip")
+            for column, table in others:
                 table.take(places[column], axis=0, out=entries, mode="clip")
                 np.bitwise_and(masks, entries, out=masks)
             np.copyto(numbers, words)  # a power of two, or 0: its exponent is the leaf
@@ -117,7 +117,8 @@ def _packs(output: int, trees: Sequence[Tree], cells: list[Cells | Levels]) -> l
         part = slice(number * PACK, (number + 1) * PACK)
         entries = {column: _entries(table[part]) for column, table in tables.items()}
         used = [(column, some) for column, some in entries.items() if (some != start).any()]
-        packs.append(_Pack(output, min(PACK, words - part.start), used, start, values[part]))
+        used = used or [(0, np.repeat(start[None], cells[0].size, axis=0))]  # trees without a split
+        packs.append(_Pack(output, min(PACK, words - part.start), used, values[part]))
     return packs
 
 

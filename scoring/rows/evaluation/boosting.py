@@ -42,7 +42,7 @@ class Boosted:
             return np.asarray(loss.predict_proba(sums))
         return np.asarray(loss.link.inverse(sums.ravel()))
 
-    def raw_by_estimator(self, values: np.ndarray) -> np.ndarray:
+    def by_estimator(self, values: np.ndarray) -> np.ndarray:
         """Return what scikit-learn gives for a matrix as the preprocessor makes it: the proof of ``output``."""
         model = self._model
         sums = np.zeros((len(values), model.n_trees_per_iteration_), order="F") + model._baseline_prediction

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,11 @@ from scoring.rows.evaluation.unsupported import Unsupported
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+def categories(job: Job) -> list[bool]:
+    """Return which features are categories."""
+    return [feature.type == "category" for feature in job.features.values()]
 
 
 def refuse_datetimes(job: Job) -> None:
@@ -45,10 +50,14 @@ def column_of(column: pa.Array | pa.ChunkedArray, kind: str) -> Column:
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a column transformer: the columns it takes, and the encoder of their levels, or None to keep them."""
+    """A part of a column transformer: the columns it takes, and how it is done."""
 
+    how: Literal["keep", "levels", "itself"]
+    """As they are; each level once; or by the part itself, row by row."""
+    transformer: Any
     places: list[int]
-    encoder: Any
+    width: int
+    """Columns that come out."""
 
 
 class Encoding:
@@ -57,49 +66,71 @@ class Encoding:
     def __init__(self, transformer: Any, names: Sequence[str], coded: Sequence[bool], framed: bool) -> None:
         """Read the transformer. ``coded`` says which of the incoming columns are; ``framed``, that it was given a frame.
 
-        Raises ``Unsupported`` for a part that is not known to treat every column, and every value, by itself.
+        Raises ``Unsupported`` for one that is no column transformer, or selects columns in a way that is not known.
         """
-        self._names, self._framed = list(names), framed
         if sklearn_name(transformer) != "ColumnTransformer":
             raise Unsupported(type(transformer).__name__)
+        self._names, self._framed = list(names), framed
+        widths = {name: at.stop - at.start for name, at in transformer.output_indices_.items()}
         self.parts = [
-            Part(places, _encoder(part, name, [coded[place] for place in places]))
+            Part(_how(part, name, [coded[place] for place in places]), part, places, widths[name])
             for name, part, spec in transformer.transformers_
             if part != "drop" and (places := _places(spec, self._names))
         ]
-        self.origins = [place for part in self.parts for place in part.places]
-        """The incoming column of each outgoing one."""
-        self.coded = [coded[place] for place in self.origins]
+        if any(part.how != "itself" and part.width != len(part.places) for part in self.parts):
+            raise Unsupported("a part that gives another number of columns than it takes")
+        self.names = [name for part in self.parts for name in self._names_of(part)]
+        self.coded = [
+            part.how != "itself" and coded[part.places[at]] for part in self.parts for at in range(part.width)
+        ]
+
+    def _names_of(self, part: Part) -> list[str]:
+        """Return the feature behind each outgoing column, or an empty text where values change."""
+        return [self._names[place] for place in part.places] if part.how != "itself" else [""] * part.width
 
     def __call__(self, columns: Sequence[Column]) -> list[Column]:
         """Return the columns that the transformer makes of some."""
-        return [column for part in self.parts for column in self._columns(part, [columns[p] for p in part.places])]
+        return [column for part in self.parts for column in self.columns(part, columns)]
 
-    def _columns(self, part: Part, columns: list[Column]) -> list[Column]:
-        if part.encoder is None:
-            return columns
-        coded = [column for column in columns if isinstance(column, Coded)]
-        most = max(len(column.levels) for column in coded)
-        levels = [np.resize(column.levels, most) for column in coded]
-        output = np.asarray(part.encoder.transform(self._rows(part, levels)), dtype=np.float64)
+    def columns(self, part: Part, columns: Sequence[Column]) -> list[Column]:
+        """Return the columns that a part makes of all incoming ones."""
+        some = [columns[place] for place in part.places]
+        if part.how == "keep":
+            return some
+        if part.how == "itself":
+            output = part.transformer.transform(self.rows(part, [values_of(column) for column in some]))
+            matrix = output.toarray() if hasattr(output, "toarray") else np.asarray(output)
+            return list(np.ascontiguousarray(matrix.T, dtype=np.float64))
+        coded = [column for column in some if isinstance(column, Coded)]
+        output = np.asarray(part.transformer.transform(self.rows(part, levels_of(coded))), dtype=np.float64)
         return [Coded(column.places, output[: len(column.levels), at]) for at, column in enumerate(coded)]
 
-    def _rows(self, part: Part, levels: list[np.ndarray]) -> pd.DataFrame | np.ndarray:
+    def rows(self, part: Part, values: list[np.ndarray]) -> pd.DataFrame | np.ndarray:
+        """Return values of a part's columns as it was given them when it was fitted."""
         if not self._framed:
-            return np.column_stack(levels)
+            return np.column_stack(values)
         import pandas as pd
 
-        return pd.DataFrame({self._names[place]: some for place, some in zip(part.places, levels, strict=True)})
+        return pd.DataFrame({self._names[place]: some for place, some in zip(part.places, values, strict=True)})
 
 
-def _encoder(part: Any, name: str, coded: list[bool]) -> Any:
-    """Return what encodes the levels of a part's columns, or None if they pass through."""
+def values_of(column: Column) -> np.ndarray:
+    """Return the value of each row."""
+    return column.values if isinstance(column, Coded) else column
+
+
+def levels_of(columns: list[Coded]) -> list[np.ndarray]:
+    """Return the levels of some columns side by side, shorter ones from the beginning again."""
+    most = max(len(column.levels) for column in columns)
+    return [np.resize(column.levels, most) for column in columns]
+
+
+def _how(part: Any, name: str, coded: list[bool]) -> Literal["keep", "levels", "itself"]:
+    """Return how a part is done: only what is known to treat every column and value by itself is done level by level."""
     kind = sklearn_name(part)
     if part == "passthrough" or (kind == "FunctionTransformer" and _changes_nothing(part, name)):
-        return None
-    if kind == "OrdinalEncoder" and all(coded):
-        return part
-    raise Unsupported(f"{type(part).__name__} on {'numbers' if not any(coded) else 'these columns'}")
+        return "keep"
+    return "levels" if kind == "OrdinalEncoder" and all(coded) else "itself"
 
 
 def _changes_nothing(part: Any, name: str) -> bool:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from scoring.job import Job
 from scoring.rows.decision import Rule
+from scoring.rows.evaluation.bits import unequal
 from scoring.rows.evaluation.evaluator import Evaluator
-from scoring.rows.evaluation.hostile import hostile_matrix, hostile_rows
+from scoring.rows.evaluation.hostile import hostile_rows
 from scoring.rows.prediction import raw_output
 
 
@@ -30,10 +30,7 @@ def difference(evaluator: Evaluator, pipeline: Any, rows: pa.RecordBatch, job: J
         for words, batch in trials.items():
             if differing := _differing(evaluator, pipeline, batch, job, rule):
                 return f"{differing:,} of {batch.num_rows:,} {words} differ"
-        matrix = hostile_matrix(evaluator.model.cells)
-        expected = evaluator.model.raw_by_estimator(matrix)
-        differing = unequal(evaluator.model.output(list(np.ascontiguousarray(matrix.T)), len(matrix)), expected)
-    return f"{differing:,} of {len(matrix):,} hostile rows differ" if differing else None
+        return evaluator.difference()
 
 
 def same_bits(evaluator: Evaluator, pipeline: Any, rows: pa.RecordBatch, job: Job, rule: Rule) -> bool:
@@ -52,13 +49,3 @@ def _differing(evaluator: Evaluator, pipeline: Any, rows: pa.RecordBatch, job: J
     except Exception:  # noqa: BLE001 - as above
         return 0 if expected is None else rows.num_rows
     return rows.num_rows if expected is None else unequal(output, expected)
-
-
-def unequal(output: np.ndarray, expected: np.ndarray) -> int:
-    """Return the number of rows in which a bit differs, or all if shapes or types do. NaN equals NaN."""
-    if output.shape != expected.shape or output.dtype != expected.dtype:
-        return len(expected)
-    nan = np.isnan(output) & np.isnan(expected)
-    kind = f"i{output.dtype.itemsize}"
-    same = nan | (np.ascontiguousarray(output).view(kind) == np.ascontiguousarray(expected).view(kind))
-    return int((~same.reshape(len(same), -1).all(axis=1)).sum())

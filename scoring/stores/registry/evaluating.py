@@ -26,7 +26,7 @@ def proven_evaluator(
     if facts.evaluator in (None, SCIKIT_LEARN) or job.evaluator == SCIKIT_LEARN:
         return None, SCIKIT_LEARN
     try:
-        evaluator = evaluator_of(pipeline, job)
+        evaluator = evaluator_of(pipeline, job, facts.block_rows)
         problem = _problem(evaluator, pipeline, golden, facts, job)
     except Exception as error:  # noqa: BLE001 - whatever it is, the pipeline itself can score
         problem = f"{type(error).__name__}: {error}"

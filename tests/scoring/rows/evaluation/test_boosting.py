@@ -15,9 +15,10 @@ from sklearn.preprocessing import OrdinalEncoder, StandardScaler
 
 from scoring.job.definition import Job
 from scoring.rows.decision import Rule, decision_of
+from scoring.rows.evaluation.bits import unequal
 from scoring.rows.evaluation.evaluator import evaluator_of
 from scoring.rows.evaluation.hostile import hostile_rows
-from scoring.rows.evaluation.proof import difference, unequal
+from scoring.rows.evaluation.proof import difference
 from scoring.rows.prediction import predict, raw_output, to_frame
 from tests.support.jobs import make_job
 
