@@ -123,9 +123,9 @@ def models(name: JobName, as_json: tables.Json = False) -> None:
         names = ", ".join(alias for alias, number in aliases.items() if number == ref.version)
         scores = ", ".join(f"{metric} {value:.4f}" for metric, value in facts.metrics.items())
         window = f"{facts.since} to {facts.until} (not included)"
-        about = f"{scores}; prediction: {facts.rule(work.job).decision.words}"
+        about = f"{scores}; prediction: {facts.rule(work.job).decision.words}; scored by {facts.scored_by}"
         rows.append((ref.version, names, window, facts.rows, about, ref.sha256[:12]))
-    columns = ("version", "alias", "trained on nights", "rows", "metrics; prediction", "sha256")
+    columns = ("version", "alias", "trained on nights", "rows", "metrics; prediction; evaluator", "sha256")
     tables.table(f"model versions of {name}", columns, rows, key="versions")
     tables.table(
         f"promotions of {name}", ("version", "effective from", "kind", "reason", "by", "at"), history, key="promotions"

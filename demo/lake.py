@@ -20,7 +20,7 @@ from pydantic import SecretStr
 from scoring.errors import NightshiftError
 from scoring.interval import DataInterval
 from scoring.night import champion_version
-from scoring.rows import RowsDigest, predict
+from scoring.rows import RowsDigest
 from scoring.settings import HOME
 from scoring.stores import Workspace, feature_batches, libpq_url
 
@@ -107,7 +107,7 @@ def read_night(work: Workspace, night: date, source: str) -> ReadNight:
             parts.append(split.accepted)
     seconds = perf_counter() - began
     for part in parts:
-        predictions.add(predict(model.pipeline, part, work.job, model.rule))
+        predictions.add(model.predict(part, work.job))
     return ReadNight(source, rows, accepted, features.hexdigest(), predictions.hexdigest(), seconds)
 
 

@@ -65,7 +65,7 @@ PURE = {
 OWNERS: dict[str, set[str]] = {
     "mlflow": {"scoring.stores.registry"},
     "joblib": {"scoring.stores.registry", "lifecycle.training.version_folder", "scoring.rows.prediction"},
-    "threadpoolctl": {"lifecycle.training.row_independence", "scoring.rows.threads"},
+    "threadpoolctl": {"lifecycle.training.row_independence", "lifecycle.training.evaluator", "scoring.rows.threads"},
     "adbc_driver_postgresql": {"scoring.stores.source", "scoring.stores.warehouse"},
     "adbc_driver_manager": {"scoring.stores.failures", "scoring.stores.warehouse"},
     "sqlalchemy": {

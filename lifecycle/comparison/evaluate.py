@@ -87,7 +87,7 @@ def _holdout(work: Workspace, model: ModelVersion, champion: ModelVersion | None
         unseen = pc.and_(unseen, _unseen(rows.column(NIGHT), champion.facts.seen, work.job))
     rows, sides = rows.filter(unseen), {CHALLENGER: predictions.filter(unseen)}
     if champion is not None:
-        says = predict(champion.pipeline, batch_of(rows), work.job, champion.rule)
+        says = champion.predict(batch_of(rows), work.job)
         sides[CHAMPION] = pa.Table.from_batches([says])
     return _Holdout(SameRows(work.job, rows, sides), of_nights)
 
@@ -109,7 +109,7 @@ def _latency(models: dict[str, ModelVersion], rows: pa.Table, job: Job) -> dict[
     for _ in range(TIMED):
         for side, model in models.items():
             began = process_time()
-            predict(model.pipeline, batch, job, model.rule)
+            predict(model.pipeline, batch, job, model.rule)  # an evaluator says nothing about the pipeline
             best[side] = min(best[side], process_time() - began)
     return {side: seconds / max(batch.num_rows, 1) * 1e6 for side, seconds in best.items()}
 

@@ -61,7 +61,7 @@ def _against_proven(work: Workspace, compared: SameRows, judged: Refit, proven: 
     if proven is None or len(compared.nights) < 2:
         return None
     model = work.registry.load(proven, work.job)
-    says = predict(model.pipeline, batch_of(compared.rows), work.job, model.rule)
+    says = model.predict(batch_of(compared.rows), work.job)
     both = SameRows(work.job, compared.rows, {CHAMPION: pa.Table.from_batches([says])})
     unseen = unseen_from(work.job, model.facts.seen.until)
     nights = [night for night in compared.nights if night >= unseen]
@@ -97,6 +97,6 @@ def _both(work: Workspace, early: pa.Table, late: pa.Table, champion: ModelVersi
     """Return what a fit on the early rows and the champion say of the late ones."""
     pipeline, batch = fit(early, work.job), batch_of(late)
     new = predict(pipeline, batch, work.job, Rule(decision_of(pipeline, work.job)))
-    old = predict(champion.pipeline, batch, work.job, champion.rule)
+    old = champion.predict(batch, work.job)
     sides = {CHALLENGER: pa.Table.from_batches([new]), CHAMPION: pa.Table.from_batches([old])}
     return SameRows(work.job, late, sides)

@@ -63,6 +63,7 @@ def card_of(work: Workspace, ref: VersionRef, evaluation: Evaluation, retraining
         "evaluation": masked.as_json(),
         "sensitive": sorted(work.job.sensitive),
         "prediction": facts.rule(work.job).decision.words,
+        "scored_by": facts.scored_by,
     }
 
 

@@ -85,7 +85,7 @@ def _measure_versions(work: Workspace, snapshot: Snapshot, recipe: str) -> None:
             model = work.registry.load(ref, work.job)
         except NO_LONGER_SCORED:
             continue
-        predictions = predict(model.pipeline, batch_of(rows), work.job, model.rule)
+        predictions = model.predict(batch_of(rows), work.job)
         refits.save(work.warehouse, _losses(work.job, made, rows, predictions, work.clock()))
 
 

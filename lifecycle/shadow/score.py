@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from scoring.errors import NightshiftError, RunMissing, described
 from scoring.job import HIDDEN_VALUE, Job
-from scoring.rows import predict, prediction_schema
+from scoring.rows import prediction_schema
 from scoring.stores import RunFolder, Workspace
 from scoring.stores.registry import VersionRef
 from scoring.stores.warehouse import Disagreement, Row, Run, Shadow, ledger, load_shadow, shadows
@@ -88,7 +88,7 @@ def _score(work: Workspace, run: Run, shadow: Shadow) -> Row:
     differences = _Differences(work.job)
     for number in folder.chunks:
         features = work.lake.table(folder.part("features", number))
-        predictions = [predict(model.pipeline, batch, work.job, model.rule) for batch in features.to_batches(50_000)]
+        predictions = [model.predict(batch, work.job) for batch in features.to_batches(50_000)]
         work.lake.write(folder.shadow_part(ref.version, number), prediction_schema(work.job), predictions, {})
         champion = work.lake.table(folder.part("predictions", number))
         differences.add(features, champion, pa.Table.from_batches(predictions, prediction_schema(work.job)))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from time import process_time
 
 import pyarrow as pa
 
+from lifecycle.training.evaluator import chosen_evaluator
 from lifecycle.training.fit import (
     HoldoutFit,
     batch_of,
@@ -110,6 +111,7 @@ def train_on(
     until = window.until if again else split - timedelta(days=gap)
     facts = replace(_facts(work, snapshot, evaluated), fitted_until=until, evaluated_until=split, refit=again)
     facts = replace(facts, retraining_id=request.retraining_id, asked_until=request.asked_until, **rule.facts())
+    facts = replace(facts, **asdict(chosen_evaluator(pipeline, batch_of(labelled), work.job, rule)))
     facts = replace(facts, seconds=process_time() - began)
     scores = evaluated.scores
     with tempfile.TemporaryDirectory() as folder:

@@ -95,6 +95,8 @@ class Job(Strict):
 
     A number must be at least that of the nights that monitoring looks back on, 90 by default.
     """
+    evaluator: Literal["auto", "scikit-learn"] = "auto"
+    """What computes predictions. ``auto``: the version's evaluator, which gives the pipeline's own bits, where it has one."""
     gate: GatePolicy = Field(default=GatePolicy(), description="What a night must keep to be published.")
     monitor: MonitorPolicy = Field(default=MonitorPolicy(), description="How a night is compared with others.")
     retraining: RetrainingPolicy = Field(default=RetrainingPolicy(), description="When a version is trained.")

@@ -122,6 +122,7 @@ def _reconciled(stores: Stores, run: Run, loaded: Loaded) -> Summary:
         predictions_hash=loaded.predictions_hash,
         rows_per_second=(run.rows_extracted or 0) / total if total > 0 else None,
         seconds_score=sum(chunk.seconds for chunk in chunks),
+        evaluator="; ".join(sorted({chunk.scored_by for chunk in chunks if chunk.scored_by})) or None,
         seconds_publish=loaded.seconds + monotonic() - began,
     )
     return summary

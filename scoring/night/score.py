@@ -10,7 +10,7 @@ import pyarrow as pa
 from scoring.night.chunk import Chunk, ChunkPredictions
 from scoring.night.recording import recorded
 from scoring.progress import Progress, silent
-from scoring.rows import Profile, Summary, one_thread, predict, prediction_schema, profiled
+from scoring.rows import Profile, Summary, one_thread, prediction_schema, profiled
 from scoring.stores import RunFolder, ScoredChunk, Workspace
 from scoring.stores.warehouse import ledger, seen, worked_on
 
@@ -52,11 +52,11 @@ def _score(
         parts = []
         with one_thread():  # chunks are scored side by side: more threads in each would fight for the cores
             for batch in batches:
-                parts.append(predict(model.pipeline, batch, work.job, model.rule))
+                parts.append(model.predict(batch, work.job))
                 summary += Summary.of(parts[-1], work.job)
                 profile += Profile.of(bins, profiled(batch, parts[-1], work.job), batch.num_rows)
                 progress("score", batch.num_rows)
         rows = work.lake.write(folder.part("predictions", number), prediction_schema(work.job), parts, {})
-        folder.write_scored(number, profile, ScoredChunk(rows, summary, monotonic() - began))
+        folder.write_scored(number, profile, ScoredChunk(rows, summary, monotonic() - began, model.scored_by))
         seen(work.warehouse, run_id, work.clock())
     return parts

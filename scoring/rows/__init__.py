@@ -9,7 +9,7 @@ from scoring.rows.duplicates import Key, key_at, keys_as_text, mark_duplicates, 
 from scoring.rows.floors import SMALLER_IS_BETTER, Check, constant_checks, constant_loss, floor_checks, holdout_metrics
 from scoring.rows.mean_shift import NO_NIGHTS, UsualNights, allowed_shift, one_value_is_usual
 from scoring.rows.outcome_values import counted, meanings, named, outcome_text, positive_of, require_positive
-from scoring.rows.prediction import certainty, label_type, outcome_type, predict, prediction_schema, to_frame
+from scoring.rows.prediction import Evaluator, certainty, label_type, outcome_type, predict, prediction_schema, to_frame
 from scoring.rows.profile import Counts, Profile, merged, profiled
 from scoring.rows.summary import ROUNDING, Summary
 from scoring.rows.threads import one_thread, warnings_of_threads
@@ -29,6 +29,7 @@ __all__ = [
     "Contract",
     "Counts",
     "Decision",
+    "Evaluator",
     "Key",
     "Profile",
     "RowsDigest",

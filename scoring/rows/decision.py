@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -126,13 +126,16 @@ def uncalibrated(pipeline: Any) -> Any:
     return pipeline
 
 
-def chosen_classes(pipeline: Any, frame: pd.DataFrame, chances: np.ndarray, decision: Decision, job: Job) -> np.ndarray:
+def chosen_classes(
+    pipeline: Any, frame: Callable[[], pd.DataFrame], chances: np.ndarray, decision: Decision, job: Job
+) -> np.ndarray:
     """Return the index of each row's class in the pipeline's classes, shape (rows,). ``chances`` is (rows, classes).
 
-    ``predict`` is called only where the probabilities do not settle it. Raises ``PredictionError`` for what is no class.
+    ``predict`` is called, and the frame made, only where the probabilities do not settle it. Raises ``PredictionError`` for
+    what is no class.
     """
     if decision.by in ("predict", "uncalibrated"):
-        return _predicted(pipeline if decision.by == "predict" else uncalibrated(pipeline), frame, job)
+        return _predicted(pipeline if decision.by == "predict" else uncalibrated(pipeline), frame(), job)
     if decision.by == "half" and decision.threshold is None:
         return _first_declared(chances, job)
     if decision.by == "largest":
@@ -143,7 +146,7 @@ def chosen_classes(pipeline: Any, frame: pd.DataFrame, chances: np.ndarray, deci
         near = np.abs(chances[:, 1] - decision.threshold) < NEAR
     if decision.by in ("half", "label.threshold") or not near.any():
         return np.asarray(places)
-    return np.where(near, _predicted(pipeline, frame, job), places)
+    return np.where(near, _predicted(pipeline, frame(), job), places)
 
 
 def _first_declared(chances: np.ndarray, job: Job) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -26,6 +27,13 @@ class Pipeline(Protocol):
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         """Return one prediction per row."""
+
+
+class Evaluator(Protocol):
+    """Another way to what the pipeline says, with the same bits."""
+
+    def output(self, batch: pa.RecordBatch) -> np.ndarray:
+        """Return what ``predict_proba``, or a regressor's ``predict``, gives: (rows, classes) or (rows,)."""
 
 
 def to_frame(batch: pa.RecordBatch | pa.Table, job: Job) -> pd.DataFrame:
@@ -69,19 +77,25 @@ def prediction_schema(job: Job) -> pa.Schema:
     return pa.schema([*keys, ("prediction", kind), *((name, pa.float64()) for name in job.probability_columns)])
 
 
-def predict(pipeline: Any, batch: pa.RecordBatch, job: Job, rule: Rule | None = None) -> pa.RecordBatch:
+def predict(
+    pipeline: Any, batch: pa.RecordBatch, job: Job, rule: Rule | None = None, evaluator: Evaluator | None = None
+) -> pa.RecordBatch:
     """Return one prediction per row of ``batch``, in its order, with the row's key, by the version's rule.
 
-    Without a rule it decides as versions did before they had one, at probability 0.5. Raises ``PredictionError`` when
-    the pipeline fails, or gives another number of rows, other classes than the job declares, or a value that is not finite.
+    Without a rule it decides as versions did before they had one, at probability 0.5. An evaluator gives the pipeline's output
+    in its place. Raises ``PredictionError`` when the pipeline fails, or gives another number of rows, other classes than the
+    job declares, or a value that is not finite.
     """
     schema = prediction_schema(job)
     keys = [batch.column(name) for name in job.key]
     if batch.num_rows == 0:
         return pa.RecordBatch.from_pylist([], schema)
     rule = rule or Rule(decision_before_rules(job))
-    blocks = [_answers(pipeline, frame, rows, job, rule) for frame, rows in _blocks(to_frame(batch, job), rule)]
-    values, class_places = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    if evaluator is not None:
+        values, class_places = _evaluated(pipeline, batch, job, rule, evaluator)
+    else:
+        blocks = [_answers(pipeline, frame, rows, job, rule) for frame, rows in _blocks(to_frame(batch, job), rule)]
+        values, class_places = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
     bad = int((~np.isfinite(values)).reshape(batch.num_rows, -1).any(axis=1).sum())
     if bad:
         raise PredictionError(f"predictions of {job.name}", found=f"{bad} rows not finite", expected="finite numbers")
@@ -99,31 +113,83 @@ def _blocks(frame: pd.DataFrame, rule: Rule) -> Iterator[tuple[pd.DataFrame, int
 
 
 def _answers(pipeline: Any, frame: pd.DataFrame, rows: int, job: Job, rule: Rule) -> tuple[np.ndarray, np.ndarray]:
-    """Return the raw output of the first ``rows`` rows, (rows,) or (rows, classes), and the indices of their classes.
+    """Return the raw output of the first ``rows`` rows, (rows,) or (rows, classes), and the indices of their classes."""
+    output = partial(_output, pipeline, frame, job)
+    values, class_places = _decided(pipeline, output, lambda: frame, job, rule, len(frame))
+    return values[:rows], class_places[:rows]
+
+
+def _output(pipeline: Any, frame: pd.DataFrame, job: Job) -> Any:
+    return pipeline.predict_proba(frame) if job.task.classifies else pipeline.predict(frame)
+
+
+def raw_output(pipeline: Any, batch: pa.RecordBatch, job: Job, rule: Rule) -> np.ndarray:
+    """Return the pipeline's probabilities or numbers as they come, (rows, classes) or (rows,), in the rule's blocks."""
+    from joblib import parallel_config
+
+    with parallel_config(backend="sequential"):
+        blocks = [
+            np.asarray(_output(pipeline, frame, job))[:rows] for frame, rows in _blocks(to_frame(batch, job), rule)
+        ]
+    return np.concatenate(blocks)
+
+
+def _evaluated(
+    pipeline: Any, batch: pa.RecordBatch, job: Job, rule: Rule, evaluator: Evaluator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what ``_answers`` does, by an evaluator, or by the pipeline itself should that fail."""
+    try:
+        output = evaluator.output(batch)
+    except Exception:  # noqa: BLE001 - what fails here may be the evaluator's fault: the pipeline says what is right
+        output = raw_output(pipeline, batch, job, rule)
+    if rule.block_rows is None:
+        return _decided(pipeline, lambda: output, partial(to_frame, batch, job), job, rule, batch.num_rows)
+    parts = [_of_block(pipeline, batch, job, rule, output, start) for start in range(0, len(output), rule.block_rows)]
+    values, class_places = (np.concatenate(some) for some in zip(*parts, strict=True))
+    return values, class_places
+
+
+def _of_block(
+    pipeline: Any, batch: pa.RecordBatch, job: Job, rule: Rule, output: np.ndarray, start: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return output and classes of a block, whose frame is filled up as ``_blocks`` does it, should it be needed."""
+    rows = np.arange(start, min(start + (rule.block_rows or 1), len(output)))
+    filled = np.resize(rows, rule.block_rows or 1)
+    frame = partial(lambda places: to_frame(batch.take(pa.array(places)), job), filled)
+    values, class_places = _decided(pipeline, lambda: output[filled], frame, job, rule, len(filled))
+    return values[: len(rows)], class_places[: len(rows)]
+
+
+def _decided(
+    pipeline: Any,
+    output: Callable[[], Any],
+    frame: Callable[[], pd.DataFrame],
+    job: Job,
+    rule: Rule,
+    rows: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the output as numbers, and the indices of the classes.
 
     joblib's workers are kept out: a forest adds up its trees in the order in which they finish.
     """
     from joblib import parallel_config
 
-    shape: tuple[int, ...] = (len(frame),)
-    if job.task.classifies:
-        shape = (len(frame), len(_check_classes(pipeline, job)))
+    shape = (rows, len(_check_classes(pipeline, job))) if job.task.classifies else (rows,)
     try:
         with parallel_config(backend="sequential"):
-            output = pipeline.predict_proba(frame) if job.task.classifies else pipeline.predict(frame)
-            values = np.asarray(output, dtype=np.float64)
+            values = np.asarray(output(), dtype=np.float64)
             if values.shape != shape:
                 raise PredictionError(
                     f"predictions of {job.name}", found=f"shape {values.shape}", expected=f"shape {shape}"
                 )
-            class_places = np.zeros(len(frame), dtype=np.intp)
+            class_places = np.zeros(rows, dtype=np.intp)
             if job.task.classifies:
                 class_places = chosen_classes(pipeline, frame, values, rule.decision, job)
     except NightshiftError:
         raise
     except Exception as error:  # whatever a pipeline raises is its own: named and raised again
         raise PredictionError(f"pipeline of {job.name}", found=f"{type(error).__name__}: {error}") from error
-    return values[:rows], class_places[:rows]
+    return values, class_places
 
 
 def _check_classes(pipeline: Any, job: Job) -> list[Any]:

@@ -26,6 +26,8 @@ class ScoredChunk:
     rows: int
     summary: Summary
     seconds: float
+    scored_by: str | None = None
+    """What computed the predictions. None in older runs."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ class RunFolder:
         """Write the profile of a chunk, then its summary, which says that the chunk is scored."""
         self.lake.write_json(self.profile(chunk), profile.as_dict())
         facts = {"rows": scored.rows, "summary": scored.summary.as_dict(), "seconds": scored.seconds}
+        facts["scored_by"] = scored.scored_by
         self.lake.write_json(self.summary(chunk), facts)
 
     def scored(self) -> list[ScoredChunk]:
@@ -123,7 +126,7 @@ class RunFolder:
 
     def _scored(self, path: str) -> ScoredChunk:
         rows, summary, seconds = (self._value(path, name) for name in ("rows", "summary", "seconds"))
-        return ScoredChunk(rows, Summary.from_dict(summary), seconds)
+        return ScoredChunk(rows, Summary.from_dict(summary), seconds, self.lake.read_json(path).get("scored_by"))
 
     def _value(self, path: str, name: str) -> Any:
         """Return a value of a JSON file. Raises ``LakeFileBroken`` when the file has no such key."""

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.compose import make_column_selector, make_column_transformer
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 
@@ -45,6 +45,13 @@ def build_classifier() -> Pipeline:
 def build_regressor() -> Pipeline:
     """Return a regressor of numbers only."""
     return make_pipeline(StandardScaler(), Ridge())
+
+
+def build_boosted() -> Pipeline:
+    """Return a classifier of the toy job's columns, boosted trees on codes."""
+    codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan)
+    columns = make_column_transformer((codes, ["kind"]), remainder="passthrough")
+    return make_pipeline(columns, HistGradientBoostingClassifier(max_iter=20, early_stopping=False))
 
 
 def build_linear() -> Pipeline:

@@ -49,6 +49,12 @@ class TrainingFacts:
     unreadable_labels: int | None = None
     asked_until: date | None = None
     """The ``--until`` that was asked for: what the version learned from was known when this night began."""
+    evaluator: str | None = None
+    """What scores the version's rows as fast as it can with the pipeline's own bits: ``bitset``, or ``scikit-learn`` itself."""
+    evaluator_speedup: float | None = None
+    """How many times less CPU the evaluator took than scikit-learn, when the version was made."""
+    evaluator_reason: str | None = None
+    """Why scikit-learn itself scores."""
     seconds: float | None = None
     """CPU seconds that fitting, evaluating and proving the version took."""
 
@@ -87,6 +93,17 @@ class TrainingFacts:
         """Return how the version's rows are scored. A version without a rule keeps the decision of that time."""
         content = {} if self.decision is None else {"decision": self.decision, "block_rows": self.block_rows}
         return Rule.of_facts(content, job)
+
+    @property
+    def scored_by(self) -> str:
+        """Return in words what scores the version's rows.
+
+        >>> TrainingFacts(evaluator="bitset", evaluator_speedup=4.9).scored_by
+        'bitset, 4.9 times as fast as scikit-learn'
+        """
+        if self.evaluator_speedup is not None:
+            return f"{self.evaluator}, {self.evaluator_speedup:.1f} times as fast as scikit-learn"
+        return f"scikit-learn ({self.evaluator_reason or 'the version is older than evaluators'})"
 
     def names_snapshot(self, digest: str) -> bool:
         """Return whether the version was trained on the snapshot ``digest``, in whatever form the facts name it."""

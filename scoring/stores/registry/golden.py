@@ -33,8 +33,8 @@ def _installed(name: str) -> str:
     return metadata.version(name)
 
 
-def check_golden_rows(folder: Path, pipeline: Any, facts: TrainingFacts, job: Job, what: str) -> None:
-    """Raise ``GoldenRowsMismatch`` unless the golden rows get the predictions of training again, within 1e-9."""
+def check_golden_rows(folder: Path, pipeline: Any, facts: TrainingFacts, job: Job, what: str) -> pa.RecordBatch:
+    """Return the golden rows. Raises ``GoldenRowsMismatch`` unless they get the predictions of training again, within 1e-9."""
     rows = _rows(folder / "golden.parquet", what)
     unseen = [name for name in job.columns if name not in rows.schema.names]
     if unseen:
@@ -47,7 +47,7 @@ def check_golden_rows(folder: Path, pipeline: Any, facts: TrainingFacts, job: Jo
     expected = _rows(folder / "golden_predictions.parquet", what)
     difference = largest_difference(predict(pipeline, rows, job, facts.rule(job)), expected, job)
     if difference <= GOLDEN_TOLERANCE:
-        return
+        return rows
     trained, now = facts.library_versions, library_versions()
     changed = [f"{name} {trained.get(name)} → {now[name]}" for name in now if trained.get(name) != now[name]]
     raise GoldenRowsMismatch(

@@ -24,6 +24,7 @@ from scoring.settings import Settings
 from scoring.stores import embedded
 from scoring.stores.failures import lasting
 from scoring.stores.lake_problems import LIBRARIES, missing_library
+from scoring.stores.registry.evaluating import proven_evaluator
 from scoring.stores.registry.facts import TrainingFacts
 from scoring.stores.registry.files import delete, download, readable, sizes
 from scoring.stores.registry.golden import check_golden_rows
@@ -259,8 +260,9 @@ def _verified(folder: Path, ref: VersionRef, job_json: str) -> ModelVersion:
     nights = _json(nights_file, _what(ref)) if (nights_file := folder / NIGHTS_FILE).exists() else {}
     job = Job.model_validate_json(job_json)
     pipeline = unpickled(content)
-    check_golden_rows(folder, pipeline, facts, job, _what(ref))
-    return ModelVersion(ref, pipeline, facts, profile, nights, facts.rule(job))
+    golden = check_golden_rows(folder, pipeline, facts, job, _what(ref))
+    evaluator, scored_by = proven_evaluator(pipeline, golden, facts, job)
+    return ModelVersion(ref, pipeline, facts, profile, nights, facts.rule(job), evaluator, scored_by)
 
 
 class _Loaded(threading.local):

@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from scoring.rows import Bins, Rule, Summary, UsualNights, bins_from
+import pyarrow as pa
+
+from scoring.job import Job
+from scoring.rows import Bins, Evaluator, Rule, Summary, UsualNights, bins_from, predict
+from scoring.rows.evaluation import SCIKIT_LEARN
 from scoring.stores.registry.facts import TrainingFacts
 
 ARTIFACT = "pipeline.joblib"
@@ -52,6 +56,14 @@ class ModelVersion:
     nights: dict[str, Any] = field(repr=False, default_factory=dict)
     """Bins and the profile of every training night. Empty in older versions."""
     rule: Rule | None = None
+    evaluator: Evaluator | None = field(repr=False, default=None)
+    """What computes predictions in place of the pipeline, with the same bits, or None if the pipeline does."""
+    scored_by: str = SCIKIT_LEARN
+    """Name of the evaluator, or of scikit-learn with the reason why the version's own evaluator is not used."""
+
+    def predict(self, batch: pa.RecordBatch, job: Job) -> pa.RecordBatch:
+        """Return one prediction per row, as ``scoring.rows.predict`` does, by the version's evaluator and rule."""
+        return predict(self.pipeline, batch, job, self.rule, self.evaluator)
 
     @property
     def bins(self) -> dict[str, Bins]:

@@ -57,6 +57,7 @@ class Run(Record):
     pruned_at: datetime | None = None
     provisional: bool
     seen_at: datetime | None = None
+    evaluator: str | None = None
 
     @property
     def pruned(self) -> bool:

@@ -37,6 +37,9 @@ WRITTEN: dict[str, Any] = {
     "without_outcome": 4,
     "unreadable_labels": 0,
     "asked_until": "2013-04-02",
+    "evaluator": "bitset",
+    "evaluator_speedup": 4.9,
+    "evaluator_reason": "",
     "seconds": 12.5,
 }
 """A file as ``train`` writes it."""

@@ -1,0 +1,93 @@
+"""Histogram gradient boosting of scikit-learn as sets of leaves: the same splits, and sums in the same order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from scoring.rows.evaluation.bitsets import Bitsets
+from scoring.rows.evaluation.cells import LEVELS, Cells, Levels
+from scoring.rows.evaluation.columns import Column
+from scoring.rows.evaluation.trees import Tree
+from scoring.rows.evaluation.unsupported import Unsupported
+
+TABLE_BYTES = 64 * 2**20
+"""Largest size of a model's tables: several threads have them at once."""
+
+
+class Boosted:
+    """A fitted ``HistGradientBoostingClassifier`` or ``…Regressor`` on the columns that its preprocessor makes."""
+
+    def __init__(self, model: Any) -> None:
+        """Build the tables. Raises ``Unsupported`` when they would be too large."""
+        known, place_of = model._bin_mapper.make_known_categories_bitsets()
+        iterations = [
+            [_tree(predictor, known, place_of) for predictor in predictors] for predictors in model._predictors
+        ]
+        trees: list[list[Tree]] = [list(some) for some in zip(*iterations, strict=True)]
+        every = [tree for some in trees for tree in some]
+        self._model = model
+        self.cells = _cells(every, len(model._bin_mapper.is_categorical_), model._bin_mapper.is_categorical_)
+        size = 4 * sum(tree.words for tree in every) * sum(cells.size for cells in self.cells)
+        if size > TABLE_BYTES:
+            raise Unsupported(f"tables of {size >> 20} MiB for {sum(len(tree.values) for tree in every):,} leaves")
+        self._bitsets = Bitsets(trees, self.cells, 0.0 + np.asarray(model._baseline_prediction, np.float64).ravel())
+
+    def output(self, columns: Sequence[Column], rows: int) -> np.ndarray:
+        """Return what ``predict_proba``, or a regressor's ``predict``, gives: (rows, classes) or (rows,)."""
+        sums, loss = self._bitsets.sums(list(columns), rows), self._model._loss
+        if hasattr(self._model, "classes_"):
+            return np.asarray(loss.predict_proba(sums))
+        return np.asarray(loss.link.inverse(sums.ravel()))
+
+    def by_estimator(self, values: np.ndarray) -> np.ndarray:
+        """Return what scikit-learn gives for a matrix as the preprocessor makes it: the proof of ``output``."""
+        model = self._model
+        sums = np.zeros((len(values), model.n_trees_per_iteration_), order="F") + model._baseline_prediction
+        sums = np.asfortranarray(sums)
+        model._predict_iterations(values, model._predictors, sums, False, 1)
+        if hasattr(model, "classes_"):
+            return np.asarray(model._loss.predict_proba(sums))
+        return np.asarray(model._loss.link.inverse(sums.ravel()))
+
+
+def _tree(predictor: Any, known: np.ndarray, place_of: np.ndarray) -> Tree:
+    nodes = predictor.nodes
+    leaf = nodes["is_leaf"].astype(bool)
+    splits = np.flatnonzero(~leaf)
+    if not np.array_equal(nodes["left"][splits], splits + 1):
+        raise Unsupported("a tree whose nodes are not in preorder")
+    codes = np.arange(LEVELS)
+    levels_left = {}
+    for node in splits[nodes["is_categorical"][splits].astype(bool)].tolist():
+        goes_left = _in_set(predictor.raw_left_cat_bitsets[nodes["bitset_idx"][node]], codes)
+        seen = _in_set(known[place_of[nodes["feature_idx"][node]]], codes)
+        seen[-1] = goes_left[-1] = False
+        levels_left[node] = np.where(seen | goes_left, goes_left, bool(nodes["missing_go_to_left"][node]))
+    return Tree(
+        leaf,
+        nodes["right"].astype(np.intp),
+        nodes["feature_idx"].astype(np.intp),
+        nodes["num_threshold"].astype(np.float64),
+        nodes["missing_go_to_left"].astype(bool),
+        nodes["value"][leaf].astype(np.float64),
+        levels_left,
+    )
+
+
+def _in_set(words: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Return which codes are in a set of 256 bits."""
+    return np.asarray((words[codes >> 5] >> (codes & 31).astype(np.uint32)) & 1).astype(bool)
+
+
+def _cells(trees: Sequence[Tree], columns: int, categorical: Sequence[int]) -> list[Cells | Levels]:
+    """Return the cells of every column, from the thresholds of all trees."""
+    features, thresholds = (
+        np.concatenate([getattr(tree, name)[tree.splits] for tree in trees]) for name in ("feature", "threshold")
+    )
+    return [
+        Levels() if categorical[column] else Cells(np.unique(thresholds[features == column]))
+        for column in range(columns)
+    ]

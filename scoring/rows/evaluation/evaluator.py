@@ -1,0 +1,100 @@
+"""``Evaluator``: what a fitted pipeline says of a batch, computed another way, with the same bits."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from scoring.job import Job
+from scoring.rows.decision import sklearn_name
+from scoring.rows.evaluation.bits import unequal
+from scoring.rows.evaluation.boosting import Boosted
+from scoring.rows.evaluation.encoded import Encoded
+from scoring.rows.evaluation.hostile import hostile_matrix
+from scoring.rows.evaluation.model_columns import ModelColumns
+from scoring.rows.evaluation.unsupported import Unsupported
+
+SCIKIT_LEARN = "scikit-learn"
+_BOOSTED = ("HistGradientBoostingClassifier", "HistGradientBoostingRegressor")
+_WRAPPERS = {
+    "GridSearchCV": "best_estimator_",
+    "RandomizedSearchCV": "best_estimator_",
+    "HalvingGridSearchCV": "best_estimator_",
+    "HalvingRandomSearchCV": "best_estimator_",
+    "FrozenEstimator": "estimator",
+    "FixedThresholdClassifier": "estimator_",
+    "TunedThresholdClassifierCV": "estimator_",
+}
+"""Where estimators that pass ``predict_proba`` on have the one that they pass it to."""
+
+
+class Evaluator(Protocol):
+    """Another way to a pipeline's output. It holds no state from call to call: several threads may use it at once."""
+
+    name: str
+
+    @property
+    def thresholds(self) -> dict[str, np.ndarray]:
+        """Return the thresholds of the model's splits by feature, as far as features reach the model unchanged."""
+
+    def output(self, batch: pa.RecordBatch) -> np.ndarray:
+        """Return what ``predict_proba``, or a regressor's ``predict``, gives: (rows, classes) or (rows,)."""
+
+    def difference(self) -> str | None:
+        """Return in words where the model differs from the estimator on hostile numbers, or None."""
+
+
+class BitsetEvaluator:
+    """Boosted trees as sets of leaves."""
+
+    name = "bitset"
+
+    def __init__(self, steps: list[Any], model: Any, job: Job) -> None:
+        """Build the tables. Raises ``Unsupported`` when they would be too large."""
+        self._columns, self._model = ModelColumns(steps, model, job), Boosted(model)
+
+    @property
+    def thresholds(self) -> dict[str, np.ndarray]:
+        """Return the thresholds of the model's splits by feature, as far as features reach the model unchanged."""
+        pairs = zip(self._columns.names, self._model.cells, strict=False)
+        return {name: cells.thresholds for name, cells in pairs if name}
+
+    def output(self, batch: pa.RecordBatch) -> np.ndarray:
+        """Return what ``predict_proba``, or a regressor's ``predict``, gives: (rows, classes) or (rows,)."""
+        return self._model.output(self._columns(batch), batch.num_rows)
+
+    def difference(self) -> str | None:
+        """Return in words where the trees differ from the estimator's on hostile numbers, or None."""
+        matrix = hostile_matrix(self._model.cells)
+        output = self._model.output(list(np.ascontiguousarray(matrix.T)), len(matrix))
+        differing = unequal(output, self._model.by_estimator(matrix))
+        return f"{differing:,} of {len(matrix):,} hostile rows differ" if differing else None
+
+
+def evaluator_of(pipeline: Any, job: Job, block_rows: int | None = None) -> Evaluator:
+    """Return the evaluator of a fitted pipeline, whose rule has calls of ``block_rows``.
+
+    Raises ``Unsupported`` with the part that has none.
+    """
+    steps, model = _unwrapped(pipeline)
+    if sklearn_name(model) in _BOOSTED:
+        return BitsetEvaluator(steps, model, job)
+    if len(steps) != 1:
+        raise Unsupported(f"{type(model).__name__} after {len(steps)} steps has no evaluator of its own")
+    return Encoded(steps[0], model, job, block_rows)
+
+
+def _unwrapped(pipeline: Any) -> tuple[list[Any], Any]:
+    """Return the transformers of a pipeline in order, and the estimator at its end."""
+    steps, model = [], pipeline
+    while True:
+        name = sklearn_name(model)
+        if name == "Pipeline":
+            steps += [step for _, step in model.steps[:-1] if step not in (None, "passthrough")]
+            model = model.steps[-1][1]
+        elif name in _WRAPPERS:
+            model = getattr(model, _WRAPPERS[name])
+        else:
+            return steps, model
