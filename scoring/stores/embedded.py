@@ -22,7 +22,6 @@ _SERVER_SETTINGS = {
     "shared_buffers": "256MB",
     "max_wal_size": "4GB",
     "work_mem": "32MB",
-    "wal_compression": "on",
 }
 _started: dict[Path, str] = {}
 
