@@ -23,6 +23,7 @@ from cryptography.fernet import Fernet
 
 from demo import local_airflow
 from scoring.settings import HOME, Settings
+from scoring.stores.embedded import _SERVER_SETTINGS
 from tests.support.shell import nightshift
 
 TEXT = (HOME / "docker-compose.yml").read_text(encoding="utf-8")
@@ -102,6 +103,13 @@ def copied() -> dict[str, str]:
     """Return source → target of every copy from the repository into the image."""
     found = re.findall(r"^COPY (?!--from)(\S+) (\S+)$", DOCKERFILE, flags=re.MULTILINE)
     return dict(found)
+
+
+def test_postgresql_has_the_settings_of_the_embedded_one() -> None:
+    program, *options = SERVICES["postgres"]["command"]
+    settings = dict(option.removeprefix("-c").split("=") for option in options)
+    assert program == "postgres"
+    assert settings == {name: value for name, value in _SERVER_SETTINGS.items() if name != "max_connections"}
 
 
 def test_compose_file_follows_the_specification():

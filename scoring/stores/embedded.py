@@ -22,8 +22,9 @@ _SERVER_SETTINGS = {
     "shared_buffers": "256MB",
     "max_wal_size": "4GB",
     "work_mem": "32MB",
-    "wal_compression": "on",
+    "jit": "off",
 }
+"""Few checkpoints while a night is loaded. WAL is not compressed, which takes a second per million new rows."""
 _started: dict[Path, str] = {}
 
 

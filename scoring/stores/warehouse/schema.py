@@ -62,21 +62,50 @@ def _create(connection: sa.Connection, job: Job, table: sa.Table) -> None:
         connection.execute(_filled("grant_view", view=table.name))
 
 
-def ensure_month(warehouse: Warehouse, job: Job, night: date) -> None:
-    """Create the partition of the night's month if it is not there."""
-    parent = history(job).name
-    first = night.replace(day=1)
-    until = first.replace(year=first.year + first.month // 12, month=first.month % 12 + 1)
-    child = f"{parent}_{first:%Y_%m}"
+def ensure_partition(warehouse: Warehouse, job: Job, night: date) -> None:
+    """Create the partition of the night's year if it is not there.
+
+    A year of which an older Nightshift made partitions by month goes on by month.
+    """
     with warehouse.transaction() as connection:
-        if sa.inspect(connection).has_table(child):
+        if _covering(night) & _partitions(connection, job):
             return
         connection.execute(statement("lock_schema"))
-        if not sa.inspect(connection).has_table(child):
-            connection.execute(_filled("create_month", parent=parent, child=child))
-            connection.execute(
-                _filled("attach_partition", parent=parent, child=child, first=f"{first}", until=f"{until}")
-            )
+        if not _covering(night) & (partitions := _partitions(connection, job)):
+            by_month = any(name.startswith(f"{night:%Y}_") for name in partitions)
+            _create_partition(connection, job, _month(night) if by_month else _year(night))
+
+
+def _covering(night: date) -> set[str]:
+    """Return what the partition that takes a night can be called, without the table's name."""
+    return {f"{night:%Y}", f"{night:%Y_%m}"}
+
+
+def _partitions(connection: sa.Connection, job: Job) -> set[str]:
+    """Return the names of the history's partitions, without the table's name."""
+    parent = history(job).name
+    names = connection.execute(statement("partitions"), {"parent": parent}).scalars()
+    return {name.removeprefix(f"{parent}_") for name in names}
+
+
+def _year(night: date) -> tuple[str, date, date]:
+    """Return the name of the partition for a year, its first night and the first after it."""
+    return f"{night:%Y}", date(night.year, 1, 1), date(night.year + 1, 1, 1)
+
+
+def _month(night: date) -> tuple[str, date, date]:
+    """Return the name of the partition for a month, its first night and the first after it."""
+    first = night.replace(day=1)
+    until = first.replace(year=first.year + first.month // 12, month=first.month % 12 + 1)
+    return f"{night:%Y_%m}", first, until
+
+
+def _create_partition(connection: sa.Connection, job: Job, partition: tuple[str, date, date]) -> None:
+    name, first, until = partition
+    parent = history(job).name
+    child = f"{parent}_{name}"
+    connection.execute(_filled("create_partition", parent=parent, child=child))
+    connection.execute(_filled("attach_partition", parent=parent, child=child, first=f"{first}", until=f"{until}"))
 
 
 def describe_prediction(warehouse: Warehouse, job: Job, sentence: str) -> None:

@@ -39,7 +39,7 @@ from scoring.stores.installation import open_stores
 from scoring.stores.run_folder import Part, RunFolder
 from scoring.stores.warehouse import ledger
 from scoring.stores.warehouse.load import count_rows
-from scoring.stores.warehouse.schema import ensure_month
+from scoring.stores.warehouse.schema import ensure_partition
 from tests.conftest import Toy
 from tests.support.runs import expected, request, run, shown
 from tests.support.toy import NIGHT, ROWS, add, events, execute, train_champion
@@ -252,7 +252,7 @@ def test_chunk_that_fails_ends_the_run_with_its_own_error_and_loads_nothing(toy:
 @pytest.mark.timeout(60)
 def test_load_that_fails_midway_ends_the_run_with_its_error_and_loads_nothing(toy: Toy) -> None:
     table = f"{toy.job.name}_predictions_history"
-    ensure_month(toy.stores.warehouse, toy.job, NIGHT)
+    ensure_partition(toy.stores.warehouse, toy.job, NIGHT)
     warehouse = toy.stores.warehouse.url
     execute(warehouse, f"alter table {table} add constraint low check (id <> 150)")
     asked = request()

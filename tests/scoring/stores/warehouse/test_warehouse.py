@@ -31,9 +31,9 @@ from scoring.stores.warehouse import Run, Warehouse, ledger, open_warehouse, pro
 from scoring.stores.warehouse.job_tables import views
 from scoring.stores.warehouse.load import count_rows, load, remove_rows
 from scoring.stores.warehouse.promotions import Promotion, champion_at
-from scoring.stores.warehouse.schema import ensure_job, ensure_month, migrate
+from scoring.stores.warehouse.schema import ensure_job, ensure_partition, migrate
 from scoring.stores.warehouse.tables import RUNS
-from tests.conftest import Toy, new_database
+from tests.conftest import Toy, drop_database, new_database
 from tests.support.toy import NIGHT, ROWS, write_job
 
 MOMENT = datetime(2024, 6, 1, 4, tzinfo=UTC)
@@ -185,13 +185,19 @@ def test_migrate_makes_the_schema_once_when_two_begin_at_the_same_time(data_dir:
         one.engine.dispose()
 
 
-def migrated_to_the_first(warehouse: Warehouse) -> None:
-    """Bring an empty database to the schema of the first version, whose analyst had no login."""
+def migrated_to(warehouse: Warehouse, revision: str) -> None:
+    """Bring an empty database to the schema of an older version."""
     config = Config()
     config.set_main_option("script_location", str(HOME / "scoring" / "stores" / "warehouse" / "alembic"))
     with warehouse.transaction() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+        command.upgrade(config, revision)
+
+
+def migrated_to_the_first(warehouse: Warehouse) -> None:
+    """Bring an empty database to the schema of the first version, whose analyst had no login."""
+    migrated_to(warehouse, "0001")
+    with warehouse.transaction() as connection:
         connection.exec_driver_sql("alter role nightshift_analyst nologin")
 
 
@@ -264,12 +270,12 @@ def test_history_and_views_say_what_they_are_column_by_column(warehouse: Warehou
     label = {"column": "y", **({"classes": ["Low end", "mid", "top"]} if task == "multiclass" else {})}
     job = written(tmp_path, task=task, label=label)
     ensure_job(warehouse, job)
-    ensure_month(warehouse, job, NIGHT)
+    ensure_partition(warehouse, job, NIGHT)
     rows = [row for row in structure(warehouse) if row[0].startswith(f"{job.name}_")]
     kinds = {row[0]: row[1] for row in rows}
     history = f"{job.name}_predictions_history"
     tables = {name for name, kind in kinds.items() if kind in "rp"}
-    assert tables == {history, f"{history}_2024_01", f"{job.name}_shadow_predictions"}
+    assert tables == {history, f"{history}_2024", f"{job.name}_shadow_predictions"}
     assert [(row[0], row[4]) for row in rows if row[0] in tables and not row[7]] == []
     comments = {row[0]: row[3] for row in rows}
     assert comments[history] == "Every run's rows, published or not. Events that end well."
@@ -336,10 +342,10 @@ def test_ensure_job_makes_the_tables_once_when_many_begin_at_the_same_time(
     assert warehouse.query(f"select count(*) from {job.name}_predictions")[1] == [(0,)]
 
 
-# ---------------------------------------------------------------- months
+# ---------------------------------------------------------------- partitions
 
 
-def months(warehouse: Warehouse, job: Job) -> dict[str, str]:
+def partitions(warehouse: Warehouse, job: Job) -> dict[str, str]:
     """Return the bounds of each partition of the job's history, by the end of its name."""
     rows = asked(
         warehouse,
@@ -350,44 +356,144 @@ def months(warehouse: Warehouse, job: Job) -> dict[str, str]:
     return {name.removeprefix(f"{job.name}_predictions_history_"): bounds for name, bounds in rows}
 
 
-def test_ensure_month_goes_from_december_to_january(warehouse: Warehouse, job: Job) -> None:
+def monthly(warehouse: Warehouse, job: Job, first: str, until: str) -> None:
+    """Make a partition of a month, as Nightshift did before it made those of a year."""
+    history = f"{job.name}_predictions_history"
+    with warehouse.transaction() as connection:
+        connection.exec_driver_sql(
+            f"create table {history}_{first[:4]}_{first[5:7]} partition of {history} for values from ('{first}') to ('{until}')"
+        )
+
+
+def test_ensure_partition_goes_from_december_to_january(warehouse: Warehouse, job: Job) -> None:
     for night in (date(2024, 12, 31), date(2025, 1, 1), date(2024, 2, 29), date(2024, 12, 1)):
-        ensure_month(warehouse, job, night)
-    assert months(warehouse, job) == {
-        "2024_02": "FOR VALUES FROM ('2024-02-01') TO ('2024-03-01')",
-        "2024_12": "FOR VALUES FROM ('2024-12-01') TO ('2025-01-01')",
-        "2025_01": "FOR VALUES FROM ('2025-01-01') TO ('2025-02-01')",
+        ensure_partition(warehouse, job, night)
+    assert partitions(warehouse, job) == {
+        "2024": "FOR VALUES FROM ('2024-01-01') TO ('2025-01-01')",
+        "2025": "FOR VALUES FROM ('2025-01-01') TO ('2026-01-01')",
     }
     for night in (date(2024, 12, 31), date(2025, 1, 1)):
         flip(warehouse, loaded(warehouse, job, night))
     counts = f"select tableoid::regclass::text, count(*) from {job.name}_predictions_history group by 1 order by 1"
     history = f"{job.name}_predictions_history"
-    assert asked(warehouse, counts) == [(f"{history}_2024_12", 10), (f"{history}_2025_01", 10)]
+    assert asked(warehouse, counts) == [(f"{history}_2024", 10), (f"{history}_2025", 10)]
     assert warehouse.query(f"select night, count(*) from {job.name}_predictions group by 1 order by 1")[1] == [
         (date(2024, 12, 31), 10),
         (date(2025, 1, 1), 10),
     ]
 
 
-def test_ensure_month_makes_each_partition_once_when_many_begin_at_the_same_time(
-    warehouse: Warehouse, job: Job
-) -> None:
-    nights = [date(2024, month, day) for month in (1, 2, 3) for day in (1, 2, 28)]
+def test_a_year_that_began_by_month_goes_on_by_month(warehouse: Warehouse, job: Job) -> None:
+    monthly(warehouse, job, "2024-11-01", "2024-12-01")
+    for night in (date(2024, 11, 30), date(2024, 12, 31), date(2024, 2, 29), date(2025, 1, 1), date(2023, 12, 31)):
+        flip(warehouse, loaded(warehouse, job, night))
+    assert partitions(warehouse, job) == {
+        "2023": "FOR VALUES FROM ('2023-01-01') TO ('2024-01-01')",
+        "2024_02": "FOR VALUES FROM ('2024-02-01') TO ('2024-03-01')",
+        "2024_11": "FOR VALUES FROM ('2024-11-01') TO ('2024-12-01')",
+        "2024_12": "FOR VALUES FROM ('2024-12-01') TO ('2025-01-01')",
+        "2025": "FOR VALUES FROM ('2025-01-01') TO ('2026-01-01')",
+    }
+    assert warehouse.query(f"select count(*) from {job.name}_predictions")[1] == [(50,)]
+
+
+def test_ensure_partition_makes_each_once_when_many_begin_at_the_same_time(warehouse: Warehouse, job: Job) -> None:
+    nights = [date(year, 1, day) for year in (2023, 2024, 2025) for day in (1, 2, 28)]
     with ThreadPoolExecutor(9) as pool:
-        list(pool.map(lambda night: ensure_month(warehouse, job, night), nights))
-    assert sorted(months(warehouse, job)) == ["2024_01", "2024_02", "2024_03"]
+        list(pool.map(lambda night: ensure_partition(warehouse, job, night), nights))
+    assert sorted(partitions(warehouse, job)) == ["2023", "2024", "2025"]
 
 
-def test_partitions_have_the_indexes_of_the_table(warehouse: Warehouse, job: Job) -> None:
-    ensure_month(warehouse, job, NIGHT)
-    indexes = asked(
-        warehouse,
-        f"select indexdef from pg_indexes where tablename = '{job.name}_predictions_history_2024_01' order by 1",
+def indexes(warehouse: Warehouse, table: str) -> list[str]:
+    """Return kind and columns of each index of a table."""
+    rows = asked(warehouse, f"select indexdef from pg_indexes where tablename = '{table}' order by 1")
+    return [definition.partition(" USING ")[2] for (definition,) in rows]
+
+
+def test_partitions_have_the_index_of_the_table(warehouse: Warehouse, job: Job) -> None:
+    ensure_partition(warehouse, job, NIGHT)
+    assert indexes(warehouse, f"{job.name}_predictions_history_2024") == ["btree (night, run_number, at, id)"]
+
+
+# ---------------------------------------------------------------- histories of before
+
+
+NIGHTS = [date(2024, 1, 9), date(2024, 1, 10), date(2024, 2, 9)]
+MONTHS = {"2024_01": ("2024-01-01", "2024-02-01"), "2024_02": ("2024-02-01", "2024-03-01")}
+OLD_INDEXES = ["brin (night, run_number)", "btree (at, id, night, run_number)"]
+NEW_INDEXES = ["btree (night, run_number, at, id)"]
+
+
+def to_older_layout(connection: sa.Connection, job: Job) -> None:
+    """Give a history without rows key and index of before migration 0011, and partitions by month."""
+    table = f"{job.name}_predictions_history"
+    connection.exec_driver_sql(
+        f"alter table {table} drop constraint {table}_pkey, add primary key (at, id, night, run_number)"
     )
-    assert [one.partition(" USING ")[2] for (one,) in indexes] == [
-        "brin (night, run_number)",
-        "btree (at, id, night, run_number)",
+    connection.exec_driver_sql(f"create index {job.name}_one_night on {table} using brin (night, run_number)")
+    for name, (first, until) in MONTHS.items():
+        connection.exec_driver_sql(
+            f"create table {table}_{name} partition of {table} for values from ('{first}') to ('{until}')"
+        )
+
+
+@pytest.fixture
+def older(data_dir: Path) -> Iterator[Warehouse]:
+    """A warehouse with the schema of before migration 0011."""
+    url = new_database(data_dir)
+    analyst = SecretStr(url.replace("postgres@", "nightshift_analyst@"))
+    warehouse = open_warehouse(Settings(data_dir=data_dir, warehouse_url=SecretStr(url), analyst_url=analyst))
+    migrated_to(warehouse, "0009")
+    yield warehouse
+    warehouse.engine.dispose()
+    drop_database(data_dir, url)
+
+
+def test_histories_of_before_get_the_new_key_and_keep_their_rows(older: Warehouse, tmp_path: Path) -> None:
+    job, other = written(tmp_path), written(tmp_path)
+    for each in (job, other):
+        ensure_job(older, each)
+    with older.transaction() as connection:
+        to_older_layout(connection, job)
+    assert indexes(older, f"{job.name}_predictions_history_2024_02") == OLD_INDEXES
+    runs = [loaded(older, job, night, rows=20) for night in NIGHTS]
+    for run in runs:
+        flip(older, run)
+    shown = f"select * from {job.name}_predictions order by night, id"
+    before = older.query(shown)
+    assert len(before[1]) == 60
+
+    migrate(older)
+    ensure_job(older, job)
+    assert older.query(shown) == before
+    assert [count_rows(older, job, run) for run in runs] == [20, 20, 20]
+    tables = [f"{job.name}_predictions_history{name}" for name in ("", "_2024_01", "_2024_02")]
+    assert {table: indexes(older, table) for table in tables} == dict.fromkeys(tables, NEW_INDEXES)
+    assert indexes(older, f"{other.name}_predictions_history") == NEW_INDEXES
+
+    again = begun(older, job, NIGHTS[1])
+    batch = predictions(job, NIGHTS[1], 30)
+    assert load(older, job, again, [batch], batch.schema) == 30
+    assert flip(older, ledger.get(older, again.run_id)) == "published"
+    assert sorted(partitions(older, job)) == ["2024_01", "2024_02"]
+    assert asked(older, f"select night, count(*) from {job.name}_predictions group by 1 order by 1") == [
+        (NIGHTS[0], 20),
+        (NIGHTS[1], 30),
+        (NIGHTS[2], 20),
     ]
+
+
+def test_histories_that_have_the_new_key_already_stay(older: Warehouse, tmp_path: Path) -> None:
+    job = written(tmp_path)
+    ensure_job(older, job)
+    run = loaded(older, job)
+    migrate(older)
+    migrate(older)
+    assert indexes(older, f"{job.name}_predictions_history_2024") == NEW_INDEXES
+    assert count_rows(older, job, run) == 10
+
+
+# ---------------------------------------------------------------- what queries touch
 
 
 def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -403,8 +509,8 @@ def plan_of(warehouse: Warehouse, sql: str) -> list[dict[str, Any]]:
 
 
 def test_queries_of_one_night_or_one_key_touch_little(warehouse: Warehouse, job: Job) -> None:
-    """Six nights over three months, two runs each: one night reads its month only, one key goes by the primary key."""
-    nights = [date(2024, month, day) for month in (1, 2, 3) for day in (9, 10)]
+    """Six nights over three years, two runs each: one night reads its year only, one key goes by the primary key."""
+    nights = [date(year, 2, day) for year in (2023, 2024, 2025) for day in (9, 10)]
     for night in (*nights, *nights):
         flip(warehouse, loaded(warehouse, job, night, rows=4000))
     with warehouse.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -415,7 +521,7 @@ def test_queries_of_one_night_or_one_key_touch_little(warehouse: Warehouse, job:
         f"select count(*) from {view}_as_of where night = '2024-02-10'",
     ):
         touched = {node["Relation Name"] for node in plan_of(warehouse, sql) if "Relation Name" in node}
-        assert {name for name in touched if name.startswith(history)} == {f"{history}_2024_02"}, sql
+        assert {name for name in touched if name.startswith(history)} == {f"{history}_2024"}, sql
     one_key = plan_of(warehouse, f"select night, probability from {view} where at = '2024-02-10 00:00:05Z' and id = 5")
     reads = [node for node in one_key if node.get("Relation Name", node.get("Index Name", "")).startswith(history)]
     assert {node["Node Type"] for node in reads} <= {
@@ -470,7 +576,7 @@ FORBIDDEN = {
     "alter": "alter table published_nights add column a int",
     "grant": "grant all on published_nights to nightshift_analyst",
     "history": "select * from {job}_predictions_history",
-    "one month of the history": "select count(*) from {job}_predictions_history_2024_01",
+    "one year of the history": "select count(*) from {job}_predictions_history_2024",
     "migrations": "select * from alembic_version",
     "roles' passwords": "select * from pg_authid",
     "files of the server": "select pg_read_file('postgresql.conf')",
@@ -543,6 +649,29 @@ def test_load_replaces_the_rows_of_an_interrupted_try(warehouse: Warehouse, job:
     assert (count_rows(warehouse, job, run), count_rows(warehouse, job, other)) == (7, 5)
     assert remove_rows(warehouse, job, run) == 7
     assert (count_rows(warehouse, job, run), count_rows(warehouse, job, other)) == (0, 5)
+
+
+def test_load_counts_what_the_server_holds_and_not_what_was_sent(warehouse: Warehouse, job: Job) -> None:
+    """A trigger that loses a row stands for whatever may happen to one on its way."""
+    ensure_partition(warehouse, job, NIGHT)
+    with warehouse.transaction() as connection:
+        connection.exec_driver_sql(
+            "create function lose() returns trigger language plpgsql as "
+            "$$ begin if new.id = 3 then return null; end if; return new; end $$"
+        )
+        connection.exec_driver_sql(
+            f"create trigger lose before insert on {job.name}_predictions_history for each row execute function lose()"
+        )
+    batch = predictions(job, NIGHT, 10)
+    assert load(warehouse, job, begun(warehouse, job), [batch], batch.schema) == 9
+
+
+def test_rows_of_a_batch_lie_in_the_order_of_the_key(warehouse: Warehouse, job: Job) -> None:
+    shuffled = predictions(job, NIGHT, 100).take(pa.array(random.Random(1).sample(range(100), 100)))
+    load(warehouse, job, begun(warehouse, job), [shuffled.slice(0, 50), shuffled.slice(50)], shuffled.schema)
+    stored = [number for (number,) in asked(warehouse, f"select id from {job.name}_predictions_history order by ctid")]
+    sent = shuffled.column("id").to_pylist()
+    assert stored == [*sorted(sent[:50]), *sorted(sent[50:])]
 
 
 def test_load_of_no_rows_is_no_row(warehouse: Warehouse, job: Job) -> None:
