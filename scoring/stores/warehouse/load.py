@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from scoring.errors import NightshiftError
 from scoring.job import Job
+from scoring.stores.arrow_connections import arrow_connection
 from scoring.stores.urls import libpq_url
 from scoring.stores.warehouse.connection import Warehouse, translated
 from scoring.stores.warehouse.job_tables import history, shadow
@@ -49,8 +50,6 @@ def _replace(
     schema: pa.Schema,
 ) -> None:
     """Replace the rows that have these constants by the batches, each row with the constants added."""
-    import adbc_driver_postgresql.dbapi  # loads pandas, which whoever only reads jobs has no use for
-
     order, names = [column.key for column in table.columns], [column.name for column in table.columns]
     failures: list[Exception] = []
     reader = pa.RecordBatchReader.from_batches(
@@ -58,7 +57,7 @@ def _replace(
         (stamped(batch, constants, order).rename_columns(names) for batch in _remembered(batches, failures)),
     )
     try:
-        with translated(), closing(adbc_driver_postgresql.dbapi.connect(libpq_url(warehouse.url))) as connection:
+        with translated(), closing(arrow_connection(libpq_url(warehouse.url))) as connection:
             with connection.cursor() as cursor:
                 cursor.execute(
                     _delete(table, constants), parameters=[constant.as_py() for constant in constants.values()]

@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql
 
 from scoring.interval import DataInterval
 from scoring.rows import require_columns
+from scoring.stores.arrow_connections import arrow_connection
 from scoring.stores.failures import translated
 from scoring.stores.source.night_select import bound_values, in_key_order, numbered, without_rows
 from scoring.stores.source.postgresql_types import opaque_types, plain, require_values
@@ -26,11 +27,8 @@ _SORT_MEMORY = "128MB"
 @contextmanager
 def stream(url: sa.URL, query: Query, interval: DataInterval, rows: int) -> Iterator[Iterator[pa.RecordBatch]]:
     """Fetch Arrow batches through ADBC from a server-side cursor: COPY, its faster way, takes no bound parameters."""
-    import adbc_driver_postgresql.dbapi  # loads pandas, which whoever only reads jobs has no use for
-
     statement = query.statement("postgresql")
-    connect = adbc_driver_postgresql.dbapi.connect
-    with translated(query.name, query.variable), closing(connect(libpq_url(written(url)))) as connection:
+    with translated(query.name, query.variable), closing(arrow_connection(libpq_url(written(url)))) as connection:
         cursor = connection.cursor()
         cursor.execute("set transaction isolation level repeatable read, read only")
         cursor.execute("set local cursor_tuple_fraction = 1.0")  # all rows will be read: plan for that
@@ -55,11 +53,8 @@ def compared_types(url: sa.URL, query: Query) -> dict[str, set[str]]:
 
     A parameter that is cast there has the type with ``cast to`` before it.
     """
-    import adbc_driver_postgresql.dbapi  # loads pandas, which whoever only reads jobs has no use for
-
     statement = query.statement("postgresql").numbered
-    connect = adbc_driver_postgresql.dbapi.connect
-    with translated(query.name, query.variable), closing(connect(libpq_url(written(url)))) as connection:
+    with translated(query.name, query.variable), closing(arrow_connection(libpq_url(written(url)))) as connection:
         cursor = connection.cursor()
         text, names = numbered(without_rows(query, statement, {}), {name: name for name in statement.names})
         cursor.execute("set transaction read only")
