@@ -66,7 +66,7 @@ OWNERS: dict[str, set[str]] = {
     "mlflow": {"scoring.stores.registry"},
     "joblib": {"scoring.stores.registry", "lifecycle.training.version_folder", "scoring.rows.prediction"},
     "threadpoolctl": {"lifecycle.training.row_independence", "lifecycle.training.evaluator", "scoring.rows.threads"},
-    "adbc_driver_postgresql": {"scoring.stores.source", "scoring.stores.warehouse"},
+    "adbc_driver_postgresql": {"scoring.stores.arrow_connections"},
     "adbc_driver_manager": {"scoring.stores.failures", "scoring.stores.warehouse"},
     "sqlalchemy": {
         "scoring.stores.source",

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from scoring.errors import JobFileError
 from scoring.job.definition import Job
 from scoring.job.files import changed_job, find_job, load_job
-from scoring.job.yaml_text import read, read_mapping
+from scoring.job.yaml_text import _Loader, read, read_mapping
 from scoring.settings import HOME, Settings
 from scoring.validation import SCHEDULE_PATTERN, problems, sentences
 
@@ -185,6 +185,9 @@ def test_a_value_of_a_setting_is_never_shown() -> None:
         ("ok: 1\na: \x07", "found a character that cannot be printed (line 2, column 4)"),
         ("a: *b", "found undefined alias 'b' (line 1, column 4)"),
         ("[" * 5000, "found lists or mappings in one another, too deep"),
+        ("[" * 300_000, "found lists or mappings in one another, too deep"),
+        ("- " * 300_000, "found lists or mappings in one another, too deep"),
+        ("a: [b?c]", "found a list that is not closed (line 1, column 4)"),
     ],
 )
 def test_yaml_that_cannot_be_read_is_one_sentence_with_its_place(text: str, said: str) -> None:
@@ -202,6 +205,25 @@ def test_keys_are_text_and_values_are_what_yaml_says() -> None:
         "1": 1,
         "2024-01-31": yaml.safe_load("2024-01-31"),
     }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *[path.read_text("utf-8") for path in sorted((HOME / "jobs").glob("*.yaml"))],
+        "a: &x {b: 1}\nc: *x\n",
+        "a: |\n  1\n  2\nb: >-\n  c\n",
+        "a: 2020-01-31\nb: 1e5\nc: 0x1f\nd: 1_000\ne: 10:30\nf: .inf\n",
+        "a: ~\nb:\nc: 'no'\nd: \"\\u00e9\"\n",
+        "a: !\n",
+        "a: !!int '3'\n",
+        "",
+        "a",
+        "a: &x {b: *x}\n",
+    ],
+)
+def test_libyaml_reads_what_the_python_parser_reads(text: str) -> None:
+    assert repr(read(text, "")) == repr(yaml.load(text, _Loader))
 
 
 def test_a_merge_may_give_a_key_again() -> None:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from scoring.errors import NightshiftError
 from scoring.job import Job
+from scoring.stores.arrow_connections import arrow_connection
 from scoring.stores.urls import libpq_url
 from scoring.stores.warehouse.connection import Warehouse, translated
 from scoring.stores.warehouse.job_tables import history, shadow
@@ -54,8 +55,6 @@ def _replace(
     The rows of a batch are sent in the order of the key, since the index takes neighbours one after the other at half the
     cost of rows from all over.
     """
-    import adbc_driver_postgresql.dbapi  # loads pandas, which whoever only reads jobs has no use for
-
     order, names = [column.key for column in table.columns], [column.name for column in table.columns]
     by_key = [(column.key, "ascending") for column in table.primary_key if column.key not in constants]
     failures: list[Exception] = []
@@ -68,7 +67,7 @@ def _replace(
     )
     values = [constant.as_py() for constant in constants.values()]
     try:
-        with translated(), closing(adbc_driver_postgresql.dbapi.connect(libpq_url(warehouse.url))) as connection:
+        with translated(), closing(arrow_connection(libpq_url(warehouse.url))) as connection:
             with connection.cursor() as cursor:
                 cursor.execute(_numbered(sa.delete(table), table, constants), parameters=values)
                 cursor.adbc_ingest(table.name, reader, mode="append")

@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql
 
 from scoring.interval import DataInterval
 from scoring.rows import require_columns
+from scoring.stores.arrow_connections import arrow_connection
 from scoring.stores.failures import translated
 from scoring.stores.source.arrow_batches import even
 from scoring.stores.source.night_select import bound_values, in_key_order, literals, numbered, without_rows
@@ -27,14 +28,11 @@ _SORT_MEMORY = "128MB"
 @contextmanager
 def stream(url: sa.URL, query: Query, interval: DataInterval, rows: int) -> Iterator[Iterator[pa.RecordBatch]]:
     """Fetch Arrow batches by COPY, which takes no bound parameters: the interval's ends and the night are typed literals."""
-    import adbc_driver_postgresql.dbapi  # loads pandas, which whoever only reads jobs has no use for
-
     statement = query.statement("postgresql")
     statement = statement.filled(literals(bound_values(statement, interval, query)))
-    connect = adbc_driver_postgresql.dbapi.connect
     with (
         translated(query.name, query.variable),
-        closing(connect(libpq_url(written(url)))) as connection,
+        closing(arrow_connection(libpq_url(written(url)))) as connection,
         connection.cursor() as cursor,
     ):
         cursor.execute("set transaction isolation level repeatable read, read only")
@@ -60,11 +58,8 @@ def compared_types(url: sa.URL, query: Query) -> dict[str, set[str]]:
 
     A parameter that is cast there has the type with ``cast to`` before it.
     """
-    import adbc_driver_postgresql.dbapi  # loads pandas, which whoever only reads jobs has no use for
-
     statement = query.statement("postgresql").numbered
-    connect = adbc_driver_postgresql.dbapi.connect
-    with translated(query.name, query.variable), closing(connect(libpq_url(written(url)))) as connection:
+    with translated(query.name, query.variable), closing(arrow_connection(libpq_url(written(url)))) as connection:
         cursor = connection.cursor()
         text, names = numbered(without_rows(query, statement, {}), {name: name for name in statement.names})
         cursor.execute("set transaction read only")
