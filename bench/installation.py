@@ -20,7 +20,7 @@ import psutil
 
 from bench.usage import Cluster, StepFailed, adopt_orphans, used_by
 from scoring.job import find_job
-from scoring.settings import HOME, Settings, child_environment
+from scoring.settings import Settings, child_environment
 from scoring.stores import Stores, Workspace, embedded, open_stores
 
 JOB = "flight_delay"
@@ -121,6 +121,11 @@ class Installation:
         used = self.measured([*OURS, "run", job, "--night", str(night)])
         facts = ledger.runs_of(self.stores.warehouse, job, night)[-1].facts
         return {"night": str(night), **used, **{name: facts[name] for name in LEDGER_FACTS}}
+
+    def hash_of(self, night: date, table: str) -> Facts:
+        """Return the rows of a table of predictions, and the ``predictions_hash`` of those that the night's run scored."""
+        facts = self.step("table_hash", JOB, str(night), table)
+        return {name: facts[name] for name in ("table_rows", "predictions_hash")}
 
     def settle(self) -> None:
         """Write a checkpoint, so that what was written before is not charged to what is measured next."""

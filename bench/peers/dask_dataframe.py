@@ -50,7 +50,12 @@ def main(arguments: dict[str, Any]) -> dict[str, Any]:
     kept = dd.read_parquet(arguments["parquet"])
     kept.to_sql(arguments["table"], arguments["target_url"], if_exists="replace", index=False)
     ended = time.perf_counter()
-    return {"rows": len(kept), "start_seconds": 0.0, "score_seconds": written - started, "load_seconds": ended - written}
+    return {
+        "rows": len(kept),
+        "start_seconds": 0.0,
+        "score_seconds": written - started,
+        "load_seconds": ended - written,
+    }
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ class Predictor:
 
         self._model = mlflow.sklearn.load_model(arguments["model"])
         self._features, self._key = arguments["features"], arguments["key"]
-        self._numbers = {name: "float64" for name in arguments["numbers"]}  # scikit-learn refuses Arrow's nulls
+        self._numbers = dict.fromkeys(arguments["numbers"], "float64")  # scikit-learn refuses Arrow's nulls
 
     def __call__(self, batch: Any) -> Any:
         probability = self._model.predict_proba(batch[self._features].astype(self._numbers))[:, 1]
@@ -37,7 +37,9 @@ class Predictor:
 def main(arguments: dict[str, Any]) -> dict[str, Any]:
     """Score the night; return the rows and the seconds until Parquet was written, and those of the load."""
     began = time.perf_counter()
-    ray.init(num_cpus=2, _node_ip_address="127.0.0.1", include_dashboard=False, log_to_driver=False, configure_logging=False)
+    ray.init(
+        num_cpus=2, _node_ip_address="127.0.0.1", include_dashboard=False, log_to_driver=False, configure_logging=False
+    )
     ray.data.DataContext.get_current().enable_progress_bars = False
     started = time.perf_counter()
     rows = ray.data.read_sql(arguments["query"], partial(psycopg.connect, arguments["source"]))

@@ -46,8 +46,14 @@ def main(arguments: dict[str, Any]) -> dict[str, Any]:
     predict = mlflow.pyfunc.spark_udf(
         spark, model_uri=arguments["model"], result_type=ArrayType(DoubleType()), env_manager="local"
     )
+    features = [
+        col(name).cast("double").alias(name)
+        if name in arguments["numbers"]
+        else col(name)  # scikit-learn refuses pandas.NA
+        for name in arguments["features"]
+    ]
     scored = (
-        rows.withColumn("probability", predict(struct(*map(col, arguments["features"])))[1])
+        rows.withColumn("probability", predict(struct(*features))[1])
         .withColumn("prediction", col("probability") >= 0.5)
         .select(*arguments["key"], "prediction", "probability")
     )
