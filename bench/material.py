@@ -44,23 +44,16 @@ def once(here: Installation, name: str, make: Callable[[], Facts]) -> Facts:
 
 
 def installed(folder: Path) -> Installation:
-    """Return the bench's installation with job files, SQL, the demo's source and a champion of ``flight_delay``."""
-    from demo.seed import seed
+    """Return the bench's installation with job files and SQL, and an empty warehouse."""
     from scoring.stores.warehouse import migrate
 
     here = Installation.of(folder.resolve())
     write_jobs(here.jobs_dir, 100_000)
     for place, source in {"join": _SQL / JOB, "parquet": _SQL / "demo" / "lake" / JOB}.items():
-        _copy_sql(folder / "sql" / place, source)
-    _copy_sql(folder / "sql" / "one_table", _SQL / "bench" / "one_table", ("features",))
-    _copy_sql(folder / "sql" / "one_table", _SQL / JOB, ("labels",))
-
-    def seeded() -> Facts:
-        migrate(here.stores.warehouse)
-        return seed(here.source_url, lambda table: None)
-
-    once(here, "the_demos_source", seeded)
-    champion(here, JOB, TRAINED_ON)
+        _copy_sql(here.folder / "sql" / place, source)
+    _copy_sql(here.folder / "sql" / "one_table", _SQL / "bench" / "one_table", ("features",))
+    _copy_sql(here.folder / "sql" / "one_table", _SQL / JOB, ("labels",))
+    migrate(here.stores.warehouse)
     return here
 
 
@@ -108,11 +101,15 @@ def champion(here: Installation, job: str, nights: Nights) -> Facts:
 
 
 def night_of(here: Installation, rows: int) -> date:
-    """Return a night of about ``rows`` flights: copies of it are inserted under other flight numbers."""
-    from demo.seed import inflate
+    """Return a night of about ``rows`` flights, with a champion that scores it.
 
-    sizes = sorted(path.stem for path in (here.folder / "made").glob("a_night_of_*.json"))
-    name = f"a_night_of_{rows}_flights"
+    Copies of the night's flights are inserted under other flight numbers.
+    """
+    from demo.seed import inflate, seed
+
+    once(here, "the_demos_source", lambda: seed(here.source_url, lambda table: None))
+    champion(here, JOB, TRAINED_ON)
+    sizes = list((here.folder / "made").glob("a_night_of_*.json"))
 
     def inflated() -> Facts:
         night = FIRST + timedelta(days=len(sizes))
@@ -120,7 +117,7 @@ def night_of(here: Installation, rows: int) -> date:
         here.vacuum()
         return {"night": str(night), "rows": made}
 
-    return date.fromisoformat(once(here, name, inflated)["night"])
+    return date.fromisoformat(once(here, f"a_night_of_{rows}_flights", inflated)["night"])
 
 
 def one_table(here: Installation, night: date) -> Place:

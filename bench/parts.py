@@ -77,8 +77,8 @@ def places(here: Installation, night: date) -> list[Place]:
 def large(here: Installation, size: Size) -> Facts:
     """Score two larger nights from the join, and the smaller of them by the bare predict."""
     made: Facts = {"runs": [], "bare": []}
-    for rows in (size.rows, size.large, size.largest):
-        night = night_of(here, rows)
+    nights = {rows: night_of(here, rows) for rows in (size.rows, size.large, size.largest)}
+    for rows, night in nights.items():
         made["runs"].append(_said(f"run of {rows:,}", here.run(night)))
         if rows == size.large:
             made["bare"].append(_said("bare predict", here.step("bare", JOB, str(night))))

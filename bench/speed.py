@@ -111,7 +111,8 @@ def _told(parts: dict[str, Facts]) -> bool:
     """Print the targets; return whether all ways scored the same."""
     from cli import tables
 
-    tables.table("Targets", ("", "target", "measured", ""), [target.line() for target in targets(parts)])
+    lines = [tuple(cell.strip("*") for cell in target.line()) for target in targets(parts)]
+    tables.table("Targets", ("", "target", "measured", ""), lines)
     differ = [name for name, values in hashes(parts).items() if len(values) > 1]
     for name in differ:
         say(f"{name}: different predictions_hash")

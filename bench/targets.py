@@ -116,9 +116,9 @@ def hashes(parts: dict[str, Facts]) -> dict[str, set[str]]:
         every = [*peers["runs"], *(facts for facts in peers["peers"].values() if "predictions_hash" in facts)]
         same |= {facts["predictions_hash"] for facts in every}
     same |= {run["predictions_hash"] for run in chunks["runs"]} if chunks else set()
-    for part, title in {"models": "{}", "columns": "{} columns"}.items():
-        for name, facts in parts.get(part, {}).items():
+    for name, title in {"models": "{}", "columns": "{} columns"}.items():
+        for what, facts in parts.get(name, {}).items():
             if isinstance(facts, dict) and "bare" in facts:
                 pair = (facts["run"], facts["bare"])
-                made[title.format(name)] = {one["predictions_hash"] for one in pair}
+                made[title.format(what)] = {one["predictions_hash"] for one in pair}
     return {name: values for name, values in made.items() if values}

@@ -1,6 +1,6 @@
 -- what:  what features.sql of flight_delay joins, kept in one table as a feature store would
 -- grain: one row per scheduled flight: (time_hour, carrier, flight, origin)
-create table flight_features (
+create table if not exists flight_features (
     time_hour timestamptz not null,
     carrier text not null,
     flight integer not null,
@@ -21,4 +21,4 @@ create table flight_features (
     pressure double precision,
     visib double precision
 );
-create index flight_features_time on flight_features (time_hour);
+create index if not exists flight_features_time on flight_features (time_hour);
