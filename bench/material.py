@@ -26,8 +26,8 @@ MODELS = {
     "logistic": f"{JOB}_logistic",
 }
 """Job of each model. The first is the demo's own."""
-SHORTER = Nights(date(2013, 2, 1), FIRST)
-"""What the other models learn from: two months, which are quicker."""
+SHORTER = Nights(date(2013, 3, 1), FIRST)
+"""What the other models learn from: one month, which is quicker."""
 _SQL = HOME / "sql"
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
+import json
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -13,6 +16,7 @@ from bench.material import MODELS, SHORTER, champion, in_chunks, night_of, one_t
 from bench.peer_runs import run_peers
 from bench.sources import with_sqlite
 from bench.wide import wide_job
+from scoring.settings import HOME, child_environment
 
 REPETITIONS = 3
 
@@ -133,19 +137,28 @@ def peers(here: Installation, size: Size) -> Facts:
 
 def history(here: Installation, size: Size) -> Facts:
     """Return what ``bench.history`` measures: loading and looking up with years of nights in the tables."""
-    return _elsewhere("bench.history", here)
+    return elsewhere("bench.history", here)
 
 
 def airflow(here: Installation, size: Size) -> Facts:
     """Return what ``bench.airflow_nights`` measures: nights through Airflow, from trigger to published."""
-    return _elsewhere("bench.airflow_nights", here)
+    return elsewhere("bench.airflow_nights", here)
 
 
-def _elsewhere(module: str, here: Installation) -> Facts:
+def elsewhere(module: str, here: Installation) -> Facts:
+    """Return what ``measure`` of a module returns, called in a process and a data folder of its own, with its ``table``."""
     if find_spec(module) is None:
         return {"left_out": f"there is no {module}"}
-    made: Facts = importlib.import_module(module).measure(here.folder.parent / f"{here.folder.name}-{module[6:]}")
-    return made
+    folder, result = here.folder / module, here.folder / f"{module}.json"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        command = [sys.executable, "-m", "bench.measured", module, str(folder), str(result)]
+        subprocess.run(command, cwd=HOME, env=child_environment({}), check=True)
+        made: Facts = json.loads(result.read_text(encoding="utf-8"))
+        return made
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _said(what: str, facts: Facts) -> Facts:
@@ -155,7 +168,7 @@ def _said(what: str, facts: Facts) -> Facts:
 
 
 PARTS: dict[str, Callable[[Installation, Size], Facts]] = {
-    part.__name__: part for part in (core, large, models, small, chunks, columns, peers, history, airflow, sources)
+    part.__name__: part for part in (core, large, models, peers, small, chunks, columns, history, airflow, sources)
 }
 """In the order in which they are measured."""
 ON_REQUEST = {"sources"}

@@ -163,25 +163,27 @@ def _chunks(part: Facts) -> str:
     return f"{_heading('Chunks', part, text)}\n\n{table(('chunks', *_USED[1:]), lines)}"
 
 
-def _elsewhere(title: str, part: Facts) -> str:
-    """Return what another module measured: its text, and its tables of columns and rows."""
+def _elsewhere(title: str, part: Facts, text: str) -> str:
+    """Return what another module measured: its own table, and what is known of it in words."""
     if "left_out" in part:
         return f"### {title}\n\nNot measured: {part['left_out']}."
-    made = [_heading(title, part, str(part.get("text", "")))]
-    for shown in part.get("tables", []):
-        cells = [
-            [f"{value:,.3g}" if isinstance(value, float) else str(value) for value in row] for row in shown["rows"]
-        ]
-        made += [str(shown.get("title", "")), table(shown["columns"], cells)]
-    return "\n\n".join(one for one in made if one)
+    return f"{_heading(title, part, text)}\n\n{part.get('markdown', '')}".rstrip()
 
 
 def _history(part: Facts) -> str:
-    return _elsewhere("Years of history", part)
+    return _elsewhere("Years of history", part, str(part.get("text", "")))
 
 
 def _airflow(part: Facts) -> str:
-    return _elsewhere("Through Airflow", part)
+    text = ""
+    if "nights" in part:
+        seconds = middle(part["nights"], "published_seconds")
+        whole = part["backfill"]
+        text = (
+            f"A night of about 930 flights was published {seconds:.1f} s after it was triggered; "
+            f"a backfill of {whole['nights']} nights took {whole['seconds']:.0f} s. Where the seconds of a night go:"
+        )
+    return _elsewhere("Through Airflow", part, text)
 
 
 _SECTIONS = {

@@ -49,7 +49,12 @@ def results() -> dict[str, dict[str, Any]]:
     names = ("MLflow spark_udf, local[2]", "Ray Data map_batches", "Dask map_partitions")
     model = {"run": used(6.0), "bare": bare(9.5)}
     large = [used(8.0), used(31.0, 5_000_000), used(60.0, 10_000_000, 1_000.0)]
-    elsewhere = {"text": "Made up.", "tables": [{"title": "", "columns": ["years", "ms"], "rows": [[3, 0.5]]}]}
+    nights = [{"published_seconds": seconds} for seconds in (9.0, 10.0, 30.0)]
+    airflow = {
+        "nights": nights,
+        "backfill": {"nights": 30, "seconds": 100.0},
+        "markdown": "| task | runs |\n|---|---|\n| a | 1 |",
+    }
     parts: dict[str, dict[str, Any]] = {
         "core": {"runs": runs, "bare": [bare(5.0)], "naive": [used(82.0)]},
         "large": {"runs": large, "bare": [bare(25.0)]},
@@ -58,8 +63,8 @@ def results() -> dict[str, dict[str, Any]]:
         "chunks": {"runs": [used(8.0), used(8.1)]},
         "columns": {"15": deepcopy(model), "100": deepcopy(model)},
         "peers": {"runs": [used(8.0)], "peers": dict.fromkeys(names, peer)},
-        "history": elsewhere,
-        "airflow": {"left_out": "there is no bench.airflow_nights"},
+        "history": {"left_out": "there is no bench.history"},
+        "airflow": airflow,
         "sources": {"runs": {"PostgreSQL, join": [used(8.0)], "SQLite, SQLAlchemy": [used(50.0)]}},
     }
     return {name: {**ABOUT, **facts} for name, facts in parts.items()}
@@ -125,7 +130,8 @@ def test_page_is_written_between_its_comments(tmp_path: Path):
     assert once.endswith(f"{END}\n\nAfter.\n")
     assert "old" not in once
     assert "| join, HGB-100, rows/s ÷ bare predict (two threads) | ≥ 0.6 × | 0.62 × | PASS |" in once
-    assert "Not measured: there is no bench.airflow_nights." in once
+    assert "Not measured: there is no bench.history." in once
+    assert "published 10.0 s after it was triggered; a backfill of 30 nights took 100 s." in once
     assert not LINK.findall(once)
 
 
