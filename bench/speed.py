@@ -38,26 +38,27 @@ def results(folder: Path) -> dict[str, Facts]:
     }
 
 
-def measured(part: str, here: Installation, size: Size, folder: Path) -> bool:
+def measured(part: str, here: Installation, asked: argparse.Namespace, code: str) -> bool:
     """Measure a part and write its JSON; return whether that went well. A part that fails leaves its JSON as it was."""
     say(f"part {part}")
     loads, began = [os.getloadavg()[0]], time.monotonic()
     try:
-        facts = PARTS[part](here, size)
+        facts = PARTS[part](here, Size.of(asked.rows))
     except Exception:  # noqa: BLE001 - the other parts are measured all the same
         say(f"part {part} failed\n{traceback.format_exc()}")
         return False
     loads.append(os.getloadavg()[0])
     about = {
         "date": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-        "code_version": code_version(own_settings(here.folder)),
-        "rows": size.rows,
+        "code_version": code,
+        "rows": asked.rows,
         "seconds": round(time.monotonic() - began, 1),
         "load_average": loads,
         "machine": machine(),
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{part}.json").write_text(json.dumps({**about, **facts}, indent=1, default=str) + "\n", encoding="utf-8")
+    content = json.dumps({**about, **facts}, indent=1, default=str)
+    asked.results.mkdir(parents=True, exist_ok=True)
+    (asked.results / f"{part}.json").write_text(f"{content}\n", encoding="utf-8")
     return True
 
 
@@ -80,10 +81,15 @@ def asked_of(arguments: Sequence[str] | None) -> argparse.Namespace:
     return asked
 
 
-def _parts(asked: argparse.Namespace, here: Installation) -> list[str]:
-    now = code_version(own_settings(here.folder))
+def _parts(asked: argparse.Namespace, code: str) -> list[str]:
+    """Return the parts to measure: without the peers if none of them is here, which leaves earlier results of them."""
     there = {name: facts["code_version"] for name, facts in results(asked.results).items()}
-    return [part for part in asked.parts if not (asked.missing and there.get(part) == now)]
+    parts = [part for part in asked.parts if not (asked.missing and there.get(part) == code)]
+    lacks = {peer.name: peer.missing() for peer in PEERS}
+    for name, why in lacks.items() if "peers" in parts else ():
+        if why:
+            say(f"{name} is left out: {why}")
+    return [part for part in parts if part != "peers" or not all(lacks.values())]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -92,13 +98,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = asked_of(arguments)
     (HOME / "data").mkdir(exist_ok=True)
     folder = asked.data.resolve() if asked.data else Path(tempfile.mkdtemp(prefix="bench-", dir=HOME / "data"))
-    own_settings(folder)
-    if "peers" in asked.parts and any(peer.missing() is None for peer in PEERS):
+    code = code_version(own_settings(folder)).removesuffix("-dirty")  # the page that is written makes it that
+    parts = _parts(asked, code)
+    if "peers" in parts:
         listen(folder)
     here, good = installed(folder), True
     try:
-        for part in _parts(asked, here):
-            good &= measured(part, here, Size.of(asked.rows), asked.results)
+        for part in parts:
+            good &= measured(part, here, asked, code)
             written(asked.page, results(asked.results))
     finally:
         here.stop()

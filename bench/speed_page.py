@@ -26,6 +26,8 @@ def generated(parts: dict[str, Facts]) -> str:
     for name, section in _SECTIONS.items():
         if name in parts:
             lines.append(section(parts[name]))
+    if "peers" not in parts:
+        lines.append("Spark, Ray and Dask were not measured: `make bench PEERS=1` installs them.")
     return "\n\n".join(lines)
 
 

@@ -10,7 +10,7 @@ from bench.installation import Installation, Place, own_settings
 from bench.material import MODELS, once, write_jobs
 from bench.parts import ON_REQUEST, PARTS, Size
 from bench.peer_runs import Peer
-from bench.speed import asked_of
+from bench.speed import _parts, asked_of
 from bench.usage import StepFailed
 from bench.wide import _job
 from scoring.job import Job, find_job
@@ -49,6 +49,21 @@ def test_what_was_prepared_once_is_not_prepared_again(tmp_path: Path):
     here = Installation(tmp_path, tmp_path, Place("nowhere", tmp_path))
     assert once(here, "a_night", lambda: {"rows": 1}) == {"rows": 1}
     assert once(here, "a_night", lambda: {"rows": 2}) == {"rows": 1}
+
+
+def test_peers_that_are_not_here_are_left_out_and_their_results_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("bench.peer_runs.PYTHON", tmp_path / "python")
+    asked = asked_of(["--only", "core,peers", "--results", str(tmp_path)])
+    assert _parts(asked, "1") == ["core"]
+    (tmp_path / "python").touch()
+    assert _parts(asked, "1") == ["core", "peers"]
+
+
+def test_what_the_commit_has_no_results_of_is_missing(tmp_path: Path):
+    for part, code in {"core": "1", "large": "0"}.items():
+        (tmp_path / f"{part}.json").write_text(f'{{"code_version": "{code}"}}', encoding="utf-8")
+    asked = asked_of(["--only", "core,large,chunks", "--missing", "--results", str(tmp_path)])
+    assert _parts(asked, "1") == ["large", "chunks"]
 
 
 def test_a_peer_says_what_it_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
