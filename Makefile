@@ -58,8 +58,7 @@ screenshots: $(READY) ## pictures of the pages for docs/images, after make demo;
 	@$(BIN)/python -m tools.screenshots
 
 bench: $(READY) $(if $(PEERS),$(PEERS_READY)) ## speed and memory of nights (ONLY=core,… MISSING=1), PEERS=1 with Spark, Ray, Dask
-	@$(BIN)/python -m bench.speed $(if $(ONLY),--only $(ONLY)) $(if $(MISSING),--missing) $(if $(ROWS),--rows $(ROWS)) \
-		$(if $(DATA),--data $(DATA))
+	@$(BIN)/python -m bench.speed $(ONLY:%=--only %) $(MISSING:%=--missing) $(ROWS:%=--rows %)
 
 $(PEERS_READY): bench/requirements.txt requirements.txt
 	@echo "installing Spark, Ray and Dask into .venv-bench"
