@@ -50,7 +50,9 @@ def _targets(parts: dict[str, Facts]) -> str:
     about = (
         f"Measured {' and '.join(dates)} at {', '.join(commits)} on {'; '.join(sorted(machines))}. " if parts else ""
     )
-    note = "Start-up is included on both sides, but for the bare predict, which has none."
+    rows = " and ".join(f"{rows:,}" for rows in sorted({part["rows"] for part in parts.values()}))
+    note = f"The night that every way scores has about {rows} flights. " if parts else ""
+    note += "Start-up is included on both sides, but for the bare predict, which has none."
     columns = ("ratio", "target", "measured", "")
     return f"## Ratios\n\n{about}{note} {same}\n\n{table(columns, [target.line() for target in targets(parts)])}"
 

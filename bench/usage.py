@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,8 @@ INTERVAL = 0.2
 """Seconds between two samples of memory."""
 MOST_SAMPLING = 0.05
 """Share of a core that sampling may take: with many large processes it is done less often."""
+MOST_SECONDS = 1_800.0
+"""Seconds after which a command has failed."""
 STRAGGLERS = 10.0
 """Seconds that processes which outlive the command have to end, before they are ended."""
 _SUBREAPER = 36
@@ -117,15 +120,20 @@ def adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
 
 
-def used_by(command: Sequence[str], environment: Mapping[str, str], cluster: Cluster) -> tuple[Usage, str]:
-    """Run a command; return what it used and the last line that it printed. Raises ``StepFailed`` when it fails."""
+def used_by(
+    command: Sequence[str], environment: Mapping[str, str], cluster: Cluster, most_seconds: float = MOST_SECONDS
+) -> tuple[Usage, str]:
+    """Run a command; return what it used and the last line that it printed.
+
+    Raises ``StepFailed`` when it fails, or has not ended in time.
+    """
     load, cpu, server = os.getloadavg()[0], _children_seconds(), cluster.cpu_seconds()
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
         began = time.perf_counter()
         process = subprocess.Popen(command, cwd=HOME, env=dict(environment), stdout=out, stderr=errors)
         memory = _Memory(process.pid, cluster)
         memory.start()
-        code = process.wait()
+        code = _ended(process, most_seconds)
         wall = time.perf_counter() - began
         memory.end()
         _reap(cluster)
@@ -136,6 +144,17 @@ def used_by(command: Sequence[str], environment: Mapping[str, str], cluster: Clu
         last = (out.read().strip().splitlines() or [""])[-1]
     cpu, server = _children_seconds() - cpu, cluster.cpu_seconds() - server
     return Usage(wall, cpu, server, memory.peak, memory.own_peak, load), last
+
+
+def _ended(process: subprocess.Popen[bytes], most_seconds: float) -> int:
+    """Return the exit code; what has not ended in time is killed, with its children."""
+    try:
+        return process.wait(most_seconds)
+    except subprocess.TimeoutExpired:
+        for one in [*psutil.Process(process.pid).children(recursive=True), process]:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
+        return process.wait()
 
 
 def _children_seconds() -> float:

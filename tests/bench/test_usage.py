@@ -59,6 +59,11 @@ def test_a_command_that_fails_says_why():
         )
 
 
+def test_a_command_that_does_not_end_is_killed():
+    with pytest.raises(StepFailed, match="exit code -9"):
+        used_by([sys.executable, "-c", "import time; time.sleep(60)"], os.environ, Cluster(None), 1.0)
+
+
 def test_time_of_a_servers_process_that_has_ended_is_counted(data_dir: Path):
     socket = embedded.socket_folder(data_dir / "postgres")
     cluster = Cluster(data_dir / "postgres")
