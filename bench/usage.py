@@ -87,10 +87,10 @@ class _Memory(threading.Thread):
     def run(self) -> None:
         pause = 0.0
         while not self._done.wait(pause):
-            began = time.perf_counter()
+            began = time.thread_time()
             own, server = _mib(self._tree()), _mib(self._cluster.processes())
             self.peak, self.own_peak = max(self.peak, own + server), max(self.own_peak, own)
-            pause = max(INTERVAL, (time.perf_counter() - began) / MOST_SAMPLING)
+            pause = max(INTERVAL, (time.thread_time() - began) / MOST_SAMPLING)
 
     def _tree(self) -> list[psutil.Process]:
         try:
