@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= logical
 PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+PEERS_READY := .venv-bench/ready
 READY := .venv/ready-$(shell cat requirements.txt pyproject.toml | cksum | cut -d' ' -f1)
 
 unexport PYTHONDONTWRITEBYTECODE # without byte code every child process of a test compiles our modules anew
@@ -56,11 +57,17 @@ docs: $(READY) ## write the generated pages anew and build the site in site/
 screenshots: $(READY) ## pictures of the pages for docs/images, after make demo; needs Chromium
 	@$(BIN)/python -m tools.screenshots
 
-bench: $(READY) ## rows/s and memory, next to the bare predict and the naive loop
-	@$(BIN)/python -m bench.end_to_end
+bench: $(READY) $(if $(PEERS),$(PEERS_READY)) ## speed and memory of nights (ONLY=core,… MISSING=1), PEERS=1 with Spark, Ray, Dask
+	@$(BIN)/python -m bench.speed $(ONLY:%=--only %) $(MISSING:%=--missing) $(ROWS:%=--rows %)
+
+$(PEERS_READY): bench/requirements.txt requirements.txt
+	@echo "installing Spark, Ray and Dask into .venv-bench"
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-bench
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python .venv-bench/bin/python -r bench/requirements.txt -c requirements.txt
+	@touch $@
 
 bench-sources: $(READY) ## one night from PostgreSQL, SQLite and Parquet: rows/s, memory, equal hashes
-	@$(BIN)/python -m bench.sources
+	@$(BIN)/python -m bench.speed --only sources
 
 bench-drift: $(READY) ## false alarms and detections of the drift verdict, next to default rules
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -W ignore -m bench.drift_quality

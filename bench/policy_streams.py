@@ -19,7 +19,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from bench.drift_streams import YEAR
-from bench.end_to_end import own_settings
+from bench.installation import own_settings
 from lifecycle.backtest import History
 from lifecycle.training import NIGHT, read_rows
 from scoring.job import Job, find_job
