@@ -62,18 +62,6 @@ def bare(job: str, night: str) -> Facts:
     rows = pa.Table.from_batches(batches)
     frame, pipeline = to_frame(rows, work.job), _pipeline(work, folder)
     starts = range(0, len(frame), CHUNK_ROWS)
-<<<<<<< HEAD
-    total(0)  # the first call loads code and starts threads
-    began, began_cpu = time.perf_counter(), time.process_time()
-    sums = [total(start) for start in starts]
-    seconds, cpu = time.perf_counter() - began, time.process_time() - began_cpu
-    with ThreadPoolExecutor(work.settings.threads) as pool:
-        began = time.perf_counter()
-        list(pool.map(total, starts))
-        threads = time.perf_counter() - began
-    facts = {"rows": len(frame), "mean_probability": sum(sums) / len(frame)}
-    return facts | {"work_seconds": seconds, "work_cpu_seconds": cpu, "two_at_a_time_seconds": threads}
-=======
 
     def scored(start: int) -> np.ndarray:
         probabilities: np.ndarray = pipeline.predict_proba(frame.iloc[start : start + CHUNK_ROWS])[:, 1]
@@ -91,7 +79,6 @@ def bare(job: str, night: str) -> Facts:
     facts = {"rows": len(frame), "predictions_hash": _hash(work, rows, np.concatenate(parts))}
     seconds = {"one_thread_seconds": one, "one_thread_cpu_seconds": one_cpu}
     return facts | seconds | {"two_openmp_seconds": openmp, "two_chunks_seconds": pair}
->>>>>>> bench
 
 
 def _hash(work: Workspace, rows: pa.Table, probabilities: np.ndarray) -> str:
