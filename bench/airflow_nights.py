@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -113,7 +114,7 @@ def _tasks(airflow: LocalAirflow, run_id: str, began: datetime) -> Iterator[Fact
         ready = max([began, *(ends[name] for name in upstream[row["task_id"]])])
         names = ("scheduled_when", "queued_when", "start_date", "end_date")
         moments = [ready, *(datetime.fromisoformat(row[name]) for name in names)]
-        spans = [(after - before).total_seconds() for before, after in zip(moments, moments[1:], strict=False)]
+        spans = [(after - before).total_seconds() for before, after in pairwise(moments)]
         begins, ends_at = ((moment - began).total_seconds() for moment in moments[-2:])
         yield {
             "task": row["task_id"],
@@ -189,7 +190,8 @@ def _idle(settings: Settings) -> dict[str, float]:
 
 
 def _say(what: str) -> None:
-    print(what, file=sys.stderr)
+    if not what.startswith("waiting"):
+        print(what, file=sys.stderr)
 
 
 def main() -> int:

@@ -69,6 +69,7 @@ OWNERS: dict[str, set[str]] = {
     "adbc_driver_postgresql": {"scoring.stores.arrow_connections"},
     "adbc_driver_manager": {"scoring.stores.failures", "scoring.stores.warehouse"},
     "sqlalchemy": {
+        "scoring.stores.arrow_connections",
         "scoring.stores.source",
         "scoring.stores.urls",
         "scoring.stores.failures",
@@ -99,7 +100,7 @@ PRELOADED = "orchestration.config.airflow_local_settings"
 ARRAYS = {"numpy", "pandas", "pyarrow"}
 HEAVY = ("pandas", "sklearn", "mlflow", "evidently")
 
-GROUND = ("errors", "interval", "names", "progress", "secrets", "settings", "validation")
+GROUND = ("cores", "errors", "interval", "names", "progress", "secrets", "settings", "validation")
 
 IO_ALLOWED = {
     ("scoring.job.yaml_text", "read_mapping"),
