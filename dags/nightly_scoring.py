@@ -89,6 +89,7 @@ def nightly_dag(job: Job) -> DAG:
         retrain = TriggerDagRunOperator(task_id="retrain", **trigger_arguments(job))
         measured >> reviewed
         [drift, reviewed] >> decide(chunks["run_id"]) >> retrain
+    dag.params = nightly.form()
     return dag
 
 

@@ -89,6 +89,7 @@ def retraining_dag(job: Job) -> DAG:
         for step in between(job):
             passed = passed >> step
         passed >> crowned >> announce()
+    dag.params = retraining.form()
     return dag
 
 
