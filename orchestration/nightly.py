@@ -149,7 +149,7 @@ def form() -> ParamsDict:
                 False,
                 type="boolean",
                 title="Unfinished",
-                description="Score a night that has not ended. What comes of it is provisional: shown, and used for nothing else.",
+                description="Score a night that has not ended. What comes of it is provisional: shown, used for nothing else.",
             ),
         }
     )
