@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -64,3 +65,10 @@ def _types(connection: Connection) -> tuple[int, int]:
         count, last = cursor.fetchone()
     connection.rollback()
     return int(count), int(last)
+
+
+@atexit.register
+def _forget() -> None:
+    """Close what is held of databases while the driver is still there to do it."""
+    while _databases:
+        _databases.popitem()[1][0].close()
