@@ -12,7 +12,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
@@ -131,20 +131,22 @@ def _below(airflow: LocalAirflow, task_id: str) -> list[str]:
 
 def _backfill(airflow: LocalAirflow, first: date, nights: int) -> Facts:
     last = first + timedelta(days=nights - 1)
-    before = len(_ended(airflow))
+    before = {run["dag_run_id"] for run in airflow.runs(DAG)}
     with _cpu(airflow.settings) as spent:
         began = time.monotonic()
         airflow.backfill(DAG, first, last, max_active_runs=10, reprocess_behavior="completed")
-        while len(_ended(airflow)) - before < nights:
+        while len(ended := _ended(airflow, before)) < nights:
             time.sleep(0.5)
         seconds = time.monotonic() - began
-    failed = [run["partition_key"] for run in airflow.runs(DAG) if run["state"] == "failed"]
+    failed = [run["partition_key"] for run in ended if run["state"] == "failed"]
     _say(f"{nights} nights in {seconds:.1f} s")
     return {"nights": nights, "seconds": seconds, "failed": failed, **spent}
 
 
-def _ended(airflow: LocalAirflow) -> list[Any]:
-    return [run for run in airflow.runs(DAG) if run["state"] in ("success", "failed")]
+def _ended(airflow: LocalAirflow, before: Collection[str]) -> list[Any]:
+    """Return the runs that have ended, without those that were there ``before``."""
+    new = (run for run in airflow.runs(DAG) if run["dag_run_id"] not in before)
+    return [run for run in new if run["state"] in ("success", "failed")]
 
 
 def _wait(airflow: LocalAirflow, run_id: str) -> None:
