@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE # without byte code every child process of a te
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up stop test test-fast coverage lint unit docs screenshots bench bench-sources bench-drift bench-retraining \
-	bench-intervals lock release clean
+	bench-airflow bench-intervals lock release clean
 
 help: ## print the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /	/' | expand -t 13
@@ -74,6 +74,9 @@ bench-drift: $(READY) ## false alarms and detections of the drift verdict, next 
 
 bench-retraining: $(READY) ## what retraining policies gain and cost, on the flights year and made-up streams
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -W ignore -m bench.retraining_policies
+
+bench-airflow: $(READY) ## small nights through Airflow: seconds from trigger to publication, and a backfill of 30 nights
+	@$(BIN)/python -m bench.airflow_nights
 
 bench-intervals: $(READY) ## how often intervals of a snapshot job's gain hold the truth
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -W ignore -m bench.gain_coverage

@@ -12,7 +12,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
@@ -43,7 +43,7 @@ PARTS = ("waits_for_scheduler", "waits_for_executor", "waits_for_process", "runs
 """What the seconds of a task are split into: until it is scheduled, queued, started, ended."""
 
 
-def measure(folder: Path) -> Facts:
+def measure(folder: Path, backfill_nights: int = BACKFILL_NIGHTS) -> Facts:
     """Return seconds and CPU seconds of single nights, of a backfill and of an idle Airflow, in an installation in ``folder``."""
     settings = own_settings(folder)
     stores = open_stores(settings, lambda: datetime.now(UTC))
@@ -54,7 +54,7 @@ def measure(folder: Path) -> Facts:
             airflow.unpause(DAG)
             _night(airflow, UNTIL)  # the first one loads what the later ones share
             nights = [_night(airflow, UNTIL + timedelta(days=1 + number)) for number in range(SINGLE_NIGHTS)]
-            backfill = _backfill(airflow, UNTIL + timedelta(days=10))
+            backfill = _backfill(airflow, UNTIL + timedelta(days=10), backfill_nights)
             return {
                 "nights": nights,
                 "backfill": backfill,
@@ -129,22 +129,24 @@ def _below(airflow: LocalAirflow, task_id: str) -> list[str]:
     return list(airflow.call("GET", f"/dags/{DAG}/tasks/{task_id}")["downstream_task_ids"])
 
 
-def _backfill(airflow: LocalAirflow, first: date) -> Facts:
-    last = first + timedelta(days=BACKFILL_NIGHTS - 1)
-    before = len(_ended(airflow))
+def _backfill(airflow: LocalAirflow, first: date, nights: int) -> Facts:
+    last = first + timedelta(days=nights - 1)
+    before = {run["dag_run_id"] for run in airflow.runs(DAG)}
     with _cpu(airflow.settings) as spent:
         began = time.monotonic()
-        airflow.backfill(DAG, first, last, max_active_runs=10)
-        while len(_ended(airflow)) - before < BACKFILL_NIGHTS:
+        airflow.backfill(DAG, first, last, max_active_runs=10, reprocess_behavior="completed")
+        while len(ended := _ended(airflow, before)) < nights:
             time.sleep(0.5)
         seconds = time.monotonic() - began
-    failed = [run["partition_key"] for run in airflow.runs(DAG) if run["state"] == "failed"]
-    _say(f"{BACKFILL_NIGHTS} nights in {seconds:.1f} s")
-    return {"nights": BACKFILL_NIGHTS, "seconds": seconds, "failed": failed, **spent}
+    failed = [run["partition_key"] for run in ended if run["state"] == "failed"]
+    _say(f"{nights} nights in {seconds:.1f} s")
+    return {"nights": nights, "seconds": seconds, "failed": failed, **spent}
 
 
-def _ended(airflow: LocalAirflow) -> list[Any]:
-    return [run for run in airflow.runs(DAG) if run["state"] in ("success", "failed")]
+def _ended(airflow: LocalAirflow, before: Collection[str]) -> list[Any]:
+    """Return the runs that have ended, without those that were there ``before``."""
+    new = (run for run in airflow.runs(DAG) if run["dag_run_id"] not in before)
+    return [run for run in new if run["state"] in ("success", "failed")]
 
 
 def _wait(airflow: LocalAirflow, run_id: str) -> None:
@@ -190,7 +192,8 @@ def _idle(settings: Settings) -> dict[str, float]:
 
 
 def _say(what: str) -> None:
-    print(what, file=sys.stderr)
+    if not what.startswith("waiting"):
+        print(what, file=sys.stderr)
 
 
 def main() -> int:
@@ -198,14 +201,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.airflow_nights", description="Small nights through Airflow.")
     parser.add_argument("--json", type=Path, default=HOME / "bench" / "results" / "airflow_nights.json")
     parser.add_argument("--data", type=Path, help="data folder to use and keep; default: one that is removed")
+    parser.add_argument("--nights", type=int, default=BACKFILL_NIGHTS, help="nights of the backfill, at most 80")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-airflow-") as temporary:
-        facts = measure(asked.data.resolve() if asked.data else Path(temporary))
+        facts = measure(asked.data.resolve() if asked.data else Path(temporary), asked.nights)
     asked.json.parent.mkdir(parents=True, exist_ok=True)
     asked.json.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     print(table(facts))
     published = median(night["published_seconds"] for night in facts["nights"])
-    print(f"\npublished after {published:.1f} s; {BACKFILL_NIGHTS} nights in {facts['backfill']['seconds']:.0f} s")
+    print(f"\npublished after {published:.1f} s; {asked.nights} nights in {facts['backfill']['seconds']:.0f} s")
     return 1 if facts["backfill"]["failed"] else 0
 
 

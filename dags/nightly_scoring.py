@@ -40,8 +40,8 @@ from orchestration import monitoring, nightly
 from orchestration.invalid_jobs import dag_name, invalid_arguments, refuse
 from orchestration.monitoring import DriftOperator, trigger_arguments
 from orchestration.nightly import dag_arguments
-from scoring.job import Job, load_jobs
-from scoring.settings import load_settings
+from orchestration.parsed_jobs import jobs_to_parse
+from scoring.job import Job
 
 
 def nightly_dag(job: Job) -> DAG:
@@ -89,6 +89,7 @@ def nightly_dag(job: Job) -> DAG:
         retrain = TriggerDagRunOperator(task_id="retrain", **trigger_arguments(job))
         measured >> reviewed
         [drift, reviewed] >> decide(chunks["run_id"]) >> retrain
+    dag.params = nightly.form()
     return dag
 
 
@@ -99,7 +100,7 @@ def broken_dag(name: str, error: Exception) -> DAG:
     return dag
 
 
-jobs, broken = load_jobs(load_settings().jobs_dir)
+jobs, broken = jobs_to_parse("_nightly")
 problems: dict[str, Exception] = {**broken}
 for each in jobs:
     try:

@@ -32,9 +32,9 @@ from airflow.sdk import DAG, TriggerRule, task
 
 from orchestration import retraining
 from orchestration.invalid_jobs import invalid_arguments, refuse
+from orchestration.parsed_jobs import jobs_to_parse
 from orchestration.retraining import approval_arguments, dag_arguments, shadow_arguments, shadow_over
-from scoring.job import Job, load_jobs
-from scoring.settings import load_settings
+from scoring.job import Job
 
 
 def between(job: Job) -> list[Any]:
@@ -89,6 +89,7 @@ def retraining_dag(job: Job) -> DAG:
         for step in between(job):
             passed = passed >> step
         passed >> crowned >> announce()
+    dag.params = retraining.form()
     return dag
 
 
@@ -99,7 +100,7 @@ def broken_dag(job: Job, error: Exception) -> DAG:
     return dag
 
 
-for each in load_jobs(load_settings().jobs_dir)[0]:
+for each in jobs_to_parse("_retraining")[0]:
     try:
         globals()[f"{each.name}_retraining"] = retraining_dag(each)
     except Exception as error:  # noqa: BLE001 - raised again by the only task of the DAG that stands in for the job's

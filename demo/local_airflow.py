@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from demo import processes
+from scoring.cores import usable_cores
 from scoring.errors import NightshiftError
 from scoring.settings import HOME, Settings, child_environment
 from scoring.stores import embedded
@@ -32,6 +33,8 @@ COMPONENTS = {
     "triggerer": ["triggerer", "--skip-serve-logs"],
 }
 START_SECONDS = 180
+TASKS_PER_CORE = 2
+"""Tasks that may run at once, by core that this process may use. Most of them wait for a database half of their time."""
 RUNS_PER_LOOP = 500
 """Runs that the scheduler looks at in one loop. It takes those of backfills last, so with Airflow's 20 a backfill never
 begins while 20 retrainings wait for a person or for nights in the shadow (apache/airflow#66729)."""
@@ -117,7 +120,7 @@ def environment(settings: Settings, port: int) -> dict[str, str]:
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(HOME / "orchestration" / "plugins"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
-            "AIRFLOW__CORE__PARALLELISM": "4",
+            "AIRFLOW__CORE__PARALLELISM": str(TASKS_PER_CORE * usable_cores()),
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,viewer:viewer",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
@@ -221,10 +224,8 @@ def _free(port: int) -> bool:
 
 def _spawn(settings: Settings, name: str, command: list[str], variables: dict[str, str]) -> subprocess.Popen[bytes]:
     with (settings.airflow_home / f"{name}.log").open("ab") as log:
-        full = [sys.executable, "-m", "airflow", *command]
-        return subprocess.Popen(
-            full, env=variables, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
-        )
+        full, none = [sys.executable, "-m", "airflow", *command], subprocess.DEVNULL
+        return subprocess.Popen(full, env=variables, stdout=log, stderr=log, stdin=none, start_new_session=True)
 
 
 def _wait_until_healthy(
@@ -242,11 +243,9 @@ def _wait_until_healthy(
         if time.monotonic() > deadline:
             logs = airflow.settings.airflow_home / "*.log"
             raise NightshiftError("Airflow", found=f"not healthy: {waiting}", next_step=f"read {logs}")
-        try:
+        with suppress(NightshiftError):  # the api-server does not listen yet
             health = _json("GET", f"{airflow.url}/api/v2/monitor/health", None, {})
             waiting = [name for name in waiting if (health.get(name) or {}).get("status") != "healthy"]
-        except NightshiftError:
-            pass  # the api-server does not listen yet
         if waiting:
             show(f"waiting for {', '.join(waiting)}")
             time.sleep(0.5)

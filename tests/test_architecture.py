@@ -69,6 +69,7 @@ OWNERS: dict[str, set[str]] = {
     "adbc_driver_postgresql": {"scoring.stores.arrow_connections"},
     "adbc_driver_manager": {"scoring.stores.failures", "scoring.stores.warehouse"},
     "sqlalchemy": {
+        "scoring.stores.arrow_connections",
         "scoring.stores.source",
         "scoring.stores.urls",
         "scoring.stores.failures",

@@ -75,11 +75,11 @@ def _validated(content: dict[str, Any], name: str) -> Job:
     raise JobFileError(f"{name}: found {len(problems)} problems\n  - " + "\n  - ".join(problems))
 
 
-def load_jobs(folder: Path) -> tuple[list[Job], dict[str, JobFileError]]:
-    """Return all valid jobs of ``folder``, and the error of each file that is not valid, by the file's stem."""
+def load_jobs(folder: Path, name: str = "*") -> tuple[list[Job], dict[str, JobFileError]]:
+    """Return all valid jobs of ``folder``, or the one ``name``, and the error of each file that is not valid, by its stem."""
     jobs: list[Job] = []
     broken: dict[str, JobFileError] = {}
-    for path in sorted(folder.glob("*.yaml")):
+    for path in sorted(folder.glob(f"{name}.yaml")):
         try:
             jobs.append(load_job(path))
         except JobFileError as error:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
 from threading import Lock
 from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
 
 if TYPE_CHECKING:
     from adbc_driver_postgresql.dbapi import Connection
 
 _lock = Lock()
-_TYPES = "select count(*), max(oid::bigint) from pg_catalog.pg_type"
-"""Changes whenever a type, or a table with the type of its rows, is created or dropped."""
+_TYPES = sa.table("pg_type", sa.column("oid"), schema="pg_catalog")
+"""PostgreSQL's list of types. It changes whenever a type, or a table with the type of its rows, is created or dropped."""
 _databases: dict[str, tuple[Connection, tuple[int, int]]] = {}
-"""By URL: a closed connection, which holds what the driver knows of the database's types, and what ``_TYPES`` gave then."""
+"""By URL: a closed connection, which holds what the driver knows of the types, and how many and which the newest was then."""
 
 
 def arrow_connection(url: str) -> Connection:
@@ -55,8 +58,17 @@ def _of_new(url: str) -> Connection:
 
 
 def _types(connection: Connection) -> tuple[int, int]:
+    """Return how many types the database has, and the number of the newest."""
+    newest = sa.func.max(sa.cast(_TYPES.c.oid, sa.BigInteger))
     with connection.cursor() as cursor:
-        cursor.execute(_TYPES)
+        cursor.execute(str(sa.select(sa.func.count(), newest).select_from(_TYPES)))
         count, last = cursor.fetchone()
     connection.rollback()
     return int(count), int(last)
+
+
+@atexit.register
+def _forget() -> None:
+    """Close what is held of databases while the driver is still there to do it."""
+    while _databases:
+        _databases.popitem()[1][0].close()

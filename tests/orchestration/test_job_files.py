@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from airflow.sdk.definitions.context import _AIRFLOW_PARSING_CONTEXT_DAG_ID as DAG_OF_THE_TASK
 
 from scoring.settings import HOME, child_environment
 from tests.support.toy import write_job
@@ -29,11 +31,8 @@ Dags = dict[str, dict[str, list[str]]]
 
 
 @pytest.fixture(scope="module")
-def dags(tmp_path_factory: pytest.TempPathFactory) -> Dags:
-    """The DAGs of each DAG file, with their tasks.
-
-    Of a good job, one that Airflow refuses, names that no DAG can have, files that are no YAML, and a folder.
-    """
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Job files: of a good job, one that Airflow refuses, names that no DAG can have, files that are no YAML, and a folder."""
     folder = tmp_path_factory.mktemp("home")
     for name in ("jobs", "sql"):
         (folder / name).mkdir()
@@ -42,13 +41,24 @@ def dags(tmp_path_factory: pytest.TempPathFactory) -> Dags:
     for name in STRANGE:
         (folder / "jobs" / f"{name}.yaml").write_text("name: [", encoding="utf-8")
     (folder / "jobs" / "empty.yaml").mkdir()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def dags(folder: Path) -> Dags:
+    """The DAGs of each DAG file, with their tasks."""
+    return parsed(folder)
+
+
+def parsed(folder: Path, **variables: str) -> Dags:
+    """Return the DAGs that a process with these variables makes of the DAG files."""
     done = subprocess.run(
         [sys.executable, "-c", LIST],
         cwd=HOME,
         capture_output=True,
         text=True,
         check=False,
-        env=child_environment({"NIGHTSHIFT_JOBS_DIR": str(folder / "jobs"), "PYTHONPATH": str(HOME)}),
+        env=child_environment({"NIGHTSHIFT_JOBS_DIR": str(folder / "jobs"), "PYTHONPATH": str(HOME), **variables}),
     )
     assert done.returncode == 0, done.stderr
     (line,) = (line for line in done.stdout.splitlines() if line.startswith("dags "))
@@ -72,3 +82,14 @@ def test_a_job_that_airflow_refuses_does_not_stop_the_retrainings_of_others(dags
 @pytest.mark.parametrize(("name", "tasks"), [("retention", ["good", "tagged"]), ("late_nights", ["look"])])
 def test_a_dag_of_all_jobs_is_there_whatever_is_wrong_with_one(dags: Dags, name: str, tasks: list[str]) -> None:
     assert list(dags[name].values()) == [tasks]
+
+
+def test_a_process_that_runs_a_task_makes_the_dag_of_that_task_only(folder: Path, dags: Dags) -> None:
+    nightly, retraining = (parsed(folder, **{DAG_OF_THE_TASK: f"good_{kind}"}) for kind in ("nightly", "retraining"))
+    assert nightly["nightly_scoring"] == {"good_nightly": dags["nightly_scoring"]["good_nightly"]}
+    assert retraining["retraining"] == {"good_retraining": dags["retraining"]["good_retraining"]}
+
+
+def test_a_process_that_runs_a_task_of_a_stand_in_makes_it(folder: Path) -> None:
+    stand_in = parsed(folder, **{DAG_OF_THE_TASK: "tagged_nightly"})["nightly_scoring"]
+    assert stand_in == {"tagged_nightly": ["invalid_job_file"]}

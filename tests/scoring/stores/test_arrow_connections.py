@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
+from scoring.settings import HOME
 from scoring.stores.arrow_connections import arrow_connection
 from scoring.stores.urls import libpq_url
 from tests.conftest import new_database
@@ -43,3 +46,12 @@ def test_sessions_do_not_share_a_transaction(data_dir: Path) -> None:
         with second.cursor() as cursor:
             cursor.execute("select to_regclass('words') is null as absent")
             assert cursor.fetch_arrow_table().column("absent").to_pylist() == [True]
+
+
+def test_a_process_that_has_read_a_database_ends_in_silence(data_dir: Path) -> None:
+    url = libpq_url(new_database(data_dir))
+    code = f"from scoring.stores.arrow_connections import arrow_connection; arrow_connection({url!r}).close()"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], cwd=HOME, capture_output=True, text=True, check=True
+    )
+    assert done.stderr == ""
