@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,15 +21,17 @@ TABLE_BYTES = 64 * 2**20
 class Boosted:
     """A fitted ``HistGradientBoostingClassifier`` or ``…Regressor`` on the columns that its preprocessor makes."""
 
-    def __init__(self, model: Any) -> None:
-        """Build the tables. Raises ``Unsupported`` when they would be too large."""
+    def __init__(self, model: Any, ending: Any) -> None:
+        """Build the tables. ``ending`` makes probabilities or numbers of sums: it is ``adopting(model)``, or around that.
+
+        Raises ``Unsupported`` when they would be too large."""
         known, place_of = model._bin_mapper.make_known_categories_bitsets()
         iterations = [
             [_tree(predictor, known, place_of) for predictor in predictors] for predictors in model._predictors
         ]
         trees: list[list[Tree]] = [list(some) for some in zip(*iterations, strict=True)]
         every = [tree for some in trees for tree in some]
-        self._model = model
+        self._model, self._ending = model, ending
         self.cells = _cells(every, len(model._bin_mapper.is_categorical_), model._bin_mapper.is_categorical_)
         size = 4 * sum(tree.words for tree in every) * sum(cells.size for cells in self.cells)
         if size > TABLE_BYTES:
@@ -37,10 +40,7 @@ class Boosted:
 
     def output(self, columns: Sequence[Column], rows: int) -> np.ndarray:
         """Return what ``predict_proba``, or a regressor's ``predict``, gives: (rows, classes) or (rows,)."""
-        sums, loss = self._bitsets.sums(list(columns), rows), self._model._loss
-        if hasattr(self._model, "classes_"):
-            return np.asarray(loss.predict_proba(sums))
-        return np.asarray(loss.link.inverse(sums.ravel()))
+        return self._ended(self._bitsets.sums(list(columns), rows))
 
     def by_estimator(self, values: np.ndarray) -> np.ndarray:
         """Return what scikit-learn gives for a matrix as the preprocessor makes it: the proof of ``output``."""
@@ -48,9 +48,23 @@ class Boosted:
         sums = np.zeros((len(values), model.n_trees_per_iteration_), order="F") + model._baseline_prediction
         sums = np.asfortranarray(sums)
         model._predict_iterations(values, model._predictors, sums, False, 1)
-        if hasattr(model, "classes_"):
-            return np.asarray(model._loss.predict_proba(sums))
-        return np.asarray(model._loss.link.inverse(sums.ravel()))
+        return self._ended(sums)
+
+    def _ended(self, sums: np.ndarray) -> np.ndarray:
+        """Return probabilities or numbers, made of the trees' sums by scikit-learn's own code."""
+        classifies = hasattr(self._model, "classes_")
+        return np.asarray(self._ending.predict_proba(sums) if classifies else self._ending.predict(sums))
+
+
+def adopting(model: Any) -> Any:
+    """Return a copy of a boosted model that takes the sums of its trees in place of rows."""
+    copied = copy.copy(model)
+    copied._raw_predict = _as_given
+    return copied
+
+
+def _as_given(sums: np.ndarray, n_threads: int | None = None) -> np.ndarray:
+    return sums
 
 
 def _tree(predictor: Any, known: np.ndarray, place_of: np.ndarray) -> Tree:

@@ -17,7 +17,7 @@ from scoring.rows.evaluation.evaluator import evaluator_of
 from scoring.rows.evaluation.proof import difference
 from scoring.rows.evaluation.unsupported import Unsupported
 from scoring.rows.prediction import predict
-from tests.scoring.rows.evaluation.test_boosting import fitted, rows_of
+from tests.support.evaluations import fitted, rows_of
 
 CATEGORIES = ["kind", "place"]
 NUMBERS = ["size", "count", "flag", "small"]
