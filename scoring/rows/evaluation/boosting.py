@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from scoring.rows.evaluation.bitsets import Bitsets
-from scoring.rows.evaluation.cells import LEVELS, Cells, Levels
+from scoring.rows.evaluation.cells import Cells, Levels
 from scoring.rows.evaluation.columns import Column
 from scoring.rows.evaluation.trees import Tree
 from scoring.rows.evaluation.unsupported import Unsupported
@@ -73,13 +73,12 @@ def _tree(predictor: Any, known: np.ndarray, place_of: np.ndarray) -> Tree:
     splits = np.flatnonzero(~leaf)
     if not np.array_equal(nodes["left"][splits], splits + 1):
         raise Unsupported("a tree whose nodes are not in preorder")
-    codes = np.arange(LEVELS)
-    levels_left = {}
-    for node in splits[nodes["is_categorical"][splits].astype(bool)].tolist():
-        goes_left = _in_set(predictor.raw_left_cat_bitsets[nodes["bitset_idx"][node]], codes)
-        seen = _in_set(known[place_of[nodes["feature_idx"][node]]], codes)
-        seen[-1] = goes_left[-1] = False
-        levels_left[node] = np.where(seen | goes_left, goes_left, bool(nodes["missing_go_to_left"][node]))
+    categorical = nodes["is_categorical"].astype(bool) & ~leaf
+    some = nodes[categorical]
+    goes_left = _sets(predictor.raw_left_cat_bitsets[some["bitset_idx"]])
+    seen = _sets(known[place_of[some["feature_idx"]]]) | goes_left
+    seen[:, -1] = False
+    levels_left = np.where(seen, goes_left, some["missing_go_to_left"].astype(bool)[:, None])
     return Tree(
         leaf,
         nodes["right"].astype(np.intp),
@@ -87,13 +86,15 @@ def _tree(predictor: Any, known: np.ndarray, place_of: np.ndarray) -> Tree:
         nodes["num_threshold"].astype(np.float64),
         nodes["missing_go_to_left"].astype(bool),
         nodes["value"][leaf].astype(np.float64),
+        categorical,
         levels_left,
     )
 
 
-def _in_set(words: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """Return which codes are in a set of 256 bits."""
-    return np.asarray((words[codes >> 5] >> (codes & 31).astype(np.uint32)) & 1).astype(bool)
+def _sets(words: np.ndarray) -> np.ndarray:
+    """Return which codes are in each set of 256 bits, given as 8 words: (sets, 8) to (sets, 256)."""
+    bytes_ = np.ascontiguousarray(words, dtype="<u4").view(np.uint8)
+    return np.unpackbits(bytes_, axis=1, bitorder="little").astype(bool)
 
 
 def _cells(trees: Sequence[Tree], columns: int, categorical: Sequence[int]) -> list[Cells | Levels]:
