@@ -73,6 +73,6 @@ def evaluator_of(pipeline: Any, job: Job, block_rows: int | None = None) -> Eval
     parts = Unwrapped(pipeline)
     if sklearn_name(parts.model) in _BOOSTED:
         return BitsetEvaluator(parts, job)
-    if len(parts.steps) != 1:
+    if len(parts.steps) != 1 or hasattr(parts.model, "feature_names_in_"):  # a model that was given a frame
         raise Unsupported(f"{type(parts.model).__name__} has no evaluator of its own")
     return Encoded(parts.steps[0], parts.around(parts.model), job, block_rows)
