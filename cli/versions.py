@@ -47,6 +47,7 @@ def train_version(
         trained = train(work, window, progress, TrainingRequest(asked_until=end))
     for line in _about(work.job, window, end, trained):
         console.OUT.print(line)
+    console.OUT.print(f"its rows are scored by {work.registry.facts(trained.ref).scored_by}", soft_wrap=True)
     none_yet = not promotions.history_of(work.warehouse, name)
     crown = promote or (promote is None and none_yet)
     refused = _refused(work.job, trained) if crown and none_yet and not anyway else None
@@ -123,9 +124,9 @@ def models(name: JobName, as_json: tables.Json = False) -> None:
         names = ", ".join(alias for alias, number in aliases.items() if number == ref.version)
         scores = ", ".join(f"{metric} {value:.4f}" for metric, value in facts.metrics.items())
         window = f"{facts.since} to {facts.until} (not included)"
-        about = f"{scores}; prediction: {facts.rule(work.job).decision.words}; scored by {facts.scored_by}"
+        about = f"{scores}; prediction: {facts.rule(work.job).decision.words}"
         rows.append((ref.version, names, window, facts.rows, about, ref.sha256[:12]))
-    columns = ("version", "alias", "trained on nights", "rows", "metrics; prediction; evaluator", "sha256")
+    columns = ("version", "alias", "trained on nights", "rows", "metrics; prediction", "sha256")
     tables.table(f"model versions of {name}", columns, rows, key="versions")
     tables.table(
         f"promotions of {name}", ("version", "effective from", "kind", "reason", "by", "at"), history, key="promotions"

@@ -91,7 +91,7 @@ OWNERS: dict[str, set[str]] = {
     "rich": {"cli"},
     "apprise": {"scoring.upkeep.alerts"},
     "evidently": {"drift.report"},
-    "scipy": {"lifecycle.comparison", "drift.performance"},
+    "scipy": {"lifecycle.comparison", "drift.performance", "scoring.rows.evaluation"},
     "sklearn": {"lifecycle.training", "drift.performance"},
 }
 """The only rooms (or modules) that import a library; each of them does."""

@@ -18,6 +18,8 @@ from scoring.rows.evaluation import SCIKIT_LEARN, Evaluator, Unsupported, differ
 PROVEN_ROWS = 100_000
 """Rows of the training data on which both are compared, spread evenly: 100 boosted trees take a CPU second for them."""
 TIMED_ROWS = 20_000
+LEAST_SPEEDUP = 1.1
+"""How many times less CPU an evaluator has to take: below it, a second way to the same bits is not worth having."""
 TIMED = 3
 """Times that each is timed, by turns."""
 
@@ -47,8 +49,8 @@ def chosen_evaluator(pipeline: Any, rows: pa.RecordBatch, job: Job, rule: Rule) 
     if problem:
         return Choice(SCIKIT_LEARN, None, f"{evaluator.name} refused: {problem}")
     speedup = _speedup(evaluator, own, rows, job, rule)
-    if speedup <= 1:
-        return Choice(SCIKIT_LEARN, None, f"{evaluator.name} is no faster: {speedup:.2f} times")
+    if speedup < LEAST_SPEEDUP:
+        return Choice(SCIKIT_LEARN, None, f"{evaluator.name} would be only {speedup:.2f} times as fast")
     return Choice(evaluator.name, round(speedup, 2))
 
 

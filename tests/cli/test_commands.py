@@ -249,9 +249,14 @@ def test_train_makes_the_first_version_champion_and_the_next_challenger(untraine
         first[0],
     )
     late = f"left out: night {UNTIL}, whose labels were not known when {known} began (label.delay_days is 1)"
-    assert first[1:] == [late, f"{name} version 1 is champion from night {known} on"]
+    scored = r"its rows are scored by encoder, \d+\.\d times as fast as scikit-learn"
+    assert [first[1], first[3]] == [late, f"{name} version 1 is champion from night {known} on"]
+    assert re.fullmatch(scored, first[2])
+    assert len(first) == 4
     second = done(shell("train", name, "--until", known)).splitlines()
-    assert second[1:] == [late, f"it is the challenger; nightshift promote {name} 2 makes it champion"]
+    assert [second[1], second[3]] == [late, f"it is the challenger; nightshift promote {name} 2 makes it champion"]
+    assert re.fullmatch(scored, second[2])
+    assert len(second) == 4
     assert second[0].startswith(f"{name} version 2: 1,200 rows, {UNTIL - timedelta(days=90)} to {UNTIL}")
     assert untrained.stores.registry.aliases(name) == {"champion": 1, "challenger": 2}
     third = done(shell("train", name, "--until", known, "--promote"))

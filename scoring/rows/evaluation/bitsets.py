@@ -163,15 +163,14 @@ def _splits_of(tree: Tree, first: int, tables: dict[int, np.ndarray]) -> list[_S
     """Return a tree's splits on numbers, by word from ``first`` on. Splits on categories go into the tables at once."""
     left, middle, right = tree.spans()
     splits = tree.splits
-    plain = np.array([node not in tree.levels_left for node in splits.tolist()], dtype=bool)
+    categorical = tree.categorical[splits]
+    plain, features = ~categorical, tree.feature[splits[categorical]].tolist()
     parts = []
     for word in range(tree.words):
         without_left, without_right = _outside(left, middle, word), _outside(middle, right, word)
-        for place in np.flatnonzero(~plain).tolist():
-            goes_left = tree.levels_left[int(splits[place])]
-            tables[int(tree.feature[splits[place]])][first + word] &= np.where(
-                goes_left, without_right[place], without_left[place]
-            )
+        possible = np.where(tree.levels_left, without_right[categorical, None], without_left[categorical, None])
+        for feature, leaves in zip(features, possible, strict=True):
+            tables[feature][first + word] &= leaves
         nodes = splits[plain]
         parts.append(
             _Splits(

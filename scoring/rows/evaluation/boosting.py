@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from scoring.rows.evaluation.bitsets import Bitsets
-from scoring.rows.evaluation.cells import LEVELS, Cells, Levels
+from scoring.rows.evaluation.cells import Cells, Levels
 from scoring.rows.evaluation.columns import Column
 from scoring.rows.evaluation.trees import Tree
 from scoring.rows.evaluation.unsupported import Unsupported
@@ -20,15 +21,17 @@ TABLE_BYTES = 64 * 2**20
 class Boosted:
     """A fitted ``HistGradientBoostingClassifier`` or ``…Regressor`` on the columns that its preprocessor makes."""
 
-    def __init__(self, model: Any) -> None:
-        """Build the tables. Raises ``Unsupported`` when they would be too large."""
+    def __init__(self, model: Any, ending: Any) -> None:
+        """Build the tables. ``ending`` makes probabilities or numbers of sums: it is ``adopting(model)``, or around that.
+
+        Raises ``Unsupported`` when they would be too large."""
         known, place_of = model._bin_mapper.make_known_categories_bitsets()
         iterations = [
             [_tree(predictor, known, place_of) for predictor in predictors] for predictors in model._predictors
         ]
         trees: list[list[Tree]] = [list(some) for some in zip(*iterations, strict=True)]
         every = [tree for some in trees for tree in some]
-        self._model = model
+        self._model, self._ending = model, ending
         self.cells = _cells(every, len(model._bin_mapper.is_categorical_), model._bin_mapper.is_categorical_)
         size = 4 * sum(tree.words for tree in every) * sum(cells.size for cells in self.cells)
         if size > TABLE_BYTES:
@@ -37,10 +40,7 @@ class Boosted:
 
     def output(self, columns: Sequence[Column], rows: int) -> np.ndarray:
         """Return what ``predict_proba``, or a regressor's ``predict``, gives: (rows, classes) or (rows,)."""
-        sums, loss = self._bitsets.sums(list(columns), rows), self._model._loss
-        if hasattr(self._model, "classes_"):
-            return np.asarray(loss.predict_proba(sums))
-        return np.asarray(loss.link.inverse(sums.ravel()))
+        return self._ended(self._bitsets.sums(list(columns), rows))
 
     def by_estimator(self, values: np.ndarray) -> np.ndarray:
         """Return what scikit-learn gives for a matrix as the preprocessor makes it: the proof of ``output``."""
@@ -48,9 +48,23 @@ class Boosted:
         sums = np.zeros((len(values), model.n_trees_per_iteration_), order="F") + model._baseline_prediction
         sums = np.asfortranarray(sums)
         model._predict_iterations(values, model._predictors, sums, False, 1)
-        if hasattr(model, "classes_"):
-            return np.asarray(model._loss.predict_proba(sums))
-        return np.asarray(model._loss.link.inverse(sums.ravel()))
+        return self._ended(sums)
+
+    def _ended(self, sums: np.ndarray) -> np.ndarray:
+        """Return probabilities or numbers, made of the trees' sums by scikit-learn's own code."""
+        classifies = hasattr(self._model, "classes_")
+        return np.asarray(self._ending.predict_proba(sums) if classifies else self._ending.predict(sums))
+
+
+def adopting(model: Any) -> Any:
+    """Return a copy of a boosted model that takes the sums of its trees in place of rows."""
+    copied = copy.copy(model)
+    copied._raw_predict = _as_given
+    return copied
+
+
+def _as_given(sums: np.ndarray, n_threads: int | None = None) -> np.ndarray:
+    return sums
 
 
 def _tree(predictor: Any, known: np.ndarray, place_of: np.ndarray) -> Tree:
@@ -59,13 +73,12 @@ def _tree(predictor: Any, known: np.ndarray, place_of: np.ndarray) -> Tree:
     splits = np.flatnonzero(~leaf)
     if not np.array_equal(nodes["left"][splits], splits + 1):
         raise Unsupported("a tree whose nodes are not in preorder")
-    codes = np.arange(LEVELS)
-    levels_left = {}
-    for node in splits[nodes["is_categorical"][splits].astype(bool)].tolist():
-        goes_left = _in_set(predictor.raw_left_cat_bitsets[nodes["bitset_idx"][node]], codes)
-        seen = _in_set(known[place_of[nodes["feature_idx"][node]]], codes)
-        seen[-1] = goes_left[-1] = False
-        levels_left[node] = np.where(seen | goes_left, goes_left, bool(nodes["missing_go_to_left"][node]))
+    categorical = nodes["is_categorical"].astype(bool) & ~leaf
+    some = nodes[categorical]
+    goes_left = _sets(predictor.raw_left_cat_bitsets[some["bitset_idx"]])
+    seen = _sets(known[place_of[some["feature_idx"]]]) | goes_left
+    seen[:, -1] = False
+    levels_left = np.where(seen, goes_left, some["missing_go_to_left"].astype(bool)[:, None])
     return Tree(
         leaf,
         nodes["right"].astype(np.intp),
@@ -73,13 +86,15 @@ def _tree(predictor: Any, known: np.ndarray, place_of: np.ndarray) -> Tree:
         nodes["num_threshold"].astype(np.float64),
         nodes["missing_go_to_left"].astype(bool),
         nodes["value"][leaf].astype(np.float64),
+        categorical,
         levels_left,
     )
 
 
-def _in_set(words: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """Return which codes are in a set of 256 bits."""
-    return np.asarray((words[codes >> 5] >> (codes & 31).astype(np.uint32)) & 1).astype(bool)
+def _sets(words: np.ndarray) -> np.ndarray:
+    """Return which codes are in each set of 256 bits, given as 8 words: (sets, 8) to (sets, 256)."""
+    bytes_ = np.ascontiguousarray(words, dtype="<u4").view(np.uint8)
+    return np.unpackbits(bytes_, axis=1, bitorder="little").astype(bool)
 
 
 def _cells(trees: Sequence[Tree], columns: int, categorical: Sequence[int]) -> list[Cells | Levels]:

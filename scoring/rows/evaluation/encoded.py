@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,11 +11,31 @@ import pyarrow as pa
 from scoring.job import Job
 from scoring.rows.decision import sklearn_name
 from scoring.rows.evaluation.columns import Coded, Column
-from scoring.rows.evaluation.encoding import Encoding, Part, categories, columns_of, levels_of, refuse_datetimes
+from scoring.rows.evaluation.encoding import (
+    Encoding,
+    Part,
+    categories,
+    columns_of,
+    levels_of,
+    refuse_datetimes,
+    values_of,
+)
 from scoring.rows.evaluation.unsupported import Unsupported
 
 if TYPE_CHECKING:
     from scipy import sparse
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """A value of each row, and the column where it stands in the matrix: one for all rows, or one for each."""
+
+    places: int | np.ndarray
+    values: np.ndarray
+
+    def of(self, rows: slice | np.ndarray) -> _Piece:
+        """Return the piece of some rows."""
+        return _Piece(self.places if isinstance(self.places, int) else self.places[rows], self.values[rows])
 
 
 class Encoded:
@@ -44,54 +65,33 @@ class Encoded:
 
     def output(self, batch: pa.RecordBatch) -> np.ndarray:
         """Return what ``predict_proba``, or a regressor's ``predict``, gives, in calls of the rule's rows."""
-        columns, rows = columns_of(batch, self._job), batch.num_rows
-        matrix = self._csr(columns, rows) if self._sparse else self._dense(columns, rows)
-        method = self._model.predict_proba if self._job.task.classifies else self._model.predict
-        size = self._block_rows
-        if size is None:
-            return np.asarray(method(matrix))
-        parts = []
+        pieces, rows = self._pieces(columns_of(batch, self._job)), batch.num_rows
+        size = self._block_rows or rows
+        outputs = []
         for start in range(0, rows, size):
-            places = np.arange(start, min(start + size, rows))
-            block = matrix[start : start + size] if len(places) == size else matrix[np.resize(places, size)]
-            parts.append(np.asarray(method(block))[: len(places)])
-        return np.concatenate(parts)
+            count = min(size, rows - start)
+            places = slice(start, start + size) if count == size else np.resize(np.arange(start, rows), size)
+            outputs.append(self._said([piece.of(places) for piece in pieces], size)[:count])
+        return np.concatenate(outputs)
 
-    def _dense(self, columns: list[Column], rows: int) -> np.ndarray:
-        matrix = np.empty((rows, sum(part.width for part in self._encoding.parts)))
-        first = 0
-        for part, one_hot in zip(self._encoding.parts, self._one_hot, strict=True):
-            block = matrix[:, first : first + part.width]
-            first += part.width
-            if one_hot:
-                block[:] = 0
-                for places, values in self._ones(part, columns):
-                    hot = values != 0
-                    block[np.flatnonzero(hot), places[hot]] = values[hot]
-                continue
-            for at, column in enumerate(self._encoding.columns(part, columns)):
-                block[:, at] = column.values if isinstance(column, Coded) else column
-        return matrix
+    def _said(self, pieces: list[_Piece], rows: int) -> np.ndarray:
+        """Return what the estimator says of the matrix that the pieces make."""
+        width = sum(part.width for part in self._encoding.parts)
+        matrix = _csr(pieces, rows, width) if self._sparse else _dense(pieces, rows, width)
+        return np.asarray(
+            self._model.predict_proba(matrix) if self._job.task.classifies else self._model.predict(matrix)
+        )
 
-    def _csr(self, columns: list[Column], rows: int) -> sparse.csr_array:
-        """Return the matrix without its zeros, columns in order within each row."""
-        from scipy import sparse
-
-        places, values, first = [], [], 0
+    def _pieces(self, columns: list[Column]) -> list[_Piece]:
+        pieces, first = [], 0
         for part, one_hot in zip(self._encoding.parts, self._one_hot, strict=True):
             if one_hot:
-                for some, ones in self._ones(part, columns):
-                    places.append(some + first)
-                    values.append(ones)
+                pieces += [_Piece(places + first, values) for places, values in self._ones(part, columns)]
             else:
-                for at, column in enumerate(self._encoding.columns(part, columns)):
-                    places.append(np.full(rows, first + at, dtype=np.int32))
-                    values.append(column.values if isinstance(column, Coded) else column)
+                values = self._encoding.columns(part, columns)
+                pieces += [_Piece(first + at, values_of(column)) for at, column in enumerate(values)]
             first += part.width
-        data, indices = np.stack(values, axis=1), np.stack(places, axis=1).astype(np.int32, copy=False)
-        filled = data != 0
-        ends = np.concatenate([[0], np.cumsum(filled.sum(axis=1))]).astype(np.int32)
-        return sparse.csr_matrix((data[filled], indices[filled], ends), shape=(rows, first))
+        return pieces
 
     def _ones(self, part: Part, columns: list[Column]) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return for each column of a one-hot part the place of each row's one, and the one, or 0 where there is none."""
@@ -105,6 +105,30 @@ class Encoded:
             pairs.append((places[column.places], some.max(axis=1)[column.places]))
             first += width
         return pairs
+
+
+def _dense(pieces: list[_Piece], rows: int, width: int) -> np.ndarray:
+    matrix = np.zeros((rows, width))
+    every = np.arange(rows)
+    for piece in pieces:
+        if isinstance(piece.places, int):
+            matrix[:, piece.places] = piece.values
+        else:
+            hot = piece.values != 0
+            matrix[every[hot], piece.places[hot]] = piece.values[hot]
+    return matrix
+
+
+def _csr(pieces: list[_Piece], rows: int, width: int) -> sparse.csr_matrix:
+    """Return the matrix without its zeros, columns in order within each row."""
+    from scipy import sparse
+
+    data, indices = np.empty((rows, len(pieces))), np.empty((rows, len(pieces)), dtype=np.int32)
+    for at, piece in enumerate(pieces):
+        data[:, at], indices[:, at] = piece.values, piece.places
+    filled = data != 0
+    ends = np.concatenate([[0], np.cumsum(filled.sum(axis=1))]).astype(np.int32)
+    return sparse.csr_matrix((data[filled], indices[filled], ends), shape=(rows, width))
 
 
 def _is_one_hot(part: Part) -> bool:

@@ -42,10 +42,10 @@ def column_of(column: pa.Array | pa.ChunkedArray, kind: str) -> Column:
     if kind != "category":
         return np.asarray(pc.cast(column, pa.float64(), safe=False).to_numpy(zero_copy_only=False))
     encoded = column.dictionary_encode()
-    levels, places = encoded.dictionary.to_pylist(), encoded.indices
+    levels, places = encoded.dictionary.to_pylist(), pc.cast(encoded.indices, pa.int64())
     if encoded.null_count:
         places, levels = pc.fill_null(places, len(levels)), [*levels, np.nan]
-    return Coded(places.to_numpy(zero_copy_only=False).astype(np.intp), np.array(levels, dtype=object))
+    return Coded(places.to_numpy(zero_copy_only=False).astype(np.intp, copy=False), np.array(levels, dtype=object))
 
 
 @dataclass(frozen=True)

@@ -10,24 +10,15 @@ import pyarrow as pa
 from scoring.job import Job
 from scoring.rows.decision import sklearn_name
 from scoring.rows.evaluation.bits import unequal
-from scoring.rows.evaluation.boosting import Boosted
+from scoring.rows.evaluation.boosting import Boosted, adopting
 from scoring.rows.evaluation.encoded import Encoded
 from scoring.rows.evaluation.hostile import hostile_matrix
 from scoring.rows.evaluation.model_columns import ModelColumns
 from scoring.rows.evaluation.unsupported import Unsupported
+from scoring.rows.evaluation.unwrapping import Unwrapped
 
 SCIKIT_LEARN = "scikit-learn"
 _BOOSTED = ("HistGradientBoostingClassifier", "HistGradientBoostingRegressor")
-_WRAPPERS = {
-    "GridSearchCV": "best_estimator_",
-    "RandomizedSearchCV": "best_estimator_",
-    "HalvingGridSearchCV": "best_estimator_",
-    "HalvingRandomSearchCV": "best_estimator_",
-    "FrozenEstimator": "estimator",
-    "FixedThresholdClassifier": "estimator_",
-    "TunedThresholdClassifierCV": "estimator_",
-}
-"""Where estimators that pass ``predict_proba`` on have the one that they pass it to."""
 
 
 class Evaluator(Protocol):
@@ -51,9 +42,10 @@ class BitsetEvaluator:
 
     name = "bitset"
 
-    def __init__(self, steps: list[Any], model: Any, job: Job) -> None:
+    def __init__(self, parts: Unwrapped, job: Job) -> None:
         """Build the tables. Raises ``Unsupported`` when they would be too large."""
-        self._columns, self._model = ModelColumns(steps, model, job), Boosted(model)
+        self._columns = ModelColumns(parts.steps, parts.model, job)
+        self._model = Boosted(parts.model, parts.around(adopting(parts.model)))
 
     @property
     def thresholds(self) -> dict[str, np.ndarray]:
@@ -78,23 +70,9 @@ def evaluator_of(pipeline: Any, job: Job, block_rows: int | None = None) -> Eval
 
     Raises ``Unsupported`` with the part that has none.
     """
-    steps, model = _unwrapped(pipeline)
-    if sklearn_name(model) in _BOOSTED:
-        return BitsetEvaluator(steps, model, job)
-    if len(steps) != 1:
-        raise Unsupported(f"{type(model).__name__} after {len(steps)} steps has no evaluator of its own")
-    return Encoded(steps[0], model, job, block_rows)
-
-
-def _unwrapped(pipeline: Any) -> tuple[list[Any], Any]:
-    """Return the transformers of a pipeline in order, and the estimator at its end."""
-    steps, model = [], pipeline
-    while True:
-        name = sklearn_name(model)
-        if name == "Pipeline":
-            steps += [step for _, step in model.steps[:-1] if step not in (None, "passthrough")]
-            model = model.steps[-1][1]
-        elif name in _WRAPPERS:
-            model = getattr(model, _WRAPPERS[name])
-        else:
-            return steps, model
+    parts = Unwrapped(pipeline)
+    if sklearn_name(parts.model) in _BOOSTED:
+        return BitsetEvaluator(parts, job)
+    if len(parts.steps) != 1 or hasattr(parts.model, "feature_names_in_"):  # a model that was given a frame
+        raise Unsupported(f"{type(parts.model).__name__} has no evaluator of its own")
+    return Encoded(parts.steps[0], parts.around(parts.model), job, block_rows)

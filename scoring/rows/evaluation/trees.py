@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -24,15 +25,17 @@ class Tree:
     missing_left: np.ndarray
     values: np.ndarray
     """Value of each leaf, from left to right."""
-    levels_left: dict[int, np.ndarray] = field(default_factory=dict)
-    """For each split on categories, by its node: which cells of ``Levels`` go left, (256,)."""
+    categorical: np.ndarray
+    """Whether a node is a split on categories, (nodes,)."""
+    levels_left: np.ndarray
+    """For each of these splits in turn: which cells of ``Levels`` go left, (splits on categories, 256)."""
 
     @property
     def words(self) -> int:
         """Return how many words hold a bit for each leaf."""
         return -(-len(self.values) // LEAVES)
 
-    @property
+    @cached_property
     def splits(self) -> np.ndarray:
         """Return the places of the nodes that are no leaves."""
         return np.flatnonzero(~self.leaf)

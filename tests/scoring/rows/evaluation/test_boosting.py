@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OrdinalEncoder, StandardScaler
@@ -20,52 +22,7 @@ from scoring.rows.evaluation.evaluator import evaluator_of
 from scoring.rows.evaluation.hostile import hostile_rows
 from scoring.rows.evaluation.proof import difference
 from scoring.rows.prediction import predict, raw_output, to_frame
-from tests.support.jobs import make_job
-
-FEATURES: dict[str, Any] = {
-    "size": {"type": "float", "nullable": True},
-    "count": {"type": "int", "nullable": True},
-    "flag": {"type": "bool", "nullable": True},
-    "kind": {"type": "category", "nullable": True},
-    "place": {"type": "category", "nullable": True},
-    "small": {"type": "float", "nullable": True},
-}
-ROWS = 700
-
-
-def job_of(task: str) -> Job:
-    label = {"column": "y", "classes": ["a", "b", "c", "d", "e"]} if task == "multiclass" else {"column": "y"}
-    return make_job(task=task, features=FEATURES, label=label)
-
-
-def rows_of(seed: int, rows: int = ROWS) -> pa.RecordBatch:
-    random = np.random.default_rng(seed)
-
-    def some(values: np.ndarray, kind: pa.DataType) -> pa.Array:
-        return pa.array(values.tolist(), kind, mask=random.random(rows) < 0.1)
-
-    return pa.RecordBatch.from_pydict(
-        {
-            "id": pa.array(range(rows), pa.int64()),
-            "size": some(random.normal(size=rows) * 10.0 ** random.integers(-3, 4), pa.float64()),
-            "count": some(random.integers(-5, 40, rows), pa.int64()),
-            "flag": some(random.random(rows) < 0.5, pa.bool_()),
-            "kind": some(random.choice(list("abcdefg"), rows), pa.string()),
-            "place": some(np.array([f"p{number}" for number in random.integers(0, 60, rows)]), pa.string()),
-            "small": some(random.choice([0.0, 1e-310, 5e-324, -1e-309, 1e-300], rows), pa.float64()),
-        }
-    )
-
-
-def outcome_of(batch: pa.RecordBatch, task: str, seed: int) -> np.ndarray:
-    frame = batch.to_pandas()
-    number = frame["size"].fillna(0).rank() / ROWS + frame["count"].fillna(3) / 20 + (frame["kind"] > "c") * 0.7
-    number = number.to_numpy() + np.random.default_rng(seed).normal(size=len(frame)) * 0.3
-    if task == "binary":
-        return (number > np.median(number)).astype(int)
-    if task == "multiclass":
-        return np.array(list("abcde"), dtype=object)[np.argsort(np.argsort(number)) * 5 // len(number)]
-    return np.exp(number)
+from tests.support.evaluations import ROWS, fitted, outcome_of, rows_of
 
 
 def encoder() -> OrdinalEncoder:
@@ -76,14 +33,6 @@ def encoder() -> OrdinalEncoder:
 
 def coded(model: Any) -> Any:
     return make_pipeline(make_column_transformer((encoder(), ["kind", "place"]), remainder="passthrough"), model)
-
-
-def fitted(pipeline: Any, task: str, seed: int, weights: bool = False) -> tuple[Any, pa.RecordBatch, Job]:
-    job, batch = job_of(task), rows_of(seed)
-    extra = {}
-    if weights:
-        extra = {f"{pipeline.steps[-1][0]}__sample_weight": np.random.default_rng(seed).random(batch.num_rows)}
-    return pipeline.fit(to_frame(batch, job), outcome_of(batch, task, seed), **extra), batch, job
 
 
 def prove(pipeline: Any, batch: pa.RecordBatch, job: Job) -> None:
@@ -166,6 +115,15 @@ def test_wrappers_that_pass_probabilities_on_are_looked_through() -> None:
     prove(*fitted(FixedThresholdClassifier(coded(model), threshold=0.3), "binary", 8))
     search = GridSearchCV(coded(model), {"histgradientboostingclassifier__max_depth": [2, 3]}, cv=2)
     prove(*fitted(search, "binary", 9))
+
+
+@pytest.mark.parametrize("method", ["isotonic", "sigmoid"])
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+def test_calibrated_probabilities_have_the_same_bits(task: str, method: str) -> None:
+    model, batch, job = fitted(coded(HistGradientBoostingClassifier(max_iter=10)), task, 13)
+    late = rows_of(14)
+    calibrated = CalibratedClassifierCV(FrozenEstimator(model), method=method)
+    prove(calibrated.fit(to_frame(late, job), outcome_of(late, task, 14)), batch, job)
 
 
 def test_small_batches_and_blocks_give_the_same_bits() -> None:
