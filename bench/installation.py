@@ -36,6 +36,7 @@ LEDGER_FACTS = (
     "seconds_publish",
     "snapshot_hash",
     "predictions_hash",
+    "evaluator",
 )
 OURS = (sys.executable, "-c", "from cli.main import main; main()")
 """The command line of this checkout, whatever is installed."""
@@ -120,7 +121,7 @@ class Installation:
 
         used = self.measured([*OURS, "run", job, "--night", str(night)])
         facts = ledger.runs_of(self.stores.warehouse, job, night)[-1].facts
-        return {"night": str(night), **used, **{name: facts[name] for name in LEDGER_FACTS}}
+        return {"night": str(night), **used, **{name: facts.get(name) for name in LEDGER_FACTS}}
 
     def hash_of(self, night: date, table: str) -> Facts:
         """Return the rows of a table of predictions, and the ``predictions_hash`` of those that the night's run scored."""
