@@ -100,9 +100,12 @@ class Installation:
 
     def environment(self) -> dict[str, str]:
         """Return the environment of a command that works here, with compiled modules whatever the caller's has."""
-        own = {"NIGHTSHIFT_DATA_DIR": str(self.folder), "NIGHTSHIFT_JOBS_DIR": str(self.jobs_dir)}
-        bytecode = {"PYTHONPYCACHEPREFIX": str(self.folder / "bytecode"), "PYTHONDONTWRITEBYTECODE": ""}
-        return child_environment({**own, **bytecode, **self.place.environment()})
+        own = {
+            "NIGHTSHIFT_DATA_DIR": str(self.folder),
+            "NIGHTSHIFT_JOBS_DIR": str(self.jobs_dir),
+            "PYTHONDONTWRITEBYTECODE": "",
+        }
+        return child_environment({**own, **self.place.environment()})
 
     def measured(self, command: Sequence[str], variables: Mapping[str, str] | None = None) -> Facts:
         """Run a command; return what it used, and what the JSON on its last line says."""

@@ -121,8 +121,9 @@ def test_another_prediction_of_one_way_is_found():
     assert {len(values) for values in hashes(parts).values()} == {1}
     parts["core"]["bare"][0]["predictions_hash"] = "b"
     parts["models"]["logistic"]["run"]["predictions_hash"] = "c"
+    parts["chunks"] |= {"rows": 20_000, "runs": [used(1.0, predictions_hash="d")]}
     differ = {name for name, values in hashes(parts).items() if len(values) > 1}
-    assert differ == {"the night of every way", "logistic"}
+    assert differ == {"the night of 1,000,000 flights", "logistic"}
 
 
 def test_page_is_written_between_its_comments(tmp_path: Path):
