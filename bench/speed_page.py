@@ -147,7 +147,7 @@ _BESIDE = (*_USED, "rows/s ÷ bare, two threads", "CPU ÷ bare")
 
 
 def _models(part: Facts) -> str:
-    text = f"The join, {part['rows']:,} flights, one run each, beside the bare predict of the same model."
+    text = f"The join, {part['rows']:,} flights, one run each, beside the bare predict of the same model; HGB-100 stands above."
     runs = {name: facts["run"] for name, facts in part.items() if isinstance(facts, dict) and "bare" in facts}
     lines = [(*line, runs[line[0]].get("evaluator") or "scikit-learn") for line in _beside_bare(part)]
     return f"{_heading('Models', part, text)}\n\n{table((*_BESIDE, 'scored by'), lines)}"
