@@ -25,7 +25,7 @@ from bench.default_rules import RULES, difference_from_evidently, side_of
 from bench.drift_faults import faults_of
 from bench.drift_runs import HORIZON, Found, Judged, World, counted, lasting
 from bench.drift_streams import REFERENCE_NIGHTS, Stream, flights, made_up
-from bench.end_to_end import own_settings
+from bench.installation import own_settings
 from cli.tables import table
 from drift.verdict import BROKEN_SCORE, calibration, matched, scale
 from scoring.rows import FEW_VALUES

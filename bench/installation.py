@@ -36,6 +36,7 @@ LEDGER_FACTS = (
     "seconds_publish",
     "snapshot_hash",
     "predictions_hash",
+    "evaluator",
 )
 OURS = (sys.executable, "-c", "from cli.main import main; main()")
 """The command line of this checkout, whatever is installed."""
@@ -99,9 +100,12 @@ class Installation:
 
     def environment(self) -> dict[str, str]:
         """Return the environment of a command that works here, with compiled modules whatever the caller's has."""
-        own = {"NIGHTSHIFT_DATA_DIR": str(self.folder), "NIGHTSHIFT_JOBS_DIR": str(self.jobs_dir)}
-        bytecode = {"PYTHONPYCACHEPREFIX": str(self.folder / "bytecode"), "PYTHONDONTWRITEBYTECODE": ""}
-        return child_environment({**own, **bytecode, **self.place.environment()})
+        own = {
+            "NIGHTSHIFT_DATA_DIR": str(self.folder),
+            "NIGHTSHIFT_JOBS_DIR": str(self.jobs_dir),
+            "PYTHONDONTWRITEBYTECODE": "",
+        }
+        return child_environment({**own, **self.place.environment()})
 
     def measured(self, command: Sequence[str], variables: Mapping[str, str] | None = None) -> Facts:
         """Run a command; return what it used, and what the JSON on its last line says."""
@@ -120,7 +124,7 @@ class Installation:
 
         used = self.measured([*OURS, "run", job, "--night", str(night)])
         facts = ledger.runs_of(self.stores.warehouse, job, night)[-1].facts
-        return {"night": str(night), **used, **{name: facts[name] for name in LEDGER_FACTS}}
+        return {"night": str(night), **used, **{name: facts.get(name) for name in LEDGER_FACTS}}
 
     def hash_of(self, night: date, table: str) -> Facts:
         """Return the rows of a table of predictions, and the ``predictions_hash`` of those that the night's run scored."""

@@ -6,13 +6,14 @@ import json
 import math
 import re
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from urllib.parse import quote
 
 import sqlalchemy as sa
 
 from bench.installation import JOB, Facts, Installation, Place, say
+from bench.usage import StepFailed
 from scoring.interval import DataInterval, Nights
 from scoring.settings import HOME
 
@@ -100,24 +101,27 @@ def champion(here: Installation, job: str, nights: Nights) -> Facts:
     return once(here, f"a_champion_of_{job}", trained)
 
 
-def night_of(here: Installation, rows: int) -> date:
-    """Return a night of about ``rows`` flights, with a champion that scores it.
+def night_of(here: Installation, night: date, rows: int) -> date:
+    """Give a night about ``rows`` flights, unless it has them, and a champion that scores it; return the night.
 
-    Copies of the night's flights are inserted under other flight numbers.
+    Copies of the night's flights are inserted under other flight numbers. Raises ``StepFailed`` when the night was made
+    for another number, since what was copied of it would no longer be the same.
     """
     from demo.seed import inflate, seed
 
     once(here, "the_demos_source", lambda: seed(here.source_url, lambda table: None))
     champion(here, JOB, TRAINED_ON)
-    sizes = list((here.folder / "made").glob("a_night_of_*.json"))
 
     def inflated() -> Facts:
-        night = FIRST + timedelta(days=len(sizes))
+        say(f"{night} gets {rows:,} flights")
         made = inflate(here.source_url, night, rows)
         here.vacuum()
-        return {"night": str(night), "rows": made}
+        return {"asked": rows, "rows": made}
 
-    return date.fromisoformat(once(here, f"a_night_of_{rows}_flights", inflated)["night"])
+    there = once(here, f"night_{night}", inflated)["asked"]
+    if there != rows:
+        raise StepFailed(f"{here.folder} was made for other sizes: {night} was to have {there} flights, now {rows}")
+    return night
 
 
 def one_table(here: Installation, night: date) -> Place:

@@ -8,11 +8,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from importlib.util import find_spec
 
 from bench.installation import JOB, Facts, Installation, Place, say
-from bench.material import MODELS, SHORTER, champion, in_chunks, night_of, one_table, parquet
+from bench.material import FIRST, MODELS, SHORTER, champion, in_chunks, night_of, one_table, parquet
 from bench.peer_runs import run_peers
 from bench.sources import with_sqlite
 from bench.wide import wide_job
@@ -41,10 +41,15 @@ class Size:
         small = tuple(max(1_000, int(one * scale)) for one in cls.small)
         return cls(rows, int(cls.large * scale), int(cls.largest * scale), small, max(1_000, int(cls.wide * scale)))
 
+    def night(self, here: Installation, rows: int) -> date:
+        """Return the night of ``rows`` flights, the same in every data folder: its predictions are compared."""
+        place = (self.rows, self.large, self.largest, *self.small).index(rows)
+        return night_of(here, FIRST + timedelta(days=place), rows)
+
 
 def core(here: Installation, size: Size) -> Facts:
     """Score one night from every source, by the bare predict and by the naive loop, interleaved; then larger ones."""
-    night = night_of(here, size.rows)
+    night = size.night(here, size.rows)
     where = places(here, night)
     here.run(night)  # compiles modules and fills caches, for all
     made: Facts = {"runs": {}, "bare": [], "naive": []}
@@ -59,7 +64,7 @@ def core(here: Installation, size: Size) -> Facts:
 
 def sources(here: Installation, size: Size) -> Facts:
     """Score one night from PostgreSQL, SQLite and Parquet, interleaved."""
-    night = night_of(here, size.rows)
+    night = size.night(here, size.rows)
     where = with_sqlite(here, night)
     made: Facts = {"runs": {place.name: [] for place in where}}
     for _ in range(REPETITIONS):
@@ -81,7 +86,7 @@ def places(here: Installation, night: date) -> list[Place]:
 def large(here: Installation, size: Size) -> Facts:
     """Score two larger nights from the join, and the smaller of them by the bare predict."""
     made: Facts = {"runs": [], "bare": []}
-    nights = {rows: night_of(here, rows) for rows in (size.rows, size.large, size.largest)}
+    nights = {rows: size.night(here, rows) for rows in (size.rows, size.large, size.largest)}
     for rows, night in nights.items():
         made["runs"].append(_said(f"run of {rows:,}", here.run(night)))
         if rows == size.large:
@@ -93,18 +98,17 @@ def small(here: Installation, size: Size) -> Facts:
     """Score small nights, three times each."""
     made: Facts = {"runs": []}
     for rows in size.small:
-        night = night_of(here, rows)
+        night = size.night(here, rows)
         made["runs"] += [_said(f"run of {rows:,}", here.run(night)) for _ in range(REPETITIONS)]
     return made
 
 
 def models(here: Installation, size: Size) -> Facts:
-    """Score one night with every model, each beside its own bare predict."""
-    night = night_of(here, size.rows)
+    """Score one night with the models besides HGB-100, each beside its own bare predict."""
+    night = size.night(here, size.rows)
     made: Facts = {}
-    for model, job in MODELS.items():
-        if job != JOB:
-            champion(here, job, SHORTER)
+    for model, job in list(MODELS.items())[1:]:
+        champion(here, job, SHORTER)
         run = _said(model, here.run(night, job))
         made[model] = {"run": run, "bare": _said(f"bare {model}", here.step("bare", job, str(night)))}
     return made
@@ -122,14 +126,14 @@ def columns(here: Installation, size: Size) -> Facts:
 
 def chunks(here: Installation, size: Size) -> Facts:
     """Score one night in 1, 4, 16 and 64 chunks."""
-    night = night_of(here, size.rows)
+    night = size.night(here, size.rows)
     counts = (1, 4, 16, 64)
     return {"runs": [_said(f"{count} chunks", in_chunks(here, size.rows, count).run(night)) for count in counts]}
 
 
 def peers(here: Installation, size: Size) -> Facts:
     """Score one night by Spark, Ray and Dask, and by ``run`` before and after."""
-    night = night_of(here, size.rows)
+    night = size.night(here, size.rows)
     before = here.run(night)
     others = run_peers(here, night)
     return {"runs": [before, here.run(night)], "peers": others}

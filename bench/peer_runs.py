@@ -163,4 +163,7 @@ def listen(folder: Path) -> None:
     (postgres / "pg_hba.conf").write_text(access, encoding="utf-8")
     program, options = server.bin_path / "pg_ctl", f'-h "{LOOPBACK}" -k {socket}'
     command = [program, "-w", "-o", options, "-l", server.log, "-D", postgres, "start"]
-    subprocess.run(command, user=server.system_user, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    none = subprocess.DEVNULL
+    if subprocess.run(command, user=server.system_user, check=False, stdout=none, stderr=none).returncode:
+        say(f"{LOOPBACK}:5432 cannot be listened on, which Spark needs; see {server.log}")
+        server.start()

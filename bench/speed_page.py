@@ -147,8 +147,10 @@ _BESIDE = (*_USED, "rows/s ÷ bare, two threads", "CPU ÷ bare")
 
 
 def _models(part: Facts) -> str:
-    text = f"The join, {part['rows']:,} flights, one run each, beside the bare predict of the same model."
-    return f"{_heading('Models', part, text)}\n\n{table(_BESIDE, _beside_bare(part))}"
+    text = f"The join, {part['rows']:,} flights, one run each, beside the bare predict of the same model; HGB-100 stands above."
+    runs = {name: facts["run"] for name, facts in part.items() if isinstance(facts, dict) and "bare" in facts}
+    lines = [(*line, runs[line[0]].get("evaluator") or "scikit-learn") for line in _beside_bare(part)]
+    return f"{_heading('Models', part, text)}\n\n{table((*_BESIDE, 'scored by'), lines)}"
 
 
 def _columns(part: Facts) -> str:
@@ -175,7 +177,19 @@ def _elsewhere(title: str, part: Facts, text: str) -> str:
 
 
 def _history(part: Facts) -> str:
-    return _elsewhere("Years of history", part, str(part.get("text", "")))
+    made = [_elsewhere("Years of history", part, "What a load costs per million rows, and what queries cost.")]
+    for what, heading in {"load": "rows come", "queries": "query"}.items():
+        lines = [
+            (years, name, facts)
+            for years, parts in part.get("years", {}).items()
+            for name, facts in parts.get(what, {}).items()
+        ]
+        if lines:
+            columns = ["years", heading, *(name.replace("_", " ") for name in lines[0][2])]
+            cells = [(str(years), name, *(f"{value:,.4g}" for value in facts.values())) for years, name, facts in lines]
+            made.append(table(columns, cells))
+    sizes = [(name, f"{size:,.1f}") for name, size in part.get("re_runs", {}).items()]
+    return "\n\n".join([*made, table(("a night's history after", "MiB"), sizes)] if sizes else made)
 
 
 def _airflow(part: Facts) -> str:

@@ -107,18 +107,17 @@ def _peers(parts: dict[str, Facts]) -> list[Target]:
 def hashes(parts: dict[str, Facts]) -> dict[str, set[str]]:
     """Return the different ``predictions_hash`` of each night and model that several ways scored; one each is right."""
     made: dict[str, set[str]] = {}
-    peers, chunks = parts.get("peers"), parts.get("chunks")
-    same = made.setdefault("the night of every way", set())
-    for part in (parts[name] for name in ("core", "sources") if name in parts):
-        every = [run for runs in part["runs"].values() for run in runs] + part.get("bare", []) + part.get("naive", [])
+    for part in (parts[name] for name in ("core", "sources", "peers", "chunks") if name in parts):
+        runs = (
+            part["runs"] if isinstance(part["runs"], list) else [run for each in part["runs"].values() for run in each]
+        )
+        peers = [facts for facts in part.get("peers", {}).values() if "predictions_hash" in facts]
+        every = [*runs, *peers, *part.get("bare", []), *part.get("naive", [])]
+        same = made.setdefault(f"the night of {part['rows']:,} flights", set())
         same |= {facts["predictions_hash"] for facts in every}
-    if peers:
-        every = [*peers["runs"], *(facts for facts in peers["peers"].values() if "predictions_hash" in facts)]
-        same |= {facts["predictions_hash"] for facts in every}
-    same |= {run["predictions_hash"] for run in chunks["runs"]} if chunks else set()
     for name, title in {"models": "{}", "columns": "{} columns"}.items():
         for what, facts in parts.get(name, {}).items():
             if isinstance(facts, dict) and "bare" in facts:
                 pair = (facts["run"], facts["bare"])
                 made[title.format(what)] = {one["predictions_hash"] for one in pair}
-    return {name: values for name, values in made.items() if values}
+    return made

@@ -55,6 +55,12 @@ def results() -> dict[str, dict[str, Any]]:
         "backfill": {"nights": 30, "seconds": 100.0},
         "markdown": "| task | runs |\n|---|---|\n| a | 1 |",
     }
+    history = {
+        "years": {
+            "3": {"load": {"in no order": {"wal_mib": 12.34567}}, "queries": {"one key": {"rows": 1_095, "ms": 1.5}}}
+        },
+        "re_runs": {"one run": 2.0},
+    }
     parts: dict[str, dict[str, Any]] = {
         "core": {"runs": runs, "bare": [bare(5.0)], "naive": [used(82.0)]},
         "large": {"runs": large, "bare": [bare(25.0)]},
@@ -63,7 +69,7 @@ def results() -> dict[str, dict[str, Any]]:
         "chunks": {"runs": [used(8.0), used(8.1)]},
         "columns": {"15": deepcopy(model), "100": deepcopy(model)},
         "peers": {"runs": [used(8.0)], "peers": dict.fromkeys(names, peer)},
-        "history": {"left_out": "there is no bench.history"},
+        "history": history,
         "airflow": airflow,
         "sources": {"runs": {"PostgreSQL, join": [used(8.0)], "SQLite, SQLAlchemy": [used(50.0)]}},
     }
@@ -115,8 +121,9 @@ def test_another_prediction_of_one_way_is_found():
     assert {len(values) for values in hashes(parts).values()} == {1}
     parts["core"]["bare"][0]["predictions_hash"] = "b"
     parts["models"]["logistic"]["run"]["predictions_hash"] = "c"
+    parts["chunks"] |= {"rows": 20_000, "runs": [used(1.0, predictions_hash="d")]}
     differ = {name for name, values in hashes(parts).items() if len(values) > 1}
-    assert differ == {"the night of every way", "logistic"}
+    assert differ == {"the night of 1,000,000 flights", "logistic"}
 
 
 def test_page_is_written_between_its_comments(tmp_path: Path):
@@ -130,9 +137,16 @@ def test_page_is_written_between_its_comments(tmp_path: Path):
     assert once.endswith(f"{END}\n\nAfter.\n")
     assert "old" not in once
     assert "| join, HGB-100, rows/s ÷ bare predict (two threads) | ≥ 0.6 × | 0.62 × | PASS |" in once
-    assert "Not measured: there is no bench.history." in once
+    assert "| 3 | one key | 1,095 | 1.5 |" in once
     assert "published 10.0 s after it was triggered; a backfill of 30 nights took 100 s." in once
     assert not LINK.findall(once)
+
+
+def test_a_part_that_was_left_out_says_why(tmp_path: Path):
+    page = tmp_path / "speed.md"
+    page.write_text(f"{BEGIN}{END}", encoding="utf-8")
+    written(page, {"airflow": {**ABOUT, "left_out": "there is no bench.airflow_nights"}})
+    assert "### Through Airflow\n\nNot measured: there is no bench.airflow_nights." in page.read_text(encoding="utf-8")
 
 
 def test_tables_of_the_page_have_as_many_cells_in_every_line(tmp_path: Path):
@@ -140,7 +154,7 @@ def test_tables_of_the_page_have_as_many_cells_in_every_line(tmp_path: Path):
     page.write_text(f"{BEGIN}{END}", encoding="utf-8")
     written(page, results())
     tables = [part for part in page.read_text(encoding="utf-8").split("\n\n") if part.startswith("|")]
-    assert len(tables) == 11
+    assert len(tables) == 14
     assert [table for table in tables if len({line.count("|") for line in table.splitlines()}) > 1] == []
 
 
