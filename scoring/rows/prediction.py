@@ -32,6 +32,10 @@ class Pipeline(Protocol):
 class Evaluator(Protocol):
     """Another way to what the pipeline says, with the same bits."""
 
+    @property
+    def stateless(self) -> bool:
+        """Return whether no code of the pipeline's steps runs for a row."""
+
     def output(self, batch: pa.RecordBatch) -> np.ndarray:
         """Return what ``predict_proba``, or a regressor's ``predict``, gives: (rows, classes) or (rows,)."""
 

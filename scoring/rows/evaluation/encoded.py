@@ -56,6 +56,11 @@ class Encoded:
             raise Unsupported(f"{type(model).__name__} without categories to encode has no evaluator of its own")
 
     @property
+    def stateless(self) -> bool:
+        """Return False: the estimator itself computes."""
+        return False
+
+    @property
     def thresholds(self) -> dict[str, np.ndarray]:
         """Return none: the estimator itself computes."""
         return {}

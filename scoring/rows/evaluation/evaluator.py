@@ -27,6 +27,10 @@ class Evaluator(Protocol):
     name: str
 
     @property
+    def stateless(self) -> bool:
+        """Return whether no code of the pipeline's steps runs for a row."""
+
+    @property
     def thresholds(self) -> dict[str, np.ndarray]:
         """Return the thresholds of the model's splits by feature, as far as features reach the model unchanged."""
 
@@ -46,6 +50,11 @@ class BitsetEvaluator:
         """Build the tables. Raises ``Unsupported`` when they would be too large."""
         self._columns = ModelColumns(parts.steps, parts.model, job)
         self._model = Boosted(parts.model, parts.around(adopting(parts.model)))
+
+    @property
+    def stateless(self) -> bool:
+        """Return whether no code of the pipeline's steps runs for a row."""
+        return self._columns.stateless
 
     @property
     def thresholds(self) -> dict[str, np.ndarray]:

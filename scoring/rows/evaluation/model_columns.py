@@ -33,6 +33,13 @@ class ModelColumns:
         self.names = [name if not levels else "" for name, levels in zip(self.names, coded, strict=True)]
         """The feature behind each column of numbers, where it reaches the model unchanged."""
 
+    @property
+    def stateless(self) -> bool:
+        """Return whether every part of the transformers keeps its columns, or encodes categories, once each."""
+        return self._encodings is not None and all(
+            part.how != "itself" for each in self._encodings for part in each.parts
+        )
+
     def __call__(self, batch: pa.RecordBatch) -> list[Column]:
         """Return the columns of a batch."""
         if self._encodings is None:

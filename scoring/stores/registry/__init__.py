@@ -2,7 +2,8 @@
 
 from scoring.stores.registry.facts import TrainingFacts
 from scoring.stores.registry.golden import GOLDEN_TOLERANCE, largest_difference, library_versions
-from scoring.stores.registry.registry import Registry, unpickled
+from scoring.stores.registry.loading import unpickled
+from scoring.stores.registry.registry import Registry
 from scoring.stores.registry.version import ARTIFACT, HOLDOUT_FILE, NIGHTS_FILE, ModelVersion, VersionRef
 
 __all__ = [

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
 import logging
 import shutil
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
@@ -18,17 +14,16 @@ from urllib.parse import unquote, urlsplit
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from scoring.errors import ArtifactMismatch, NightshiftError, RegistryUnavailable, SettingsError, VersionMissing
+from scoring.errors import NightshiftError, RegistryUnavailable, SettingsError, VersionMissing
 from scoring.job import Job
 from scoring.settings import Settings
 from scoring.stores import embedded
 from scoring.stores.failures import lasting
 from scoring.stores.lake_problems import LIBRARIES, missing_library
-from scoring.stores.registry.evaluating import proven_evaluator
 from scoring.stores.registry.facts import TrainingFacts
 from scoring.stores.registry.files import delete, download, readable, sizes
-from scoring.stores.registry.golden import check_golden_rows
-from scoring.stores.registry.version import ARTIFACT, FACTS, FILES, NIGHTS_FILE, PARAMS, TAGS, ModelVersion, VersionRef
+from scoring.stores.registry.loading import json_of, loaded, named, sha256_of
+from scoring.stores.registry.version import ARTIFACT, FACTS, PARAMS, TAGS, ModelVersion, VersionRef
 from scoring.stores.urls import database_url, written
 from scoring.stores.warehouse import require_answer
 
@@ -46,7 +41,7 @@ class Registry:
         """Store the files of ``folder`` as a new version of ``job`` and return it."""
         from mlflow.entities import Param
 
-        digest, content = _sha256((folder / ARTIFACT).read_bytes()), facts.as_json()
+        digest, content = sha256_of((folder / ARTIFACT).read_bytes()), facts.as_json()
         with self._client() as client:
             run = client.create_run(self._experiment(client, job), run_name=f"{job} until {facts.until}")
             client.log_artifacts(run.info.run_id, str(folder), artifact_path="version")
@@ -138,27 +133,28 @@ class Registry:
 
     def facts(self, ref: VersionRef) -> TrainingFacts:
         """Return the training facts stored with a version."""
-        with readable(self._local(ref) / FACTS, _what(ref)):
+        with readable(self._local(ref) / FACTS, named(ref)):
             return TrainingFacts.from_json(self.content(ref, FACTS))
 
     def content(self, ref: VersionRef, name: str) -> dict[str, Any]:
         """Return a JSON file stored with a version, empty if it has no such file. Nothing is unpickled."""
         path = self._local(ref) / name
-        return _json(path, _what(ref)) if path.exists() else {}
+        return json_of(path, named(ref)) if path.exists() else {}
 
     def table(self, ref: VersionRef, name: str) -> pa.Table | None:
         """Return a Parquet file stored with a version, or None if it has no such file."""
         path = self._local(ref) / name
-        with readable(path, _what(ref)):
+        with readable(path, named(ref)):
             return pq.read_table(path) if path.exists() else None
 
     def load(self, ref: VersionRef, job: Job) -> ModelVersion:
-        """Return the thread's own copy of a version, after a check of its sha256 and of its golden rows.
+        """Return a version, after a check of its sha256 and of its golden rows.
 
-        The sha256 is verified before unpickling. Threads share no copy, since a pipeline may hold state while it predicts.
-        Raises ``ArtifactMismatch``, ``GoldenRowsMismatch`` or ``RegistryUnavailable``.
+        The sha256 is verified before unpickling. Every thread has a copy of its own, since a pipeline may hold state while
+        it predicts, unless the version is scored without its pipeline. Raises ``ArtifactMismatch``,
+        ``GoldenRowsMismatch`` or ``RegistryUnavailable``.
         """
-        return _load.of_thread(self._local(ref), ref, job.model_dump_json())
+        return loaded.version(self._local(ref), ref, job.model_dump_json())
 
     def _local(self, ref: VersionRef) -> Path:
         """Return a local folder with the version's files, downloading them once if they are elsewhere."""
@@ -234,64 +230,3 @@ def _tags(facts: Mapping[str, Any]) -> dict[str, str]:
 def _ensure_model(client: Any, job: str) -> None:
     if not client.search_registered_models(f"name = '{job}'"):
         client.create_registered_model(job)
-
-
-def _verified(folder: Path, ref: VersionRef, job_json: str) -> ModelVersion:
-    missing = [name for name in FILES if not (folder / name).is_file()]
-    if missing:
-        raise ArtifactMismatch(
-            _what(ref),
-            found=f"no {missing} in {folder}",
-            next_step="restore the files, or train a new version",
-        )
-    with readable(folder / ARTIFACT, _what(ref)):
-        content = (folder / ARTIFACT).read_bytes()
-    digest = _sha256(content)
-    if digest != ref.sha256:
-        raise ArtifactMismatch(
-            f"model version {ref.version} of {ref.job}: {ARTIFACT} was not unpickled",
-            found=f"sha256 {digest}",
-            expected=f"sha256 {ref.sha256}",
-            next_step="restore the file, or train a new version",
-        )
-    content_of_facts, profile = (_json(folder / name, _what(ref)) for name in (FACTS, "reference_profile.json"))
-    with readable(folder / FACTS, _what(ref)):
-        facts = TrainingFacts.from_json(content_of_facts)
-    nights = _json(nights_file, _what(ref)) if (nights_file := folder / NIGHTS_FILE).exists() else {}
-    job = Job.model_validate_json(job_json)
-    pipeline = unpickled(content)
-    golden = check_golden_rows(folder, pipeline, facts, job, _what(ref))
-    evaluator, scored_by = proven_evaluator(pipeline, golden, facts, job)
-    return ModelVersion(ref, pipeline, facts, profile, nights, facts.rule(job), evaluator, scored_by)
-
-
-class _Loaded(threading.local):
-    """The last four versions that each thread has loaded."""
-
-    def __init__(self) -> None:
-        self.of_thread = lru_cache(maxsize=4)(_verified)
-        self.cache_clear = self.of_thread.cache_clear
-
-
-_load = _Loaded()
-
-
-def _what(ref: VersionRef) -> str:
-    return f"model version {ref.version} of {ref.job}"
-
-
-def _json(path: Path, what: str) -> dict[str, Any]:
-    with readable(path, what):
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content
-
-
-def unpickled(content: bytes) -> Any:
-    """Return the pipeline that ``lifecycle.training.pickled`` made the bytes of."""
-    import joblib
-
-    return joblib.load(io.BytesIO(content))
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

@@ -61,6 +61,12 @@ class ModelVersion:
     scored_by: str = SCIKIT_LEARN
     """Name of the evaluator, or of scikit-learn with the reason why the version's own evaluator is not used."""
 
+    @property
+    def stateless(self) -> bool:
+        """Return whether no step of the pipeline, which may hold state, runs for a row, so that threads may share a copy."""
+        settled = self.rule is not None and self.rule.decision.by not in ("predict", "uncalibrated")
+        return settled and self.evaluator is not None and self.evaluator.stateless
+
     def predict(self, batch: pa.RecordBatch, job: Job) -> pa.RecordBatch:
         """Return one prediction per row, as ``scoring.rows.predict`` does, by the version's evaluator and rule."""
         return predict(self.pipeline, batch, job, self.rule, self.evaluator)

@@ -185,7 +185,7 @@ def leak_holdout(toy: Toy, version: int) -> None:
         leaky = leaky.set_column(leaky.schema.get_field_index(name), name, said.column(name))
     pq.write_table(leaky, folder / "holdout.parquet")
     (folder / "facts.json").write_text(json.dumps({**facts, "evaluated_until": facts["until"]}))
-    registry._load.cache_clear()
+    loading.loaded.clear()
 
 
 def test_nights_that_the_champion_saw_do_not_count(lived: Toy) -> None:

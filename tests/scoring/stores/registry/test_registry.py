@@ -27,7 +27,7 @@ from scoring.job.definition import Job
 from scoring.rows.prediction import predict, prediction_schema
 from scoring.rows.profile import Profile, merged
 from scoring.settings import Settings
-from scoring.stores.registry import registry as module
+from scoring.stores.registry import loading
 from scoring.stores.registry.golden import largest_difference, library_versions
 from scoring.stores.registry.registry import Registry
 from scoring.stores.registry.version import ARTIFACT, VersionRef
@@ -329,12 +329,12 @@ def test_artifacts_elsewhere_are_downloaded_once_and_verified(toy: Toy, tmp_path
     first = registry.load(remote, toy.job)
     assert registry.facts(remote).as_json() == content(ref, "facts.json")
     shutil.rmtree(folder_of(ref))
-    module._load.cache_clear()
+    loading.loaded.clear()
     second = registry.load(remote, toy.job)
     assert np.array_equal(first.pipeline[-1].coef_, second.pipeline[-1].coef_)
     (cached,) = (settings.data_dir / "cache" / "models").rglob(ARTIFACT)
     cached.write_bytes(b"broken")
-    module._load.cache_clear()
+    loading.loaded.clear()
     with pytest.raises(ArtifactMismatch):
         registry.load(remote, toy.job)
 
