@@ -51,9 +51,9 @@ def installed(folder: Path) -> Installation:
     here = Installation.of(folder.resolve())
     write_jobs(here.jobs_dir, 100_000)
     for place, source in {"join": _SQL / JOB, "parquet": _SQL / "demo" / "lake" / JOB}.items():
-        _copy_sql(here.folder / "sql" / place, source)
-    _copy_sql(here.folder / "sql" / "one_table", _SQL / "bench" / "one_table", ("features",))
-    _copy_sql(here.folder / "sql" / "one_table", _SQL / JOB, ("labels",))
+        copy_sql(here.folder / "sql" / place, source)
+    copy_sql(here.folder / "sql" / "one_table", _SQL / "bench" / "one_table", ("features",))
+    copy_sql(here.folder / "sql" / "one_table", _SQL / JOB, ("labels",))
     migrate(here.stores.warehouse)
     return here
 
@@ -77,7 +77,8 @@ def in_chunks(here: Installation, rows: int, chunks: int) -> Installation:
     return here.with_jobs(write_jobs(here.folder / f"jobs_{chunks}_chunks", math.ceil(rows / chunks)))
 
 
-def _copy_sql(folder: Path, source: Path, names: tuple[str, ...] = ("features", "labels")) -> None:
+def copy_sql(folder: Path, source: Path, names: tuple[str, ...] = ("features", "labels")) -> None:
+    """Copy statements of ``flight_delay`` for the job of every model."""
     for job in MODELS.values():
         (folder / job).mkdir(parents=True, exist_ok=True)
         for name in names:

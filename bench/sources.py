@@ -7,8 +7,8 @@ from contextlib import closing
 from datetime import date
 from pathlib import Path
 
-from bench.installation import Facts, Installation, Place
-from bench.material import once, parquet
+from bench.installation import JOB, Facts, Installation, Place
+from bench.material import copy_sql, once, parquet
 from scoring.settings import HOME
 
 _SQL = HOME / "sql"
@@ -18,7 +18,10 @@ def with_sqlite(here: Installation, night: date) -> list[Place]:
     """Return the join in PostgreSQL, the same in SQLite, and the Parquet files, each with the night in it."""
     target = here.folder / "flights.db"
     once(here, f"sqlite_of_{night}", lambda: _copied(here, target))
-    lite = Place("SQLite, SQLAlchemy", _SQL / "bench" / "sqlite", f"sqlite:///{target}")
+    folder = here.folder / "sql" / "sqlite"
+    copy_sql(folder, _SQL / "bench" / "sqlite" / JOB, ("features",))
+    copy_sql(folder, _SQL / JOB, ("labels",))
+    lite = Place("SQLite, SQLAlchemy", folder, f"sqlite:///{target}")
     return [here.place, lite, parquet(here, night)]
 
 

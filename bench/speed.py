@@ -122,7 +122,7 @@ def _told(parts: dict[str, Facts]) -> bool:
     tables.table("Targets", ("", "target", "measured", ""), lines)
     differ = [name for name, values in hashes(parts).items() if len(values) > 1]
     for name in differ:
-        say(f"{name}: different predictions_hash")
+        say(f"{name}: different hashes")
     return not differ
 
 

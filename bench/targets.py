@@ -105,7 +105,7 @@ def _peers(parts: dict[str, Facts]) -> list[Target]:
 
 
 def hashes(parts: dict[str, Facts]) -> dict[str, set[str]]:
-    """Return the different ``predictions_hash`` of each night and model that several ways scored; one each is right."""
+    """Return the different hashes of each night and model that several ways scored, and of its rows; one each is right."""
     made: dict[str, set[str]] = {}
     for part in (parts[name] for name in ("core", "sources", "peers", "chunks") if name in parts):
         runs = (
@@ -115,6 +115,8 @@ def hashes(parts: dict[str, Facts]) -> dict[str, set[str]]:
         every = [*runs, *peers, *part.get("bare", []), *part.get("naive", [])]
         same = made.setdefault(f"the night of {part['rows']:,} flights", set())
         same |= {facts["predictions_hash"] for facts in every}
+        snapshots = made.setdefault(f"the snapshot of {part['rows']:,} flights", set())
+        snapshots |= {run["snapshot_hash"] for run in runs}
     for name, title in {"models": "{}", "columns": "{} columns"}.items():
         for what, facts in parts.get(name, {}).items():
             if isinstance(facts, dict) and "bare" in facts:

@@ -33,7 +33,7 @@ def used(wall: float, rows: int = 1_000_000, peak: float = 900.0, **facts: Any) 
         "own_peak_mib": 500.0,
     }
     stages = {"seconds_extract": 4.0, "seconds_score": 3.0, "seconds_publish": 2.0, "chunks": 10}
-    return {**usage, **stages, "rows_extracted": rows, "predictions_hash": "a", **facts}
+    return {**usage, **stages, "rows_extracted": rows, "predictions_hash": "a", "snapshot_hash": "s", **facts}
 
 
 def bare(seconds: float) -> dict[str, Any]:
@@ -122,8 +122,9 @@ def test_another_prediction_of_one_way_is_found():
     parts["core"]["bare"][0]["predictions_hash"] = "b"
     parts["models"]["logistic"]["run"]["predictions_hash"] = "c"
     parts["chunks"] |= {"rows": 20_000, "runs": [used(1.0, predictions_hash="d")]}
+    parts["sources"]["runs"]["SQLite, SQLAlchemy"][0]["snapshot_hash"] = "t"
     differ = {name for name, values in hashes(parts).items() if len(values) > 1}
-    assert differ == {"the night of 1,000,000 flights", "logistic"}
+    assert differ == {"the night of 1,000,000 flights", "the snapshot of 1,000,000 flights", "logistic"}
 
 
 def test_page_is_written_between_its_comments(tmp_path: Path):
