@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -124,6 +125,16 @@ def test_calibrated_probabilities_have_the_same_bits(task: str, method: str) -> 
     late = rows_of(14)
     calibrated = CalibratedClassifierCV(FrozenEstimator(model), method=method)
     prove(calibrated.fit(to_frame(late, job), outcome_of(late, task, 14)), batch, job)
+
+
+def test_several_threads_use_one_evaluator_at_once() -> None:
+    pipeline, _, job = fitted(coded(HistGradientBoostingClassifier(max_iter=30)), "binary", 15)
+    evaluator = evaluator_of(pipeline, job)
+    batches = [rows_of(seed, 6_000) for seed in range(8)]
+    alone = [evaluator.output(batch) for batch in batches]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(evaluator.output, batches * 3))
+    assert all(unequal(output, expected) == 0 for output, expected in zip(together, alone * 3, strict=True))
 
 
 def test_small_batches_and_blocks_give_the_same_bits() -> None:
