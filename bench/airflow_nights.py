@@ -22,7 +22,7 @@ from typing import Any
 
 import psutil
 
-from bench.end_to_end import Facts, machine, own_settings
+from bench.installation import Facts, machine, own_settings
 from demo import processes
 from demo.commands import UNTIL
 from demo.local_airflow import LocalAirflow, free_port, running

@@ -13,7 +13,7 @@ from tests.support.toy import NIGHT
 POINTS = {
     "extract, first chunk written": ("scoring.night.extract", "_write_chunk", 2),
     "extract, last chunk, while the first are loaded": ("scoring.night.extract", "_write_chunk", 4),
-    "score, second chunk": ("scoring.night.score", "predict", 2),
+    "score, second chunk": ("scoring.night.score", "profiled", 2),
     "load, rows sent and not committed": ("scoring.stores.warehouse.load", "stamped", 3),
     "loaded, before the flip": ("scoring.night.publish", "_pass_gate", 1),
     "flipped, before the lake object": ("scoring.night.publish", "_after_flip", 1),

@@ -171,7 +171,7 @@ def leak_holdout(toy: Toy, version: int) -> None:
     from lifecycle.training.fit import batch_of
     from lifecycle.training.snapshot import load
     from scoring.rows.prediction import predict
-    from scoring.stores.registry import registry
+    from scoring.stores.registry import loading
 
     ref = toy.stores.registry.resolve(toy.job.name, version)
     folder = Path(ref.uri.removeprefix("file://"))

@@ -130,6 +130,7 @@ def test_evaluator_that_fails_in_the_night_leaves_the_rows_to_the_pipeline(untra
 
 class _Broken:
     name = "broken"
+    stateless = True
 
     def output(self, batch: pa.RecordBatch) -> np.ndarray:
         raise MemoryError("no tables")
