@@ -64,8 +64,8 @@ def _read(work: Workspace, folder: RunFolder, ref: VersionRef, reading: Reading,
     reasons = ledger.last_reasons(work.warehouse, work.job.name)
     of_keys = any(reason == "duplicate_key" or reason.partition(":")[0] in work.job.key for reason in reasons)
     for in_key_order in (True,) if of_keys else (False, True):
+        folder.write_pin(ref)
         with suppress(RepeatedKeys), reading() as on_chunk:
-            folder.write_pin(ref)
             return _write(work, folder, in_key_order, on_chunk, progress)
         folder.remove()
     raise AssertionError("in key order every copy of a key is marked")
@@ -74,7 +74,7 @@ def _read(work: Workspace, folder: RunFolder, ref: VersionRef, reading: Reading,
 def _write(work: Workspace, folder: RunFolder, in_key_order: bool, on_chunk: OnChunk, progress: Progress) -> _Counts:
     run, counts = folder.run, _Counts(len(work.job.key))
     interval = DataInterval(run.interval_start, run.interval_end, run.night)
-    categories = work.registry.load(folder.version_ref(), work.job).categories
+    categories = work.registry.categories(folder.version_ref())
     with feature_batches(work, interval, categories, in_key_order=in_key_order) as batches:
         for number, (batch, part) in enumerate(batches):
             _write_chunk(folder, number, part)

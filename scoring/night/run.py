@@ -12,7 +12,7 @@ from scoring.night.extract import OnChunk, extract
 from scoring.night.publish import Loaded, Published, load_run, publish
 from scoring.night.recording import recorded
 from scoring.night.request import NightRequest
-from scoring.night.score import score_rows
+from scoring.night.score import load_version, score_rows
 from scoring.progress import Progress, silent
 from scoring.rows import warnings_of_threads
 from scoring.stores import Workspace
@@ -62,6 +62,7 @@ class _Lanes:
 
         A chunk that cannot be scored or loaded rolls it back too, but the reading goes on: what is on the lake is complete.
         """
+        self._scorers.submit(load_version, self._work, self._run_id)  # while the source finds its first rows
         line = _Line(self._waiting)
         self._loading = self._loader.submit(self._load, line)
 

@@ -35,6 +35,11 @@ def score_rows(work: Workspace, run_id: str, chunk: Chunk, progress: Progress = 
     return ChunkPredictions(predictions, chunk.key_hashes)
 
 
+def load_version(work: Workspace, run_id: str) -> None:
+    """Load a run's pinned version, so that it is there for the first chunk."""
+    work.registry.load(_folder(work, run_id).version_ref(), work.job)
+
+
 def _folder(work: Workspace, run_id: str) -> RunFolder:
     run = worked_on(work.warehouse, run_id, work.job.name)
     ledger.require_files(run)

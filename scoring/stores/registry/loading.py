@@ -16,7 +16,7 @@ from scoring.stores.registry.evaluating import proven_evaluator
 from scoring.stores.registry.facts import TrainingFacts
 from scoring.stores.registry.files import readable
 from scoring.stores.registry.golden import check_golden_rows
-from scoring.stores.registry.version import ARTIFACT, FACTS, FILES, NIGHTS_FILE, ModelVersion, VersionRef
+from scoring.stores.registry.version import ARTIFACT, FACTS, FILES, NIGHTS_FILE, PROFILE, ModelVersion, VersionRef
 
 
 def _verified(folder: Path, ref: VersionRef, job_json: str) -> ModelVersion:
@@ -37,7 +37,7 @@ def _verified(folder: Path, ref: VersionRef, job_json: str) -> ModelVersion:
             expected=f"sha256 {ref.sha256}",
             next_step="restore the file, or train a new version",
         )
-    content_of_facts, profile = (json_of(folder / name, named(ref)) for name in (FACTS, "reference_profile.json"))
+    content_of_facts, profile = (json_of(folder / name, named(ref)) for name in (FACTS, PROFILE))
     with readable(folder / FACTS, named(ref)):
         facts = TrainingFacts.from_json(content_of_facts)
     nights = json_of(nights_file, named(ref)) if (nights_file := folder / NIGHTS_FILE).exists() else {}

@@ -23,7 +23,16 @@ from scoring.stores.lake_problems import LIBRARIES, missing_library
 from scoring.stores.registry.facts import TrainingFacts
 from scoring.stores.registry.files import delete, download, readable, sizes
 from scoring.stores.registry.loading import json_of, loaded, named, sha256_of
-from scoring.stores.registry.version import ARTIFACT, FACTS, PARAMS, TAGS, ModelVersion, VersionRef
+from scoring.stores.registry.version import (
+    ARTIFACT,
+    FACTS,
+    PARAMS,
+    PROFILE,
+    TAGS,
+    ModelVersion,
+    VersionRef,
+    categories_of,
+)
 from scoring.stores.urls import database_url, written
 from scoring.stores.warehouse import require_answer
 
@@ -140,6 +149,10 @@ class Registry:
         """Return a JSON file stored with a version, empty if it has no such file. Nothing is unpickled."""
         path = self._local(ref) / name
         return json_of(path, named(ref)) if path.exists() else {}
+
+    def categories(self, ref: VersionRef) -> dict[str, list[str]]:
+        """Return the categories seen at training, by column. Nothing is unpickled."""
+        return categories_of(self.content(ref, PROFILE))
 
     def table(self, ref: VersionRef, name: str) -> pa.Table | None:
         """Return a Parquet file stored with a version, or None if it has no such file."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +19,10 @@ ARTIFACT = "pipeline.joblib"
 FACTS = "facts.json"
 
 
-FILES = (ARTIFACT, FACTS, "reference_profile.json", "golden.parquet", "golden_predictions.parquet")
+PROFILE = "reference_profile.json"
+
+
+FILES = (ARTIFACT, FACTS, PROFILE, "golden.parquet", "golden_predictions.parquet")
 
 
 PARAMS = ("since", "until", "rows", "code_version", "features_sql_sha256", "labels_sql_sha256")
@@ -89,4 +93,9 @@ class ModelVersion:
     @property
     def categories(self) -> dict[str, list[str]]:
         """Return the categories seen at training, by column."""
-        return dict(self.profile["categories"])
+        return categories_of(self.profile)
+
+
+def categories_of(profile: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the categories seen at training, by column, of a version's reference profile."""
+    return dict(profile.get("categories", {}))
