@@ -35,7 +35,7 @@ class DriftOperator(BaseOperator):
 
     def execute(self, context: Any) -> dict[str, Any]:
         """Return verdict, reasons and page."""
-        from drift.report import prune_reports, write_report
+        from drift.report import prune_reports
         from drift.runs import SCORED
         from drift.watch import watch
         from scoring.stores import Workspace
@@ -48,7 +48,7 @@ class DriftOperator(BaseOperator):
         run = ledger.get(stores.warehouse, run_id, self.job.name) if run_id else None
         if run is None or run.status not in SCORED:
             raise AirflowSkipException("the night was not scored, so there is nothing to compare")
-        watched = watch(Workspace(stores, self.job), run.run_id, write_report)
+        watched = watch(Workspace(stores, self.job), run.run_id, _reporter(context))
         prune_reports(Workspace(stores, self.job), run.night)
         for reason in watched.reasons:
             self.log.warning("%s", reason)
@@ -63,15 +63,21 @@ class DriftOperator(BaseOperator):
 def performance(job: Job) -> list[str]:
     """Measure the nights whose labels have matured by the end of the run's night, alert about them, and return them."""
     from drift.measure import alarm_of, measure
-    from drift.report import write_report
     from scoring.stores import Workspace
 
     context, work = get_current_context(), Workspace(current_stores(), job)
-    days = measure(work, night_of(context), reporter=write_report)
+    days = measure(work, night_of(context), reporter=_reporter(context))
     alarm = alarm_of(work, days, night_of(context))
     if alarm is not None:
         alert_about(alarm[0], job.name, context, "performance", alarm[1])
     return [str(day) for day in days]
+
+
+def _reporter(context: Any) -> Any:
+    """Return what makes a night's page: in a backfill only of nights with an alert."""
+    from drift.report import write_report, write_report_of_alert
+
+    return write_report_of_alert if run_type(context) == "backfill" else write_report
 
 
 def decide(job: Job, run_id: str) -> bool:

@@ -39,6 +39,18 @@ def write_report(work: Workspace, run: Run) -> tuple[str | None, str | None]:
     return path, notes
 
 
+def write_report_of_alert(work: Workspace, run: Run) -> tuple[str | None, str | None]:
+    """Write the page of a judged run if its verdict is an alert, or if the night has a page already, which would be an old one.
+
+    For the nights of a backfill: a page takes longer than all the rest of a small night.
+    """
+    row = monitoring.drift_of(work.warehouse, run.run_id)
+    alert = row is not None and row.verdict == "alert"
+    if alert or work.lake.exists(work.lake.below(work.lake.report(work.job.name, run.night))):
+        return write_report(work, run)
+    return None, None
+
+
 def _write(work: Workspace, run: Run, path: str) -> str | None:
     night_verdict = monitoring.drift_of(work.warehouse, run.run_id)
     verdict = night_verdict.verdict if night_verdict else "none yet"

@@ -19,6 +19,9 @@ from scoring.rows import RowsDigest, Summary, prediction_schema
 from scoring.stores import RunFolder, Stores, Workspace
 from scoring.stores.warehouse import Run, ledger, load, remove_rows, stamped, worked_on
 
+_CONNECTIONS = 4
+"""Connections at most that load a run. More would wait for each other at the end of the same index."""
+
 
 @dataclass(frozen=True)
 class Published:
@@ -67,10 +70,11 @@ def publish(work: Workspace, run_id: str, progress: Progress = silent, loaded: L
 
 
 def load_run(work: Workspace, run: Run, chunks: Iterable[ChunkPredictions], progress: Progress = silent) -> Loaded:
-    """Load the predictions of a run's chunks, in their order and in one transaction, invisibly."""
+    """Load the predictions of a run's chunks, all of them or none, invisibly."""
     began, digest, waits = monotonic(), RowsDigest(), _Waits(chunks)
     predictions = _digested(waits, digest, len(work.job.key), progress)
-    rows = load(work.warehouse, work.job, run, predictions, prediction_schema(work.job))
+    connections = min(work.settings.threads, _CONNECTIONS)
+    rows = load(work.warehouse, work.job, run, predictions, prediction_schema(work.job), connections)
     return Loaded(rows, digest.hexdigest(), monotonic() - began - waits.seconds)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+from threading import Lock
 from typing import Any
 
 import pyarrow as pa
@@ -19,16 +21,27 @@ from scoring.stores.warehouse.records import Run
 from scoring.stores.warehouse.schema import ensure_partition
 
 
-def load(warehouse: Warehouse, job: Job, run: Run, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> int:
+def load(
+    warehouse: Warehouse,
+    job: Job,
+    run: Run,
+    batches: Iterable[pa.RecordBatch],
+    schema: pa.Schema,
+    connections: int = 1,
+) -> int:
     """Load a run's predictions, invisible until it is published, and return how many rows of the run the table holds.
 
-    All rows become part of the table in one transaction or none do, and the server counts them in it; a run's rows from
-    an interrupted try are replaced. ``schema`` is the one of ``batches``. Raises ``WarehouseUnavailable`` when trying
-    again can help.
+    The server counts the rows before they are committed; a run's rows from an interrupted try are replaced in the same
+    transaction. Rows of a new run come through several ``connections``, which commit once all of them have sent and
+    counted theirs: a kill in that moment may leave some of the rows, which nobody sees and the next try replaces.
+    ``schema`` is the one of ``batches``. Raises ``WarehouseUnavailable`` when trying again can help.
     """
     constants = {"night": pa.scalar(run.night, pa.date32()), "run_number": pa.scalar(run.run_number, pa.int64())}
     ensure_partition(warehouse, job, run.night)
-    return _replace(warehouse, history(job), constants, batches, schema)
+    with _Loading(warehouse, history(job), constants) as loading:
+        if loading.replaced():
+            connections = 1
+        return loading.send(batches, schema, connections)
 
 
 def load_shadow(
@@ -40,43 +53,99 @@ def load_shadow(
         "run_number": pa.scalar(run.run_number, pa.int64()),
         "model_version": pa.scalar(version, pa.int32()),
     }
-    _replace(warehouse, shadow(job), constants, batches, schema)
+    with _Loading(warehouse, shadow(job), constants) as loading:
+        loading.replaced()
+        loading.send(batches, schema, 1)
 
 
-def _replace(
-    warehouse: Warehouse,
-    table: sa.Table,
-    constants: dict[str, pa.Scalar],
-    batches: Iterable[pa.RecordBatch],
-    schema: pa.Schema,
-) -> int:
-    """Replace the rows that have these constants by the batches, each row with the constants added; return how many there are.
+class _Loading:
+    """Transactions that replace the rows with these constants. Those that are not committed are rolled back at the end."""
 
-    The rows of a batch are sent in the order of the key, since the index takes neighbours one after the other at half the
-    cost of rows from all over.
-    """
-    order, names = [column.key for column in table.columns], [column.name for column in table.columns]
-    by_key = [(column.key, "ascending") for column in table.primary_key if column.key not in constants]
-    failures: list[Exception] = []
-    reader = pa.RecordBatchReader.from_batches(
-        stamped(pa.RecordBatch.from_pylist([], schema), constants, order).rename_columns(names).schema,
-        (
-            stamped(batch.sort_by(by_key), constants, order).rename_columns(names)
-            for batch in _remembered(batches, failures)
-        ),
-    )
-    values = [constant.as_py() for constant in constants.values()]
-    try:
-        with translated(), closing(arrow_connection(libpq_url(warehouse.url))) as connection:
+    def __init__(self, warehouse: Warehouse, table: sa.Table, constants: dict[str, pa.Scalar]) -> None:
+        self._url, self._table, self._constants = libpq_url(warehouse.url), table, constants
+        self._opened: list[Any] = []
+        self._failures: list[Exception] = []
+        self._values = [constant.as_py() for constant in constants.values()]
+
+    def __enter__(self) -> _Loading:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for connection in self._opened:
+            connection.close()
+
+    def replaced(self) -> bool:
+        """Remove the rows that there are, and return whether there were any."""
+        with translated(), self._open().cursor() as cursor:
+            if not self._count(cursor):
+                return False
+            cursor.execute(_numbered(sa.delete(self._table), self._table, self._constants), parameters=self._values)
+            return True
+
+    def send(self, batches: Iterable[pa.RecordBatch], schema: pa.Schema, connections: int) -> int:
+        """Send the batches, through several connections where there are as many batches, and return how many rows there are."""
+        shared = _Shared(_remembered(batches, self._failures))
+        try:
+            with translated():
+                with ThreadPoolExecutor(connections, "load") as pool:
+                    sent = [pool.submit(self._share, shared, schema, number) for number in range(connections)]
+                rows = sum(share.result() for share in sent)
+                for connection in self._opened:
+                    connection.commit()
+                return rows
+        except NightshiftError as error:
+            raise self._failures[0] if self._failures else error  # noqa: B904 - no failure of the database
+
+    def _share(self, shared: _Shared, schema: pa.Schema, number: int) -> int:
+        """Send the batches that the others leave, and return how many rows the server counts in this transaction."""
+        first = next(shared, None) if number else None
+        if number and first is None:
+            return 0
+        connection = self._open() if number else self._opened[0]
+        own = shared if first is None else chain([first], shared)
+        try:
             with connection.cursor() as cursor:
-                cursor.execute(_numbered(sa.delete(table), table, constants), parameters=values)
-                cursor.adbc_ingest(table.name, reader, mode="append")
-                cursor.execute(_numbered(_counted(table), table, constants), parameters=values)
-                ((rows,),) = cursor.fetchall()
-            connection.commit()
-            return int(rows)
-    except NightshiftError as error:
-        raise failures[0] if failures else error  # noqa: B904 - a failure of reading the batches is not the database's
+                cursor.adbc_ingest(self._table.name, self._rows(own, schema), mode="append")
+                return self._count(cursor)
+        except BaseException:
+            connection.rollback()  # at once: another share may wait for what this one did with the same key
+            raise
+
+    def _rows(self, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBatchReader:
+        """Return the rows as the table has them, those of a batch in the order of the key.
+
+        The index takes neighbours one after the other at half the cost of rows from all over.
+        """
+        table, constants = self._table, self._constants
+        order, names = [column.key for column in table.columns], [column.name for column in table.columns]
+        by_key = [(column.key, "ascending") for column in table.primary_key if column.key not in constants]
+        return pa.RecordBatchReader.from_batches(
+            stamped(pa.RecordBatch.from_pylist([], schema), constants, order).rename_columns(names).schema,
+            (stamped(batch.sort_by(by_key), constants, order).rename_columns(names) for batch in batches),
+        )
+
+    def _open(self) -> Any:
+        self._opened.append(arrow_connection(self._url))
+        return self._opened[-1]
+
+    def _count(self, cursor: Any) -> int:
+        cursor.execute(_numbered(_counted(self._table), self._table, self._constants), parameters=self._values)
+        ((rows,),) = cursor.fetchall()
+        return int(rows)
+
+
+class _Shared:
+    """An iterator that several threads take from, one at a time."""
+
+    def __init__(self, batches: Iterator[pa.RecordBatch]) -> None:
+        self._batches, self._lock = batches, Lock()
+
+    def __iter__(self) -> _Shared:
+        return self
+
+    def __next__(self) -> pa.RecordBatch:
+        with self._lock:
+            return next(self._batches)
 
 
 def _remembered(batches: Iterable[pa.RecordBatch], failures: list[Exception]) -> Iterator[pa.RecordBatch]:

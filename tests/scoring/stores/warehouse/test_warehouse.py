@@ -443,7 +443,7 @@ def older(data_dir: Path) -> Iterator[Warehouse]:
     url = new_database(data_dir)
     analyst = SecretStr(url.replace("postgres@", "nightshift_analyst@"))
     warehouse = open_warehouse(Settings(data_dir=data_dir, warehouse_url=SecretStr(url), analyst_url=analyst))
-    migrated_to(warehouse, "0009")
+    migrated_to(warehouse, "0010")
     yield warehouse
     warehouse.engine.dispose()
     drop_database(data_dir, url)
