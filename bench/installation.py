@@ -118,11 +118,11 @@ class Installation:
         """Run a step of ``bench.ways`` in a process of its own."""
         return self.measured([sys.executable, "-m", "bench.ways", *arguments])
 
-    def run(self, night: date, job: str = JOB) -> Facts:
+    def run(self, night: date, job: str = JOB, monitored: bool = True) -> Facts:
         """Score a night by ``nightshift run``; return what it used and what the ledger says."""
         from scoring.stores.warehouse import ledger
 
-        used = self.measured([*OURS, "run", job, "--night", str(night)])
+        used = self.measured([*OURS, "run", job, "--night", str(night), *([] if monitored else ["--no-monitor"])])
         facts = ledger.runs_of(self.stores.warehouse, job, night)[-1].facts
         return {"night": str(night), **used, **{name: facts.get(name) for name in LEDGER_FACTS}}
 
