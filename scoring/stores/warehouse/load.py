@@ -20,6 +20,9 @@ from scoring.stores.warehouse.job_tables import history, shadow
 from scoring.stores.warehouse.records import Run
 from scoring.stores.warehouse.schema import ensure_partition
 
+_WAIT = "60s"
+"""How long a connection waits for a lock. Keys are unique by then; one that came twice would wait for ever, not fail."""
+
 
 def load(
     warehouse: Warehouse,
@@ -125,8 +128,11 @@ class _Loading:
         )
 
     def _open(self) -> Any:
-        self._opened.append(arrow_connection(self._url))
-        return self._opened[-1]
+        connection = arrow_connection(self._url)
+        self._opened.append(connection)
+        with connection.cursor() as cursor:
+            cursor.execute(f"set lock_timeout = '{_WAIT}'")
+        return connection
 
     def _count(self, cursor: Any) -> int:
         cursor.execute(_numbered(_counted(self._table), self._table, self._constants), parameters=self._values)

@@ -13,7 +13,7 @@ import pytest
 
 from drift.measure import measure
 from drift.report.evidently_page import evidently_page
-from drift.report.night_report import prune_reports, sample_sides, write_report
+from drift.report.night_report import prune_reports, sample_sides, write_report, write_report_of_alert
 from drift.watch import DriftResult, watch
 from scoring.stores import RunFolder
 from tests.conftest import Toy
@@ -187,6 +187,20 @@ def test_second_run_of_a_night_replaces_its_page(toy: Toy) -> None:
     assert first.report == second.report
     assert second.run_id in page(toy)
     assert first.run_id not in page(toy)
+
+
+def test_a_backfill_makes_pages_of_alerts_and_of_nights_that_have_one(toy: Toy) -> None:
+    quiet = score(toy, NIGHT)
+    assert watch(toy.work, quiet, write_report_of_alert).report is None
+    assert list(toy.stores.lake.reports(toy.job.name)) == []
+    execute(toy.source, f"update events set x = x + 1.5 where at::date = '{NIGHT + DAY}'")
+    odd = score(toy, NIGHT + DAY)
+    watched = watch(toy.work, odd, write_report_of_alert)
+    assert (watched.verdict, watched.report is not None) == ("alert", True)
+    reported(toy)
+    again = score(toy, NIGHT)
+    assert watch(toy.work, again, write_report_of_alert).report is not None
+    assert again in page(toy)
 
 
 def test_old_pages_are_removed(toy: Toy) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import random
 import socket
+import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -19,7 +21,15 @@ from alembic import command
 from alembic.config import Config
 from pydantic import SecretStr
 
-from scoring.errors import ContractError, NightHeld, Permanent, PredictionError, RunMissing, WarehouseUnavailable
+from scoring.errors import (
+    ContractError,
+    LakeFileMissing,
+    NightHeld,
+    Permanent,
+    PredictionError,
+    RunMissing,
+    WarehouseUnavailable,
+)
 from scoring.interval import DataInterval
 from scoring.job.definition import Job
 from scoring.night.request import NightRequest
@@ -672,6 +682,73 @@ def test_rows_of_a_batch_lie_in_the_order_of_the_key(warehouse: Warehouse, job: 
     stored = [number for (number,) in asked(warehouse, f"select id from {job.name}_predictions_history order by ctid")]
     sent = shuffled.column("id").to_pylist()
     assert stored == [*sorted(sent[:50]), *sorted(sent[50:])]
+
+
+def parts(batch: pa.RecordBatch, size: int) -> list[pa.RecordBatch]:
+    return [batch.slice(start, size) for start in range(0, batch.num_rows, size)]
+
+
+def connections_of(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the URLs that loading connects to from now on, one for each connection."""
+    opened: list[str] = []
+    module = sys.modules[load.__module__]
+    connect = module.arrow_connection
+
+    def counted(url: str) -> Any:
+        opened.append(url)
+        return connect(url)
+
+    monkeypatch.setattr(module, "arrow_connection", counted)
+    return opened
+
+
+def test_rows_of_a_new_run_come_through_several_connections(warehouse: Warehouse, job: Job, monkeypatch) -> None:
+    batch, run = predictions(job, NIGHT, 60), begun(warehouse, job)
+    opened = connections_of(monkeypatch)
+
+    def slowly() -> Iterator[pa.RecordBatch]:
+        for part in parts(batch, 10):
+            time.sleep(0.1)  # so that the others have their turn
+            yield part
+
+    assert load(warehouse, job, run, slowly(), batch.schema, connections=3) == 60
+    assert (len(opened), count_rows(warehouse, job, run)) == (3, 60)
+    ids = [number for (number,) in asked(warehouse, f"select id from {job.name}_predictions_history order by id")]
+    assert ids == list(range(60))
+
+
+@pytest.mark.timeout(60)
+def test_a_row_that_fails_in_one_connection_leaves_none_of_the_others(
+    warehouse: Warehouse, job: Job, monkeypatch
+) -> None:
+    """The last row is the first one again: its connection waits for the one that has sent that, or fails by itself."""
+    monkeypatch.setattr(sys.modules[load.__module__], "_WAIT", "2s")
+    batch, run = predictions(job, NIGHT, 60), begun(warehouse, job)
+    with pytest.raises((Permanent, WarehouseUnavailable), match=r"duplicate key|lock timeout"):
+        load(warehouse, job, run, [*parts(batch, 7), batch.slice(0, 1)], batch.schema, connections=3)
+    assert count_rows(warehouse, job, run) == 0
+    assert load(warehouse, job, run, parts(batch, 7), batch.schema, connections=3) == 60
+
+
+@pytest.mark.timeout(60)
+def test_rows_that_cannot_be_made_leave_none(warehouse: Warehouse, job: Job) -> None:
+    batch, run = predictions(job, NIGHT, 60), begun(warehouse, job)
+
+    def broken() -> Iterator[pa.RecordBatch]:
+        yield from parts(batch, 7)
+        raise LakeFileMissing("predictions", found="no file")
+
+    with pytest.raises(LakeFileMissing):
+        load(warehouse, job, run, broken(), batch.schema, connections=3)
+    assert count_rows(warehouse, job, run) == 0
+
+
+def test_a_run_that_has_rows_is_replaced_in_one_transaction(warehouse: Warehouse, job: Job, monkeypatch) -> None:
+    """A held run may be released: it must never stand without its rows."""
+    run = loaded(warehouse, job, rows=60)
+    fewer, opened = predictions(job, NIGHT, 40), connections_of(monkeypatch)
+    assert load(warehouse, job, run, parts(fewer, 7), fewer.schema, connections=3) == 40
+    assert (len(opened), count_rows(warehouse, job, run)) == (1, 40)
 
 
 def test_load_of_no_rows_is_no_row(warehouse: Warehouse, job: Job) -> None:
