@@ -67,6 +67,7 @@ def everything() -> None:
                 _let_run(airflow)
                 for job in missing:
                     _score(airflow, stores, job, show)
+                    _report(Workspace(stores, job), show)
     _summary(stores, jobs, time.monotonic() - began)
 
 
@@ -240,6 +241,16 @@ def _score(airflow: LocalAirflow, stores: Stores, job: Job, show: Callable[[str]
         raise NightshiftError(dag_id, found=f"nights {failed} failed", next_step="make up, and look at the red task")
 
 
+def _report(work: Workspace, show: Callable[[str], None]) -> None:
+    """Make Evidently's page of the last night, which a backfill leaves out."""
+    from drift.report import report_of, write_report
+    from scoring.stores.warehouse import ledger
+
+    show(f"{work.job.name}: Evidently's page of {NIGHTS.last}")
+    run_id = ledger.published(work.warehouse, work.job.name)[NIGHTS.last]
+    report_of(work, ledger.get(work.warehouse, run_id), write_report)
+
+
 def _summary(stores: Stores, jobs: list[Job], seconds: float) -> None:
     tables.table("nights scored by Airflow", *stores.warehouse.query(_statement("nights")))
     example = _statement("example")
@@ -249,7 +260,7 @@ def _summary(stores: Stores, jobs: list[Job], seconds: float) -> None:
     lines = [
         ("Parquet", f"{stores.settings.lake_root}/predictions/<job>/night=<night>/predictions.parquet"),
         ("warehouse", stores.warehouse.engine.url.render_as_string(hide_password=True)),
-        ("drift reports", f"{stores.settings.lake_root}/reports/<job>/night=<night>/drift.html"),
+        ("drift reports", f"{stores.settings.lake_root}/reports/<job>/night={NIGHTS.last}/drift.html"),
         ("Airflow's UI", "make up; drift, performance, decisions and model cards are under Nightshift"),
         ("one night's story", f"{PROGRAM} explain {jobs[0].name} {NIGHTS.last}"),
     ]
