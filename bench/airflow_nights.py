@@ -23,6 +23,7 @@ from typing import Any
 import psutil
 
 from bench.installation import Facts, machine, own_settings
+from bench.usage import Cluster, cpu_seconds
 from demo import processes
 from demo.commands import UNTIL
 from demo.local_airflow import LocalAirflow, free_port, running
@@ -167,21 +168,14 @@ def _cpu(settings: Settings) -> Iterator[dict[str, float]]:
 def _cpu_seconds(settings: Settings) -> dict[str, float]:
     record = processes.current(settings.airflow_home)
     roots = [process.pid for process in record.components] if record else []
-    server = int((settings.postgres_dir / "postmaster.pid").read_text(encoding="utf-8").split("\n", 1)[0])
-    return {"airflow_cpu_seconds": _of_trees(roots), "postgresql_cpu_seconds": _of_trees([server])}
+    postgresql = Cluster(settings.postgres_dir).cpu_seconds()
+    return {"airflow_cpu_seconds": _of_trees(roots), "postgresql_cpu_seconds": postgresql}
 
 
 def _of_trees(roots: Sequence[int]) -> float:
     """Return the CPU seconds of processes, of those below them, and of those below that have ended."""
     trees = [process for root in map(psutil.Process, roots) for process in (root, *root.children(recursive=True))]
-    total = 0.0
-    for process in trees:
-        try:
-            times = process.cpu_times()
-        except psutil.NoSuchProcess:  # a task that has just ended: counted in its parent
-            continue
-        total += times.user + times.system + times.children_user + times.children_system
-    return total
+    return sum(map(cpu_seconds, trees))
 
 
 def _idle(settings: Settings) -> dict[str, float]:

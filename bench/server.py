@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 
+from bench.usage import Cluster, cpu_seconds
 from scoring.stores import embedded
-
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Server:
@@ -18,7 +17,7 @@ class Server:
 
     def __init__(self, folder: Path) -> None:
         self._url = embedded.url(folder, "warehouse").replace("+psycopg", "")
-        self._postmaster = int((folder / "postmaster.pid").read_text(encoding="utf-8").split("\n", 1)[0])
+        self._cluster = Cluster(folder)
 
     def connect(self) -> psycopg.Connection[Any]:
         """Return a new connection of the administrator."""
@@ -33,10 +32,7 @@ class Server:
 
     def cpu_seconds(self) -> float:
         """Return the CPU seconds of all of the server's processes so far, those that ended included."""
-        own = _ticks(self._postmaster)
-        children = (_ticks(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdigit())
-        running = sum(user + system for parent, user, system, *_ in children if parent == self._postmaster)
-        return (running + sum(own[1:])) / _TICKS
+        return self._cluster.cpu_seconds()
 
     def wal_bytes(self) -> int:
         """Return how many bytes of WAL were written so far."""
@@ -50,15 +46,4 @@ class Server:
 
 def backend_seconds(connection: psycopg.Connection[Any]) -> float:
     """Return the CPU seconds so far of the server's process behind a connection."""
-    _, user, system, *_ = _ticks(connection.info.backend_pid)
-    return (user + system) / _TICKS
-
-
-def _ticks(pid: int) -> tuple[int, int, int, int, int]:
-    """Return the parent of a process, and its ticks: user, system, and those of its children that ended. 0s if it is gone."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return (0, 0, 0, 0, 0)
-    parent, user, system, children_user, children_system = (int(fields[place]) for place in (1, 11, 12, 13, 14))
-    return parent, user, system, children_user, children_system
+    return cpu_seconds(psutil.Process(connection.info.backend_pid))

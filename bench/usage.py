@@ -65,10 +65,11 @@ class Cluster:
 
     def cpu_seconds(self) -> float:
         """Return the CPU seconds of all processes of the server since it started, of ended ones too."""
-        return sum(_cpu_seconds(process) for process in self.processes())
+        return sum(cpu_seconds(process) for process in self.processes())
 
 
-def _cpu_seconds(process: psutil.Process) -> float:
+def cpu_seconds(process: psutil.Process) -> float:
+    """Return the CPU seconds of a process and of its children that have ended, 0 if it is gone itself."""
     try:
         used = process.cpu_times()
     except psutil.Error:  # ended: the postmaster has its time

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from airflow.sdk import get_parsing_context
 
-from scoring.errors import (
-    JobFileError,
-)
+from scoring.errors import JobFileError
 from scoring.job import Job, load_jobs
 from scoring.settings import load_settings
 

@@ -106,7 +106,7 @@ class _Line:
         futures = iter(self._queue.get, None)
         try:
             yield (future.result() for future in futures)
-        except BaseException:
+        except BaseException:  # raised again, once nobody waits for a place in the line any more
             for future in futures:
                 with suppress(CancelledError):
                     future.exception()

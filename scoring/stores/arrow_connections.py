@@ -36,7 +36,7 @@ def _of_known(url: str) -> Connection | None:
     connection = closed.adbc_clone()
     try:
         current = _types(connection)
-    except BaseException:
+    except BaseException:  # raised again
         connection.close()
         raise
     if current == before:

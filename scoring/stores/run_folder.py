@@ -74,7 +74,7 @@ class RunFolder:
 
     def version_ref(self) -> VersionRef:
         """Return the model version that the run is pinned to. Raises ``LakeFileMissing``, ``LakeFileBroken``."""
-        uri = str(self._value(self.pin, "model_uri"))
+        uri = str(self._with_keys(self.pin, "model_uri")["model_uri"])
         return VersionRef(self.run.job, self.run.model_version, self.run.model_sha256, uri)
 
     def predictions(self, chunks: Iterable[int] | None = None) -> Iterator[pa.RecordBatch]:
@@ -125,15 +125,17 @@ class RunFolder:
         return str(PurePosixPath(self.path, name))
 
     def _scored(self, path: str) -> ScoredChunk:
-        rows, summary, seconds = (self._value(path, name) for name in ("rows", "summary", "seconds"))
-        return ScoredChunk(rows, Summary.from_dict(summary), seconds, self.lake.read_json(path).get("scored_by"))
+        content = self._with_keys(path, "rows", "summary", "seconds")
+        summary = Summary.from_dict(content["summary"])
+        return ScoredChunk(content["rows"], summary, content["seconds"], content.get("scored_by"))
 
-    def _value(self, path: str, name: str) -> Any:
-        """Return a value of a JSON file. Raises ``LakeFileBroken`` when the file has no such key."""
+    def _with_keys(self, path: str, *names: str) -> dict[str, Any]:
+        """Return the content of a JSON file. Raises ``LakeFileBroken`` when the file lacks one of the keys."""
         content = self.lake.read_json(path)
-        if name not in content:
-            raise broken(path, f"keys {sorted(content)}", f"a JSON file with {name!r}")
-        return content[name]
+        for name in names:
+            if name not in content:
+                raise broken(path, f"keys {sorted(content)}", f"a JSON file with {name!r}")
+        return content
 
 
 def masked_rows(quarantined: pa.RecordBatch, job: Job) -> list[dict[str, str | None]]:

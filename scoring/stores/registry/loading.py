@@ -18,6 +18,10 @@ from scoring.stores.registry.files import readable
 from scoring.stores.registry.golden import check_golden_rows
 from scoring.stores.registry.version import ARTIFACT, FACTS, FILES, NIGHTS_FILE, PROFILE, ModelVersion, VersionRef
 
+_KEPT = 4
+"""Versions that stay loaded: as many that threads share, and as many of each thread."""
+_Place = tuple[Path, VersionRef, str]
+
 
 def _verified(folder: Path, ref: VersionRef, job_json: str) -> ModelVersion:
     missing = [name for name in FILES if not (folder / name).is_file()]
@@ -49,17 +53,18 @@ def _verified(folder: Path, ref: VersionRef, job_json: str) -> ModelVersion:
 
 
 class _OfThread(threading.local):
-    """The last four versions that each thread has loaded."""
+    """The last versions that each thread has loaded."""
 
     def __init__(self) -> None:
-        self.version = lru_cache(maxsize=4)(_verified)
+        self.version = lru_cache(maxsize=_KEPT)(_verified)
 
 
 class _Loaded:
     """The last versions that were loaded: those that threads may share, and those of each thread."""
 
     def __init__(self) -> None:
-        self._lock, self._shared, self._of_thread = threading.Lock(), _Last(4), _OfThread()
+        self._lock, self._of_thread = threading.Lock(), _OfThread()
+        self._shared: dict[_Place, ModelVersion] = {}
 
     def version(self, folder: Path, ref: VersionRef, job_json: str) -> ModelVersion:
         """Return a version, loaded once for all threads if they may share it. One is loaded at a time."""
@@ -67,27 +72,19 @@ class _Loaded:
         with self._lock:
             version = self._shared.get(place) or self._of_thread.version(*place)
             if version.stateless:
-                self._shared[place] = version
+                self._keep(place, version)
             return version
+
+    def _keep(self, place: _Place, version: ModelVersion) -> None:
+        self._shared.pop(place, None)
+        self._shared[place] = version  # the last one asked for
+        if len(self._shared) > _KEPT:
+            del self._shared[next(iter(self._shared))]
 
     def clear(self) -> None:
         """Forget the shared versions, and those of this thread."""
         self._shared.clear()
         self._of_thread.version.cache_clear()
-
-
-class _Last(dict[tuple[Path, VersionRef, str], ModelVersion]):
-    """A mapping that keeps the few keys that were set last."""
-
-    def __init__(self, most: int) -> None:
-        super().__init__()
-        self._most = most
-
-    def __setitem__(self, key: tuple[Path, VersionRef, str], version: ModelVersion) -> None:
-        self.pop(key, None)
-        super().__setitem__(key, version)
-        while len(self) > self._most:
-            del self[next(iter(self))]
 
 
 loaded = _Loaded()
