@@ -65,15 +65,21 @@ class Cluster:
 
     def cpu_seconds(self) -> float:
         """Return the CPU seconds of all processes of the server since it started, of ended ones too."""
-        return sum(cpu_seconds(process) for process in self.processes())
+        while True:  # a process that ends meanwhile would be in neither its own time nor the postmaster's, read before
+            with suppress(psutil.NoSuchProcess):
+                return sum(_cpu_seconds(process) for process in self.processes())
 
 
 def cpu_seconds(process: psutil.Process) -> float:
     """Return the CPU seconds of a process and of its children that have ended, 0 if it is gone itself."""
     try:
-        used = process.cpu_times()
-    except psutil.Error:  # ended: the postmaster has its time
+        return _cpu_seconds(process)
+    except psutil.Error:
         return 0.0
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    used = process.cpu_times()
     return float(used.user + used.system + used.children_user + used.children_system)
 
 
