@@ -177,7 +177,9 @@ class Job(Strict):
     @model_validator(mode="after")
     def _shards_are_a_number_or_a_size(self) -> Self:
         if self.shards is not None and self.shard_rows is not None:
-            raise ValueError(f"shard_rows: found {self.shard_rows} beside shards {self.shards}, expected one of the two")
+            raise ValueError(
+                f"shard_rows: found {self.shard_rows} beside shards {self.shards}, expected one of the two"
+            )
         return self
 
     @model_validator(mode="after")
@@ -193,11 +195,14 @@ class Job(Strict):
         return min(MOST_SHARDS, max(1, -(-rows // self.shard_rows)))
 
     @property
+    def shared(self) -> bool:
+        """Return whether tasks share a night, each scoring and loading its part."""
+        return self.shards is not None or self.shard_rows is not None
+
+    @property
     def parallel_tasks(self) -> int:
         """Return how many tasks of a night may score at a time: all that share it, or ``limits.parallel_chunks``."""
-        if self.shards is None and self.shard_rows is None:
-            return self.limits.parallel_chunks
-        return self.shards or MOST_SHARDS
+        return (self.shards or MOST_SHARDS) if self.shared else self.limits.parallel_chunks
 
     @property
     def is_snapshot(self) -> bool:

@@ -39,6 +39,11 @@ class RowsDigest:
         self._rows = 0
         self._sums = [0, 0]
 
+    @property
+    def rows(self) -> int:
+        """Return how many rows were added."""
+        return self._rows
+
     def add(self, batch: pa.RecordBatch, begun: Begun | None = None) -> None:
         """Add the rows of a batch. All batches must have the same columns in the same order.
 

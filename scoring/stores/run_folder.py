@@ -84,6 +84,11 @@ class RunFolder:
         uri = str(self._with_keys(self.pin, "model_uri")["model_uri"])
         return VersionRef(self.run.job, self.run.model_version, self.run.model_sha256, uri)
 
+    def features(self, chunk: int) -> pa.RecordBatch:
+        """Return the rows of a chunk."""
+        table = self.lake.table(self.part("features", chunk)).combine_chunks()
+        return next(iter(table.to_batches()), pa.RecordBatch.from_pylist([], table.schema))
+
     def predictions(self, chunks: Iterable[int] | None = None) -> Iterator[pa.RecordBatch]:
         """Yield the run's predictions in batches, or those of ``chunks`` in the given order."""
         for chunk in self.chunks if chunks is None else chunks:

@@ -23,7 +23,9 @@ def stage_rows(url: str, query: Query, interval: DataInterval, place: StagePlace
 
 
 @contextmanager
-def read_stage(url: str, query: Query, stage: Stage, parts: Iterable[tuple[int, int]]) -> Iterator[Iterator[pa.RecordBatch]]:
+def read_stage(
+    url: str, query: Query, stage: Stage, parts: Iterable[tuple[int, int]]
+) -> Iterator[Iterator[pa.RecordBatch]]:
     """Give an iterator with one batch for each part of the table. Raises ``StageLost`` when the table is gone, or empty."""
     location, staging = _staging(url, query)
     with staging.read_parts(location, query, stage, parts) as batches:

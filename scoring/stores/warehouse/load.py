@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import Any
 import adbc_driver_manager
 import pyarrow as pa
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
 
 from scoring.errors import KeysRepeat, NightshiftError
 from scoring.job import Job
@@ -87,7 +89,9 @@ def loaded_chunks(warehouse: Warehouse, run: Run) -> dict[int, LoadedChunk]:
 
 
 def _recording(run: Run, chunk: LoadedChunk) -> str:
-    values = {"run_number": run.run_number, "chunk": chunk.chunk, "rows": chunk.rows, "facts": chunk.facts}
+    numbers = {"run_number": run.run_number, "chunk": chunk.chunk, "rows": chunk.rows}
+    values: dict[str, Any] = {name: sa.literal(number, sa.BigInteger) for name, number in numbers.items()}
+    values["facts"] = sa.cast(sa.literal(json.dumps(chunk.facts), sa.Text), JSONB)
     return _text(sa.insert(LOADED_CHUNKS).values(values), literal_binds=True)
 
 

@@ -29,7 +29,7 @@ def stage(url: sa.URL, query: Query, interval: DataInterval, place: StagePlace) 
     The statement reads one snapshot. The table is committed, whole, or not there.
     """
     statement, table = filled(query, interval), _table(place)
-    columns = [sa.column(name) for name in query.columns]
+    columns: list[sa.ColumnClause[Any]] = [sa.column(name) for name in query.columns]
     night = verbatim(statement, {}).columns(*columns).subquery("night")
     with session(url, query, "read write", _ADVICE) as cursor:
         require_readable(cursor, query, statement)
@@ -38,11 +38,11 @@ def stage(url: sa.URL, query: Query, interval: DataInterval, place: StagePlace) 
         cursor.execute(f"comment on table {_name(place)} is {_literal(COMMENT + place.run_id)}")
         of_key = sa.select(sa.func.count().label("copies")).select_from(table)
         copies = of_key.group_by(*(sa.column(name) for name in query.order_by)).subquery("of_key").c.copies
-        counted = sa.select(sa.func.coalesce(sa.func.sum(copies), 0), sa.func.coalesce(sa.func.max(copies), 0))
+        counted = sa.select(sa.func.sum(copies), sa.func.max(copies))
         cursor.execute(numbered(counted, {})[0])
         rows, most = cursor.fetchone()
         blocks = _blocks(cursor, place)
-        return Stage(place, int(rows), blocks, int(most) > 1)
+        return Stage(place, int(rows or 0), blocks, int(most or 0) > 1)
 
 
 @contextmanager
@@ -87,8 +87,12 @@ def stages(url: sa.URL, query: Query, schema: str) -> list[StagePlace]:
 
 def _part(cursor: Any, query: Query, stage: Stage, first: int, end: int) -> pa.RecordBatch:
     """Return the rows of some blocks, by a scan of these blocks alone."""
-    rows = sa.select(*(sa.column(name) for name in query.columns)).select_from(_table(stage.place))
-    of_blocks = rows.where(sa.text(f"ctid >= '({first},0)'::tid and ctid < '({end},0)'::tid"))
+    columns: list[sa.ColumnClause[Any]] = [sa.column(name) for name in query.columns]
+    of_blocks = (
+        sa.select(*columns)
+        .select_from(_table(stage.place))
+        .where(sa.text(f"ctid >= '({first},0)'::tid and ctid < '({end},0)'::tid"))
+    )
     with copied(cursor, query, of_blocks) as (fetched, schema):
         return next(even(fetched, schema, _AT_ONCE))
 
