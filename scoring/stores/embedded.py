@@ -25,6 +25,11 @@ _SERVER_SETTINGS = {
     "jit": "off",
 }
 """Few checkpoints while a night is loaded. WAL is not compressed, which takes a second per million new rows."""
+_SQL = Path(__file__).resolve().parents[2] / "sql"
+_RESTRICTIONS = {"postgres": "embedded/restrict_cluster.sql", "warehouse": "compose/restrict_database.sql"}
+"""What is taken from everybody, by the database in which that is done."""
+_RESTRICTED = "restricted 1"
+"""Stands in ``nightshift.ready`` once a cluster is restricted. To be counted up when the files above change."""
 _started: dict[Path, str] = {}
 
 
@@ -81,11 +86,15 @@ def _start(folder: Path) -> str:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         server = _server(folder)
-        if fresh or not (folder / "nightshift.ready").exists():
+        ready = folder / "nightshift.ready"
+        if fresh or not ready.exists():
             _set_up(server)
             server.stop()
             server.start()  # some of the settings need a restart
-            (folder / "nightshift.ready").touch()
+            ready.touch()
+        if ready.read_text(encoding="utf-8") != _RESTRICTED:
+            _restrict(_host(server))
+            ready.write_text(_RESTRICTED, encoding="utf-8")
     except (PermissionError, FileExistsError, NotADirectoryError) as error:
         raise _no_folder(folder, error) from error
     except (subprocess.SubprocessError, OSError, AssertionError) as error:
@@ -96,8 +105,13 @@ def _start(folder: Path) -> str:
             found=f"it did not start in {folder} ({error}; {free_space(folder)})",
             next_step=f"read {folder / 'log'}",
         ) from error
-    host = parse_qs(urlsplit(re.sub("@/", "@localhost/", server.get_uri(), count=1)).query)["host"]
-    return host[0]
+    return _host(server)
+
+
+def _host(server: Any) -> str:
+    """Return the folder of the server's socket."""
+    address = urlsplit(re.sub("@/", "@localhost/", server.get_uri(), count=1))
+    return parse_qs(address.query)["host"][0]
 
 
 def _no_folder(folder: Path, error: OSError) -> SettingsError:
@@ -120,3 +134,11 @@ def _set_up(server: Any) -> None:
         for database in DATABASES:
             if database not in have:
                 connection.execute(sql.SQL("create database {}").format(sql.Identifier(database)))
+
+
+def _restrict(host: str) -> None:
+    import psycopg
+
+    for database, file in _RESTRICTIONS.items():
+        with psycopg.connect(host=host, dbname=database, user="postgres", autocommit=True) as connection:
+            connection.execute((_SQL / file).read_bytes())

@@ -11,6 +11,7 @@ from scoring.stores.warehouse import (
     retrainings,
     shadows,
 )
+from scoring.stores.warehouse.actions import Action, actions_of, record_action
 from scoring.stores.warehouse.alerts import claim_alert, withdraw_alert
 from scoring.stores.warehouse.connection import Warehouse, open_warehouse, require_answer
 from scoring.stores.warehouse.evaluation import (
@@ -46,6 +47,7 @@ from scoring.stores.warehouse.schema import describe_prediction, ensure_job, mar
 from scoring.stores.warehouse.span import Row, Span
 
 __all__ = [
+    "Action",
     "Block",
     "ColumnNight",
     "ColumnVerdict",
@@ -76,6 +78,7 @@ __all__ = [
     "TriedNight",
     "Warehouse",
     "abandon_dead",
+    "actions_of",
     "alone",
     "champion_at",
     "claim_alert",
@@ -99,6 +102,7 @@ __all__ = [
     "previous_champion",
     "promotions",
     "pruning",
+    "record_action",
     "refits",
     "remove_rows",
     "require_answer",

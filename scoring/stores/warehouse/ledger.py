@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from scoring.errors import RunMissing
-from scoring.stores.warehouse.connection import Warehouse, statement
+from scoring.stores.warehouse import locks
+from scoring.stores.warehouse.connection import Warehouse
 from scoring.stores.warehouse.records import Run
 from scoring.stores.warehouse.tables import PUBLICATIONS, PUBLISHED, RUNS
 
@@ -25,7 +26,7 @@ def start(warehouse: Warehouse, facts: dict[str, Any]) -> Run:
     """
     same_night = sa.and_(RUNS.c.job == facts["job"], RUNS.c.night == facts["night"])
     with warehouse.transaction() as connection:
-        connection.execute(statement("lock_night"), {"job": facts["job"], "night": facts["night"]})
+        hold_lock(connection, facts["job"], facts["night"])
         if facts.get("airflow_run_id"):
             unfinished = sa.and_(
                 same_night, RUNS.c.airflow_run_id == facts["airflow_run_id"], RUNS.c.status == "running"
@@ -109,7 +110,7 @@ def flip(warehouse: Warehouse, run: Run, rows: int, now: datetime, force: bool =
     """
     job, night, run_id = run.job, run.night, run.run_id
     with warehouse.transaction() as connection:
-        connection.execute(statement("lock_night"), {"job": job, "night": night})
+        hold_lock(connection, job, night)
         pointer = _pointer(connection, job, night)
         if pointer is not None and pointer.run_id == run_id:
             return "published"
@@ -187,8 +188,8 @@ def _end(connection: sa.Connection, run_id: str, status: str, reason: str | None
 
 
 def hold_lock(connection: sa.Connection, job: str, night: date) -> None:
-    """Hold the night's lock until the connection's transaction ends."""
-    connection.execute(statement("lock_night"), {"job": job, "night": night})
+    """Hold the night's lock until the connection's transaction ends. Raises ``WarehouseUnavailable``."""
+    locks.take(connection, f"night {night} of {job}")
 
 
 def settled(warehouse: Warehouse, job: str, now: datetime) -> dict[date, str]:

@@ -12,7 +12,8 @@ from sqlalchemy.dialects.postgresql import insert
 
 from scoring.errors import ChampionMissing
 from scoring.job import Job
-from scoring.stores.warehouse.connection import Warehouse, statement
+from scoring.stores.warehouse import locks
+from scoring.stores.warehouse.connection import Warehouse
 from scoring.stores.warehouse.tables import PROMOTIONS
 
 
@@ -38,7 +39,7 @@ class Promotion:
 def locked(warehouse: Warehouse, job: str) -> Iterator[None]:
     """Hold the lock of a job's versions, under which versions are promoted and removed."""
     with warehouse.transaction() as connection:
-        connection.execute(statement("lock_job"), {"job": job})
+        locks.take(connection, f"job {job}")
         yield
 
 

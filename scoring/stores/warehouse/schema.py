@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from scoring.errors import Permanent
 from scoring.job import Job
+from scoring.stores.warehouse import locks
 from scoring.stores.warehouse.connection import Warehouse, no_schema, sql_text, statement
 from scoring.stores.warehouse.job_tables import STAMPS, history, shadow, views
 from scoring.stores.warehouse.tables import JOBS
@@ -24,8 +25,7 @@ def migrate(warehouse: Warehouse) -> None:
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "alembic"))
-    with warehouse.transaction() as connection:
-        connection.execute(statement("lock_schema"))
+    with locks.schema(warehouse) as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
@@ -45,13 +45,13 @@ def ensure_job(warehouse: Warehouse, job: Job) -> None:
             else:
                 _create(connection, job, table)
         if _absent(connection, job):  # a view is younger than the job's tables
-            connection.execute(statement("lock_schema"))
+            locks.take(connection, "schema")
             _create_views(connection, job, _absent(connection, job))
 
 
 def _create(connection: sa.Connection, job: Job, table: sa.Table) -> None:
     """Create a table of the job, unless another process has just created it."""
-    connection.execute(statement("lock_schema"))
+    locks.take(connection, "schema")
     if sa.inspect(connection).has_table(table.name):
         return
     table.create(connection)
@@ -70,7 +70,7 @@ def ensure_partition(warehouse: Warehouse, job: Job, night: date) -> None:
     with warehouse.transaction() as connection:
         if _covering(night) & _partitions(connection, job):
             return
-        connection.execute(statement("lock_schema"))
+        locks.take(connection, "schema")
         if not _covering(night) & (partitions := _partitions(connection, job)):
             by_month = any(name.startswith(f"{night:%Y}_") for name in partitions)
             _create_partition(connection, job, _month(night) if by_month else _year(night))
@@ -111,7 +111,7 @@ def _create_partition(connection: sa.Connection, job: Job, partition: tuple[str,
 def describe_prediction(warehouse: Warehouse, job: Job, sentence: str) -> None:
     """Set the comment of the column ``prediction`` in the job's tables and views to ``sentence``."""
     with warehouse.transaction() as connection:
-        connection.execute(statement("lock_schema"))
+        locks.take(connection, "schema")
         for name in (history(job).name, shadow(job).name, *views(job)):
             _comment_column(connection, name, "prediction", sentence)
 
