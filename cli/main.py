@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from cli import (
+    audit,
     backtests,
     console,
     exports,
@@ -45,6 +46,7 @@ app = _app(
     nights,
     nightly,
     publications,
+    audit,
     quarantine,
     exports,
     versions,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import sqlalchemy as sa
 
+from scoring.settings import system_user
 from scoring.stores.warehouse.connection import Warehouse
 from scoring.stores.warehouse.tables import fixed_table
 
@@ -25,9 +26,9 @@ class Action:
     subject: str
     """What it was done to: ``run …``, ``version …``, ``night …``."""
     reason: str | None
-    done_by: str
-    """The login in Airflow, or ``settings.system_user()`` on the command line."""
     done_at: datetime
+    done_by: str = field(default_factory=system_user)
+    """The login in Airflow, else the operating system's user of this process: never what a variable says."""
     login: str | None = None
     """The login in the warehouse that wrote the record, as the server knows it. Only read, never written."""
 

@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from scoring.errors import Permanent
 from scoring.job import Job
 from scoring.stores.warehouse import locks
+from scoring.stores.warehouse.actions import Action, record_action
 from scoring.stores.warehouse.connection import Warehouse, no_schema, sql_text, statement
 from scoring.stores.warehouse.job_tables import STAMPS, history, shadow, views
 from scoring.stores.warehouse.tables import JOBS
@@ -140,6 +141,7 @@ def mark_retired(warehouse: Warehouse, job: str, reason: str, now: datetime) -> 
     """Record that a job is retired, until it is used again."""
     with warehouse.transaction() as connection:
         connection.execute(sa.update(JOBS).where(JOBS.c.job == job).values(retired_at=now, retired_reason=reason))
+        record_action(connection, Action(job, "retired", f"job {job}", reason, now))
 
 
 def _check_columns(connection: sa.Connection, table: sa.Table, job: Job) -> None:

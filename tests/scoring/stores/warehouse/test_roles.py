@@ -224,7 +224,7 @@ def test_roles_of_the_warehouse_cannot_connect_to_another_database(
 
 
 def test_writer_adds_to_the_record_of_actions_and_never_changes_it(warehouse: Warehouse, url: str) -> None:
-    action = Action("shop", "released", "run 1", None, "somebody", datetime.now(UTC))
+    action = Action("shop", "released", "run 1", None, datetime.now(UTC))
     with warehouse.transaction() as connection:
         record_action(connection, action)
     with login(url, "some_writer") as writer:
