@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import pwd
 import re
@@ -17,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, exceptions
 from scoring import __version__
 from scoring.cores import usable_cores
 from scoring.errors import SettingsError
+from scoring.private_files import close_folder, is_own, own_files_only, require_own
 from scoring.secrets import SECRETS, secrets_of
 from scoring.validation import Strict, problems
 
@@ -30,6 +30,8 @@ QUIET = {
     "SCARF_ANALYTICS": "false",
     "GIT_PYTHON_REFRESH": "quiet",
 }
+DATA_FOLDERS = ("lake", "demo_lake", "models", "cache", "airflow", "backtests")
+"""Folders of ours in the data folder, but for that of PostgreSQL, which closes its own."""
 PASSIVE_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
@@ -161,10 +163,11 @@ class Settings(BaseSettings):
 
 @lru_cache(maxsize=1)
 def load_settings() -> Settings:
-    """Return the settings of this process, read once."""
+    """Return the settings of this process, read once. From then on its files, and the data folder, are its user's only."""
     quiet_telemetry()
+    own_files_only()
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
         raise SettingsError(_explained(error), next_step="see docs/reference/settings.md") from None
     except exceptions.SettingsError as error:
@@ -175,6 +178,8 @@ def load_settings() -> Settings:
             expected=f"{name}__<NAME>, one variable a value",
             next_step="see docs/reference/settings.md",
         ) from None
+    close_folder(settings.data_dir, DATA_FOLDERS)
+    return settings
 
 
 def _explained(error: ValidationError) -> str:
@@ -197,16 +202,18 @@ def quiet_telemetry() -> None:
 
 
 def private_runtime_folder(temporary: str) -> Path:
-    """Return this user's runtime folder, and point ``XDG_RUNTIME_DIR`` at it unless that names a writable one.
+    """Return this user's runtime folder, and point ``XDG_RUNTIME_DIR`` at it unless that names one of this user's.
 
     Without it the embedded PostgreSQL's lock file lies in the temporary folder, where the first user shuts out all
-    others. Sockets need a short path, so this folder lies there too, below ``temporary``, one per user.
+    others. Sockets need a short path, so this folder lies there too, below ``temporary``, one per user. Raises
+    ``SettingsError`` when somebody else has made it.
     """
     named = os.environ.get("XDG_RUNTIME_DIR")
-    if not (named and os.access(named, os.W_OK | os.X_OK)):
-        named = str(Path(temporary) / f"nightshift-{getpass.getuser()}")
-        os.environ["XDG_RUNTIME_DIR"] = named
-    return Path(named)
+    if named and os.access(named, os.W_OK | os.X_OK) and is_own(Path(named)):
+        return Path(named)
+    folder = require_own(Path(temporary) / f"nightshift-{os.getuid()}")
+    os.environ["XDG_RUNTIME_DIR"] = str(folder)
+    return folder
 
 
 def system_user() -> str:

@@ -100,7 +100,7 @@ PRELOADED = "orchestration.config.airflow_local_settings"
 ARRAYS = {"numpy", "pandas", "pyarrow"}
 HEAVY = ("pandas", "sklearn", "mlflow", "evidently")
 
-GROUND = ("cores", "errors", "interval", "names", "progress", "secrets", "settings", "validation")
+GROUND = ("cores", "errors", "interval", "names", "private_files", "progress", "secrets", "settings", "validation")
 
 IO_ALLOWED = {
     ("scoring.job.yaml_text", "read_mapping"),

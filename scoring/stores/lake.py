@@ -207,7 +207,6 @@ class Lake:
             yield local
             with self._system(path):
                 if self._local:
-                    local.chmod(0o644)
                     _flush(local)
                     local.replace(path)
                 else:
