@@ -44,10 +44,11 @@ def _close(folder: Path, left: int) -> None:
             folder.chmod(mode & ~_OTHERS | mode & left)
 
 
-def require_own(folder: Path) -> Path:
+def require_own(folder: Path, through: bool = False) -> Path:
     """Return the folder, made if it is not there and closed to others. Raises ``SettingsError`` unless it is this user's.
 
-    One that others could write in is refused too: what is in it may be theirs.
+    One that others could write in is refused too: what is in it may be theirs. ``through`` lets others go through what
+    root has made.
     """
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
@@ -59,13 +60,13 @@ def require_own(folder: Path) -> Path:
             expected=f"a folder of uid {os.geteuid()} that nobody else may write in",
             next_step="remove it, or set XDG_RUNTIME_DIR to a folder of this user",
         )
-    close_folder(folder, ())
+    _close(folder, _THROUGH if through else 0)
     return folder
 
 
 def is_own(folder: Path) -> bool:
-    """Return whether a folder is there, belongs to this user, and nobody else may write in it."""
-    return folder.is_dir() and _not_own(folder) is None
+    """Return whether a folder is there, belongs to this user, and is closed to everybody else."""
+    return folder.is_dir() and _not_own(folder) is None and not folder.stat().st_mode & _OTHERS
 
 
 def _not_own(folder: Path) -> str | None:

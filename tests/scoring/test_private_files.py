@@ -177,8 +177,9 @@ def test_another_user_reaches_neither_socket_nor_files_of_the_embedded_cluster(
             own.connect(str(path))
         assert tried_by_another(CONNECT, path) == "PermissionError"
         assert tried_by_another(READ, folder, cluster / "PG_VERSION", cluster / "log") == "reads"
-        assert not sockets.parent.stat().st_mode & 0o044
-        assert not cluster.parent.stat().st_mode & 0o044
+        assert not sockets.parent.stat().st_mode & 0o066
+        assert not cluster.parent.stat().st_mode & 0o066
+        assert mode(folder / "nightshift-0") == "700"
     finally:
         embedded.stop(cluster)
 
@@ -230,4 +231,4 @@ def test_runtime_folder_that_others_could_list_is_closed(folder: Path, monkeypat
     own = folder / f"nightshift-{os.getuid()}"
     own.mkdir(mode=0o755)
     assert private_runtime_folder(str(folder)) == own
-    assert not own.stat().st_mode & 0o066
+    assert mode(own) == "700"
