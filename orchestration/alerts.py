@@ -16,7 +16,7 @@ from scoring.errors import (
     NightHeld,
     described,
 )
-from scoring.job import Job
+from scoring.job import Job, deadline_in_words
 
 
 class FailureAlert(BaseNotifier):
@@ -48,7 +48,7 @@ def late_nights(jobs: Sequence[Job]) -> list[str]:
     liveness.abandon_dead(stores.warehouse, now())
     late_jobs = [(job, night) for job in jobs if (night := late(Workspace(stores, job))) is not None]
     for job, night in late_jobs:
-        tell(job.name, night, "late", f"not published {job.limits.late_after_minutes} minutes after its end")
+        tell(job.name, night, "late", f"not published {deadline_in_words(job)}")
     return [f"{job.name}: night {night}" for job, night in late_jobs]
 
 

@@ -16,7 +16,7 @@ from scoring.night.score import load_version, score_rows
 from scoring.progress import Progress, silent
 from scoring.rows import warnings_of_threads
 from scoring.stores import Workspace
-from scoring.stores.warehouse import held, ledger
+from scoring.stores.warehouse import held, ledger, metered
 
 
 def run_night(work: Workspace, request: NightRequest, progress: Progress = silent) -> Published:
@@ -24,7 +24,8 @@ def run_night(work: Workspace, request: NightRequest, progress: Progress = silen
 
     Raises ``NightNotOver`` before anything is written, unless the request says that an unfinished night is wanted.
     """
-    with held(work.warehouse, request.run_id), warnings_of_threads():
+    run = (work.warehouse, request.run_id)
+    with held(*run), metered(*run), warnings_of_threads():
         with _Lanes(work, request.run_id, progress) as lanes:
             extract(work, request, lanes.reading, progress)
             with recorded(work.stores, request.run_id):

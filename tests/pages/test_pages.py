@@ -41,7 +41,7 @@ def test_every_route_refuses_who_is_not_logged_in(client: TestClient) -> None:
     del web.app.dependency_overrides[get_user]
     del web.app.dependency_overrides[web.readable_jobs]
     routes = [route for route in web.app.routes if isinstance(route, APIRoute)]
-    assert len(routes) == len(web.app.routes) == 8  # no documentation, nothing mounted beside
+    assert len(routes) == len(web.app.routes) == 9  # no documentation, nothing mounted beside
     for route in routes:
         path = re.sub(r"\{(\w+)(:path)?\}", "reports" if "reports" in route.path else "a", route.path)
         answer = client.get(path.lstrip("/"), follow_redirects=False)

@@ -3,6 +3,7 @@
 from scoring.stores.warehouse import (
     ledger,
     liveness,
+    metering,
     monitoring,
     overview,
     promotions,
@@ -29,6 +30,7 @@ from scoring.stores.warehouse.evaluation import (
 )
 from scoring.stores.warehouse.liveness import abandon_dead, alone, held, seen, worked_on
 from scoring.stores.warehouse.load import count_rows, load, load_shadow, remove_rows, stamped
+from scoring.stores.warehouse.metering import metered
 from scoring.stores.warehouse.promotions import Promotion, champion_at, in_effect, previous_champion
 from scoring.stores.warehouse.records import Disagreement, Retraining, Run, Shadow, ShadowLosses, ShadowNight
 from scoring.stores.warehouse.refits import RefitLoss
@@ -80,6 +82,8 @@ __all__ = [
     "load",
     "load_shadow",
     "mark_retired",
+    "metered",
+    "metering",
     "migrate",
     "monitoring",
     "open_warehouse",

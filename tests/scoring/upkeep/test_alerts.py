@@ -14,7 +14,8 @@ from scoring.night.request import NightRequest
 from scoring.night.run import run_night
 from scoring.stores.installation import Stores
 from scoring.stores.workspace import Workspace
-from scoring.upkeep.alerts import Alert, late, send
+from scoring.upkeep.alerts import Alert, send
+from scoring.upkeep.lateness import late
 from tests.conftest import Toy
 from tests.support.receivers import Receiver, receiving
 from tests.support.toy import NIGHT
