@@ -151,5 +151,11 @@ def form() -> ParamsDict:
                 title="Unfinished",
                 description="Score a night that has not ended. What comes of it is provisional: shown, used for nothing else.",
             ),
+            "announce": Param(
+                False,
+                type="boolean",
+                title="Announce",
+                description="Send the asset events of a backfill's nights, so that DAGs that wait for them run.",
+            ),
         }
     )

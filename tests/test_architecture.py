@@ -86,6 +86,7 @@ OWNERS: dict[str, set[str]] = {
     "pydantic": {"scoring.job", "scoring.settings", "scoring.validation"},
     "pydantic_settings": {"scoring.settings"},
     "airflow": {"orchestration", "pages.web", "pages.scraping", "dags"},
+    "openlineage": {"orchestration.lineage"},
     "fastapi": {"pages.web", "pages.scraping"},
     "jinja2": {"pages.rendering"},
     "typer": {"cli"},

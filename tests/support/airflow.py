@@ -10,6 +10,7 @@ from typing import Any
 from demo.local_airflow import LocalAirflow
 from scoring.job.definition import Job
 from scoring.stores.installation import Stores
+from tests.support.otlp import Sink
 
 DAG = "air_chunks_nightly"
 """Of the job that backfills are made for."""
@@ -27,6 +28,8 @@ class AirflowUnderTest:
     jobs: dict[str, Job]
     heard: list[str]
     """The alerts that a receiver on loopback was sent."""
+    metrics: Sink
+    """The metrics that a sink on loopback was sent."""
 
 
 def tasks(airflow: AirflowUnderTest, dag_id: str, run_id: str) -> list[dict[str, Any]]:
