@@ -164,7 +164,7 @@ def test_image_holds_no_secret():
 
 def test_images_are_pinned():
     images = {service["image"] for service in SERVICES.values()} | set(re.findall(r"^FROM (\S+)", DOCKERFILE, re.M))
-    assert not [image for image in images if not re.search(r":\d+\.\d+(\.\d+)?(-\w+)*$", image)]
+    assert not [image for image in images if not re.search(r":v?\d+\.\d+(\.\d+)?(-\w+)*$", image)]
     version = tomllib.loads((HOME / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     assert {SERVICES[name]["image"] for name in OURS} == {f"nightshift:{version}"}
 

@@ -9,18 +9,11 @@ from typing import Any
 import pytest
 
 from scoring.stores.warehouse import ledger
-from tests.support.airflow import DAG, PATIENCE, AirflowUnderTest, backfill, states, trigger
+from tests.support.airflow import DAG, PATIENCE, AirflowUnderTest, backfill, night_events, states, trigger
 from tests.support.toy import NIGHT, ROWS
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]
 BY_HAND, FILLED_IN = NIGHT + timedelta(days=7), NIGHT + timedelta(days=8)
-
-
-def events(airflow: AirflowUnderTest, job: str = "air_chunks") -> list[dict[str, Any]]:
-    """Return the asset events of a job's nights, oldest first."""
-    (asset,) = airflow.api.call("GET", f"/assets?name_pattern={job}_nights")["assets"]
-    found = airflow.api.call("GET", f"/assets/events?asset_id={asset['id']}&limit=100")["asset_events"]
-    return sorted(found, key=lambda event: str(event["timestamp"]))
 
 
 def consumed(airflow: AirflowUnderTest, key: str, count: int) -> list[dict[str, Any]]:
@@ -45,7 +38,7 @@ def test_published_night_runs_who_waits_for_it_with_its_partition_key(airflow: A
         "model_version": attempt.model_version,
         "rows": ROWS,
     }
-    (event,) = (event for event in events(airflow) if event["extra"]["night"] == str(BY_HAND))
+    (event,) = (event for event in night_events(airflow) if event["extra"]["night"] == str(BY_HAND))
     assert (event["extra"], event["source_task_id"]) == (expected, "announce")
     (reader,) = consumed(airflow, str(BY_HAND), 1)
     path = f"/dags/consumer/dagRuns/{reader['dag_run_id']}/taskInstances/take/xcomEntries/return_value"
@@ -53,14 +46,14 @@ def test_published_night_runs_who_waits_for_it_with_its_partition_key(airflow: A
 
 
 def test_backfill_announces_nothing_unless_it_is_asked(airflow: AirflowUnderTest) -> None:
-    before = len(events(airflow))
+    before = len(night_events(airflow))
     (silent,) = backfill(airflow, FILLED_IN, FILLED_IN)
     assert (silent["state"], states(airflow, DAG, silent["dag_run_id"])["announce"]) == ("success", "skipped")
-    assert len(events(airflow)) == before
+    assert len(night_events(airflow)) == before
     asked = {"reprocess_behavior": "completed", "dag_run_conf": {"announce": True}}
     (spoken,) = backfill(airflow, FILLED_IN, FILLED_IN, **asked)
     assert (spoken["state"], states(airflow, DAG, spoken["dag_run_id"])["announce"]) == ("success", "success")
-    assert [event["extra"]["night"] for event in events(airflow)[before:]] == [str(FILLED_IN)]
+    assert [event["extra"]["night"] for event in night_events(airflow)[before:]] == [str(FILLED_IN)]
     assert len(consumed(airflow, str(FILLED_IN), 1)) == 1
 
 

@@ -68,6 +68,13 @@ def backfill(airflow: AirflowUnderTest, first: date, last: date, **options: Any)
     return sorted(runs, key=lambda run: run["partition_key"])
 
 
+def night_events(airflow: AirflowUnderTest, job: str = "air_chunks") -> list[dict[str, Any]]:
+    """Return the asset events of a job's nights, oldest first."""
+    (asset,) = airflow.api.call("GET", f"/assets?name_pattern={job}_nights")["assets"]
+    found = airflow.api.call("GET", f"/assets/events?asset_id={asset['id']}&limit=100")["asset_events"]
+    return sorted(found, key=lambda event: str(event["timestamp"]))
+
+
 def log_of(airflow: AirflowUnderTest, dag_id: str, run_id: str, task_id: str, attempt: int = 1) -> str:
     """Return the log of an attempt of a task."""
     return str(airflow.api.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{attempt}"))

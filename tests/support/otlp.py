@@ -1,4 +1,4 @@
-"""A sink of OpenTelemetry metrics: OTLP over HTTP on loopback, as a collector takes it."""
+"""A sink of OpenTelemetry metrics: OTLP over HTTP on loopback, with the variables of docker-compose.yml."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ class Sink:
         """Return the variables that make Airflow send its metrics here."""
         return {
             "AIRFLOW__METRICS__OTEL_ON": "True",
-            "OTEL_EXPORTER_OTLP_ENDPOINT": self.url,
-            "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+            "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": f"{self.url}/v1/metrics",
+            "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL": "http/protobuf",
+            "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": "delta",
         }
 
     def values(self, name: str) -> dict[frozenset[tuple[str, str]], float]:
