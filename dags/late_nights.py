@@ -1,8 +1,9 @@
 """
 ### Nights that are late
 
-Every quarter of an hour: a job whose last night is not published in time (`schedule.ready_by` or `limits.late_after_minutes` in
-its job file) is an alert, once per night. It sees nights that were never started too. Alerts are off until `NIGHTSHIFT_ALERT_URLS` is set.
+Every quarter of an hour: a job whose last night is not published in time (`schedule.ready_by` or `limits.late_after_minutes`
+in its job file) is an alert, once per night. It sees nights that were never started too. Alerts are off until
+`NIGHTSHIFT_ALERT_URLS` is set.
 """
 
 from __future__ import annotations

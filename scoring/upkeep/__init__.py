@@ -2,7 +2,7 @@
 
 from scoring.upkeep import retention
 from scoring.upkeep.alerts import Alert, Kind, send
-from scoring.upkeep.lateness import late, lateness_of
+from scoring.upkeep.lateness import Lateness, late, lateness_of
 from scoring.upkeep.measurements import measure_jobs
 from scoring.upkeep.retention import apply, plan
 from scoring.upkeep.retirement import has_file, retire
@@ -11,6 +11,7 @@ from scoring.upkeep.verify import verify
 __all__ = [
     "Alert",
     "Kind",
+    "Lateness",
     "apply",
     "has_file",
     "late",
