@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from drift.watch import watch
-from scoring.metrics import METRICS, PERFORMANCE_VERDICT
+from scoring.metrics import METRICS, PERFORMANCE_VERDICT, Sample, exposition
 from scoring.settings import HOME
 from scoring.upkeep.measurements import measure_jobs
 from tests.conftest import Toy
@@ -123,6 +123,23 @@ def test_panels_do_not_lie_on_each_other() -> None:
 def test_every_alert_is_explained_to_the_operator(rule: dict[str, Any]) -> None:
     page = (HOME / "docs/people/operator.md").read_text(encoding="utf-8")
     assert f"| `{rule['alert']}` |" in page
+
+
+def test_every_metric_is_explained_to_the_operator() -> None:
+    page = (HOME / "docs/people/operator.md").read_text(encoding="utf-8")
+    told = {
+        f"| `{metric.exposed}` | {metric.unit} | {labels or '–'} | {metric.meaning.rstrip('.')} |"
+        for metric in METRICS
+        for labels in [", ".join(f"`{label}`" for label in metric.labels if label != "job")]
+    }
+    assert told - set(page.splitlines()) == set()
+
+
+@needs_promtool
+def test_prometheus_has_nothing_to_say_against_our_metrics() -> None:
+    text = exposition(Sample(metric, 1, dict.fromkeys(metric.labels, "x")) for metric in METRICS)
+    done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @needs_promtool
