@@ -21,6 +21,7 @@ def lineage_of(job: Job, run_id: str) -> Any:
 
     stores = current_stores()
     run, lake = ledger.get(stores.warehouse, run_id, job.name), stores.lake
+    stores.warehouse.engine.dispose()  # the task has ended: nobody asks the warehouse any more
     tags = [tags_run.TagsRunFacetFields(name, str(run.facts[name]), "NIGHTSHIFT") for name in TAGS]
     return OperatorLineage(
         inputs=[_read(*dataset_of(lake.run_folder(job.name, run.night, run.run_id)), run)],

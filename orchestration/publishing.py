@@ -76,8 +76,13 @@ def silent_because(kind: str, params: Mapping[str, Any], status: str, provisiona
     """Return why a publication is not announced, or None if it is.
 
     >>> silent_because("backfill", {"announce": True}, "published", False)
+    >>> silent_because("scheduled", {"announce": False}, "published", False)
+    >>> silent_because("backfill", {"announce": False}, "published", False)
+    'nights of a backfill are announced only if its parameter Announce is set'
     >>> silent_because("scheduled", {}, "superseded", False)
     'a later run of the night is published'
+    >>> silent_because("manual", {}, "published", True)
+    'the night is not over: its publication is provisional'
     """
     if status != "published":
         return "a later run of the night is published"

@@ -123,6 +123,7 @@ def airflow(data_dir: Path, template: str, receiver: tuple[str, list[str]], sink
         registry_url=SecretStr(embedded.url(data_dir / "postgres", "registry")),
         code_version="test",
         alert_urls=SecretStr(receiver[0]),
+        metrics_token=SecretStr("the-token-of-the-scraper"),
     )
     quick = {"retries": 2, "retry_delay_seconds": 1}
     patient = {"retries": 20, "retry_delay_seconds": 1}  # a registry is away for a while in one of its tests
