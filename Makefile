@@ -9,7 +9,7 @@ READY := .venv/ready-$(shell cat requirements.txt pyproject.toml | cksum | cut -
 unexport PYTHONDONTWRITEBYTECODE # without byte code every child process of a test compiles our modules anew
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up stop test test-fast coverage lint unit docs screenshots bench bench-sources bench-drift bench-retraining \
+.PHONY: help demo up stop test test-fast test-nightly coverage lint unit docs screenshots bench bench-sources bench-drift bench-retraining \
 	bench-airflow bench-intervals lock release clean
 
 help: ## print the targets
@@ -45,10 +45,13 @@ unit: $(READY) ## all tests, without lint
 	@$(BIN)/python -m pytest $(PARALLEL)
 
 test-fast: $(READY) ## the tests that need no Airflow, no database and are not marked slow
-	@$(BIN)/python -m pytest $(PARALLEL) -m "not airflow and not slow and not cluster"
+	@$(BIN)/python -m pytest $(PARALLEL) -m "not airflow and not slow and not cluster and not nightly"
+
+test-nightly: $(READY) ## what takes too long for every change: faults, the stack of docker-compose.yml
+	@$(BIN)/python -m pytest -n 1 --dist loadfile -m nightly --timeout=1800
 
 coverage: $(READY) ## what test-fast runs, with coverage, which must not fall below pyproject's floor
-	@$(BIN)/python -m pytest $(PARALLEL) -m "not airflow and not slow and not cluster" --cov --cov-report=term
+	@$(BIN)/python -m pytest $(PARALLEL) -m "not airflow and not slow and not cluster and not nightly" --cov --cov-report=term
 
 docs: $(READY) ## write the generated pages anew and build the site in site/
 	@$(BIN)/python -m tools.reference

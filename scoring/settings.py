@@ -8,6 +8,7 @@ import re
 import subprocess
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, exceptions
@@ -19,6 +20,7 @@ from scoring.secrets import SECRETS, secrets_of
 from scoring.validation import Strict, problems
 
 HOME = Path(__file__).resolve().parent.parent
+STAGING_PATTERN = r"^[a-z_][a-z0-9_]{0,62}$"
 QUIET = {
     "DO_NOT_TRACK": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -74,6 +76,10 @@ class Settings(BaseSettings):
     """Folder of the SQL statements."""
     sources: dict[str, SecretStr] = Field(default_factory=dict)
     """Sources by the name that job files use: ``NIGHTSHIFT_SOURCES__<NAME>=<URL>``, of a database or of files, ``duckdb:///…``."""
+    staging: dict[str, Annotated[str, Field(pattern=STAGING_PATTERN)]] = Field(default_factory=dict)
+    """Schema of a source, by the source's name, in which its login may create tables: ``NIGHTSHIFT_STAGING__<NAME>=<schema>``.
+
+    Jobs with ``shards`` then run their SQL once into a table there, which the tasks read side by side. Unset: one task reads."""
     warehouse_url: SecretStr | None = None
     """PostgreSQL of the warehouse, unset for the embedded one."""
     analyst_url: SecretStr | None = None
@@ -141,7 +147,7 @@ class Settings(BaseSettings):
     def environment(self) -> dict[str, str]:
         """Return the ``NIGHTSHIFT_*`` variables that give a child process these settings. Secrets are in the clear."""
         variables = {}
-        for name in self.model_fields_set - {"sources", "retention"}:
+        for name in self.model_fields_set - {"sources", "staging", "retention"}:
             value = getattr(self, name)
             if value is not None:
                 plain = value.get_secret_value() if isinstance(value, SecretStr) else value
@@ -151,7 +157,8 @@ class Settings(BaseSettings):
         retention = {
             f"NIGHTSHIFT_RETENTION__{name.upper()}": str(getattr(policy, name)) for name in policy.model_fields_set
         }
-        return {**variables, **sources, **retention}
+        staging = {f"NIGHTSHIFT_STAGING__{name.upper()}": schema for name, schema in self.staging.items()}
+        return {**variables, **sources, **staging, **retention}
 
     def sql_path(self, job: str, statement: str) -> Path:
         """Return the path of one statement of a job, ``sql/<job>/<statement>.sql``."""

@@ -163,8 +163,8 @@ SQL = re.compile(
     r"(create|drop|alter)\s+(table|view|index|role|schema)\s|truncate\s)",
     re.DOTALL,
 )
-SQL_ALLOWED = {"scoring.stores.embedded", "cli.publications"}
-"""embedded lists pg_database before it creates ours; the CLI's `sql` command has a default statement."""
+SQL_ALLOWED = {"scoring.stores.embedded", "cli.publications", "scoring.stores.source.adapters.postgresql_stage"}
+"""embedded lists pg_database before it creates ours; the CLI's `sql` command has a default statement; a stage is dropped."""
 
 MARKUP = re.compile(
     r"</[a-z]|"

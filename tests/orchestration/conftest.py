@@ -22,7 +22,7 @@ from tests.conftest import new_database
 from tests.support.airflow import AirflowUnderTest
 from tests.support.customers import create_states, write_customers
 from tests.support.otlp import Sink, collecting
-from tests.support.toy import FIRST, TRAIN_NIGHTS, add, create_source, events, train_champion, write_job
+from tests.support.toy import FIRST, TRAIN_NIGHTS, add, create_source, events, execute, train_champion, write_job
 
 NIGHTS = 15
 GUARDS = {"max_latency_ratio": 1000}
@@ -124,7 +124,9 @@ def airflow(data_dir: Path, template: str, receiver: tuple[str, list[str]], sink
         code_version="test",
         alert_urls=SecretStr(receiver[0]),
         metrics_token=SecretStr("the-token-of-the-scraper"),
+        staging={"toy": "shared_nights"},
     )
+    execute(source, "create schema shared_nights")
     quick = {"retries": 2, "retry_delay_seconds": 1}
     patient = {"retries": 20, "retry_delay_seconds": 1}  # a registry is away for a while in one of its tests
     jobs = {
@@ -135,6 +137,7 @@ def airflow(data_dir: Path, template: str, receiver: tuple[str, list[str]], sink
             folder,
             "air_retrain",
             limits=quick,
+            shards=2,
             retraining={"max_age_nights": 1, "min_new_labelled_nights": 1, "drift_weight": 1.0, "max_loss": 9.0},
         ),
         "gone": write_job(folder, "air_gone", limits=quick),

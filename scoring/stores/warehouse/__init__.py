@@ -29,7 +29,16 @@ from scoring.stores.warehouse.evaluation import (
     growth,
 )
 from scoring.stores.warehouse.liveness import abandon_dead, alone, held, seen, worked_on
-from scoring.stores.warehouse.load import count_rows, load, load_shadow, remove_rows, stamped
+from scoring.stores.warehouse.load import (
+    LoadedChunk,
+    count_rows,
+    load,
+    load_chunks,
+    load_shadow,
+    loaded_chunks,
+    remove_rows,
+    stamped,
+)
 from scoring.stores.warehouse.metering import metered
 from scoring.stores.warehouse.promotions import Promotion, champion_at, in_effect, previous_champion
 from scoring.stores.warehouse.records import Disagreement, Retraining, Run, Shadow, ShadowLosses, ShadowNight
@@ -48,6 +57,7 @@ __all__ = [
     "Evaluation",
     "Gain",
     "Holdout",
+    "LoadedChunk",
     "Measured",
     "Metrics",
     "NightLoss",
@@ -80,7 +90,9 @@ __all__ = [
     "ledger",
     "liveness",
     "load",
+    "load_chunks",
     "load_shadow",
+    "loaded_chunks",
     "mark_retired",
     "metered",
     "metering",

@@ -68,6 +68,11 @@ def find(warehouse: Warehouse, condition: sa.ColumnElement[bool]) -> list[Run]:
     return [Run(**row) for row in warehouse.rows(query)]
 
 
+def with_ids(warehouse: Warehouse, job: str, run_ids: list[str]) -> list[Run]:
+    """Return those runs of a job that have one of the ids, oldest first."""
+    return find(warehouse, sa.and_(RUNS.c.job == job, RUNS.c.run_id.in_(run_ids))) if run_ids else []
+
+
 def last_reasons(warehouse: Warehouse, job: str) -> dict[str, int]:
     """Return the quarantine reasons of the job's last run that was extracted, none without such a run."""
     of_job = sa.and_(RUNS.c.job == job, RUNS.c.quarantine_reasons.is_not(sa.null()))
