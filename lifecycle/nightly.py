@@ -227,7 +227,8 @@ def _announced(work: Workspace, row: Retraining) -> str:
         detail = f"`nightshift retrain resume {row.job} {row.retraining_id}` says yes"
     sentence = f"retraining {row.retraining_id} {row.state}: {detail or row.stage}"
     if not row.open or row.stage == "approve":
-        tell(work, row.night, "approval" if row.open else "retraining", sentence)
+        asked = str(row.retraining_id) if row.open else ""
+        tell(work, row.night, "approval" if asked else "retraining", sentence, asked)
     return sentence
 
 
@@ -243,9 +244,10 @@ def _step(
         return None
 
 
-def tell(work: Workspace, night: date, kind: Kind, message: str) -> None:
-    """Send an alert about a night. A receiver that refuses it is only logged."""
+def tell(work: Workspace, night: date, kind: Kind, message: str, about: str = "") -> None:
+    """Send an alert about a night, and ``about`` something beside it. A receiver that refuses it is only logged."""
+    link = f"nightshift explain {work.job.name} {night}"
     try:
-        send(work.stores, Alert(work.job.name, night, kind, message, f"nightshift explain {work.job.name} {night}"))
+        send(work.stores, Alert(work.job.name, night, kind, message, link, about))
     except AlertNotSent as error:
         logging.getLogger(__name__).error("%s", error)

@@ -54,7 +54,7 @@ class ApprovalNotice(BaseNotifier):
         row = retrainings.get(current_stores().warehouse, number)
         link = f"{_base_url()}/dags/{task.dag_id}/runs/{quote(task.run_id)}/tasks/{task.task_id}/required_actions"
         sentence = f"retraining {number} asks whether to promote version {row.model_version}; no answer in time is a no"
-        tell(self.job, row.night, "approval", sentence, link)
+        tell(self.job, row.night, "approval", sentence, (link, str(number)))
 
 
 def late_nights(jobs: Sequence[Job]) -> list[str]:
@@ -86,13 +86,16 @@ def alert_about(night: date, job: str, context: Mapping[str, Any], kind: Any, me
         tell(job, night, kind, message)
 
 
-def tell(job: str, night: date, kind: Any, message: str, link: str | None = None) -> None:
-    """Send an alert about a night, with a link to its page or another. A receiver that fails is only logged."""
+def tell(job: str, night: date, kind: Any, message: str, place: tuple[str, str] | None = None) -> None:
+    """Send an alert about a night. A receiver that fails is only logged.
+
+    ``place`` is a link in place of that to the night's page, and what the alert is about beside the night.
+    """
     from scoring.upkeep import Alert, send
 
-    page = f"{_base_url()}/nightshift/jobs/{job}/nights/{night}"
+    link, about = place or (f"{_base_url()}/nightshift/jobs/{job}/nights/{night}", "")
     try:
-        send(current_stores(), Alert(job, night, kind, message, link or page))
+        send(current_stores(), Alert(job, night, kind, message, link, about))
     except AlertNotSent as error:
         logging.getLogger(__name__).error("%s", error)
 

@@ -16,15 +16,13 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pages.content import Places
 from scoring.errors import SettingsError
 from scoring.metrics import Sample, exposition
-from scoring.settings import Settings, load_settings
+from scoring.settings import SHORTEST_TOKEN, Settings, load_settings
 from scoring.stores.warehouse import overview
 from scoring.upkeep import measure_jobs
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 KEPT_SECONDS = 15
 """Seconds that an answer is given again without reading the warehouse: many scrapers cost no more than one."""
-SHORTEST_TOKEN = 16
-"""Characters of the shortest token. A shorter one could be guessed."""
 Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]
 Readable = frozenset[str] | None
 """The jobs that somebody may read, or None for all of them."""

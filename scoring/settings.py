@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, exceptions
 
 from scoring import __version__
@@ -29,7 +29,15 @@ QUIET = {
     "SCARF_ANALYTICS": "false",
     "GIT_PYTHON_REFRESH": "quiet",
 }
+SHORTEST_TOKEN = 16
+"""Characters of the shortest token that opens the metrics. A shorter one could be guessed."""
 PASSIVE_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
+
+
+def _long_enough(token: SecretStr) -> SecretStr:
+    if len(token.get_secret_value()) < SHORTEST_TOKEN:
+        raise ValueError(f"expected a token of {SHORTEST_TOKEN} characters or more")
+    return token
 
 
 class RetentionPolicy(Strict):
@@ -92,7 +100,7 @@ class Settings(BaseSettings):
     """Root of the lake, ``s3://…``, ``gs://…``, ``abfs://…`` or a folder, unset for ``data/lake``."""
     alert_urls: SecretStr | None = None
     """Where alerts go, as Apprise URLs with commas between them, unset for nowhere."""
-    metrics_token: SecretStr | None = Field(default=None, min_length=16)
+    metrics_token: Annotated[SecretStr, AfterValidator(_long_enough)] | None = None
     """What a scraper of ``/nightshift/metrics`` sends as its bearer token, 16 characters or more. Unset: Airflow's login only."""
     metrics_token_file: Path | None = None
     """A file that holds the token, in place of ``metrics_token``."""

@@ -22,6 +22,8 @@ class Alert:
     kind: Kind
     message: str
     link: str
+    about: str = ""
+    """What tells it from another of its kind about the night, such as the number of a retraining."""
 
     @property
     def line(self) -> str:
@@ -34,7 +36,7 @@ class Alert:
 
 
 def send(stores: Stores, alert: Alert) -> bool:
-    """Send an alert unless one of its kind was sent for the night, and return whether it was sent now.
+    """Send an alert unless one of its kind was sent about the night, and return whether it was sent now.
 
     Nothing happens while ``NIGHTSHIFT_ALERT_URLS`` is unset. Raises ``AlertNotSent`` when a receiver refuses it; then
     the next try sends it again.
@@ -44,8 +46,8 @@ def send(stores: Stores, alert: Alert) -> bool:
         return False
     import apprise  # half a second that pages and tasks without an alert do without
 
-    row = {"job": alert.job, "night": alert.night, "kind": alert.kind, "message": alert.line}
-    if not claim_alert(stores.warehouse, {**row, "sent_at": stores.clock()}):
+    row = {"job": alert.job, "night": alert.night, "kind": f"{alert.kind} {alert.about}".strip()}
+    if not claim_alert(stores.warehouse, {**row, "message": alert.line, "sent_at": stores.clock()}):
         return False
     receivers = apprise.Apprise()
     accepted = [receivers.add(url.strip()) for url in urls.get_secret_value().split(",") if url.strip()]

@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from pages import scraping, web
+from scoring.errors import SettingsError
 from scoring.metrics import METRICS
 from scoring.settings import load_settings
 from tests.conftest import Toy
@@ -85,6 +86,13 @@ def test_token_in_a_file_is_read_at_every_scrape(
     answer = scraper.get("metrics")
     assert answer.status_code == 503
     assert "found 5 characters" in answer.text and "short<" not in answer.text
+
+
+def test_token_that_could_be_guessed_is_refused(configured: pytest.MonkeyPatch) -> None:
+    configured.setenv("NIGHTSHIFT_METRICS_TOKEN", "guess-me")
+    with pytest.raises(SettingsError, match="expected a token of 16 characters or more") as caught:
+        load_settings()
+    assert "guess-me" not in str(caught.value)
 
 
 def test_many_scrapers_read_the_warehouse_once(scraper: TestClient, toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
