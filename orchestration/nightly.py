@@ -94,10 +94,10 @@ def publish(job: Job, run_id: str) -> dict[str, Any]:
 
 @contextmanager
 def at_work(stores: Any, run_id: str) -> Iterator[None]:
-    """Hold a run's lock while a task works on it, and record a sign of life before and after."""
-    from scoring.stores.warehouse import liveness
+    """Hold a run's lock while a task works on it, and record a sign of life before and after, and its CPU time."""
+    from scoring.stores.warehouse import liveness, metered
 
-    with liveness.held(stores.warehouse, run_id):
+    with liveness.held(stores.warehouse, run_id), metered(stores.warehouse, run_id):
         liveness.seen(stores.warehouse, run_id, now())
         yield
         liveness.seen(stores.warehouse, run_id, now())
@@ -150,6 +150,12 @@ def form() -> ParamsDict:
                 type="boolean",
                 title="Unfinished",
                 description="Score a night that has not ended. What comes of it is provisional: shown, used for nothing else.",
+            ),
+            "announce": Param(
+                False,
+                type="boolean",
+                title="Announce",
+                description="Send the asset events of a backfill's nights, so that DAGs that wait for them run.",
             ),
         }
     )

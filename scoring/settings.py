@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, exceptions
 
 from scoring import __version__
@@ -32,7 +32,15 @@ QUIET = {
 }
 DATA_FOLDERS = ("lake", "demo_lake", "models", "cache", "airflow", "backtests")
 """Folders of ours in the data folder, but for that of PostgreSQL, which closes its own."""
+SHORTEST_TOKEN = 16
+"""Characters of the shortest token that opens the metrics. A shorter one could be guessed."""
 PASSIVE_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
+
+
+def _long_enough(token: SecretStr) -> SecretStr:
+    if len(token.get_secret_value()) < SHORTEST_TOKEN:
+        raise ValueError(f"expected a token of {SHORTEST_TOKEN} characters or more")
+    return token
 
 
 class RetentionPolicy(Strict):
@@ -95,6 +103,12 @@ class Settings(BaseSettings):
     """Root of the lake, ``s3://…``, ``gs://…``, ``abfs://…`` or a folder, unset for ``data/lake``."""
     alert_urls: SecretStr | None = None
     """Where alerts go, as Apprise URLs with commas between them, unset for nowhere."""
+    metrics_token: Annotated[SecretStr, AfterValidator(_long_enough)] | None = None
+    """What a scraper of ``/nightshift/metrics`` sends as its bearer token, 16 characters or more. Unset: Airflow's login only."""
+    metrics_token_file: Path | None = None
+    """A file that holds the token, in place of ``metrics_token``."""
+    cpu_hour_price: float | None = Field(default=None, ge=0)
+    """Price of an hour of CPU time, in any currency, from which the cost of predictions is told. Unset: no cost is told."""
     code_version: str | None = None
     """What the ledger calls the code, unset for the git commit."""
     score_threads: int | None = Field(default=None, ge=1, le=64)
@@ -112,6 +126,7 @@ class Settings(BaseSettings):
             SECRETS.add(secrets_of(url.get_secret_value()) if url is not None else [])
         for plain in (self.lake_url, self.artifacts_url):
             SECRETS.add(secrets_of(plain or ""))
+        SECRETS.add([self.metrics_token.get_secret_value()] if self.metrics_token else [])
         for receiver in (self.alert_urls.get_secret_value() if self.alert_urls else "").split(","):
             SECRETS.add(secrets_of(receiver.strip(), whole=True))
 

@@ -36,6 +36,7 @@ PACKAGES = ("scoring", "drift", "pages", "lifecycle", "orchestration", "cli", "d
 PURE = {
     "scoring.errors",
     "scoring.interval",
+    "scoring.metrics",
     "scoring.names",
     "scoring.validation",
     "scoring.secrets",
@@ -84,8 +85,9 @@ OWNERS: dict[str, set[str]] = {
     "yaml": {"scoring.job.yaml_text"},
     "pydantic": {"scoring.job", "scoring.settings", "scoring.validation"},
     "pydantic_settings": {"scoring.settings"},
-    "airflow": {"orchestration", "pages.web", "dags"},
-    "fastapi": {"pages.web"},
+    "airflow": {"orchestration", "pages.web", "pages.scraping", "dags"},
+    "openlineage": {"orchestration.lineage"},
+    "fastapi": {"pages.web", "pages.scraping"},
     "jinja2": {"pages.rendering"},
     "typer": {"cli"},
     "rich": {"cli"},
@@ -100,7 +102,18 @@ PRELOADED = "orchestration.config.airflow_local_settings"
 ARRAYS = {"numpy", "pandas", "pyarrow"}
 HEAVY = ("pandas", "sklearn", "mlflow", "evidently")
 
-GROUND = ("cores", "errors", "interval", "names", "private_files", "progress", "secrets", "settings", "validation")
+GROUND = (
+    "cores",
+    "errors",
+    "interval",
+    "metrics",
+    "names",
+    "private_files",
+    "progress",
+    "secrets",
+    "settings",
+    "validation",
+)
 
 IO_ALLOWED = {
     ("scoring.job.yaml_text", "read_mapping"),

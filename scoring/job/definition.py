@@ -7,7 +7,7 @@ from datetime import date
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from scoring.job.columns import ColumnName, Feature, Label
 from scoring.job.factory import factory_of
@@ -26,7 +26,7 @@ from scoring.names import (
     refuse_classes,
     refuse_columns,
 )
-from scoring.validation import CRON_PATTERN, FACTORY_PATTERN, Strict
+from scoring.validation import CLOCK_PATTERN, CRON_PATTERN, FACTORY_PATTERN, Strict
 
 JobName = Annotated[str, Field(pattern=JOB_PATTERN)]
 SourceName = Annotated[str, Field(pattern=SOURCE_PATTERN)]
@@ -46,7 +46,14 @@ def _known_timezone(value: str) -> str:
     return value
 
 
+def _as_clock(value: Any) -> Any:
+    """Return a time of day as text. YAML reads 16:30 without quotes as 16 times 60 and 30."""
+    minutes = value if isinstance(value, int) and not isinstance(value, bool) and 600 <= value < 1440 else None
+    return value if minutes is None else f"{minutes // 60:02}:{minutes % 60:02}"
+
+
 Timezone = Annotated[str, AfterValidator(_known_timezone)]
+Clock = Annotated[str, BeforeValidator(_as_clock), Field(pattern=CLOCK_PATTERN)]
 
 
 class Schedule(Strict):
@@ -56,6 +63,22 @@ class Schedule(Strict):
     cron: str = Field(default="0 0 * * *", pattern=CRON_PATTERN, description="The time of day when nights are scored.")
     first_night: date = Field(description="The first night that is scheduled; an expanding window begins with it.")
     last_night: date | None = Field(default=None, description="The last night that is scheduled; null for no end.")
+    ready_by: Clock | None = None
+    """The time of day, in ``timezone``, by which a night must be published on the day after it, such as "06:30".
+
+    A night that is not is late. Default: ``limits.late_after_minutes`` says when.
+    """
+
+    @model_validator(mode="after")
+    def _a_night_is_scored_before_it_must_be_ready(self) -> Self:
+        minute, hour = self.cron.split()[:2]
+        scored = f"{int(hour):02}:{int(minute):02}"
+        if self.ready_by is not None and self.ready_by <= scored:
+            raise ValueError(
+                f"ready_by: found {self.ready_by} with cron {self.cron!r}, expected a time of day after {scored}, when nights "
+                "are scored"
+            )
+        return self
 
     @model_validator(mode="after")
     def _nights_are_in_order(self) -> Self:
@@ -171,6 +194,16 @@ class Job(Strict):
             raise ValueError(
                 f"keep_nights: found {self.keep_nights}, expected at least {needed}: so many published nights are what "
                 "monitor.baseline_nights, retraining.performance_nights and label.delay_days look back on"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _lateness_is_said_once(self) -> Self:
+        minutes = self.limits.late_after_minutes if "late_after_minutes" in self.limits.model_fields_set else None
+        if self.schedule.ready_by is not None and minutes is not None:
+            raise ValueError(
+                f"limits.late_after_minutes: found {minutes} with schedule.ready_by {self.schedule.ready_by}, expected one of "
+                "them"
             )
         return self
 

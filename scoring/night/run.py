@@ -14,7 +14,7 @@ from scoring.night.request import NightRequest
 from scoring.progress import Progress, silent
 from scoring.rows import warnings_of_threads
 from scoring.stores import Workspace
-from scoring.stores.warehouse import held, ledger
+from scoring.stores.warehouse import held, ledger, metered
 
 
 def run_night(work: Workspace, request: NightRequest, progress: Progress = silent) -> Published:
@@ -26,7 +26,8 @@ def run_night(work: Workspace, request: NightRequest, progress: Progress = silen
     def load(predictions: Iterable[ChunkPredictions]) -> Loaded:
         return load_run(work, ledger.get(work.warehouse, request.run_id), predictions, progress)
 
-    with held(work.warehouse, request.run_id), warnings_of_threads():
+    run = (work.warehouse, request.run_id)
+    with held(*run), metered(*run), warnings_of_threads():
         with Lanes(work, request.run_id, load, progress) as lanes:
             extract(work, request, lanes.reading, progress)
             with recorded(work.stores, request.run_id):

@@ -17,7 +17,17 @@ from scoring.stores.warehouse import ledger, monitoring, retrainings
 from scoring.stores.warehouse.span import Span
 from scoring.stores.warehouse.tables import RUNS
 from scoring.stores.workspace import Workspace
-from tests.support.airflow import DAG, PATIENCE, AirflowUnderTest, backfill, log_of, states, tasks, trigger
+from tests.support.airflow import (
+    DAG,
+    PATIENCE,
+    AirflowUnderTest,
+    backfill,
+    log_of,
+    night_events,
+    states,
+    tasks,
+    trigger,
+)
 from tests.support.toy import NIGHT, ROWS, execute
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]
@@ -140,6 +150,7 @@ def test_held_night_is_red_and_green_after_release(airflow: AirflowUnderTest) ->
     (line,) = (line for line in airflow.heard if line.startswith(f"air_gate, night {NIGHT}, held: publish: NightHeld"))
     assert line.endswith(f"{airflow.api.url}/nightshift/jobs/air_gate/nights/{NIGHT}")
     assert "\n" not in line
+    assert night_events(airflow, "air_gate") == []
     release(Workspace(airflow.stores, airflow.jobs["gate"]), held.run_id)
     body = {
         "dry_run": False,
@@ -151,6 +162,9 @@ def test_held_night_is_red_and_green_after_release(airflow: AirflowUnderTest) ->
     airflow.api.call("POST", f"/dags/{dag_id}/clearTaskInstances", body)
     airflow.api.wait(dag_id, seconds=PATIENCE)
     assert airflow.api.call("GET", f"/dags/{dag_id}/dagRuns/{run['dag_run_id']}")["state"] == "success"
+    assert [event["extra"]["run_id"] for event in night_events(airflow, "air_gate")] == [held.run_id]
+    nights_held = airflow.metrics.values("airflow.nightshift.nights_held")
+    assert nights_held[frozenset({("job", "air_gate")})] == 0
 
 
 def test_dag_shows_owner_tags_and_runbook_from_the_job_file(airflow: AirflowUnderTest) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import date, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -126,6 +127,9 @@ def test_person_is_asked_and_no_answer_is_a_no(airflow: AirflowUnderTest, answer
     airflow.api.wait(dag_id, seconds=PATIENCE)
     found = states(airflow, dag_id, run_id)
     assert found["announce"] == "success", why(airflow, dag_id, run_id)
+    (notice,) = (line for line in airflow.heard if line.startswith(f"air_human, night {night}, approval: retraining "))
+    place = f"/dags/{dag_id}/runs/{quote(run_id)}/tasks/approve/required_actions"
+    assert notice.endswith(f"no answer in time is a no {airflow.api.url}{place}")
     assert found["promote"] == ("success" if state == "promoted" else "skipped")
     row = retrainings.of_job(airflow.stores.warehouse, "air_human")[-1]
     assert (row.state, row.reason) == (state, f"asked, {answer}")

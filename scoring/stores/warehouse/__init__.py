@@ -3,6 +3,7 @@
 from scoring.stores.warehouse import (
     ledger,
     liveness,
+    metering,
     monitoring,
     overview,
     promotions,
@@ -39,6 +40,7 @@ from scoring.stores.warehouse.load import (
     remove_rows,
     stamped,
 )
+from scoring.stores.warehouse.metering import metered
 from scoring.stores.warehouse.promotions import Promotion, champion_at, in_effect, previous_champion
 from scoring.stores.warehouse.records import Disagreement, Retraining, Run, Shadow, ShadowLosses, ShadowNight
 from scoring.stores.warehouse.refits import RefitLoss
@@ -95,6 +97,8 @@ __all__ = [
     "load_shadow",
     "loaded_chunks",
     "mark_retired",
+    "metered",
+    "metering",
     "migrate",
     "monitoring",
     "open_warehouse",

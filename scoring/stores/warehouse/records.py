@@ -59,6 +59,7 @@ class Run(Record):
     seen_at: datetime | None = None
     evaluator: str | None = None
     shards: int | None = None
+    cpu_seconds: float | None = None
 
     @property
     def pruned(self) -> bool:
