@@ -102,7 +102,11 @@ def _about(job: Job, window: Nights, until: date, trained: Trained) -> list[str]
 
 @app.command()
 def models(name: JobName, as_json: tables.Json = False) -> None:
-    """List a job's model versions and promotions."""
+    """List a job's model versions and promotions.
+
+    Files says which of a version's files are held against a sha256 before they are read: all, or of old versions the
+    pipeline only.
+    """
     from scoring.stores.warehouse import promotions
 
     work = open_job(name)
@@ -125,8 +129,9 @@ def models(name: JobName, as_json: tables.Json = False) -> None:
         scores = ", ".join(f"{metric} {value:.4f}" for metric, value in facts.metrics.items())
         window = f"{facts.since} to {facts.until} (not included)"
         about = f"{scores}; prediction: {facts.rule(work.job).decision.words}"
-        rows.append((ref.version, names, window, facts.rows, about, ref.sha256[:12]))
-    columns = ("version", "alias", "trained on nights", "rows", "metrics; prediction", "sha256")
+        files = "all" if work.registry.recorded(ref) else "pipeline only"
+        rows.append((ref.version, names, window, facts.rows, about, ref.sha256[:12], files))
+    columns = ("version", "alias", "trained on nights", "rows", "metrics; prediction", "sha256", "files")
     tables.table(f"model versions of {name}", columns, rows, key="versions")
     tables.table(
         f"promotions of {name}", ("version", "effective from", "kind", "reason", "by", "at"), history, key="promotions"

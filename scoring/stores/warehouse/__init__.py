@@ -3,6 +3,7 @@
 from scoring.stores.warehouse import (
     ledger,
     liveness,
+    manifests,
     monitoring,
     overview,
     promotions,
@@ -29,6 +30,7 @@ from scoring.stores.warehouse.evaluation import (
 )
 from scoring.stores.warehouse.liveness import abandon_dead, alone, held, seen, worked_on
 from scoring.stores.warehouse.load import count_rows, load, load_shadow, remove_rows, stamped
+from scoring.stores.warehouse.manifests import FileRecord, Manifest
 from scoring.stores.warehouse.promotions import Promotion, champion_at, in_effect, previous_champion
 from scoring.stores.warehouse.records import Disagreement, Retraining, Run, Shadow, ShadowLosses, ShadowNight
 from scoring.stores.warehouse.refits import RefitLoss
@@ -44,8 +46,10 @@ __all__ = [
     "Decided",
     "Disagreement",
     "Evaluation",
+    "FileRecord",
     "Gain",
     "Holdout",
+    "Manifest",
     "Measured",
     "Metrics",
     "NightLoss",
@@ -79,6 +83,7 @@ __all__ = [
     "liveness",
     "load",
     "load_shadow",
+    "manifests",
     "mark_retired",
     "migrate",
     "monitoring",

@@ -23,6 +23,7 @@ _ANALYST = "nightshift_analyst"
 _READ_ONLY = "-c default_transaction_read_only=on"
 _SESSION = "-c lock_timeout=60s -c timezone=UTC"
 _PATIENCE = {"connect_timeout": "10"}
+_POOL: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 2}
 _CANCELLED = "57014"
 """PostgreSQL's code for a statement that was cancelled or took too long, which may succeed later."""
 
@@ -90,8 +91,10 @@ def no_schema() -> Permanent:
     return Permanent("warehouse", found="no schema", next_step="run `nightshift migrate`")
 
 
-def open_warehouse(settings: Settings) -> Warehouse:
+def open_warehouse(settings: Settings, pool: bool = True) -> Warehouse:
     """Return the warehouse that the settings name, or the embedded one (started if needed).
+
+    Without a ``pool`` each transaction has a connection of its own.
 
     Analysts log in to the embedded one as themselves. On a server without an ``analyst_url`` their role is only set, and
     a set role can be left.
@@ -106,7 +109,7 @@ def open_warehouse(settings: Settings) -> Warehouse:
     if settings.analyst_url is not None:
         analyst = _on_postgresql(settings.analyst_url.get_secret_value(), "NIGHTSHIFT_ANALYST_URL")
     session = with_options(url, _SESSION).update_query_dict({} if "connect_timeout" in url.query else _PATIENCE)
-    engine = sa.create_engine(session, pool_pre_ping=True, pool_size=2)
+    engine = sa.create_engine(session, **(_POOL if pool else {"poolclass": sa.pool.NullPool}))
     return Warehouse(url=written(url), analyst_url=written(analyst), engine=engine)
 
 

@@ -69,3 +69,4 @@ REFIT_LOSSES = fixed_table(
 
 CARDS = fixed_table("model_cards", "job model_version made_at", "card")
 ALERTS = fixed_table("alerts", "job night kind message sent_at")
+MANIFESTS = fixed_table("model_manifests", "manifest_id job model_version model_uri sha256 reason recorded_at", "files")
