@@ -11,6 +11,7 @@ import typer
 from cli import (
     backtests,
     console,
+    erasures,
     exports,
     new_jobs,
     nightly,
@@ -46,6 +47,7 @@ app = _app(
     nightly,
     publications,
     quarantine,
+    erasures,
     exports,
     versions,
     backtests,

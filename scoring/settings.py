@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import pwd
 import re
 import subprocess
 from functools import lru_cache
@@ -199,6 +200,18 @@ def private_runtime_folder(temporary: str) -> Path:
         named = str(Path(temporary) / f"nightshift-{getpass.getuser()}")
         os.environ["XDG_RUNTIME_DIR"] = named
     return Path(named)
+
+
+def system_user() -> str:
+    """Return the operating system's user that this process runs as, whatever the environment says.
+
+    Of a user without a name it is the number, such as ``uid 50000``.
+    """
+    number = os.getuid()
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"uid {number}"
 
 
 def child_environment(extra: dict[str, str]) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """The warehouse: schema, bulk load, run ledger, pointer flip, analyst views. PostgreSQL, embedded or a server."""
 
 from scoring.stores.warehouse import (
+    erasures,
     ledger,
     liveness,
     manifests,
@@ -37,6 +38,7 @@ from scoring.stores.warehouse.refits import RefitLoss
 from scoring.stores.warehouse.results import ColumnNight, ColumnVerdict, Decided, Measured, NightVerdict, TriedNight
 from scoring.stores.warehouse.schema import describe_prediction, ensure_job, mark_retired, migrate
 from scoring.stores.warehouse.span import Row, Span
+from scoring.stores.warehouse.texts import replace_texts
 
 __all__ = [
     "Block",
@@ -76,6 +78,7 @@ __all__ = [
     "count_rows",
     "describe_prediction",
     "ensure_job",
+    "erasures",
     "growth",
     "held",
     "in_effect",
@@ -94,6 +97,7 @@ __all__ = [
     "pruning",
     "refits",
     "remove_rows",
+    "replace_texts",
     "require_answer",
     "retrainings",
     "seen",
