@@ -1,7 +1,6 @@
 """Erasure: the rows of an entity removed from every store of a job."""
 
 from lifecycle.erasure.erasure import forget, plan
-from lifecycle.erasure.inventory import Inventory, Item
 from lifecycle.erasure.key import EntityKey
 
-__all__ = ["EntityKey", "Inventory", "Item", "forget", "plan"]
+__all__ = ["EntityKey", "forget", "plan"]

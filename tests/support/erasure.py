@@ -84,7 +84,7 @@ def _score(toy: Toy, reporter: Reporter | None) -> None:
     for night in SCORED:
         run_id = run(toy, night)
         shadow_run(toy.work, run_id)
-        watch(toy.work, run_id, reporter)
+        watch(toy.work, run_id, reporter if night == SCORED[1] else None)
         measure(toy.work, night)
         ledger.record(toy.work.warehouse, run_id, reason=f"looked at {WHO!r} and {NOTE}")
 
@@ -96,6 +96,8 @@ def _write_about_it(toy: Toy) -> None:
     ref = toy.stores.registry.versions(toy.job.name)[0]
     toy.stores.registry.attach(ref, "model_card.json", json.dumps(card))
     toy.stores.registry.attach(ref, "model_card.html", f"<p>{html.escape(NOTE)}</p>")
+    folder = next(iter(toy.work.lake.run_folders(toy.job.name).values()))
+    (Path(folder) / ".writing-x").write_text(WHO)  # what a killed process left
     toy.work.lake.write_json(toy.work.lake.below(f"backtests/{toy.job.name}/backtest.json"), card)
 
 
