@@ -52,6 +52,8 @@ def _look(work: Workspace, key: EntityKey, progress: Progress) -> tuple[Inventor
     touched = runs.look(work, inventory)
     snapshots.look(work, inventory)
     versions.look(work, inventory)
+    for stores in (runs, snapshots, versions):
+        stores.compare(work, inventory)
     redaction = Redaction(inventory.texts)
     inventory.add(TEXTS, replace_texts(work.warehouse, work.job.name, redaction.texts, redaction.value, apply=False))
     pages.look_for_texts(work, inventory, redaction)

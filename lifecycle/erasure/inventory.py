@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -41,7 +41,12 @@ class Inventory:
     @property
     def texts(self) -> set[str]:
         """Return the texts that tell of the entity: of its key, and those that no row beside its rows has."""
-        return self.key.texts | (self._own - self._shared)
+        return self.key.texts | self.candidates
+
+    @property
+    def candidates(self) -> set[str]:
+        """Return the texts that were met in the entity's rows only, and may be somebody else's too."""
+        return self._own - self._shared
 
     def add(self, store: str, rows: int, places: int = 1) -> None:
         """Count what a place of a store holds."""
@@ -60,6 +65,18 @@ class Inventory:
                 self._own |= set(levels.filter(pc.invert(shared)).to_pylist())
                 self._shared |= set(levels.filter(shared).to_pylist())
         return rows
+
+    def compare(self, batch: pa.RecordBatch | pa.Table) -> None:
+        """Learn which of the candidates other rows have too."""
+        others = batch.filter(pc.invert(self.key.rows(batch))) if self.key.in_columns(batch.schema.names) else batch
+        for name in self._categories(batch.schema) if self.candidates else ():
+            levels = pc.unique(others.column(name))
+            wanted = pa.array(sorted(self.candidates), levels.type)
+            self._shared |= set(wanted.filter(pc.is_in(wanted, value_set=levels)).to_pylist())
+
+    def share(self, texts: Iterable[str]) -> None:
+        """Learn that texts are other rows' too."""
+        self._shared |= set(texts)
 
     def _categories(self, schema: pa.Schema) -> Iterator[str]:
         """Yield the columns with text that the model learns from."""

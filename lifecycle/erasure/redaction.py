@@ -14,26 +14,36 @@ ERASED = "(erased)"
 """Stands where a text of an erased row stood."""
 
 
+SHORTEST = 4
+"""Characters that a text needs to be told from other words of a sentence. Shorter ones, and numbers, count by themselves only."""
+
+
 @dataclass(frozen=True)
 class Redaction:
-    """Puts ``ERASED`` in place of texts, wherever they are a string of their own or a word of one."""
+    """Puts ``ERASED`` in place of texts: of a string of JSON, and, if they are long enough, of words in a sentence or page."""
 
     texts: Collection[str]
 
     @cached_property
     def _words(self) -> re.Pattern[str] | None:
-        return _any_of({form for text in self.texts for form in (text, repr(text)[1:-1])})
+        return _any_of({form for text in self._telling for form in (text, repr(text)[1:-1])})
 
     @cached_property
     def _in_pages(self) -> re.Pattern[str] | None:
-        return _any_of({form for text in self.texts for form in (text, html.escape(text), json.dumps(text)[1:-1])})
+        return _any_of({form for text in self._telling for form in (text, html.escape(text), json.dumps(text)[1:-1])})
+
+    @property
+    def _telling(self) -> list[str]:
+        return [text for text in self.texts if len(text) >= SHORTEST and text.strip("+-.,0123456789")]
 
     def text(self, text: str) -> str:
         """Return a text without them.
 
-        >>> Redaction({"C17"}).text("segment id=C17 of C170")
-        'segment id=(erased) of C170'
+        >>> Redaction({"C017", "5"}).text("segment id=C017 of C0170: 5 rows")
+        'segment id=(erased) of C0170: 5 rows'
         """
+        if text in self.texts:
+            return ERASED
         return self._words.sub(ERASED, text) if self._words else text
 
     def value(self, value: Any) -> Any:

@@ -50,6 +50,15 @@ def look(work: Workspace, inventory: Inventory) -> dict[str, str]:
     return touched
 
 
+def compare(work: Workspace, inventory: Inventory) -> None:
+    """Learn which of the entity's texts other rows of runs have too."""
+    for folder in work.lake.run_folders(work.job.name).values():
+        for path in _tables(work, folder):
+            if inventory.candidates and name_of(path).startswith(("features-", "quarantine-")):
+                for batch in work.lake.batches(path):
+                    inventory.compare(batch)
+
+
 def _tables(work: Workspace, folder: str) -> Iterator[str]:
     """Yield the files of a run's folder that hold rows."""
     for path in work.lake.files(folder):

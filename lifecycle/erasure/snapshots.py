@@ -17,6 +17,13 @@ def look(work: Workspace, inventory: Inventory) -> None:
         inventory.add(STORE, rows_in(work.lake, f"{folder}/rows.parquet", inventory))
 
 
+def compare(work: Workspace, inventory: Inventory) -> None:
+    """Learn which of the entity's texts other rows of snapshots have too."""
+    for folder in work.lake.snapshots(work.job.name).values() if inventory.candidates else ():
+        for batch in work.lake.batches(f"{folder}/rows.parquet"):
+            inventory.compare(batch)
+
+
 def erase(work: Workspace, key: EntityKey) -> None:
     """Remove an entity's rows from all training snapshots."""
     for digest, folder in work.lake.snapshots(work.job.name).items():

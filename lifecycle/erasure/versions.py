@@ -20,6 +20,7 @@ from scoring.stores.registry import (
     GOLDEN_FILE,
     GOLDEN_PREDICTIONS_FILE,
     HOLDOUT_FILE,
+    NIGHTS_FILE,
     REFERENCE_FILE,
     VersionRef,
 )
@@ -43,6 +44,38 @@ def look(work: Workspace, inventory: Inventory) -> None:
                 inventory.add(STORES[name], inventory.look(table.combine_chunks()))
         mask = _of_holdout(work, inventory.key, ref, inventory.notes)
         inventory.add(STORES[HOLDOUT_FILE], 0 if mask is None else int(pc.sum(mask).as_py() or 0))
+
+
+def compare(work: Workspace, inventory: Inventory) -> None:
+    """Learn which of the entity's texts other training rows have too: in the reference sample, or by their number.
+
+    A category that a version counted more often than the rows that are there have it was in rows that nobody keeps any more.
+    """
+    for ref in work.registry.versions(work.job.name) if inventory.candidates else ():
+        table = work.registry.table(ref, REFERENCE_FILE)
+        if table is not None:
+            inventory.compare(table.combine_chunks())
+        snapshot = _snapshot_of(work, ref)
+        rows = snapshot if snapshot is not None else table
+        for name, counted in _levels(work, ref).items():
+            there = _counts(rows.column(name)) if rows is not None and name in rows.column_names else {}
+            inventory.share(level for level, number in counted.items() if number > there.get(level, 0))
+
+
+def _levels(work: Workspace, ref: VersionRef) -> dict[str, dict[str, int]]:
+    """Return how often the training rows of a version had each category, by column."""
+    content = work.registry.content(ref, NIGHTS_FILE)
+    levels = {name: bins.get("levels") or [] for name, bins in content.get("bins", {}).items()}
+    sums = {name: dict.fromkeys(of_column, 0) for name, of_column in levels.items() if name in work.job.features}
+    for night in content.get("nights", {}).values():
+        for name, total in sums.items():
+            for level, number in zip(levels[name], night["columns"].get(name, {}).get("bins", ()), strict=False):
+                total[level] += number
+    return sums
+
+
+def _counts(column: pa.ChunkedArray) -> dict[str, int]:
+    return {entry["values"].as_py(): entry["counts"].as_py() for entry in pc.value_counts(column)}
 
 
 def look_for_texts(work: Workspace, inventory: Inventory, redaction: Redaction) -> None:
@@ -144,21 +177,28 @@ def _of_holdout(work: Workspace, key: EntityKey, ref: VersionRef, notes: list[st
 
     A holdout has night, outcome and prediction of each row, and no key: its rows are those of the snapshot, in order.
     """
-    holdout, snapshot = work.registry.table(ref, HOLDOUT_FILE), work.registry.facts(ref).snapshot
+    holdout, rows = work.registry.table(ref, HOLDOUT_FILE), _snapshot_of(work, ref)
     if holdout is None or not holdout.num_rows:
         return None
-    try:
-        labelled = load(work, snapshot if isinstance(snapshot, str) else "none").rows.labelled
-    except TrainingDataError:
+    if rows is None:
         notes.append(
             f"the holdout of version {ref.version} has night, outcome and prediction of each row and no key; the snapshot "
             "that tells whose row it is, is gone: its rows stay"
         )
         return None
-    first = pc.min(holdout.column("night"))
-    rows = labelled.filter(pc.greater_equal(labelled.column(NIGHT), first)).combine_chunks()
+    rows = rows.filter(pc.is_valid(rows.column(LABEL_COLUMN)))
+    rows = rows.filter(pc.greater_equal(rows.column(NIGHT), pc.min(holdout.column("night")))).combine_chunks()
     same = rows.num_rows == holdout.num_rows and holdout.column("outcome").equals(rows.column(LABEL_COLUMN))
     return key.rows(rows) if same else None
+
+
+def _snapshot_of(work: Workspace, ref: VersionRef) -> pa.Table | None:
+    """Return the rows that a version was trained on, or None when they are gone."""
+    digest = work.registry.facts(ref).snapshot
+    try:
+        return load(work, digest if isinstance(digest, str) else "none").rows.table
+    except TrainingDataError:
+        return None
 
 
 def _parquet(table: pa.Table) -> bytes:

@@ -6,11 +6,14 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
 from drift.report import write_report
 from lifecycle.erasure import EntityKey, forget, plan
+from lifecycle.erasure.inventory import Inventory
+from lifecycle.erasure.redaction import Redaction
 from lifecycle.training import load, take
 from scoring.errors import Permanent
 from scoring.interval import Nights
@@ -125,6 +128,8 @@ def require_whole_versions(lived: Lived, recorded: dict[int, Manifest | None]) -
         rows = labelled.filter(pc.greater_equal(labelled.column("nightshift_night"), pc.min(holdout.column("night"))))
         assert holdout.column("outcome").equals(rows.column(labelled.column_names[-1])), "row by row as before"
         assert holdout.num_rows == 2 * (CUSTOMERS - 1)
+        categories = work.registry.categories(ref)
+        assert (categories["kind"], categories["note"]) == (["a", "b", "c"], ["(erased)", "other", "usual"])
 
 
 WRITES: list[tuple[Any, str]] = [
@@ -242,6 +247,25 @@ def test_part_of_a_key_forgets_all_rows_that_match_it(toy: Toy) -> None:
     assert {item.store for item in plan(toy.work, EntityKey.of(toy.job, {"id": "18"})).items} >= {
         "prediction history (table)"
     }
+
+
+def test_category_that_others_have_is_no_text_of_the_entity(plain_job: Any) -> None:
+    """Of a row that stands alone in its file nothing says yet what is its own."""
+    inventory = Inventory(EntityKey.of(plain_job, {"id": "17"}))
+    assert inventory.look(pa.table({"id": [17, 17], "kind": ["usual", "its own"]})) == 2
+    assert inventory.candidates == {"usual", "its own"}
+    inventory.compare(pa.table({"id": [17, 18], "kind": ["its own", "usual"]}))
+    assert inventory.texts == {"its own"}
+    inventory.share(["its own"])
+    assert inventory.texts == set()
+
+
+@pytest.mark.parametrize("text", ["5", "1,000", "ok", "-3.5"])
+def test_number_or_short_text_goes_only_where_it_stands_alone(text: str) -> None:
+    redaction = Redaction({text})
+    sentence = f"a share of {text} rows"
+    assert redaction.value({"a": [text, sentence]}) == {"a": ["(erased)", sentence]}
+    assert redaction.page(sentence) == sentence
 
 
 def test_check_of_a_key_says_nothing_and_knows_it_again(plain_job: Any) -> None:
