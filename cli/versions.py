@@ -102,11 +102,7 @@ def _about(job: Job, window: Nights, until: date, trained: Trained) -> list[str]
 
 @app.command()
 def models(name: JobName, as_json: tables.Json = False) -> None:
-    """List a job's model versions and promotions.
-
-    Files says which of a version's files are held against a sha256 before they are read: all, or of old versions the
-    pipeline only.
-    """
+    """List a job's model versions and promotions."""
     from scoring.stores.warehouse import promotions
 
     work = open_job(name)
@@ -122,20 +118,26 @@ def models(name: JobName, as_json: tables.Json = False) -> None:
         for promotion in promotions.history_of(work.warehouse, name)
     ]
     aliases = work.registry.aliases(work.job.name)
-    rows = []
+    rows: list[tuple[object, ...]] = []
+    older: list[int] = []
     for ref in work.registry.versions(work.job.name):
         facts = work.registry.facts(ref)
         names = ", ".join(alias for alias, number in aliases.items() if number == ref.version)
         scores = ", ".join(f"{metric} {value:.4f}" for metric, value in facts.metrics.items())
         window = f"{facts.since} to {facts.until} (not included)"
         about = f"{scores}; prediction: {facts.rule(work.job).decision.words}"
-        files = "all" if work.registry.recorded(ref) else "pipeline only"
-        rows.append((ref.version, names, window, facts.rows, about, ref.sha256[:12], files))
-    columns = ("version", "alias", "trained on nights", "rows", "metrics; prediction", "sha256", "files")
+        rows.append((ref.version, names, window, facts.rows, about, ref.sha256[:12]))
+        older += [] if work.registry.recorded(ref) else [ref.version]
+    columns = ("version", "alias", "trained on nights", "rows", "metrics; prediction", "sha256")
     tables.table(f"model versions of {name}", columns, rows, key="versions")
     tables.table(
         f"promotions of {name}", ("version", "effective from", "kind", "reason", "by", "at"), history, key="promotions"
     )
+    if older:
+        console.OUT.print(
+            f"versions {older}: of their files the pipeline only is held against a sha256, as they are from before the others were",
+            soft_wrap=True,
+        )
 
 
 @app.command("promote")
