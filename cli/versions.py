@@ -118,7 +118,8 @@ def models(name: JobName, as_json: tables.Json = False) -> None:
         for promotion in promotions.history_of(work.warehouse, name)
     ]
     aliases = work.registry.aliases(work.job.name)
-    rows = []
+    rows: list[tuple[object, ...]] = []
+    older: list[int] = []
     for ref in work.registry.versions(work.job.name):
         facts = work.registry.facts(ref)
         names = ", ".join(alias for alias, number in aliases.items() if number == ref.version)
@@ -126,11 +127,17 @@ def models(name: JobName, as_json: tables.Json = False) -> None:
         window = f"{facts.since} to {facts.until} (not included)"
         about = f"{scores}; prediction: {facts.rule(work.job).decision.words}"
         rows.append((ref.version, names, window, facts.rows, about, ref.sha256[:12]))
+        older += [] if work.registry.recorded(ref) else [ref.version]
     columns = ("version", "alias", "trained on nights", "rows", "metrics; prediction", "sha256")
     tables.table(f"model versions of {name}", columns, rows, key="versions")
     tables.table(
         f"promotions of {name}", ("version", "effective from", "kind", "reason", "by", "at"), history, key="promotions"
     )
+    if older:
+        console.OUT.print(
+            f"versions {older}: of their files the pipeline only is held against a sha256, as they are from before the others were",
+            soft_wrap=True,
+        )
 
 
 @app.command("promote")

@@ -243,6 +243,18 @@ def system_user() -> str:
         return f"uid {number}"
 
 
+def system_user() -> str:
+    """Return the operating system's user that this process runs as, whatever the environment says.
+
+    Of a user without a name it is the number, such as ``uid 50000``.
+    """
+    number = os.getuid()
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"uid {number}"
+
+
 def child_environment(extra: dict[str, str]) -> dict[str, str]:
     """Return the environment for a child process: this one's, quiet, with ``extra`` on top."""
     quiet_telemetry()

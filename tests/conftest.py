@@ -185,7 +185,9 @@ def training(data_dir: Path, template: str, toy_source: str, tmp_path_factory: p
     """What training the toy job leaves, made once for all tests that begin with a champion."""
     folder = tmp_path_factory.mktemp("training")
     opened = open_stores(installed(data_dir, template, folder, toy_source), lambda: datetime.now(UTC))
-    return training_of(Workspace(opened, write_job(folder, "toy")))
+    made = training_of(Workspace(opened, write_job(folder, "toy")))
+    opened.warehouse.engine.dispose()
+    return made
 
 
 @pytest.fixture

@@ -149,6 +149,11 @@ class Lake:
         paths = self._matching("snapshots", job, "*", SNAPSHOT_FACTS)
         return {PurePosixPath(path).parent.name: str(PurePosixPath(path).parent) for path in paths}
 
+    def files(self, folder: str) -> list[str]:
+        """Return the paths of all files below a folder, sorted, none if there is no folder."""
+        with self._system(folder):
+            return sorted(str(path) for path in self._fs.find(folder))
+
     def size(self, folder: str) -> int:
         """Return the bytes of all files below a folder, 0 if there is none."""
         with self._system(folder):

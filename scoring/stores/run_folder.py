@@ -113,9 +113,9 @@ class RunFolder:
         facts["scored_by"] = scored.scored_by
         self.lake.write_json(self.summary(chunk), facts)
 
-    def scored(self) -> list[ScoredChunk]:
-        """Return the result of scoring each chunk. Raises ``LakeFileMissing``, ``LakeFileBroken``."""
-        return [self._scored(self.summary(chunk)) for chunk in self.chunks]
+    def scored(self, chunks: Iterable[int] | None = None) -> list[ScoredChunk]:
+        """Return the result of scoring each chunk, or each of ``chunks``. Raises ``LakeFileMissing``, ``LakeFileBroken``."""
+        return [self._scored(self.summary(chunk)) for chunk in (self.chunks if chunks is None else chunks)]
 
     def unscored(self) -> list[int]:
         """Return the chunks without a summary, whose scoring has not ended."""

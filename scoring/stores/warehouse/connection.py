@@ -29,6 +29,7 @@ _PATIENCE = {"connect_timeout": "10"}
 _NAME = {"application_name": "nightshift"}
 _LOCKED = "55P03"
 """PostgreSQL's code for a lock that was not granted in time."""
+_POOL: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 2}
 _CANCELLED = "57014"
 """PostgreSQL's code for a statement that was cancelled or took too long, which may succeed later."""
 
@@ -129,8 +130,10 @@ def no_schema() -> Permanent:
     return Permanent("warehouse", found="no schema", next_step="run `nightshift migrate`")
 
 
-def open_warehouse(settings: Settings) -> Warehouse:
+def open_warehouse(settings: Settings, pool: bool = True) -> Warehouse:
     """Return the warehouse that the settings name, or the embedded one (started if needed).
+
+    Without a ``pool`` each transaction has a connection of its own.
 
     Analysts log in to the embedded one as themselves. On a server without an ``analyst_url`` their role is only set, and
     a set role can be left.
@@ -146,7 +149,7 @@ def open_warehouse(settings: Settings) -> Warehouse:
         analyst = _on_postgresql(settings.analyst_url.get_secret_value(), "NIGHTSHIFT_ANALYST_URL")
     ours = {name: value for name, value in {**_PATIENCE, **_NAME}.items() if name not in url.query}
     session = with_options(url, _SESSION).update_query_dict(ours)
-    engine = sa.create_engine(session, pool_pre_ping=True, pool_size=2)
+    engine = sa.create_engine(session, **(_POOL if pool else {"poolclass": sa.pool.NullPool}))
     return Warehouse(url=written(url), analyst_url=written(analyst), engine=engine)
 
 

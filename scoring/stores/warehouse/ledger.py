@@ -64,6 +64,11 @@ def runs_of(warehouse: Warehouse, job: str, night: date) -> list[Run]:
     return find(warehouse, sa.and_(RUNS.c.job == job, RUNS.c.night == night))
 
 
+def of_job(warehouse: Warehouse, job: str) -> list[Run]:
+    """Return all attempts at all nights of a job, oldest first."""
+    return find(warehouse, RUNS.c.job == job)
+
+
 def find(warehouse: Warehouse, condition: sa.ColumnElement[bool]) -> list[Run]:
     """Return the runs that meet a condition, oldest first."""
     query = sa.select(RUNS).where(condition).order_by(RUNS.c.started_at)

@@ -35,6 +35,7 @@ from scoring.stores.warehouse import ledger
 from scoring.stores.workspace import Workspace
 from scoring.upkeep.verify import verify
 from tests.conftest import Toy
+from tests.support.registry import record_anew
 from tests.support.toy import NIGHT, ROWS
 
 SCHEMA = pa.schema({"id": pa.int64()})
@@ -248,6 +249,9 @@ def test_broken_file_of_a_version_is_named(toy: Toy, name: str) -> None:
     ref = toy.stores.registry.resolve(toy.job.name, 1)
     path = Path(toy.stores.registry._local(ref)) / name
     path.write_bytes(b"{")
+    with pytest.raises(ArtifactMismatch, match=rf"model version 1 of {toy.job.name}: {name} was not read"):
+        toy.stores.registry.load(ref, toy.job)
+    record_anew(toy.stores, ref)  # registered so
     with pytest.raises(ArtifactMismatch, match=rf"model version 1 of {toy.job.name}: .*{name} cannot be read"):
         toy.stores.registry.load(ref, toy.job)
 
@@ -257,6 +261,7 @@ def test_broken_reference_of_a_version_is_named(toy: Toy, name: str) -> None:
     registry = toy.stores.registry
     ref = registry.resolve(toy.job.name, 1)
     (registry._local(ref) / name).write_bytes(b"{")
+    record_anew(toy.stores, ref)  # registered so
     with pytest.raises(ArtifactMismatch, match=f"{name} cannot be read"):
         registry.table(ref, name) if name.endswith("parquet") else registry.content(ref, name)
 
