@@ -6,12 +6,14 @@ import errno
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from fsspec.registry import _registry
 
 from scoring.errors import (
     ArtifactMismatch,
@@ -274,7 +276,11 @@ def test_broken_reference_of_a_version_is_named(toy: Toy, name: str) -> None:
         ("abfs", "adlfs", "azure"),
     ],
 )
-def test_lake_whose_library_is_missing_names_the_package_and_how_it_stays(scheme: str, package: str, file: str) -> None:
+def test_lake_whose_library_is_missing_names_the_package_and_how_it_stays(
+    monkeypatch: pytest.MonkeyPatch, scheme: str, package: str, file: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)  # the development requirements have s3fs
+    monkeypatch.delitem(_registry, scheme, raising=False)
     with pytest.raises(SettingsError, match=f"NIGHTSHIFT_LAKE_URL: .*the package {package}") as refused:
         Lake(f"{scheme}://bucket/lake")
     assert f"`-r requirements-{file}.txt` to requirements.in, then `make lock`" in str(refused.value)
