@@ -27,6 +27,17 @@ QUIET = {
     "SCARF_ANALYTICS": "false",
     "GIT_PYTHON_REFRESH": "quiet",
 }
+STORE_SECRETS = (
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "FSSPEC_S3_SECRET",
+    "FSSPEC_S3_TOKEN",
+    "AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_SAS_TOKEN",
+    "AZURE_STORAGE_CONNECTION_STRING",
+    "AZURE_STORAGE_CLIENT_SECRET",
+)
+"""Variables with which the libraries of object stores log in. Nightshift only masks their values."""
 PASSIVE_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
@@ -81,9 +92,10 @@ class Settings(BaseSettings):
     registry_url: SecretStr | None = None
     """MLflow tracking and registry URI: a server (http…) or a database, unset for the embedded PostgreSQL."""
     artifacts_url: str | None = Field(default=None, repr=False)
-    """Where model artifacts lie, unset for ``data/models``. An MLflow server keeps its own."""
+    """Where model artifacts lie, ``s3://…``, ``gs://…``, ``wasbs://…`` or a folder, unset for ``data/models``. An MLflow server
+    keeps its own."""
     lake_url: str | None = Field(default=None, repr=False)
-    """Root of the lake, ``s3://…``, ``gs://…``, ``abfs://…`` or a folder, unset for ``data/lake``."""
+    """Root of the lake, ``s3://…``, ``gs://…``, ``az://…`` or a folder, unset for ``data/lake``."""
     alert_urls: SecretStr | None = None
     """Where alerts go, as Apprise URLs with commas between them, unset for nowhere."""
     code_version: str | None = None
@@ -103,6 +115,7 @@ class Settings(BaseSettings):
             SECRETS.add(secrets_of(url.get_secret_value()) if url is not None else [])
         for plain in (self.lake_url, self.artifacts_url):
             SECRETS.add(secrets_of(plain or ""))
+        SECRETS.add(os.environ[name] for name in STORE_SECRETS if os.environ.get(name))
         for receiver in (self.alert_urls.get_secret_value() if self.alert_urls else "").split(","):
             SECRETS.add(secrets_of(receiver.strip(), whole=True))
 

@@ -13,7 +13,7 @@ from scoring.interval import Nights
 from scoring.job import Job
 from scoring.progress import Progress, silent
 from scoring.rows import RowsDigest
-from scoring.stores import Stores, Workspace
+from scoring.stores import SNAPSHOT_FACTS, SNAPSHOT_ROWS, Stores, Workspace
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ def take(work: Workspace, window: Nights, progress: Progress = silent) -> Snapsh
     _refuse_broken(work.job, window, rows)
     snapshot = Snapshot(_hash_of(window, rows), window, rows)
     folder = work.lake.snapshot_folder(work.job.name, snapshot.hash)
-    if not work.lake.exists(f"{folder}/snapshot.json"):
-        work.lake.write(f"{folder}/rows.parquet", rows.table.schema, rows.table.to_batches(), {})
-        work.lake.write_json(f"{folder}/snapshot.json", _facts(work.stores, snapshot))
+    if not work.lake.exists(f"{folder}/{SNAPSHOT_FACTS}"):
+        work.lake.write(f"{folder}/{SNAPSHOT_ROWS}", rows.table.schema, rows.table.to_batches(), {})
+        work.lake.write_json(f"{folder}/{SNAPSHOT_FACTS}", _facts(work.stores, snapshot))
     return snapshot
 
 
@@ -61,12 +61,12 @@ def _refuse_unfinished(work: Workspace, window: Nights) -> None:
 def load(work: Workspace, digest: str) -> Snapshot:
     """Return the snapshot that was kept under a hash. Raises ``TrainingDataError`` when it is gone, or is another."""
     folder = work.lake.snapshot_folder(work.job.name, digest)
-    if not work.lake.exists(f"{folder}/snapshot.json"):
+    if not work.lake.exists(f"{folder}/{SNAPSHOT_FACTS}"):
         raise TrainingDataError(
             f"snapshot {digest} of {work.job.name}", found="no files", next_step="start the retraining again"
         )
-    facts = work.lake.read_json(f"{folder}/snapshot.json")
-    table, unreadable = work.lake.table(f"{folder}/rows.parquet"), facts.get("unreadable_labels", 0)
+    facts = work.lake.read_json(f"{folder}/{SNAPSHOT_FACTS}")
+    table, unreadable = work.lake.table(f"{folder}/{SNAPSHOT_ROWS}"), facts.get("unreadable_labels", 0)
     rows = Rows(table, facts["extracted"], facts["reasons"], unreadable)
     snapshot = Snapshot(digest, Nights(*(date.fromisoformat(facts[name]) for name in ("since", "until"))), rows)
     actual = _hash_of(snapshot.window, rows)

@@ -19,6 +19,8 @@ from scoring.stores.lake_problems import broken, bucket_missing, named, remote
 
 SNAPSHOT_FACTS = "snapshot.json"
 """The file of a training snapshot that says when it was made. It is written last, and removed last."""
+SNAPSHOT_ROWS = "rows.parquet"
+"""The file of a training snapshot with its rows."""
 
 
 class Lake:
@@ -30,11 +32,11 @@ class Lake:
         Raises ``SettingsError`` for a URL whose library is not installed, and for one that nothing understands.
         """
         self._fs, self._root, self._scheme = opened(root)
-        self._local = self._scheme in ("", "file", "local")
+        self.local = self._scheme in ("", "file", "local")
 
     def url(self, path: str) -> str:
         """Return a path as people open it: with the scheme of an object store, or as it is on a disk."""
-        return path if self._local else str(self._fs.unstrip_protocol(path))
+        return path if self.local else str(self._fs.unstrip_protocol(path))
 
     def run_folder(self, job: str, night: date, run_id: str) -> str:
         """Return the folder of one run's artifacts. ``RunFolder`` knows its files."""
@@ -144,14 +146,14 @@ class Lake:
     def snapshots(self, job: str) -> dict[str, str]:
         """Return the folders of a job's training snapshots that have a ``snapshot.json``, by hash."""
         paths = self._matching("snapshots", job, "*", SNAPSHOT_FACTS)
-        if not self._local:  # whose listing may show for a while what was removed
+        if not self.local:  # whose listing may show for a while what was removed
             paths = [path for path in paths if self.exists(path)]
         return {PurePosixPath(path).parent.name: str(PurePosixPath(path).parent) for path in paths}
 
     def size(self, folder: str) -> int:
         """Return the bytes of all files below a folder, 0 if there is none."""
         with self._system(folder):
-            if self._local:
+            if self.local:
                 return int(self._fs.du(folder)) if self.exists(folder) else 0
             return sum(int(file["size"]) for file in self._fs.find(folder, detail=True).values())
 
@@ -181,7 +183,7 @@ class Lake:
 
     def _open(self, path: str) -> Any:
         """Return a stream of a file, which reads little more than what is asked for."""
-        return self._fs.open(path, "rb") if self._local else self._fs.open(path, "rb", block_size=PART)
+        return self._fs.open(path, "rb") if self.local else self._fs.open(path, "rb", block_size=PART)
 
     def _matching(self, *parts: str) -> list[str]:
         """Return the paths below the root that match ``parts``, one pattern per level of folders.
@@ -192,7 +194,7 @@ class Lake:
         listed at once where a file is asked for, since every list takes a request.
         """
         with self._system(str(PurePosixPath(self._root, *parts))):
-            if not self._local and parts[-1] != "*":
+            if not self.local and parts[-1] != "*":
                 return self._files(str(PurePosixPath(self._root, *parts[:2])), parts[2:])
             paths = [self._root]
             for part in parts:
@@ -210,7 +212,7 @@ class Lake:
     def _listed(self, folder: str) -> list[str]:
         """Return the sorted paths in a folder, or an empty list if the folder does not exist."""
         try:
-            if self._local:
+            if self.local:
                 return sorted(str(path) for path in Path(folder).iterdir())
             return sorted(str(path).rstrip("/") for path in self._fs.ls(folder, detail=False))
         except (FileNotFoundError, NotADirectoryError) as error:
@@ -221,17 +223,17 @@ class Lake:
     @contextmanager
     def _system(self, path: str, reading: bool = False) -> Iterator[None]:
         """Translate the file system's errors and, when ``reading``, those of a broken file, into errors of the lake."""
-        with named(path, reading), nullcontext() if self._local else remote(path, self._scheme):
+        with named(path, reading), nullcontext() if self.local else remote(path, self._scheme):
             yield
 
     def _path_in_errors(self, path: str) -> str:
         """Return the path that an error of writing names. For an object store the local file is written in this folder."""
-        return path if self._local else tempfile.gettempdir()
+        return path if self.local else tempfile.gettempdir()
 
     @contextmanager
     def _appearing(self, path: str) -> Iterator[Path]:
         """Give a local file to write, which becomes the one at ``path`` afterwards. On an error nothing appears there."""
-        if self._local:
+        if self.local:
             with beside(path) as local:
                 yield local
             return

@@ -67,8 +67,8 @@ CREDENTIALS = {
 """Variables in which a store's library looks for credentials."""
 _DENIED = re.compile(
     r"ExpiredToken|TokenRefreshRequired|InvalidToken|InvalidAccessKeyId|SignatureDoesNotMatch|AccessDenied|Forbidden|"
-    r"Unauthorized|AuthorizationHeaderMalformed|AuthenticationFailed|RequestTimeTooSkewed|locate credentials|"
-    r"^(?:Client|OS)Error: .*\b40[013]\b",
+    r"Unauthorized|AuthorizationHeaderMalformed|AuthenticationFailed|RequestTimeTooSkewed|locate credentials|token has expired|"
+    r"^(?:Client|OS)Error: .*\b40[013]\b|\((?:400|403)\) when calling",
     re.IGNORECASE,
 )
 _GARBLED = ("BadDigest", "IncompleteBody", "RequestTimeout", "XAmzContentSHA256Mismatch")

@@ -13,6 +13,8 @@ from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
+import fsspec
+
 BUCKET = "night"
 SERVER = """
 import sys
@@ -224,9 +226,10 @@ def proxy_of(server: str) -> Iterator[Proxy]:
 
 def forget() -> None:
     """Close the connections of this process to S3: fsspec keeps its file systems, each with the address it began with."""
-    from s3fs import S3FileSystem
-
-    for instance in list(S3FileSystem._cache.values()):
+    kind = fsspec.get_filesystem_class("s3")
+    for instance in list(kind._cache.values()):
         if instance._s3 is not None:
             instance.close_session(instance.loop, instance._s3)
-    S3FileSystem.clear_instance_cache()
+    kind.clear_instance_cache()
+    if "mlflow.store.artifact.s3_artifact_repo" in sys.modules:
+        sys.modules["mlflow.store.artifact.s3_artifact_repo"]._cached_get_s3_client.cache_clear()
