@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -105,6 +106,7 @@ def test_job_lives_with_lake_and_models_on_s3_as_on_a_disk(distant: Toy, tmp_pat
     from drift.report.night_report import write_report
 
     watched = watch(distant.work, again.run_id, write_report)
+    assert watched.report is not None
     assert (watched.report, watched.report_error) == (f"reports/{distant.job.name}/night={NIGHT}/drift.html", None)
     read = Places(distant.stores.warehouse, lake, lambda name: find_job(distant.stores.settings.jobs_dir, name))
     view = night_content.night_page(read, distant.job.name, NIGHT, None)
@@ -145,21 +147,16 @@ def test_large_file_is_sent_and_read_in_parts_and_never_copied(s3: Proxy, tmp_pa
     path = lake.below("large.parquet")
 
     def batches() -> Iterator[pa.RecordBatch]:
-        noise = range(0, 2**62, 2**62 // 500_000)
-        for start in range(0, 500_000, 50_000):
-            yield pa.RecordBatch.from_pydict(
-                {"id": [value * 7919 % 2**62 for value in noise[start : start + 50_000]]}, SCHEMA
-            )
+        random = np.random.default_rng(0)
+        for _ in range(24):
+            yield pa.RecordBatch.from_arrays([pa.array(random.integers(0, 2**62, 100_000))], schema=SCHEMA)
 
-    rows = [row for batch in batches() for row in batch.column("id").to_pylist()]
-    many = (batch for _ in range(6) for batch in batches())
-    lake.write(path, SCHEMA, many, {})
+    lake.write(path, SCHEMA, batches(), {})
     sent = [size for method, target, size in s3.log if method == "PUT" and "large" in target]
     assert len(sent) > 1
     assert max(sent) <= PART
     s3.log.clear()
-    seen = [row for batch in lake.batches(path) for row in batch.column("id").to_pylist()]
-    assert seen == rows * 6
+    assert pa.Table.from_batches(lake.batches(path)) == pa.Table.from_batches(batches())
     assert len(s3.log) >= sum(sent) // (2 * PART)
     assert [target for method, target, _ in s3.log if method not in ("GET", "HEAD")] == []
 
@@ -199,7 +196,8 @@ def test_part_that_keeps_failing_leaves_nothing_of_the_upload(
 ) -> None:
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     lake = Lake(f"s3://night/{tmp_path.name}")
-    batch = pa.RecordBatch.from_pydict({"id": [number * 2_654_435_761 % 2**62 for number in range(200_000)]}, SCHEMA)
+    noise = pa.array(np.random.default_rng(0).integers(0, 2**62, 200_000))
+    batch = pa.RecordBatch.from_arrays([noise], schema=SCHEMA)
     with s3.spoiling("500", part="partNumber=2"), pytest.raises(LakeUnavailable):
         lake.write(lake.below("a.parquet"), SCHEMA, [batch] * 15, {})
     assert not lake.exists(lake.below("a.parquet"))
@@ -241,7 +239,7 @@ def test_night_needs_no_listing(distant: Toy, s3: Proxy, tmp_path: Path) -> None
         done = run(distant)
         assert hash_of(distant, done.run_id) == expected
         assert verify(distant.work) == []
-    assert fault.met == 0 or fault.kind == "hide"
+    assert fault.met > 0
     require_once(distant, expected)
 
 
@@ -271,7 +269,7 @@ def test_reading_in_key_order_forgets_the_first_reading_though_nothing_is_listed
     with s3.spoiling("hide"):
         done = extract(distant.work, request())
         folder = RunFolder(distant.stores.lake, ledger.get(distant.stores.warehouse, done.run_id))
-        assert sum(batch.num_rows for batch in folder.quarantine()) == done.quarantined
+        assert sum(batch.num_rows for batch in folder.quarantine()) == done.rows_quarantined
 
 
 @pytest.mark.parametrize("point", ["load, rows sent and not committed"])
