@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import sys
+from contextlib import suppress
 
 if {"scheduler", "worker"} & set(sys.argv):
     from scoring.settings import quiet_telemetry
@@ -26,5 +27,8 @@ if {"scheduler", "worker"} & set(sys.argv):
 
     import scoring.night
     import scoring.upkeep  # noqa: F401
+
+    with suppress(ImportError):  # installed for a lake on S3
+        import s3fs  # noqa: F401
 
     gc.freeze()  # what is loaded stays: no task looks for garbage in it, which would also copy the pages that all share

@@ -6,7 +6,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -86,8 +86,30 @@ def unnamed_file() -> Iterator[tuple[IO[bytes], Path]]:
 
 def upload(fs: Any, scheme: str, local: Path, path: str) -> None:
     """Send a local file by one PUT, or by parts that the store shows once all are there. Nothing is moved or copied."""
-    library = LIBRARIES.get(scheme, ("", ""))[0]
+    library = _library(scheme)
+    if local.stat().st_size >= 2 * PART:
+        drop_unfinished(fs, scheme, path)
     fs.put_file(str(local), path, **_UPLOADS.get(library, {}))
+
+
+def drop_unfinished(fs: Any, scheme: str, path: str) -> None:
+    """Drop uploads to a path, or below it, that were begun and never ended, as by a process that was killed.
+
+    S3 keeps their parts for good where nobody sees them; other stores drop them after a week. Who may not ask for them leaves
+    them to the bucket's lifecycle rule.
+    """
+    if _library(scheme) != "s3fs":
+        return
+    bucket, key, _ = fs.split_path(path)
+    with suppress(PermissionError):
+        for begun in fs.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=key).get("Uploads", []):
+            if begun["Key"] == key or begun["Key"].startswith(f"{key}/"):
+                with suppress(FileNotFoundError):  # it has ended meanwhile
+                    fs.call_s3("abort_multipart_upload", Bucket=bucket, Key=begun["Key"], UploadId=begun["UploadId"])
+
+
+def _library(scheme: str) -> str:
+    return LIBRARIES.get(scheme, ("", ""))[0]
 
 
 def _flush(path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from scoring.stores.file_system import PART, beside, opened, unnamed_file, upload
+from scoring.stores.file_system import PART, beside, drop_unfinished, opened, unnamed_file, upload
 from scoring.stores.lake_problems import broken, bucket_missing, named, remote
 
 SNAPSHOT_FACTS = "snapshot.json"
@@ -176,6 +176,8 @@ class Lake:
         with self._system(path), suppress(FileNotFoundError):  # another process was first
             if self.exists(path):
                 self._fs.rm(path, recursive=True)
+            if not self.local and not PurePosixPath(path).suffix:
+                drop_unfinished(self._fs, self._scheme, path)
 
     def _remove_file(self, path: str) -> None:
         with suppress(FileNotFoundError):

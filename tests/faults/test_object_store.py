@@ -204,6 +204,32 @@ def test_part_that_keeps_failing_leaves_nothing_of_the_upload(
     assert [upload for upload in lake._fs.list_multipart_uploads("night") if tmp_path.name in upload["Key"]] == []
 
 
+def test_upload_that_was_begun_and_never_ended_goes_with_the_next_one_and_with_its_folder(
+    s3: Proxy, tmp_path: Path
+) -> None:
+    lake = Lake(f"s3://night/{tmp_path.name}")
+    ours, night = (
+        lake.below("runs/churn/night=2024-01-01/r1"),
+        lake.below("predictions/churn/night=2024-01-01/p.parquet"),
+    )
+
+    def begin(path: str) -> None:
+        bucket, key, _ = lake._fs.split_path(path)
+        lake._fs.call_s3("create_multipart_upload", Bucket=bucket, Key=key)
+
+    def begun() -> list[str]:
+        keys = [upload["Key"] for upload in lake._fs.list_multipart_uploads("night")]
+        return sorted(key.rpartition("/")[2] for key in keys if tmp_path.name in key)
+
+    for path in (f"{ours}/a.parquet", f"{ours}0/b.parquet", night):
+        begin(path)
+    lake.remove(ours)
+    assert begun() == ["b.parquet", "p.parquet"], "another run's stays"
+    noise = pa.array(np.random.default_rng(0).integers(0, 2**62, 200_000))
+    lake.write(night, SCHEMA, [pa.RecordBatch.from_arrays([noise], schema=SCHEMA)] * 15, {})
+    assert begun() == ["b.parquet"]
+
+
 def test_expired_credentials_are_named_and_no_secret_is_shown(distant: Toy, s3: Proxy) -> None:
     lake = distant.stores.lake
     path = lake.current(distant.job.name, NIGHT)
