@@ -274,7 +274,8 @@ def _texts(schema: pa.Schema) -> list[str]:
 
 
 def _parquet(stream: Any) -> pq.ParquetFile:
-    return pq.ParquetFile(stream, page_checksum_verification=True)
+    """Return an opened Parquet file. ``pre_buffer`` would hold all of it in memory, whatever its size."""
+    return pq.ParquetFile(stream, page_checksum_verification=True, pre_buffer=False)
 
 
 def _is_named(path: str, pattern: str) -> bool:

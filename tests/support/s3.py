@@ -107,7 +107,7 @@ class Proxy:
     server: str
     faults: list[Fault] = field(default_factory=list)
     log: list[tuple[str, str, int]] = field(default_factory=list)
-    """Method, path and bytes of the body."""
+    """Method, path, and bytes of the body or of the range that was asked for."""
     listed: dict[str, tuple[int, list[tuple[str, str]], bytes]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -144,7 +144,8 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         fault = self.proxy.fault_of(self.command, self.path)
         with self.proxy.lock:
-            self.proxy.log.append((self.command, self.path, length))
+            first, _, last = self.headers.get("Range", "").removeprefix("bytes=").partition("-")
+            self.proxy.log.append((self.command, self.path, int(last) - int(first) + 1 if first and last else length))
         if fault == "truncate":
             self.rfile.read(length // 2)
             self._drop()
