@@ -39,9 +39,8 @@ def opened(root: str) -> tuple[Any, str, str]:
     """
     match = _SCHEME.match(root)
     scheme = match[1].lower() if match else ""
-    if match and (
-        match[2] != "//" or scheme not in (*LIBRARIES, *_OTHERS)
-    ):  # s3:/bucket would be a folder of that name
+    known = scheme in LIBRARIES or scheme in _OTHERS
+    if match and not (known and match[2] == "//"):  # s3:/bucket would be a folder of that name
         raise unknown_scheme(root)
     if scheme in LIBRARIES and re.match(r"[^/@]*:[^/@]*@", root.partition("://")[2]):
         raise login_in_url(root)

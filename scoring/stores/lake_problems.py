@@ -68,9 +68,11 @@ CREDENTIALS = {
 _DENIED = re.compile(
     r"ExpiredToken|TokenRefreshRequired|InvalidToken|InvalidAccessKeyId|SignatureDoesNotMatch|AccessDenied|Forbidden|"
     r"Unauthorized|AuthorizationHeaderMalformed|AuthenticationFailed|RequestTimeTooSkewed|locate credentials|token has expired|"
-    r"^(?:Client|OS)Error: .*\b40[013]\b|\((?:400|403)\) when calling",
+    r"\(40[013]\) when calling",
     re.IGNORECASE,
 )
+_HEAD_DENIED = ("400", "401", "403")
+"""Codes of a request without a body in its answer: S3 answers 400 to one with expired credentials."""
 _GARBLED = ("BadDigest", "IncompleteBody", "RequestTimeout", "XAmzContentSHA256Mismatch")
 """Codes of a store for a file that did not come whole, which it does not keep."""
 _NO_BUCKET = re.compile(r"NoSuchBucket|(bucket|container) does not exist|ContainerNotFound", re.IGNORECASE)
@@ -126,7 +128,10 @@ def denied(error: BaseException) -> bool:
     kind = type(error).__name__
     if isinstance(error, NotImplementedError | PermissionError) or "Credential" in kind or "Authentication" in kind:
         return True
-    return not isinstance(error, FileNotFoundError) and _DENIED.search(f"{kind}: {_code(error)} {error}") is not None
+    if isinstance(error, FileNotFoundError):
+        return False
+    text = re.sub(r"https?://\S+", "", f"{_code(error)} {error}")  # a job may be called forbidden
+    return _code(error) in _HEAD_DENIED or _DENIED.search(text) is not None
 
 
 def bucket_missing(error: BaseException) -> bool:

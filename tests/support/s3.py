@@ -144,8 +144,8 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         fault = self.proxy.fault_of(self.command, self.path)
         with self.proxy.lock:
-            first, _, last = self.headers.get("Range", "").removeprefix("bytes=").partition("-")
-            self.proxy.log.append((self.command, self.path, int(last) - int(first) + 1 if first and last else length))
+            begin, _, end = self.headers.get("Range", "").removeprefix("bytes=").partition("-")
+            self.proxy.log.append((self.command, self.path, int(end) - int(begin) + 1 if begin and end else length))
         if fault == "truncate":
             self.rfile.read(length // 2)
             self._drop()
