@@ -66,8 +66,7 @@ def beside(path: str) -> Iterator[Path]:
     try:
         yield local
         with named(path):
-            local.chmod(0o644)
-            _flush(local)
+                _flush(local)
             local.replace(path)
     finally:
         local.unlink(missing_ok=True)
