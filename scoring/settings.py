@@ -30,6 +30,17 @@ QUIET = {
     "SCARF_ANALYTICS": "false",
     "GIT_PYTHON_REFRESH": "quiet",
 }
+STORE_SECRETS = (
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "FSSPEC_S3_SECRET",
+    "FSSPEC_S3_TOKEN",
+    "AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_SAS_TOKEN",
+    "AZURE_STORAGE_CONNECTION_STRING",
+    "AZURE_STORAGE_CLIENT_SECRET",
+)
+"""Variables with which the libraries of object stores log in. Nightshift only masks their values."""
 DATA_FOLDERS = ("lake", "demo_lake", "models", "cache", "airflow", "backtests")
 """Folders of ours in the data folder, but for that of PostgreSQL, which closes its own."""
 SHORTEST_TOKEN = 16
@@ -98,9 +109,10 @@ class Settings(BaseSettings):
     registry_url: SecretStr | None = None
     """MLflow tracking and registry URI: a server (http…) or a database, unset for the embedded PostgreSQL."""
     artifacts_url: str | None = Field(default=None, repr=False)
-    """Where model artifacts lie, unset for ``data/models``. An MLflow server keeps its own."""
+    """Where model artifacts lie, ``s3://…``, ``gs://…``, ``wasbs://…`` or a folder, unset for ``data/models``. An MLflow server
+    keeps its own."""
     lake_url: str | None = Field(default=None, repr=False)
-    """Root of the lake, ``s3://…``, ``gs://…``, ``abfs://…`` or a folder, unset for ``data/lake``."""
+    """Root of the lake, ``s3://…``, ``gs://…``, ``az://…`` or a folder, unset for ``data/lake``."""
     alert_urls: SecretStr | None = None
     """Where alerts go, as Apprise URLs with commas between them, unset for nowhere."""
     metrics_token: Annotated[SecretStr, AfterValidator(_long_enough)] | None = None
@@ -127,6 +139,7 @@ class Settings(BaseSettings):
         for plain in (self.lake_url, self.artifacts_url):
             SECRETS.add(secrets_of(plain or ""))
         SECRETS.add([self.metrics_token.get_secret_value()] if self.metrics_token else [])
+        SECRETS.add(os.environ[name] for name in STORE_SECRETS if os.environ.get(name))
         for receiver in (self.alert_urls.get_secret_value() if self.alert_urls else "").split(","):
             SECRETS.add(secrets_of(receiver.strip(), whole=True))
 
@@ -229,18 +242,6 @@ def private_runtime_folder(temporary: str) -> Path:
     folder = require_own(Path(temporary) / f"nightshift-{os.getuid()}")
     os.environ["XDG_RUNTIME_DIR"] = str(folder)
     return folder
-
-
-def system_user() -> str:
-    """Return the operating system's user that this process runs as, whatever the environment says.
-
-    Of a user without a name it is the number, such as ``uid 50000``.
-    """
-    number = os.getuid()
-    try:
-        return pwd.getpwuid(number).pw_name
-    except KeyError:
-        return f"uid {number}"
 
 
 def system_user() -> str:

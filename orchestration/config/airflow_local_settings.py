@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import sys
+from contextlib import suppress
 
 from scoring.private_files import own_files_only
 
@@ -30,5 +31,8 @@ if {"scheduler", "worker"} & set(sys.argv):
 
     import scoring.night
     import scoring.upkeep  # noqa: F401
+
+    with suppress(ImportError):  # installed for a lake on S3
+        import s3fs  # noqa: F401
 
     gc.freeze()  # what is loaded stays: no task looks for garbage in it, which would also copy the pages that all share

@@ -168,7 +168,7 @@ def _pass_gate(work: Workspace, run: Run, summary: Summary) -> None:
 
 
 def _after_flip(work: Workspace, run: Run, status: str) -> Published:
-    return Published(run.run_id, status, run.rows_loaded or 0, refresh_lake(work, run.night))
+    return Published(run.run_id, status, run.rows_loaded or 0, work.lake.url(refresh_lake(work, run.night)))
 
 
 def refresh_lake(work: Workspace, night: date, anew: bool = False) -> str:
