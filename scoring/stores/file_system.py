@@ -66,7 +66,7 @@ def beside(path: str) -> Iterator[Path]:
     try:
         yield local
         with named(path):
-                _flush(local)
+            _flush(local)
             local.replace(path)
     finally:
         local.unlink(missing_ok=True)
