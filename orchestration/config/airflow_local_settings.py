@@ -31,8 +31,11 @@ if {"scheduler", "worker"} & set(sys.argv):
 
     import scoring.night
     import scoring.upkeep  # noqa: F401
+    from scoring.errors import NightshiftError
+    from scoring.settings import load_settings
+    from scoring.stores import Lake
 
-    with suppress(ImportError):  # installed for a lake on S3
-        import s3fs  # noqa: F401
+    with suppress(NightshiftError):  # a task says what is wrong
+        Lake(load_settings().lake_root)  # loads the library of the object store that the lake is on
 
     gc.freeze()  # what is loaded stays: no task looks for garbage in it, which would also copy the pages that all share
