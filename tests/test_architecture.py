@@ -185,7 +185,7 @@ MARKUP = re.compile(
     re.IGNORECASE,
 )
 """A tag of HTML, or a rule of CSS; what is written ``<path>`` or ``<job>`` stands for a word in prose."""
-MARKUP_ALLOWED = {"drift.report.evidently_page", "pages.rendering.report_files"}
+MARKUP_ALLOWED = {"drift.report.evidently_page", "drift.report.harmless", "pages.rendering.report_files"}
 """Both know Evidently's page as text: what it shares with others is taken out of it, and put back."""
 
 
