@@ -106,9 +106,8 @@ class LocalAirflow:
 
 def environment(settings: Settings, port: int) -> dict[str, str]:
     """Return the environment in which every Airflow command of this installation runs."""
-    home = settings.airflow_home
+    home, url = settings.airflow_home, f"http://127.0.0.1:{port}"
     credentials = _secrets(home)
-    url = f"http://127.0.0.1:{port}"
     metadata = embedded.url(settings.postgres_dir, "airflow")
     return child_environment(
         {
@@ -136,7 +135,7 @@ def environment(settings: Settings, port: int) -> dict[str, str]:
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
             "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO",
-            "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS": "0o700",  # it sets them, whatever the umask
+            "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS": "0o700",  # set whatever the umask
             "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS": "0o600",
         }
     )

@@ -81,7 +81,6 @@ def replace_file(path: Path, content: bytes) -> None:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-            written.chmod(0o644)
             written.replace(path)
         finally:
             written.unlink(missing_ok=True)

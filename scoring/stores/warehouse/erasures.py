@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from scoring.job import Job
 from scoring.stores.warehouse import ledger
+from scoring.stores.warehouse.actions import Action, record_action
 from scoring.stores.warehouse.connection import Warehouse
 from scoring.stores.warehouse.job_tables import history, shadow
 from scoring.stores.warehouse.load import of_run
@@ -48,9 +49,12 @@ class StoredRows:
 
 
 def start(warehouse: Warehouse, facts: Mapping[str, Any]) -> int:
-    """Record that an erasure begins, and return its number."""
+    """Record that an erasure begins, and who did it among the actions, which tell no key. Return its number."""
     with warehouse.transaction() as connection:
-        return int(connection.execute(sa.insert(ERASURES).values(facts).returning(ERASURES.c.erasure_id)).scalar_one())
+        number = connection.execute(sa.insert(ERASURES).values(facts).returning(ERASURES.c.erasure_id)).scalar_one()
+        done = (facts["reason"], facts["started_at"], facts["done_by"])
+        record_action(connection, Action(facts["job"], "erased", f"erasure {number}", *done))
+        return int(number)
 
 
 def of_job(warehouse: Warehouse, job: str) -> list[Erasure]:

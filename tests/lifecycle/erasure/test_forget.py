@@ -22,7 +22,7 @@ from scoring.night.rescore import rescore
 from scoring.rows.summary import Summary
 from scoring.stores import RunFolder, lake
 from scoring.stores.registry import HOLDOUT_FILE, loading, stored_files
-from scoring.stores.warehouse import Manifest, Run, count_rows, erasures, ledger, manifests
+from scoring.stores.warehouse import Manifest, Run, actions_of, count_rows, erasures, ledger, manifests
 from scoring.upkeep.verify import verify
 from tests.conftest import Toy
 from tests.support.erasure import BROKEN, CUSTOMERS, NOTE, SCORED, TRAINED, WHO, Lived, live, places, run
@@ -82,6 +82,8 @@ def test_forget_leaves_no_value_in_any_store_and_the_rest_as_it_was(untrained: T
     assert "not touched: the source" in done(said)
     assert places(toy, WHO, NOTE) == []
     (row,) = erasures.of_job(toy.work.warehouse, job)
+    (action,) = (one for one in actions_of(toy.work.warehouse, job) if one.action == "erased")
+    assert (action.subject, action.reason, action.done_by) == (f"erasure {row.erasure_id}", row.reason, row.done_by)
     assert (row.key_columns, row.key_check, row.reason) == (["id"], None, "a letter of May")
     assert row.finished_at is not None
     assert row.counts == {item["store"]: item["rows"] for item in shown}
