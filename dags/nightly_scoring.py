@@ -52,7 +52,7 @@ def nightly_dag(job: Job) -> DAG:
         def extract() -> list[dict[str, int]]:
             return nightly.extract(job)
 
-        @task(map_index_template="{{ chunk_label }}", max_active_tis_per_dagrun=job.limits.parallel_chunks)
+        @task(map_index_template="{{ chunk_label }}", max_active_tis_per_dagrun=job.parallel_tasks)
         def score(scoring_run: str, chunk: dict[str, int]) -> int:
             return nightly.score(job, scoring_run, chunk)
 

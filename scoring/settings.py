@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
 import os
+import pwd
 import re
 import subprocess
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, exceptions
@@ -15,10 +16,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, exceptions
 from scoring import __version__
 from scoring.cores import usable_cores
 from scoring.errors import SettingsError
+from scoring.private_files import close_folder, is_own, own_files_only, require_own
 from scoring.secrets import SECRETS, secrets_of
 from scoring.validation import Strict, problems
 
 HOME = Path(__file__).resolve().parent.parent
+STAGING_PATTERN = r"^[a-z_][a-z0-9_]{0,62}$"
 QUIET = {
     "DO_NOT_TRACK": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -38,6 +41,8 @@ STORE_SECRETS = (
     "AZURE_STORAGE_CLIENT_SECRET",
 )
 """Variables with which the libraries of object stores log in. Nightshift only masks their values."""
+DATA_FOLDERS = ("lake", "demo_lake", "models", "cache", "airflow", "backtests")
+"""Folders of ours in the data folder, but for that of PostgreSQL, which closes its own."""
 PASSIVE_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
@@ -85,6 +90,10 @@ class Settings(BaseSettings):
     """Folder of the SQL statements."""
     sources: dict[str, SecretStr] = Field(default_factory=dict)
     """Sources by the name that job files use: ``NIGHTSHIFT_SOURCES__<NAME>=<URL>``, of a database or of files, ``duckdb:///…``."""
+    staging: dict[str, Annotated[str, Field(pattern=STAGING_PATTERN)]] = Field(default_factory=dict)
+    """Schema of a source, by the source's name, in which its login may create tables: ``NIGHTSHIFT_STAGING__<NAME>=<schema>``.
+
+    Jobs with ``shards`` then run their SQL once into a table there, which the tasks read side by side. Unset: one task reads."""
     warehouse_url: SecretStr | None = None
     """PostgreSQL of the warehouse, unset for the embedded one."""
     analyst_url: SecretStr | None = None
@@ -147,7 +156,7 @@ class Settings(BaseSettings):
     def environment(self) -> dict[str, str]:
         """Return the ``NIGHTSHIFT_*`` variables that give a child process these settings. Secrets are in the clear."""
         variables = {}
-        for name in self.model_fields_set - {"sources", "retention"}:
+        for name in self.model_fields_set - {"sources", "staging", "retention"}:
             value = getattr(self, name)
             if value is not None:
                 plain = value.get_secret_value() if isinstance(value, SecretStr) else value
@@ -157,7 +166,8 @@ class Settings(BaseSettings):
         retention = {
             f"NIGHTSHIFT_RETENTION__{name.upper()}": str(getattr(policy, name)) for name in policy.model_fields_set
         }
-        return {**variables, **sources, **retention}
+        staging = {f"NIGHTSHIFT_STAGING__{name.upper()}": schema for name, schema in self.staging.items()}
+        return {**variables, **sources, **staging, **retention}
 
     def sql_path(self, job: str, statement: str) -> Path:
         """Return the path of one statement of a job, ``sql/<job>/<statement>.sql``."""
@@ -166,10 +176,11 @@ class Settings(BaseSettings):
 
 @lru_cache(maxsize=1)
 def load_settings() -> Settings:
-    """Return the settings of this process, read once."""
+    """Return the settings of this process, read once. From then on its files, and the data folder, are its user's only."""
     quiet_telemetry()
+    own_files_only()
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
         raise SettingsError(_explained(error), next_step="see docs/reference/settings.md") from None
     except exceptions.SettingsError as error:
@@ -180,6 +191,8 @@ def load_settings() -> Settings:
             expected=f"{name}__<NAME>, one variable a value",
             next_step="see docs/reference/settings.md",
         ) from None
+    close_folder(settings.data_dir, DATA_FOLDERS)
+    return settings
 
 
 def _explained(error: ValidationError) -> str:
@@ -202,16 +215,30 @@ def quiet_telemetry() -> None:
 
 
 def private_runtime_folder(temporary: str) -> Path:
-    """Return this user's runtime folder, and point ``XDG_RUNTIME_DIR`` at it unless that names a writable one.
+    """Return this user's runtime folder, and point ``XDG_RUNTIME_DIR`` at it unless that names one of this user's.
 
     Without it the embedded PostgreSQL's lock file lies in the temporary folder, where the first user shuts out all
-    others. Sockets need a short path, so this folder lies there too, below ``temporary``, one per user.
+    others. Sockets need a short path, so this folder lies there too, below ``temporary``, one per user. Raises
+    ``SettingsError`` when somebody else has made it.
     """
     named = os.environ.get("XDG_RUNTIME_DIR")
-    if not (named and os.access(named, os.W_OK | os.X_OK)):
-        named = str(Path(temporary) / f"nightshift-{getpass.getuser()}")
-        os.environ["XDG_RUNTIME_DIR"] = named
-    return Path(named)
+    if named and os.access(named, os.W_OK | os.X_OK) and is_own(Path(named)):
+        return Path(named)
+    folder = require_own(Path(temporary) / f"nightshift-{os.getuid()}")
+    os.environ["XDG_RUNTIME_DIR"] = str(folder)
+    return folder
+
+
+def system_user() -> str:
+    """Return the operating system's user that this process runs as, whatever the environment says.
+
+    Of a user without a name it is the number, such as ``uid 50000``.
+    """
+    number = os.getuid()
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"uid {number}"
 
 
 def child_environment(extra: dict[str, str]) -> dict[str, str]:

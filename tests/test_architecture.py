@@ -100,7 +100,7 @@ PRELOADED = "orchestration.config.airflow_local_settings"
 ARRAYS = {"numpy", "pandas", "pyarrow"}
 HEAVY = ("pandas", "sklearn", "mlflow", "evidently")
 
-GROUND = ("cores", "errors", "interval", "names", "progress", "secrets", "settings", "validation")
+GROUND = ("cores", "errors", "interval", "names", "private_files", "progress", "secrets", "settings", "validation")
 
 IO_ALLOWED = {
     ("scoring.job.yaml_text", "read_mapping"),
@@ -161,8 +161,8 @@ SQL = re.compile(
     r"(create|drop|alter)\s+(table|view|index|role|schema)\s|truncate\s)",
     re.DOTALL,
 )
-SQL_ALLOWED = {"scoring.stores.embedded", "cli.publications"}
-"""embedded lists pg_database before it creates ours; the CLI's `sql` command has a default statement."""
+SQL_ALLOWED = {"scoring.stores.embedded", "cli.publications", "scoring.stores.source.adapters.postgresql_stage"}
+"""embedded lists pg_database before it creates ours; the CLI's `sql` command has a default statement; a stage is dropped."""
 
 MARKUP = re.compile(
     r"</[a-z]|"

@@ -327,7 +327,9 @@ def test_image_copies_what_exists_and_runs_as_a_user():
 
 def test_ci_runs_the_tests_with_pinned_actions():
     workflow = yaml.safe_load((HOME / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
-    assert set(workflow[True]) == {"push", "pull_request"}, "YAML 1.1 reads the key on as True"
+    events = {"push", "pull_request", "schedule", "workflow_dispatch"}
+    assert set(workflow[True]) == events, "YAML 1.1 reads the key on as True"
+    assert workflow["jobs"]["nightly"]["steps"][-1]["run"] == "make test-nightly"
     job = workflow["jobs"]["test"]
     steps = [step for every in workflow["jobs"].values() for step in every["steps"]]
     assert "make test" in [step.get("run") for step in job["steps"]]

@@ -1,6 +1,7 @@
-"""Imports what every task needs once, in the process that forks them: 4 CPU seconds a task fall to 0.25.
+"""What Airflow's processes begin with: files for their user only, and, where tasks are forked, what every task needs.
 
-Libraries and our own packages: a change of either is seen by tasks once the scheduler, or the worker, is started again.
+Imported once in the process that forks them: 4 CPU seconds a task fall to 0.25. Libraries and our own packages: a change of
+either is seen by tasks once the scheduler, or the worker, is started again.
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ import gc
 import sys
 from contextlib import suppress
 
+from scoring.private_files import own_files_only
+
+own_files_only()
 if {"scheduler", "worker"} & set(sys.argv):
     from scoring.settings import quiet_telemetry
 

@@ -32,6 +32,8 @@ JobName = Annotated[str, Field(pattern=JOB_PATTERN)]
 SourceName = Annotated[str, Field(pattern=SOURCE_PATTERN)]
 KeyType = Literal["int", "string", "datetime", "date"]
 Kind = Literal["events", "snapshot"]
+MOST_SHARDS = 128
+"""Airflow's scheduler looks at every one of them in each of its rounds."""
 HIDDEN_VALUE = "hidden"
 """The text that stands in place of every value of a sensitive column."""
 
@@ -89,6 +91,10 @@ class Job(Strict):
     pipeline: str = Field(pattern=FACTORY_PATTERN, description="module:function that returns the unfitted pipeline.")
     training: TrainingPolicy = Field(default=TrainingPolicy(), description="How versions are fitted.")
     chunk_rows: int = Field(default=100_000, ge=1, le=1_000_000, description="Rows that are in memory at a time.")
+    shards: int | None = Field(default=None, ge=1, le=MOST_SHARDS)
+    """Tasks of Airflow, on any workers, that share a night: each scores and loads its part. Default: one task reads and loads."""
+    shard_rows: int | None = Field(default=None, ge=1)
+    """Rows of such a part, for as many tasks as the night needs, in place of a fixed number of them."""
     on_empty: Literal["fail", "skip"] = Field(default="fail", description="What a night without rows is.")
     keep_nights: int | None = Field(default=None, ge=30)
     """Nights whose predictions stay published, the newest ones; retention takes older ones back. Default: all of them.
@@ -169,10 +175,34 @@ class Job(Strict):
         return self
 
     @model_validator(mode="after")
+    def _shards_are_a_number_or_a_size(self) -> Self:
+        if self.shards is not None and self.shard_rows is not None:
+            raise ValueError(
+                f"shard_rows: found {self.shard_rows} beside shards {self.shards}, expected one of the two"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _names_are_free(self) -> Self:
         refuse_classes(self.label.classes or [])
         refuse_columns(self.key, self.features, self.probability_columns)
         return self
+
+    def shards_of(self, rows: int) -> int | None:
+        """Return how many tasks share a night of so many rows, or None when one task loads it."""
+        if self.shard_rows is None:
+            return self.shards
+        return min(MOST_SHARDS, max(1, -(-rows // self.shard_rows)))
+
+    @property
+    def shared(self) -> bool:
+        """Return whether tasks share a night, each scoring and loading its part."""
+        return self.shards is not None or self.shard_rows is not None
+
+    @property
+    def parallel_tasks(self) -> int:
+        """Return how many tasks of a night may score at a time: all that share it, or ``limits.parallel_chunks``."""
+        return (self.shards or MOST_SHARDS) if self.shared else self.limits.parallel_chunks
 
     @property
     def is_snapshot(self) -> bool:

@@ -66,7 +66,6 @@ def beside(path: str) -> Iterator[Path]:
     try:
         yield local
         with named(path):
-            local.chmod(0o644)
             _flush(local)
             local.replace(path)
     finally:

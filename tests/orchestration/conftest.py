@@ -21,7 +21,7 @@ from scoring.stores.workspace import Workspace
 from tests.conftest import new_database
 from tests.support.airflow import AirflowUnderTest
 from tests.support.customers import create_states, write_customers
-from tests.support.toy import FIRST, TRAIN_NIGHTS, add, create_source, events, train_champion, write_job
+from tests.support.toy import FIRST, TRAIN_NIGHTS, add, create_source, events, execute, train_champion, write_job
 
 NIGHTS = 13
 GUARDS = {"max_latency_ratio": 1000}
@@ -98,7 +98,9 @@ def airflow(data_dir: Path, template: str, receiver: tuple[str, list[str]]) -> I
         registry_url=SecretStr(embedded.url(data_dir / "postgres", "registry")),
         code_version="test",
         alert_urls=SecretStr(receiver[0]),
+        staging={"toy": "shared_nights"},
     )
+    execute(source, "create schema shared_nights")
     quick = {"retries": 2, "retry_delay_seconds": 1}
     patient = {"retries": 20, "retry_delay_seconds": 1}  # a registry is away for a while in one of its tests
     jobs = {
@@ -109,6 +111,7 @@ def airflow(data_dir: Path, template: str, receiver: tuple[str, list[str]]) -> I
             folder,
             "air_retrain",
             limits=quick,
+            shards=2,
             retraining={"max_age_nights": 1, "min_new_labelled_nights": 1, "drift_weight": 1.0, "max_loss": 9.0},
         ),
         "gone": write_job(folder, "air_gone", limits=quick),

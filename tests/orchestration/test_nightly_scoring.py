@@ -11,9 +11,11 @@ import pytest
 from demo.local_airflow import environment
 from scoring.interval import Nights
 from scoring.night.publish import release
+from scoring.night.staging import left_stages
 from scoring.settings import HOME
 from scoring.stores.warehouse import ledger, monitoring, retrainings
 from scoring.stores.warehouse.span import Span
+from scoring.stores.warehouse.tables import RUNS
 from scoring.stores.workspace import Workspace
 from tests.support.airflow import DAG, PATIENCE, AirflowUnderTest, backfill, log_of, states, tasks, trigger
 from tests.support.toy import NIGHT, ROWS, execute
@@ -179,6 +181,9 @@ def test_decision_to_retrain_trains_a_challenger_once(airflow: AirflowUnderTest)
     days = [NIGHT + timedelta(days=n) for n in range(3)]
     for day in days:
         assert trigger(airflow, "air_retrain_nightly", partition_key=str(day))["state"] == "success"
+    runs = ledger.find(airflow.stores.warehouse, RUNS.c.job == "air_retrain")
+    assert [(run.shards, run.status, run.rows_loaded) for run in runs] == 3 * [(2, "published", ROWS)]  # tasks share it
+    assert left_stages(Workspace(airflow.stores, airflow.jobs["retrain"])) == []
     airflow.api.wait("air_retrain_retraining", seconds=PATIENCE)
     (run,) = airflow.api.runs("air_retrain_retraining")
     decided = {row.night: row for row in monitoring.decisions(airflow.stores.warehouse, Span("air_retrain"))}

@@ -11,6 +11,7 @@ from scoring.stores.warehouse import (
     retrainings,
     shadows,
 )
+from scoring.stores.warehouse.actions import Action, actions_of, record_action
 from scoring.stores.warehouse.alerts import claim_alert, withdraw_alert
 from scoring.stores.warehouse.connection import Warehouse, open_warehouse, require_answer
 from scoring.stores.warehouse.evaluation import (
@@ -28,7 +29,16 @@ from scoring.stores.warehouse.evaluation import (
     growth,
 )
 from scoring.stores.warehouse.liveness import abandon_dead, alone, held, seen, worked_on
-from scoring.stores.warehouse.load import count_rows, load, load_shadow, remove_rows, stamped
+from scoring.stores.warehouse.load import (
+    LoadedChunk,
+    count_rows,
+    load,
+    load_chunks,
+    load_shadow,
+    loaded_chunks,
+    remove_rows,
+    stamped,
+)
 from scoring.stores.warehouse.promotions import Promotion, champion_at, in_effect, previous_champion
 from scoring.stores.warehouse.records import Disagreement, Retraining, Run, Shadow, ShadowLosses, ShadowNight
 from scoring.stores.warehouse.refits import RefitLoss
@@ -37,6 +47,7 @@ from scoring.stores.warehouse.schema import describe_prediction, ensure_job, mar
 from scoring.stores.warehouse.span import Row, Span
 
 __all__ = [
+    "Action",
     "Block",
     "ColumnNight",
     "ColumnVerdict",
@@ -46,6 +57,7 @@ __all__ = [
     "Evaluation",
     "Gain",
     "Holdout",
+    "LoadedChunk",
     "Measured",
     "Metrics",
     "NightLoss",
@@ -66,6 +78,7 @@ __all__ = [
     "TriedNight",
     "Warehouse",
     "abandon_dead",
+    "actions_of",
     "alone",
     "champion_at",
     "claim_alert",
@@ -78,7 +91,9 @@ __all__ = [
     "ledger",
     "liveness",
     "load",
+    "load_chunks",
     "load_shadow",
+    "loaded_chunks",
     "mark_retired",
     "migrate",
     "monitoring",
@@ -87,6 +102,7 @@ __all__ = [
     "previous_champion",
     "promotions",
     "pruning",
+    "record_action",
     "refits",
     "remove_rows",
     "require_answer",
