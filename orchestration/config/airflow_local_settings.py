@@ -20,6 +20,7 @@ if {"scheduler", "worker"} & set(sys.argv):
 
     import adbc_driver_postgresql.dbapi  # noqa: F401
     import evidently.presets  # noqa: F401
+    import fsspec
     import mlflow.tracking  # noqa: F401
     import pandas  # noqa: F401
     import psycopg  # noqa: F401
@@ -32,7 +33,7 @@ if {"scheduler", "worker"} & set(sys.argv):
     import scoring.night
     import scoring.upkeep  # noqa: F401
 
-    with suppress(ImportError):  # installed for a lake on S3
-        import s3fs  # noqa: F401
+    with suppress(ImportError):  # s3fs is installed for a lake on S3
+        fsspec.get_filesystem_class("s3")
 
     gc.freeze()  # what is loaded stays: no task looks for garbage in it, which would also copy the pages that all share
