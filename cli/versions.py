@@ -135,7 +135,7 @@ def models(name: JobName, as_json: tables.Json = False) -> None:
     )
     if older:
         console.OUT.print(
-            f"versions {older}: of their files the pipeline only is held against a sha256, as they are from before the others were",
+            f"versions {older}: of their files the pipeline only is held against a sha256, as they are older than that",
             soft_wrap=True,
         )
 
