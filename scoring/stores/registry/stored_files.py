@@ -32,7 +32,7 @@ class StoredFiles:
 
     @cached_property
     def _warehouse(self) -> Warehouse:
-        return self._given or open_warehouse(self._settings, pool=False)
+        return self._given or open_warehouse(self._settings).unpooled()
 
     def record_new(self, job: str, uri: str, manifest: Manifest) -> None:
         """Record the files of a version that has no number yet.
@@ -40,7 +40,7 @@ class StoredFiles:
         While the warehouse does not answer, this process remembers them, and records them at its next look.
         """
         try:
-            manifests.record(self._warehouse, job, uri, manifest, "registered")
+            manifests.record(self._warehouse.unpooled(), job, uri, manifest, "registered")
         except WarehouseUnavailable:
             self._unrecorded[uri] = manifest
 
@@ -49,7 +49,7 @@ class StoredFiles:
         if ref.uri in self._unrecorded:
             self._numbered[ref.uri] = ref
         else:
-            manifests.give_number(self._warehouse, ref.job, ref.uri, ref.version)
+            manifests.give_number(self._warehouse.unpooled(), ref.job, ref.uri, ref.version)
 
     def digests(self, job: str) -> dict[int, str]:
         """Return the sha256 of each recorded version's pipeline, by the version's number."""
