@@ -8,7 +8,7 @@ import typer
 
 from cli import console, tables
 from cli.arguments import JobName, Night, Reason, RunId, now, open_installation, open_job
-from scoring.errors import RunMissing
+from scoring.errors import JobFileError, RunMissing
 from scoring.interval import DataInterval, parse_night
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ def status(as_json: tables.Json = False) -> None:
         shown["missing"] = tables.Cell(
             facts["missing"], ", ".join(facts["missing"]) or _nothing_missing(stores, facts["job"])
         )
+        shown["late"] = _lateness(stores, facts["job"])
         if not tables.record("jobs", {"job": facts["job"], **shown}):
             tables.facts(f"job {facts['job']}", shown.items())
     if retired:
@@ -99,6 +100,22 @@ def status(as_json: tables.Json = False) -> None:
             ],
             key="retired",
         )
+
+
+def _lateness(stores: Stores, job: str) -> tables.Cell:
+    """Return the night of a job that is late and since when, or that none is. A job file that is broken says nothing."""
+    from scoring.job import find_job
+    from scoring.upkeep import lateness_of
+
+    try:
+        late = lateness_of(stores.warehouse, find_job(stores.settings.jobs_dir, job), now())
+    except JobFileError:
+        return tables.Cell(None, "unknown: the job file is not valid, see `nightshift check`")
+    if late is None:
+        return tables.Cell(None, "no")
+    return tables.Cell(
+        {"night": late.night, "since": late.since}, f"night {late.night}, since {late.since:%Y-%m-%d %H:%M} UTC"
+    )
 
 
 def _nothing_missing(stores: Stores, job: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from datetime import date
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +11,7 @@ from cli import console, tables
 from cli.arguments import JobName, Reason, open_job
 from scoring.errors import VersionRefused
 from scoring.interval import Nights, parse_night
+from scoring.settings import system_user
 
 if TYPE_CHECKING:
     from lifecycle.training import Trained
@@ -52,7 +52,7 @@ def train_version(
     crown = promote or (promote is None and none_yet)
     refused = _refused(work.job, trained) if crown and none_yet and not anyway else None
     if crown and refused is None:
-        champion = promotion.promote(work, trained.ref.version, "promoted at training", getpass.getuser())
+        champion = promotion.promote(work, trained.ref.version, "promoted at training", system_user())
         console.OUT.print(f"{name} version {trained.ref.version} is champion from night {champion.effective_from} on")
         return
     work.registry.set_alias(name, "challenger", trained.ref.version)
@@ -135,7 +135,7 @@ def models(name: JobName, as_json: tables.Json = False) -> None:
     )
     if older:
         console.OUT.print(
-            f"versions {older}: of their files the pipeline only is held against a sha256, as they are older than that",
+            f"versions {older}: only the pipeline is held against a sha256: they are older than the record of the other files",
             soft_wrap=True,
         )
 
@@ -152,7 +152,7 @@ def promote_version(
 
     work = open_job(name)
     night = parse_night(effective_from) if effective_from else None
-    champion = promote(work, version, reason, getpass.getuser(), night)
+    champion = promote(work, version, reason, system_user(), night)
     console.OUT.print(f"{name} version {version} is champion from night {champion.effective_from} on")
 
 
@@ -166,5 +166,5 @@ def roll_back(
     from lifecycle.promotion import rollback
 
     work = open_job(name)
-    champion = rollback(work, reason, getpass.getuser(), to)
+    champion = rollback(work, reason, system_user(), to)
     console.OUT.print(f"{name} version {champion.model_version} is champion from night {champion.effective_from} on")

@@ -1,8 +1,9 @@
 """
 ### Nights that are late
 
-Once an hour: a job whose last night is not published in time (`limits.late_after_minutes` in its job file) is an alert,
-once per night. It sees nights that were never started too. Alerts are off until `NIGHTSHIFT_ALERT_URLS` is set.
+Every quarter of an hour: a job whose last night is not published in time (`schedule.ready_by` or `limits.late_after_minutes`
+in its job file) is an alert, once per night. It sees nights that were never started too. Alerts are off until
+`NIGHTSHIFT_ALERT_URLS` is set.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ def late_dag(jobs: list[Job]) -> DAG:
     with DAG(
         "late_nights",
         doc_md=__doc__,
-        schedule="5 * * * *",
+        schedule="5-59/15 * * * *",
         start_date=datetime(2013, 1, 1, tzinfo=UTC),
         catchup=False,
         max_active_runs=1,

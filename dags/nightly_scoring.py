@@ -1,10 +1,9 @@
 """
 ### One night, scored exactly once
 
-`extract → score (one task per chunk) → publish → drift, performance, shadow → review → decide → retrain`. One run is one
-night: its
-**partition key** is the calendar day in the job's timezone. Running a night again is always safe: it makes a new
-attempt, and the views switch to it in one step. In a backfill nothing alarms and nothing is retrained.
+`extract → score (one task per chunk) → publish → announce, drift, performance, shadow → review → decide → retrain`. One run
+is one night: its **partition key** is the calendar day in the job's timezone. Running a night again is always safe: it makes
+a new attempt, and the views switch to it in one step. In a backfill nothing alarms, nothing is announced or retrained.
 
 | you see | it means | do |
 |---|---|---|
@@ -16,6 +15,7 @@ attempt, and the views switch to it in one step. In a backfill nothing alarms an
 | a task red, *LakeFileBroken* | a file of the run cannot be read; the message names it | clear the task that it names |
 | `score` red, *ArtifactMismatch*, *GoldenRowsMismatch* | the model's file or a library changed | restore it, or train again |
 | `publish` red, *NightHeld* | the gate refused; what was published before stays | `nightshift release` or `discard` |
+| `announce` skipped | no event: a backfill's run, or a later one is published | nothing; *Announce* in the form sends it |
 | `drift` or `performance` red | monitoring failed; the publication stands | read the message, clear the task |
 | `drift` green, verdict *alert* | the night is unusual, or broken | the Nightshift page of the night says what and how much |
 | `shadow` red | a version in the shadow failed; the publication stands | read the message; `nightshift retrain shadows <job>` |
@@ -41,6 +41,7 @@ from orchestration.invalid_jobs import dag_name, invalid_arguments, refuse
 from orchestration.monitoring import DriftOperator, trigger_arguments
 from orchestration.nightly import dag_arguments
 from orchestration.parsed_jobs import jobs_to_parse
+from orchestration.publishing import AnnounceOperator, PublishOperator
 from scoring.job import Job
 
 
@@ -52,13 +53,9 @@ def nightly_dag(job: Job) -> DAG:
         def extract() -> list[dict[str, int]]:
             return nightly.extract(job)
 
-        @task(map_index_template="{{ chunk_label }}", max_active_tis_per_dagrun=job.limits.parallel_chunks)
+        @task(map_index_template="{{ chunk_label }}", max_active_tis_per_dagrun=job.parallel_tasks)
         def score(scoring_run: str, chunk: dict[str, int]) -> int:
             return nightly.score(job, scoring_run, chunk)
-
-        @task
-        def publish(scoring_run: str) -> dict[str, Any]:
-            return nightly.publish(job, scoring_run)
 
         @task
         def performance() -> list[str]:
@@ -77,14 +74,14 @@ def nightly_dag(job: Job) -> DAG:
             return monitoring.decide(job, scoring_run)
 
         chunks: Any = extract()
-        published = publish(chunks["run_id"])
+        published = PublishOperator(task_id="publish", job=job, scoring_run=chunks["run_id"])
         # Held nights are judged too; without a publication performance and decide do not run, and the run stays red.
         drift = DriftOperator(task_id="drift", job=job, trigger_rule=TriggerRule.ALL_DONE)
         measured, reviewed = performance(), review()
         (
             score.partial(scoring_run=chunks["run_id"]).expand(chunk=chunks)
             >> published
-            >> [drift, measured, shadow(chunks["run_id"])]
+            >> [AnnounceOperator(task_id="announce", job=job), drift, measured, shadow(chunks["run_id"])]
         )
         retrain = TriggerDagRunOperator(task_id="retrain", **trigger_arguments(job))
         measured >> reviewed

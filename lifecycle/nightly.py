@@ -21,6 +21,7 @@ from lifecycle.retraining import RetrainingRequest, end, resume, retrain
 from lifecycle.shadow import review, shadow_run
 from scoring.errors import AlertNotSent, EmptyNight, NightHeld, NightshiftError, NoSuchNight, described
 from scoring.interval import Nights
+from scoring.job import deadline_in_words
 from scoring.night import NightRequest, run_night
 from scoring.progress import Progress, silent
 from scoring.stores import Workspace
@@ -112,7 +113,7 @@ def nightly(work: Workspace, progress: Progress = silent) -> Iterator[NightLived
         yield from go_on(work)
     overdue = late(work) if promotions.history_of(work.warehouse, work.job.name) else None
     if overdue is not None:
-        tell(work, overdue, "late", f"not published {work.job.limits.late_after_minutes} minutes after its end")
+        tell(work, overdue, "late", f"not published {deadline_in_words(work.job)}")
 
 
 def live(work: Workspace, night: date, progress: Progress = silent) -> NightLived:
@@ -226,7 +227,8 @@ def _announced(work: Workspace, row: Retraining) -> str:
         detail = f"`nightshift retrain resume {row.job} {row.retraining_id}` says yes"
     sentence = f"retraining {row.retraining_id} {row.state}: {detail or row.stage}"
     if not row.open or row.stage == "approve":
-        tell(work, row.night, "retraining", sentence)
+        asked = str(row.retraining_id) if row.open else ""
+        tell(work, row.night, "approval" if asked else "retraining", sentence, asked)
     return sentence
 
 
@@ -242,9 +244,10 @@ def _step(
         return None
 
 
-def tell(work: Workspace, night: date, kind: Kind, message: str) -> None:
-    """Send an alert about a night. A receiver that refuses it is only logged."""
+def tell(work: Workspace, night: date, kind: Kind, message: str, about: str = "") -> None:
+    """Send an alert about a night, and ``about`` something beside it. A receiver that refuses it is only logged."""
+    link = f"nightshift explain {work.job.name} {night}"
     try:
-        send(work.stores, Alert(work.job.name, night, kind, message, f"nightshift explain {work.job.name} {night}"))
+        send(work.stores, Alert(work.job.name, night, kind, message, link, about))
     except AlertNotSent as error:
         logging.getLogger(__name__).error("%s", error)

@@ -6,17 +6,19 @@ import logging
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
+from urllib.parse import quote
 
 from airflow.configuration import conf
 from airflow.sdk import BaseNotifier
 
 from orchestration.context import current_stores, night_of, now, run_type
+from orchestration.metering import stream
 from scoring.errors import (
     AlertNotSent,
     NightHeld,
     described,
 )
-from scoring.job import Job
+from scoring.job import Job, deadline_in_words
 
 
 class FailureAlert(BaseNotifier):
@@ -35,6 +37,26 @@ class FailureAlert(BaseNotifier):
         alert(self.job, context, kind, f"{task}: {described(error)}")
 
 
+class ApprovalNotice(BaseNotifier):
+    """Tells the receivers of alerts, once, that a person is asked, with a link to where the answer is given."""
+
+    def __init__(self, job: str) -> None:
+        """Send notices about ``job``."""
+        super().__init__()
+        self.job = job
+
+    def notify(self, context: Any) -> None:
+        """Send the notice."""
+        from scoring.stores.warehouse import retrainings
+
+        task = context["ti"]
+        number = task.xcom_pull(task_ids="snapshot", key="retraining_id")
+        row = retrainings.get(current_stores().warehouse, number)
+        link = f"{_base_url()}/dags/{task.dag_id}/runs/{quote(task.run_id)}/tasks/{task.task_id}/required_actions"
+        sentence = f"retraining {number} asks whether to promote version {row.model_version}; no answer in time is a no"
+        tell(self.job, row.night, "approval", sentence, (link, str(number)))
+
+
 def late_nights(jobs: Sequence[Job]) -> list[str]:
     """Alert about every job whose last night is not published in time and return them, a line each.
 
@@ -48,7 +70,8 @@ def late_nights(jobs: Sequence[Job]) -> list[str]:
     liveness.abandon_dead(stores.warehouse, now())
     late_jobs = [(job, night) for job in jobs if (night := late(Workspace(stores, job))) is not None]
     for job, night in late_jobs:
-        tell(job.name, night, "late", f"not published {job.limits.late_after_minutes} minutes after its end")
+        tell(job.name, night, "late", f"not published {deadline_in_words(job)}")
+    stream(jobs)
     return [f"{job.name}: night {night}" for job, night in late_jobs]
 
 
@@ -63,12 +86,19 @@ def alert_about(night: date, job: str, context: Mapping[str, Any], kind: Any, me
         tell(job, night, kind, message)
 
 
-def tell(job: str, night: date, kind: Any, message: str) -> None:
-    """Send an alert about a night. A receiver that fails is only logged."""
+def tell(job: str, night: date, kind: Any, message: str, place: tuple[str, str] | None = None) -> None:
+    """Send an alert about a night. A receiver that fails is only logged.
+
+    ``place`` is a link in place of that to the night's page, and what the alert is about beside the night.
+    """
     from scoring.upkeep import Alert, send
 
-    link = f"{conf.get('api', 'base_url').rstrip('/')}/nightshift/jobs/{job}/nights/{night}"
+    link, about = place or (f"{_base_url()}/nightshift/jobs/{job}/nights/{night}", "")
     try:
-        send(current_stores(), Alert(job, night, kind, message, link))
+        send(current_stores(), Alert(job, night, kind, message, link, about))
     except AlertNotSent as error:
         logging.getLogger(__name__).error("%s", error)
+
+
+def _base_url() -> str:
+    return str(conf.get("api", "base_url")).rstrip("/")

@@ -10,6 +10,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from orchestration.alerts import alert, alert_about
 from orchestration.context import current_stores, night_of, run_type
+from orchestration.metering import stream
 from scoring.job import Job
 
 
@@ -56,6 +57,7 @@ class DriftOperator(BaseOperator):
             self.log.warning("page: %s", watched.report_error)
         if watched.verdict == "alert" and not run.provisional:
             alert(self.job.name, context, "drift", "; ".join(watched.reasons))
+        stream([self.job])
         summary = {"verdict": watched.verdict, "reasons": list(watched.reasons), "report": watched.report}
         return {**summary, "report_error": watched.report_error}
 
@@ -70,6 +72,7 @@ def performance(job: Job) -> list[str]:
     alarm = alarm_of(work, days, night_of(context))
     if alarm is not None:
         alert_about(alarm[0], job.name, context, "performance", alarm[1])
+    stream([job])
     return [str(day) for day in days]
 
 

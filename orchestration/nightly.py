@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from itertools import pairwise
 from typing import Any
 
 from airflow.sdk import CronPartitionTimetable, Param, get_current_context
@@ -58,7 +59,7 @@ def extract(job: Job) -> list[dict[str, int]]:
     stores = current_stores()
     try:
         with at_work(stores, request.run_id):
-            extraction = extract(Workspace(stores, job), request)
+            extraction = extract(Workspace(stores, job), request, shared=job.shared)
     except EmptyNight as error:
         if job.on_empty == "skip":
             raise AirflowSkipException(str(error)) from error
@@ -67,20 +68,18 @@ def extract(job: Job) -> list[dict[str, int]]:
         raise AirflowSkipException(str(error)) from None
     for key, value in asdict(extraction).items():
         context["ti"].xcom_push(key=key, value=value)
-    return chunk_groups(extraction.chunks)
+    return chunk_groups(extraction.chunks, extraction.shards or MAPPED_TASKS)
 
 
 def score(job: Job, run_id: str, chunk: dict[str, int]) -> int:
     """Score the chunks of one mapped task and return how many rows."""
-    from scoring.night import score_chunk
+    from scoring.night import score_chunks
     from scoring.stores import Workspace
 
     get_current_context()["chunk_label"] = chunk_label(chunk)  # type: ignore[typeddict-unknown-key]
     stores = current_stores()
     with at_work(stores, run_id):
-        return sum(
-            score_chunk(Workspace(stores, job), run_id, number) for number in range(chunk["first"], chunk["last"] + 1)
-        )
+        return score_chunks(Workspace(stores, job), run_id, range(chunk["first"], chunk["last"] + 1))
 
 
 def publish(job: Job, run_id: str) -> dict[str, Any]:
@@ -95,23 +94,24 @@ def publish(job: Job, run_id: str) -> dict[str, Any]:
 
 @contextmanager
 def at_work(stores: Any, run_id: str) -> Iterator[None]:
-    """Hold a run's lock while a task works on it, and record a sign of life before and after."""
-    from scoring.stores.warehouse import liveness
+    """Hold a run's lock while a task works on it, and record a sign of life before and after, and its CPU time."""
+    from scoring.stores.warehouse import liveness, metered
 
-    with liveness.held(stores.warehouse, run_id):
+    with liveness.held(stores.warehouse, run_id), metered(stores.warehouse, run_id):
         liveness.seen(stores.warehouse, run_id, now())
         yield
         liveness.seen(stores.warehouse, run_id, now())
 
 
-def chunk_groups(chunks: int) -> list[dict[str, int]]:
-    """Return the first and last chunk of each mapped task, at most ``MAPPED_TASKS`` of them.
+def chunk_groups(chunks: int, tasks: int = MAPPED_TASKS) -> list[dict[str, int]]:
+    """Return the first and last chunk of each mapped task, at most ``tasks`` of them.
 
     >>> chunk_groups(2)
     [{'first': 0, 'last': 0, 'of': 2}, {'first': 1, 'last': 1, 'of': 2}]
     """
-    size = -(-chunks // MAPPED_TASKS) or 1
-    return [{"first": n, "last": min(n + size, chunks) - 1, "of": chunks} for n in range(0, chunks, size)]
+    tasks = min(tasks, chunks)
+    starts = [chunks * task // tasks for task in range(tasks)] + [chunks]
+    return [{"first": first, "last": end - 1, "of": chunks} for first, end in pairwise(starts)]
 
 
 def chunk_label(chunk: Mapping[str, int]) -> str:
@@ -150,6 +150,12 @@ def form() -> ParamsDict:
                 type="boolean",
                 title="Unfinished",
                 description="Score a night that has not ended. What comes of it is provisional: shown, used for nothing else.",
+            ),
+            "announce": Param(
+                False,
+                type="boolean",
+                title="Announce",
+                description="Send the asset events of a backfill's nights, so that DAGs that wait for them run.",
             ),
         }
     )

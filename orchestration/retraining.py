@@ -8,8 +8,9 @@ from typing import Any
 from airflow.sdk import CronTriggerTimetable, Param, get_current_context
 from airflow.sdk.definitions.param import ParamsDict
 
-from orchestration.alerts import tell
+from orchestration.alerts import ApprovalNotice, tell
 from orchestration.context import current_stores, midnight_after, run_type, task_arguments
+from orchestration.metering import stream
 from scoring.interval import parse_night
 from scoring.job import Job
 
@@ -116,6 +117,7 @@ def approval_arguments(job: Job) -> dict[str, Any]:
         "body": f"The gate was passed. [Model card]({card}): data, metrics, comparison with the champion.",
         "defaults": "Reject",
         "response_timeout": timedelta(hours=job.promotion.approval_hours),
+        "notifiers": [ApprovalNotice(job.name)],
         "retries": 2,
         "execution_timeout": None,
     }
@@ -184,6 +186,7 @@ def announce(job: Job) -> dict[str, Any]:
     finally:
         retraining = retrainings.get(stores.warehouse, number)
         tell(job.name, retraining.night, "retraining", f"retraining {number} {retraining.state}: {retraining.detail}")
+        stream([job])
     return {name: row.facts[name] for name in ("retraining_id", "state", "detail", "model_version")}
 
 

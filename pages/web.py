@@ -16,6 +16,7 @@ from fastapi.responses import RedirectResponse, Response
 from pages import content
 from pages.content import Places, View, place_of_run, version_of_run
 from pages.rendering import HTML, REPORT_POLICY, page_policy, render, report_file, whole_report
+from pages.scraping import add_metrics
 from scoring.errors import LakeFileMissing, NightError, NightshiftError
 from scoring.interval import parse_night
 from scoring.job import find_job
@@ -53,6 +54,7 @@ def readable_jobs(user: GetUserDep) -> frozenset[str]:
     return frozenset(name.removesuffix(DAG_SUFFIX) for name in dag_ids if name.endswith(DAG_SUFFIX))
 
 
+add_metrics(app, places, readable_jobs)
 PlacesDep = Annotated[Places, Depends(places)]
 Readable = Annotated[frozenset[str], Depends(readable_jobs)]
 

@@ -142,6 +142,10 @@ class SourceQueryError(Permanent):
     """The job's SQL does not run on the source."""
 
 
+class StageLost(Permanent):
+    """The table in the source with the rows of a shared night is gone, or empty."""
+
+
 class ContractError(Permanent):
     """The SQL's result lacks columns, or a column has a type that cannot be read as the declared one."""
 
@@ -180,6 +184,10 @@ class PredictionError(Permanent):
 
 class PipelineNotRowWise(Permanent):
     """The pipeline's prediction for a row depends on the rows around it, on the call or on the thread."""
+
+
+class KeysRepeat(Permanent):
+    """Tasks that share a night loaded rows with the same key. Nothing of the later one was kept."""
 
 
 class ReconciliationError(Permanent):

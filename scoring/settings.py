@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import pwd
 import re
 import subprocess
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, exceptions
 
 from scoring import __version__
 from scoring.cores import usable_cores
 from scoring.errors import SettingsError
+from scoring.private_files import close_folder, is_own, own_files_only, require_own
 from scoring.secrets import SECRETS, secrets_of
 from scoring.validation import Strict, problems
 
 HOME = Path(__file__).resolve().parent.parent
+STAGING_PATTERN = r"^[a-z_][a-z0-9_]{0,62}$"
 QUIET = {
     "DO_NOT_TRACK": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -28,7 +30,28 @@ QUIET = {
     "SCARF_ANALYTICS": "false",
     "GIT_PYTHON_REFRESH": "quiet",
 }
+STORE_SECRETS = (
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "FSSPEC_S3_SECRET",
+    "FSSPEC_S3_TOKEN",
+    "AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_SAS_TOKEN",
+    "AZURE_STORAGE_CONNECTION_STRING",
+    "AZURE_STORAGE_CLIENT_SECRET",
+)
+"""Variables with which the libraries of object stores log in. Nightshift only masks their values."""
+DATA_FOLDERS = ("lake", "demo_lake", "models", "cache", "airflow", "backtests")
+"""Folders of ours in the data folder, but for that of PostgreSQL, which closes its own."""
+SHORTEST_TOKEN = 16
+"""Characters of the shortest token that opens the metrics. A shorter one could be guessed."""
 PASSIVE_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
+
+
+def _long_enough(token: SecretStr) -> SecretStr:
+    if len(token.get_secret_value()) < SHORTEST_TOKEN:
+        raise ValueError(f"expected a token of {SHORTEST_TOKEN} characters or more")
+    return token
 
 
 class RetentionPolicy(Strict):
@@ -75,6 +98,10 @@ class Settings(BaseSettings):
     """Folder of the SQL statements."""
     sources: dict[str, SecretStr] = Field(default_factory=dict)
     """Sources by the name that job files use: ``NIGHTSHIFT_SOURCES__<NAME>=<URL>``, of a database or of files, ``duckdb:///…``."""
+    staging: dict[str, Annotated[str, Field(pattern=STAGING_PATTERN)]] = Field(default_factory=dict)
+    """Schema of a source, by the source's name, in which its login may create tables: ``NIGHTSHIFT_STAGING__<NAME>=<schema>``.
+
+    Jobs with ``shards`` then run their SQL once into a table there, which the tasks read side by side. Unset: one task reads."""
     warehouse_url: SecretStr | None = None
     """PostgreSQL of the warehouse, unset for the embedded one."""
     analyst_url: SecretStr | None = None
@@ -82,11 +109,18 @@ class Settings(BaseSettings):
     registry_url: SecretStr | None = None
     """MLflow tracking and registry URI: a server (http…) or a database, unset for the embedded PostgreSQL."""
     artifacts_url: str | None = Field(default=None, repr=False)
-    """Where model artifacts lie, unset for ``data/models``. An MLflow server keeps its own."""
+    """Where model artifacts lie, ``s3://…``, ``gs://…``, ``wasbs://…`` or a folder, unset for ``data/models``. An MLflow server
+    keeps its own."""
     lake_url: str | None = Field(default=None, repr=False)
-    """Root of the lake, ``s3://…``, ``gs://…``, ``abfs://…`` or a folder, unset for ``data/lake``."""
+    """Root of the lake, ``s3://…``, ``gs://…``, ``az://…`` or a folder, unset for ``data/lake``."""
     alert_urls: SecretStr | None = None
     """Where alerts go, as Apprise URLs with commas between them, unset for nowhere."""
+    metrics_token: Annotated[SecretStr, AfterValidator(_long_enough)] | None = None
+    """What a scraper of ``/nightshift/metrics`` sends as its bearer token, 16 characters or more. Unset: Airflow's login only."""
+    metrics_token_file: Path | None = None
+    """A file that holds the token, in place of ``metrics_token``."""
+    cpu_hour_price: float | None = Field(default=None, ge=0)
+    """Price of an hour of CPU time, in any currency, from which the cost of predictions is told. Unset: no cost is told."""
     code_version: str | None = None
     """What the ledger calls the code, unset for the git commit."""
     score_threads: int | None = Field(default=None, ge=1, le=64)
@@ -104,6 +138,8 @@ class Settings(BaseSettings):
             SECRETS.add(secrets_of(url.get_secret_value()) if url is not None else [])
         for plain in (self.lake_url, self.artifacts_url):
             SECRETS.add(secrets_of(plain or ""))
+        SECRETS.add([self.metrics_token.get_secret_value()] if self.metrics_token else [])
+        SECRETS.add(os.environ[name] for name in STORE_SECRETS if os.environ.get(name))
         for receiver in (self.alert_urls.get_secret_value() if self.alert_urls else "").split(","):
             SECRETS.add(secrets_of(receiver.strip(), whole=True))
 
@@ -135,7 +171,7 @@ class Settings(BaseSettings):
     def environment(self) -> dict[str, str]:
         """Return the ``NIGHTSHIFT_*`` variables that give a child process these settings. Secrets are in the clear."""
         variables = {}
-        for name in self.model_fields_set - {"sources", "retention"}:
+        for name in self.model_fields_set - {"sources", "staging", "retention"}:
             value = getattr(self, name)
             if value is not None:
                 plain = value.get_secret_value() if isinstance(value, SecretStr) else value
@@ -145,7 +181,8 @@ class Settings(BaseSettings):
         retention = {
             f"NIGHTSHIFT_RETENTION__{name.upper()}": str(getattr(policy, name)) for name in policy.model_fields_set
         }
-        return {**variables, **sources, **retention}
+        staging = {f"NIGHTSHIFT_STAGING__{name.upper()}": schema for name, schema in self.staging.items()}
+        return {**variables, **sources, **staging, **retention}
 
     def sql_path(self, job: str, statement: str) -> Path:
         """Return the path of one statement of a job, ``sql/<job>/<statement>.sql``."""
@@ -154,10 +191,11 @@ class Settings(BaseSettings):
 
 @lru_cache(maxsize=1)
 def load_settings() -> Settings:
-    """Return the settings of this process, read once."""
+    """Return the settings of this process, read once. From then on its files, and the data folder, are its user's only."""
     quiet_telemetry()
+    own_files_only()
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
         raise SettingsError(_explained(error), next_step="see docs/reference/settings.md") from None
     except exceptions.SettingsError as error:
@@ -168,6 +206,8 @@ def load_settings() -> Settings:
             expected=f"{name}__<NAME>, one variable a value",
             next_step="see docs/reference/settings.md",
         ) from None
+    close_folder(settings.data_dir, DATA_FOLDERS)
+    return settings
 
 
 def _explained(error: ValidationError) -> str:
@@ -190,16 +230,18 @@ def quiet_telemetry() -> None:
 
 
 def private_runtime_folder(temporary: str) -> Path:
-    """Return this user's runtime folder, and point ``XDG_RUNTIME_DIR`` at it unless that names a writable one.
+    """Return this user's runtime folder, and point ``XDG_RUNTIME_DIR`` at it unless that names one of this user's.
 
     Without it the embedded PostgreSQL's lock file lies in the temporary folder, where the first user shuts out all
-    others. Sockets need a short path, so this folder lies there too, below ``temporary``, one per user.
+    others. Sockets need a short path, so this folder lies there too, below ``temporary``, one per user. Raises
+    ``SettingsError`` when somebody else has made it.
     """
     named = os.environ.get("XDG_RUNTIME_DIR")
-    if not (named and os.access(named, os.W_OK | os.X_OK)):
-        named = str(Path(temporary) / f"nightshift-{getpass.getuser()}")
-        os.environ["XDG_RUNTIME_DIR"] = named
-    return Path(named)
+    if named and os.access(named, os.W_OK | os.X_OK) and is_own(Path(named)):
+        return Path(named)
+    folder = require_own(Path(temporary) / f"nightshift-{os.getuid()}")
+    os.environ["XDG_RUNTIME_DIR"] = str(folder)
+    return folder
 
 
 def system_user() -> str:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from scoring.names import COLUMN_LETTERS, COLUMN_PATTERN, JOB_LETTERS, JOB_PATTERN, SOURCE_PATTERN
 
 CRON_PATTERN = r"^[0-5]?\d ([01]?\d|2[0-3]) \* \* \*$"
+CLOCK_PATTERN = r"^([01]\d|2[0-3]):[0-5]\d$"
 FACTORY_PATTERN = r"^[a-zA-Z_][\w.]*:[a-zA-Z_]\w*$"
 
 
@@ -34,6 +35,7 @@ SCHEDULE_PATTERN = rf"^(?i){' '.join(map(_cron_field, _CRON_FIELDS))}$"
 _LETTERS = "lower-case letters, digits and _, a letter first"
 PATTERNS = {
     CRON_PATTERN: "minute and hour once a day, such as '30 2 * * *'",
+    CLOCK_PATTERN: "a time of day in quotes, such as '06:30'",
     SCHEDULE_PATTERN: "minute, hour, day, month and weekday, such as '0 3 * * 1'",
     FACTORY_PATTERN: "module:function that returns an unfitted pipeline, such as jobs.churn:build_pipeline",
     JOB_PATTERN: f"{_LETTERS}, at most {JOB_LETTERS}, for PostgreSQL has 63 for <job>_predictions_history_2013_04",

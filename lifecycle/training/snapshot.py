@@ -17,7 +17,7 @@ from scoring.interval import Nights
 from scoring.job import Job
 from scoring.progress import Progress, silent
 from scoring.rows import RowsDigest
-from scoring.stores import Stores, Workspace
+from scoring.stores import SNAPSHOT_FACTS, SNAPSHOT_ROWS, Stores, Workspace
 
 THEN = "then"
 """What ``snapshot.json`` says beforehand of the rows that an erasure is about to leave."""
@@ -45,9 +45,11 @@ def take(work: Workspace, window: Nights, progress: Progress = silent) -> Snapsh
     _refuse_broken(work.job, window, rows)
     snapshot = Snapshot(_hash_of(window, rows), window, rows)
     folder = work.lake.snapshot_folder(work.job.name, snapshot.hash)
-    if not work.lake.exists(f"{folder}/snapshot.json") or "rows_hash" in work.lake.read_json(f"{folder}/snapshot.json"):
-        work.lake.write(f"{folder}/rows.parquet", rows.table.schema, rows.table.to_batches(), {})
-        work.lake.write_json(f"{folder}/snapshot.json", _facts(work.stores, snapshot))
+    if not work.lake.exists(f"{folder}/{SNAPSHOT_FACTS}") or "rows_hash" in work.lake.read_json(
+        f"{folder}/{SNAPSHOT_FACTS}"
+    ):
+        work.lake.write(f"{folder}/{SNAPSHOT_ROWS}", rows.table.schema, rows.table.to_batches(), {})
+        work.lake.write_json(f"{folder}/{SNAPSHOT_FACTS}", _facts(work.stores, snapshot))
     return snapshot
 
 
@@ -68,12 +70,12 @@ def _refuse_unfinished(work: Workspace, window: Nights) -> None:
 def load(work: Workspace, digest: str) -> Snapshot:
     """Return the snapshot that was kept under a hash. Raises ``TrainingDataError`` when it is gone, or is another."""
     folder = work.lake.snapshot_folder(work.job.name, digest)
-    if not work.lake.exists(f"{folder}/snapshot.json"):
+    if not work.lake.exists(f"{folder}/{SNAPSHOT_FACTS}"):
         raise TrainingDataError(
             f"snapshot {digest} of {work.job.name}", found="no files", next_step="start the retraining again"
         )
-    facts = work.lake.read_json(f"{folder}/snapshot.json")
-    table, unreadable = work.lake.table(f"{folder}/rows.parquet"), facts.get("unreadable_labels", 0)
+    facts = work.lake.read_json(f"{folder}/{SNAPSHOT_FACTS}")
+    table, unreadable = work.lake.table(f"{folder}/{SNAPSHOT_ROWS}"), facts.get("unreadable_labels", 0)
     window = Nights(*(date.fromisoformat(facts[name]) for name in ("since", "until")))
     states = [{**facts, "rows_hash": facts.get("rows_hash", digest)}, *([facts[THEN]] if THEN in facts else [])]
     actual = []
@@ -95,7 +97,7 @@ def erase_rows(work: Workspace, digest: str, chosen: Callable[[pa.Table], pa.Chu
     The snapshot keeps the hash that names it, and says what the hash of its rows is now: beforehand as what it will be.
     """
     folder, snapshot = work.lake.snapshot_folder(work.job.name, digest), load(work, digest)
-    place, rows = f"{folder}/snapshot.json", snapshot.rows
+    place, rows = f"{folder}/{SNAPSHOT_FACTS}", snapshot.rows
     facts = {name: value for name, value in work.lake.read_json(place).items() if name != THEN}
     left = rows.table.filter(pc.invert(chosen(rows.table)))
     gone = int(rows.table.num_rows - left.num_rows)
@@ -103,7 +105,7 @@ def erase_rows(work: Workspace, digest: str, chosen: Callable[[pa.Table], pa.Chu
     state = {"extracted": after.extracted, "rows": left.num_rows, "rows_hash": _hash_of(snapshot.window, after)}
     if gone:
         work.lake.write_json(place, {**facts, THEN: state})
-        work.lake.write(f"{folder}/rows.parquet", left.schema, left.to_batches(), {})
+        work.lake.write(f"{folder}/{SNAPSHOT_ROWS}", left.schema, left.to_batches(), {})
     if gone or THEN in work.lake.read_json(place):
         work.lake.write_json(place, {**facts, **state})
     return gone

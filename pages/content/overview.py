@@ -10,7 +10,8 @@ from pages.content.places import Places, View
 from pages.content.quality import Window, quality_of
 from pages.content.retrainings import open_retraining
 from pages.plots import state_of
-from scoring.stores.warehouse import Row, Span, monitoring, overview
+from scoring.stores.warehouse import Row, Span, metering, monitoring, overview
+from scoring.upkeep import Lateness, lateness_of
 
 
 def overview_page(places: Places, jobs: Collection[str]) -> View:
@@ -46,7 +47,14 @@ def overview_card(places: Places, status: Row) -> View:
         "month": Window.of(newest[0], "28") or Window.of(newest[0], "7") if newest else None,
         "decision": overview.newest_decision(places.warehouse, name),
         "open": open_retraining(places.warehouse, name),
+        "late": _late(places, status),
     }
+
+
+def _late(places: Places, status: Row) -> Lateness | None:
+    """Return the night that is late, by the warehouse's clock, or None. Nothing is expected of a retired job."""
+    job = None if is_retired(places, status) else places.job(status["job"])
+    return lateness_of(places.warehouse, job, metering.clock(places.warehouse)) if job is not None else None
 
 
 def _expected(status: Row) -> View:

@@ -1,6 +1,7 @@
 """A job: its file, its policies, the function that makes its pipeline."""
 
 from scoring.job.columns import Feature, Role
+from scoring.job.deadline import deadline_in_words, newest_due, ready_at
 from scoring.job.definition import HIDDEN_VALUE, Job, Kind
 from scoring.job.faults import is_theirs, place, place_of, step_of, steps_of, words_of
 from scoring.job.files import changed_job, find_job, load_jobs, parsed_job
@@ -24,13 +25,16 @@ __all__ = [
     "Role",
     "Task",
     "changed_job",
+    "deadline_in_words",
     "find_job",
     "is_theirs",
     "load_jobs",
     "new_job",
+    "newest_due",
     "parsed_job",
     "place",
     "place_of",
+    "ready_at",
     "step_of",
     "steps_of",
     "words_of",

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from scoring.job.columns import ColumnName, Feature, Label
 from scoring.job.factory import factory_of
@@ -26,12 +26,14 @@ from scoring.names import (
     refuse_classes,
     refuse_columns,
 )
-from scoring.validation import CRON_PATTERN, FACTORY_PATTERN, Strict
+from scoring.validation import CLOCK_PATTERN, CRON_PATTERN, FACTORY_PATTERN, Strict
 
 JobName = Annotated[str, Field(pattern=JOB_PATTERN)]
 SourceName = Annotated[str, Field(pattern=SOURCE_PATTERN)]
 KeyType = Literal["int", "string", "datetime", "date"]
 Kind = Literal["events", "snapshot"]
+MOST_SHARDS = 128
+"""Airflow's scheduler looks at every one of them in each of its rounds."""
 HIDDEN_VALUE = "hidden"
 """The text that stands in place of every value of a sensitive column."""
 
@@ -44,7 +46,14 @@ def _known_timezone(value: str) -> str:
     return value
 
 
+def _as_clock(value: Any) -> Any:
+    """Return a time of day as text. YAML reads 16:30 without quotes as 16 times 60 and 30."""
+    minutes = value if isinstance(value, int) and not isinstance(value, bool) and 600 <= value < 1440 else None
+    return value if minutes is None else f"{minutes // 60:02}:{minutes % 60:02}"
+
+
 Timezone = Annotated[str, AfterValidator(_known_timezone)]
+Clock = Annotated[str, BeforeValidator(_as_clock), Field(pattern=CLOCK_PATTERN)]
 
 
 class Schedule(Strict):
@@ -54,6 +63,22 @@ class Schedule(Strict):
     cron: str = Field(default="0 0 * * *", pattern=CRON_PATTERN, description="The time of day when nights are scored.")
     first_night: date = Field(description="The first night that is scheduled; an expanding window begins with it.")
     last_night: date | None = Field(default=None, description="The last night that is scheduled; null for no end.")
+    ready_by: Clock | None = None
+    """The time of day, in ``timezone``, by which a night must be published on the day after it, such as "06:30".
+
+    A night that is not is late. Default: ``limits.late_after_minutes`` says when.
+    """
+
+    @model_validator(mode="after")
+    def _a_night_is_scored_before_it_must_be_ready(self) -> Self:
+        minute, hour = self.cron.split()[:2]
+        scored = f"{int(hour):02}:{int(minute):02}"
+        if self.ready_by is not None and self.ready_by <= scored:
+            raise ValueError(
+                f"ready_by: found {self.ready_by} with cron {self.cron!r}, expected a time of day after {scored}, when nights "
+                "are scored"
+            )
+        return self
 
     @model_validator(mode="after")
     def _nights_are_in_order(self) -> Self:
@@ -89,6 +114,10 @@ class Job(Strict):
     pipeline: str = Field(pattern=FACTORY_PATTERN, description="module:function that returns the unfitted pipeline.")
     training: TrainingPolicy = Field(default=TrainingPolicy(), description="How versions are fitted.")
     chunk_rows: int = Field(default=100_000, ge=1, le=1_000_000, description="Rows that are in memory at a time.")
+    shards: int | None = Field(default=None, ge=1, le=MOST_SHARDS)
+    """Tasks of Airflow, on any workers, that share a night: each scores and loads its part. Default: one task reads and loads."""
+    shard_rows: int | None = Field(default=None, ge=1)
+    """Rows of such a part, for as many tasks as the night needs, in place of a fixed number of them."""
     on_empty: Literal["fail", "skip"] = Field(default="fail", description="What a night without rows is.")
     keep_nights: int | None = Field(default=None, ge=30)
     """Nights whose predictions stay published, the newest ones; retention takes older ones back. Default: all of them.
@@ -169,10 +198,44 @@ class Job(Strict):
         return self
 
     @model_validator(mode="after")
+    def _lateness_is_said_once(self) -> Self:
+        minutes = self.limits.late_after_minutes if "late_after_minutes" in self.limits.model_fields_set else None
+        if self.schedule.ready_by is not None and minutes is not None:
+            raise ValueError(
+                f"limits.late_after_minutes: found {minutes} with schedule.ready_by {self.schedule.ready_by}, expected one of "
+                "them"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _shards_are_a_number_or_a_size(self) -> Self:
+        if self.shards is not None and self.shard_rows is not None:
+            raise ValueError(
+                f"shard_rows: found {self.shard_rows} beside shards {self.shards}, expected one of the two"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _names_are_free(self) -> Self:
         refuse_classes(self.label.classes or [])
         refuse_columns(self.key, self.features, self.probability_columns)
         return self
+
+    def shards_of(self, rows: int) -> int | None:
+        """Return how many tasks share a night of so many rows, or None when one task loads it."""
+        if self.shard_rows is None:
+            return self.shards
+        return min(MOST_SHARDS, max(1, -(-rows // self.shard_rows)))
+
+    @property
+    def shared(self) -> bool:
+        """Return whether tasks share a night, each scoring and loading its part."""
+        return self.shards is not None or self.shard_rows is not None
+
+    @property
+    def parallel_tasks(self) -> int:
+        """Return how many tasks of a night may score at a time: all that share it, or ``limits.parallel_chunks``."""
+        return (self.shards or MOST_SHARDS) if self.shared else self.limits.parallel_chunks
 
     @property
     def is_snapshot(self) -> bool:

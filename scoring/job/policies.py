@@ -148,7 +148,8 @@ class LimitsPolicy(Strict):
     task_timeout_minutes: int = Field(default=60, ge=1, le=43_200)
     """Minutes after which a task is ended as failed."""
     late_after_minutes: int | None = Field(default=180, ge=1, le=43_200)
-    """Minutes after which a scheduled night that is not finished is late, or null for never."""
+    """Minutes after its end when a night that is not published is late, or null for never. Without effect where
+    ``schedule.ready_by`` is set."""
     poke_seconds: int = Field(default=300, ge=3)
     """How often a retraining looks whether its challenger's nights in the shadow are over."""
     parallel_nights: int = Field(default=2, ge=1)

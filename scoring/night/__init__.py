@@ -10,6 +10,8 @@ from scoring.night.request import NightRequest
 from scoring.night.rescore import Rescored, rescore
 from scoring.night.run import run_night
 from scoring.night.score import score_chunk
+from scoring.night.shards import score_chunks
+from scoring.night.staging import left_stages, unstage
 
 __all__ = [
     "KEPT_FEWER",
@@ -24,6 +26,7 @@ __all__ = [
     "export_csv",
     "export_file",
     "extract",
+    "left_stages",
     "no_evidence",
     "promoted_ref",
     "publish",
@@ -33,7 +36,9 @@ __all__ = [
     "rescore",
     "run_night",
     "score_chunk",
+    "score_chunks",
     "two_nights",
     "two_runs",
     "unpublish",
+    "unstage",
 ]

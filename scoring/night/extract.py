@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from time import monotonic
@@ -16,11 +15,12 @@ from scoring.errors import EmptyNight, NightNotOver
 from scoring.interval import DataInterval
 from scoring.job import Job
 from scoring.night.champion import pinned
-from scoring.night.chunk import Chunk
+from scoring.night.chunk import Chunk, write_chunk
+from scoring.night.counts import Counts
 from scoring.night.recording import recorded
 from scoring.night.request import Extracted, NightRequest
+from scoring.night.staging import chunks_of, stage_night
 from scoring.progress import Progress, silent
-from scoring.rows import RowsDigest, Split
 from scoring.settings import code_version
 from scoring.stores import RepeatedKeys, RunFolder, Workspace, feature_batches
 from scoring.stores.registry import VersionRef, library_versions
@@ -35,9 +35,11 @@ def extract(
     request: NightRequest,
     reading: Reading | None = None,
     progress: Progress = silent,
+    shared: bool = False,
 ) -> Extracted:
     """Pin the model version, write the night's feature snapshot and quarantine, and return ids and counts.
 
+    A ``shared`` night is read by the tasks that score it, where its source can keep its rows for them.
     ``reading`` is entered for each reading of the night, the last of which counts, and gives a function that is called
     with every chunk once it is on the lake. Before anything is recorded: raises ``NoSuchNight`` when the timezone has no
     such day, and ``NightNotOver`` for a night that had not ended when the run began, unless the request allows that.
@@ -49,35 +51,63 @@ def extract(
     folder = RunFolder(work.lake, run)
     with recorded(work.stores, run.run_id):
         began = monotonic()
-        counts = _read(work, folder, ref, reading or _nobody, progress)
+        facts = _extracted(work, folder, ref, reading or _nobody, progress, shared)
         seconds = monotonic() - began
-        ledger.record(work.warehouse, run.run_id, **counts.facts(), stage="score", seconds_extract=seconds)
-        _refuse_empty(work, run, counts.rows)
-    return Extracted(run.run_id, ref.version, counts.chunks, counts.rows, counts.rows - counts.accepted)
+        ledger.record(work.warehouse, run.run_id, **facts, stage="score", seconds_extract=seconds)
+        _refuse_empty(work, run, facts["rows_extracted"])
+    return Extracted(
+        run.run_id,
+        ref.version,
+        facts["chunks"],
+        facts["rows_extracted"],
+        facts.get("rows_quarantined"),
+        facts["shards"],
+    )
 
 
-def _read(work: Workspace, folder: RunFolder, ref: VersionRef, reading: Reading, progress: Progress) -> _Counts:
+def _extracted(
+    work: Workspace, folder: RunFolder, ref: VersionRef, reading: Reading, progress: Progress, shared: bool
+) -> dict[str, Any]:
+    """Put the night's rows on the lake, or where the tasks that share it read them, and return what the ledger says of them."""
+    repeating = _keys_repeat(work)
+    stage = stage_night(work, folder, ref) if shared and not repeating else None
+    if stage is not None and not stage.repeated_keys:
+        shards = work.job.shards_of(stage.rows)
+        chunks = chunks_of(stage, work.job.chunk_rows, shards or 1)
+        return {"chunks": chunks, "rows_extracted": stage.rows, "shards": shards}
+    counts = _read(work, folder, ref, (reading, progress), repeating or stage is not None)
+    return {**counts.facts(), "shards": work.job.shards_of(counts.rows) if shared else None}
+
+
+def _keys_repeat(work: Workspace) -> bool:
+    """Return whether the job's last run had keys that repeat, or that could not be read."""
+    reasons = ledger.last_reasons(work.warehouse, work.job.name)
+    return any(reason == "duplicate_key" or reason.partition(":")[0] in work.job.key for reason in reasons)
+
+
+def _read(
+    work: Workspace, folder: RunFolder, ref: VersionRef, how: tuple[Reading, Progress], in_key_order: bool
+) -> Counts:
     """Write the night's chunks as the source gives its rows, and again in key order if a key came twice. Return the counts.
 
-    A job whose last run had keys that repeat, or that could not be read, is read in key order at once.
+    A night that is known to have such keys is read ``in_key_order`` at once.
     """
-    reasons = ledger.last_reasons(work.warehouse, work.job.name)
-    of_keys = any(reason == "duplicate_key" or reason.partition(":")[0] in work.job.key for reason in reasons)
-    for in_key_order in (True,) if of_keys else (False, True):
+    reading, progress = how
+    for ordered in (True,) if in_key_order else (False, True):
         folder.write_pin(ref)
         with suppress(RepeatedKeys), reading() as on_chunk:
-            return _write(work, folder, in_key_order, on_chunk, progress)
+            return _write(work, folder, ordered, on_chunk, progress)
         folder.remove()
     raise AssertionError("in key order every copy of a key is marked")
 
 
-def _write(work: Workspace, folder: RunFolder, in_key_order: bool, on_chunk: OnChunk, progress: Progress) -> _Counts:
-    run, counts = folder.run, _Counts(len(work.job.key))
+def _write(work: Workspace, folder: RunFolder, in_key_order: bool, on_chunk: OnChunk, progress: Progress) -> Counts:
+    run, counts = folder.run, Counts(len(work.job.key))
     interval = DataInterval(run.interval_start, run.interval_end, run.night)
     categories = work.registry.categories(folder.version_ref())
     with feature_batches(work, interval, categories, in_key_order=in_key_order) as batches:
         for number, (batch, part) in enumerate(batches):
-            _write_chunk(folder, number, part)
+            write_chunk(folder, number, part)
             counts.add(batch.num_rows, part)
             progress("extract", batch.num_rows)
             if counts.rows:
@@ -127,35 +157,6 @@ def _refuse_empty(work: Workspace, run: Run, rows: int) -> None:
     raise error
 
 
-class _Counts:
-    """Adds up what the chunks of one extract held."""
-
-    def __init__(self, keys: int) -> None:
-        self._keys = keys
-        self.rows = self.accepted = self.chunks = 0
-        self.reasons: Counter[str] = Counter()
-        self.unknown: Counter[str] = Counter()
-        self.digest = RowsDigest()
-
-    def add(self, rows: int, part: Split) -> None:
-        self.rows += rows
-        self.accepted += part.accepted.num_rows
-        self.chunks += 1
-        self.reasons.update(part.reasons)
-        self.unknown.update(part.unknown)
-        self.digest.add(part.accepted, (part.accepted_hashes, self._keys))
-
-    def facts(self) -> dict[str, Any]:
-        return {
-            "chunks": self.chunks,
-            "rows_extracted": self.rows,
-            "rows_quarantined": self.rows - self.accepted,
-            "quarantine_reasons": dict(self.reasons),
-            "unknown_categories": dict(self.unknown),
-            "snapshot_hash": self.digest.hexdigest(),
-        }
-
-
 def _first_facts(work: Workspace, request: NightRequest, ref: VersionRef, interval: DataInterval) -> dict[str, Any]:
     return {
         "run_id": request.run_id,
@@ -174,10 +175,3 @@ def _first_facts(work: Workspace, request: NightRequest, ref: VersionRef, interv
         "code_version": code_version(work.settings),
         "library_versions": library_versions(),
     }
-
-
-def _write_chunk(folder: RunFolder, number: int, part: Split) -> None:
-    lake = folder.lake
-    lake.write(folder.part("features", number), part.accepted.schema, [part.accepted], {})
-    if part.quarantined.num_rows:
-        lake.write(folder.part("quarantine", number), part.quarantined.schema, [part.quarantined], {})

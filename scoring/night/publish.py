@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from time import monotonic
 
 import pyarrow as pa
 
-from scoring.errors import LakeFileBroken, LakeFileMissing, NightHeld, ReconciliationError, RunMissing
+from scoring.errors import (
+    LakeFileBroken,
+    LakeFileMissing,
+    NightHeld,
+    ReconciliationError,
+    RunMissing,
+    SourceUnavailable,
+)
 from scoring.job import Job
 from scoring.night.chunk import ChunkPredictions
 from scoring.night.gate import gate_reasons
+from scoring.night.loaded import Loaded, digested
 from scoring.night.recording import recorded
+from scoring.night.shards import loaded_by_shards
+from scoring.night.staging import unstage
 from scoring.progress import Progress, silent
 from scoring.rows import RowsDigest, Summary, prediction_schema
 from scoring.stores import RunFolder, Stores, Workspace
-from scoring.stores.warehouse import Run, ledger, load, remove_rows, stamped, worked_on
+from scoring.stores.warehouse import Action, Run, ledger, load, remove_rows, stamped, worked_on
 
 _CONNECTIONS = 4
 """Connections at most that load a run. More would wait for each other at the end of the same index."""
@@ -31,15 +42,6 @@ class Published:
     status: str
     rows: int
     lake_object: str
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A loaded run: its rows in the table, the hash of the rows sent, and seconds without the waits for chunks."""
-
-    rows: int
-    predictions_hash: str
-    seconds: float
 
 
 def publish(work: Workspace, run_id: str, progress: Progress = silent, loaded: Loaded | None = None) -> Published:
@@ -61,34 +63,30 @@ def publish(work: Workspace, run_id: str, progress: Progress = silent, loaded: L
     ledger.require_files(run)
     with recorded(work.stores, run_id):
         _require_chunks(work.stores, run)
-        folder = RunFolder(work.lake, run)
-        chunks = (ChunkPredictions(folder.predictions([number])) for number in folder.chunks)
-        summary = _reconciled(work.stores, run, loaded or load_run(work, run, chunks, progress))
+        if run.shards is not None:
+            loaded = loaded_by_shards(work, run)
+            run = ledger.get(work.warehouse, run_id)
+        summary = _reconciled(work.stores, run, loaded or _load_scored(work, run, progress))
+        with suppress(SourceUnavailable):  # the publication stands; retention drops what is left in the source
+            unstage(work, run)
         _pass_gate(work, run, summary)
         status = ledger.flip(work.warehouse, run, summary.rows, work.clock())
     return _after_flip(work, ledger.get(work.warehouse, run_id), status)
 
 
+def _load_scored(work: Workspace, run: Run, progress: Progress) -> Loaded:
+    folder = RunFolder(work.lake, run)
+    chunks = (ChunkPredictions(number, folder.predictions([number])) for number in folder.chunks)
+    return load_run(work, run, chunks, progress)
+
+
 def load_run(work: Workspace, run: Run, chunks: Iterable[ChunkPredictions], progress: Progress = silent) -> Loaded:
     """Load the predictions of a run's chunks, all of them or none, invisibly."""
     began, digest, waits = monotonic(), RowsDigest(), _Waits(chunks)
-    predictions = _digested(waits, digest, len(work.job.key), progress)
+    predictions = digested(waits, digest, len(work.job.key), progress)
     connections = min(work.settings.threads, _CONNECTIONS)
     rows = load(work.warehouse, work.job, run, predictions, prediction_schema(work.job), connections)
     return Loaded(rows, digest.hexdigest(), monotonic() - began - waits.seconds)
-
-
-def _digested(
-    chunks: Iterable[ChunkPredictions], digest: RowsDigest, keys: int, progress: Progress
-) -> Iterator[pa.RecordBatch]:
-    """Yield the batches of the chunks, adding each to the digest."""
-    for chunk in chunks:
-        row, hashes = 0, chunk.key_hashes
-        for batch in chunk.batches:
-            digest.add(batch, None if hashes is None else (hashes[row : row + batch.num_rows], keys))
-            row += batch.num_rows
-            yield batch
-            progress("publish", batch.num_rows)
 
 
 class _Waits:
@@ -170,7 +168,7 @@ def _pass_gate(work: Workspace, run: Run, summary: Summary) -> None:
 
 
 def _after_flip(work: Workspace, run: Run, status: str) -> Published:
-    return Published(run.run_id, status, run.rows_loaded or 0, refresh_lake(work, run.night))
+    return Published(run.run_id, status, run.rows_loaded or 0, work.lake.url(refresh_lake(work, run.night)))
 
 
 def refresh_lake(work: Workspace, night: date, anew: bool = False) -> str:
@@ -240,7 +238,9 @@ def release(work: Workspace, run_id: str) -> Published:
     if run.status not in ("held", "superseded", "published", "unpublished"):
         expected = "held, superseded, unpublished or published"
         raise RunMissing(f"run {run_id}", found=f"status {run.status}", expected=expected)
-    status = ledger.flip(work.warehouse, run, run.rows_loaded or 0, work.clock(), force=True)
+    now, subject = work.clock(), f"night {run.night}: run {run_id}, which was {run.status}"
+    action = Action(run.job, "released", subject, run.reason, now)
+    status = ledger.flip(work.warehouse, run, run.rows_loaded or 0, now, force=True, action=action)
     return _after_flip(work, run, status)
 
 
@@ -272,5 +272,5 @@ def discard(work: Workspace, run_id: str) -> int:
     run = ledger.get(work.warehouse, run_id, work.job.name)
     if run.status != "held":
         raise RunMissing(f"run {run_id}", found=f"status {run.status}", expected="held")
-    ledger.record(work.warehouse, run_id, status="discarded", stage="done", finished_at=work.clock())
+    ledger.discard(work.warehouse, run, work.clock())
     return remove_rows(work.warehouse, work.job, run)

@@ -40,4 +40,7 @@ class Extracted:
     model_version: int
     chunks: int
     rows_extracted: int
-    rows_quarantined: int
+    rows_quarantined: int | None
+    """None when the tasks that share the night read its rows, and count them."""
+    shards: int | None
+    """Tasks that share the night, or None when one task loads it."""

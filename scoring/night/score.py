@@ -32,7 +32,7 @@ def score_rows(work: Workspace, run_id: str, chunk: Chunk, progress: Progress = 
     """Score a chunk of a run that is in memory as well, as ``score_chunk`` does, and return its predictions."""
     batches = (chunk.rows.slice(start, _ROWS) for start in range(0, chunk.rows.num_rows, _ROWS))
     predictions = _score(work, _folder(work, run_id), chunk.number, batches, progress)
-    return ChunkPredictions(predictions, chunk.key_hashes)
+    return ChunkPredictions(chunk.number, predictions, chunk.key_hashes)
 
 
 def load_version(work: Workspace, run_id: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -38,6 +39,11 @@ class RowsDigest:
         self._rows = 0
         self._sums = [0, 0]
 
+    @property
+    def rows(self) -> int:
+        """Return how many rows were added."""
+        return self._rows
+
     def add(self, batch: pa.RecordBatch, begun: Begun | None = None) -> None:
         """Add the rows of a batch. All batches must have the same columns in the same order.
 
@@ -57,6 +63,30 @@ class RowsDigest:
         for batch in batches:
             self.add(batch)
             yield batch
+
+    def merge(self, other: RowsDigest) -> None:
+        """Add the rows of another digest, which has the same columns in the same order, or no rows."""
+        self._names = self._names or other._names
+        self._rows += other._rows
+        self._sums = [total + added for total, added in zip(self._sums, other._sums, strict=True)]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the digest so far as JSON values.
+
+        >>> part = RowsDigest()
+        >>> part.add(pa.RecordBatch.from_pydict({"k": [1, 2]}))
+        >>> RowsDigest.from_dict(part.as_dict()).hexdigest() == part.hexdigest()
+        True
+        """
+        return {"names": self._names, "rows": self._rows, "sums": [total % 2**64 for total in self._sums]}
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> RowsDigest:
+        """Return the digest whose JSON values these are."""
+        digest = cls()
+        digest._names, digest._rows = list(content["names"]), int(content["rows"])
+        digest._sums = [int(total) for total in content["sums"]]
+        return digest
 
     def hexdigest(self) -> str:
         """Return the hash of all rows added so far, 64 hex digits."""

@@ -38,7 +38,7 @@ def feature_batches(
     with (
         stream(url, query, interval, min(work.job.chunk_rows, at_most or work.job.chunk_rows)) as batches,
         closing(
-            _ahead(batches if at_most is None else _first(batches, at_most))
+            ahead(batches if at_most is None else _first(batches, at_most))
         ) as fetched,  # no fetch may be under way when the connection closes
     ):
         if not in_key_order:
@@ -59,7 +59,7 @@ def _first(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBa
             return
 
 
-def _ahead(batches: Iterator[pa.RecordBatch]) -> Generator[pa.RecordBatch, None, None]:
+def ahead(batches: Iterator[pa.RecordBatch]) -> Generator[pa.RecordBatch, None, None]:
     """Yield the batches while a thread fetches the next one, so that the source works at the same time."""
     with ThreadPoolExecutor(1, thread_name_prefix="fetch") as pool:
         fetch = pool.submit(next, batches, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from scoring.rows import Profile, Summary
 from scoring.stores.lake import Lake
 from scoring.stores.lake_problems import broken
 from scoring.stores.registry import VersionRef
+from scoring.stores.source import Stage
 from scoring.stores.warehouse import Run
 
 Part = Literal["features", "quarantine", "predictions"]
@@ -68,14 +70,25 @@ class RunFolder:
         """Return the path of the file that holds the URI of the pinned version's files."""
         return self._file("run.json")
 
-    def write_pin(self, ref: VersionRef) -> None:
-        """Write the URI of the pinned version's files."""
-        self.lake.write_json(self.pin, {"run_id": self.run.run_id, "model_uri": ref.uri})
+    def write_pin(self, ref: VersionRef, stage: Stage | None = None) -> None:
+        """Write the URI of the pinned version's files, and where in the source the run's rows are if tasks share them."""
+        staged = {} if stage is None else {"stage": stage.as_dict()}
+        self.lake.write_json(self.pin, {"run_id": self.run.run_id, "model_uri": ref.uri, **staged})
+
+    def stage(self) -> Stage | None:
+        """Return where in the source the run's rows are, or None when they are on the lake alone."""
+        content = self.lake.read_json(self.pin).get("stage")
+        return None if content is None else Stage.from_dict(content, self.run.run_id)
 
     def version_ref(self) -> VersionRef:
         """Return the model version that the run is pinned to. Raises ``LakeFileMissing``, ``LakeFileBroken``."""
         uri = str(self._with_keys(self.pin, "model_uri")["model_uri"])
         return VersionRef(self.run.job, self.run.model_version, self.run.model_sha256, uri)
+
+    def features(self, chunk: int) -> pa.RecordBatch:
+        """Return the rows of a chunk."""
+        table = self.lake.table(self.part("features", chunk)).combine_chunks()
+        return next(iter(table.to_batches()), pa.RecordBatch.from_pylist([], table.schema))
 
     def predictions(self, chunks: Iterable[int] | None = None) -> Iterator[pa.RecordBatch]:
         """Yield the run's predictions in batches, or those of ``chunks`` in the given order."""
@@ -118,8 +131,22 @@ class RunFolder:
         return (Profile.from_dict(self.lake.read_json(self.profile(chunk))) for chunk in self.chunks)
 
     def remove(self) -> None:
-        """Remove the folder and all files in it."""
+        """Remove the folder and all files in it.
+
+        The files of chunks are removed by their names first, features last: an object store may not list them yet, and
+        those of an earlier reading of the night would pass for the next one's.
+        """
+        for chunk in reversed(range(self._written())):
+            parts = [self.part("quarantine", chunk), self.part("predictions", chunk), self.part("features", chunk)]
+            for path in (self.summary(chunk), self.profile(chunk), *parts):
+                self.lake.remove(path)
         self.lake.remove(self.path)
+
+    def _written(self) -> int:
+        """Return how many chunks have features on an object store. On a disk every file is listed."""
+        if self.lake.local:
+            return 0
+        return next(chunk for chunk in count() if not self.lake.exists(self.part("features", chunk)))
 
     def _file(self, name: str) -> str:
         return str(PurePosixPath(self.path, name))

@@ -13,9 +13,9 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
 from scoring.errors import ChampionMissing
-from scoring.night import KEPT_FEWER, unpublish
+from scoring.night import KEPT_FEWER, left_stages, unpublish, unstage
 from scoring.settings import RetentionPolicy
-from scoring.stores import SNAPSHOT_FACTS, RunFolder, Stores, Workspace
+from scoring.stores import SNAPSHOT_FACTS, SNAPSHOT_ROWS, RunFolder, Stores, Workspace
 from scoring.stores.registry import VersionRef
 from scoring.stores.warehouse import (
     Retraining,
@@ -29,16 +29,16 @@ from scoring.stores.warehouse import (
     shadows,
 )
 
-Kind = Literal["publication", "run", "shadow predictions", "model version", "training snapshot"]
+Kind = Literal["publication", "run", "rows in the source", "shadow predictions", "model version", "training snapshot"]
 
 
 @dataclass(frozen=True)
 class Removal:
-    """One thing that may be removed: a night's publication, rows and files of a run, shadow predictions, a version, snapshot."""
+    """One thing that may be removed, of the kinds above: rows, files, a table in the source, a version, a snapshot."""
 
     kind: Kind
     what: str
-    """The run's id, the version's number (of shadow predictions too), or the snapshot's hash."""
+    """The run's id (of rows in the source too), the version's number (of shadow predictions too), or the snapshot's hash."""
     night: date | None
     bytes: int
     """Size of the files. A run's rows in the table are counted in ``rows``."""
@@ -48,6 +48,8 @@ class Removal:
 
 def plan(work: Workspace, policy: RetentionPolicy) -> list[Removal]:
     """Return what may be removed of a job: publications, runs, shadow predictions, model versions, training snapshots.
+
+    Of shared nights also the tables in the source that a run was ended before it dropped.
 
     Nothing is removed here. Runs that nobody works on any more are recorded as abandoned first.
 
@@ -61,7 +63,8 @@ def plan(work: Workspace, policy: RetentionPolicy) -> list[Removal]:
     versions = _old_versions(work, policy, used)
     leaving = {int(version.what) for version in versions}
     shadowed = _old_shadow_rows(work, policy)
-    return [*_old_publications(work), *runs, *shadowed, *versions, *_old_snapshots(work, policy, leaving)]
+    staged = _left_stages(work)
+    return [*_old_publications(work), *runs, *staged, *shadowed, *versions, *_old_snapshots(work, policy, leaving)]
 
 
 def apply(work: Workspace, removals: Iterable[Removal]) -> list[Removal]:
@@ -104,6 +107,17 @@ def _old_runs(work: Workspace, policy: RetentionPolicy) -> list[Removal]:
         if reason is not None:
             size = work.lake.size(folder) if folder else 0
             removals.append(Removal("run", run.run_id, run.night, size, row_count, reason))
+    return removals
+
+
+def _left_stages(work: Workspace) -> list[Removal]:
+    """Return the removals of tables in the source that a run which ended has left there, of failed ones after a day."""
+    removals = []
+    for _, run in left_stages(work):
+        failed_lately = run.status == "failed" and not _older(work.stores, run.finished_at or run.started_at, 1)
+        if run.status != "running" and not failed_lately:
+            reason = f"{run.status}: nobody reads its rows in the source any more"
+            removals.append(Removal("rows in the source", run.run_id, run.night, 0, run.rows_extracted or 0, reason))
     return removals
 
 
@@ -223,6 +237,11 @@ def _remove_run(work: Workspace, removal: Removal) -> Removal | None:
     return replace(removal, rows=rows)
 
 
+def _remove_stage(work: Workspace, removal: Removal) -> Removal | None:
+    unstage(work, ledger.get(work.warehouse, removal.what, work.job.name))
+    return removal
+
+
 def _remove_shadow_rows(work: Workspace, removal: Removal) -> Removal | None:
     if removal.night is None:
         return None
@@ -248,13 +267,14 @@ def _remove_snapshot(work: Workspace, removal: Removal) -> Removal | None:
     folder = work.lake.snapshots(work.job.name).get(removal.what)
     if folder is None or _snapshots_named(work, {removal.what}):
         return None
-    work.lake.remove_folder(folder, last=SNAPSHOT_FACTS)
+    work.lake.remove_folder(folder, SNAPSHOT_FACTS, SNAPSHOT_ROWS)
     return removal
 
 
 _REMOVE: dict[Kind, Callable[[Workspace, Removal], Removal | None]] = {
     "publication": _remove_publication,
     "run": _remove_run,
+    "rows in the source": _remove_stage,
     "shadow predictions": _remove_shadow_rows,
     "model version": _remove_version,
     "training snapshot": _remove_snapshot,

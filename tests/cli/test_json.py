@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import partial
 
 import pytest
@@ -68,6 +69,16 @@ def test_every_list_of_a_command_has_its_key(toy: Toy, shell: Shell) -> None:
         ("retrain", "shadows", toy.job.name): {"shadows", "nights"},
     }
     assert {words: set(document(shell(*words, "--json"))) for words in keys} == keys
+
+
+def test_status_says_which_night_is_late_and_since_when(toy: Toy, shell: Shell) -> None:
+    (job,) = document(shell("status", "--json"))["jobs"]
+    assert job["late"] is None  # the schedule ended long ago
+    toy.change(schedule={"timezone": "UTC", "first_night": NIGHT, "ready_by": "00:01"})
+    (job,) = document(shell("status", "--json"))["jobs"]
+    day = datetime.now(UTC).date()
+    assert job["late"] == {"night": str(day - DAY), "since": f"{day}T00:01:00+00:00"}
+    assert f"night {day - DAY}, since {day} 00:01 UTC" in shell("status").out
 
 
 def test_status_says_which_job_an_object_is_about(toy: Toy, shell: Shell) -> None:

@@ -21,9 +21,10 @@ from scoring.stores.workspace import Workspace
 from tests.conftest import new_database
 from tests.support.airflow import AirflowUnderTest
 from tests.support.customers import create_states, write_customers
-from tests.support.toy import FIRST, TRAIN_NIGHTS, add, create_source, events, train_champion, write_job
+from tests.support.otlp import Sink, collecting
+from tests.support.toy import FIRST, TRAIN_NIGHTS, add, create_source, events, execute, train_champion, write_job
 
-NIGHTS = 13
+NIGHTS = 15
 GUARDS = {"max_latency_ratio": 1000}
 """Predicting takes toy models no time, so the ratio of two of them is noise."""
 WAITING = """
@@ -34,6 +35,22 @@ with DAG("waiting", schedule=None, max_active_runs=100):
     PythonSensor(task_id="wait", python_callable=lambda: False, mode="reschedule", poke_interval=3600)
 """
 """A DAG whose runs wait like a retraining that waits for nights in the shadow."""
+CONSUMER = """
+from airflow.sdk import DAG, Asset, PartitionedAssetTimetable, get_current_context, task
+
+NIGHTS = Asset(name="air_chunks_nights", uri="nightshift://air_chunks/nights")
+
+with DAG("consumer", schedule=PartitionedAssetTimetable(assets=NIGHTS)):
+
+    @task
+    def take():
+        context = get_current_context()
+        (event,) = context["triggering_asset_events"][NIGHTS]
+        return [context["partition_key"], event.extra]
+
+    take()
+"""
+"""A DAG that waits for the nights of a job, as the operator's page shows it."""
 
 
 @pytest.fixture(scope="session")
@@ -56,10 +73,11 @@ def receiver() -> Iterator[tuple[str, list[str]]]:
         server.shutdown()
 
 
-def with_waiting_dag(folder: Path) -> dict[str, str]:
-    """Return the variables that make Airflow read a folder beside the project's DAGs, with the DAG that waits."""
+def with_other_dags(folder: Path) -> dict[str, str]:
+    """Return the variables that make Airflow read a folder beside the project's DAGs, with DAGs that wait."""
     folder.mkdir()
     (folder / "waiting.py").write_text(WAITING)
+    (folder / "consumer.py").write_text(CONSUMER)
     local = "airflow.dag_processing.bundles.local.LocalDagBundle"
     bundles = [
         {"name": "dags-folder", "classpath": local, "kwargs": {}},
@@ -72,7 +90,14 @@ def with_waiting_dag(folder: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def airflow(data_dir: Path, template: str, receiver: tuple[str, list[str]]) -> Iterator[AirflowUnderTest]:
+def sink() -> Iterator[Sink]:
+    """Where Airflow under test sends its metrics."""
+    with collecting() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def airflow(data_dir: Path, template: str, receiver: tuple[str, list[str]], sink: Sink) -> Iterator[AirflowUnderTest]:
     """A running Airflow with eight toy jobs and one whose file is broken."""
     folder = data_dir / "airflow-tests"
     for name in ("jobs", "sql"):
@@ -98,7 +123,10 @@ def airflow(data_dir: Path, template: str, receiver: tuple[str, list[str]]) -> I
         registry_url=SecretStr(embedded.url(data_dir / "postgres", "registry")),
         code_version="test",
         alert_urls=SecretStr(receiver[0]),
+        metrics_token=SecretStr("the-token-of-the-scraper"),
+        staging={"toy": "shared_nights"},
     )
+    execute(source, "create schema shared_nights")
     quick = {"retries": 2, "retry_delay_seconds": 1}
     patient = {"retries": 20, "retry_delay_seconds": 1}  # a registry is away for a while in one of its tests
     jobs = {
@@ -109,6 +137,7 @@ def airflow(data_dir: Path, template: str, receiver: tuple[str, list[str]]) -> I
             folder,
             "air_retrain",
             limits=quick,
+            shards=2,
             retraining={"max_age_nights": 1, "min_new_labelled_nights": 1, "drift_weight": 1.0, "max_loss": 9.0},
         ),
         "gone": write_job(folder, "air_gone", limits=quick),
@@ -145,14 +174,15 @@ def airflow(data_dir: Path, template: str, receiver: tuple[str, list[str]]) -> I
         train_champion(Workspace(stores, job))
     jobs["gone"] = write_job(folder, "air_gone", source="gone", limits=quick)
     (folder / "jobs" / "air_broken.yaml").write_text("name: air_broken\nfeatures: 3\n")
+    changed = {**with_other_dags(folder / "dags"), **sink.environment()}
     with (
         processes.claimed(settings.airflow_home, processes.UP),  # so that commands use it
-        running(settings, free_port(), changed=with_waiting_dag(folder / "dags")) as api,
+        running(settings, free_port(), changed=changed) as api,
     ):
         dags = [f"{job.name}_{kind}" for job in jobs.values() for kind in ("nightly", "retraining")]
-        for dag_id in [*dags, "late_nights", "nightshift_retention", "waiting"]:
+        for dag_id in [*dags, "late_nights", "nightshift_retention", "waiting", "consumer"]:
             api.wait_for_dag(dag_id)
             api.unpause(dag_id)
         api.wait_for_dag("air_broken_nightly")
-        yield AirflowUnderTest(api, stores, jobs, receiver[1])
+        yield AirflowUnderTest(api, stores, jobs, receiver[1], sink)
     stores.warehouse.engine.dispose()

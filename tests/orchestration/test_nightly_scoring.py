@@ -11,11 +11,23 @@ import pytest
 from demo.local_airflow import environment
 from scoring.interval import Nights
 from scoring.night.publish import release
+from scoring.night.staging import left_stages
 from scoring.settings import HOME
 from scoring.stores.warehouse import ledger, monitoring, retrainings
 from scoring.stores.warehouse.span import Span
+from scoring.stores.warehouse.tables import RUNS
 from scoring.stores.workspace import Workspace
-from tests.support.airflow import DAG, PATIENCE, AirflowUnderTest, backfill, log_of, states, tasks, trigger
+from tests.support.airflow import (
+    DAG,
+    PATIENCE,
+    AirflowUnderTest,
+    backfill,
+    log_of,
+    night_events,
+    states,
+    tasks,
+    trigger,
+)
 from tests.support.toy import NIGHT, ROWS, execute
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]
@@ -138,6 +150,7 @@ def test_held_night_is_red_and_green_after_release(airflow: AirflowUnderTest) ->
     (line,) = (line for line in airflow.heard if line.startswith(f"air_gate, night {NIGHT}, held: publish: NightHeld"))
     assert line.endswith(f"{airflow.api.url}/nightshift/jobs/air_gate/nights/{NIGHT}")
     assert "\n" not in line
+    assert night_events(airflow, "air_gate") == []
     release(Workspace(airflow.stores, airflow.jobs["gate"]), held.run_id)
     body = {
         "dry_run": False,
@@ -149,6 +162,9 @@ def test_held_night_is_red_and_green_after_release(airflow: AirflowUnderTest) ->
     airflow.api.call("POST", f"/dags/{dag_id}/clearTaskInstances", body)
     airflow.api.wait(dag_id, seconds=PATIENCE)
     assert airflow.api.call("GET", f"/dags/{dag_id}/dagRuns/{run['dag_run_id']}")["state"] == "success"
+    assert [event["extra"]["run_id"] for event in night_events(airflow, "air_gate")] == [held.run_id]
+    nights_held = airflow.metrics.values("airflow.nightshift.nights_held")
+    assert nights_held[frozenset({("job", "air_gate")})] == 0
 
 
 def test_dag_shows_owner_tags_and_runbook_from_the_job_file(airflow: AirflowUnderTest) -> None:
@@ -179,6 +195,9 @@ def test_decision_to_retrain_trains_a_challenger_once(airflow: AirflowUnderTest)
     days = [NIGHT + timedelta(days=n) for n in range(3)]
     for day in days:
         assert trigger(airflow, "air_retrain_nightly", partition_key=str(day))["state"] == "success"
+    runs = ledger.find(airflow.stores.warehouse, RUNS.c.job == "air_retrain")
+    assert [(run.shards, run.status, run.rows_loaded) for run in runs] == 3 * [(2, "published", ROWS)]  # tasks share it
+    assert left_stages(Workspace(airflow.stores, airflow.jobs["retrain"])) == []
     airflow.api.wait("air_retrain_retraining", seconds=PATIENCE)
     (run,) = airflow.api.runs("air_retrain_retraining")
     decided = {row.night: row for row in monitoring.decisions(airflow.stores.warehouse, Span("air_retrain"))}

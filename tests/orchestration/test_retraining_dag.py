@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import date, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -16,7 +17,7 @@ from lifecycle.shadow.score import shadow_run
 from scoring.interval import Nights
 from scoring.night.request import NightRequest
 from scoring.night.run import run_night
-from scoring.stores.warehouse import monitoring, promotions, retrainings, shadows
+from scoring.stores.warehouse import actions_of, monitoring, promotions, retrainings, shadows
 from scoring.stores.warehouse.promotions import champion_at
 from scoring.stores.warehouse.span import Span
 from scoring.stores.workspace import Workspace
@@ -126,12 +127,17 @@ def test_person_is_asked_and_no_answer_is_a_no(airflow: AirflowUnderTest, answer
     airflow.api.wait(dag_id, seconds=PATIENCE)
     found = states(airflow, dag_id, run_id)
     assert found["announce"] == "success", why(airflow, dag_id, run_id)
+    (notice,) = (line for line in airflow.heard if line.startswith(f"air_human, night {night}, approval: retraining "))
+    place = f"/dags/{dag_id}/runs/{quote(run_id)}/tasks/approve/required_actions"
+    assert notice.endswith(f"no answer in time is a no {airflow.api.url}{place}")
     assert found["promote"] == ("success" if state == "promoted" else "skipped")
     row = retrainings.of_job(airflow.stores.warehouse, "air_human")[-1]
     assert (row.state, row.reason) == (state, f"asked, {answer}")
     made = promotions.history_of(airflow.stores.warehouse, "air_human")[-1]
     if state == "promoted":
         assert (made.model_version, made.promoted_by) == (row.model_version, "admin")
+        recorded = [(action.action, action.done_by) for action in actions_of(airflow.stores.warehouse, "air_human", 2)]
+        assert recorded == [("approved", "admin"), ("promoted", "admin")]
     else:
         assert champion(airflow, "air_human") == before
         assert row.detail is not None

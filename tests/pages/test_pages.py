@@ -22,7 +22,7 @@ from pages.content.places import Places
 from pages.rendering.render import render
 from scoring.errors import NightHeld
 from scoring.settings import HOME, child_environment
-from scoring.stores.warehouse import ledger, monitoring
+from scoring.stores.warehouse import ledger, metering, monitoring
 from scoring.stores.warehouse.tables import RUNS
 from tests.conftest import Toy
 from tests.support.living import DAY, add_nights, live, nights, score
@@ -41,7 +41,7 @@ def test_every_route_refuses_who_is_not_logged_in(client: TestClient) -> None:
     del web.app.dependency_overrides[get_user]
     del web.app.dependency_overrides[web.readable_jobs]
     routes = [route for route in web.app.routes if isinstance(route, APIRoute)]
-    assert len(routes) == len(web.app.routes) == 8  # no documentation, nothing mounted beside
+    assert len(routes) == len(web.app.routes) == 9  # no documentation, nothing mounted beside
     for route in routes:
         path = re.sub(r"\{(\w+)(:path)?\}", "reports" if "reports" in route.path else "a", route.path)
         answer = client.get(path.lstrip("/"), follow_redirects=False)
@@ -73,6 +73,16 @@ def test_overview_names_missing_nights(client: TestClient, toy: Toy) -> None:
     assert f"Missing nights 2 of the last 30: {NIGHT}, {NIGHT + 2 * DAY}" in read(client, "/").words
     live(toy, [NIGHT, NIGHT + 2 * DAY])
     assert "Missing nights" not in read(client, "/").words
+
+
+def test_late_night_says_since_when(client: TestClient, toy: Toy) -> None:
+    score(toy, NIGHT)
+    assert "In time" not in read(client, "/").words  # the schedule ended long ago
+    toy.change(schedule={"timezone": "UTC", "first_night": NIGHT, "ready_by": "00:01"})
+    now = metering.clock(toy.stores.warehouse)
+    late = f"late : night {(now - DAY).date()} had to be published by {now.date()} 00:01 UTC"
+    for path in ("/", f"jobs/{toy.job.name}"):
+        assert late in read(client, path).words
 
 
 def test_pages_of_nights_lived_through(client: TestClient, toy: Toy) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from demo.local_airflow import LocalAirflow
 from scoring.job.definition import Job
 from scoring.stores.installation import Stores
+from tests.support.otlp import Sink
 
 DAG = "air_chunks_nightly"
 """Of the job that backfills are made for."""
@@ -27,6 +28,8 @@ class AirflowUnderTest:
     jobs: dict[str, Job]
     heard: list[str]
     """The alerts that a receiver on loopback was sent."""
+    metrics: Sink
+    """The metrics that a sink on loopback was sent."""
 
 
 def tasks(airflow: AirflowUnderTest, dag_id: str, run_id: str) -> list[dict[str, Any]]:
@@ -63,6 +66,13 @@ def backfill(airflow: AirflowUnderTest, first: date, last: date, **options: Any)
             time.sleep(1)
     runs = [run for run in airflow.api.wait(DAG, seconds=PATIENCE) if run["dag_run_id"] not in before]
     return sorted(runs, key=lambda run: run["partition_key"])
+
+
+def night_events(airflow: AirflowUnderTest, job: str = "air_chunks") -> list[dict[str, Any]]:
+    """Return the asset events of a job's nights, oldest first."""
+    (asset,) = airflow.api.call("GET", f"/assets?name_pattern={job}_nights")["assets"]
+    found = airflow.api.call("GET", f"/assets/events?asset_id={asset['id']}&limit=100")["asset_events"]
+    return sorted(found, key=lambda event: str(event["timestamp"]))
 
 
 def log_of(airflow: AirflowUnderTest, dag_id: str, run_id: str, task_id: str, attempt: int = 1) -> str:

@@ -11,8 +11,8 @@ from tests.conftest import Toy
 from tests.support.toy import NIGHT
 
 POINTS = {
-    "extract, first chunk written": ("scoring.night.extract", "_write_chunk", 2),
-    "extract, last chunk, while the first are loaded": ("scoring.night.extract", "_write_chunk", 4),
+    "extract, first chunk written": ("scoring.night.extract", "write_chunk", 2),
+    "extract, last chunk, while the first are loaded": ("scoring.night.extract", "write_chunk", 4),
     "score, second chunk": ("scoring.night.score", "profiled", 2),
     "load, rows sent and not committed": ("scoring.stores.warehouse.load", "stamped", 3),
     "loaded, before the flip": ("scoring.night.publish", "_pass_gate", 1),

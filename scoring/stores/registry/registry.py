@@ -17,7 +17,7 @@ from scoring.job import Job
 from scoring.settings import Settings
 from scoring.stores import embedded
 from scoring.stores.failures import lasting
-from scoring.stores.lake_problems import LIBRARIES, missing_library
+from scoring.stores.lake_problems import LIBRARIES, bucket_missing, credentials_of, denied, missing_library
 from scoring.stores.registry.facts import TrainingFacts
 from scoring.stores.registry.files import delete, sizes
 from scoring.stores.registry.loading import facts_of, loaded
@@ -36,6 +36,8 @@ from scoring.stores.registry.version_files import VersionFiles
 from scoring.stores.urls import database_url, written
 from scoring.stores.warehouse import Warehouse, require_answer
 
+_STORES = ("s3", "gs", "abfss")
+"""Schemes of object stores that MLflow knows, among those that the lake knows."""
 _SERVERS = ("http://", "https://", "databricks", "file:")
 
 
@@ -220,7 +222,7 @@ class Registry:
         try:
             yield _client_for(MlflowClient, self._uri())
         except MlflowException as error:
-            raise _unanswered(str(error)) from None  # a log would print the cause, and with it the URL perhaps
+            raise self._unavailable(error) from None  # a log would print the cause, and with it the URL perhaps
         except NightshiftError:
             raise
         except Exception as error:  # noqa: BLE001 - MLflow lets the errors of its libraries through: named
@@ -231,14 +233,31 @@ class Registry:
         scheme = urlsplit(self._settings.artifacts_root).scheme
         if isinstance(error, ImportError) and scheme in LIBRARIES:  # MLflow reaches a store by a library of its own
             return missing_library("NIGHTSHIFT_ARTIFACTS_URL", scheme, str(error))
-        return _unanswered(f"{type(error).__name__}: {error}")
+        reason = str(error) if type(error).__name__ == "MlflowException" else f"{type(error).__name__}: {error}"
+        if scheme in LIBRARIES and (denied(error) or bucket_missing(error)):
+            advice = f"check NIGHTSHIFT_ARTIFACTS_URL and the credentials: {credentials_of(scheme)}"
+            return SettingsError("model files", found=reason, next_step=advice)
+        return _unanswered(reason)
 
     def _experiment(self, client: Any, job: str) -> str:
         experiment = client.get_experiment_by_name(job)
         if experiment is not None:
             return str(experiment.experiment_id)
         server = self._uri().startswith("http")
-        return str(client.create_experiment(job, None if server else f"{self._settings.artifacts_root}/{job}"))
+        return str(client.create_experiment(job, None if server else self._folder(job)))
+
+    def _folder(self, job: str) -> str:
+        """Return where a job's model files lie. Raises ``SettingsError`` for a store that MLflow has no word for."""
+        root = self._settings.artifacts_root.rstrip("/")
+        scheme = urlsplit(root).scheme
+        if scheme in LIBRARIES and scheme not in _STORES:
+            raise SettingsError(
+                "NIGHTSHIFT_ARTIFACTS_URL",
+                found=f"a URL that begins with {scheme}://",
+                expected="a folder, or s3://…, gs://…, wasbs://container@account.blob.core.windows.net/…",
+                next_step="correct the variable; the lake's URL may have another scheme",
+            )
+        return f"{root}/{job}"
 
 
 def _unanswered(reason: str) -> NightshiftError:

@@ -5,6 +5,7 @@ from scoring.stores.warehouse import (
     ledger,
     liveness,
     manifests,
+    metering,
     monitoring,
     overview,
     promotions,
@@ -13,6 +14,7 @@ from scoring.stores.warehouse import (
     retrainings,
     shadows,
 )
+from scoring.stores.warehouse.actions import Action, actions_of, record_action
 from scoring.stores.warehouse.alerts import claim_alert, withdraw_alert
 from scoring.stores.warehouse.connection import Warehouse, open_warehouse, require_answer
 from scoring.stores.warehouse.evaluation import (
@@ -30,8 +32,18 @@ from scoring.stores.warehouse.evaluation import (
     growth,
 )
 from scoring.stores.warehouse.liveness import abandon_dead, alone, held, seen, worked_on
-from scoring.stores.warehouse.load import count_rows, load, load_shadow, remove_rows, stamped
+from scoring.stores.warehouse.load import (
+    LoadedChunk,
+    count_rows,
+    load,
+    load_chunks,
+    load_shadow,
+    loaded_chunks,
+    remove_rows,
+    stamped,
+)
 from scoring.stores.warehouse.manifests import FileRecord, Manifest
+from scoring.stores.warehouse.metering import metered
 from scoring.stores.warehouse.promotions import Promotion, champion_at, in_effect, previous_champion
 from scoring.stores.warehouse.records import Disagreement, Retraining, Run, Shadow, ShadowLosses, ShadowNight
 from scoring.stores.warehouse.refits import RefitLoss
@@ -41,6 +53,7 @@ from scoring.stores.warehouse.span import Row, Span
 from scoring.stores.warehouse.texts import replace_texts
 
 __all__ = [
+    "Action",
     "Block",
     "ColumnNight",
     "ColumnVerdict",
@@ -51,6 +64,7 @@ __all__ = [
     "FileRecord",
     "Gain",
     "Holdout",
+    "LoadedChunk",
     "Manifest",
     "Measured",
     "Metrics",
@@ -72,6 +86,7 @@ __all__ = [
     "TriedNight",
     "Warehouse",
     "abandon_dead",
+    "actions_of",
     "alone",
     "champion_at",
     "claim_alert",
@@ -85,9 +100,13 @@ __all__ = [
     "ledger",
     "liveness",
     "load",
+    "load_chunks",
     "load_shadow",
+    "loaded_chunks",
     "manifests",
     "mark_retired",
+    "metered",
+    "metering",
     "migrate",
     "monitoring",
     "open_warehouse",
@@ -95,6 +114,7 @@ __all__ = [
     "previous_champion",
     "promotions",
     "pruning",
+    "record_action",
     "refits",
     "remove_rows",
     "replace_texts",

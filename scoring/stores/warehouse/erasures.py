@@ -11,11 +11,12 @@ import sqlalchemy as sa
 
 from scoring.job import Job
 from scoring.stores.warehouse import ledger
+from scoring.stores.warehouse.actions import Action, record_action
 from scoring.stores.warehouse.connection import Warehouse
 from scoring.stores.warehouse.job_tables import history, shadow
 from scoring.stores.warehouse.load import of_run
 from scoring.stores.warehouse.records import Run
-from scoring.stores.warehouse.tables import ERASED_RUNS, ERASURES, PROFILES, PUBLISHED, RUNS
+from scoring.stores.warehouse.tables import ERASED_RUNS, ERASURES, LOADED_CHUNKS, PROFILES, PUBLISHED, RUNS
 
 Values = Mapping[str, Any]
 """Values of key columns, by the column's name in the job."""
@@ -48,9 +49,13 @@ class StoredRows:
 
 
 def start(warehouse: Warehouse, facts: Mapping[str, Any]) -> int:
-    """Record that an erasure begins, and return its number."""
+    """Record that an erasure begins, among the actions too, and return its number."""
     with warehouse.transaction() as connection:
-        return int(connection.execute(sa.insert(ERASURES).values(facts).returning(ERASURES.c.erasure_id)).scalar_one())
+        started = sa.insert(ERASURES).values(facts).returning(ERASURES.c.erasure_id)
+        number = int(connection.execute(started).scalar_one())
+        who, when = facts["done_by"], facts["started_at"]
+        record_action(connection, Action(facts["job"], "erased", f"erasure {number}", facts["reason"], who, when))
+    return number
 
 
 def of_job(warehouse: Warehouse, job: str) -> list[Erasure]:
@@ -114,11 +119,19 @@ def settle_run(
         left = connection.execute(loaded).scalar_one()
         left = None if left is None else left - rows
         connection.execute(sa.update(RUNS).where(this_run).values({**facts, "rows_loaded": left}))
+        _forget_shards(connection, run)
         connection.execute(sa.update(PUBLISHED).where(PUBLISHED.c.run_id == run.run_id).values(rows=left))
         if profile is not None:
             changed = sa.update(PROFILES).where(PROFILES.c.run_id == run.run_id)
             connection.execute(changed.values(rows=profile["rows"], profile=profile))
     return rows
+
+
+def _forget_shards(connection: sa.Connection, run: Run) -> None:
+    """Let one task load a run that is not published yet: what its chunks were loaded with is true no more."""
+    if run.shards is not None and run.status in ("failed", "held", "abandoned"):
+        connection.execute(sa.delete(LOADED_CHUNKS).where(LOADED_CHUNKS.c.run_number == run.run_number))
+        connection.execute(sa.update(RUNS).where(RUNS.c.run_id == run.run_id).values(shards=None))
 
 
 def end_run(warehouse: Warehouse, erasure_id: int, run: Run, now: datetime) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import chain
 from threading import Lock
 from typing import Any
 
+import adbc_driver_manager
 import pyarrow as pa
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
 
-from scoring.errors import NightshiftError
+from scoring.errors import KeysRepeat, NightshiftError
 from scoring.job import Job
 from scoring.stores.arrow_connections import arrow_connection
 from scoring.stores.urls import libpq_url
@@ -19,9 +24,12 @@ from scoring.stores.warehouse.connection import Warehouse, translated
 from scoring.stores.warehouse.job_tables import history, shadow
 from scoring.stores.warehouse.records import Run
 from scoring.stores.warehouse.schema import ensure_partition
+from scoring.stores.warehouse.tables import LOADED_CHUNKS
 
 _WAIT = "60s"
 """How long a connection waits for a lock. Keys are unique by then; one that came twice would wait for ever, not fail."""
+_UNIQUE_VIOLATION = "23505"
+"""PostgreSQL's code for a key that is there already."""
 
 
 def load(
@@ -39,26 +47,66 @@ def load(
     counted theirs: a kill in that moment may leave some of the rows, which nobody sees and the next try replaces.
     ``schema`` is the one of ``batches``. Raises ``WarehouseUnavailable`` when trying again can help.
     """
-    constants = {"night": pa.scalar(run.night, pa.date32()), "run_number": pa.scalar(run.run_number, pa.int64())}
     ensure_partition(warehouse, job, run.night)
-    with _Loading(warehouse, history(job), constants) as loading:
+    with _Loading(warehouse, history(job), _constants(run)) as loading:
         if loading.replaced():
             connections = 1
         return loading.send(batches, schema, connections)
+
+
+@dataclass(frozen=True)
+class LoadedChunk:
+    """A chunk of a shared run whose predictions are loaded: its number, its rows, and sums over them as JSON values."""
+
+    chunk: int
+    rows: int
+    facts: dict[str, Any]
+
+
+def load_chunks(
+    warehouse: Warehouse,
+    job: Job,
+    run: Run,
+    batches: Iterable[pa.RecordBatch],
+    schema: pa.Schema,
+    chunks: Callable[[], list[LoadedChunk]],
+) -> None:
+    """Load predictions of some chunks of a run beside those of its others, invisible until it is published, all or none.
+
+    ``chunks`` says, once the batches were taken, which they were of: they are recorded in the same transaction. Raises
+    ``KeysRepeat`` when the run has a row with one of the keys already.
+    """
+    ensure_partition(warehouse, job, run.night)
+    with _Loading(warehouse, history(job), _constants(run)) as loading:
+        loading.add(batches, schema, lambda: [_recording(run, chunk) for chunk in chunks()])
+
+
+def loaded_chunks(warehouse: Warehouse, run: Run) -> dict[int, LoadedChunk]:
+    """Return the chunks of a shared run whose predictions are loaded, by number."""
+    of_this_run = sa.select(LOADED_CHUNKS).where(LOADED_CHUNKS.c.run_number == run.run_number)
+    rows = warehouse.rows(of_this_run.order_by(LOADED_CHUNKS.c.chunk))
+    return {row["chunk"]: LoadedChunk(row["chunk"], row["rows"], row["facts"]) for row in rows}
+
+
+def _recording(run: Run, chunk: LoadedChunk) -> str:
+    numbers = {"run_number": run.run_number, "chunk": chunk.chunk, "rows": chunk.rows}
+    values: dict[str, Any] = {name: sa.literal(number, sa.BigInteger) for name, number in numbers.items()}
+    values["facts"] = sa.cast(sa.literal(json.dumps(chunk.facts), sa.Text), JSONB)
+    return _text(sa.insert(LOADED_CHUNKS).values(values), literal_binds=True)
 
 
 def load_shadow(
     warehouse: Warehouse, job: Job, run: Run, version: int, batches: Iterable[pa.RecordBatch], schema: pa.Schema
 ) -> None:
     """Load the predictions of a version in the shadow for a run's rows, in one transaction, replacing an earlier try."""
-    constants = {
-        "night": pa.scalar(run.night, pa.date32()),
-        "run_number": pa.scalar(run.run_number, pa.int64()),
-        "model_version": pa.scalar(version, pa.int32()),
-    }
+    constants = {**_constants(run), "model_version": pa.scalar(version, pa.int32())}
     with _Loading(warehouse, shadow(job), constants) as loading:
         loading.replaced()
         loading.send(batches, schema, 1)
+
+
+def _constants(run: Run) -> dict[str, pa.Scalar]:
+    return {"night": pa.scalar(run.night, pa.date32()), "run_number": pa.scalar(run.run_number, pa.int64())}
 
 
 class _Loading:
@@ -96,6 +144,19 @@ class _Loading:
                 for connection in self._opened:
                     connection.commit()
                 return rows
+        except NightshiftError as error:
+            raise self._failures[0] if self._failures else error  # noqa: B904 - no failure of the database
+
+    def add(self, batches: Iterable[pa.RecordBatch], schema: pa.Schema, statements: Callable[[], list[str]]) -> None:
+        """Send the batches beside the rows that there are, and commit them together with ``statements``."""
+        rows = self._rows(_remembered(batches, self._failures), schema)
+        try:
+            with translated(), self._open().cursor() as cursor:
+                with _keys_once(self._table):
+                    cursor.adbc_ingest(self._table.name, rows, mode="append")
+                for statement in statements():
+                    cursor.execute(statement)
+                self._opened[0].commit()
         except NightshiftError as error:
             raise self._failures[0] if self._failures else error  # noqa: B904 - no failure of the database
 
@@ -138,6 +199,22 @@ class _Loading:
         cursor.execute(_numbered(_counted(self._table), self._table, self._constants), parameters=self._values)
         ((rows,),) = cursor.fetchall()
         return int(rows)
+
+
+@contextmanager
+def _keys_once(table: sa.Table) -> Iterator[None]:
+    """Translate the server's refusal of a key that it has already."""
+    try:
+        yield
+    except adbc_driver_manager.Error as error:
+        if error.sqlstate != _UNIQUE_VIOLATION:
+            raise
+        raise KeysRepeat(
+            f"rows of {table.name}",
+            found="a key that the run has already",
+            expected="each key once in a night",
+            next_step="run the night again: one task then reads it in the order of its keys, and quarantines the copies",
+        ) from None
 
 
 class _Shared:
@@ -194,6 +271,9 @@ def _counted(table: sa.Table) -> sa.Select[int]:
 
 def _numbered(query: sa.Select[Any] | sa.Delete, table: sa.Table, constants: dict[str, pa.Scalar]) -> str:
     """Return the text of a statement about the rows with these constants, which are its parameters $1, $2, …"""
+    return _text(query.where(*(table.c[name] == sa.bindparam(name) for name in constants)))
+
+
+def _text(query: sa.ClauseElement, **rendering: bool) -> str:
     dialect = sa.dialects.postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
-    narrowed = query.where(*(table.c[name] == sa.bindparam(name) for name in constants))
-    return str(narrowed.compile(dialect=dialect))
+    return str(query.compile(dialect=dialect, compile_kwargs=rendering))

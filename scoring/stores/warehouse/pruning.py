@@ -13,7 +13,7 @@ from scoring.stores.warehouse.connection import Warehouse
 from scoring.stores.warehouse.job_tables import history, shadow
 from scoring.stores.warehouse.load import of_run
 from scoring.stores.warehouse.records import Run
-from scoring.stores.warehouse.tables import PUBLICATIONS, PUBLISHED, RUNS, SHADOW_NIGHTS
+from scoring.stores.warehouse.tables import LOADED_CHUNKS, PUBLICATIONS, PUBLISHED, RUNS, SHADOW_NIGHTS
 
 ENDED = ("superseded", "unpublished", "failed", "abandoned", "discarded", "skipped")
 """States of a run whose rows and files may be removed. Published, held and running runs keep them whatever their age."""
@@ -67,6 +67,7 @@ def prune(warehouse: Warehouse, job: Job, run: Run, now: datetime) -> int | None
             return None
         connection.execute(sa.delete(shadow_table).where(of_run(shadow_table, run)))
         rows = connection.execute(sa.delete(table).where(of_run(table, run))).rowcount
+        connection.execute(sa.delete(LOADED_CHUNKS).where(LOADED_CHUNKS.c.run_number == run.run_number))
         connection.execute(sa.update(RUNS).where(this_run, RUNS.c.pruned_at.is_(None)).values(pruned_at=now))
     return rows
 

@@ -58,6 +58,8 @@ class Run(Record):
     provisional: bool
     seen_at: datetime | None = None
     evaluator: str | None = None
+    shards: int | None = None
+    cpu_seconds: float | None = None
 
     @property
     def pruned(self) -> bool:

@@ -67,6 +67,9 @@ REFIT_LOSSES = fixed_table(
 )
 
 
+LOADED_CHUNKS = fixed_table("loaded_chunks", "run_number chunk rows", "facts")
+
+
 CARDS = fixed_table("model_cards", "job model_version made_at", "card")
 ALERTS = fixed_table("alerts", "job night kind message sent_at")
 MANIFESTS = fixed_table("model_manifests", "manifest_id job model_version model_uri sha256 reason recorded_at", "files")

@@ -197,7 +197,7 @@ def test_a_night_that_does_not_exist_is_in_no_range(samoa: Toy):
 
 
 def test_nobody_is_told_that_a_night_that_does_not_exist_is_late(samoa: Toy):
-    from scoring.upkeep.alerts import late
+    from scoring.upkeep.lateness import late
 
     job = samoa.change(
         schedule={"timezone": "Pacific/Apia", "first_night": date(2011, 12, 1), "last_night": date(2012, 1, 31)},

@@ -22,7 +22,7 @@ from scoring.night.rescore import rescore
 from scoring.rows.summary import Summary
 from scoring.stores import RunFolder, lake
 from scoring.stores.registry import HOLDOUT_FILE, loading, stored_files
-from scoring.stores.warehouse import Manifest, Run, count_rows, erasures, ledger, manifests
+from scoring.stores.warehouse import Manifest, Run, actions_of, count_rows, erasures, ledger, manifests
 from scoring.upkeep.verify import verify
 from tests.conftest import Toy
 from tests.support.erasure import BROKEN, CUSTOMERS, NOTE, SCORED, TRAINED, WHO, Lived, live, places, run
@@ -83,6 +83,8 @@ def test_forget_leaves_no_value_in_any_store_and_the_rest_as_it_was(untrained: T
     assert places(toy, WHO, NOTE) == []
     (row,) = erasures.of_job(toy.work.warehouse, job)
     assert (row.key_columns, row.key_check, row.reason) == (["id"], None, "a letter of May")
+    (action,) = [each for each in actions_of(toy.work.warehouse, job) if each.action == "erased"]
+    assert (action.subject, action.reason) == (f"erasure {row.erasure_id}", "a letter of May")
     assert row.finished_at is not None
     assert row.counts == {item["store"]: item["rows"] for item in shown}
     assert "0 in 0 stores" in done(shell("forget", job, "--key", f"id={WHO}"))

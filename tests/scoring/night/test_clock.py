@@ -25,7 +25,7 @@ from scoring.settings import HOME, RetentionPolicy, child_environment
 from scoring.stores.warehouse import Run, ledger, monitoring, overview
 from scoring.stores.warehouse.span import Span
 from scoring.stores.workspace import Workspace
-from scoring.upkeep.alerts import late
+from scoring.upkeep.lateness import late
 from scoring.upkeep.retention import plan
 from scoring.upkeep.verify import verify
 from tests.conftest import Toy

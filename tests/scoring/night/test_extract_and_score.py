@@ -304,7 +304,7 @@ def test_seconds_of_publishing_do_not_count_waiting_for_chunks(toy: Toy) -> None
     def slowly() -> Iterator[ChunkPredictions]:
         for number in range(begun.chunks):
             time.sleep(0.5)
-            yield ChunkPredictions(RunFolder(toy.stores.lake, found).predictions([number]))
+            yield ChunkPredictions(number, RunFolder(toy.stores.lake, found).predictions([number]))
 
     began = time.monotonic()
     done = load_run(toy.work, found, slowly())

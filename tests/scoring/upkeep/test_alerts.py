@@ -14,7 +14,8 @@ from scoring.night.request import NightRequest
 from scoring.night.run import run_night
 from scoring.stores.installation import Stores
 from scoring.stores.workspace import Workspace
-from scoring.upkeep.alerts import Alert, late, send
+from scoring.upkeep.alerts import Alert, send
+from scoring.upkeep.lateness import late
 from tests.conftest import Toy
 from tests.support.receivers import Receiver, receiving
 from tests.support.toy import NIGHT
@@ -50,6 +51,13 @@ def test_alert_is_one_line_with_a_link_and_is_sent_once(toy: Toy, receiver: Rece
     assert len(receiver.heard) == 3
 
 
+def test_every_approval_of_a_night_is_asked_for_once(toy: Toy, receiver: Receiver) -> None:
+    stores = telling(toy.stores, receiver.url)
+    asked = [alert(toy, kind="approval", about=number) for number in ("7", "7", "8")]
+    assert [send(stores, each) for each in asked] == [True, False, True]
+    assert [heard["title"] for heard in receiver.heard] == [f"Nightshift: {toy.job.name} approval"] * 2
+
+
 def test_alert_that_was_refused_is_tried_again_and_tells_no_secret(toy: Toy, receiver: Receiver) -> None:
     stores = telling(toy.stores, receiver.url)
     receiver.status = 500
@@ -58,6 +66,16 @@ def test_alert_that_was_refused_is_tried_again_and_tells_no_secret(toy: Toy, rec
     assert "s3cr3t" not in str(caught.value) + repr(stores.settings)
     receiver.status = 200
     assert send(stores, alert(toy))
+
+
+def test_receiver_of_html_gets_what_the_data_said_as_text(toy: Toy) -> None:
+    evil = "</script><img src=http://other/?x onerror=alert(1)>"
+    with receiving() as receiver:
+        message = Alert(toy.job.name, NIGHT, "held", f"unseen value {evil}", "http://127.0.0.1:8080/x")
+        assert send(telling(toy.stores, f"{receiver.url}?format=html"), message)
+    (heard,) = receiver.heard
+    assert "<img" not in heard["message"]
+    assert "&lt;img src=http" in heard["message"]
 
 
 def test_url_that_is_not_understood_is_an_error(toy: Toy) -> None:

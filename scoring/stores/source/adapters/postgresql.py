@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import sqlalchemy as sa
@@ -18,6 +18,7 @@ from scoring.stores.source.arrow_batches import even
 from scoring.stores.source.night_select import bound_values, in_key_order, literals, numbered, without_rows
 from scoring.stores.source.postgresql_types import opaque_types, plain, plain_schema, require_values
 from scoring.stores.source.query import Query
+from scoring.stores.source.sql_text import Statement
 from scoring.stores.urls import libpq_url, written
 
 _CURSOR = "nightshift_night"
@@ -28,29 +29,55 @@ _SORT_MEMORY = "128MB"
 @contextmanager
 def stream(url: sa.URL, query: Query, interval: DataInterval, rows: int) -> Iterator[Iterator[pa.RecordBatch]]:
     """Fetch Arrow batches by COPY, which takes no bound parameters: the interval's ends and the night are typed literals."""
+    statement = filled(query, interval)
+    with session(url, query, "read only") as cursor:
+        require_readable(cursor, query, statement)
+        with copied(cursor, query, in_key_order(query, statement, "C", {})) as (fetched, schema):
+            yield even(fetched, schema, rows)
+
+
+def filled(query: Query, interval: DataInterval) -> Statement:
+    """Return the statement with typed literals for the interval's ends and the night."""
     statement = query.statement("postgresql")
-    statement = statement.filled(literals(bound_values(statement, interval, query)))
+    return statement.filled(literals(bound_values(statement, interval, query)))
+
+
+@contextmanager
+def session(url: sa.URL, query: Query, mode: Literal["read only", "read write"], advice: str = "") -> Iterator[Any]:
+    """Give a cursor in one transaction of one snapshot, which is committed if it may write.
+
+    ``advice`` is what to do about a statement that is refused.
+    """
     with (
-        translated(query.name, query.variable),
+        translated(query.name, query.variable, advice),
         closing(arrow_connection(libpq_url(written(url)))) as connection,
         connection.cursor() as cursor,
     ):
-        cursor.execute("set transaction isolation level repeatable read, read only")
+        cursor.execute(f"set transaction isolation level repeatable read, {mode}")
         cursor.execute("select set_config('timezone', $1, true)", parameters=[query.timezone])
         cursor.execute(f"set local work_mem = '{_SORT_MEMORY}'")
-        cursor.execute(numbered(without_rows(query, statement, {}), {})[0])
-        schema = cursor.fetch_arrow_table().schema
-        require_columns(query.name, query.columns, schema.names)
-        senders = _senders(cursor, *opaque_types(schema, query.columns))
-        require_values(query.name, schema, query.columns, senders)
-        cursor.execute(numbered(in_key_order(query, statement, "C", {}), {})[0])
-        reader = cursor._results.reader  # fetch_record_batch() gives one whose errors have no SQLSTATE
-        fetched = _read(reader, query)
-        yield even(fetched, plain_schema(reader.schema), rows)
-        if next(fetched, None) is not None:  # rows are left that nobody wants
-            cursor.adbc_cancel()
-        reader.close()
-        connection.rollback()
+        yield cursor
+        connection.commit() if mode == "read write" else connection.rollback()
+
+
+def require_readable(cursor: Any, query: Query, statement: Statement) -> None:
+    """Raise ``ContractError`` unless the statement gives the query's columns, each of a type that can be read."""
+    cursor.execute(numbered(without_rows(query, statement, {}), {})[0])
+    schema = cursor.fetch_arrow_table().schema
+    require_columns(query.name, query.columns, schema.names)
+    require_values(query.name, schema, query.columns, _senders(cursor, *opaque_types(schema, query.columns)))
+
+
+@contextmanager
+def copied(cursor: Any, query: Query, select: sa.Select[Any]) -> Iterator[tuple[Iterator[pa.RecordBatch], pa.Schema]]:
+    """Give the rows of a select by COPY, as Arrow batches of any size with plain types, and their schema."""
+    cursor.execute(numbered(select, {})[0])
+    reader = cursor._results.reader  # fetch_record_batch() gives one whose errors have no SQLSTATE
+    fetched = _read(reader, query)
+    yield fetched, plain_schema(reader.schema)
+    if next(fetched, None) is not None:  # rows are left that nobody wants
+        cursor.adbc_cancel()
+    reader.close()
 
 
 def compared_types(url: sa.URL, query: Query) -> dict[str, set[str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -10,14 +10,30 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from scoring.interval import DataInterval
-from scoring.stores.source.adapters import any_dialect, duckdb, postgresql, warehouses
+from scoring.stores.source.adapters import any_dialect, duckdb, postgresql, postgresql_stage, warehouses
 from scoring.stores.source.query import Query
+from scoring.stores.source.stage import Stage, StagePlace
 
 Stream = Callable[[sa.URL, Query, DataInterval, int], AbstractContextManager[Iterator[pa.RecordBatch]]]
 
 
 def _no_types(url: sa.URL, query: Query) -> dict[str, set[str]]:
     return {}
+
+
+@dataclass(frozen=True)
+class Staging:
+    """The functions that keep a night's rows in a table of the database."""
+
+    stage: Callable[[sa.URL, Query, DataInterval, StagePlace], Stage]
+    """Runs the query once into a table."""
+    read_parts: Callable[
+        [sa.URL, Query, Stage, Iterable[tuple[int, int]]], AbstractContextManager[Iterator[pa.RecordBatch]]
+    ]
+    """Gives a batch for each part of the table."""
+    drop: Callable[[sa.URL, Query, StagePlace], None]
+    stages: Callable[[sa.URL, Query, str], list[StagePlace]]
+    """Returns the tables that there are in a schema."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +46,20 @@ class Adapter:
     """Returns the types that the database infers for each parameter."""
     in_key_order: bool = False
     """Whether text is ordered as bytes, and a type restricts a column's values, so that equal keys are neighbours."""
+    staging: Staging | None = None
+    """How a night's rows are kept in a table of the database, or None where that is not supported."""
 
 
 _ANY = Adapter(any_dialect.stream)
 _ADAPTERS: Mapping[str, Adapter] = {
-    "postgresql": Adapter(postgresql.stream, postgresql.compared_types, in_key_order=True),
+    "postgresql": Adapter(
+        postgresql.stream,
+        postgresql.compared_types,
+        in_key_order=True,
+        staging=Staging(
+            postgresql_stage.stage, postgresql_stage.read_parts, postgresql_stage.drop, postgresql_stage.stages
+        ),
+    ),
     "duckdb": Adapter(duckdb.stream, in_key_order=True),
     "snowflake": Adapter(warehouses.stream),
     "bigquery": Adapter(warehouses.stream),

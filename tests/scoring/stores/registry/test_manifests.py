@@ -133,7 +133,7 @@ def test_version_of_before_is_held_against_the_sha256_of_its_pipeline_only(toy: 
     forget_records(toy, 1)
     assert not toy.stores.registry.recorded(ref)
     assert toy.stores.registry.load(ref_of(toy), toy.job).ref == ref
-    assert "versions [1]: of their files the pipeline only" in shell("models", toy.job.name).out
+    assert "versions [1]: only the pipeline is held against a sha256" in shell("models", toy.job.name).out
     (folder_of(ref) / "golden.parquet").write_bytes((folder_of(ref) / "golden_predictions.parquet").read_bytes())
     empty_table(folder_of(ref) / "golden_predictions.parquet")
     loading.loaded.clear()

@@ -38,17 +38,19 @@ from scoring.rows.prediction import prediction_schema
 from scoring.settings import HOME, Settings
 from scoring.stores.installation import Stores
 from scoring.stores.warehouse import Run, Warehouse, ledger, open_warehouse, promotions
+from scoring.stores.warehouse.connection import sql_text
 from scoring.stores.warehouse.job_tables import views
 from scoring.stores.warehouse.load import count_rows, load, remove_rows
 from scoring.stores.warehouse.promotions import Promotion, champion_at
 from scoring.stores.warehouse.schema import ensure_job, ensure_partition, migrate
 from scoring.stores.warehouse.tables import RUNS
-from tests.conftest import Toy, drop_database, new_database
+from tests.conftest import Toy, new_database
 from tests.support.toy import NIGHT, ROWS, write_job
 
 MOMENT = datetime(2024, 6, 1, 4, tzinfo=UTC)
 SECRET = "s3cr3t-pa55"
 TABLES = ("jobs", "scoring_runs", "published_nights", "publications", "model_promotions")
+SHARED = {"loaded_chunks"}
 RETRAINING = {"retrainings", "model_cards", "shadows", "shadow_nights", "refit_losses", "model_manifests"}
 ERASURE = {"erasures", "erased_runs"}
 MONITORING = ("drift_results", "drift_columns", "performance_results", "retraining_decisions", "alerts")
@@ -59,6 +61,7 @@ VIEWS = (
     "performance_by_window",
     "decisions_by_threshold",
 )
+OTHERS = {"night_profiles", "alembic_version", "locks", "actions"}
 _numbers = itertools.count()
 
 
@@ -261,7 +264,7 @@ def test_migrate_leaves_roles_alone_when_its_user_may_not_change_them(data_dir: 
 
 def test_fixed_tables_and_views_say_what_they_are(warehouse: Warehouse) -> None:
     comments = {row[0]: row[3] for row in structure(warehouse) if row[1] in "rvp"}
-    assert set(comments) == {*TABLES, *MONITORING, *RETRAINING, *ERASURE, *VIEWS, "night_profiles", "alembic_version"}
+    assert set(comments) == {*TABLES, *MONITORING, *RETRAINING, *SHARED, *ERASURE, *VIEWS, *OTHERS}
     assert [name for name, comment in comments.items() if not comment] == ["alembic_version"]
     columns = {row[4]: row[7] for row in structure(warehouse) if row[0] == "scoring_runs"}
     for name in (
@@ -448,60 +451,54 @@ def to_older_layout(connection: sa.Connection, job: Job) -> None:
         )
 
 
-@pytest.fixture
-def older(data_dir: Path) -> Iterator[Warehouse]:
-    """A warehouse with the schema of before migration 0011."""
-    url = new_database(data_dir)
-    analyst = SecretStr(url.replace("postgres@", "nightshift_analyst@"))
-    warehouse = open_warehouse(Settings(data_dir=data_dir, warehouse_url=SecretStr(url), analyst_url=analyst))
-    migrated_to(warehouse, "0010")
-    yield warehouse
-    warehouse.engine.dispose()
-    drop_database(data_dir, url)
+def apply_0011(warehouse: Warehouse) -> None:
+    """Do again what migration 0011 does: all else of the schema is of today, which the ledger needs."""
+    with warehouse.transaction() as connection:
+        connection.exec_driver_sql(sql_text("migrations/0011_a_run_at_the_end"))
 
 
-def test_histories_of_before_get_the_new_key_and_keep_their_rows(older: Warehouse, tmp_path: Path) -> None:
+def test_histories_of_before_get_the_new_key_and_keep_their_rows(warehouse: Warehouse, tmp_path: Path) -> None:
     job, other = written(tmp_path), written(tmp_path)
     for each in (job, other):
-        ensure_job(older, each)
-    with older.transaction() as connection:
+        ensure_job(warehouse, each)
+    with warehouse.transaction() as connection:
         to_older_layout(connection, job)
-    assert indexes(older, f"{job.name}_predictions_history_2024_02") == OLD_INDEXES
-    runs = [loaded(older, job, night, rows=20) for night in NIGHTS]
+    assert indexes(warehouse, f"{job.name}_predictions_history_2024_02") == OLD_INDEXES
+    runs = [loaded(warehouse, job, night, rows=20) for night in NIGHTS]
     for run in runs:
-        flip(older, run)
+        flip(warehouse, run)
     shown = f"select * from {job.name}_predictions order by night, id"
-    before = older.query(shown)
+    before = warehouse.query(shown)
     assert len(before[1]) == 60
 
-    migrate(older)
-    ensure_job(older, job)
-    assert older.query(shown) == before
-    assert [count_rows(older, job, run) for run in runs] == [20, 20, 20]
+    apply_0011(warehouse)
+    ensure_job(warehouse, job)
+    assert warehouse.query(shown) == before
+    assert [count_rows(warehouse, job, run) for run in runs] == [20, 20, 20]
     tables = [f"{job.name}_predictions_history{name}" for name in ("", "_2024_01", "_2024_02")]
-    assert {table: indexes(older, table) for table in tables} == dict.fromkeys(tables, NEW_INDEXES)
-    assert indexes(older, f"{other.name}_predictions_history") == NEW_INDEXES
+    assert {table: indexes(warehouse, table) for table in tables} == dict.fromkeys(tables, NEW_INDEXES)
+    assert indexes(warehouse, f"{other.name}_predictions_history") == NEW_INDEXES
 
-    again = begun(older, job, NIGHTS[1])
+    again = begun(warehouse, job, NIGHTS[1])
     batch = predictions(job, NIGHTS[1], 30)
-    assert load(older, job, again, [batch], batch.schema) == 30
-    assert flip(older, ledger.get(older, again.run_id)) == "published"
-    assert sorted(partitions(older, job)) == ["2024_01", "2024_02"]
-    assert asked(older, f"select night, count(*) from {job.name}_predictions group by 1 order by 1") == [
+    assert load(warehouse, job, again, [batch], batch.schema) == 30
+    assert flip(warehouse, ledger.get(warehouse, again.run_id)) == "published"
+    assert sorted(partitions(warehouse, job)) == ["2024_01", "2024_02"]
+    assert asked(warehouse, f"select night, count(*) from {job.name}_predictions group by 1 order by 1") == [
         (NIGHTS[0], 20),
         (NIGHTS[1], 30),
         (NIGHTS[2], 20),
     ]
 
 
-def test_histories_that_have_the_new_key_already_stay(older: Warehouse, tmp_path: Path) -> None:
+def test_histories_that_have_the_new_key_already_stay(warehouse: Warehouse, tmp_path: Path) -> None:
     job = written(tmp_path)
-    ensure_job(older, job)
-    run = loaded(older, job)
-    migrate(older)
-    migrate(older)
-    assert indexes(older, f"{job.name}_predictions_history_2024") == NEW_INDEXES
-    assert count_rows(older, job, run) == 10
+    ensure_job(warehouse, job)
+    run = loaded(warehouse, job)
+    apply_0011(warehouse)
+    apply_0011(warehouse)
+    assert indexes(warehouse, f"{job.name}_predictions_history_2024") == NEW_INDEXES
+    assert count_rows(warehouse, job, run) == 10
 
 
 # ---------------------------------------------------------------- what queries touch

@@ -1,0 +1,101 @@
+"""``/metrics`` for Prometheus: what the warehouse says of every job, for a scraper with the token or a person with a login."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hmac import compare_digest
+from threading import Lock
+from time import monotonic
+from typing import Annotated, Any
+
+from airflow.api_fastapi.core_api.security import get_user
+from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.responses import Response
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from pages.content import Places
+from scoring.errors import SettingsError
+from scoring.metrics import Sample, exposition
+from scoring.settings import SHORTEST_TOKEN, Settings, load_settings
+from scoring.stores.warehouse import overview
+from scoring.upkeep import measure_jobs
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+KEPT_SECONDS = 15
+"""Seconds that an answer is given again without reading the warehouse: many scrapers cost no more than one."""
+Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]
+Readable = frozenset[str] | None
+"""The jobs that somebody may read, or None for all of them."""
+
+
+class Measurements:
+    """The newest samples of an installation, read anew when they are older than ``KEPT_SECONDS``."""
+
+    def __init__(self) -> None:
+        """Begin with nothing read."""
+        self._lock = Lock()
+        self._read: tuple[Places, float, list[Sample]] | None = None
+
+    def of(self, places: Places) -> list[Sample]:
+        """Return the samples of all jobs."""
+        with self._lock:
+            if self._read is None or self._read[0] is not places or monotonic() - self._read[1] > KEPT_SECONDS:
+                self._read = (places, monotonic(), _measured(places))
+            return self._read[2]
+
+
+def add_metrics(
+    app: FastAPI, places: Callable[[], Places], readable_jobs: Callable[[Any], frozenset[str]]
+) -> Measurements:
+    """Let ``app`` answer at ``/metrics``, and return what it keeps. Its other routes ask for a login, this one for either."""
+    router, measurements = APIRouter(dependency_overrides_provider=app), Measurements()
+
+    async def reader(request: Request, bearer: Bearer) -> Readable:
+        if _is_scraper(bearer):
+            return None
+        return readable_jobs(await get_user(request, None, bearer))
+
+    @router.get("/metrics")
+    def metrics(readable: Readable = Depends(reader), read: Places = Depends(places)) -> Response:  # noqa: B008
+        samples = measurements.of(read)
+        shown = [sample for sample in samples if readable is None or sample.labels["job"] in readable]
+        return Response(exposition(shown), headers={"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"})
+
+    app.router.routes.extend(router.routes)  # not included: then the login would be asked for first
+    return measurements
+
+
+def _measured(places: Places) -> list[Sample]:
+    names = [name for name in overview.known_jobs(places.warehouse) if places.has_file(name)]
+    jobs = {name: places.job(name) for name in names}
+    valid = [job for job in jobs.values() if job is not None]
+    broken = [name for name, job in jobs.items() if job is None]
+    return measure_jobs(places.warehouse, valid, load_settings().cpu_hour_price, broken)
+
+
+def _is_scraper(bearer: HTTPAuthorizationCredentials | None) -> bool:
+    token = _token(load_settings())
+    return bool(token and bearer and compare_digest(bearer.credentials.encode(), token.encode()))
+
+
+def _token(settings: Settings) -> str | None:
+    """Return the scraper's token, or None while there is none. A file is read at every scrape, so that it can be changed."""
+    if settings.metrics_token is not None:
+        return settings.metrics_token.get_secret_value()
+    if settings.metrics_token_file is None:
+        return None
+    try:
+        token = settings.metrics_token_file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise _refused(str(error.strerror)) from None
+    if len(token) < SHORTEST_TOKEN:
+        raise _refused(f"{len(token)} characters")
+    return token
+
+
+def _refused(finding: str) -> SettingsError:
+    return SettingsError(
+        "NIGHTSHIFT_METRICS_TOKEN_FILE",
+        found=finding,
+        expected=f"a file with a token of {SHORTEST_TOKEN} characters or more",
+    )
