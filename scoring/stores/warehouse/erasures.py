@@ -53,8 +53,9 @@ def start(warehouse: Warehouse, facts: Mapping[str, Any]) -> int:
     with warehouse.transaction() as connection:
         started = sa.insert(ERASURES).values(facts).returning(ERASURES.c.erasure_id)
         number = int(connection.execute(started).scalar_one())
-        who, when = facts["done_by"], facts["started_at"]
-        record_action(connection, Action(facts["job"], "erased", f"erasure {number}", facts["reason"], who, when))
+        subject, who = f"erasure {number}", facts["done_by"]
+        action = Action(facts["job"], "erased", subject, facts["reason"], facts["started_at"], done_by=who)
+        record_action(connection, action)
     return number
 
 
