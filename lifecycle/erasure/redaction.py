@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from drift.report import harmless
+
 ERASED = "(erased)"
 """Stands where a text of an erased row stood."""
 
@@ -30,7 +32,7 @@ class Redaction:
 
     @cached_property
     def _in_pages(self) -> re.Pattern[str] | None:
-        return _any_of({form for text in self._telling for form in (text, html.escape(text), json.dumps(text)[1:-1])})
+        return _any_of({form for text in self._telling for form in _in_page(text)})
 
     @property
     def _telling(self) -> list[str]:
@@ -67,6 +69,12 @@ class Redaction:
     def in_bytes(self, content: bytes) -> bool:
         """Return whether one of them is in a file of any form, in UTF-8."""
         return any(text.encode() in content for text in self.texts)
+
+
+def _in_page(text: str) -> set[str]:
+    """Return how pages may write a text: as HTML and JSON do, and with what a drift page puts in place of some characters."""
+    shown = {text, html.escape(text), harmless(text)}
+    return shown | {json.dumps(form, ensure_ascii=ascii_only)[1:-1] for form in shown for ascii_only in (True, False)}
 
 
 def _any_of(forms: set[str]) -> re.Pattern[str] | None:

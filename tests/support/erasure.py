@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from drift.measure import measure
-from drift.report import Reporter
+from drift.report import Reporter, harmless
 from drift.watch import watch
 from lifecycle.promotion import promote
 from lifecycle.shadow.score import pin, shadow_run
@@ -108,7 +108,8 @@ def run(toy: Toy, night: date) -> str:
 
 def forms(needle: str) -> set[str]:
     """Return a text as files of several kinds write it."""
-    return {needle, html.escape(needle), json.dumps(needle)[1:-1], json.dumps(needle, ensure_ascii=False)[1:-1]}
+    shown = {needle, html.escape(needle), harmless(needle)}
+    return shown | {json.dumps(form, ensure_ascii=ascii_only)[1:-1] for form in shown for ascii_only in (True, False)}
 
 
 def places(toy: Toy, *needles: str) -> list[str]:

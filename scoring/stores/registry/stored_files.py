@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from scoring.errors import ArtifactMismatch, RegistryUnavailable
+from scoring.errors import ArtifactMismatch, RegistryUnavailable, WarehouseUnavailable
 from scoring.settings import Settings
 from scoring.stores.registry.files import download, put
 from scoring.stores.registry.version import ARTIFACT, CARDS, VersionRef
@@ -27,29 +27,60 @@ class StoredFiles:
     def __init__(self, settings: Settings, warehouse: Warehouse | None, tracking: Tracking) -> None:
         """Use the given warehouse, or that of the settings."""
         self._settings, self._given, self._tracking = settings, warehouse, tracking
+        self._unrecorded: dict[str, Manifest] = {}
+        self._numbered: dict[str, VersionRef] = {}
 
     @cached_property
     def _warehouse(self) -> Warehouse:
-        return self._given or open_warehouse(self._settings, pool=False)
+        return self._given or open_warehouse(self._settings).unpooled()
 
     def record_new(self, job: str, uri: str, manifest: Manifest) -> None:
-        """Record the files of a version that has no number yet."""
-        manifests.record(self._warehouse, job, uri, manifest, "registered")
+        """Record the files of a version that has no number yet.
+
+        While the warehouse does not answer, this process remembers them, and records them at its next look.
+        """
+        try:
+            manifests.record(self._warehouse.unpooled(), job, uri, manifest, "registered")
+        except WarehouseUnavailable:
+            self._unrecorded[uri] = manifest
 
     def give_number(self, ref: VersionRef) -> None:
         """Record the number of a new version."""
-        manifests.give_number(self._warehouse, ref.job, ref.uri, ref.version)
+        if ref.uri in self._unrecorded:
+            self._numbered[ref.uri] = ref
+        else:
+            manifests.give_number(self._warehouse.unpooled(), ref.job, ref.uri, ref.version)
 
     def digests(self, job: str) -> dict[int, str]:
         """Return the sha256 of each recorded version's pipeline, by the version's number."""
-        recorded = manifests.by_version(self._warehouse, job)
-        return {version: manifest.files[ARTIFACT].sha256 for version, manifest in recorded.items()}
+        remembered = {ref.version: self._unrecorded[uri] for uri, ref in self._numbered.items() if ref.job == job}
+        try:
+            recorded = manifests.by_version(self._warehouse, job)
+        except WarehouseUnavailable:
+            if not remembered:
+                raise
+            recorded = {}
+        return {version: manifest.files[ARTIFACT].sha256 for version, manifest in (remembered | recorded).items()}
+
+    def _remembered(self, ref: VersionRef) -> Manifest | None:
+        """Return what this process remembers of a version that it registered, unless it can be recorded now."""
+        if self._numbered.get(ref.uri) != ref:
+            return None
+        try:
+            self._record(ref, self._unrecorded[ref.uri].files, "registered")
+        except WarehouseUnavailable:
+            return self._unrecorded[ref.uri]
+        del self._unrecorded[ref.uri], self._numbered[ref.uri]
+        return None
 
     def manifest(self, ref: VersionRef) -> Manifest | None:
         """Return what a version's files are, or None for one of before there were manifests.
 
         Raises ``ArtifactMismatch`` for a version that is younger than one with a manifest and has none.
         """
+        remembered = self._remembered(ref)
+        if remembered is not None:
+            return remembered
         manifest = manifests.newest(self._warehouse, ref.job, ref.version, ref.uri)
         first = manifests.first_recorded(self._warehouse, ref.job) if manifest is None else None
         if first is not None and ref.version > first:

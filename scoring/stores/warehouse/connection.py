@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,6 @@ _PATIENCE = {"connect_timeout": "10"}
 _NAME = {"application_name": "nightshift"}
 _LOCKED = "55P03"
 """PostgreSQL's code for a lock that was not granted in time."""
-_POOL: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 2}
 _CANCELLED = "57014"
 """PostgreSQL's code for a statement that was cancelled or took too long, which may succeed later."""
 
@@ -51,6 +50,10 @@ class Warehouse:
     url: str = field(repr=False)
     analyst_url: str = field(repr=False)
     engine: sa.Engine = field(repr=False)
+
+    def unpooled(self) -> Warehouse:
+        """Return the same warehouse, each transaction of which has a connection of its own: none stays open."""
+        return replace(self, engine=sa.create_engine(self.engine.url, poolclass=sa.pool.NullPool))
 
     @contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
@@ -130,10 +133,8 @@ def no_schema() -> Permanent:
     return Permanent("warehouse", found="no schema", next_step="run `nightshift migrate`")
 
 
-def open_warehouse(settings: Settings, pool: bool = True) -> Warehouse:
+def open_warehouse(settings: Settings) -> Warehouse:
     """Return the warehouse that the settings name, or the embedded one (started if needed).
-
-    Without a ``pool`` each transaction has a connection of its own.
 
     Analysts log in to the embedded one as themselves. On a server without an ``analyst_url`` their role is only set, and
     a set role can be left.
@@ -149,7 +150,7 @@ def open_warehouse(settings: Settings, pool: bool = True) -> Warehouse:
         analyst = _on_postgresql(settings.analyst_url.get_secret_value(), "NIGHTSHIFT_ANALYST_URL")
     ours = {name: value for name, value in {**_PATIENCE, **_NAME}.items() if name not in url.query}
     session = with_options(url, _SESSION).update_query_dict(ours)
-    engine = sa.create_engine(session, **(_POOL if pool else {"poolclass": sa.pool.NullPool}))
+    engine = sa.create_engine(session, pool_pre_ping=True, pool_size=2)
     return Warehouse(url=written(url), analyst_url=written(analyst), engine=engine)
 
 

@@ -85,6 +85,8 @@ def test_forget_leaves_no_value_in_any_store_and_the_rest_as_it_was(untrained: T
     (action,) = (one for one in actions_of(toy.work.warehouse, job) if one.action == "erased")
     assert (action.subject, action.reason, action.done_by) == (f"erasure {row.erasure_id}", row.reason, row.done_by)
     assert (row.key_columns, row.key_check, row.reason) == (["id"], None, "a letter of May")
+    (action,) = [each for each in actions_of(toy.work.warehouse, job) if each.action == "erased"]
+    assert (action.subject, action.reason) == (f"erasure {row.erasure_id}", "a letter of May")
     assert row.finished_at is not None
     assert row.counts == {item["store"]: item["rows"] for item in shown}
     assert "0 in 0 stores" in done(shell("forget", job, "--key", f"id={WHO}"))

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from lifecycle.training.train import train
-from scoring.errors import ArtifactMismatch
+from scoring.errors import ArtifactMismatch, WarehouseUnavailable
 from scoring.interval import Nights
 from scoring.stores.registry import loading
 from scoring.stores.registry.stored_files import StoredFiles, manifest_of
@@ -224,3 +224,24 @@ def test_history_of_a_versions_files_stays(toy: Toy) -> None:
     assert rows[0] == ("registered", before.files["reference_nights.json"].sha256)
     assert rows[-1][0] == "a test"
     assert rows[-1][1] != rows[0][1]
+
+
+def test_version_that_is_registered_while_the_warehouse_is_away_is_recorded_afterwards(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry, first = toy.stores.registry, ref_of(toy)
+    facts = registry.facts(first)
+
+    def away(*_: object, **__: object) -> None:
+        raise WarehouseUnavailable("warehouse", found="no answer")
+
+    with monkeypatch.context() as outage:
+        for name in ("record", "newest", "by_version", "give_number"):
+            outage.setattr(manifests, name, away)
+        made = registry.register(toy.job.name, folder_of(first), facts, {})
+        assert registry.resolve(toy.job.name, made.version) == made
+        assert registry.load(made, toy.job).ref == made
+        with pytest.raises(WarehouseUnavailable):
+            registry.load(first, toy.job)
+    assert registry.load(made, toy.job).ref == made
+    assert manifests.newest(toy.stores.warehouse, made.job, made.version, made.uri) == manifest_of(folder_of(made))
