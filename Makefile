@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE # without byte code every child process of a te
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up stop test test-fast test-nightly coverage lint unit docs screenshots bench bench-sources bench-drift bench-retraining \
-	bench-airflow bench-intervals lock release clean
+	bench-airflow bench-intervals lock sbom audit release clean
 
 help: ## print the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /	/' | expand -t 13
@@ -87,6 +87,13 @@ bench-intervals: $(READY) ## how often intervals of a snapshot job's gain hold t
 lock: $(READY) ## compile requirements.txt from requirements.in and requirements-dev.in
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-find-links --no-emit-index-url \
 		--custom-compile-command "make lock" requirements.in requirements-dev.in -o requirements.txt
+
+sbom: $(READY) ## the bill of materials (CycloneDX JSON) of the locked libraries in sbom.json
+	@$(BIN)/python -m tools.sbom sbom.json
+
+audit: $(READY) ## the libraries are those of requirements.txt, and fit together; asks no network
+	@$(BIN)/python -m tools.sbom --check
+	@$(BIN)/uv pip check --quiet --python $(BIN)/python
 
 release: $(READY) ## date the changelog's unreleased part: make release VERSION=0.2.0
 	@$(BIN)/python -m tools.release $(VERSION)

@@ -9,8 +9,10 @@ from typing import Annotated
 import typer
 
 from cli import (
+    audit,
     backtests,
     console,
+    erasures,
     exports,
     new_jobs,
     nightly,
@@ -26,6 +28,7 @@ from cli import (
 )
 from demo import commands
 from scoring import __version__
+from scoring.private_files import own_files_only
 
 EXIT_CODES = """Exit codes: 0 done; 1 something failed, was held or refused, and the message says what was found, what was
 expected and what to do next; 2 the command was not given as its --help says."""
@@ -45,7 +48,9 @@ app = _app(
     nights,
     nightly,
     publications,
+    audit,
     quarantine,
+    erasures,
     exports,
     versions,
     backtests,
@@ -80,6 +85,7 @@ def _options(
 
 def main() -> None:
     """Run the command line."""
+    own_files_only()
     try:
         with tables.printed():
             console.run(lambda: app(prog_name="nightshift"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,6 +9,7 @@ import typer
 from cli import console, tables
 from cli.arguments import JobName, Night, open_job
 from scoring.interval import parse_night
+from scoring.settings import system_user
 
 if TYPE_CHECKING:
     from scoring.stores.warehouse import Retraining, ShadowNight
@@ -115,7 +115,7 @@ def resume_retraining(name: JobName, retraining: RetrainingId) -> None:
     from lifecycle.retraining import resume
 
     work = open_job(name)
-    _say(resume(work, retraining, getpass.getuser()))
+    _say(resume(work, retraining, system_user()))
 
 
 @app.command("abandon")
@@ -125,7 +125,7 @@ def abandon_retraining(name: JobName, retraining: RetrainingId) -> None:
     from scoring.stores.warehouse import retrainings
 
     work = open_job(name)
-    abandon(work.stores, retraining, getpass.getuser())
+    abandon(work.stores, retraining, system_user())
     _say(retrainings.get(work.warehouse, retraining))
 
 

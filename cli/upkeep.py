@@ -123,15 +123,17 @@ def verify_job(
     name: JobName,
     repair: Annotated[bool, typer.Option("--repair", help="Write wrong lake objects anew.")] = False,
 ) -> None:
-    """Compare ledger, table and lake of every published night. Exit code 1 if something is left unrepaired."""
+    """Compare ledger, table and lake of every published night, and model files with their sha256.
+
+    Exit code 1 if something is left unrepaired.
+    """
     from scoring.upkeep import verify
 
     work = open_job(name)
     findings = verify(work, repair)
     for finding in findings:
-        console.OUT.print(
-            f"{finding.night}: {finding.problem}{' (repaired)' if finding.repaired else ''}", soft_wrap=True
-        )
+        place = f"{finding.night}: " if finding.night else ""
+        console.OUT.print(f"{place}{finding.problem}{' (repaired)' if finding.repaired else ''}", soft_wrap=True)
     console.OUT.print(f"{name}: {len(findings)} problems")
     if any(not finding.repaired for finding in findings):
         raise typer.Exit(1)

@@ -80,7 +80,7 @@ def report(
     if watched.report is None:
         console.ERR.print(f"no page: {watched.report_error}", style="red")
         raise typer.Exit(1)
-    console.OUT.print(f"page {work.lake.below(watched.report)}", highlight=False)
+    console.OUT.print(f"page {work.lake.url(work.lake.below(watched.report))}", highlight=False)
     if watched.report_error:
         console.OUT.print(f"not on the page: {watched.report_error}", highlight=False)
 
@@ -157,7 +157,7 @@ def _report(work: Workspace, run: Run) -> tuple[Any, ...]:
     from drift.watch import watch
 
     watched = watch(work, run.run_id, write_report)
-    page = work.lake.below(watched.report) if watched.report else None
+    page = work.lake.url(work.lake.below(watched.report)) if watched.report else None
     return run.status if page else "no page", watched.verdict, page, watched.report_error
 
 

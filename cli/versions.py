@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from datetime import date
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +11,7 @@ from cli import console, tables
 from cli.arguments import JobName, Reason, open_job
 from scoring.errors import VersionRefused
 from scoring.interval import Nights, parse_night
+from scoring.settings import system_user
 
 if TYPE_CHECKING:
     from lifecycle.training import Trained
@@ -52,7 +52,7 @@ def train_version(
     crown = promote or (promote is None and none_yet)
     refused = _refused(work.job, trained) if crown and none_yet and not anyway else None
     if crown and refused is None:
-        champion = promotion.promote(work, trained.ref.version, "promoted at training", getpass.getuser())
+        champion = promotion.promote(work, trained.ref.version, "promoted at training", system_user())
         console.OUT.print(f"{name} version {trained.ref.version} is champion from night {champion.effective_from} on")
         return
     work.registry.set_alias(name, "challenger", trained.ref.version)
@@ -118,7 +118,8 @@ def models(name: JobName, as_json: tables.Json = False) -> None:
         for promotion in promotions.history_of(work.warehouse, name)
     ]
     aliases = work.registry.aliases(work.job.name)
-    rows = []
+    rows: list[tuple[object, ...]] = []
+    older: list[int] = []
     for ref in work.registry.versions(work.job.name):
         facts = work.registry.facts(ref)
         names = ", ".join(alias for alias, number in aliases.items() if number == ref.version)
@@ -126,11 +127,17 @@ def models(name: JobName, as_json: tables.Json = False) -> None:
         window = f"{facts.since} to {facts.until} (not included)"
         about = f"{scores}; prediction: {facts.rule(work.job).decision.words}"
         rows.append((ref.version, names, window, facts.rows, about, ref.sha256[:12]))
+        older += [] if work.registry.recorded(ref) else [ref.version]
     columns = ("version", "alias", "trained on nights", "rows", "metrics; prediction", "sha256")
     tables.table(f"model versions of {name}", columns, rows, key="versions")
     tables.table(
         f"promotions of {name}", ("version", "effective from", "kind", "reason", "by", "at"), history, key="promotions"
     )
+    if older:
+        console.OUT.print(
+            f"versions {older}: only the pipeline is held against a sha256: they are older than the record of the other files",
+            soft_wrap=True,
+        )
 
 
 @app.command("promote")
@@ -145,7 +152,7 @@ def promote_version(
 
     work = open_job(name)
     night = parse_night(effective_from) if effective_from else None
-    champion = promote(work, version, reason, getpass.getuser(), night)
+    champion = promote(work, version, reason, system_user(), night)
     console.OUT.print(f"{name} version {version} is champion from night {champion.effective_from} on")
 
 
@@ -159,5 +166,5 @@ def roll_back(
     from lifecycle.promotion import rollback
 
     work = open_job(name)
-    champion = rollback(work, reason, getpass.getuser(), to)
+    champion = rollback(work, reason, system_user(), to)
     console.OUT.print(f"{name} version {champion.model_version} is champion from night {champion.effective_from} on")

@@ -8,6 +8,7 @@ Each message says what was found, what was expected and what to do next::
     │   ├── WarehouseUnavailable  the warehouse does not answer, or a lock was not granted in time
     │   ├── RegistryUnavailable   the model registry does not answer
     │   ├── NightNotOver          the night has not ended: its rows are not all there
+    │   ├── JobBusy               a run or a training of the job is being worked on
     │   └── LakeUnavailable       the lake has no room, or its disk or object store does not answer
     └── Permanent                 somebody has to change something first
         ├── SettingsError         an environment variable is missing or malformed
@@ -111,6 +112,10 @@ class NightNotOver(Retryable):
         error = cls(what, found=found, expected=f"a night that is over; it ends at {ends_at}", next_step=next_step)
         error.ends_at = ends_at
         return error
+
+
+class JobBusy(Retryable):
+    """A run or a training of the job is being worked on, or another erasure: its rows would come back, or half of them."""
 
 
 class LakeUnavailable(Retryable):

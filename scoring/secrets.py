@@ -13,12 +13,15 @@ _WORD = 6
 """Characters below which a secret is masked as a whole word only: ``postgres`` is no secret in ``postgresql``."""
 _NAMED = re.compile(
     r"(?:^|[\s?&;,])[\w-]*(?:password|passwd|pwd|passphrase|secret|token|api_?key|access_?key(?:_?id)?|account_?key|signature|sig)"
-    r"\s*=\s*(?:'((?:[^'\\]|\\.)*)'|\{([^}]*)\}|([^\s&;]+))",
-    re.IGNORECASE,
+    r"\s*=\s*(?:'((?:[^'\\]|\\.)*)'|\{([^}]*)\}|((?:(?![\s&;]+[\w-]+\s*=).)+))",
+    re.IGNORECASE | re.DOTALL,
 )
-_PASSWORD = re.compile(r"^[^:/?#@]*:(.+)$", re.DOTALL)
-
-_TOKEN = re.compile(r"^([^:/?#@]+)@")
+"""A value with a telling name. One that is not quoted goes on to the next ``name=``, whatever is in it."""
+_PASSWORD = re.compile(r"^[^:]*:(.+)$", re.DOTALL)
+_LAST_PORT = 65_535
+_PORT = re.compile(r"\d{1,5}(?=[/?#]|$)")
+_CUTS = re.compile(r"[@/?#:&=;,+%\s\\'\"{}\[\]]|[^\x00-\x7f]")
+"""Characters at which a driver cuts a password that is not encoded, so that it shows a part of it as a host, say."""
 
 
 class Secrets:
@@ -57,35 +60,61 @@ def redact(text: str) -> str:
 
 
 def secrets_of(url: str, whole: bool = False) -> list[str]:
-    """Return the secret parts of a URL or connection string. ``whole`` is for a URL that is a secret itself.
+    """Return the secret parts of a URL or connection string, however it is written. ``whole`` is for one that is secret itself.
 
     >>> secrets_of("postgresql://reader:s3cret@host/shop"), secrets_of("host=x password='a b'")
     (['s3cret'], ['a b'])
+    >>> secrets_of("postgresql://reader:left@right@host/shop")
+    ['left@right', 'left', 'right', 'left@', 'right@']
     """
     texts = (url, unquote_plus(url))
     secrets = [value for text in texts for match in _NAMED.finditer(text) for value in match.groups() if value]
     scheme, mark, rest = url.partition("://")
-    if mark:
-        secrets += _of_authority(rest)
-        alone = _TOKEN.match(rest)
-        secrets += [alone.group(1)] if alone and scheme.startswith("http") else []
+    secrets += _of_authority(rest, scheme) if mark else _of_text(url)
+    secrets += [part for secret in secrets for part in _parts(secret)]
     if whole:
         secrets += [url, *(part for part in re.split(r"[/:@?&=,]+", rest) if len(part) >= 8 and "." not in part)]
-    return list(dict.fromkeys(secrets))
+    return list(dict.fromkeys(filter(None, secrets)))
 
 
-def _of_authority(rest: str) -> Iterator[str]:
-    """Yield the password before the host, and the parts into which a driver cuts a password that is not encoded."""
-    ends = (re.split(r"[/?#]", rest, maxsplit=1)[0], rest.partition("?")[0], rest)
-    before = next((end.rpartition("@")[0] for end in ends if "@" in end), "")
+def _of_authority(rest: str, scheme: str) -> Iterator[str]:
+    """Yield the password before the host, or what stands in its place in a URL that was written without an ``@``."""
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    before = next((end.rpartition("@")[0] for end in (authority, rest.partition("?")[0], rest) if "@" in end), "")
+    if "@" in authority.partition(":")[0] and rest.count("@") > 1:  # the user is an address of e-mail
+        after = rest.rpartition("@")[0].partition(":")[2]
+        yield "" if _PORT.match(after) else after
     password = _PASSWORD.match(before)
-    if password is None:
-        return
-    yield password.group(1)
-    parts = re.split(r"[@/?#:]", password.group(1))
+    if password is not None:
+        yield password.group(1)
+        if (
+            "@" in authority.partition(":")[0]
+        ):  # the user is an address of e-mail, whose @ is not the one before the host
+            yield rest.rpartition("@")[0].partition(":")[2]
+    elif before and scheme.startswith("http") and "/" not in before:  # a token
+        yield before
+    elif not before and ":" in authority and not authority.startswith("["):
+        after = rest.partition(":")[2]
+        after = after.partition("?")[0] if "=" in after else after
+        port = _PORT.match(after)
+        if port is None or int(port[0]) > _LAST_PORT:
+            yield from (after, re.split(r"[/#]", after)[0])
+
+
+def _of_text(text: str) -> Iterator[str]:
+    """Yield the password of a login that lacks the scheme: ``user:password``, with a host behind it or without."""
+    before, at, _ = text.rpartition("@")
+    password = re.match(r"^[^:=]*:(?!/[^:]*$)(.+)$", before if at else text, re.DOTALL)
+    if password is not None and not _PORT.match(password.group(1)):
+        yield from (password.group(1), password.group(1).partition(":")[2])
+
+
+def _parts(secret: str) -> Iterator[str]:
+    """Yield the parts into which a driver cuts a password that is not encoded. Short ones are telling before an ``@`` only."""
+    parts = [part for text in dict.fromkeys((secret, unquote(secret))) for part in _CUTS.split(text)]
     if len(parts) > 1:
-        yield from (part for part in parts if len(part) > SHORTEST)
-        yield from (f"{part}@" for part in parts if part)
+        yield from (part for part in parts if len(part) > SHORTEST and not (part.isdigit() and len(part) < _WORD))
+        yield from (f"{part}@" for part in re.split(r"[@/?#:]", secret) if part and "@" in secret)
 
 
 def _encodings(value: str) -> Iterator[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import os
+import pwd
 import re
 import subprocess
 from functools import lru_cache
@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, exceptions
 from scoring import __version__
 from scoring.cores import usable_cores
 from scoring.errors import SettingsError
+from scoring.private_files import close_folder, is_own, own_files_only, require_own
 from scoring.secrets import SECRETS, secrets_of
 from scoring.validation import Strict, problems
 
@@ -29,6 +30,19 @@ QUIET = {
     "SCARF_ANALYTICS": "false",
     "GIT_PYTHON_REFRESH": "quiet",
 }
+STORE_SECRETS = (
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "FSSPEC_S3_SECRET",
+    "FSSPEC_S3_TOKEN",
+    "AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_SAS_TOKEN",
+    "AZURE_STORAGE_CONNECTION_STRING",
+    "AZURE_STORAGE_CLIENT_SECRET",
+)
+"""Variables with which the libraries of object stores log in. Nightshift only masks their values."""
+DATA_FOLDERS = ("lake", "demo_lake", "models", "cache", "airflow", "backtests")
+"""Folders of ours in the data folder, but for that of PostgreSQL, which closes its own."""
 SHORTEST_TOKEN = 16
 """Characters of the shortest token that opens the metrics. A shorter one could be guessed."""
 PASSIVE_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
@@ -95,9 +109,10 @@ class Settings(BaseSettings):
     registry_url: SecretStr | None = None
     """MLflow tracking and registry URI: a server (http…) or a database, unset for the embedded PostgreSQL."""
     artifacts_url: str | None = Field(default=None, repr=False)
-    """Where model artifacts lie, unset for ``data/models``. An MLflow server keeps its own."""
+    """Where model artifacts lie, ``s3://…``, ``gs://…``, ``wasbs://…`` or a folder, unset for ``data/models``. An MLflow server
+    keeps its own."""
     lake_url: str | None = Field(default=None, repr=False)
-    """Root of the lake, ``s3://…``, ``gs://…``, ``abfs://…`` or a folder, unset for ``data/lake``."""
+    """Root of the lake, ``s3://…``, ``gs://…``, ``az://…`` or a folder, unset for ``data/lake``."""
     alert_urls: SecretStr | None = None
     """Where alerts go, as Apprise URLs with commas between them, unset for nowhere."""
     metrics_token: Annotated[SecretStr, AfterValidator(_long_enough)] | None = None
@@ -124,6 +139,7 @@ class Settings(BaseSettings):
         for plain in (self.lake_url, self.artifacts_url):
             SECRETS.add(secrets_of(plain or ""))
         SECRETS.add([self.metrics_token.get_secret_value()] if self.metrics_token else [])
+        SECRETS.add(os.environ[name] for name in STORE_SECRETS if os.environ.get(name))
         for receiver in (self.alert_urls.get_secret_value() if self.alert_urls else "").split(","):
             SECRETS.add(secrets_of(receiver.strip(), whole=True))
 
@@ -175,10 +191,11 @@ class Settings(BaseSettings):
 
 @lru_cache(maxsize=1)
 def load_settings() -> Settings:
-    """Return the settings of this process, read once."""
+    """Return the settings of this process, read once. From then on its files, and the data folder, are its user's only."""
     quiet_telemetry()
+    own_files_only()
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
         raise SettingsError(_explained(error), next_step="see docs/reference/settings.md") from None
     except exceptions.SettingsError as error:
@@ -189,6 +206,8 @@ def load_settings() -> Settings:
             expected=f"{name}__<NAME>, one variable a value",
             next_step="see docs/reference/settings.md",
         ) from None
+    close_folder(settings.data_dir, DATA_FOLDERS)
+    return settings
 
 
 def _explained(error: ValidationError) -> str:
@@ -211,16 +230,30 @@ def quiet_telemetry() -> None:
 
 
 def private_runtime_folder(temporary: str) -> Path:
-    """Return this user's runtime folder, and point ``XDG_RUNTIME_DIR`` at it unless that names a writable one.
+    """Return this user's runtime folder, and point ``XDG_RUNTIME_DIR`` at it unless that names one of this user's.
 
     Without it the embedded PostgreSQL's lock file lies in the temporary folder, where the first user shuts out all
-    others. Sockets need a short path, so this folder lies there too, below ``temporary``, one per user.
+    others. Sockets need a short path, so this folder lies there too, below ``temporary``, one per user. Raises
+    ``SettingsError`` when somebody else has made it.
     """
     named = os.environ.get("XDG_RUNTIME_DIR")
-    if not (named and os.access(named, os.W_OK | os.X_OK)):
-        named = str(Path(temporary) / f"nightshift-{getpass.getuser()}")
-        os.environ["XDG_RUNTIME_DIR"] = named
-    return Path(named)
+    if named and os.access(named, os.W_OK | os.X_OK) and is_own(Path(named)):
+        return Path(named)
+    folder = require_own(Path(temporary) / f"nightshift-{os.getuid()}")
+    os.environ["XDG_RUNTIME_DIR"] = str(folder)
+    return folder
+
+
+def system_user() -> str:
+    """Return the operating system's user that this process runs as, whatever the environment says.
+
+    Of a user without a name it is the number, such as ``uid 50000``.
+    """
+    number = os.getuid()
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"uid {number}"
 
 
 def child_environment(extra: dict[str, str]) -> dict[str, str]:

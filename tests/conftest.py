@@ -30,6 +30,7 @@ from scoring.stores.warehouse.schema import migrate
 from scoring.stores.workspace import Workspace
 
 pytest.register_assert_rewrite("tests.support")  # a failed assert shows its values there as in a test
+from tests.support.s3 import Proxy  # noqa: E402
 from tests.support.toy import FIRST, Training, copy_champion, create_source, events, training_of, write_job  # noqa: E402
 
 quiet_telemetry()
@@ -185,7 +186,9 @@ def training(data_dir: Path, template: str, toy_source: str, tmp_path_factory: p
     """What training the toy job leaves, made once for all tests that begin with a champion."""
     folder = tmp_path_factory.mktemp("training")
     opened = open_stores(installed(data_dir, template, folder, toy_source), lambda: datetime.now(UTC))
-    return training_of(Workspace(opened, write_job(folder, "toy")))
+    made = training_of(Workspace(opened, write_job(folder, "toy")))
+    opened.warehouse.engine.dispose()
+    return made
 
 
 @pytest.fixture
@@ -233,6 +236,31 @@ def plain_rows(plain_job: Job) -> pa.RecordBatch:
     """400 events of the toy's first night, in the types of ``plain_job``."""
     table = pa.Table.from_pandas(events(FIRST, 400)[plain_job.columns], preserve_index=False)
     return table.combine_chunks().to_batches()[0]
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The address of an S3 server with an empty bucket, for the whole test run."""
+    from tests.support.s3 import BUCKET, moto, request
+
+    with moto() as address:
+        assert request(address, "PUT", f"/{BUCKET}")[0] == 200
+        yield address
+
+
+@pytest.fixture
+def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """A proxy before the S3 server, to which the environment of the test leads."""
+    from tests.support.s3 import KEYS, forget, proxy_of
+
+    for name in [name for name in os.environ if name.startswith(("AWS_", "FSSPEC_"))]:
+        monkeypatch.delenv(name)
+    with proxy_of(s3_server) as proxy:
+        for name, value in {**KEYS, "AWS_ENDPOINT_URL": proxy.address, "AWS_MAX_ATTEMPTS": "3"}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        yield proxy
+        forget()
 
 
 @pytest.fixture(scope="session")

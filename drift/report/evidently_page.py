@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from drift.report.harmless import harmless, sealed
 from scoring.errors import described
 from scoring.job import BINARY, MULTICLASS, REGRESSION, Job, Task
 from scoring.settings import quiet_telemetry
@@ -171,20 +172,20 @@ def _render(sides: Sides, job: Job, columns: Mapping[str, str], when: datetime, 
         warnings.simplefilter("ignore")  # deprecations inside Evidently and what it imports
         from evidently import Dataset, Report
 
-        current, reference = (_frame(side, columns, job) for side in (sides.current, sides.reference))
-        definition = _definition(columns, job, current)
+        current, reference = (_shown(_frame(side, columns, job)) for side in (sides.current, sides.reference))
+        definition = _definition({harmless(name): kind for name, kind in columns.items()}, job, current)
         report = Report(_metrics(sides, columns, job, current), include_tests=True)
         snapshot = report.run(
             Dataset.from_pandas(current, definition),
             Dataset.from_pandas(reference, definition),
             timestamp=when,
-            metadata=dict(title),
-            name=" ".join(title.values()) or None,
+            metadata={name: harmless(value) for name, value in title.items()},
+            name=harmless(" ".join(title.values())) or None,
         )
         with tempfile.TemporaryDirectory() as folder:
             target = Path(folder) / "page.html"
             snapshot.save_html(str(target))
-            return target.read_text(encoding="utf-8")
+            return sealed(target.read_text(encoding="utf-8"))
 
 
 def _frame(side: pd.DataFrame, columns: Mapping[str, str], job: Job) -> pd.DataFrame:
@@ -203,6 +204,13 @@ def _frame(side: pd.DataFrame, columns: Mapping[str, str], job: Job) -> pd.DataF
         kind = _QUALITY[job.task].kind
         frame["outcome"], frame["predicted"] = side["outcome"].astype(kind), side["prediction"].astype(kind)
     return pd.DataFrame(frame)
+
+
+def _shown(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame with its texts and the names of its columns made harmless: they are data, and the page has scripts."""
+    texts = frame.select_dtypes(include=["object", "string", "category"]).columns
+    made = {name: frame[name].map(lambda value: harmless(value) if isinstance(value, str) else value) for name in texts}
+    return frame.assign(**made).rename(columns=harmless)
 
 
 def _definition(columns: Mapping[str, str], job: Job, current: pd.DataFrame) -> Any:
@@ -231,7 +239,9 @@ def _metrics(sides: Sides, columns: Mapping[str, str], job: Job, current: pd.Dat
         name: sides.thresholds.get(aliases.get(name, name), {}).get(signals[method], 0.1)
         for name, method in methods.items()
     }
-    names = list(columns)
+    methods = {harmless(name): method for name, method in methods.items()}
+    limits = {harmless(name): limit for name, limit in limits.items()}
+    names = list(methods)
     drift = DataDriftPreset(columns=names, per_column_method=methods, per_column_threshold=limits)
     quality = []
     if "outcome" in current and _QUALITY[job.task].possible(columns):

@@ -12,7 +12,7 @@ from lifecycle.training import training_window
 from scoring.errors import NightError, RetrainingFailed, TrainingDataError, VersionMissing, described
 from scoring.interval import Nights
 from scoring.stores import Stores, Workspace
-from scoring.stores.warehouse import Retraining, ensure_job, ledger, monitoring, retrainings
+from scoring.stores.warehouse import Action, Retraining, ensure_job, ledger, monitoring, record_action, retrainings
 
 ENDINGS = ("unchanged", "refused", "promoted")
 Trigger = Literal["decision", "schedule", "hand"]
@@ -113,6 +113,11 @@ def abandon(stores: Stores, retraining_id: int, by: str) -> None:
     """End a retraining whose process is gone."""
     row = retrainings.get(stores.warehouse, retraining_id)
     if row.open:
+        with stores.warehouse.transaction() as connection:
+            action = Action(
+                row.job, "abandoned", f"retraining {retraining_id}", f"stage {row.stage}", stores.clock(), by
+            )
+            record_action(connection, action)
         fail(stores, retraining_id, f"abandoned by {by} in stage {row.stage}")
 
 

@@ -16,6 +16,7 @@ from scoring.progress import Progress, silent
 from scoring.stores import Stores, Workspace
 from scoring.stores.registry import VersionRef
 from scoring.stores.warehouse import (
+    Action,
     Evaluation,
     Promotion,
     Retraining,
@@ -24,6 +25,7 @@ from scoring.stores.warehouse import (
     in_effect,
     monitoring,
     promotions,
+    record_action,
     retrainings,
     shadows,
 )
@@ -185,6 +187,8 @@ def promote(work: Workspace, retraining_id: int, by: str = BY) -> Promotion:
                 expected=f"version {row.champion_version}, as when they were compared",
                 next_step="clear evaluate",
             )
+        if by != BY and not _promoted(work, retraining_id):
+            _record_approval(work, row, by)
         why = f"retraining {retraining_id}: {(row.gate or {})['reason']}"
         successor = promotion.promote(work, version_of(row), why, by, retraining_id=retraining_id)
         end(
@@ -194,6 +198,13 @@ def promote(work: Workspace, retraining_id: int, by: str = BY) -> Promotion:
             f"version {successor.model_version} is champion from night {successor.effective_from} on",
         )
     return successor
+
+
+def _record_approval(work: Workspace, row: Retraining, by: str) -> None:
+    """Record who said yes. The promotion that follows has a record of its own."""
+    subject = f"retraining {row.retraining_id}: version {row.model_version}"
+    with work.warehouse.transaction() as connection:
+        record_action(connection, Action(row.job, "approved", subject, row.reason, work.clock(), by))
 
 
 def retrain(work: Workspace, request: RetrainingRequest, progress: Progress = silent) -> Retraining:

@@ -4,7 +4,7 @@ from lifecycle.training.fit import batch_of, fit, fit_and_hold_out, fits, kind_o
 from lifecycle.training.made_up_rows import levels_of, made_up_rows, may_be_null, may_be_unseen
 from lifecycle.training.reference import reference_nights
 from lifecycle.training.rows import NIGHT, read_rows
-from lifecycle.training.snapshot import Snapshot, load, take
+from lifecycle.training.snapshot import Snapshot, erase_rows, load, take
 from lifecycle.training.train import Trained, TrainingRequest, recipe_of, train, train_on
 from lifecycle.training.version_folder import pickled
 from lifecycle.training.window import known_before, left_out, training_window, unseen_from
@@ -15,6 +15,7 @@ __all__ = [
     "Trained",
     "TrainingRequest",
     "batch_of",
+    "erase_rows",
     "fit",
     "fit_and_hold_out",
     "fits",

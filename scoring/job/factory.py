@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import functools
-import importlib
+import importlib.util
+import re
+import sys
+import sysconfig
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from scoring.errors import JobFileError
@@ -31,6 +35,7 @@ def factory_of(job: str, path: str) -> Callable[[], Any]:
     user's function fails, or returns an object that cannot be fitted.
     """
     module, _, name = path.partition(":")
+    _refuse_library(job, path)
     try:
         factory = getattr(importlib.import_module(module), name)
     except (Exception, SystemExit) as error:  # whatever a user's module raises is its own: named and raised again
@@ -52,6 +57,21 @@ def factory_of(job: str, path: str) -> Callable[[], Any]:
         return _require_estimator(job, path, pipeline)
 
     return make
+
+
+def _refuse_library(job: str, path: str) -> None:
+    """Raise ``JobFileError`` for a module of Python or of an installed library: ``os:system`` is no pipeline."""
+    top = re.split(r"[.:]", path)[0]
+    spec = importlib.util.find_spec(top)
+    origin = "built-in" if spec is not None and top in sys.builtin_module_names else spec and spec.origin
+    places = {Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    if origin in ("built-in", "frozen") or (origin and places & set(Path(origin).parents)):
+        raise JobFileError(
+            _where(job),
+            found=f"{path!r}, and {top} is a library",
+            expected=f"a function of the project that returns {EXPECTED}",
+            next_step="write it in jobs/, importing what it needs",
+        )
 
 
 def _where(job: str) -> str:

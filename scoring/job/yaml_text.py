@@ -18,6 +18,12 @@ _READ_OTHERWISE = frozenset("\t!?\ufeff")
 """Characters that libyaml takes where PyYAML's own parser refuses them, or takes for something else."""
 _OPENINGS = 2000
 """Characters that may open a level of nesting in text for libyaml, whose recursion is ended by nothing but the stack."""
+LARGEST = 256 * 1024
+"""Bytes of the largest job file. One with a thousand features has half of that."""
+DEEPEST = 20
+"""Levels of lists and mappings in one another. A job file needs five."""
+MOST_VALUES = 50_000
+"""Values of a file with every alias written out: a few lines of aliases can stand for billions."""
 _PLAIN_WORDS = {
     "found character '\\t' that cannot start any token": ("a tab", "with spaces in front of keys, never tabs"),
     "mapping values are not allowed here": ("a second ': ' in a line", "with text that holds ': ' in quotes"),
@@ -38,10 +44,30 @@ _PLAIN_WORDS = {
 class _Loader(yaml.SafeLoader):
     """Reads keys as text, so that a column may be called ``no``, ``on`` or ``1``. Refuses a key that comes twice."""
 
+    def __init__(self, stream: str) -> None:
+        """Begin at the root."""
+        super().__init__(stream)
+        self._depth = -1
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Return the next node. One that is too deep ends the reading, before the rest costs minutes."""
+        self._depth += 1
+        if self._depth > DEEPEST:
+            raise _too_deep(self.peek_event())  # type: ignore[no-untyped-call]
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         """Return the node of a mapping whose keys are text, each there once."""
         node: yaml.MappingNode = super().compose_mapping_node(anchor)
         _read_keys_as_text(node)
+        return node
+
+    def get_single_node(self) -> Any:
+        """Return the root, unless what it stands for is too deep or too much."""
+        node = super().get_single_node()
+        _refuse_excess(node)
         return node
 
     def construct_day(self, node: yaml.ScalarNode) -> Any:
@@ -69,6 +95,39 @@ def _read_keys_as_text(node: yaml.MappingNode) -> None:
             problem = f"the key {key.value!r} a second time, after line {first[key.value]}"
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
         first[key.value] = key.start_mark.line + 1
+
+
+def _too_deep(place: Any) -> yaml.MarkedYAMLError:
+    problem = f"lists or mappings in one another, more than {DEEPEST} levels deep"
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=place.start_mark)
+
+
+def _refuse_excess(root: yaml.Node | None) -> None:
+    """Raise ``MarkedYAMLError`` for nodes that are too deep in one another, or too many once aliases are written out."""
+    measured: dict[int, tuple[int, int]] = {}
+
+    def measure(node: yaml.Node, depth: int) -> tuple[int, int]:
+        """Return values and levels below a node."""
+        values, levels = measured.get(id(node), (0, 0))
+        if not values:
+            inner: list[yaml.Node] = []
+            if isinstance(node, yaml.MappingNode):
+                inner = [part for pair in node.value for part in pair]
+            elif isinstance(node, yaml.SequenceNode):
+                inner = node.value
+            below = [measure(part, depth + 1) for part in inner] if depth <= DEEPEST else [(0, DEEPEST)]
+            values = 1 + sum(count for count, _ in below)
+            levels = 1 + max((height for _, height in below), default=-1)
+            measured[id(node)] = values, levels
+        if depth + levels > DEEPEST:
+            raise _too_deep(node)
+        if values > MOST_VALUES:
+            problem = f"more than {MOST_VALUES:,} values, aliases written out"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+        return values, levels
+
+    if root is not None:
+        measure(root, 0)
 
 
 def read(text: str, what: str) -> Any:
@@ -109,6 +168,7 @@ def _read_by_libyaml(text: str) -> Any:
     loader = yaml.CSafeLoader(text)
     try:
         node = loader.get_single_node()
+        _refuse_excess(node)
         for mapping in _mappings(node):
             _read_keys_as_text(mapping)
         return None if node is None else loader.construct_document(node)
@@ -134,6 +194,9 @@ def _mappings(root: yaml.Node | None) -> Iterator[yaml.MappingNode]:
 def read_mapping(path: Path) -> dict[str, Any]:
     """Return the mapping in a YAML file. Raises ``JobFileError`` that names the file, the place and the problem."""
     try:
+        size = path.stat().st_size
+        if size > LARGEST:
+            raise _unreadable(path.name, f"{size:,} bytes", f"of at most {LARGEST:,}")
         content = read(path.read_text(encoding="utf-8"), path.name)
     except UnicodeDecodeError as error:
         problem = f"byte {error.object[error.start]:#04x} at place {error.start + 1}, which is not UTF-8"

@@ -28,7 +28,7 @@ from scoring.night.staging import unstage
 from scoring.progress import Progress, silent
 from scoring.rows import RowsDigest, Summary, prediction_schema
 from scoring.stores import RunFolder, Stores, Workspace
-from scoring.stores.warehouse import Run, ledger, load, remove_rows, stamped, worked_on
+from scoring.stores.warehouse import Action, Run, ledger, load, remove_rows, stamped, worked_on
 
 _CONNECTIONS = 4
 """Connections at most that load a run. More would wait for each other at the end of the same index."""
@@ -168,7 +168,7 @@ def _pass_gate(work: Workspace, run: Run, summary: Summary) -> None:
 
 
 def _after_flip(work: Workspace, run: Run, status: str) -> Published:
-    return Published(run.run_id, status, run.rows_loaded or 0, refresh_lake(work, run.night))
+    return Published(run.run_id, status, run.rows_loaded or 0, work.lake.url(refresh_lake(work, run.night)))
 
 
 def refresh_lake(work: Workspace, night: date, anew: bool = False) -> str:
@@ -238,7 +238,9 @@ def release(work: Workspace, run_id: str) -> Published:
     if run.status not in ("held", "superseded", "published", "unpublished"):
         expected = "held, superseded, unpublished or published"
         raise RunMissing(f"run {run_id}", found=f"status {run.status}", expected=expected)
-    status = ledger.flip(work.warehouse, run, run.rows_loaded or 0, work.clock(), force=True)
+    now, subject = work.clock(), f"night {run.night}: run {run_id}, which was {run.status}"
+    action = Action(run.job, "released", subject, run.reason, now)
+    status = ledger.flip(work.warehouse, run, run.rows_loaded or 0, now, force=True, action=action)
     return _after_flip(work, run, status)
 
 
@@ -270,5 +272,5 @@ def discard(work: Workspace, run_id: str) -> int:
     run = ledger.get(work.warehouse, run_id, work.job.name)
     if run.status != "held":
         raise RunMissing(f"run {run_id}", found=f"status {run.status}", expected="held")
-    ledger.record(work.warehouse, run_id, status="discarded", stage="done", finished_at=work.clock())
+    ledger.discard(work.warehouse, run, work.clock())
     return remove_rows(work.warehouse, work.job, run)

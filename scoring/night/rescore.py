@@ -13,7 +13,7 @@ from scoring.night.request import NightRequest
 from scoring.night.run import run_night
 from scoring.progress import Progress, silent
 from scoring.stores import Workspace
-from scoring.stores.warehouse import Run, ledger
+from scoring.stores.warehouse import Action, Run, ledger, record_action
 
 NOT_PUBLISHED = "not published"
 
@@ -50,6 +50,9 @@ def rescore(
     nights.require("nights to rescore")
     ref = work.registry.resolve(work.job.name, model_version)
     days = nights.in_timezone(work.job.schedule.timezone)
+    subject = f"nights {nights.first} to {nights.last} with version {ref.version}"
+    with work.warehouse.transaction() as connection:
+        record_action(connection, Action(work.job.name, "rescored", subject, reason, work.clock()))
     why = f"rescored with version {ref.version}: {reason}"
     return (_score_again(work, night, ref.version, why, progress) for night in days)
 

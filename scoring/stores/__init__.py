@@ -3,7 +3,7 @@
 from scoring.stores import embedded
 from scoring.stores.installation import Stores, open_stores, source_url, source_variable
 from scoring.stores.labels import LABEL_COLUMN, Labels, labels_of, nights_of, read_labels
-from scoring.stores.lake import SNAPSHOT_FACTS, Lake
+from scoring.stores.lake import SNAPSHOT_FACTS, SNAPSHOT_ROWS, Lake
 from scoring.stores.reading import ahead, feature_batches
 from scoring.stores.run_folder import RunFolder, ScoredChunk, masked_rows
 from scoring.stores.unique_keys import RepeatedKeys
@@ -13,6 +13,7 @@ from scoring.stores.workspace import Workspace
 __all__ = [
     "LABEL_COLUMN",
     "SNAPSHOT_FACTS",
+    "SNAPSHOT_ROWS",
     "Labels",
     "Lake",
     "RepeatedKeys",

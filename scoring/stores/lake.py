@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import date
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from scoring.stores.lake_problems import broken, missing_library, named, remote, unknown_scheme
+from scoring.stores.file_system import PART, beside, drop_unfinished, opened, unnamed_file, upload
+from scoring.stores.lake_problems import broken, bucket_missing, named, remote
 
 SNAPSHOT_FACTS = "snapshot.json"
 """The file of a training snapshot that says when it was made. It is written last, and removed last."""
+SNAPSHOT_ROWS = "rows.parquet"
+"""The file of a training snapshot with its rows."""
 
 
 class Lake:
@@ -31,15 +31,12 @@ class Lake:
 
         Raises ``SettingsError`` for a URL whose library is not installed, and for one that nothing understands.
         """
-        if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+:(?!//|:)", root):  # s3:/bucket would be a folder of that name
-            raise unknown_scheme(root)
-        try:
-            self._fs, self._root = fsspec.core.url_to_fs(root)
-        except ImportError as error:
-            raise missing_library("NIGHTSHIFT_LAKE_URL", root.partition(":")[0], str(error)) from error
-        except ValueError as error:
-            raise unknown_scheme(root) from error
-        self._local = isinstance(self._fs, fsspec.implementations.local.LocalFileSystem)
+        self._fs, self._root, self._scheme = opened(root)
+        self.local = self._scheme in ("", "file", "local")
+
+    def url(self, path: str) -> str:
+        """Return a path as people open it: with the scheme of an object store, or as it is on a disk."""
+        return path if self.local else str(self._fs.unstrip_protocol(path))
 
     def run_folder(self, job: str, night: date, run_id: str) -> str:
         """Return the folder of one run's artifacts. ``RunFolder`` knows its files."""
@@ -73,7 +70,7 @@ class Lake:
         schema_with_facts = schema.with_metadata(facts or None)
         with (
             self._appearing(path) as local,
-            _Writer(local, self._path_in_errors(path, local), schema_with_facts) as writer,
+            _Writer(local, self._path_in_errors(path), schema_with_facts) as writer,
         ):
             for batch in batches:  # an error of computing a batch is raised as it is
                 rows += batch.num_rows
@@ -86,7 +83,7 @@ class Lake:
 
     def write_text(self, path: str, content: str) -> None:
         """Write a text file that appears whole or not at all."""
-        with self._appearing(path) as local, named(self._path_in_errors(path, local)):
+        with self._appearing(path) as local, named(self._path_in_errors(path)):
             local.write_text(content, encoding="utf-8")
 
     def read_text(self, path: str) -> str:
@@ -104,19 +101,19 @@ class Lake:
 
     def batches(self, path: str, rows: int = 65_536) -> Iterator[pa.RecordBatch]:
         """Yield a Parquet file in batches of at most ``rows`` rows. The checksums of its pages must fit."""
-        with self._system(path, reading=True), self._fs.open(path, "rb") as stream, _parquet(stream) as file:
+        with self._system(path, reading=True), self._open(path) as stream, _parquet(stream) as file:
             yield from file.iter_batches(batch_size=rows)
 
     def table(self, path: str) -> pa.Table:
         """Return a Parquet file as a table, which may be empty. The checksums of its pages must fit."""
-        with self._system(path, reading=True), self._fs.open(path, "rb") as stream:
+        with self._system(path, reading=True), self._open(path) as stream:
             return pq.read_table(stream, page_checksum_verification=True)
 
     def facts(self, path: str) -> dict[str, str] | None:
         """Return the metadata of a Parquet file, with its row count under ``rows``, or None if there is no file."""
         if not self.exists(path):
             return None
-        with self._system(path, reading=True), self._fs.open(path, "rb") as stream, _parquet(stream) as file:
+        with self._system(path, reading=True), self._open(path) as stream, _parquet(stream) as file:
             metadata = {key.decode(): value.decode() for key, value in (file.schema_arrow.metadata or {}).items()}
             return {**metadata, "rows": str(file.metadata.num_rows)}
 
@@ -125,7 +122,9 @@ class Lake:
         with self._system(path):
             try:
                 self._fs.info(path)
-            except (FileNotFoundError, NotADirectoryError):
+            except (FileNotFoundError, NotADirectoryError) as error:
+                if bucket_missing(error):
+                    raise
                 return False
         return True
 
@@ -147,73 +146,109 @@ class Lake:
     def snapshots(self, job: str) -> dict[str, str]:
         """Return the folders of a job's training snapshots that have a ``snapshot.json``, by hash."""
         paths = self._matching("snapshots", job, "*", SNAPSHOT_FACTS)
+        if not self.local:  # whose listing may show for a while what was removed
+            paths = [path for path in paths if self.exists(path)]
         return {PurePosixPath(path).parent.name: str(PurePosixPath(path).parent) for path in paths}
+
+    def files(self, folder: str) -> list[str]:
+        """Return the paths of all files below a folder, sorted, none if there is no folder."""
+        with self._system(folder):
+            return sorted(str(path) for path in self._fs.find(folder))
 
     def size(self, folder: str) -> int:
         """Return the bytes of all files below a folder, 0 if there is none."""
         with self._system(folder):
-            return int(self._fs.du(folder)) if self.exists(folder) else 0
+            if self.local:
+                return int(self._fs.du(folder)) if self.exists(folder) else 0
+            return sum(int(file["size"]) for file in self._fs.find(folder, detail=True).values())
 
-    def remove_folder(self, folder: str, last: str) -> None:
-        """Remove a folder, deleting ``last`` at the very end, so that an interrupted removal can be found and completed."""
-        last_path = str(PurePosixPath(folder, last))
+    def remove_folder(self, folder: str, last: str, *others: str) -> None:
+        """Remove a folder, deleting ``last`` at the very end, so that an interrupted removal can be found and completed.
+
+        ``others`` are names of its files, which are removed even where an object store does not list them yet.
+        """
+        paths = [str(PurePosixPath(folder, name)) for name in (*others, last)]
         with self._system(folder):
             for path in self._fs.find(folder):
-                if path != last_path:
-                    self._fs.rm(path)
+                if path not in paths:
+                    self._remove_file(path)
+        for path in paths:
+            self.remove(path)
         self.remove(folder)
 
     def remove(self, path: str) -> None:
         """Remove a file or folder, if it is there."""
-        with self._system(path):
+        with self._system(path), suppress(FileNotFoundError):  # another process was first
             if self.exists(path):
                 self._fs.rm(path, recursive=True)
+            if not self.local and not PurePosixPath(path).suffix:
+                drop_unfinished(self._fs, self._scheme, path)
+
+    def _remove_file(self, path: str) -> None:
+        with suppress(FileNotFoundError):
+            self._fs.rm_file(path)
+
+    def _open(self, path: str) -> Any:
+        """Return a stream of a file, which reads little more than what is asked for."""
+        return self._fs.open(path, "rb") if self.local else self._fs.open(path, "rb", block_size=PART)
 
     def _matching(self, *parts: str) -> list[str]:
         """Return the paths below the root that match ``parts``, one pattern per level of folders.
 
         Raises when a folder cannot be listed.
 
-        On a local disk every level is listed here, because ``glob`` leaves out folders that it cannot read.
+        Every level is listed here, because ``glob`` leaves out folders that it cannot read. Of an object store all files are
+        listed at once where a file is asked for, since every list takes a request.
         """
-        pattern = str(PurePosixPath(self._root, *parts))
-        with self._system(pattern):
-            if not self._local:
-                return sorted(self._fs.glob(pattern))
+        with self._system(str(PurePosixPath(self._root, *parts))):
+            if not self.local and parts[-1] != "*":
+                return self._files(str(PurePosixPath(self._root, *parts[:2])), parts[2:])
             paths = [self._root]
             for part in parts:
-                paths = [path for folder in paths for path in _listed(folder) if fnmatchcase(Path(path).name, part)]
+                paths = [path for folder in paths for path in self._listed(folder) if _is_named(path, part)]
             return paths
+
+    def _files(self, folder: str, parts: tuple[str, ...]) -> list[str]:
+        """Return the files below a folder of an object store that match ``parts``."""
+        paths = [str(path) for path in self._fs.find(folder)]
+        names = {path: PurePosixPath(path).relative_to(folder).parts for path in paths}
+        return sorted(
+            path for path, found in names.items() if len(found) == len(parts) and all(map(fnmatchcase, found, parts))
+        )
+
+    def _listed(self, folder: str) -> list[str]:
+        """Return the sorted paths in a folder, or an empty list if the folder does not exist."""
+        try:
+            if self.local:
+                return sorted(str(path) for path in Path(folder).iterdir())
+            return sorted(str(path).rstrip("/") for path in self._fs.ls(folder, detail=False))
+        except (FileNotFoundError, NotADirectoryError) as error:
+            if bucket_missing(error):
+                raise
+            return []
 
     @contextmanager
     def _system(self, path: str, reading: bool = False) -> Iterator[None]:
         """Translate the file system's errors and, when ``reading``, those of a broken file, into errors of the lake."""
-        with named(path, reading), nullcontext() if self._local else remote(path):
+        with named(path, reading), nullcontext() if self.local else remote(path, self._scheme):
             yield
 
-    def _path_in_errors(self, path: str, local: Path) -> str:
-        """Return the path that an error names. Of an object store it is the temporary file, which is written first."""
-        return path if self._local else str(local)
+    def _path_in_errors(self, path: str) -> str:
+        """Return the path that an error of writing names. For an object store the local file is written in this folder."""
+        return path if self.local else tempfile.gettempdir()
 
     @contextmanager
     def _appearing(self, path: str) -> Iterator[Path]:
-        """Give a local file to write, and move it to ``path`` afterwards. On an error nothing appears there."""
-        folder = Path(path).parent if self._local else Path(tempfile.gettempdir())
-        with named(path if self._local else str(folder)):
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=folder, prefix=".writing-", delete=False) as stream:
-                local = Path(stream.name)
-        try:
+        """Give a local file to write, which becomes the one at ``path`` afterwards. On an error nothing appears there."""
+        if self.local:
+            with beside(path) as local:
+                yield local
+            return
+        with unnamed_file() as (stream, local):
             yield local
+            stream.seek(0)
             with self._system(path):
-                if self._local:
-                    local.chmod(0o644)
-                    _flush(local)
-                    local.replace(path)
-                else:
-                    self._fs.put_file(str(local), path)
-        finally:
-            local.unlink(missing_ok=True)
+                upload(self._fs, self._scheme, local, path)
 
 
 class _Writer:
@@ -244,21 +279,13 @@ def _texts(schema: pa.Schema) -> list[str]:
 
 
 def _parquet(stream: Any) -> pq.ParquetFile:
-    return pq.ParquetFile(stream, page_checksum_verification=True)
+    """Return an opened Parquet file. ``pre_buffer`` would hold all of it in memory, whatever its size."""
+    return pq.ParquetFile(stream, page_checksum_verification=True, pre_buffer=False)
 
 
-def _listed(folder: str) -> list[str]:
-    """Return the sorted paths in a folder, or an empty list if the folder does not exist."""
-    try:
-        return sorted(str(path) for path in Path(folder).iterdir())
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+def _is_named(path: str, pattern: str) -> bool:
+    return fnmatchcase(PurePosixPath(path).name, pattern)
 
 
 def _night_of(path: str) -> date:
     return date.fromisoformat(PurePosixPath(path).parent.name.removeprefix("night="))
-
-
-def _flush(path: Path) -> None:
-    with path.open("rb") as stream:
-        os.fsync(stream.fileno())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -57,6 +58,24 @@ LIBRARIES = {
     "abfss": ("adlfs", "azure"),
 }
 """Library of an object store and the requirement file that holds it, by the scheme of the URL."""
+CREDENTIALS = {
+    "s3fs": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, if they are temporary, AWS_SESSION_TOKEN (or AWS_PROFILE)",
+    "gcsfs": "GOOGLE_APPLICATION_CREDENTIALS",
+    "adlfs": "AZURE_STORAGE_ACCOUNT_NAME with AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_SAS_TOKEN, "
+    "or AZURE_STORAGE_CONNECTION_STRING",
+}
+"""Variables in which a store's library looks for credentials."""
+_DENIED = re.compile(
+    r"ExpiredToken|TokenRefreshRequired|InvalidToken|InvalidAccessKeyId|SignatureDoesNotMatch|AccessDenied|Forbidden|"
+    r"Unauthorized|AuthorizationHeaderMalformed|AuthenticationFailed|RequestTimeTooSkewed|locate credentials|token has expired|"
+    r"\(40[013]\) when calling",
+    re.IGNORECASE,
+)
+_HEAD_DENIED = ("400", "401", "403")
+"""Codes of a request without a body in its answer: S3 answers 400 to one with expired credentials."""
+_GARBLED = ("BadDigest", "IncompleteBody", "RequestTimeout", "XAmzContentSHA256Mismatch")
+"""Codes of a store for a file that did not come whole, which it does not keep."""
+_NO_BUCKET = re.compile(r"NoSuchBucket|(bucket|container) does not exist|ContainerNotFound", re.IGNORECASE)
 
 
 @contextmanager
@@ -79,20 +98,68 @@ def named(path: str, reading: bool = False) -> Iterator[None]:
 
 
 @contextmanager
-def remote(path: str) -> Iterator[None]:
+def remote(path: str, scheme: str = "") -> Iterator[None]:
     """Translate errors of an object store's library, many of which are no ``OSError``."""
     try:
         yield
-    except (NightshiftError, OSError, *_UNREADABLE):
+    except (NightshiftError, *_UNREADABLE):
         raise
     except Exception as error:  # each library has errors of its own; named and raised again
-        kind = type(error).__name__
-        reason = f"{kind}: {error}"
-        if isinstance(error, NotImplementedError) or "Credential" in kind or "Authentication" in kind:
+        reason = _reason(error)
+        if bucket_missing(error):
             raise LakeRefused(
-                _what(path), found=reason, next_step="see NIGHTSHIFT_LAKE_URL and its credentials"
+                _what(path), found=reason, next_step="create it, or correct NIGHTSHIFT_LAKE_URL"
             ) from error
+        if denied(error):
+            advice = f"check the credentials: {credentials_of(scheme)}; and what they may do in NIGHTSHIFT_LAKE_URL"
+            raise LakeRefused(_what(path), found=reason, next_step=advice) from error
+        if isinstance(error, OSError) and not _of_store(error):
+            raise  # of the file: ``named`` knows
         raise LakeUnavailable(_what(path), found=reason, next_step="try again once the store answers") from error
+
+
+def credentials_of(scheme: str) -> str:
+    """Return the variables that hold the credentials of a store, by the scheme of its URL."""
+    return CREDENTIALS.get(LIBRARIES.get(scheme, ("", ""))[0], "those of the store's library")
+
+
+def denied(error: BaseException) -> bool:
+    """Return whether a store refused an access, or got no credentials: trying again is no help."""
+    kind = type(error).__name__
+    if isinstance(error, NotImplementedError | PermissionError) or "Credential" in kind or "Authentication" in kind:
+        return True
+    if isinstance(error, FileNotFoundError):
+        return False
+    text = re.sub(r"https?://\S+", "", f"{_code(error)} {error}")  # a job may be called forbidden
+    return _code(error) in _HEAD_DENIED or _DENIED.search(text) is not None
+
+
+def bucket_missing(error: BaseException) -> bool:
+    """Return whether an error says that the whole bucket or container is not there."""
+    return _NO_BUCKET.search(f"{_code(error)} {error}") is not None
+
+
+def _of_store(error: OSError) -> bool:
+    """Return whether a store, or the way to it, failed for the moment. Not so: a file that is not there, or is broken."""
+    if isinstance(error, FileNotFoundError):
+        return False
+    if isinstance(error, TimeoutError | ConnectionError) or _code(error) in _GARBLED:
+        return True
+    return bool(_code(error)) and error.errno not in _STAYS
+
+
+def _code(error: BaseException) -> str:
+    """Return the error code that a store gave, or an empty text. s3fs keeps it in the cause only."""
+    for part in (error, error.__cause__):
+        response = getattr(part, "response", None)
+        if isinstance(response, dict):
+            return str(response.get("Error", {}).get("Code", ""))
+    return ""
+
+
+def _reason(error: BaseException) -> str:
+    code = _code(error)
+    return _sentence(f"{code or type(error).__name__}: {error}")
 
 
 def broken(path: str, problem: str, expected: str | None = None) -> LakeFileBroken:
@@ -108,8 +175,19 @@ def unknown_scheme(root: str) -> SettingsError:
     return SettingsError(
         "NIGHTSHIFT_LAKE_URL",
         found=f"a URL that begins with {scheme + ':'!r}",
-        expected="a folder, or s3://…, gs://…, abfs://… without quotes",
+        expected="a folder, or s3://…, gs://…, az://… without quotes",
         next_step="correct the variable; see docs/reference/settings.md",
+    )
+
+
+def login_in_url(root: str) -> SettingsError:
+    """Return the error of a lake URL with a key and a secret in it, which no store's library reads there."""
+    scheme = root.partition(":")[0]
+    return SettingsError(
+        "NIGHTSHIFT_LAKE_URL",
+        found=f"{scheme}:// with credentials in the URL",
+        expected=f"{scheme}://bucket/prefix",
+        next_step=f"set {credentials_of(scheme)}",
     )
 
 
@@ -154,7 +232,9 @@ def _of_system(path: str, error: OSError, reading: bool) -> NightshiftError:
         if error.errno in (errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY):
             next_step = "remove what is in the way"
         return LakeRefused(_what(path), found=reason, next_step=next_step)
-    if error.errno is None and reading:  # Arrow's own, of bytes that make no sense
+    if (
+        error.errno is None and reading and not isinstance(error, TimeoutError | ConnectionError)
+    ):  # Arrow's, of such bytes
         return broken(path, str(error))
     return LakeUnavailable(_what(path), found=reason, next_step="try again once the disk or the store answers")
 

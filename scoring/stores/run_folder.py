@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
@@ -113,9 +114,9 @@ class RunFolder:
         facts["scored_by"] = scored.scored_by
         self.lake.write_json(self.summary(chunk), facts)
 
-    def scored(self) -> list[ScoredChunk]:
-        """Return the result of scoring each chunk. Raises ``LakeFileMissing``, ``LakeFileBroken``."""
-        return [self._scored(self.summary(chunk)) for chunk in self.chunks]
+    def scored(self, chunks: Iterable[int] | None = None) -> list[ScoredChunk]:
+        """Return the result of scoring each chunk, or each of ``chunks``. Raises ``LakeFileMissing``, ``LakeFileBroken``."""
+        return [self._scored(self.summary(chunk)) for chunk in (self.chunks if chunks is None else chunks)]
 
     def unscored(self) -> list[int]:
         """Return the chunks without a summary, whose scoring has not ended."""
@@ -130,8 +131,22 @@ class RunFolder:
         return (Profile.from_dict(self.lake.read_json(self.profile(chunk))) for chunk in self.chunks)
 
     def remove(self) -> None:
-        """Remove the folder and all files in it."""
+        """Remove the folder and all files in it.
+
+        The files of chunks are removed by their names first, features last: an object store may not list them yet, and
+        those of an earlier reading of the night would pass for the next one's.
+        """
+        for chunk in reversed(range(self._written())):
+            parts = [self.part("quarantine", chunk), self.part("predictions", chunk), self.part("features", chunk)]
+            for path in (self.summary(chunk), self.profile(chunk), *parts):
+                self.lake.remove(path)
         self.lake.remove(self.path)
+
+    def _written(self) -> int:
+        """Return how many chunks have features on an object store. On a disk every file is listed."""
+        if self.lake.local:
+            return 0
+        return next(chunk for chunk in count() if not self.lake.exists(self.part("features", chunk)))
 
     def _file(self, name: str) -> str:
         return str(PurePosixPath(self.path, name))

@@ -51,7 +51,8 @@ def send(stores: Stores, alert: Alert) -> bool:
         return False
     receivers = apprise.Apprise()
     accepted = [receivers.add(url.strip()) for url in urls.get_secret_value().split(",") if url.strip()]
-    if not all(accepted) or not receivers.notify(body=alert.line, title=f"Nightshift: {alert.job} {alert.kind}"):
+    title, form = f"Nightshift: {alert.job} {alert.kind}", apprise.NotifyFormat.TEXT  # escaped for receivers of HTML
+    if not all(accepted) or not receivers.notify(body=alert.line, title=title, body_format=form):
         withdraw_alert(stores.warehouse, row)
         problem = (
             "a URL that is not understood" if not all(accepted) else "a receiver that refused it or does not answer"

@@ -15,7 +15,7 @@ from typing import Literal
 from scoring.errors import ChampionMissing
 from scoring.night import KEPT_FEWER, left_stages, unpublish, unstage
 from scoring.settings import RetentionPolicy
-from scoring.stores import SNAPSHOT_FACTS, RunFolder, Stores, Workspace
+from scoring.stores import SNAPSHOT_FACTS, SNAPSHOT_ROWS, RunFolder, Stores, Workspace
 from scoring.stores.registry import VersionRef
 from scoring.stores.warehouse import (
     Retraining,
@@ -267,7 +267,7 @@ def _remove_snapshot(work: Workspace, removal: Removal) -> Removal | None:
     folder = work.lake.snapshots(work.job.name).get(removal.what)
     if folder is None or _snapshots_named(work, {removal.what}):
         return None
-    work.lake.remove_folder(folder, last=SNAPSHOT_FACTS)
+    work.lake.remove_folder(folder, SNAPSHOT_FACTS, SNAPSHOT_ROWS)
     return removal
 
 

@@ -1,11 +1,11 @@
-"""Compares ledger, table and lake of a job, and repairs the lake."""
+"""Compares ledger, table and lake of a job, and the files of its model versions with what was recorded. Repairs the lake."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
 
-from scoring.errors import LakeFileBroken, LakeFileMissing, LakeRefused, LakeUnavailable
+from scoring.errors import ArtifactMismatch, LakeFileBroken, LakeFileMissing, LakeRefused, LakeUnavailable
 from scoring.night import refresh_lake
 from scoring.rows import RowsDigest, prediction_schema
 from scoring.stores import Workspace
@@ -14,15 +14,16 @@ from scoring.stores.warehouse import Run, abandon_dead, count_rows, ledger
 
 @dataclass(frozen=True)
 class Finding:
-    """One disagreement between ledger, table and lake."""
+    """One disagreement between ledger, table and lake, or between a version's files and what was recorded of them."""
 
-    night: date
+    night: date | None
+    """None for a model version."""
     problem: str
     repaired: bool
 
 
 def verify(work: Workspace, repair: bool = False) -> list[Finding]:
-    """Return every disagreement between ledger, table and lake of a job's published nights.
+    """Return every disagreement between ledger, table and lake of a job's published nights, and every wrong model file.
 
     ``repair`` writes lake objects anew from the published run and removes those of nights that are not published;
     it never touches the table. Runs that nobody works on any more are recorded as abandoned first.
@@ -41,10 +42,26 @@ def verify(work: Workspace, repair: bool = False) -> list[Finding]:
         if problem:
             findings.append(Finding(night, problem, repair and _rewrite(work, night)))
     for night in sorted(set(work.lake.nights(work.job.name)) - set(published)):
+        if not work.lake.exists(
+            work.lake.current(work.job.name, night)
+        ):  # a store may list for a while what was removed
+            continue
         findings.append(
             Finding(night, "a lake object of a night that is not published", repair and _rewrite(work, night))
         )
-    return sorted(findings, key=lambda finding: finding.night)
+    return [*sorted(findings, key=lambda finding: str(finding.night)), *_wrong_versions(work)]
+
+
+def _wrong_versions(work: Workspace) -> list[Finding]:
+    """Return the files of model versions that are not those that were recorded, reading all of them."""
+    findings = []
+    for ref in work.registry.versions(work.job.name):
+        try:
+            problems = work.registry.problems(ref)
+        except ArtifactMismatch as error:
+            problems = [str(error)]
+        findings += [Finding(None, problem, False) for problem in problems]
+    return findings
 
 
 def _lake_problem(work: Workspace, run: Run) -> str | None:

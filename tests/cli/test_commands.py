@@ -50,6 +50,7 @@ COMMANDS = (
     "retention",
     "quarantine",
     "backtest",
+    "forget",
     "retire",
     "unpublish",
     "nightly",

@@ -17,7 +17,7 @@ from lifecycle.shadow.score import shadow_run
 from scoring.interval import Nights
 from scoring.night.request import NightRequest
 from scoring.night.run import run_night
-from scoring.stores.warehouse import monitoring, promotions, retrainings, shadows
+from scoring.stores.warehouse import actions_of, monitoring, promotions, retrainings, shadows
 from scoring.stores.warehouse.promotions import champion_at
 from scoring.stores.warehouse.span import Span
 from scoring.stores.workspace import Workspace
@@ -136,6 +136,8 @@ def test_person_is_asked_and_no_answer_is_a_no(airflow: AirflowUnderTest, answer
     made = promotions.history_of(airflow.stores.warehouse, "air_human")[-1]
     if state == "promoted":
         assert (made.model_version, made.promoted_by) == (row.model_version, "admin")
+        recorded = [(action.action, action.done_by) for action in actions_of(airflow.stores.warehouse, "air_human", 2)]
+        assert recorded == [("approved", "admin"), ("promoted", "admin")]
     else:
         assert champion(airflow, "air_human") == before
         assert row.detail is not None

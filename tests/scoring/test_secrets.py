@@ -79,6 +79,56 @@ def test_secrets_of_finds_none_where_there_is_none(url):
     assert secrets_of(url) == []
 
 
+LEFT, RIGHT = "Zq7xK9abc", "Wm4tR2def"
+"""The two halves of a password."""
+WRITTEN = {
+    "before a host": "postgresql://u:{}@host/db",
+    "without a database": "postgresql://u:{}@host:5432",
+    "of an e-mail address": "postgresql://me@corp.example:{}@host/db",
+    "without a user": "redis://:{}@host:6379/0",
+    "of a lake": "s3://key:{}@bucket/lake",
+    "of a key with a slash": "s3://ke/y:{}@bucket/lake",
+    "without the scheme": "u:{}@host/db",
+    "with half a scheme": "postgres:/u:{}@host/db",
+    "with a scheme without slashes": "postgresql:u:{}@host/db",
+    "in the query": "postgresql://host/db?user=u&password={}&sslmode=require",
+    "last in the query": "postgresql://host/db?user=u&password={}",
+    "of a key": "postgresql://host/db?sslpassword={}",
+    "as a variable": "PGPASSWORD={}",
+    "in a connection string": "host=x password={} dbname=y",
+    "in quotes": "host=x password='{}' dbname=y",
+}
+NO_AT = {"without host": "postgresql://u:{}", "without an @": "postgresql://u:{}/db", "a login alone": "user:{}"}
+"""As somebody writes who has forgotten the host; an @ in it would be the one before the host."""
+
+
+@pytest.mark.parametrize("written", [*WRITTEN.values(), *NO_AT.values()], ids=[*WRITTEN, *NO_AT])
+@pytest.mark.parametrize("letter", list("@#/%?: &=+;,é\n"))
+def test_no_half_of_a_password_is_shown_whatever_is_between(written: str, letter: str) -> None:
+    if letter == "@" and written in NO_AT.values():
+        letter = "$"
+    secrets = Secrets()
+    secrets.add(secrets_of(written.format(f"{LEFT}{letter}{RIGHT}")))
+    for shown in (written.format(f"{LEFT}{letter}{RIGHT}"), f'no host "{RIGHT}@host"', f'port "{LEFT}"', quote(RIGHT)):
+        said = secrets.redact(f"failed: {shown}")
+        assert not [half for half in (LEFT, RIGHT) if half in said and letter != "$"], said
+        assert f"{LEFT}{letter}{RIGHT}" not in said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "postgresql://host:5432/db",
+        "postgresql://[::1]:5432/db",
+        "s3:/bucket/x",
+        "folder/rows.duckdb",
+        "https://host/a/b",
+    ],
+)
+def test_what_is_no_password_is_shown(text: str) -> None:
+    assert secrets_of(text) == []
+
+
 def test_whole_urls_of_receivers_are_secret_with_their_tokens():
     found = secrets_of("slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#general", whole=True)
     assert {"T1JJ3T3L2", "A1BRTD4JD", "TIiajkdnlazkcOXrIdevi7FQ"} < set(found)
@@ -138,11 +188,13 @@ def strict(data_dir) -> Iterator[str]:
     before = hba.read_text()
     with administration(data_dir) as connection:
         connection.execute(sql.SQL("create role strict_reader login password 'another'"))
+        connection.execute("grant connect on database postgres to strict_reader")  # which an embedded cluster refuses
         hba.write_text(f"local all strict_reader scram-sha-256\n{before}")
         connection.execute("select pg_reload_conf()")
         yield f"?host={embedded.socket_folder(folder)}"
         hba.write_text(before)
         connection.execute("select pg_reload_conf()")
+        connection.execute("revoke connect on database postgres from strict_reader")
         connection.execute(sql.SQL("drop role strict_reader"))
 
 

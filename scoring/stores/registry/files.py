@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -58,6 +59,32 @@ def delete(uri: str, tracking_uri: str, names: Iterable[str]) -> None:
         with suppress(OSError):  # rmdir fails at the first folder that is not empty: stop there
             for empty in (folder, *folder.parents[:2]):  # <run>/artifacts/version
                 empty.rmdir()
+
+
+def put(uri: str, tracking_uri: str, name: str, content: bytes) -> None:
+    """Write a file of a version, or replace it. It appears whole or not at all."""
+    parts = urlsplit(uri)
+    if parts.scheme in ("", "file"):
+        replace_file(Path(unquote(parts.path)) / name, content)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        local = Path(folder) / name
+        local.write_bytes(content)
+        _repository(uri, tracking_uri).log_artifact(str(local))
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a local file that appears whole or not at all."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".writing-", delete=False) as stream:
+        written = Path(stream.name)
+        try:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+            written.chmod(0o644)
+            written.replace(path)
+        finally:
+            written.unlink(missing_ok=True)
 
 
 def _repository(uri: str, tracking_uri: str) -> Any:

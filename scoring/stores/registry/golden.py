@@ -5,18 +5,17 @@ from __future__ import annotations
 import platform
 from functools import lru_cache
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from scoring.errors import GoldenRowsMismatch
+from scoring.errors import ArtifactMismatch, GoldenRowsMismatch
 from scoring.job import Job
 from scoring.rows import predict
 from scoring.stores.registry.facts import TrainingFacts
-from scoring.stores.registry.files import readable
+from scoring.stores.registry.version import GOLDEN_FILE, GOLDEN_PREDICTIONS_FILE
+from scoring.stores.registry.version_files import VersionFiles
 
 GOLDEN_TOLERANCE = 1e-9
 LIBRARIES = ("scikit-learn", "numpy", "pandas", "pyarrow", "joblib", "scipy")
@@ -33,21 +32,50 @@ def _installed(name: str) -> str:
     return metadata.version(name)
 
 
-def check_golden_rows(folder: Path, pipeline: Any, facts: TrainingFacts, job: Job, what: str) -> pa.RecordBatch:
-    """Return the golden rows. Raises ``GoldenRowsMismatch`` unless they get the predictions of training again, within 1e-9."""
-    rows = _rows(folder / "golden.parquet", what)
+Golden = tuple[pa.RecordBatch, pa.RecordBatch]
+"""Golden rows, and what they got at training."""
+
+
+def golden_rows(files: VersionFiles, job: Job) -> Golden:
+    """Return the golden rows and their predictions at training. Raises ``ArtifactMismatch``, ``GoldenRowsMismatch``."""
+    rows, expected = (_batch(files, name) for name in (GOLDEN_FILE, GOLDEN_PREDICTIONS_FILE))
     unseen = [name for name in job.columns if name not in rows.schema.names]
     if unseen:
         raise GoldenRowsMismatch(
-            what,
+            files.what,
             found=f"it was trained on columns {rows.schema.names}",
             expected=f"also {unseen}, as the job file has now",
             next_step="train a new version, or take the columns out of the job file",
         )
-    expected = _rows(folder / "golden_predictions.parquet", what)
+    if rows.num_rows != expected.num_rows:
+        raise ArtifactMismatch(
+            f"{files.what}: golden rows",
+            found=f"{rows.num_rows} rows with {expected.num_rows} predictions",
+            expected="a prediction for each",
+            next_step="if `nightshift forget` was interrupted, run it again; otherwise restore the files",
+        )
+    return rows, expected
+
+
+def _batch(files: VersionFiles, name: str) -> pa.RecordBatch:
+    """Return a file's rows in one batch. A version always has golden rows, so none at all means a broken file."""
+    batches = files.table(name).combine_chunks().to_batches()
+    if batches:
+        return batches[0]
+    raise ArtifactMismatch(
+        f"{files.what}: {name}",
+        found="no rows",
+        expected="golden rows",
+        next_step="restore the file, or train a new version",
+    )
+
+
+def check_golden_rows(golden: Golden, pipeline: Any, facts: TrainingFacts, job: Job, what: str) -> None:
+    """Raise ``GoldenRowsMismatch`` unless the golden rows get the predictions of training again, within 1e-9."""
+    rows, expected = golden
     difference = largest_difference(predict(pipeline, rows, job, facts.rule(job)), expected, job)
     if difference <= GOLDEN_TOLERANCE:
-        return rows
+        return
     trained, now = facts.library_versions, library_versions()
     changed = [f"{name} {trained.get(name)} → {now[name]}" for name in now if trained.get(name) != now[name]]
     raise GoldenRowsMismatch(
@@ -56,11 +84,6 @@ def check_golden_rows(folder: Path, pipeline: Any, facts: TrainingFacts, job: Jo
         expected=f"at most {GOLDEN_TOLERANCE:g}",
         next_step="install the versions the model was trained with, or train a new version",
     )
-
-
-def _rows(path: Path, what: str) -> pa.RecordBatch:
-    with readable(path, what):
-        return pq.read_table(path).combine_chunks().to_batches()[0]
 
 
 def largest_difference(predicted: pa.RecordBatch, expected: pa.RecordBatch, job: Job) -> float:

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from scoring.errors import NightshiftError, RegistryUnavailable, SettingsError, VersionMissing
 from scoring.job import Job
 from scoring.settings import Settings
 from scoring.stores import embedded
 from scoring.stores.failures import lasting
-from scoring.stores.lake_problems import LIBRARIES, missing_library
+from scoring.stores.lake_problems import LIBRARIES, bucket_missing, credentials_of, denied, missing_library
 from scoring.stores.registry.facts import TrainingFacts
-from scoring.stores.registry.files import delete, download, readable, sizes
-from scoring.stores.registry.loading import json_of, loaded, named, sha256_of
+from scoring.stores.registry.files import delete, sizes
+from scoring.stores.registry.loading import facts_of, loaded
+from scoring.stores.registry.stored_files import StoredFiles, manifest_of
 from scoring.stores.registry.version import (
     ARTIFACT,
     FACTS,
@@ -33,24 +32,32 @@ from scoring.stores.registry.version import (
     VersionRef,
     categories_of,
 )
+from scoring.stores.registry.version_files import VersionFiles
 from scoring.stores.urls import database_url, written
-from scoring.stores.warehouse import require_answer
+from scoring.stores.warehouse import Warehouse, require_answer
 
+_STORES = ("s3", "gs", "abfss")
+"""Schemes of object stores that MLflow knows, among those that the lake knows."""
 _SERVERS = ("http://", "https://", "databricks", "file:")
 
 
 class Registry:
     """The MLflow registry. MLflow is imported at the first call that needs it (2.7 s)."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Use the registry that the settings name, or the embedded one."""
+    def __init__(self, settings: Settings, warehouse: Warehouse | None = None) -> None:
+        """Use the registry that the settings name, or the embedded one.
+
+        The warehouse, by default that of the settings, holds what each file of a version is by its sha256.
+        """
         self._settings = settings
+        self._stored = StoredFiles(settings, warehouse, self._tracking)
 
     def register(self, job: str, folder: Path, facts: TrainingFacts, metrics: Mapping[str, float]) -> VersionRef:
         """Store the files of ``folder`` as a new version of ``job`` and return it."""
         from mlflow.entities import Param
 
-        digest, content = sha256_of((folder / ARTIFACT).read_bytes()), facts.as_json()
+        manifest, content = manifest_of(folder), facts.as_json()
+        digest = manifest.files[ARTIFACT].sha256
         with self._client() as client:
             run = client.create_run(self._experiment(client, job), run_name=f"{job} until {facts.until}")
             client.log_artifacts(run.info.run_id, str(folder), artifact_path="version")
@@ -60,10 +67,12 @@ class Registry:
             client.set_terminated(run.info.run_id)
             _ensure_model(client, job)
             source = f"{run.info.artifact_uri}/version"
-            version = client.create_model_version(
-                job, source, run.info.run_id, tags={"sha256": digest, **_tags(content)}, await_creation_for=0
-            )
-            return VersionRef(job, int(version.version), digest, source)
+            self._stored.record_new(job, source, manifest)
+            tags = {"sha256": digest, "manifest_sha256": manifest.sha256, **_tags(content)}
+            version = client.create_model_version(job, source, run.info.run_id, tags=tags, await_creation_for=0)
+        ref = VersionRef(job, int(version.version), digest, source)
+        self._stored.give_number(ref)
+        return ref
 
     def resolve(self, job: str, version: int) -> VersionRef:
         """Return version ``version`` of ``job``. Raises ``VersionMissing`` that lists the existing versions."""
@@ -82,15 +91,20 @@ class Registry:
         return self.tagged(job)
 
     def tagged(self, job: str, **facts: Any) -> list[VersionRef]:
-        """Return the versions with these facts among ``TAGS``, oldest first, without reading their files."""
+        """Return the versions with these facts among ``TAGS``, oldest first, without reading their files.
+
+        Their sha256 is the one that the warehouse recorded; that of the registry counts for versions of before only.
+        """
         tags = _tags(facts).items()
         with self._client() as client:
             versions = client.search_model_versions(f"name = '{job}'")
-            refs = [
-                VersionRef(job, int(version.version), version.tags.get("sha256", ""), version.source)
-                for version in versions
-                if tags <= version.tags.items()
-            ]
+        digests = {int(version.version): version.tags.get("sha256", "") for version in versions}
+        digests |= self._stored.digests(job) if versions else {}
+        refs = [
+            VersionRef(job, int(version.version), digests[int(version.version)], version.source)
+            for version in versions
+            if tags <= version.tags.items()
+        ]
         return sorted(refs, key=lambda ref: ref.version)
 
     def set_alias(self, job: str, alias: str, version: int) -> None:
@@ -106,11 +120,17 @@ class Registry:
 
     def attach(self, ref: VersionRef, name: str, content: str) -> None:
         """Add a text file to a version's files, or replace the one of that name. Registered files do not change."""
+        self.replace(ref, {name: content.encode()}, f"{name} was attached")
         with self._client() as client:
-            run_id = client.get_model_version(ref.job, str(ref.version)).run_id
-            client.log_text(run_id, content, f"version/{name}")
             client.set_model_version_tag(ref.job, str(ref.version), name.partition(".")[0], f"version/{name}")
-        (self._local(ref) / name).write_text(content, encoding="utf-8")  # files that were downloaded before
+
+    def replace(self, ref: VersionRef, contents: Mapping[str, bytes], reason: str) -> None:
+        """Replace files of a version, and record what they are now. See ``StoredFiles.replace``."""
+        self._stored.replace(ref, contents, reason)
+
+    def settle(self, ref: VersionRef, reason: str) -> None:
+        """Record which files of a version are there after its replacement of some was interrupted."""
+        self._stored.settle(ref, reason)
 
     def artifact_bytes(self, ref: VersionRef) -> int:
         """Return the size of a version's pickled pipeline."""
@@ -138,17 +158,15 @@ class Registry:
             delete(ref.uri, self._uri(), sorted(names))
             client.delete_model_version(ref.job, str(ref.version))
             delete(ref.uri, self._uri(), [FACTS])
-        shutil.rmtree(self._cached(ref), ignore_errors=True)
+        self._stored.drop_copies(ref)
 
     def facts(self, ref: VersionRef) -> TrainingFacts:
         """Return the training facts stored with a version."""
-        with readable(self._local(ref) / FACTS, named(ref)):
-            return TrainingFacts.from_json(self.content(ref, FACTS))
+        return facts_of(self.files(ref))
 
     def content(self, ref: VersionRef, name: str) -> dict[str, Any]:
         """Return a JSON file stored with a version, empty if it has no such file. Nothing is unpickled."""
-        path = self._local(ref) / name
-        return json_of(path, named(ref)) if path.exists() else {}
+        return self.files(ref).json(name)
 
     def categories(self, ref: VersionRef) -> dict[str, list[str]]:
         """Return the categories seen at training, by column. Nothing is unpickled."""
@@ -156,39 +174,43 @@ class Registry:
 
     def table(self, ref: VersionRef, name: str) -> pa.Table | None:
         """Return a Parquet file stored with a version, or None if it has no such file."""
-        path = self._local(ref) / name
-        with readable(path, named(ref)):
-            return pq.read_table(path) if path.exists() else None
+        files = self.files(ref)
+        return files.table(name) if files.has(name) else None
 
     def load(self, ref: VersionRef, job: Job) -> ModelVersion:
-        """Return a version, after a check of its sha256 and of its golden rows.
+        """Return a version, after a check of its files' sha256 and of its golden rows.
 
-        The sha256 is verified before unpickling. Every thread has a copy of its own, since a pipeline may hold state while
-        it predicts, unless the version is scored without its pipeline. Raises ``ArtifactMismatch``,
+        Each sha256 is verified before the file is read. Every thread has a copy of its own, since a pipeline may hold
+        state while it predicts, unless the version is scored without its pipeline. Raises ``ArtifactMismatch``,
         ``GoldenRowsMismatch`` or ``RegistryUnavailable``.
         """
-        return loaded.version(self._local(ref), ref, job.model_dump_json())
+        return loaded.version(self.files(ref), job.model_dump_json())
+
+    def files(self, ref: VersionRef) -> VersionFiles:
+        """Return the version's files, to be read. Raises ``ArtifactMismatch`` for a version that nobody recorded."""
+        return self._stored.files(ref)
+
+    def recorded(self, ref: VersionRef) -> bool:
+        """Return whether the sha256 of each file of a version is on record. Those of versions of before are not."""
+        return self._stored.manifest(ref) is not None
+
+    def problems(self, ref: VersionRef) -> list[str]:
+        """Return what is wrong with a version's files, reading all of them where they are."""
+        self._stored.drop_copies(ref)
+        return self.files(ref).problems()
 
     def _local(self, ref: VersionRef) -> Path:
-        """Return a local folder with the version's files, downloading them once if they are elsewhere."""
-        parts = urlsplit(ref.uri)
-        if parts.scheme in ("", "file"):
-            return Path(unquote(parts.path))
-        folder = self._cached(ref)
-        if not folder.exists():
-            with self._client():
-                download(ref.uri, self._uri(), folder)
-            if not folder.exists():
-                raise RegistryUnavailable(f"files of version {ref.version} of {ref.job}", found=f"none at {ref.uri}")
-        return folder
-
-    def _cached(self, ref: VersionRef) -> Path:
-        return self._settings.data_dir / "cache" / "models" / f"{ref.job}-{ref.version}-{ref.sha256[:12]}"
+        return self.files(ref).folder
 
     def _uri(self) -> str:
         setting = self._settings.registry_url
         url = setting.get_secret_value().strip() if setting else embedded.url(self._settings.postgres_dir, "registry")
         return url if url.startswith(_SERVERS) else written(database_url(url, "NIGHTSHIFT_REGISTRY_URL"))
+
+    @contextmanager
+    def _tracking(self) -> Iterator[str]:
+        with self._client():
+            yield self._uri()
 
     @contextmanager
     def _client(self) -> Iterator[Any]:
@@ -200,7 +222,7 @@ class Registry:
         try:
             yield _client_for(MlflowClient, self._uri())
         except MlflowException as error:
-            raise _unanswered(str(error)) from None  # a log would print the cause, and with it the URL perhaps
+            raise self._unavailable(error) from None  # a log would print the cause, and with it the URL perhaps
         except NightshiftError:
             raise
         except Exception as error:  # noqa: BLE001 - MLflow lets the errors of its libraries through: named
@@ -211,14 +233,31 @@ class Registry:
         scheme = urlsplit(self._settings.artifacts_root).scheme
         if isinstance(error, ImportError) and scheme in LIBRARIES:  # MLflow reaches a store by a library of its own
             return missing_library("NIGHTSHIFT_ARTIFACTS_URL", scheme, str(error))
-        return _unanswered(f"{type(error).__name__}: {error}")
+        reason = str(error) if type(error).__name__ == "MlflowException" else f"{type(error).__name__}: {error}"
+        if scheme in LIBRARIES and (denied(error) or bucket_missing(error)):
+            advice = f"check NIGHTSHIFT_ARTIFACTS_URL and the credentials: {credentials_of(scheme)}"
+            return SettingsError("model files", found=reason, next_step=advice)
+        return _unanswered(reason)
 
     def _experiment(self, client: Any, job: str) -> str:
         experiment = client.get_experiment_by_name(job)
         if experiment is not None:
             return str(experiment.experiment_id)
         server = self._uri().startswith("http")
-        return str(client.create_experiment(job, None if server else f"{self._settings.artifacts_root}/{job}"))
+        return str(client.create_experiment(job, None if server else self._folder(job)))
+
+    def _folder(self, job: str) -> str:
+        """Return where a job's model files lie. Raises ``SettingsError`` for a store that MLflow has no word for."""
+        root = self._settings.artifacts_root.rstrip("/")
+        scheme = urlsplit(root).scheme
+        if scheme in LIBRARIES and scheme not in _STORES:
+            raise SettingsError(
+                "NIGHTSHIFT_ARTIFACTS_URL",
+                found=f"a URL that begins with {scheme}://",
+                expected="a folder, or s3://…, gs://…, wasbs://container@account.blob.core.windows.net/…",
+                next_step="correct the variable; the lake's URL may have another scheme",
+            )
+        return f"{root}/{job}"
 
 
 def _unanswered(reason: str) -> NightshiftError:

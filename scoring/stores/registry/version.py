@@ -22,7 +22,17 @@ FACTS = "facts.json"
 PROFILE = "reference_profile.json"
 
 
-FILES = (ARTIFACT, FACTS, PROFILE, "golden.parquet", "golden_predictions.parquet")
+GOLDEN_FILE = "golden.parquet"
+
+
+GOLDEN_PREDICTIONS_FILE = "golden_predictions.parquet"
+
+
+FILES = (ARTIFACT, FACTS, PROFILE, GOLDEN_FILE, GOLDEN_PREDICTIONS_FILE)
+
+
+CARDS = ("model_card.json", "model_card.html")
+"""Files that are added to a version when it is compared. No code reads them: pages show the card of the warehouse."""
 
 
 PARAMS = ("since", "until", "rows", "code_version", "features_sql_sha256", "labels_sql_sha256")
@@ -36,6 +46,9 @@ NIGHTS_FILE = "reference_nights.json"
 
 
 HOLDOUT_FILE = "holdout.parquet"
+
+
+REFERENCE_FILE = "reference.parquet"
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,10 @@
 """The warehouse: schema, bulk load, run ledger, pointer flip, analyst views. PostgreSQL, embedded or a server."""
 
 from scoring.stores.warehouse import (
+    erasures,
     ledger,
     liveness,
+    manifests,
     metering,
     monitoring,
     overview,
@@ -12,6 +14,7 @@ from scoring.stores.warehouse import (
     retrainings,
     shadows,
 )
+from scoring.stores.warehouse.actions import Action, actions_of, record_action
 from scoring.stores.warehouse.alerts import claim_alert, withdraw_alert
 from scoring.stores.warehouse.connection import Warehouse, open_warehouse, require_answer
 from scoring.stores.warehouse.evaluation import (
@@ -39,6 +42,7 @@ from scoring.stores.warehouse.load import (
     remove_rows,
     stamped,
 )
+from scoring.stores.warehouse.manifests import FileRecord, Manifest
 from scoring.stores.warehouse.metering import metered
 from scoring.stores.warehouse.promotions import Promotion, champion_at, in_effect, previous_champion
 from scoring.stores.warehouse.records import Disagreement, Retraining, Run, Shadow, ShadowLosses, ShadowNight
@@ -46,8 +50,10 @@ from scoring.stores.warehouse.refits import RefitLoss
 from scoring.stores.warehouse.results import ColumnNight, ColumnVerdict, Decided, Measured, NightVerdict, TriedNight
 from scoring.stores.warehouse.schema import describe_prediction, ensure_job, mark_retired, migrate
 from scoring.stores.warehouse.span import Row, Span
+from scoring.stores.warehouse.texts import replace_texts
 
 __all__ = [
+    "Action",
     "Block",
     "ColumnNight",
     "ColumnVerdict",
@@ -55,9 +61,11 @@ __all__ = [
     "Decided",
     "Disagreement",
     "Evaluation",
+    "FileRecord",
     "Gain",
     "Holdout",
     "LoadedChunk",
+    "Manifest",
     "Measured",
     "Metrics",
     "NightLoss",
@@ -78,12 +86,14 @@ __all__ = [
     "TriedNight",
     "Warehouse",
     "abandon_dead",
+    "actions_of",
     "alone",
     "champion_at",
     "claim_alert",
     "count_rows",
     "describe_prediction",
     "ensure_job",
+    "erasures",
     "growth",
     "held",
     "in_effect",
@@ -93,6 +103,7 @@ __all__ = [
     "load_chunks",
     "load_shadow",
     "loaded_chunks",
+    "manifests",
     "mark_retired",
     "metered",
     "metering",
@@ -103,8 +114,10 @@ __all__ = [
     "previous_champion",
     "promotions",
     "pruning",
+    "record_action",
     "refits",
     "remove_rows",
+    "replace_texts",
     "require_answer",
     "retrainings",
     "seen",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,13 @@ _SQL = Path(__file__).resolve().parents[3] / "sql" / "warehouse"
 _ANALYST = "nightshift_analyst"
 _READ_ONLY = "-c default_transaction_read_only=on"
 _SESSION = "-c lock_timeout=60s -c timezone=UTC"
+_LIMITS = "-c statement_timeout=15min -c idle_in_transaction_session_timeout=5min -c lock_timeout=10s"
+"""What a question of an analyst may take, even where the role could not be given limits of its own."""
 _PATIENCE = {"connect_timeout": "10"}
+_NAME = {"application_name": "nightshift"}
+_LOCKED = "55P03"
+"""PostgreSQL's code for a lock that was not granted in time."""
+_POOL: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 2}
 _CANCELLED = "57014"
 """PostgreSQL's code for a statement that was cancelled or took too long, which may succeed later."""
 
@@ -78,11 +85,44 @@ class Warehouse:
             except (sa.exc.DBAPIError, psycopg.Error) as error:
                 if _about_absence(error) and not self._has_schema():
                     raise no_schema() from None
+                if lock_refused(error):
+                    raise self._locked(error) from None
                 raise
+
+    def _locked(self, error: sa.exc.DBAPIError | psycopg.Error) -> WarehouseUnavailable:
+        """Return the error about a lock that was not granted, with the sessions that may hold it."""
+        reason = str(getattr(error, "orig", error)).strip()
+        return WarehouseUnavailable(
+            "warehouse",
+            found=f"{reason}; locks on tables are held by {holders(self.engine, 'open_transactions')}",
+            next_step="try again once they are done; `select pg_terminate_backend(pid)` ends one that hangs",
+        )
 
     def _has_schema(self) -> bool:
         with self.engine.connect() as connection:
             return sa.inspect(connection).has_table("jobs")
+
+
+def lock_refused(error: BaseException) -> bool:
+    """Return whether an error of the driver is about a lock that was not granted in time."""
+    return getattr(getattr(error, "orig", error), "sqlstate", None) == _LOCKED
+
+
+def holders(engine: sa.Engine, query: str, **parameters: str) -> str:
+    """Return the sessions that ``sql/warehouse/<query>.sql`` finds, in words."""
+    with engine.connect() as connection:
+        connection.exec_driver_sql("set local lock_timeout = '1s'")
+        try:
+            rows = connection.execute(statement(query), parameters).all()
+        except sa.exc.OperationalError:  # the table of locks itself is locked
+            connection.rollback()
+            rows = connection.execute(statement("open_transactions")).all()
+    return "; ".join(_session(*row) for row in rows) or "a session that has ended meanwhile"
+
+
+def _session(pid: int, user: str, application: str | None, since: datetime | None) -> str:
+    began = f", since {since:%Y-%m-%d %H:%M:%S} UTC" if since else ""
+    return f"pid {pid}, user {user}, application {application or 'unnamed'}{began}"
 
 
 def no_schema() -> Permanent:
@@ -90,23 +130,26 @@ def no_schema() -> Permanent:
     return Permanent("warehouse", found="no schema", next_step="run `nightshift migrate`")
 
 
-def open_warehouse(settings: Settings) -> Warehouse:
+def open_warehouse(settings: Settings, pool: bool = True) -> Warehouse:
     """Return the warehouse that the settings name, or the embedded one (started if needed).
+
+    Without a ``pool`` each transaction has a connection of its own.
 
     Analysts log in to the embedded one as themselves. On a server without an ``analyst_url`` their role is only set, and
     a set role can be left.
     """
     if settings.warehouse_url is not None:
         url = _on_postgresql(settings.warehouse_url.get_secret_value(), "NIGHTSHIFT_WAREHOUSE_URL")
-        analyst = with_options(url, f"-c role={_ANALYST} {_READ_ONLY}")
+        analyst = with_options(url, f"-c role={_ANALYST} {_READ_ONLY} {_LIMITS}")
     else:
         url = _on_postgresql(embedded.url(settings.postgres_dir, "warehouse"), "embedded PostgreSQL")
         own = embedded.url(settings.postgres_dir, "warehouse", user=_ANALYST)
-        analyst = with_options(_on_postgresql(own, "embedded PostgreSQL"), _READ_ONLY)
+        analyst = with_options(_on_postgresql(own, "embedded PostgreSQL"), f"{_READ_ONLY} {_LIMITS}")
     if settings.analyst_url is not None:
         analyst = _on_postgresql(settings.analyst_url.get_secret_value(), "NIGHTSHIFT_ANALYST_URL")
-    session = with_options(url, _SESSION).update_query_dict({} if "connect_timeout" in url.query else _PATIENCE)
-    engine = sa.create_engine(session, pool_pre_ping=True, pool_size=2)
+    ours = {name: value for name, value in {**_PATIENCE, **_NAME}.items() if name not in url.query}
+    session = with_options(url, _SESSION).update_query_dict(ours)
+    engine = sa.create_engine(session, **(_POOL if pool else {"poolclass": sa.pool.NullPool}))
     return Warehouse(url=written(url), analyst_url=written(analyst), engine=engine)
 
 

@@ -10,7 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from scoring.errors import RunMissing
-from scoring.stores.warehouse.connection import Warehouse, statement
+from scoring.stores.warehouse import locks
+from scoring.stores.warehouse.actions import Action, record_action
+from scoring.stores.warehouse.connection import Warehouse
 from scoring.stores.warehouse.records import Run
 from scoring.stores.warehouse.tables import PUBLICATIONS, PUBLISHED, RUNS
 
@@ -25,7 +27,7 @@ def start(warehouse: Warehouse, facts: dict[str, Any]) -> Run:
     """
     same_night = sa.and_(RUNS.c.job == facts["job"], RUNS.c.night == facts["night"])
     with warehouse.transaction() as connection:
-        connection.execute(statement("lock_night"), {"job": facts["job"], "night": facts["night"]})
+        hold_lock(connection, facts["job"], facts["night"])
         if facts.get("airflow_run_id"):
             unfinished = sa.and_(
                 same_night, RUNS.c.airflow_run_id == facts["airflow_run_id"], RUNS.c.status == "running"
@@ -60,6 +62,11 @@ def get(warehouse: Warehouse, run_id: str, job: str | None = None) -> Run:
 def runs_of(warehouse: Warehouse, job: str, night: date) -> list[Run]:
     """Return all attempts at a night, oldest first."""
     return find(warehouse, sa.and_(RUNS.c.job == job, RUNS.c.night == night))
+
+
+def of_job(warehouse: Warehouse, job: str) -> list[Run]:
+    """Return all attempts at all nights of a job, oldest first."""
+    return find(warehouse, RUNS.c.job == job)
 
 
 def find(warehouse: Warehouse, condition: sa.ColumnElement[bool]) -> list[Run]:
@@ -100,16 +107,19 @@ def require_files(run: Run) -> None:
         raise RunMissing(f"run {run.run_id}", found=PRUNED, next_step=f"score the night again: `{command}`")
 
 
-def flip(warehouse: Warehouse, run: Run, rows: int, now: datetime, force: bool = False) -> str:
+def flip(
+    warehouse: Warehouse, run: Run, rows: int, now: datetime, force: bool = False, action: Action | None = None
+) -> str:
     """Publish a run by flipping its night's pointer, in one transaction, and return the run's status.
 
     The status is ``published``, or ``superseded`` when a run that began later is published already, or was unpublished, so
-    that a run that hung cannot put older data over newer (unless ``force``). A second call for the published run changes
-    nothing. Raises ``RunMissing`` when retention has removed the run's rows, which it does under the same lock.
+    that a run that hung cannot put older data over newer (unless ``force``). With a new publication ``action`` is recorded.
+    A second call for the published run changes nothing. Raises ``RunMissing`` when retention has removed the run's rows,
+    which it does under the same lock.
     """
     job, night, run_id = run.job, run.night, run.run_id
     with warehouse.transaction() as connection:
-        connection.execute(statement("lock_night"), {"job": job, "night": night})
+        hold_lock(connection, job, night)
         pointer = _pointer(connection, job, night)
         if pointer is not None and pointer.run_id == run_id:
             return "published"
@@ -123,6 +133,8 @@ def flip(warehouse: Warehouse, run: Run, rows: int, now: datetime, force: bool =
             _end(connection, pointer.run_id, "superseded", f"run {run_id} was published", None)
         _point(connection, run, rows, now)
         _end(connection, run_id, "published", None, now)
+        if action is not None:
+            record_action(connection, action)
     return "published"
 
 
@@ -160,7 +172,16 @@ def withdraw(warehouse: Warehouse, job: str, night: date, reason: str, now: date
         closing = sa.update(PUBLICATIONS).where(this_night, PUBLICATIONS.c.visible_until.is_(None))
         connection.execute(closing.values(visible_until=now))
         _end(connection, pointer.run_id, "unpublished", reason, None)
+        record_action(connection, Action(job, "unpublished", f"night {night}: run {pointer.run_id}", reason, now))
     return get(warehouse, pointer.run_id)
+
+
+def discard(warehouse: Warehouse, run: Run, now: datetime) -> None:
+    """Record that a held run was discarded, and by whom."""
+    values = {"status": "discarded", "stage": "done", "finished_at": now}
+    with warehouse.transaction() as connection:
+        connection.execute(sa.update(RUNS).where(RUNS.c.run_id == run.run_id).values(values))
+        record_action(connection, Action(run.job, "discarded", f"night {run.night}: run {run.run_id}", run.reason, now))
 
 
 def _pointer(connection: sa.Connection, job: str, night: date) -> Any:
@@ -187,8 +208,8 @@ def _end(connection: sa.Connection, run_id: str, status: str, reason: str | None
 
 
 def hold_lock(connection: sa.Connection, job: str, night: date) -> None:
-    """Hold the night's lock until the connection's transaction ends."""
-    connection.execute(statement("lock_night"), {"job": job, "night": night})
+    """Hold the night's lock until the connection's transaction ends. Raises ``WarehouseUnavailable``."""
+    locks.take(connection, f"night {night} of {job}")
 
 
 def settled(warehouse: Warehouse, job: str, now: datetime) -> dict[date, str]:

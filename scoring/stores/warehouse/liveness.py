@@ -1,20 +1,19 @@
-"""Whether a process works on a run: the run's lock, held by the process's database session, and signs of life.
+"""Whether a process works on a run: the run's lock, held by a transaction of the process, and signs of life.
 
-The lock belongs to a session, so a warehouse behind a connection pooler must give sessions, not transactions.
+The lock lasts as long as a transaction in a session of its own, which a connection pooler must not end for being idle.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
 from scoring.errors import RunMissing
-from scoring.stores.warehouse import ledger
-from scoring.stores.warehouse.connection import Warehouse, statement, translated
+from scoring.stores.warehouse import ledger, locks
+from scoring.stores.warehouse.connection import Warehouse
 from scoring.stores.warehouse.records import Run
 from scoring.stores.warehouse.tables import RUNS
 
@@ -22,32 +21,18 @@ SILENT_FOR = timedelta(days=2)
 """Time without a sign of life after which a run of Airflow counts as dead. Tasks may wait long for a worker or a pool."""
 
 
-@contextmanager
-def held(warehouse: Warehouse, run_id: str) -> Iterator[None]:
+def held(warehouse: Warehouse, run_id: str) -> AbstractContextManager[None]:
     """Hold a run's lock until the block ends or this process dies. The lock proves that a process works on the run."""
-    with translated():
-        connection = warehouse.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        connection.detach()  # a session of its own: the lock goes with it
-    try:
-        with translated():
-            connection.execute(statement("hold_run"), {"run": run_id})
-        yield
-    finally:
-        connection.close()
+    return locks.shared(warehouse, _lock_of(run_id))
 
 
-@contextmanager
-def alone(warehouse: Warehouse, name: str) -> Iterator[bool]:
+def alone(warehouse: Warehouse, name: str) -> AbstractContextManager[bool]:
     """Give whether no other process is in a block of the same ``name``. One that dies leaves it."""
-    with translated():
-        connection = warehouse.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        connection.detach()  # a session of its own: the lock goes with it
-    try:
-        with translated():
-            row = connection.execute(statement("try_alone"), {"name": name}).one()
-        yield bool(row.alone)
-    finally:
-        connection.close()
+    return locks.tried(warehouse, name)
+
+
+def _lock_of(run_id: str) -> str:
+    return f"run {run_id}"
 
 
 def seen(warehouse: Warehouse, run_id: str, now: datetime) -> None:
@@ -89,7 +74,7 @@ def _abandon(warehouse: Warehouse, run: Run) -> bool:
         RUNS.c.seen_at.is_not_distinct_from(run.seen_at),
     )
     with warehouse.transaction() as connection:
-        if not connection.execute(statement("run_is_free"), {"run": run.run_id}).scalar_one():
+        if not locks.is_free(connection, _lock_of(run.run_id)):
             return False
         return bool(connection.execute(sa.update(RUNS).where(unchanged).values(facts)).rowcount)
 

@@ -9,7 +9,8 @@ from datetime import date
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 
-from scoring.stores.warehouse.connection import Warehouse, statement
+from scoring.stores.warehouse import locks
+from scoring.stores.warehouse.connection import Warehouse
 from scoring.stores.warehouse.results import ColumnVerdict, Decided, Measured, NightVerdict, ProfiledNight
 from scoring.stores.warehouse.span import Row, Span
 from scoring.stores.warehouse.tables import DECISIONS, DRIFT, DRIFT_COLUMNS, PERFORMANCE, PROFILES, PUBLISHED, RUNS
@@ -19,7 +20,7 @@ from scoring.stores.warehouse.tables import DECISIONS, DRIFT, DRIFT_COLUMNS, PER
 def judging(warehouse: Warehouse, job: str) -> Iterator[None]:
     """Hold the lock of a job's verdicts: of two nights judged side by side, the second one sees the first."""
     with warehouse.transaction() as connection:
-        connection.execute(statement("lock_verdicts"), {"job": job})
+        locks.take(connection, f"verdicts of {job}")
         yield
 
 

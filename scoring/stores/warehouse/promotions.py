@@ -12,7 +12,9 @@ from sqlalchemy.dialects.postgresql import insert
 
 from scoring.errors import ChampionMissing
 from scoring.job import Job
-from scoring.stores.warehouse.connection import Warehouse, statement
+from scoring.stores.warehouse import locks
+from scoring.stores.warehouse.actions import Action, record_action
+from scoring.stores.warehouse.connection import Warehouse
 from scoring.stores.warehouse.tables import PROMOTIONS
 
 
@@ -38,7 +40,7 @@ class Promotion:
 def locked(warehouse: Warehouse, job: str) -> Iterator[None]:
     """Hold the lock of a job's versions, under which versions are promoted and removed."""
     with warehouse.transaction() as connection:
-        connection.execute(statement("lock_job"), {"job": job})
+        locks.take(connection, f"job {job}")
         yield
 
 
@@ -47,9 +49,16 @@ def add(warehouse: Warehouse, promotion: Promotion) -> Promotion:
     row = insert(PROMOTIONS).values(vars(promotion)).on_conflict_do_nothing(index_elements=["retraining_id"])
     with warehouse.transaction() as connection:
         if connection.execute(row.returning(PROMOTIONS.c.promotion_id)).first() is not None:
+            record_action(connection, _action(promotion))
             return promotion
     history = history_of(warehouse, promotion.job)
     return next(entry for entry in history if entry.retraining_id == promotion.retraining_id)
+
+
+def _action(promotion: Promotion) -> Action:
+    subject = f"version {promotion.model_version} from night {promotion.effective_from}"
+    done = "rolled back" if promotion.kind == "rollback" else "promoted"
+    return Action(promotion.job, done, subject, promotion.reason, promotion.promoted_at, promotion.promoted_by)
 
 
 def history_of(warehouse: Warehouse, job: str) -> list[Promotion]:

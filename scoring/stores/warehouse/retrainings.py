@@ -8,7 +8,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from scoring.errors import RetrainingRunning, RunMissing
-from scoring.stores.warehouse.connection import Warehouse, statement
+from scoring.stores.warehouse import locks
+from scoring.stores.warehouse.connection import Warehouse
 from scoring.stores.warehouse.records import Retraining
 from scoring.stores.warehouse.span import Row
 from scoring.stores.warehouse.tables import CARDS, RETRAININGS
@@ -24,7 +25,7 @@ def begin(warehouse: Warehouse, facts: Row) -> Retraining:
     of_run = sa.and_(RETRAININGS.c.job == facts["job"], same)
     others = sa.and_(RETRAININGS.c.job == facts["job"], RETRAININGS.c.finished_at.is_(None))
     with warehouse.transaction() as connection:
-        connection.execute(statement("lock_job"), {"job": facts["job"]})
+        locks.take(connection, f"job {facts['job']}")
         existing = _first(connection, of_run)
         running = _first(connection, others)
         if running is not None and (existing is None or running.retraining_id != existing.retraining_id):

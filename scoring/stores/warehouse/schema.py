@@ -12,6 +12,8 @@ from sqlalchemy.dialects.postgresql import insert
 
 from scoring.errors import Permanent
 from scoring.job import Job
+from scoring.stores.warehouse import locks
+from scoring.stores.warehouse.actions import Action, record_action
 from scoring.stores.warehouse.connection import Warehouse, no_schema, sql_text, statement
 from scoring.stores.warehouse.job_tables import STAMPS, history, shadow, views
 from scoring.stores.warehouse.tables import JOBS
@@ -24,8 +26,7 @@ def migrate(warehouse: Warehouse) -> None:
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "alembic"))
-    with warehouse.transaction() as connection:
-        connection.execute(statement("lock_schema"))
+    with locks.schema(warehouse) as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
@@ -45,13 +46,13 @@ def ensure_job(warehouse: Warehouse, job: Job) -> None:
             else:
                 _create(connection, job, table)
         if _absent(connection, job):  # a view is younger than the job's tables
-            connection.execute(statement("lock_schema"))
+            locks.take(connection, "schema")
             _create_views(connection, job, _absent(connection, job))
 
 
 def _create(connection: sa.Connection, job: Job, table: sa.Table) -> None:
     """Create a table of the job, unless another process has just created it."""
-    connection.execute(statement("lock_schema"))
+    locks.take(connection, "schema")
     if sa.inspect(connection).has_table(table.name):
         return
     table.create(connection)
@@ -70,7 +71,7 @@ def ensure_partition(warehouse: Warehouse, job: Job, night: date) -> None:
     with warehouse.transaction() as connection:
         if _covering(night) & _partitions(connection, job):
             return
-        connection.execute(statement("lock_schema"))
+        locks.take(connection, "schema")
         if not _covering(night) & (partitions := _partitions(connection, job)):
             by_month = any(name.startswith(f"{night:%Y}_") for name in partitions)
             _create_partition(connection, job, _month(night) if by_month else _year(night))
@@ -111,7 +112,7 @@ def _create_partition(connection: sa.Connection, job: Job, partition: tuple[str,
 def describe_prediction(warehouse: Warehouse, job: Job, sentence: str) -> None:
     """Set the comment of the column ``prediction`` in the job's tables and views to ``sentence``."""
     with warehouse.transaction() as connection:
-        connection.execute(statement("lock_schema"))
+        locks.take(connection, "schema")
         for name in (history(job).name, shadow(job).name, *views(job)):
             _comment_column(connection, name, "prediction", sentence)
 
@@ -140,6 +141,7 @@ def mark_retired(warehouse: Warehouse, job: str, reason: str, now: datetime) -> 
     """Record that a job is retired, until it is used again."""
     with warehouse.transaction() as connection:
         connection.execute(sa.update(JOBS).where(JOBS.c.job == job).values(retired_at=now, retired_reason=reason))
+        record_action(connection, Action(job, "retired", f"job {job}", reason, now))
 
 
 def _check_columns(connection: sa.Connection, table: sa.Table, job: Job) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from scoring.stores.warehouse.connection import Warehouse, statement
+from scoring.stores.warehouse import locks
+from scoring.stores.warehouse.connection import Warehouse
 from scoring.stores.warehouse.monitoring import evidence
 from scoring.stores.warehouse.records import Shadow, ShadowNight
 from scoring.stores.warehouse.span import Row
@@ -25,7 +26,7 @@ def start(warehouse: Warehouse, facts: Row) -> Shadow:
         SHADOWS.c.job == facts["job"], SHADOWS.c.model_version == facts["model_version"], SHADOWS.c.ended_at.is_(None)
     )
     with warehouse.transaction() as connection:
-        connection.execute(statement("lock_job"), {"job": facts["job"]})
+        locks.take(connection, f"job {facts['job']}")
         existing = connection.execute(sa.select(SHADOWS).where(of_version)).mappings().first()
         if existing is not None and all(
             existing[name] == facts[name] for name in ("role", "champion_version", "retraining_id")

@@ -72,3 +72,11 @@ LOADED_CHUNKS = fixed_table("loaded_chunks", "run_number chunk rows", "facts")
 
 CARDS = fixed_table("model_cards", "job model_version made_at", "card")
 ALERTS = fixed_table("alerts", "job night kind message sent_at")
+MANIFESTS = fixed_table("model_manifests", "manifest_id job model_version model_uri sha256 reason recorded_at", "files")
+ERASURES = fixed_table(
+    "erasures", "erasure_id job key_check reason done_by started_at finished_at", "key_columns counts"
+)
+ERASED_RUNS = fixed_table(
+    "erased_runs",
+    "erasure_id run_id rows_extracted rows_quarantined rows_scored rows_loaded snapshot_hash predictions_hash finished_at",
+)

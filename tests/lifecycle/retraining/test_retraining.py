@@ -28,6 +28,7 @@ from scoring.stores.warehouse.promotions import champion_at
 from scoring.stores.warehouse.span import Span
 from tests.conftest import Toy
 from tests.support.living import DAY, add_nights, live, nights, score
+from tests.support.registry import record_anew
 from tests.support.toy import FIRST, NIGHT, ROWS, UNTIL, execute
 
 pytestmark = pytest.mark.slow
@@ -171,7 +172,6 @@ def leak_holdout(toy: Toy, version: int) -> None:
     from lifecycle.training.fit import batch_of
     from lifecycle.training.snapshot import load
     from scoring.rows.prediction import predict
-    from scoring.stores.registry import loading
 
     ref = toy.stores.registry.resolve(toy.job.name, version)
     folder = Path(ref.uri.removeprefix("file://"))
@@ -185,7 +185,7 @@ def leak_holdout(toy: Toy, version: int) -> None:
         leaky = leaky.set_column(leaky.schema.get_field_index(name), name, said.column(name))
     pq.write_table(leaky, folder / "holdout.parquet")
     (folder / "facts.json").write_text(json.dumps({**facts, "evaluated_until": facts["until"]}))
-    loading.loaded.clear()
+    record_anew(toy.stores, ref)
 
 
 def test_nights_that_the_champion_saw_do_not_count(lived: Toy) -> None:

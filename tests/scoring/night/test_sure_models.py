@@ -10,6 +10,7 @@ from scoring.errors import NightHeld
 from scoring.night.request import NightRequest
 from scoring.night.run import run_night
 from tests.conftest import Toy
+from tests.support.registry import record_anew
 from tests.support.toy import FIRST, NIGHT, execute, train_champion
 
 CHANGES = {
@@ -57,5 +58,6 @@ def test_version_from_before_that_was_kept_scores_as_well(sure: Toy) -> None:
         content = json.loads(path.read_text())
         del content["usual_nights"]
         path.write_text(json.dumps(content))
+    record_anew(sure.stores, ref)
     assert sure.stores.registry.load(ref, sure.job).usual.nights == 0
     assert score(sure) == "published"

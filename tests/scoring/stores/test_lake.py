@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from scoring.stores.lake import Lake
+from tests.support.s3 import BUCKET
 
 NIGHT = date(2013, 4, 1)
 SCHEMA = pa.schema({"id": pa.int64(), "name": pa.string()})
@@ -31,13 +32,17 @@ def breaking(*batches: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     raise Broken
 
 
-@pytest.fixture(params=["local", "memory"])
+@pytest.fixture(params=["local", "memory", "s3"])
 def root(request, tmp_path, monkeypatch) -> Iterator[str]:
-    """The root of an empty lake, on the disk or in fsspec's memory; temporary files go to a folder of the test."""
+    """The root of an empty lake, on the disk, in fsspec's memory or on S3; temporary files go to a folder of the test."""
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     if request.param == "local":
         yield str(tmp_path / "lake")
+        return
+    if request.param == "s3":
+        request.getfixturevalue("s3")
+        yield f"s3://{BUCKET}/{tmp_path.name}/lake"
         return
     url = f"memory://{tmp_path.name}/lake"
     yield url
@@ -53,6 +58,7 @@ def lake(root) -> Lake:
 
 def files_below(root: str) -> list[str]:
     fs, path = fsspec.core.url_to_fs(root)
+    fs.invalidate_cache()
     return sorted(name.removeprefix(path) for name in fs.find(path)) if fs.exists(path) else []
 
 

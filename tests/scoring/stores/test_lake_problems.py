@@ -6,12 +6,14 @@ import errno
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from fsspec.registry import _registry
 
 from scoring.errors import (
     ArtifactMismatch,
@@ -35,6 +37,7 @@ from scoring.stores.warehouse import ledger
 from scoring.stores.workspace import Workspace
 from scoring.upkeep.verify import verify
 from tests.conftest import Toy
+from tests.support.registry import record_anew
 from tests.support.toy import NIGHT, ROWS
 
 SCHEMA = pa.schema({"id": pa.int64()})
@@ -115,6 +118,9 @@ class EndpointConnectionError(Exception):
         (NoCredentialsError("none"), LakeRefused),
         (NotImplementedError("put_file"), LakeRefused),
         (PermissionError("AccessDenied"), LakeRefused),
+        (OSError("Forbidden: bucket/x"), LakeRefused),
+        (EndpointConnectionError('no route to "https://store/forbidden/x"'), LakeUnavailable),
+        (FileNotFoundError("The specified bucket does not exist"), LakeRefused),
     ],
 )
 def test_errors_of_an_object_store_say_whether_they_heal(error: Exception, kind: type[NightshiftError]) -> None:
@@ -248,6 +254,9 @@ def test_broken_file_of_a_version_is_named(toy: Toy, name: str) -> None:
     ref = toy.stores.registry.resolve(toy.job.name, 1)
     path = Path(toy.stores.registry._local(ref)) / name
     path.write_bytes(b"{")
+    with pytest.raises(ArtifactMismatch, match=rf"model version 1 of {toy.job.name}: {name} was not read"):
+        toy.stores.registry.load(ref, toy.job)
+    record_anew(toy.stores, ref)  # registered so
     with pytest.raises(ArtifactMismatch, match=rf"model version 1 of {toy.job.name}: .*{name} cannot be read"):
         toy.stores.registry.load(ref, toy.job)
 
@@ -257,6 +266,7 @@ def test_broken_reference_of_a_version_is_named(toy: Toy, name: str) -> None:
     registry = toy.stores.registry
     ref = registry.resolve(toy.job.name, 1)
     (registry._local(ref) / name).write_bytes(b"{")
+    record_anew(toy.stores, ref)  # registered so
     with pytest.raises(ArtifactMismatch, match=f"{name} cannot be read"):
         registry.table(ref, name) if name.endswith("parquet") else registry.content(ref, name)
 
@@ -274,18 +284,59 @@ def test_broken_reference_of_a_version_is_named(toy: Toy, name: str) -> None:
         ("abfs", "adlfs", "azure"),
     ],
 )
-def test_lake_whose_library_is_missing_names_the_package_and_how_it_stays(scheme: str, package: str, file: str) -> None:
+def test_lake_whose_library_is_missing_names_the_package_and_how_it_stays(
+    monkeypatch: pytest.MonkeyPatch, scheme: str, package: str, file: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)  # the development requirements have s3fs
+    monkeypatch.delitem(_registry, scheme, raising=False)
     with pytest.raises(SettingsError, match=f"NIGHTSHIFT_LAKE_URL: .*the package {package}") as refused:
         Lake(f"{scheme}://bucket/lake")
     assert f"`-r requirements-{file}.txt` to requirements.in, then `make lock`" in str(refused.value)
     assert package in (Path(__file__).parents[3] / f"requirements-{file}.txt").read_text()
 
 
-@pytest.mark.parametrize("root", ["foo://bucket/secret", '"s3://bucket/secret"', "s3:/bucket/secret", "hdfs2://secret"])
+@pytest.mark.parametrize(
+    "root",
+    [
+        "foo://bucket/secret",
+        '"s3://bucket/secret"',
+        "s3:/bucket/secret",
+        "hdfs2://secret",
+        "sftp://secret",
+        "s3::secret",
+    ],
+)
 def test_lake_url_that_nobody_understands_is_a_setting_that_is_wrong(root: str) -> None:
     with pytest.raises(SettingsError, match="NIGHTSHIFT_LAKE_URL: found a URL that begins with") as refused:
         Lake(root)
     assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("scheme", ["s3", "gs", "az"])
+def test_lake_url_with_a_key_and_a_secret_in_it_names_the_variables_for_them(scheme: str) -> None:
+    with pytest.raises(
+        SettingsError, match=r"NIGHTSHIFT_LAKE_URL: .*credentials in the URL.*set [A-Z_]{10,}"
+    ) as refused:
+        Lake(f"{scheme}://AKID:s3cr3t-of-mine@bucket/lake")
+    assert "s3cr3t" not in str(refused.value)
+
+
+@pytest.mark.parametrize("scheme", ["az", "abfs", "s3a"])
+def test_model_files_at_a_url_that_mlflow_has_no_word_for_are_refused(toy: Toy, scheme: str) -> None:
+    registry = Registry(toy.stores.settings.model_copy(update={"artifacts_url": f"{scheme}://bucket/models"}))
+    with pytest.raises(SettingsError, match=rf"NIGHTSHIFT_ARTIFACTS_URL: found a URL that begins with {scheme}://"):
+        registry._folder("churn")
+
+
+@pytest.mark.parametrize("reading", [True, False])
+def test_answer_of_a_store_that_comes_too_late_is_no_broken_file(reading: bool) -> None:
+    with pytest.raises(LakeUnavailable), named("bucket/x", reading), remote("bucket/x", "s3"):
+        raise TimeoutError("late")
+
+
+def test_broken_page_that_speaks_of_403_bytes_is_a_broken_file() -> None:
+    with pytest.raises(LakeFileBroken), named("bucket/x.parquet", reading=True), remote("bucket/x.parquet", "s3"):
+        raise OSError("Page was smaller (400) than expected (403)")
 
 
 def test_model_files_whose_library_is_missing_name_the_package(toy: Toy) -> None:

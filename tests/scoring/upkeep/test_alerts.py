@@ -68,6 +68,16 @@ def test_alert_that_was_refused_is_tried_again_and_tells_no_secret(toy: Toy, rec
     assert send(stores, alert(toy))
 
 
+def test_receiver_of_html_gets_what_the_data_said_as_text(toy: Toy) -> None:
+    evil = "</script><img src=http://other/?x onerror=alert(1)>"
+    with receiving() as receiver:
+        message = Alert(toy.job.name, NIGHT, "held", f"unseen value {evil}", "http://127.0.0.1:8080/x")
+        assert send(telling(toy.stores, f"{receiver.url}?format=html"), message)
+    (heard,) = receiver.heard
+    assert "<img" not in heard["message"]
+    assert "&lt;img src=http" in heard["message"]
+
+
 def test_url_that_is_not_understood_is_an_error(toy: Toy) -> None:
     with pytest.raises(AlertNotSent, match="a URL that is not understood"):
         send(telling(toy.stores, "nonsense"), alert(toy))

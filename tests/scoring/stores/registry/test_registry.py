@@ -32,7 +32,7 @@ from scoring.stores.registry.golden import largest_difference, library_versions
 from scoring.stores.registry.registry import Registry
 from scoring.stores.registry.version import ARTIFACT, VersionRef
 from tests.conftest import Toy, secret
-from tests.support.registry import folder_of, installation
+from tests.support.registry import Evil, folder_of, installation, record_anew
 from tests.support.toy import FIRST, ROWS, TRAIN_NIGHTS, UNTIL, train_champion
 
 SECRET = "s3cr3t-pa55"
@@ -55,20 +55,11 @@ def kept(data_dir: Path, template: str, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture
-def copied(kept: Toy, tmp_path: Path) -> VersionRef:
+def copied(kept: Toy, tmp_path: Path) -> Iterator[VersionRef]:
     """The kept version with a copy of its files that a test may change."""
     shutil.copytree(folder_of(only_version(kept)), tmp_path / "version")
-    return replace(only_version(kept), uri=str(tmp_path / "version"))
-
-
-class Evil:
-    """Makes a file when it is unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple:
-        return (Path.touch, (self.path,))
+    yield replace(only_version(kept), uri=str(tmp_path / "version"))
+    record_anew(kept.stores, only_version(kept))
 
 
 # ---------------------------------------------------------------- what a version is
@@ -271,6 +262,7 @@ def test_golden_mismatch_names_the_difference_and_the_libraries_that_changed(kep
     facts = content(copied, "facts.json")
     facts["library_versions"] |= {"scikit-learn": "0.0.1", "numpy": "0.0.2"}
     (folder_of(copied) / "facts.json").write_text(json.dumps(facts))
+    record_anew(kept.stores, copied)
     with pytest.raises(GoldenRowsMismatch) as caught:
         kept.stores.registry.load(copied, kept.job)
     now, message = library_versions(), str(caught.value)
@@ -281,12 +273,14 @@ def test_golden_mismatch_names_the_difference_and_the_libraries_that_changed(kep
 
 def test_golden_mismatch_says_so_when_no_library_changed(kept: Toy, copied: VersionRef) -> None:
     change_golden(copied, "prediction", lambda column: pc.invert(column).combine_chunks())
+    record_anew(kept.stores, copied)
     with pytest.raises(GoldenRowsMismatch, match=r"up to inf away.*changed libraries: none"):
         kept.stores.registry.load(copied, kept.job)
 
 
 def test_golden_difference_below_the_tolerance_passes(kept: Toy, copied: VersionRef) -> None:
     change_golden(copied, "probability", lambda column: np.asarray(column) + 1e-12)
+    record_anew(kept.stores, copied)
     assert kept.stores.registry.load(copied, kept.job).pipeline is not None
 
 

@@ -181,7 +181,8 @@ def end_session(toy: Toy) -> None:
     folder = toy.stores.warehouse.engine.url.query["host"]
     with psycopg.connect(f"postgresql://postgres@/{name}?host={folder}", autocommit=True) as connection:
         held_by = (
-            "select pg_terminate_backend(pid, 5000) from pg_locks where locktype = 'advisory' and mode = 'ShareLock'"
+            "select pg_terminate_backend(pid, 5000) from pg_locks "
+            "where relation = 'locks'::regclass and mode = 'RowShareLock'"
         )
         assert connection.execute(held_by).fetchall() == [(True,)]
 

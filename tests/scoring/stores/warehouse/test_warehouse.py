@@ -50,8 +50,9 @@ from tests.support.toy import NIGHT, ROWS, write_job
 MOMENT = datetime(2024, 6, 1, 4, tzinfo=UTC)
 SECRET = "s3cr3t-pa55"
 TABLES = ("jobs", "scoring_runs", "published_nights", "publications", "model_promotions")
-RETRAINING = {"retrainings", "model_cards", "shadows", "shadow_nights", "refit_losses"}
 SHARED = {"loaded_chunks"}
+RETRAINING = {"retrainings", "model_cards", "shadows", "shadow_nights", "refit_losses", "model_manifests"}
+ERASURE = {"erasures", "erased_runs"}
 MONITORING = ("drift_results", "drift_columns", "performance_results", "retraining_decisions", "alerts")
 VIEWS = (
     "scoring_status",
@@ -60,6 +61,7 @@ VIEWS = (
     "performance_by_window",
     "decisions_by_threshold",
 )
+OTHERS = {"night_profiles", "alembic_version", "locks", "actions"}
 _numbers = itertools.count()
 
 
@@ -262,7 +264,7 @@ def test_migrate_leaves_roles_alone_when_its_user_may_not_change_them(data_dir: 
 
 def test_fixed_tables_and_views_say_what_they_are(warehouse: Warehouse) -> None:
     comments = {row[0]: row[3] for row in structure(warehouse) if row[1] in "rvp"}
-    assert set(comments) == {*TABLES, *MONITORING, *RETRAINING, *SHARED, *VIEWS, "night_profiles", "alembic_version"}
+    assert set(comments) == {*TABLES, *MONITORING, *RETRAINING, *SHARED, *ERASURE, *VIEWS, *OTHERS}
     assert [name for name, comment in comments.items() if not comment] == ["alembic_version"]
     columns = {row[4]: row[7] for row in structure(warehouse) if row[0] == "scoring_runs"}
     for name in (

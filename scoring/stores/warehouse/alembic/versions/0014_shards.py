@@ -5,7 +5,7 @@ from alembic import op
 from scoring.stores.warehouse.connection import sql_text
 
 revision = "0014"
-down_revision = "0011"
+down_revision = "0013"
 
 
 def upgrade() -> None:
