@@ -188,6 +188,9 @@ def test_retraining_that_nobody_answers_is_refused_in_the_end(toy: Toy, shell: S
     assert (said.code, lived(said)) == (0, [(str(row.night), "retraining", None, None)])
     after = retrainings.get(toy.stores.warehouse, row.retraining_id)
     assert (after.state, after.detail) == ("refused", "approval: nobody answered in time")
+    kinds = [heard["title"].split()[-1] for heard in receiver.heard]
+    assert (kinds.count("approval"), kinds.count("retraining"), kinds[-1]) == (1, 1, "retraining")
+    assert "nobody answered in time" in receiver.heard[-1]["message"]
 
 
 def test_challenger_that_did_well_in_the_shadow_becomes_champion(toy: Toy, shell: Shell) -> None:
