@@ -8,13 +8,15 @@ import re
 import subprocess
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, exceptions
 
 from scoring import __version__
 from scoring.cores import usable_cores
 from scoring.errors import SettingsError
+from scoring.secret_files import with_secrets
 from scoring.secrets import SECRETS, secrets_of
 from scoring.validation import Strict, problems
 
@@ -27,6 +29,8 @@ QUIET = {
     "SCARF_ANALYTICS": "false",
     "GIT_PYTHON_REFRESH": "quiet",
 }
+WITH_SECRETS = {"sources", "warehouse_url", "analyst_url", "registry_url", "artifacts_url", "lake_url", "alert_urls"}
+"""The settings in which ``{name}`` stands for a secret file."""
 PASSIVE_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
@@ -84,6 +88,9 @@ class Settings(BaseSettings):
     """Where model artifacts lie, unset for ``data/models``. An MLflow server keeps its own."""
     lake_url: str | None = Field(default=None, repr=False)
     """Root of the lake, ``s3://…``, ``gs://…``, ``abfs://…`` or a folder, unset for ``data/lake``."""
+    secrets_dir: Path | None = None
+    """Folder of files with a secret each, as Docker and Kubernetes mount them: ``{name}`` in a URL, of a source too, stands for
+    what the file ``name`` holds. Unset: a brace is a brace."""
     alert_urls: SecretStr | None = None
     """Where alerts go, as Apprise URLs with commas between them, unset for nowhere."""
     code_version: str | None = None
@@ -96,6 +103,15 @@ class Settings(BaseSettings):
     """Port on 127.0.0.1 of the Airflow of ``make up``."""
     retention: RetentionPolicy = RetentionPolicy()
     """What is kept, and for how long: ``NIGHTSHIFT_RETENTION__<NAME>``."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_secrets_in(cls, values: dict[str, Any]) -> dict[str, Any]:
+        folder = values.get("secrets_dir")
+        if not folder:
+            return values
+        urls = {name: with_secrets(values[name], Path(folder)) for name in WITH_SECRETS & values.keys()}
+        return {**values, **urls}
 
     def model_post_init(self, context: object, /) -> None:
         """Register every secret, so that it is masked in messages."""

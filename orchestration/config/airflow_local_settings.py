@@ -1,6 +1,7 @@
 """Imports what every task needs once, in the process that forks them: 4 CPU seconds a task fall to 0.25.
 
-Libraries and our own packages: a change of either is seen by tasks once the scheduler, or the worker, is started again.
+That process is the scheduler with a LocalExecutor, and else the Celery worker; a scheduler that only sends tasks away loads
+nothing. Libraries and our own packages: a change of either is seen by tasks once that process is started again.
 """
 
 from __future__ import annotations
@@ -8,7 +9,15 @@ from __future__ import annotations
 import gc
 import sys
 
-if {"scheduler", "worker"} & set(sys.argv):
+from airflow.configuration import conf
+
+
+def makes_tasks(words: list[str], executors: str) -> bool:
+    """Return whether the Airflow command of these words forks the processes of tasks."""
+    return "worker" in words or ("scheduler" in words and "LocalExecutor" in executors)
+
+
+if makes_tasks(sys.argv, conf.get("core", "executor")):
     from scoring.settings import quiet_telemetry
 
     quiet_telemetry()

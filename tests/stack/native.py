@@ -201,12 +201,14 @@ class Stack:
             ("dir /data", f"dir {home / 'data'}"),
         ):
             text = text.replace(str(there), str(here))
+        for source, target in (volume.split(":")[:2] for volume in service.volumes):
+            text = text.replace(target, str(HOME / source)) if source.startswith("./") else text
         return text
 
     def _command(self, service: Service) -> list[str]:
         words = [self.mapped(word, service) for word in service.command]
-        if words[:3] == ["airflow", "celery", "worker"]:  # a container has a host name of its own
-            words += ["--celery-hostname", service.hostname]
+        worker = "airflow celery worker"  # a container has a host name of its own
+        words = [word.replace(worker, f"{worker} --celery-hostname {service.hostname}") for word in words]
         if service.ours:
             words[0] = shutil.which(words[0], path=self.environment(service)["PATH"]) or words[0]
         return words
@@ -267,7 +269,10 @@ class Stack:
         self._must(service, [*initial, "--auth-local=trust", "--encoding=UTF8", "--locale=C.UTF-8"])
         self._must(service, ["pg_ctl", "--wait", "-o", f"-c listen_addresses= -k {home / 'tmp'}", "start", "-s", "-l",
                              str(home / "tmp/first.log")])  # fmt: skip
-        script = HOME / "sql/compose/create_databases.sql"
+        script = home / "tmp/create_databases.sql"
+        text = (HOME / "sql/compose/create_databases.sql").read_text(encoding="utf-8")
+        script.write_text(self.mapped(text, service), encoding="utf-8")
+        _give(script)
         self._must(service, ["psql", "-v", "ON_ERROR_STOP=1", "--no-psqlrc", "--quiet", f"--host={home / 'tmp'}",
                              "--username=postgres", "--dbname=postgres", f"--file={script}"])  # fmt: skip
         self._must(service, ["pg_ctl", "--wait", "--mode=fast", "stop", "-s"])
