@@ -39,6 +39,12 @@ RUNS_PER_LOOP = 500
 """Runs that the scheduler looks at in one loop. It takes those of backfills last, so with Airflow's 20 a backfill never
 begins while 20 retrainings wait for a person or for nights in the shadow (apache/airflow#66729)."""
 
+IDLE_SLEEP_SECONDS = "0.25"
+"""How long the scheduler sleeps when it had nothing to do. A look takes 15 ms of CPU, and each task of a night waits for one."""
+LOST_SECONDS = "45"
+"""After how many seconds without a sign of life a task counts as lost, and is tried again: Airflow's 300 are five minutes in
+which a night stands still. Every task gives a sign each second."""
+
 
 @dataclass(frozen=True)
 class LocalAirflow:
@@ -131,9 +137,12 @@ def environment(settings: Settings, port: int) -> dict[str, str]:
             "AIRFLOW__API__BASE_URL": url,
             "AIRFLOW__API__SECRET_KEY": credentials["secret_key"],
             "AIRFLOW__API_AUTH__JWT_SECRET": credentials["jwt"],
-            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
+            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": IDLE_SLEEP_SECONDS,
             "AIRFLOW__SCHEDULER__MAX_DAGRUNS_PER_LOOP_TO_SCHEDULE": str(RUNS_PER_LOOP),
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": LOST_SECONDS,
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+            "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "30",  # an api-server that has just started takes more than 5 s
             "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO",
         }

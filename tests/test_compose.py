@@ -22,6 +22,7 @@ import yaml
 from cryptography.fernet import Fernet
 
 from demo import local_airflow
+from scoring.job.policies import LimitsPolicy
 from scoring.settings import HOME, Settings
 from scoring.stores.embedded import _SERVER_SETTINGS
 from tests.stack.compose import services
@@ -259,6 +260,31 @@ def test_there_are_two_workers_with_names_of_their_own():
     assert all(environment(name)["OMP_WAIT_POLICY"] == "PASSIVE" for name in workers)
 
 
+def test_dead_worker_costs_at_most_two_minutes():
+    value = {key: float(text) for key, text in environment("scheduler").items() if re.fullmatch(r"[\d.]+", text)}
+    part = "AIRFLOW__SCHEDULER__TASK_{}".format
+    running = value[part("INSTANCE_HEARTBEAT_TIMEOUT")] + value[part("INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL")]
+    waiting = value[part("QUEUED_TIMEOUT")] + value[part("QUEUED_TIMEOUT_CHECK_INTERVAL")]
+    assert running + LimitsPolicy().retry_delay_seconds < 120
+    assert waiting < 120
+    assert value["AIRFLOW__CELERY__WORKER_PREFETCH_MULTIPLIER"] == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "executors", "loads"),
+    [
+        ("airflow scheduler", "LocalExecutor", True),
+        ("airflow scheduler", "CeleryExecutor,KubernetesExecutor", False),
+        ("airflow celery worker", "CeleryExecutor", True),
+        ("airflow api-server", "LocalExecutor", False),
+    ],
+)
+def test_libraries_are_loaded_where_tasks_are_forked(words, executors, loads):
+    from orchestration.config.airflow_local_settings import makes_tasks
+
+    assert makes_tasks(words.split(), executors) is loads
+
+
 @pytest.mark.slow
 def test_programs_know_their_commands_and_options(tmp_path):
     variables = {key for name in OURS for key in environment(name) if key.startswith("AIRFLOW__")}
@@ -327,7 +353,14 @@ def test_settings_hold_what_the_compose_file_gives(monkeypatch, tmp_path):
 
 def test_scheduler_and_new_dags_behave_as_in_the_demo(data_dir):
     demo = local_airflow.environment(Settings(data_dir=data_dir), 8080)
-    same = ("CORE__DAGS_ARE_PAUSED_AT_CREATION", "SCHEDULER__MAX_DAGRUNS_PER_LOOP_TO_SCHEDULE")
+    same = (
+        "CORE__DAGS_ARE_PAUSED_AT_CREATION",
+        "SCHEDULER__MAX_DAGRUNS_PER_LOOP_TO_SCHEDULE",
+        "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT",
+        "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL",
+        "WORKERS__MIN_HEARTBEAT_INTERVAL",
+        "WORKERS__EXECUTION_API_TIMEOUT",
+    )
     assert {name: environment("scheduler")[f"AIRFLOW__{name}"] for name in same} == {
         name: demo[f"AIRFLOW__{name}"] for name in same
     }
@@ -390,7 +423,9 @@ def test_image_copies_what_exists_and_runs_as_a_user():
 
 def test_ci_runs_the_tests_with_pinned_actions():
     workflow = yaml.safe_load((HOME / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
-    assert set(workflow[True]) == {"push", "pull_request", "schedule", "workflow_dispatch"}, "YAML 1.1 reads the key on as True"
+    assert set(workflow[True]) == {"push", "pull_request", "schedule", "workflow_dispatch"}, (
+        "YAML 1.1 reads the key on as True"
+    )
     job = workflow["jobs"]["test"]
     steps = [step for every in workflow["jobs"].values() for step in every["steps"]]
     assert "make test" in [step.get("run") for step in job["steps"]]
