@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import signal
 import socket
 import subprocess
 import sys
@@ -21,17 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from demo import processes
+from demo.components import Components
 from scoring.cores import usable_cores
 from scoring.errors import NightshiftError
 from scoring.settings import HOME, Settings, child_environment
 from scoring.stores import embedded
 
-COMPONENTS = {
-    "api-server": ["api-server"],
-    "scheduler": ["scheduler", "--skip-serve-logs"],
-    "dag-processor": ["dag-processor"],
-    "triggerer": ["triggerer", "--skip-serve-logs"],
-}
 START_SECONDS = 180
 TASKS_PER_CORE = 2
 """Tasks that may run at once, by core that this process may use. Most of them wait for a database half of their time."""
@@ -53,6 +47,8 @@ class LocalAirflow:
     url: str
     password: str = field(repr=False)
     settings: Settings
+    components: Components | None = None
+    """Its processes, if this process started them."""
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the JSON answer of Airflow's REST API. Raises ``NightshiftError`` with the API's own words."""
@@ -169,19 +165,15 @@ def running(
             )
         variables = {**environment(settings, port), **(changed or {})}
         migrate(settings, variables, show)
-        started: list[subprocess.Popen[bytes]] = []
+        components = Components(settings, variables, port)
         try:
-            for name, command in COMPONENTS.items():
-                show(f"starting {name}")
-                started.append(_spawn(settings, name, command, variables))
-                processes.add_component(home, port, started[-1].pid)
-            airflow = _local(settings, port)
-            _wait_until_healthy(airflow, dict(zip(COMPONENTS, started, strict=True)), show)
+            components.start(show)
+            airflow = _local(settings, port, components)
+            _wait_until_healthy(airflow, components.processes, show)
             yield airflow
         finally:
             show("stopping")
-            _stop(started)
-            processes.drop_components(home)
+            components.stop()
 
 
 @contextmanager
@@ -198,8 +190,8 @@ def reached(settings: Settings, show: Callable[[str], None]) -> Iterator[LocalAi
     yield airflow
 
 
-def _local(settings: Settings, port: int) -> LocalAirflow:
-    return LocalAirflow(f"http://127.0.0.1:{port}", _secrets(settings.airflow_home)["admin"], settings)
+def _local(settings: Settings, port: int, components: Components | None = None) -> LocalAirflow:
+    return LocalAirflow(f"http://127.0.0.1:{port}", _secrets(settings.airflow_home)["admin"], settings, components)
 
 
 def migrate(settings: Settings, variables: dict[str, str], show: Callable[[str], None]) -> None:
@@ -231,12 +223,6 @@ def _free(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
-def _spawn(settings: Settings, name: str, command: list[str], variables: dict[str, str]) -> subprocess.Popen[bytes]:
-    with (settings.airflow_home / f"{name}.log").open("ab") as log:
-        full, none = [sys.executable, "-m", "airflow", *command], subprocess.DEVNULL
-        return subprocess.Popen(full, env=variables, stdout=log, stderr=log, stdin=none, start_new_session=True)
-
-
 def _wait_until_healthy(
     airflow: LocalAirflow, processes: dict[str, subprocess.Popen[bytes]], show: Callable[[str], None]
 ) -> None:
@@ -258,20 +244,6 @@ def _wait_until_healthy(
         if waiting:
             show(f"waiting for {', '.join(waiting)}")
             time.sleep(0.5)
-
-
-def _stop(started: list[subprocess.Popen[bytes]]) -> None:
-    """End the processes and their children. What is still there after a while is killed."""
-    for process in started:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-    deadline = time.monotonic() + processes.COMPONENT_SECONDS
-    for process in started:
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(max(0.1, deadline - time.monotonic()))
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def _secrets(home: Path) -> dict[str, str]:

