@@ -13,7 +13,7 @@ from scoring.errors import SettingsError
 
 READ, CREATE, EDIT, DELETE, MENU = "can_read", "can_create", "can_edit", "can_delete", "menu_access"
 ROLES: dict[str, list[tuple[str, str]]] = {
-    "Reviewer": [(EDIT, "HITL Detail"), (MENU, "HITL Detail")],
+    "Reviewer": [(EDIT, "HITL Detail"), (MENU, "HITL Detail"), (EDIT, "DAGs")],
     "Operator": [
         (EDIT, "DAGs"),
         (CREATE, "DAG Runs"),
@@ -25,7 +25,8 @@ ROLES: dict[str, list[tuple[str, str]]] = {
         (DELETE, "Backfills"),
     ],
 }
-"""What a role may do beyond ``Viewer``: actions and resources in FAB's words."""
+"""What a role may do beyond ``Viewer``, in FAB's words. Airflow takes an answer to an approval from those only who may edit its
+DAG, which is to pause it."""
 
 
 def set_up(manager: Any, password: str) -> list[str]:

@@ -120,7 +120,8 @@ class Stack:
 
     def kill(self, name: str) -> int:
         """Kill a service and all that it started, at once, and return how many processes that were."""
-        process = psutil.Process(self.processes.pop(name).pid)
+        top = self.processes.pop(name)
+        process = psutil.Process(top.pid)
         family = [process, *process.children(recursive=True)]
         for each in family:  # stopped first, so that none starts another one meanwhile
             with suppress(psutil.NoSuchProcess):
@@ -129,7 +130,8 @@ class Stack:
         for each in family:
             with suppress(psutil.NoSuchProcess):
                 each.kill()
-        psutil.wait_procs(family, timeout=10)
+        top.wait()
+        psutil.wait_procs(family[1:], timeout=10)
         self.seconds.pop(name, None)
         return len(family)
 
