@@ -93,7 +93,8 @@ def invocations(command: list[str]) -> list[list[str]]:
     if command[0] in ("sh", "bash", "CMD-SHELL"):
         lines = command[-1].replace("$$", "$").strip().splitlines()
         words = [re.split(r" [|>] ", line)[0] for line in lines]
-        plain = [re.sub(r"\$\([^)]*\)|^\w+=\S+ ", "", line) for line in words if line.split()[0] not in SHELL_WORDS]
+        plain = [re.sub(r"\$\{\w+:-[^}]*\}", "4", line) for line in words if line.split()[0] not in SHELL_WORDS]
+        plain = [re.sub(r"\$\([^)]*\)|^\w+=\S+ ", "", line) for line in plain]
         return [shlex.split(line.removeprefix("exec ")) for line in plain]
     return [command]
 

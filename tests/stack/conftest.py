@@ -8,11 +8,8 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import psycopg
 import pytest
 import yaml
 
@@ -20,6 +17,7 @@ from scoring.settings import HOME
 from tests.stack.api import DAG, User, logged_in, wait
 from tests.stack.compose import services
 from tests.stack.native import Stack
+from tests.stack.world import World
 
 PROGRAMS = HOME / ".venv-image"
 """The environment of the image's locked packages; ``make test-stack`` makes it."""
@@ -34,27 +32,6 @@ HUMAN = {
     "max_size_ratio": 1000,
 }
 """A promotion that a person is asked for, whatever four nights say."""
-
-
-@dataclass
-class World:
-    """A stack that runs, and who works with it."""
-
-    stack: Stack
-    admin: User
-    users: dict[str, User]
-
-    def rows(self, database: str, statement: str) -> list[Any]:
-        """Return what a statement gives as superuser of the stack's PostgreSQL."""
-        password = (self.stack.folder / "secrets/postgres_password").read_text()
-        with psycopg.connect(
-            host="127.0.0.1",
-            port=self.stack.ports["postgres"],
-            dbname=database,
-            user="postgres",
-            password=password,
-        ) as connection:
-            return connection.execute(statement).fetchall()
 
 
 def redis_programs() -> Path:

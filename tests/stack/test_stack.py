@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from tests.stack.api import DAG, User, backfill_of, wait
-from tests.stack.conftest import World
+from tests.stack.world import World
 
 pytestmark = [pytest.mark.nightly, pytest.mark.timeout(1500)]
 NIGHT = date(2013, 2, 1)
