@@ -22,6 +22,7 @@ import yaml
 from cryptography.fernet import Fernet
 
 from demo import local_airflow
+from orchestration.accounts import ROLES
 from scoring.job.policies import LimitsPolicy
 from scoring.settings import HOME, Settings
 from scoring.stores.embedded import _SERVER_SETTINGS
@@ -284,6 +285,15 @@ def test_libraries_are_loaded_where_tasks_are_forked(words, executors, loads):
     from orchestration.config.airflow_local_settings import makes_tasks
 
     assert makes_tasks(words.split(), executors) is loads
+
+
+def test_who_runs_nights_does_not_approve_and_who_approves_runs_none():
+    may = {name: {resource for action, resource in more if action != "menu_access"} for name, more in ROLES.items()}
+    assert "HITL Detail" not in may["Operator"]
+    assert may["Reviewer"] == {"HITL Detail", "DAGs"}
+    page = (HOME / "docs/people/operator.md").read_text(encoding="utf-8")
+    assert "| | nobody | Viewer | Reviewer | Operator | Admin |" in page
+    assert set(ROLES) == {"Reviewer", "Operator"}
 
 
 @pytest.mark.slow

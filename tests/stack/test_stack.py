@@ -19,7 +19,7 @@ DEAD_WORKER_SECONDS = 120
 RETRAINING = "flight_delay_retraining"
 ONCE = """
 select s.night, r.rows_extracted, r.rows_scored + r.rows_quarantined, r.rows_scored - count(*),
-       count(*) - count(distinct (time_hour, carrier, flight, origin))
+       count(*) - count(distinct (s.time_hour, s.carrier, s.flight, s.origin))
 from flight_delay_predictions as s
 join published_nights as p on p.job = 'flight_delay' and p.night = s.night
 join scoring_runs as r on r.run_id = p.run_id
@@ -77,6 +77,9 @@ def test_dead_worker_costs_less_than_two_minutes_and_no_row(world: World) -> Non
     stack.say(f"five nights after {time.monotonic() - began:.0f} s; seconds until lost tasks ran again: {late}")
     assert max(late.values()) <= DEAD_WORKER_SECONDS
     exactly_once(world, [NIGHT, *NIGHTS])
+    verified = stack.run("worker-2", ["nightshift", "verify", "flight_delay"])
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    stack.say(f"ledger, table and lake ({stack.extra['NIGHTSHIFT_LAKE_URL']}) hold the same rows")
 
 
 def test_libraries_are_loaded_before_a_task_begins(world: World) -> None:
