@@ -24,8 +24,8 @@ AIRFLOW = {
     "triggerer": ["-m", "airflow", "triggerer", "--skip-serve-logs"],
 }
 """What an Airflow consists of, by the words behind ``python``."""
-DEATHS = 5
-"""How often components may die within ``DEATHS_SECONDS``. More is nothing that a new start heals."""
+DEATHS = 10
+"""How often processes may die within ``DEATHS_SECONDS``: a PostgreSQL that dies takes three along. More heals by no new start."""
 DEATHS_SECONDS = 300
 BEAT_SECONDS = 1.0
 """How often the processes are looked at."""

@@ -47,7 +47,7 @@ def test_killed_process_is_started_again_with_a_message(sleepers: Components) ->
 
 
 def test_processes_that_die_again_and_again_end_it_with_the_name_and_the_logs(sleepers: Components) -> None:
-    with pytest.raises(NightshiftError, match=r"Airflow first: found it ended \(code -15\), and with it 6 .*log"):
+    with pytest.raises(NightshiftError, match=r"Airflow first: found it ended \(code -15\), and with it 11 .*log"):
         for _ in range(components.DEATHS + 1):
             sleepers.processes["first"].terminate()
             sleepers.processes["first"].wait()
