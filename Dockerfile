@@ -3,9 +3,10 @@
 FROM python:3.11.14-slim-bookworm AS libraries
 ENV UV_PYTHON_DOWNLOADS=never VIRTUAL_ENV=/opt/venv
 COPY requirements.txt /build/requirements.txt
+COPY requirements-image.txt /build/requirements-image.txt
 RUN pip install --no-cache-dir "$(grep '^uv==' /build/requirements.txt)" \
     && uv venv --python /usr/local/bin/python3.11 /opt/venv \
-    && uv pip sync --no-cache --compile-bytecode /build/requirements.txt
+    && uv pip sync --no-cache --compile-bytecode /build/requirements-image.txt
 
 FROM python:3.11.14-slim-bookworm
 # A new named volume takes its owner from the folder it is mounted on, so these folders exist in the image.
@@ -28,7 +29,7 @@ COPY demo demo
 COPY jobs jobs
 COPY dags dags
 # The program `nightshift`: the libraries are there, so nothing is fetched.
-RUN /opt/venv/bin/uv pip install --python /opt/venv/bin/python --offline --no-deps --no-build-isolation --editable .
+RUN pip --python /opt/venv/bin/python install --no-index --no-deps --no-build-isolation --editable .
 # The services run as a user that cannot write here, so the bytecode is made now.
 RUN /opt/venv/bin/python -m compileall -q scoring drift pages lifecycle orchestration cli demo jobs dags
 # What the ledger calls this code: `git describe --always --dirty`. Empty: the package's own version.

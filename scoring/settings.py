@@ -8,15 +8,16 @@ import re
 import subprocess
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, exceptions
 
 from scoring import __version__
 from scoring.cores import usable_cores
 from scoring.errors import SettingsError
 from scoring.private_files import close_folder, is_own, own_files_only, require_own
+from scoring.secret_files import with_secrets
 from scoring.secrets import SECRETS, secrets_of
 from scoring.validation import Strict, problems
 
@@ -45,6 +46,17 @@ DATA_FOLDERS = ("lake", "demo_lake", "models", "cache", "airflow", "backtests")
 """Folders of ours in the data folder, but for that of PostgreSQL, which closes its own."""
 SHORTEST_TOKEN = 16
 """Characters of the shortest token that opens the metrics. A shorter one could be guessed."""
+FILLED = {
+    "sources",
+    "warehouse_url",
+    "analyst_url",
+    "registry_url",
+    "artifacts_url",
+    "lake_url",
+    "alert_urls",
+    "metrics_token",
+}
+"""The settings in which ``{name}`` stands for a secret file."""
 PASSIVE_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
@@ -113,12 +125,13 @@ class Settings(BaseSettings):
     keeps its own."""
     lake_url: str | None = Field(default=None, repr=False)
     """Root of the lake, ``s3://…``, ``gs://…``, ``az://…`` or a folder, unset for ``data/lake``."""
+    secrets_dir: Path | None = None
+    """Folder of files with a secret each, as Docker and Kubernetes mount them: ``{name}`` in a URL, of a source too, stands for
+    what the file ``name`` holds. Unset: a brace is a brace."""
     alert_urls: SecretStr | None = None
     """Where alerts go, as Apprise URLs with commas between them, unset for nowhere."""
     metrics_token: Annotated[SecretStr, AfterValidator(_long_enough)] | None = None
     """What a scraper of ``/nightshift/metrics`` sends as its bearer token, 16 characters or more. Unset: Airflow's login only."""
-    metrics_token_file: Path | None = None
-    """A file that holds the token, in place of ``metrics_token``."""
     cpu_hour_price: float | None = Field(default=None, ge=0)
     """Price of an hour of CPU time, in any currency, from which the cost of predictions is told. Unset: no cost is told."""
     code_version: str | None = None
@@ -131,6 +144,15 @@ class Settings(BaseSettings):
     """Port on 127.0.0.1 of the Airflow of ``make up``."""
     retention: RetentionPolicy = RetentionPolicy()
     """What is kept, and for how long: ``NIGHTSHIFT_RETENTION__<NAME>``."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_secrets_in(cls, values: dict[str, Any]) -> dict[str, Any]:
+        folder = values.get("secrets_dir")
+        if not folder:
+            return values
+        urls = {name: with_secrets(values[name], Path(folder)) for name in FILLED & values.keys()}
+        return {**values, **urls}
 
     def model_post_init(self, context: object, /) -> None:
         """Register every secret, so that it is masked in messages."""

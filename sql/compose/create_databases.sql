@@ -1,12 +1,12 @@
 -- what:  one login role and one database each for Airflow, the model registry, the warehouse and the demo source
 -- grain: runs once, as superuser, when the postgres image of docker-compose.yml starts on an empty volume
--- notes: a psql script; passwords come from the container's environment, and a missing one stops the start
+-- notes: a psql script; passwords come from the container's secret files, which the service secrets has checked
 
-\getenv airflow_password AIRFLOW_DB_PASSWORD
-\getenv registry_password REGISTRY_DB_PASSWORD
-\getenv warehouse_password WAREHOUSE_DB_PASSWORD
-\getenv analyst_password ANALYST_DB_PASSWORD
-\getenv source_password SOURCE_DB_PASSWORD
+\set airflow_password `cat /run/secrets/airflow_db_password`
+\set registry_password `cat /run/secrets/registry_db_password`
+\set warehouse_password `cat /run/secrets/warehouse_db_password`
+\set analyst_password `cat /run/secrets/analyst_db_password`
+\set source_password `cat /run/secrets/source_db_password`
 
 create role airflow login password :'airflow_password';
 create role registry login password :'registry_password';

@@ -82,7 +82,7 @@ def test_scrapes_reach_services_and_log_in_with_the_token_of_the_web_server() ->
     targets = {target for scrape in SCRAPES.values() for each in scrape["static_configs"] for target in each["targets"]}
     assert {target.partition(":")[0] for target in targets} <= set(services)
     token = SCRAPES["nightshift"]["authorization"]["credentials_file"]
-    assert token == services["api-server"]["environment"]["NIGHTSHIFT_METRICS_TOKEN_FILE"]
+    assert services["api-server"]["environment"]["NIGHTSHIFT_METRICS_TOKEN"] == f"{{{Path(token).name}}}"
     for name in ("api-server", "prometheus"):
         assert Path(token).name in services[name]["secrets"]
     assert all(scrape["honor_labels"] for scrape in SCRAPES.values()), "else our label job would be exported_job"

@@ -1,0 +1,84 @@
+"""Checks the values for Airflow's Helm chart: the chart's own schema, unknown keys, the settings that the compose file has."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from scoring.settings import HOME, Settings
+from tests.stack.compose import services
+
+VALUES = yaml.safe_load((HOME / "deploy/kubernetes/values.yaml").read_text(encoding="utf-8"))
+README = (HOME / "deploy/kubernetes/README.md").read_text(encoding="utf-8")
+DOCKERFILE = (HOME / "Dockerfile").read_text(encoding="utf-8")
+OTHER_MACHINES = {"core.parallelism", "core.dags_folder", "core.plugins_folder"}
+
+
+@pytest.fixture(scope="module")
+def schema() -> dict[str, Any]:
+    path = Path(__file__).parent / "data/airflow-chart-1.22.0.schema.json.gz"
+    found: dict[str, Any] = json.loads(gzip.decompress(path.read_bytes()))
+    return found
+
+
+def unknown(values: Any, schema: dict[str, Any], path: str = "") -> list[str]:
+    """Return the keys that the schema has no place for: the chart would leave them out without a word."""
+    places = schema.get("properties")
+    if not isinstance(values, dict) or not places:
+        return []
+    strange = [f"{path}.{key}" for key in values if key not in places]
+    return strange + [
+        name for key in values if key in places for name in unknown(values[key], places[key], f"{path}.{key}")
+    ]
+
+
+def test_values_follow_the_schema_of_the_chart(schema):
+    jsonschema.Draft7Validator(schema).validate(VALUES)
+    assert unknown(VALUES, schema) == []
+    assert unknown({"workers": {"celery": {"replica": 2}}}, schema) == [".workers.celery.replica"]
+
+
+def test_airflow_is_set_as_in_the_compose_file():
+    compose = {each.name: each for each in services({})}["scheduler"].environment
+    ours = {f"{section}.{key}": value for section, keys in VALUES["config"].items() for key, value in keys.items()}
+    theirs = {
+        ".".join(name.lower().split("__")[1:]): value for name, value in compose.items() if name.startswith("AIRFLOW__")
+    }
+    shared = (ours.keys() & theirs.keys()) - OTHER_MACHINES
+    assert len(shared) > 10
+    assert {name: ours[name] for name in shared} == {name: theirs[name] for name in shared}
+
+
+def test_variables_are_settings_and_hold_no_secret(monkeypatch, tmp_path):
+    for name in ("source", "warehouse", "analyst"):
+        (tmp_path / f"{name}_db_password").write_text("word")
+    for variable in VALUES["env"]:
+        monkeypatch.setenv(variable["name"], variable["value"].replace("/run/secrets", str(tmp_path)))
+    settings = Settings()
+    assert settings.warehouse_url is not None
+    assert ":word@" in settings.warehouse_url.get_secret_value()
+    assert not re.search(r"://[^/{@]*:[^{/@]+@", (HOME / "deploy/kubernetes/values.yaml").read_text(encoding="utf-8"))
+
+
+def test_pods_run_as_the_image_does():
+    assert f"useradd --uid {VALUES['uid']}" in DOCKERFILE
+    assert f"AIRFLOW_HOME={VALUES['airflowHome']}" in DOCKERFILE
+    plain = re.sub(r"^\{\{-.*\n", "", VALUES["podTemplate"], flags=re.MULTILINE)
+    pod = yaml.safe_load(re.sub(r"\{\{[^}]*\}\}", "x", plain))
+    assert pod["spec"]["securityContext"]["runAsUser"] == VALUES["uid"]
+    assert pod["spec"]["containers"][0]["name"] == "base", "the container that Airflow puts its command into"
+
+
+def test_named_secrets_are_made_as_the_readme_says():
+    named = set(re.findall(r"\bnightshift-[\w-]+", json.dumps([VALUES["data"], VALUES["volumes"], VALUES["secret"]])))
+    named |= {value for key, value in VALUES.items() if key.endswith(("SecretName", "jwtSecretName"))}
+    made = set(re.findall(r"create secret generic (\S+)", README))
+    assert {name for name in named if name != "nightshift-task"} == made
+    assert "Not tried" in README
