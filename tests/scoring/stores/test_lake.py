@@ -146,10 +146,10 @@ def test_write_gives_the_same_bytes_for_the_same_rows_and_facts(lake, root):
     assert fs.cat_file(one) != fs.cat_file(other)
 
 
-def test_write_makes_files_that_others_may_read(tmp_path):
+def test_write_makes_files_that_only_their_user_may_read(tmp_path):
     lake = Lake(str(tmp_path))
     lake.write(lake.current("churn", NIGHT), SCHEMA, [batch(1)], {})
-    assert Path(lake.current("churn", NIGHT)).stat().st_mode & 0o777 == 0o644
+    assert Path(lake.current("churn", NIGHT)).stat().st_mode & 0o777 == 0o600
     assert pq.read_table(lake.current("churn", NIGHT)).to_pylist() == [{"id": 1, "name": "n1"}]
 
 
