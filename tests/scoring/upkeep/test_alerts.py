@@ -75,7 +75,7 @@ def test_receiver_of_html_gets_what_the_data_said_as_text(toy: Toy) -> None:
         assert send(telling(toy.stores, f"{receiver.url}?format=html"), message)
     (heard,) = receiver.heard
     assert "<img" not in heard["message"]
-    assert "&lt;img src=http" in heard["message"]
+    assert "&lt;img" in heard["message"]
 
 
 def test_url_that_is_not_understood_is_an_error(toy: Toy) -> None:
