@@ -46,16 +46,7 @@ DATA_FOLDERS = ("lake", "demo_lake", "models", "cache", "airflow", "backtests")
 """Folders of ours in the data folder, but for that of PostgreSQL, which closes its own."""
 SHORTEST_TOKEN = 16
 """Characters of the shortest token that opens the metrics. A shorter one could be guessed."""
-FILLED = {
-    "sources",
-    "warehouse_url",
-    "analyst_url",
-    "registry_url",
-    "artifacts_url",
-    "lake_url",
-    "alert_urls",
-    "metrics_token",
-}
+FILLED = set("sources warehouse_url analyst_url registry_url artifacts_url lake_url alert_urls metrics_token".split())
 """The settings in which ``{name}`` stands for a secret file."""
 PASSIVE_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
 
