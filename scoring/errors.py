@@ -16,6 +16,7 @@ Each message says what was found, what was expected and what to do next::
         ├── NightError            no night, or one that is not a date
         ├── NoSuchNight           the timezone has no such day: the night is skipped
         ├── SourceQueryError      the job's SQL does not run
+        ├── StageLost             the table in the source with the rows of a shared night is gone, or empty
         ├── ContractError         the SQL's result lacks columns or has the wrong types
         ├── EmptyNight            the SQL returned no rows
         ├── ChampionMissing       no model version was champion at that night
@@ -26,6 +27,7 @@ Each message says what was found, what was expected and what to do next::
         ├── PipelineError         the job's pipeline cannot be fitted or stored
         ├── PredictionError       the pipeline's output is not one finite prediction per row
         ├── PipelineNotRowWise    what the pipeline says of a row depends on other rows, the call or the thread
+        ├── KeysRepeat            tasks that share a night loaded rows with the same key
         ├── ReconciliationError   counts of extracted, scored, quarantined, loaded rows disagree
         ├── NightHeld             the publish gate refused the night; nothing was published
         ├── LakeRefused           the lake's file system forbids it

@@ -11,6 +11,17 @@ from pydantic import SecretStr
 
 from scoring.errors import SettingsError
 
+FILLED = (
+    "sources",
+    "warehouse_url",
+    "analyst_url",
+    "registry_url",
+    "artifacts_url",
+    "lake_url",
+    "alert_urls",
+    "metrics_token",
+)
+"""The settings in which ``{name}`` stands for a secret file."""
 _PLACE = re.compile(r"\{(\w+)\}")
 
 

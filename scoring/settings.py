@@ -17,7 +17,7 @@ from scoring import __version__
 from scoring.cores import usable_cores
 from scoring.errors import SettingsError
 from scoring.private_files import close_folder, is_own, own_files_only, require_own
-from scoring.secret_files import with_secrets
+from scoring.secret_files import FILLED, with_secrets
 from scoring.secrets import SECRETS, secrets_of
 from scoring.validation import Strict, problems
 
@@ -46,8 +46,6 @@ DATA_FOLDERS = ("lake", "demo_lake", "models", "cache", "airflow", "backtests")
 """Folders of ours in the data folder, but for that of PostgreSQL, which closes its own."""
 SHORTEST_TOKEN = 16
 """Characters of the shortest token that opens the metrics. A shorter one could be guessed."""
-FILLED = set("sources warehouse_url analyst_url registry_url artifacts_url lake_url alert_urls metrics_token".split())
-"""The settings in which ``{name}`` stands for a secret file."""
 PASSIVE_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
@@ -142,7 +140,7 @@ class Settings(BaseSettings):
         folder = values.get("secrets_dir")
         if not folder:
             return values
-        urls = {name: with_secrets(values[name], Path(folder)) for name in FILLED & values.keys()}
+        urls = {name: with_secrets(values[name], Path(folder)) for name in FILLED if name in values}
         return {**values, **urls}
 
     def model_post_init(self, context: object, /) -> None:
