@@ -13,31 +13,37 @@ HOST = "10.199.77.1"
 
 
 @contextmanager
-def islands(names: list[str], hidden: Path) -> Iterator[dict[str, list[str]]]:
-    """Give, by island, the words before a command that run it there. The folder ``hidden`` is empty there. Needs root."""
+def islands(count: int) -> Iterator[list[str]]:
+    """Give the names of so many network namespaces, which reach this place at ``HOST``. Needs root."""
     bridge = f"ns{os.getpid()}"
-    hidden.mkdir(parents=True, exist_ok=True)
+    names = [f"{bridge}-{number}" for number in range(count)]
     _ip(f"link add {bridge} type bridge")
     try:
         _ip(f"address add {HOST}/24 dev {bridge}")
         _ip(f"link set {bridge} up")
-        yield {name: _island(bridge, number, hidden) for number, name in enumerate(names)}
+        for number, name in enumerate(names):
+            _join(bridge, number, name)
+        yield names
     finally:
-        for number in range(len(names)):
-            _ip(f"netns delete {bridge}-{number}", check=False)
+        for name in names:
+            _ip(f"netns delete {name}", check=False)
         _ip(f"link delete {bridge}")
 
 
-def _island(bridge: str, number: int, hidden: Path) -> list[str]:
-    name, outer, inner = f"{bridge}-{number}", f"{bridge}o{number}", f"{bridge}i{number}"
+def living_on(name: str, hidden: Path) -> list[str]:
+    """Return the words before a command that run it on an island, where a folder of ours is empty."""
+    mount = f'mount -t tmpfs none {hidden} && exec "$@"'
+    return ["ip", "netns", "exec", name, "unshare", "--mount", "sh", "-c", mount, "island"]
+
+
+def _join(bridge: str, number: int, name: str) -> None:
+    outer, inner = f"{bridge}o{number}", f"{bridge}i{number}"
     _ip(f"netns add {name}")
     _ip(f"link add {outer} type veth peer name {inner} netns {name}")
     _ip(f"link set {outer} master {bridge} up")
     _ip(f"-n {name} address add {HOST.rpartition('.')[0]}.{number + 10}/24 dev {inner}")
     _ip(f"-n {name} link set {inner} up")
     _ip(f"-n {name} link set lo up")
-    mount = f'mount -t tmpfs none {hidden} && exec "$@"'
-    return ["ip", "netns", "exec", name, "unshare", "--mount", "sh", "-c", mount, "island"]
 
 
 def _ip(words: str, check: bool = True) -> None:

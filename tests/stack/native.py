@@ -253,8 +253,8 @@ class Stack:
         folder.mkdir(parents=True, exist_ok=True)
         redis = f"-p {self.ports['redis']}" if service.name == "redis" else ""
         for name, real, more in (
-            ("postgres", _postgres() / "postgres", f"-k {self.home(service.name) / 'tmp'} -h {self.host}"),
-            ("redis-server", self.redis / "redis-server", f"--port {self.ports['redis']} --bind {self.host}"),
+            ("postgres", _postgres() / "postgres", f"-k {self.home(service.name) / 'tmp'} -h 127.0.0.1,{self.host}"),
+            ("redis-server", self.redis / "redis-server", f"--port {self.ports['redis']} --bind 127.0.0.1 {self.host}"),
             ("redis-cli", self.redis / "redis-cli", redis),
         ):
             before, after = (more, "") if name == "redis-cli" else ("", more)
@@ -278,10 +278,11 @@ class Stack:
             rules.write("host all all all scram-sha-256\n")  # as the image has it
         self._must(service, ["pg_ctl", "--wait", "-o", f"-c listen_addresses= -k {home / 'tmp'}", "start", "-s", "-l",
                              str(home / "tmp/first.log")])  # fmt: skip
-        script = home / "tmp/create_databases.sql"
-        text = (HOME / "sql/compose/create_databases.sql").read_text(encoding="utf-8")
-        script.write_text(self.mapped(text, service), encoding="utf-8")
-        _give(script)
+        for name in ("restrict_database.sql", "create_databases.sql"):
+            script = home / "tmp" / name
+            text = (HOME / "sql/compose" / name).read_text(encoding="utf-8")
+            script.write_text(self.mapped(text, service), encoding="utf-8")
+            _give(script)
         self._must(service, ["psql", "-v", "ON_ERROR_STOP=1", "--no-psqlrc", "--quiet", f"--host={home / 'tmp'}",
                              "--username=postgres", "--dbname=postgres", f"--file={script}"])  # fmt: skip
         self._must(service, ["pg_ctl", "--wait", "--mode=fast", "stop", "-s"])

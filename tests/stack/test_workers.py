@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.stack.api import DAG, User, logged_in, wait
-from tests.stack.islands import HOST, islands
+from tests.stack.islands import HOST, islands, living_on
 from tests.stack.making import stack_of
 from tests.stack.native import Stack
 from tests.stack.world import World
@@ -39,8 +39,11 @@ from scoring_runs where job = 'flight_delay' order by started_at
 def apart() -> Iterator[World]:
     """A stack whose workers live on islands, with a large night, a champion and an unpaused DAG."""
     changes = {"shards": SHARDS, "limits": QUICK, "training": {"window": "expanding", "holdout_nights": 14}}
-    with stack_of(changes, HOST) as stack, islands(WORKERS, stack.folder / "volumes") as places:
-        stack.islands = places
+    with islands(len(WORKERS)) as places, stack_of(changes, HOST) as stack:
+        (stack.folder / "volumes").mkdir()
+        stack.islands = {
+            name: living_on(place, stack.folder / "volumes") for name, place in zip(WORKERS, places, strict=True)
+        }
         for name in WORKERS:
             stack.services[name] = replace(
                 stack.services.get(name, stack.services["worker-2"]), name=name, hostname=name
