@@ -15,7 +15,7 @@ from scoring.stores import embedded
 from scoring.stores.installation import open_stores
 from scoring.stores.warehouse import open_warehouse
 from scoring.stores.warehouse.schema import migrate
-from tests.conftest import Toy, _numbers, administration, installed
+from tests.conftest import Toy, _numbers, administration, disk, installed
 from tests.support.s3 import BUCKET, Proxy
 from tests.support.toy import Training, copy_champion, create_source, train_champion, write_job
 
@@ -61,3 +61,12 @@ def fragile(own_cluster: Path, data_dir: Path, training: Training, tmp_path: Pat
     copy_champion(training, stores, toy.job)
     yield toy
     stores.warehouse.engine.dispose()
+
+
+@pytest.fixture
+def roomy() -> Iterator[Path]:
+    """A file system of 64 MiB that PostgreSQL's user can reach."""
+    with tempfile.TemporaryDirectory(prefix="nightshift-faults-") as name:
+        Path(name).chmod(0o755)
+        with disk(Path(name, "disk"), "64m") as folder:
+            yield folder

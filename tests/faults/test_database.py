@@ -46,7 +46,7 @@ FAULTS = {"restarted": restart, "killed": crash}
 
 def _fails_with(fault: Callable[[], object], toy: Toy, commands: Path, point: str) -> None:
     with reader_of(toy):
-        result = during(commands, toy, point, fault)
+        result = during(commands, toy, POINTS[point], fault)
     _require_named(result, point)
     require_healed(toy)
 
@@ -182,7 +182,7 @@ def test_network_to_the_source_breaks_while_it_sends_rows(toy: Toy, commands: Pa
 def test_network_to_the_warehouse_breaks_anywhere(toy: Toy, commands: Path, data_dir: Path, point: str) -> None:
     with wire_to(data_dir) as wire, reader_of(toy):
         far = over(wire, toy, "warehouse")
-        result = during(commands, far, point, wire.cut)
+        result = during(commands, far, POINTS[point], wire.cut)
         far.stores.warehouse.engine.dispose()
     _require_named(result, point)
     require_healed(toy)

@@ -1,4 +1,4 @@
-"""Faults in the middle of a night: a child process that waits at a point, who reads meanwhile, and what must be true afterwards."""
+"""Faults in the middle of a night: a child process that waits at a point, a reader meanwhile, and what must hold afterwards."""
 
 from __future__ import annotations
 
@@ -36,9 +36,11 @@ POINTS = {
 }
 """Where the child waits: the function that it is about to call for the n-th time."""
 WAITING = """
-import importlib, sys
-module, name, turn = sys.argv[1], sys.argv[2], int(sys.argv[3])
+import importlib, sys, tempfile
+tempfile.tempdir = None
+(module, _, owner), name, turn = sys.argv[1].partition(":"), sys.argv[2], int(sys.argv[3])
 where = importlib.import_module(module)
+where = getattr(where, owner) if owner else where
 real, calls = getattr(where, name), []
 def waiting(*args, **kwargs):
     calls.append(1)
@@ -51,6 +53,14 @@ from cli.main import main
 sys.argv = ["nightshift", *sys.argv[4:]]
 main()
 """
+COMMAND = """
+import sys, tempfile
+tempfile.tempdir = None
+from cli.main import main
+sys.argv[0] = "nightshift"
+main()
+"""
+"""A command whose temporary files are where ``TMPDIR`` says, which the process it is a fork of did not know."""
 SLOWLY = """
 select at, id, x, kind from events
 where at >= :interval_start and at < :interval_end and pg_sleep(0.02)::text = ''
@@ -69,8 +79,9 @@ class Ended:
 def started(commands: Path, toy: Toy, *words: object) -> subprocess.Popen[str]:
     """Start ``nightshift`` with these words in a process of its own, whose temporary files are in the toy's folder."""
     (toy.folder / "tmp").mkdir(exist_ok=True)
+    code = () if words[:1] == ("-c",) else ("-c", COMMAND)
     return subprocess.Popen(
-        [str(commands / "nightshift"), *map(str, words)],
+        [str(commands / "nightshift"), *code, *map(str, words)],
         env=child_environment({**toy.stores.settings.environment(), "TMPDIR": str(toy.folder / "tmp")}),
         cwd=HOME,
         text=True,
@@ -92,16 +103,22 @@ def night_of(toy: Toy) -> tuple[object, ...]:
     return "run", toy.job.name, "--night", NIGHT
 
 
-def during(commands: Path, toy: Toy, point: str, fault: Callable[[], object]) -> Ended:
-    """Score the night in a child, do something while it waits at a point, let it go on, and return how it ended."""
-    child = started(commands, toy, "-c", WAITING, *POINTS[point], *night_of(toy))
+def waiting(commands: Path, toy: Toy, point: tuple[str, str, int]) -> subprocess.Popen[str]:
+    """Return a child that scores the night and waits at a point until it is given a line."""
+    child = started(commands, toy, "-c", WAITING, *point, *night_of(toy))
     assert child.stdout is not None
     if "here\n" not in iter(child.stdout.readline, ""):
         raise AssertionError(child.communicate()[1])
+    return child
+
+
+def during(commands: Path, toy: Toy, point: tuple[str, str, int], fault: Callable[[], object]) -> Ended:
+    """Score the night in a child, do something while it waits at a point, let it go on, and return how it ended."""
+    child = waiting(commands, toy, point)
     fault()
-    if child.stdin is not None and child.poll() is None:
-        child.stdin.write("\n")
-        child.stdin.flush()
+    assert child.stdin is not None
+    child.stdin.write("\n")
+    child.stdin.flush()
     return ended(child)
 
 
