@@ -244,7 +244,7 @@ def plain_rows(plain_job: Job) -> pa.RecordBatch:
 def disk(folder: Path, size: str) -> Iterator[Path]:
     """Give a file system of a size, in memory. Skips the test where it may not be mounted."""
     folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder]
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
     if subprocess.run(command, capture_output=True, check=False).returncode:
         pytest.skip("only root may mount a small file system")
     yield folder

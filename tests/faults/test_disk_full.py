@@ -13,7 +13,7 @@ import pytest
 from scoring.stores.lake import Lake
 from scoring.stores.urls import libpq_url
 from tests.conftest import Toy
-from tests.support.faults import POINTS, during, ended, night_of, reader_of, require_healed, started
+from tests.support.faults import POINTS, during, ended, reader_of, require_healed, started
 from tests.support.runs import run
 from tests.support.toy import NIGHT
 
@@ -72,8 +72,7 @@ def _fills(toy: Toy, commands: Path, disk: Path, what: str) -> None:
 def test_temporary_folder_is_full(distant: Toy, commands: Path, small: Path) -> None:
     (distant.folder / "tmp").symlink_to(small)
     run(distant)
-    fill(small)
-    result = ended(started(commands, distant, *night_of(distant)))
+    result = during(commands, distant, WRITTEN["features"], lambda: fill(small))
     assert (result.code, result.err.partition(": ")[0]) == (1, "LakeUnavailable"), result
     assert f"lake, {distant.folder / 'tmp'}: found No space left" in result.err
     make_room(small)

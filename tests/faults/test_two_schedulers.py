@@ -27,7 +27,7 @@ from tests.support.sharing import night as shared_night
 from tests.support.sharing import shared
 from tests.support.toy import NIGHT
 
-READING = {"rows come": ("scoring.night.extract", "write_chunk", 2)}
+EVERYWHERE: dict[str, tuple[str, str, int]] = {"rows come": ("scoring.night.extract", "write_chunk", 2), **POINTS}
 
 
 def test_three_at_once_and_the_one_that_writes_the_lake_object_is_killed(toy: Toy, commands: Path) -> None:
@@ -35,9 +35,9 @@ def test_three_at_once_and_the_one_that_writes_the_lake_object_is_killed(toy: To
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("point", {**READING, **POINTS})
+@pytest.mark.parametrize("point", EVERYWHERE)
 def test_three_at_once_and_one_is_killed_anywhere(toy: Toy, commands: Path, point: str) -> None:
-    _three(toy, commands, {**READING, **POINTS}[point])
+    _three(toy, commands, EVERYWHERE[point])
 
 
 def _three(toy: Toy, commands: Path, point: tuple[str, str, int]) -> None:
