@@ -131,8 +131,14 @@ class RunFolder:
         return [chunk for chunk in self.chunks if not self.lake.exists(self.profile(chunk))]
 
     def profiles(self) -> Iterator[Profile]:
-        """Yield the profile of every chunk."""
-        return (self._profile(self.profile(chunk)) for chunk in self.chunks)
+        """Yield the profile of every chunk. All have the columns of the first."""
+        names: list[str] | None = None
+        for path in map(self.profile, self.chunks):
+            profile = self._profile(path)
+            names = sorted(profile.columns) if names is None else names
+            if sorted(profile.columns) != names:
+                raise broken(path, f"columns {sorted(profile.columns)}", f"columns {names}, as of the first chunk")
+            yield profile
 
     def remove(self) -> None:
         """Remove the folder and all files in it.

@@ -58,7 +58,6 @@ def plan(work: Workspace, policy: RetentionPolicy) -> list[Removal]:
     """Return what may be removed of a job: publications, runs, shadow predictions, model versions, training snapshots.
 
     Also what killed processes left: tables in the source with rows of shared nights, files that they had begun to write.
-
     Nothing is removed here. Runs that nobody works on any more are recorded as abandoned first.
 
     Never among them: a run that is published, held or running; a version that is champion at a night still to come or
@@ -209,10 +208,8 @@ def _old_snapshots(work: Workspace, policy: RetentionPolicy, leaving: set[int]) 
     for name, folder in work.lake.snapshots(work.job.name).items():
         made_at = work.lake.read_json(f"{folder}/{SNAPSHOT_FACTS}").get("created_at")
         if made_at is not None and _older(work.stores, datetime.fromisoformat(made_at), policy.snapshot_days):
-            old[name] = (
-                folder,
-                f"made on {made_at[:10]}, kept for {policy.snapshot_days} days, and no version names it",
-            )
+            reason = f"made on {made_at[:10]}, kept for {policy.snapshot_days} days, and no version names it"
+            old[name] = (folder, reason)
     named = _snapshots_named(work, set(old), leaving) if old else set()
     return [
         Removal("training snapshot", name, None, work.lake.size(folder), 0, reason)

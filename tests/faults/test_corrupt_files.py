@@ -50,7 +50,10 @@ def bit_in_a_name(content: bytes) -> bytes:
     return content[:at] + bytes([content[at] ^ 0x04]) + content[at + 1 :]
 
 
-DAMAGES = (cut_off, emptied, zeroed, bit_in_the_middle, bit_in_a_name)
+DAMAGES = (
+    *(pytest.param(damage, marks=pytest.mark.nightly) for damage in (cut_off, emptied, zeroed, bit_in_the_middle)),
+    bit_in_a_name,
+)
 
 
 def start(toy: Toy) -> RunFolder:
@@ -79,6 +82,7 @@ def refused(do: Callable[[], object], path: str, task: str) -> None:
         do()
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_features_that_are_broken_are_extracted_again(toy: Toy, damage: Callable[[bytes], bytes]) -> None:
     folder = start(toy)
@@ -106,6 +110,7 @@ def test_result_that_is_broken_is_scored_again(toy: Toy, what: str, damage: Call
     require_healed(toy)
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_pin_that_is_broken_is_written_by_the_next_extraction(toy: Toy, damage: Callable[[bytes], bytes]) -> None:
     folder = start(toy)
@@ -132,6 +137,7 @@ def test_profile_that_is_broken_is_scored_again(toy: Toy, damage: Callable[[byte
     require_healed(toy)
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_current_object_that_is_broken_is_written_anew(toy: Toy, damage: Callable[[bytes], bytes]) -> None:
     folder = start(toy)
@@ -146,6 +152,7 @@ def test_current_object_that_is_broken_is_written_anew(toy: Toy, damage: Callabl
     require_healed(toy)
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_run_whose_predictions_broke_after_the_flip_is_replaced(toy: Toy, damage: Callable[[bytes], bytes]) -> None:
     folder = start(toy)
