@@ -41,7 +41,8 @@ def steps(toy: Toy, *moments: datetime) -> str:
 def visible(toy: Toy, moment: datetime) -> list[tuple[int, int, int]]:
     """Return rows, keys and runs that the night had at a moment, by the record of publications."""
     counts = "count(*), count(distinct id), count(distinct run_id)"
-    question = f"select {counts} from {toy.job.name}_predictions_as_of('{moment.isoformat()}') where night = '{NIGHT}'"
+    then = f"visible_from <= '{moment.isoformat()}' and coalesce(visible_until > '{moment.isoformat()}', true)"
+    question = f"select {counts} from {toy.job.name}_predictions_as_of where night = '{NIGHT}' and {then}"
     return toy.stores.warehouse.query(question)[1]
 
 
