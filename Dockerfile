@@ -28,6 +28,8 @@ COPY cli cli
 COPY demo demo
 COPY jobs jobs
 COPY dags dags
+# The services run as another user than the one who builds, whose files may be for that user only.
+RUN chmod -R a+rX /opt/nightshift
 # The program `nightshift`: the libraries are there, so nothing is fetched.
 RUN pip --python /opt/venv/bin/python install --no-index --no-deps --no-build-isolation --editable .
 # The services run as a user that cannot write here, so the bytecode is made now.

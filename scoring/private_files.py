@@ -24,6 +24,15 @@ def own_files_only() -> None:
     os.umask(_UMASK)
 
 
+def open_like_its_folder(path: Path) -> None:
+    """Let those read a file, or go into a folder, who may with the folder it lies in: it is made for them, not for us.
+
+    Source files of a job, which an image takes and others review, and exports.
+    """
+    mode = stat.S_IMODE(path.parent.stat().st_mode) & 0o777
+    path.chmod(mode if path.is_dir() else mode & 0o666)
+
+
 def close_folder(folder: Path, names: Iterable[str]) -> None:
     """Shut others out of a folder, and out of the folders ``names`` in it, if they belong to this user.
 

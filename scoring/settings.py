@@ -126,7 +126,8 @@ class Settings(BaseSettings):
     code_version: str | None = None
     """What the ledger calls the code, unset for the git commit."""
     score_threads: int | None = Field(default=None, ge=1, le=64)
-    """Threads that score chunks in ``run``, unset for one per core that the process may use."""
+    """Threads that score chunks in ``run``, unset for one per core that the process may use. A task that shares a
+    night with others has one if it is unset."""
     check_seconds: int = Field(default=60, ge=1)
     """How long `check` may try a job's pipeline on made-up rows."""
     airflow_port: int = Field(default=8080, ge=1024, le=65535)

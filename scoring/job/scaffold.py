@@ -10,6 +10,7 @@ from pathlib import Path
 from scoring.errors import JobFileError
 from scoring.job.definition import Kind
 from scoring.names import JOB_PATTERN, SOURCE_PATTERN
+from scoring.private_files import open_like_its_folder
 from scoring.settings import Settings
 from scoring.validation import PATTERNS
 
@@ -55,8 +56,11 @@ def new_job(
         text = (texts or {}).get(template) or _filled(
             _template(template, kind).read_text("utf-8"), template, name, source
         )
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.parent.exists():
+            path.parent.mkdir(parents=True)
+            open_like_its_folder(path.parent)
         path.write_text(text, encoding="utf-8")
+        open_like_its_folder(path)
     return list(files)
 
 

@@ -11,7 +11,7 @@ from scoring.night.rescore import Rescored, rescore
 from scoring.night.run import run_night
 from scoring.night.score import score_chunk
 from scoring.night.shards import score_chunks
-from scoring.night.staging import left_stages, unstage
+from scoring.night.staging import left_stages, over, unstage
 
 __all__ = [
     "KEPT_FEWER",
@@ -28,6 +28,7 @@ __all__ = [
     "extract",
     "left_stages",
     "no_evidence",
+    "over",
     "promoted_ref",
     "publish",
     "published_runs",

@@ -18,6 +18,7 @@ from scoring.errors import Permanent, RunMissing
 from scoring.interval import Nights
 from scoring.names import plain
 from scoring.night.publish import rows_schema, shown_rows
+from scoring.private_files import open_like_its_folder
 from scoring.progress import Progress, silent
 from scoring.stores import Workspace
 from scoring.stores.warehouse import Run, Span, ledger, overview
@@ -152,6 +153,7 @@ def _appearing(path: Path, force: bool) -> Iterator[Path]:
         with part.open("rb") as stream:
             os.fsync(stream.fileno())
         _refuse_existing(path, force)  # which somebody may have made meanwhile
+        open_like_its_folder(part)
         part.replace(path)
     except OSError as error:
         raise Permanent(f"file {path}", found=str(error), expected="a file that can be written") from error

@@ -24,11 +24,15 @@ class Lanes(Generic[Result]):
     """
 
     def __init__(
-        self, work: Workspace, run_id: str, load: Callable[[Iterable[ChunkPredictions]], Result], progress: Progress
+        self,
+        work: Workspace,
+        run_id: str,
+        load: Callable[[Iterable[ChunkPredictions]], Result],
+        progress: Progress,
+        threads: int,
     ) -> None:
         """Score chunks of a run; ``load`` takes their predictions, and all of them or none are loaded when it returns."""
         self._work, self._run_id, self._load, self._progress = work, run_id, load, progress
-        threads = work.settings.threads
         self._scorers, self._loader = ThreadPoolExecutor(threads, "score"), ThreadPoolExecutor(1, "load")
         self._waiting = threads + 1
         self._loading: Future[Result] = Future()

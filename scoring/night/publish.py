@@ -14,9 +14,9 @@ from scoring.errors import (
     LakeFileBroken,
     LakeFileMissing,
     NightHeld,
+    NightshiftError,
     ReconciliationError,
     RunMissing,
-    SourceUnavailable,
 )
 from scoring.job import Job
 from scoring.night.chunk import ChunkPredictions
@@ -67,8 +67,6 @@ def publish(work: Workspace, run_id: str, progress: Progress = silent, loaded: L
             loaded = loaded_by_shards(work, run)
             run = ledger.get(work.warehouse, run_id)
         summary = _reconciled(work.stores, run, loaded or _load_scored(work, run, progress))
-        with suppress(SourceUnavailable):  # the publication stands; retention drops what is left in the source
-            unstage(work, run)
         _pass_gate(work, run, summary)
         status = ledger.flip(work.warehouse, run, summary.rows, work.clock())
     return _after_flip(work, ledger.get(work.warehouse, run_id), status)
@@ -168,6 +166,9 @@ def _pass_gate(work: Workspace, run: Run, summary: Summary) -> None:
 
 
 def _after_flip(work: Workspace, run: Run, status: str) -> Published:
+    if run.shards is not None:
+        with suppress(NightshiftError):  # the publication stands; retention drops what is left in the source
+            unstage(work, run)
     return Published(run.run_id, status, run.rows_loaded or 0, work.lake.url(refresh_lake(work, run.night)))
 
 

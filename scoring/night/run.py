@@ -28,7 +28,7 @@ def run_night(work: Workspace, request: NightRequest, progress: Progress = silen
 
     run = (work.warehouse, request.run_id)
     with held(*run), metered(*run), warnings_of_threads():
-        with Lanes(work, request.run_id, load, progress) as lanes:
+        with Lanes(work, request.run_id, load, progress, work.settings.threads) as lanes:
             extract(work, request, lanes.reading, progress)
             with recorded(work.stores, request.run_id):
                 loaded = lanes.loaded()

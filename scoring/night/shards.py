@@ -56,7 +56,8 @@ class _Shard:
 
     def score(self) -> int:
         """Read, score and load the chunks, and return how many rows. Raises ``KeysRepeat``."""
-        with Lanes(self._work, self._run.run_id, self._load, self._progress) as lanes:
+        threads = self._work.settings.score_threads or 1  # a worker runs such tasks side by side, one for each core
+        with Lanes(self._work, self._run.run_id, self._load, self._progress, threads) as lanes:
             with lanes.reading() as on_chunk:
                 for chunk in self._chunks():
                     on_chunk(chunk)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+from scoring.errors import SourceUnavailable
 from scoring.interval import DataInterval
 from scoring.stores import RunFolder, Workspace
 from scoring.stores.registry import VersionRef
 from scoring.stores.source import Query, Stage, StagePlace, drop_stage, stage_rows, stages_in
-from scoring.stores.warehouse import Run, ledger
+from scoring.stores.warehouse import Run, at_work, ledger
 
 
 def stage_night(work: Workspace, folder: RunFolder, ref: VersionRef) -> Stage | None:
@@ -20,8 +23,9 @@ def stage_night(work: Workspace, folder: RunFolder, ref: VersionRef) -> Stage | 
         return None
     run = folder.run
     for place, other in left_stages(work):
-        if other.night == run.night and other.status != "running":
-            drop_stage(*_source(work), place)
+        if other.night == run.night and other.run_id != run.run_id and over(work, other):
+            with suppress(SourceUnavailable):  # somebody still reads it: retention comes back to it
+                drop_stage(*_source(work), place)
     place = StagePlace.of(schema, run.run_id)
     drop_stage(*_source(work), place)
     interval = DataInterval(run.interval_start, run.interval_end, run.night)
@@ -53,6 +57,11 @@ def left_stages(work: Workspace) -> list[tuple[StagePlace, Run]]:
     places = {place.run_id: place for place in stages_in(*_source(work), schema)}
     runs = ledger.with_ids(work.warehouse, work.job.name, list(places))
     return [(places[run.run_id], run) for run in runs]
+
+
+def over(work: Workspace, run: Run) -> bool:
+    """Return whether a run has ended and nobody works on it."""
+    return run.status != "running" and not at_work(work.warehouse, run.run_id)
 
 
 def _source(work: Workspace) -> tuple[str, Query]:

@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
 from scoring.errors import ChampionMissing
-from scoring.night import KEPT_FEWER, left_stages, unpublish, unstage
+from scoring.night import KEPT_FEWER, left_stages, over, unpublish, unstage
 from scoring.settings import RetentionPolicy
 from scoring.stores import SNAPSHOT_FACTS, SNAPSHOT_ROWS, RunFolder, Stores, Workspace
 from scoring.stores.registry import VersionRef
@@ -122,7 +122,7 @@ def _left_stages(work: Workspace) -> list[Removal]:
     removals = []
     for _, run in left_stages(work):
         failed_lately = run.status == "failed" and not _older(work.stores, run.finished_at or run.started_at, 1)
-        if run.status != "running" and not failed_lately:
+        if over(work, run) and not failed_lately:
             reason = f"{run.status}: nobody reads its rows in the source any more"
             removals.append(Removal("rows in the source", run.run_id, run.night, 0, run.rows_extracted or 0, reason))
     return removals
@@ -250,7 +250,10 @@ def _remove_run(work: Workspace, removal: Removal) -> Removal | None:
 
 
 def _remove_stage(work: Workspace, removal: Removal) -> Removal | None:
-    unstage(work, ledger.get(work.warehouse, removal.what, work.job.name))
+    run = ledger.get(work.warehouse, removal.what, work.job.name)
+    if not over(work, run):
+        return None
+    unstage(work, run)
     return removal
 
 

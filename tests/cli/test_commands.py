@@ -51,6 +51,7 @@ COMMANDS = (
     "quarantine",
     "backtest",
     "forget",
+    "audit",
     "retire",
     "unpublish",
     "nightly",

@@ -51,6 +51,10 @@ class Stack:
     """Folder with redis-server and redis-cli."""
     extra: dict[str, str] = field(default_factory=dict)
     """Variables on top of the file's, for services of the project's image."""
+    host: str = "127.0.0.1"
+    """The address at which services listen and are asked."""
+    islands: dict[str, list[str]] = field(default_factory=dict)
+    """The command that runs a service's own somewhere else: in a network namespace, with no disk of the others."""
     show: Callable[[str], None] = print
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
@@ -92,7 +96,7 @@ class Stack:
         self.say(f"{name}: starting")
         with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                self._command(service),
+                self.islands.get(name, []) + self._command(service),
                 env=self.environment(service),
                 cwd=HOME if service.ours else home,
                 stdout=log,
@@ -107,7 +111,7 @@ class Stack:
         """Run a command as ``docker compose exec`` would: in the environment of a service."""
         service = self.services[name]
         return subprocess.run(
-            [self.mapped(word, service) for word in command],
+            self.islands.get(name, []) + [self.mapped(word, service) for word in command],
             env=self.environment(service),
             cwd=HOME if service.ours else self.home(name),
             capture_output=True,
@@ -168,7 +172,7 @@ class Stack:
 
     def url(self, name: str) -> str:
         """Return the address of a service as seen from here."""
-        return f"http://127.0.0.1:{self.ports[name]}"
+        return f"http://{self.host}:{self.ports[name]}"
 
     def environment(self, service: Service) -> dict[str, str]:
         """Return the whole environment of a service's processes."""
@@ -189,12 +193,12 @@ class Stack:
         home = self.home(service.name)
         self._mount(service, home)
         for name, port in PORTS.items():
-            text = re.sub(rf"(?<![\w-]){name}:{port}\b", f"127.0.0.1:{self.ports[name]}", text)
+            text = re.sub(rf"(?<![\w-]){name}:{port}\b", f"{self.host}:{self.ports[name]}", text)
         own = PORTS.get(service.name)
         if own:
-            text = re.sub(rf"localhost:{own}\b", f"127.0.0.1:{self.ports[service.name]}", text)
+            text = re.sub(rf"localhost:{own}\b", f"{self.host}:{self.ports[service.name]}", text)
             text = text.replace(f"--port={own}", f"--port={self.ports[service.name]}")
-        text = text.replace("--host=0.0.0.0", "--host=127.0.0.1")
+        text = text.replace("--host=0.0.0.0", f"--host={self.host}")
         for there, here in (
             (STATE, home / "state"),
             ("/opt/nightshift", HOME),
@@ -219,10 +223,10 @@ class Stack:
     def _ports_of(self, service: Service) -> dict[str, str]:
         """Return what keeps services that share this machine's loopback off each other's ports."""
         return {
-            "AIRFLOW__API__HOST": "127.0.0.1",
+            "AIRFLOW__API__HOST": self.host,
             "AIRFLOW__API__PORT": str(self.ports["api-server"]),
             "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT": str(self.ports["scheduler"]),
-            "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_HOST": "127.0.0.1",
+            "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_HOST": self.host,
             "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(self._port(f"{service.name} log")),
             "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(self._port("triggerer log")),
         }
@@ -249,8 +253,8 @@ class Stack:
         folder.mkdir(parents=True, exist_ok=True)
         redis = f"-p {self.ports['redis']}" if service.name == "redis" else ""
         for name, real, more in (
-            ("postgres", _postgres() / "postgres", f"-k {self.home(service.name) / 'tmp'}"),
-            ("redis-server", self.redis / "redis-server", f"--port {self.ports['redis']} --bind 127.0.0.1"),
+            ("postgres", _postgres() / "postgres", f"-k {self.home(service.name) / 'tmp'} -h {self.host}"),
+            ("redis-server", self.redis / "redis-server", f"--port {self.ports['redis']} --bind {self.host}"),
             ("redis-cli", self.redis / "redis-cli", redis),
         ):
             before, after = (more, "") if name == "redis-cli" else ("", more)
@@ -270,6 +274,8 @@ class Stack:
             _give(path)
         initial = ["initdb", "--username=postgres", f"--pwfile={password}", "--auth-host=scram-sha-256"]
         self._must(service, [*initial, "--auth-local=trust", "--encoding=UTF8", "--locale=C.UTF-8"])
+        with (home / "data/pg_hba.conf").open("a") as rules:
+            rules.write("host all all all scram-sha-256\n")  # as the image has it
         self._must(service, ["pg_ctl", "--wait", "-o", f"-c listen_addresses= -k {home / 'tmp'}", "start", "-s", "-l",
                              str(home / "tmp/first.log")])  # fmt: skip
         script = home / "tmp/create_databases.sql"

@@ -21,12 +21,20 @@ class World:
 
     def rows(self, database: str, statement: str) -> list[Any]:
         """Return what a statement gives as superuser of the stack's PostgreSQL."""
+        with self._connected(database) as connection:
+            return connection.execute(statement).fetchall()
+
+    def change(self, database: str, statement: str) -> None:
+        """Run a statement without a result as superuser of the stack's PostgreSQL."""
+        with self._connected(database) as connection:
+            connection.execute(statement)
+
+    def _connected(self, database: str) -> psycopg.Connection[Any]:
         password = (self.stack.folder / "secrets/postgres_password").read_text()
-        with psycopg.connect(
-            host="127.0.0.1",
+        return psycopg.connect(
+            host=self.stack.host,
             port=self.stack.ports["postgres"],
             dbname=database,
             user="postgres",
             password=password,
-        ) as connection:
-            return connection.execute(statement).fetchall()
+        )

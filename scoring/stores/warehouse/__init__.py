@@ -31,7 +31,7 @@ from scoring.stores.warehouse.evaluation import (
     SinceChange,
     growth,
 )
-from scoring.stores.warehouse.liveness import abandon_dead, alone, held, seen, worked_on
+from scoring.stores.warehouse.liveness import abandon_dead, alone, at_work, held, seen, worked_on
 from scoring.stores.warehouse.load import (
     LoadedChunk,
     count_rows,
@@ -88,6 +88,7 @@ __all__ = [
     "abandon_dead",
     "actions_of",
     "alone",
+    "at_work",
     "champion_at",
     "claim_alert",
     "count_rows",

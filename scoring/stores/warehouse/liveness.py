@@ -31,6 +31,12 @@ def alone(warehouse: Warehouse, name: str) -> AbstractContextManager[bool]:
     return locks.tried(warehouse, name)
 
 
+def at_work(warehouse: Warehouse, run_id: str) -> bool:
+    """Return whether a process works on a run."""
+    with warehouse.transaction() as connection:
+        return not locks.is_free(connection, _lock_of(run_id))
+
+
 def _lock_of(run_id: str) -> str:
     return f"run {run_id}"
 

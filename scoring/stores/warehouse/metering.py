@@ -28,11 +28,9 @@ def metered(warehouse: Warehouse, run_id: str) -> Iterator[None]:
     began = _cpu_seconds()
     try:
         yield
-    except BaseException:  # raised again: what a failed try cost is added if the warehouse still answers
-        with suppress(NightshiftError):
+    finally:
+        with suppress(NightshiftError):  # a warehouse that does not answer: what was done stands
             _add_cpu(warehouse, run_id, _cpu_seconds() - began)
-        raise
-    _add_cpu(warehouse, run_id, _cpu_seconds() - began)
 
 
 def _cpu_seconds() -> float:

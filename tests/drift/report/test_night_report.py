@@ -163,7 +163,7 @@ def test_page_that_fails_leaves_the_verdict_and_says_why(toy: Toy) -> None:
     sample.write_bytes(sound)
     assert path is None
     assert why is not None
-    assert "Parquet" in why
+    assert "reference.parquet was not read" in why
     assert not toy.stores.lake.exists(toy.stores.lake.below(toy.stores.lake.report(toy.job.name, NIGHT)))
     done = watch(toy.work, run.run_id, lambda *_: (path, why))
     assert (done.verdict, judged(toy, NIGHT).verdict, judged(toy, NIGHT).report_error) == ("ok", "ok", why)

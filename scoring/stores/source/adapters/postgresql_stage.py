@@ -20,6 +20,8 @@ from scoring.stores.source.stage import COMMENT, Stage, StagePlace
 
 _AT_ONCE = 2**31
 """Rows at most of one batch: those of a chunk are one batch."""
+_PATIENCE = "5s"
+"""How long the removal of a table waits for its readers. One whose worker was cut off may hold it for hours."""
 _ADVICE = "let the source's login use the schema and create tables in it, or unset the NIGHTSHIFT_STAGING variable"
 
 
@@ -67,8 +69,9 @@ def read_parts(
 
 
 def drop(url: sa.URL, query: Query, place: StagePlace) -> None:
-    """Remove a table with a night's rows, if it is there."""
+    """Remove a table with a night's rows, if it is there. Raises ``SourceUnavailable`` while somebody reads it."""
     with session(url, query, "read write") as cursor:
+        cursor.execute(f"set local lock_timeout = '{_PATIENCE}'")
         cursor.execute(f"drop table if exists {_name(place)}")
 
 
