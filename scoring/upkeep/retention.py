@@ -110,7 +110,8 @@ def _old_runs(work: Workspace, policy: RetentionPolicy) -> list[Removal]:
     removals = []
     for run in ended:
         folder, row_count = folders.get(run.run_id), rows.get(run.run_number, 0)
-        reason = _why_left(folder, row_count) if run.pruned else _why_old(work.stores, policy, run, replaced)
+        left = "its removal was interrupted" if folder or row_count else None
+        reason = left if run.pruned else _why_old(work.stores, policy, run, replaced)
         if reason is not None:
             size = work.lake.size(folder) if folder else 0
             removals.append(Removal("run", run.run_id, run.night, size, row_count, reason))
@@ -133,10 +134,6 @@ def _left_files(work: Workspace) -> list[Removal]:
     unfinished = work.lake.unfinished(work.job.name).items()
     left = [path for path, changed in unfinished if _older(work.stores, changed, 1)]
     return [Removal("file", path, None, work.lake.size(path), 0, "who began to write it was killed") for path in left]
-
-
-def _why_left(folder: str | None, rows: int) -> str | None:
-    return "its removal was interrupted" if folder or rows else None
 
 
 def _why_old(stores: Stores, policy: RetentionPolicy, run: Run, replaced: dict[str, datetime]) -> str | None:

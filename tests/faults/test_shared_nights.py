@@ -35,7 +35,7 @@ PUBLISH = (
     PREPARE
     + """
 import sys
-sys.modules["scoring.night.publish"].unstage = die
+setattr(sys.modules["scoring.night.publish"], sys.argv[3], die)
 publish(work, sys.argv[2])
 """
 )
@@ -46,6 +46,9 @@ sys.modules["scoring.stores.warehouse.load"]._recording = die
 score_chunks(work, sys.argv[2], map(int, sys.argv[3].split(",")))
 """
 )
+
+BEFORE_THE_FLIP, BEFORE_THE_DROP = "_pass_gate", "unstage"
+"""What a process is about to do in publishing when it is killed."""
 
 
 def killed(commands: Path, toy: Toy, code: str, begun: Extracted, *words: str) -> None:
@@ -60,11 +63,12 @@ def score(toy: Toy, begun: Extracted) -> None:
         score_chunks(toy.work, begun.run_id, chunks)
 
 
-def test_publish_killed_before_it_drops_the_table(toy: Toy, commands: Path) -> None:
+@pytest.mark.parametrize("point", [pytest.param(BEFORE_THE_FLIP, marks=pytest.mark.nightly), BEFORE_THE_DROP])
+def test_publish_killed_before_it_drops_the_table(toy: Toy, commands: Path, point: str) -> None:
     with shared(toy), reader_of(toy):
         begun = begin(toy)
         score(toy, begun)
-        killed(commands, toy, PUBLISH, begun)
+        killed(commands, toy, PUBLISH, begun, point)
         assert len(tables(toy)) == 1
         publish(toy.work, begun.run_id)
         assert tables(toy) == []
@@ -77,7 +81,7 @@ def test_publish_killed_and_never_tried_again_leaves_a_table_to_retention(toy: T
     with shared(toy), reader_of(toy):
         begun = begin(toy)
         score(toy, begun)
-        killed(commands, toy, PUBLISH, begun)
+        killed(commands, toy, PUBLISH, begun, BEFORE_THE_FLIP)
         require_no_orphans(toy)
         assert ledger.get(toy.stores.warehouse, begun.run_id).status == "abandoned"
         require_healed(toy)

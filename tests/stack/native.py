@@ -278,12 +278,14 @@ class Stack:
             rules.write("host all all all scram-sha-256\n")  # as the image has it
         self._must(service, ["pg_ctl", "--wait", "-o", f"-c listen_addresses= -k {home / 'tmp'}", "start", "-s", "-l",
                              str(home / "tmp/first.log")])  # fmt: skip
-        script = home / "tmp/create_databases.sql"
-        text = (HOME / "sql/compose/create_databases.sql").read_text(encoding="utf-8")
-        script.write_text(self.mapped(text, service), encoding="utf-8")
-        _give(script)
-        self._must(service, ["psql", "-v", "ON_ERROR_STOP=1", "--no-psqlrc", "--quiet", f"--host={home / 'tmp'}",
-                             "--username=postgres", "--dbname=postgres", f"--file={script}"])  # fmt: skip
+        scripts = [home / "tmp/create_databases.sql", home / "tmp/restrict_database.sql"]  # the first reads the second
+        for script in scripts:
+            text = (HOME / "sql/compose" / script.name).read_text(encoding="utf-8")
+            script.write_text(self.mapped(text, service), encoding="utf-8")
+            _give(script)
+        for script in scripts:
+            self._must(service, ["psql", "-v", "ON_ERROR_STOP=1", "--no-psqlrc", "--quiet", f"--host={home / 'tmp'}",
+                                 "--username=postgres", "--dbname=postgres", f"--file={script}"])  # fmt: skip
         self._must(service, ["pg_ctl", "--wait", "--mode=fast", "stop", "-s"])
 
     def _superuser_password(self, service: Service) -> str:
