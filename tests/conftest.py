@@ -6,8 +6,10 @@ import atexit
 import itertools
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -236,6 +238,24 @@ def plain_rows(plain_job: Job) -> pa.RecordBatch:
     """400 events of the toy's first night, in the types of ``plain_job``."""
     table = pa.Table.from_pandas(events(FIRST, 400)[plain_job.columns], preserve_index=False)
     return table.combine_chunks().to_batches()[0]
+
+
+@contextmanager
+def disk(folder: Path, size: str) -> Iterator[Path]:
+    """Give a file system of a size, in memory. Skips the test where it may not be mounted."""
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("only root may mount a small file system")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MiB."""
+    with disk(tmp_path / "small", "1m") as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")

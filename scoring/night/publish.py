@@ -73,8 +73,8 @@ def publish(work: Workspace, run_id: str, progress: Progress = silent, loaded: L
 
 
 def _load_scored(work: Workspace, run: Run, progress: Progress) -> Loaded:
-    folder = RunFolder(work.lake, run)
-    chunks = (ChunkPredictions(number, folder.predictions([number])) for number in folder.chunks)
+    folder, schema = RunFolder(work.lake, run), prediction_schema(work.job)
+    chunks = (ChunkPredictions(number, folder.predictions([number], schema)) for number in folder.chunks)
     return load_run(work, run, chunks, progress)
 
 
@@ -211,7 +211,8 @@ def _write_current(work: Workspace, run: Run, path: str) -> None:
 def shown_rows(work: Workspace, run: Run) -> Iterator[pa.RecordBatch]:
     """Yield a run's predictions with the columns of the analysts' view, from files that never change."""
     constants, order = _stamps(run), _shown_columns(work.job)
-    return (stamped(batch, constants, order) for batch in RunFolder(work.lake, run).predictions())
+    predictions = RunFolder(work.lake, run).predictions(expected=prediction_schema(work.job))
+    return (stamped(batch, constants, order) for batch in predictions)
 
 
 def rows_schema(job: Job, run: Run) -> pa.Schema:

@@ -24,7 +24,7 @@ def score_chunk(work: Workspace, run_id: str, number: int, progress: Progress = 
     Writes the chunk's predictions, their summary and the profile of its columns; writing them again gives the same files.
     """
     folder = _folder(work, run_id)
-    batches = work.lake.batches(folder.part("features", number), rows=_ROWS)
+    batches = work.lake.batches(folder.part("features", number), _ROWS, work.stores.features_schema(work.job))
     return sum(batch.num_rows for batch in _score(work, folder, number, batches, progress))
 
 

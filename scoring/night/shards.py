@@ -69,7 +69,7 @@ class _Shard:
             yield from self._staged(stage)
             return
         for number in self._numbers:
-            yield Chunk(number, self._folder.features(number))
+            yield Chunk(number, self._folder.features(number, self._work.stores.features_schema(self._work.job)))
 
     def _staged(self, stage: Stage) -> Iterator[Chunk]:
         """Yield the chunks as the source has their rows, each once it is on the lake."""

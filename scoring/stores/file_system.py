@@ -7,6 +7,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -55,13 +56,17 @@ def opened(root: str) -> tuple[Any, str, str]:
     return fs, path.rstrip("/") or path, scheme
 
 
+_UNFINISHED = ".writing-"
+"""How the name of a local file begins that is being written, or was until its process was killed."""
+
+
 @contextmanager
 def beside(path: str) -> Iterator[Path]:
     """Give a local file in the folder of ``path`` that takes its name afterwards."""
     with named(path):
         folder = Path(path).parent
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".writing-", delete=False) as stream:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=_UNFINISHED, delete=False) as stream:
             local = Path(stream.name)
     try:
         yield local
@@ -70,6 +75,15 @@ def beside(path: str) -> Iterator[Path]:
             local.replace(path)
     finally:
         local.unlink(missing_ok=True)
+
+
+def unfinished(folder: str) -> dict[str, datetime]:
+    """Return the files below a local folder that somebody began to write and that have no name yet, and when they changed."""
+    changed = {}
+    for path in Path(folder).rglob(f"{_UNFINISHED}*"):
+        with suppress(FileNotFoundError):  # it is finished
+            changed[str(path)] = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    return changed
 
 
 @contextmanager

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 
+import pyarrow as pa
+
 from scoring.errors import SettingsError
 from scoring.interval import DataInterval
 from scoring.job import Job
@@ -47,6 +49,10 @@ class Stores:
     def features_query(self, job: Job) -> Query:
         """Return the job's ``features.sql``."""
         return _query(self.settings.sql_path(job.name, "features"), job, tuple(job.columns))
+
+    def features_schema(self, job: Job) -> pa.Schema:
+        """Return the keys and features of a job, each with its type."""
+        return pa.schema(list(self.features_query(job).types.items()))
 
     def by_night(self, job: Job, query: Query) -> bool:
         """Return whether a statement of the job binds ``:night``, so that it gives one night at a time."""

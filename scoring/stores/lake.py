@@ -6,7 +6,7 @@ import json
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from datetime import date
+from datetime import date, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,13 +14,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from scoring.stores.file_system import PART, beside, drop_unfinished, opened, unnamed_file, upload
-from scoring.stores.lake_problems import broken, bucket_missing, named, remote
+from scoring.stores.file_system import PART, beside, drop_unfinished, opened, unfinished, unnamed_file, upload
+from scoring.stores.lake_problems import broken, bucket_missing, named, remote, require_columns
 
 SNAPSHOT_FACTS = "snapshot.json"
 """The file of a training snapshot that says when it was made. It is written last, and removed last."""
 SNAPSHOT_ROWS = "rows.parquet"
 """The file of a training snapshot with its rows."""
+_NO_COLUMNS = pa.schema([])
+_KINDS = ("runs", "predictions", "reports", "snapshots")
 
 
 class Lake:
@@ -99,9 +101,10 @@ class Lake:
             raise broken(path, f"JSON that is a {type(content).__name__}")
         return content
 
-    def batches(self, path: str, rows: int = 65_536) -> Iterator[pa.RecordBatch]:
-        """Yield a Parquet file in batches of at most ``rows`` rows. The checksums of its pages must fit."""
+    def batches(self, path: str, rows: int = 65_536, expected: pa.Schema | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield a Parquet file, with the ``expected`` columns, in batches of at most ``rows`` rows. Its checksums must fit."""
         with self._system(path, reading=True), self._open(path) as stream, _parquet(stream) as file:
+            require_columns(path, file.schema_arrow, expected or _NO_COLUMNS)
             yield from file.iter_batches(batch_size=rows)
 
     def table(self, path: str) -> pa.Table:
@@ -149,6 +152,11 @@ class Lake:
         if not self.local:  # whose listing may show for a while what was removed
             paths = [path for path in paths if self.exists(path)]
         return {PurePosixPath(path).parent.name: str(PurePosixPath(path).parent) for path in paths}
+
+    def unfinished(self, job: str) -> dict[str, datetime]:
+        """Return the files of a job on a disk that were begun and have no name yet, and when they changed last."""
+        folders = [str(PurePosixPath(self._root, kind, job)) for kind in _KINDS] if self.local else []
+        return {path: when for folder in folders for path, when in unfinished(folder).items()}
 
     def files(self, folder: str) -> list[str]:
         """Return the paths of all files below a folder, sorted, none if there is no folder."""

@@ -169,6 +169,26 @@ def broken(path: str, problem: str, expected: str | None = None) -> LakeFileBrok
     )
 
 
+def require_columns(path: str, there: pa.Schema, expected: pa.Schema) -> None:
+    """Raise ``LakeFileBroken`` when a Parquet file lacks a column, or has it in another type: its footer has no checksum."""
+    lacking = [
+        field
+        for field in expected
+        if there.get_field_index(field.name) < 0 or there.field(field.name).type != field.type
+    ]
+    if lacking:
+        raise broken(path, f"columns {there.names}", f"columns {[f'{field.name} {field.type}' for field in lacking]}")
+
+
+@contextmanager
+def understood(path: str) -> Iterator[None]:
+    """Translate the error of what makes an object of a JSON file into ``LakeFileBroken``."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise broken(path, f"JSON with {type(error).__name__} {error}", "a JSON file as it was written") from error
+
+
 def unknown_scheme(root: str) -> SettingsError:
     """Return the error of a lake URL with an unknown scheme. The rest of the URL is not shown."""
     scheme = root.partition(":")[0]

@@ -13,7 +13,7 @@ import pyarrow as pa
 from scoring.job import HIDDEN_VALUE, Job
 from scoring.rows import Profile, Summary
 from scoring.stores.lake import Lake
-from scoring.stores.lake_problems import broken
+from scoring.stores.lake_problems import broken, require_columns, understood
 from scoring.stores.registry import VersionRef
 from scoring.stores.source import Stage
 from scoring.stores.warehouse import Run
@@ -85,15 +85,19 @@ class RunFolder:
         uri = str(self._with_keys(self.pin, "model_uri")["model_uri"])
         return VersionRef(self.run.job, self.run.model_version, self.run.model_sha256, uri)
 
-    def features(self, chunk: int) -> pa.RecordBatch:
-        """Return the rows of a chunk."""
-        table = self.lake.table(self.part("features", chunk)).combine_chunks()
+    def features(self, chunk: int, expected: pa.Schema) -> pa.RecordBatch:
+        """Return the rows of a chunk, which must have the ``expected`` columns."""
+        path = self.part("features", chunk)
+        table = self.lake.table(path).combine_chunks()
+        require_columns(path, table.schema, expected)
         return next(iter(table.to_batches()), pa.RecordBatch.from_pylist([], table.schema))
 
-    def predictions(self, chunks: Iterable[int] | None = None) -> Iterator[pa.RecordBatch]:
-        """Yield the run's predictions in batches, or those of ``chunks`` in the given order."""
+    def predictions(
+        self, chunks: Iterable[int] | None = None, expected: pa.Schema | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the run's predictions, with the ``expected`` columns, in batches, or those of ``chunks`` in the given order."""
         for chunk in self.chunks if chunks is None else chunks:
-            yield from self.lake.batches(self.part("predictions", chunk))
+            yield from self.lake.batches(self.part("predictions", chunk), expected=expected)
 
     def quarantine(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows that the run put into quarantine, in batches. A chunk without such rows has no file."""
@@ -127,8 +131,14 @@ class RunFolder:
         return [chunk for chunk in self.chunks if not self.lake.exists(self.profile(chunk))]
 
     def profiles(self) -> Iterator[Profile]:
-        """Yield the profile of every chunk."""
-        return (Profile.from_dict(self.lake.read_json(self.profile(chunk))) for chunk in self.chunks)
+        """Yield the profile of every chunk. All have the columns of the first."""
+        names: list[str] | None = None
+        for path in map(self.profile, self.chunks):
+            profile = self._profile(path)
+            names = sorted(profile.columns) if names is None else names
+            if sorted(profile.columns) != names:
+                raise broken(path, f"columns {sorted(profile.columns)}", f"columns {names}, as of the first chunk")
+            yield profile
 
     def remove(self) -> None:
         """Remove the folder and all files in it.
@@ -151,9 +161,15 @@ class RunFolder:
     def _file(self, name: str) -> str:
         return str(PurePosixPath(self.path, name))
 
+    def _profile(self, path: str) -> Profile:
+        content = self.lake.read_json(path)
+        with understood(path):
+            return Profile.from_dict(content)
+
     def _scored(self, path: str) -> ScoredChunk:
         content = self._with_keys(path, "rows", "summary", "seconds")
-        summary = Summary.from_dict(content["summary"])
+        with understood(path):
+            summary = Summary.from_dict(content["summary"])
         return ScoredChunk(content["rows"], summary, content["seconds"], content.get("scored_by"))
 
     def _with_keys(self, path: str, *names: str) -> dict[str, Any]:

@@ -29,7 +29,15 @@ from scoring.stores.warehouse import (
     shadows,
 )
 
-Kind = Literal["publication", "run", "rows in the source", "shadow predictions", "model version", "training snapshot"]
+Kind = Literal[
+    "publication",
+    "run",
+    "rows in the source",
+    "file",
+    "shadow predictions",
+    "model version",
+    "training snapshot",
+]
 
 
 @dataclass(frozen=True)
@@ -38,7 +46,7 @@ class Removal:
 
     kind: Kind
     what: str
-    """The run's id (of rows in the source too), the version's number (of shadow predictions too), or the snapshot's hash."""
+    """The run's id (also of rows in the source), the version's number (also of shadow predictions), snapshot's hash, or path."""
     night: date | None
     bytes: int
     """Size of the files. A run's rows in the table are counted in ``rows``."""
@@ -49,8 +57,7 @@ class Removal:
 def plan(work: Workspace, policy: RetentionPolicy) -> list[Removal]:
     """Return what may be removed of a job: publications, runs, shadow predictions, model versions, training snapshots.
 
-    Of shared nights also the tables in the source that a run was ended before it dropped.
-
+    Also what killed processes left: tables in the source with rows of shared nights, files that they had begun to write.
     Nothing is removed here. Runs that nobody works on any more are recorded as abandoned first.
 
     Never among them: a run that is published, held or running; a version that is champion at a night still to come or
@@ -63,8 +70,8 @@ def plan(work: Workspace, policy: RetentionPolicy) -> list[Removal]:
     versions = _old_versions(work, policy, used)
     leaving = {int(version.what) for version in versions}
     shadowed = _old_shadow_rows(work, policy)
-    staged = _left_stages(work)
-    return [*_old_publications(work), *runs, *staged, *shadowed, *versions, *_old_snapshots(work, policy, leaving)]
+    left = [*_left_stages(work), *_left_files(work)]
+    return [*_old_publications(work), *runs, *left, *shadowed, *versions, *_old_snapshots(work, policy, leaving)]
 
 
 def apply(work: Workspace, removals: Iterable[Removal]) -> list[Removal]:
@@ -103,7 +110,8 @@ def _old_runs(work: Workspace, policy: RetentionPolicy) -> list[Removal]:
     removals = []
     for run in ended:
         folder, row_count = folders.get(run.run_id), rows.get(run.run_number, 0)
-        reason = _why_left(folder, row_count) if run.pruned else _why_old(work.stores, policy, run, replaced)
+        left = "its removal was interrupted" if folder or row_count else None
+        reason = left if run.pruned else _why_old(work.stores, policy, run, replaced)
         if reason is not None:
             size = work.lake.size(folder) if folder else 0
             removals.append(Removal("run", run.run_id, run.night, size, row_count, reason))
@@ -121,8 +129,11 @@ def _left_stages(work: Workspace) -> list[Removal]:
     return removals
 
 
-def _why_left(folder: str | None, rows: int) -> str | None:
-    return "its removal was interrupted" if folder or rows else None
+def _left_files(work: Workspace) -> list[Removal]:
+    """Return the removals of files that never got their name, and that nobody has written to for a day."""
+    unfinished = work.lake.unfinished(work.job.name).items()
+    left = [path for path, changed in unfinished if _older(work.stores, changed, 1)]
+    return [Removal("file", path, None, work.lake.size(path), 0, "who began to write it was killed") for path in left]
 
 
 def _why_old(stores: Stores, policy: RetentionPolicy, run: Run, replaced: dict[str, datetime]) -> str | None:
@@ -194,10 +205,8 @@ def _old_snapshots(work: Workspace, policy: RetentionPolicy, leaving: set[int]) 
     for name, folder in work.lake.snapshots(work.job.name).items():
         made_at = work.lake.read_json(f"{folder}/{SNAPSHOT_FACTS}").get("created_at")
         if made_at is not None and _older(work.stores, datetime.fromisoformat(made_at), policy.snapshot_days):
-            old[name] = (
-                folder,
-                f"made on {made_at[:10]}, kept for {policy.snapshot_days} days, and no version names it",
-            )
+            reason = f"made on {made_at[:10]}, kept for {policy.snapshot_days} days, and no version names it"
+            old[name] = (folder, reason)
     named = _snapshots_named(work, set(old), leaving) if old else set()
     return [
         Removal("training snapshot", name, None, work.lake.size(folder), 0, reason)
@@ -245,6 +254,11 @@ def _remove_stage(work: Workspace, removal: Removal) -> Removal | None:
     return removal
 
 
+def _remove_file(work: Workspace, removal: Removal) -> Removal | None:
+    work.lake.remove(removal.what)
+    return removal
+
+
 def _remove_shadow_rows(work: Workspace, removal: Removal) -> Removal | None:
     if removal.night is None:
         return None
@@ -278,6 +292,7 @@ _REMOVE: dict[Kind, Callable[[Workspace, Removal], Removal | None]] = {
     "publication": _remove_publication,
     "run": _remove_run,
     "rows in the source": _remove_stage,
+    "file": _remove_file,
     "shadow predictions": _remove_shadow_rows,
     "model version": _remove_version,
     "training snapshot": _remove_snapshot,

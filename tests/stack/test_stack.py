@@ -15,6 +15,11 @@ from tests.stack.world import World
 pytestmark = [pytest.mark.nightly, pytest.mark.timeout(1500)]
 NIGHT = date(2013, 2, 1)
 NIGHTS = [NIGHT + timedelta(days=n) for n in range(1, 6)]
+AFTER = {
+    "redis": [NIGHT + timedelta(days=n) for n in (6, 7)],
+    "scheduler": [NIGHT + timedelta(days=n) for n in (8, 9)],
+}
+"""Nights of the backfills during which a service is killed."""
 DEAD_WORKER_SECONDS = 120
 RETRAINING = "flight_delay_retraining"
 ONCE = """
@@ -31,7 +36,7 @@ RUNS = (
 )
 SOURCE = """
 select (time_hour at time zone 'America/New_York')::date, count(*) from flights
-where time_hour < '2013-02-10' group by 1
+where time_hour < '2013-02-20' group by 1
 """
 
 
@@ -117,6 +122,26 @@ def test_retraining_waits_for_a_reviewer(world: World) -> None:
     assert [version for version, _ in promotions] == [1, 2]
     assert "reviewer" in promotions[-1][1]
     world.stack.say(f"approved and promoted: {promotions[-1]}")
+
+
+@pytest.mark.parametrize("service", AFTER)
+def test_broker_or_scheduler_that_dies_during_a_backfill_loses_no_night(world: World, service: str) -> None:
+    admin, stack, nights = world.users["operator"], world.stack, AFTER[service]
+    before = {night for night, *_ in world.rows("warehouse", ONCE)}
+    backfill = admin.call("POST", "/backfills", backfill_of(nights[0], nights[-1]))
+    began = time.monotonic()
+    wait(lambda: bool(_open(admin)), 120, "a task runs or is queued", pause=0.05)
+    lost = _open(admin)
+    stack.kill(service)
+    stack.say(f"{service} is killed; tasks running or queued: {sorted(lost)}")
+    time.sleep(2)
+    stack.up([service])
+    ids = [run["dag_run_id"] for run in admin.runs(DAG) if run["partition_key"] in map(str, nights)]
+    assert len(ids) == len(nights), backfill
+    states = [admin.ended(DAG, run, 900) for run in ids]
+    assert states == ["success"] * len(nights), [_failed(admin, DAG, run) for run in ids]
+    stack.say(f"two nights {time.monotonic() - began:.0f} s after the backfill was asked for")
+    exactly_once(world, sorted({*before, *nights}))
 
 
 MATRIX: dict[str, tuple[str, str, Any]] = {

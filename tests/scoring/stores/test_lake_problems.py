@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -47,18 +46,6 @@ RUN = f"runs/churn/night={NIGHT}/r1"
 def numbers(count: int) -> pa.RecordBatch:
     noise = pa.array(range(0, count * 7_919_345_678, 7_919_345_678), pa.int64())
     return pa.RecordBatch.from_arrays([noise], schema=SCHEMA)
-
-
-@pytest.fixture
-def small(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1 MiB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True, check=False)
-    if made.returncode:
-        pytest.skip("only root may mount a small file system")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
 
 
 # ---------------------------------------------------------------- writing
