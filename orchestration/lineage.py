@@ -24,10 +24,10 @@ def lineage_of(job: Job, run_id: str) -> Any:
     stores.warehouse.engine.dispose()  # the task has ended: nobody asks the warehouse any more
     tags = [tags_run.TagsRunFacetFields(name, str(run.facts[name]), "NIGHTSHIFT") for name in TAGS]
     return OperatorLineage(
-        inputs=[_read(*dataset_of(lake.run_folder(job.name, run.night, run.run_id)), run)],
+        inputs=[_read(*dataset_of(lake.url(lake.run_folder(job.name, run.night, run.run_id))), run)],
         outputs=[
             _written(*table_of(stores, job), run),
-            _written(*dataset_of(lake.current(job.name, run.night)), run),
+            _written(*dataset_of(lake.url(lake.current(job.name, run.night))), run),
         ],
         run_facets={"tags": tags_run.TagsRunFacet(tags=tags)},
     )
@@ -41,13 +41,13 @@ def table_of(stores: Stores, job: Job) -> tuple[str, str]:
     )
 
 
-def dataset_of(path: str) -> tuple[str, str]:
-    """Return the namespace and name of a file or folder of the lake, as OpenLineage names them.
+def dataset_of(address: str) -> tuple[str, str]:
+    """Return the namespace and name of a file or folder of the lake, from its URL or path, as OpenLineage names them.
 
     >>> dataset_of("s3://bucket/lake/predictions"), dataset_of("/data/lake/predictions")
     (('s3://bucket', 'lake/predictions'), ('file', '/data/lake/predictions'))
     """
-    url = urlsplit(path)
+    url = urlsplit(address)
     if url.scheme in ("", "file"):
         return "file", url.path
     return f"{url.scheme}://{url.hostname or ''}", url.path.lstrip("/")

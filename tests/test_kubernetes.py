@@ -18,7 +18,7 @@ from tests.stack.compose import services
 VALUES = yaml.safe_load((HOME / "deploy/kubernetes/values.yaml").read_text(encoding="utf-8"))
 README = (HOME / "deploy/kubernetes/README.md").read_text(encoding="utf-8")
 DOCKERFILE = (HOME / "Dockerfile").read_text(encoding="utf-8")
-OTHER_MACHINES = {"core.parallelism", "core.dags_folder", "core.plugins_folder"}
+OTHER_MACHINES = {"core.parallelism", "core.dags_folder", "core.plugins_folder", "scheduler.task_queued_timeout"}
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +54,7 @@ def test_airflow_is_set_as_in_the_compose_file():
     shared = (ours.keys() & theirs.keys()) - OTHER_MACHINES
     assert len(shared) > 10
     assert {name: ours[name] for name in shared} == {name: theirs[name] for name in shared}
+    assert int(ours["scheduler.task_queued_timeout"]) >= 600, "a pod that waits for a node or an image is not lost"
 
 
 def test_variables_are_settings_and_hold_no_secret(monkeypatch, tmp_path):
