@@ -21,7 +21,8 @@ STREAMS = ("otel_on", "statsd_on", "statsd_datadog_enabled")
 def stream(jobs: Sequence[Job], run_id: str | None = None, since: datetime | None = None) -> None:
     """Send every gauge of ``jobs``, and add what a published run scored and spent to the counters. Does nothing without a stream.
 
-    A run that was published before ``since`` is not counted again. A warehouse that does not answer is only logged: what the task did stands.
+    A run that was published before ``since`` is not counted again. A warehouse that does not answer is only logged: what the
+    task did stands.
     """
     if not any(conf.getboolean("metrics", option, fallback=False) for option in STREAMS):
         return
