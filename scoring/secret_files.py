@@ -1,4 +1,4 @@
-"""Secrets that lie in files, as Docker and Kubernetes give them: ``{name}`` in a URL stands for what the file ``name`` holds."""
+"""Secrets that lie in files, as Docker and Kubernetes give them: ``{name}`` stands for what the file ``name`` holds."""
 
 from __future__ import annotations
 

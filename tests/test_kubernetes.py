@@ -78,8 +78,17 @@ def test_pods_run_as_the_image_does():
 
 
 def test_named_secrets_are_made_as_the_readme_says():
-    named = set(re.findall(r"\bnightshift-[\w-]+", json.dumps([VALUES["data"], VALUES["volumes"], VALUES["secret"]])))
+    parts = [VALUES[part] for part in ("data", "volumes", "secret", "apiServer", "migrateDatabaseJob")]
+    named = set(re.findall(r"\bnightshift-[\w-]+", json.dumps(parts)))
     named |= {value for key, value in VALUES.items() if key.endswith(("SecretName", "jwtSecretName"))}
     made = set(re.findall(r"create secret generic (\S+)", README))
     assert {name for name in named if name != "nightshift-task"} == made
     assert "Not tried" in README
+
+
+def test_pods_get_the_secret_files_that_their_variables_name_and_no_others():
+    (mounted,) = re.findall(r"create secret generic nightshift-secrets ((?:.*\\\n)*.*)", README)
+    read = re.findall(r"\{(\w+)\}|/run/secrets/(\w+)", " ".join(each["value"] for each in VALUES["env"]))
+    files = re.findall(r"--from-file=(?:secrets/)?(\S+)", mounted)
+    assert set(files) == {name for names in read for name in names if name}
+    assert "/run/secrets/" not in VALUES["migrateDatabaseJob"]["args"][-1], "the first user's password is the job's alone"
