@@ -91,4 +91,6 @@ def test_pods_get_the_secret_files_that_their_variables_name_and_no_others():
     read = re.findall(r"\{(\w+)\}|/run/secrets/(\w+)", " ".join(each["value"] for each in VALUES["env"]))
     files = re.findall(r"--from-file=(?:secrets/)?(\S+)", mounted)
     assert set(files) == {name for names in read for name in names if name}
-    assert "/run/secrets/" not in VALUES["migrateDatabaseJob"]["args"][-1], "the first user's password is the job's alone"
+    assert "/run/secrets/" not in VALUES["migrateDatabaseJob"]["args"][-1], (
+        "the first user's password is the job's alone"
+    )
