@@ -9,6 +9,7 @@ from airflow.sdk.observability import stats
 
 from orchestration import metering, nightly
 from orchestration.publishing import PublishOperator
+from scoring.metrics import ROWS_SCORED
 from scoring.night import extract, score_chunks
 from tests.conftest import Toy
 from tests.support.runs import request
@@ -31,6 +32,6 @@ def test_a_publication_is_counted_once_however_often_publish_runs(toy: Toy, coun
     operator = PublishOperator(task_id="publish", job=toy.job, scoring_run=extraction.run_id)
     rows = operator.execute({})["rows"]
     once = dict(counted)
-    assert once[metering.ROWS_SCORED.streamed] == rows > 0
+    assert once[ROWS_SCORED.streamed] == rows > 0
     operator.execute({})
     assert dict(counted) == once
