@@ -51,7 +51,7 @@ test-fast: $(READY) ## the tests that need no Airflow, no database and are not m
 test-stack: $(READY) $(IMAGE_READY) ## start every service of docker-compose.yml as a process, and let it work, with a log
 	@$(BIN)/python -m pytest -n 0 -s -m nightly --timeout=1800 tests/stack
 
-test-nightly: $(READY) $(IMAGE_READY) ## what takes too long for every change: faults, the stack of docker-compose.yml
+test-nightly: $(READY) $(IMAGE_READY) ## what takes too long for every change: slow tests of faults, the stack of docker-compose.yml
 	@$(BIN)/python -m pytest -n 1 --dist loadfile -m nightly --timeout=1800
 
 coverage: $(READY) ## what test-fast runs, with coverage, which must not fall below pyproject's floor

@@ -49,11 +49,15 @@ def nightly_dag(job: Job) -> DAG:
     """Return the DAG of one job."""
     with DAG(f"{job.name}_nightly", doc_md=__doc__, auto_register=False, **dag_arguments(job)) as dag:
 
-        @task
+        @task(executor=job.limits.executor)
         def extract() -> list[dict[str, int]]:
             return nightly.extract(job)
 
-        @task(map_index_template="{{ chunk_label }}", max_active_tis_per_dagrun=job.parallel_tasks)
+        @task(
+            map_index_template="{{ chunk_label }}",
+            max_active_tis_per_dagrun=job.parallel_tasks,
+            executor=job.limits.executor,
+        )
         def score(scoring_run: str, chunk: dict[str, int]) -> int:
             return nightly.score(job, scoring_run, chunk)
 
@@ -74,7 +78,9 @@ def nightly_dag(job: Job) -> DAG:
             return monitoring.decide(job, scoring_run)
 
         chunks: Any = extract()
-        published = PublishOperator(task_id="publish", job=job, scoring_run=chunks["run_id"])
+        published = PublishOperator(
+            task_id="publish", job=job, scoring_run=chunks["run_id"], executor=job.limits.executor
+        )
         # Held nights are judged too; without a publication performance and decide do not run, and the run stays red.
         drift = DriftOperator(task_id="drift", job=job, trigger_rule=TriggerRule.ALL_DONE)
         measured, reviewed = performance(), review()

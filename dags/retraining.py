@@ -64,7 +64,7 @@ def retraining_dag(job: Job) -> DAG:
         def snapshot() -> bool:
             return retraining.snapshot(job)
 
-        @task
+        @task(executor=job.limits.executor)
         def train() -> int:
             return retraining.train(job)
 

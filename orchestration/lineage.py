@@ -20,17 +20,22 @@ def lineage_of(job: Job, run_id: str) -> Any:
     from openlineage.client.facet_v2 import tags_run
 
     stores = current_stores()
-    run, lake = ledger.get(stores.warehouse, run_id, job.name), stores.lake
+    run = ledger.get(stores.warehouse, run_id, job.name)
+    snapshot, table, night = datasets_of(stores, job, run)
     stores.warehouse.engine.dispose()  # the task has ended: nobody asks the warehouse any more
     tags = [tags_run.TagsRunFacetFields(name, str(run.facts[name]), "NIGHTSHIFT") for name in TAGS]
     return OperatorLineage(
-        inputs=[_read(*dataset_of(lake.run_folder(job.name, run.night, run.run_id)), run)],
-        outputs=[
-            _written(*table_of(stores, job), run),
-            _written(*dataset_of(lake.current(job.name, run.night)), run),
-        ],
+        inputs=[_read(*snapshot, run)],
+        outputs=[_written(*table, run), _written(*night, run)],
         run_facets={"tags": tags_run.TagsRunFacet(tags=tags)},
     )
+
+
+def datasets_of(stores: Stores, job: Job, run: Run) -> list[tuple[str, str]]:
+    """Return namespace and name of the run's snapshot on the lake, of the table, and of the night's lake object."""
+    lake = stores.lake
+    snapshot, night = lake.run_folder(job.name, run.night, run.run_id), lake.current(job.name, run.night)
+    return [dataset_of(lake.url(snapshot)), table_of(stores, job), dataset_of(lake.url(night))]
 
 
 def table_of(stores: Stores, job: Job) -> tuple[str, str]:
@@ -41,13 +46,13 @@ def table_of(stores: Stores, job: Job) -> tuple[str, str]:
     )
 
 
-def dataset_of(path: str) -> tuple[str, str]:
-    """Return the namespace and name of a file or folder of the lake, as OpenLineage names them.
+def dataset_of(address: str) -> tuple[str, str]:
+    """Return the namespace and name of a file or folder of the lake, from its URL or path, as OpenLineage names them.
 
     >>> dataset_of("s3://bucket/lake/predictions"), dataset_of("/data/lake/predictions")
     (('s3://bucket', 'lake/predictions'), ('file', '/data/lake/predictions'))
     """
-    url = urlsplit(path)
+    url = urlsplit(address)
     if url.scheme in ("", "file"):
         return "file", url.path
     return f"{url.scheme}://{url.hostname or ''}", url.path.lstrip("/")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from datetime import datetime
 
 from airflow.configuration import conf
 from airflow.sdk.observability import stats
@@ -17,20 +18,21 @@ STREAMS = ("otel_on", "statsd_on", "statsd_datadog_enabled")
 """Airflow's settings in ``[metrics]`` that turn a stream on."""
 
 
-def stream(jobs: Sequence[Job], run_id: str | None = None) -> None:
+def stream(jobs: Sequence[Job], run_id: str | None = None, since: datetime | None = None) -> None:
     """Send every gauge of ``jobs``, and add what a published run scored and spent to the counters. Does nothing without a stream.
 
-    A warehouse that does not answer is only logged: what the task did stands.
+    A run that was published before ``since`` is not counted again. A warehouse that does not answer is only logged: what the
+    task did stands.
     """
     if not any(conf.getboolean("metrics", option, fallback=False) for option in STREAMS):
         return
     try:
-        _stream(jobs, run_id)
+        _stream(jobs, run_id, since)
     except NightshiftError as error:
         logging.getLogger(__name__).warning("no metrics were sent: %s", error)
 
 
-def _stream(jobs: Sequence[Job], run_id: str | None) -> None:
+def _stream(jobs: Sequence[Job], run_id: str | None, since: datetime | None) -> None:
     from scoring.stores.warehouse import ledger
     from scoring.upkeep import measure_jobs
 
@@ -39,7 +41,7 @@ def _stream(jobs: Sequence[Job], run_id: str | None) -> None:
         if sample.metric.kind == "gauge":
             stats.gauge(sample.metric.streamed, sample.value, tags=sample.labels)
     run = ledger.get(stores.warehouse, run_id) if run_id is not None else None
-    if run is not None:
+    if run is not None and (since is None or run.finished_at is None or run.finished_at >= since):
         tags = {"job": run.job, "model_version": str(run.model_version)}
         _count(ROWS_SCORED, run.rows_scored, tags)
         _count(CPU_SECONDS, run.cpu_seconds, tags)

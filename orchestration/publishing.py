@@ -10,7 +10,7 @@ from airflow.sdk import Asset, BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from orchestration import nightly
-from orchestration.context import current_stores, night_of, run_type
+from orchestration.context import current_stores, night_of, now, run_type
 from orchestration.metering import stream
 from scoring.errors import NightHeld
 from scoring.job import Job
@@ -34,12 +34,13 @@ class PublishOperator(BaseOperator):
 
     def execute(self, context: Any) -> dict[str, Any]:
         """Return the run's id, status, rows and lake object."""
+        began = now()
         try:
             published = nightly.publish(self.job, self.scoring_run)
         except NightHeld:
             stream([self.job])
             raise
-        stream([self.job], self.scoring_run)
+        stream([self.job], self.scoring_run, began)
         return published
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:

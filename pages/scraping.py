@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Annotated, Any
 
 from airflow.api_fastapi.core_api.security import get_user
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 from fastapi.responses import Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
@@ -22,6 +22,10 @@ from scoring.upkeep import measure_jobs
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 KEPT_SECONDS = 15
 """Seconds that an answer is given again without reading the warehouse: many scrapers cost no more than one."""
+WAIT_SECONDS = 5
+"""Seconds that an answer waits for another one that reads the warehouse. Raising it lets more threads of the web server wait."""
+SCRAPER = object()
+"""Whoever has the token of the settings, which is no user of Airflow's."""
 Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]
 Readable = frozenset[str] | None
 """The jobs that somebody may read, or None for all of them."""
@@ -36,11 +40,15 @@ class Measurements:
         self._read: tuple[Places, float, list[Sample]] | None = None
 
     def of(self, places: Places) -> list[Sample]:
-        """Return the samples of all jobs."""
-        with self._lock:
+        """Return the samples of all jobs. Answers 503 while another reader waits for the warehouse."""
+        if not self._lock.acquire(timeout=WAIT_SECONDS):
+            raise HTTPException(503, "The warehouse is being read, and has not answered yet. Ask again.")
+        try:
             if self._read is None or self._read[0] is not places or monotonic() - self._read[1] > KEPT_SECONDS:
                 self._read = (places, monotonic(), _measured(places))
             return self._read[2]
+        finally:
+            self._lock.release()
 
 
 def add_metrics(
@@ -49,13 +57,15 @@ def add_metrics(
     """Let ``app`` answer at ``/metrics``, and return what it keeps. Its other routes ask for a login, this one for either."""
     router, measurements = APIRouter(dependency_overrides_provider=app), Measurements()
 
-    async def reader(request: Request, bearer: Bearer) -> Readable:
-        if _is_scraper(bearer):
-            return None
-        return readable_jobs(await get_user(request, None, bearer))
+    async def asker(request: Request, bearer: Bearer) -> Any:
+        return SCRAPER if _is_scraper(bearer) else await get_user(request, None, bearer)
+
+    def readable_by(user: Any = Depends(asker)) -> Readable:  # noqa: B008
+        """Asks Airflow's database, hence in a thread."""
+        return None if user is SCRAPER else readable_jobs(user)
 
     @router.get("/metrics")
-    def metrics(readable: Readable = Depends(reader), read: Places = Depends(places)) -> Response:  # noqa: B008
+    def metrics(readable: Readable = Depends(readable_by), read: Places = Depends(places)) -> Response:  # noqa: B008
         samples = measurements.of(read)
         shown = [sample for sample in samples if readable is None or sample.labels["job"] in readable]
         return Response(exposition(shown), headers={"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"})

@@ -1,4 +1,4 @@
-"""Secrets that lie in files, as Docker and Kubernetes give them: ``{name}`` in a URL stands for what the file ``name`` holds."""
+"""Secrets that lie in files, as Docker and Kubernetes give them: ``{name}`` stands for what the file ``name`` holds."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ _PLACE = re.compile(r"\{(\w+)\}")
 def with_secrets(value: Any, folder: Path) -> Any:
     """Return a setting in which each ``{name}`` is the content of a file in ``folder``, quoted as URLs ask for it.
 
+    A setting that is nothing but ``{name}`` is the content as it is: a token, or a whole URL.
+
     Raises ``SettingsError`` when a file is missing or empty.
     """
     if isinstance(value, dict):
@@ -35,6 +37,8 @@ def with_secrets(value: Any, folder: Path) -> Any:
     if isinstance(value, SecretStr):
         return SecretStr(with_secrets(value.get_secret_value(), folder))
     if isinstance(value, str):
+        if whole := _PLACE.fullmatch(value):
+            return _secret(folder / whole[1])
         return _PLACE.sub(lambda place: quote(_secret(folder / place[1]), safe=""), value)
     return value
 

@@ -116,7 +116,7 @@ class Settings(BaseSettings):
     """Root of the lake, ``s3://…``, ``gs://…``, ``az://…`` or a folder, unset for ``data/lake``."""
     secrets_dir: Path | None = None
     """Folder of files with a secret each, as Docker and Kubernetes mount them: ``{name}`` in a URL, of a source too, stands for
-    what the file ``name`` holds. Unset: a brace is a brace."""
+    what the file ``name`` holds, quoted as URLs ask for it; ``{name}`` alone is the file as it is. Unset: a brace is a brace."""
     alert_urls: SecretStr | None = None
     """Where alerts go, as Apprise URLs with commas between them, unset for nowhere."""
     metrics_token: Annotated[SecretStr, AfterValidator(_long_enough)] | None = None

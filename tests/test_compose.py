@@ -117,7 +117,7 @@ def test_postgresql_has_the_settings_of_the_embedded_one() -> None:
     program, *options = SERVICES["postgres"]["command"]
     settings = dict(option.removeprefix("-c").split("=") for option in options)
     assert program == "postgres"
-    assert settings == {name: value for name, value in _SERVER_SETTINGS.items() if name != "max_connections"}
+    assert settings == _SERVER_SETTINGS
 
 
 def test_compose_file_follows_the_specification():

@@ -18,7 +18,7 @@ from tests.stack.compose import services
 VALUES = yaml.safe_load((HOME / "deploy/kubernetes/values.yaml").read_text(encoding="utf-8"))
 README = (HOME / "deploy/kubernetes/README.md").read_text(encoding="utf-8")
 DOCKERFILE = (HOME / "Dockerfile").read_text(encoding="utf-8")
-OTHER_MACHINES = {"core.parallelism", "core.dags_folder", "core.plugins_folder"}
+OTHER_MACHINES = {"core.parallelism", "core.dags_folder", "core.plugins_folder", "scheduler.task_queued_timeout"}
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +54,7 @@ def test_airflow_is_set_as_in_the_compose_file():
     shared = (ours.keys() & theirs.keys()) - OTHER_MACHINES
     assert len(shared) > 10
     assert {name: ours[name] for name in shared} == {name: theirs[name] for name in shared}
+    assert int(ours["scheduler.task_queued_timeout"]) >= 600, "a pod that waits for a node or an image is not lost"
 
 
 def test_variables_are_settings_and_hold_no_secret(monkeypatch, tmp_path):
@@ -77,8 +78,19 @@ def test_pods_run_as_the_image_does():
 
 
 def test_named_secrets_are_made_as_the_readme_says():
-    named = set(re.findall(r"\bnightshift-[\w-]+", json.dumps([VALUES["data"], VALUES["volumes"], VALUES["secret"]])))
+    parts = [VALUES[part] for part in ("data", "volumes", "secret", "apiServer", "migrateDatabaseJob")]
+    named = set(re.findall(r"\bnightshift-[\w-]+", json.dumps(parts)))
     named |= {value for key, value in VALUES.items() if key.endswith(("SecretName", "jwtSecretName"))}
     made = set(re.findall(r"create secret generic (\S+)", README))
     assert {name for name in named if name != "nightshift-task"} == made
     assert "Not tried" in README
+
+
+def test_pods_get_the_secret_files_that_their_variables_name_and_no_others():
+    (mounted,) = re.findall(r"create secret generic nightshift-secrets ((?:.*\\\n)*.*)", README)
+    read = re.findall(r"\{(\w+)\}|/run/secrets/(\w+)", " ".join(each["value"] for each in VALUES["env"]))
+    files = re.findall(r"--from-file=(?:secrets/)?(\S+)", mounted)
+    assert set(files) == {name for names in read for name in names if name}
+    assert "/run/secrets/" not in VALUES["migrateDatabaseJob"]["args"][-1], (
+        "the first user's password is the job's alone"
+    )

@@ -156,3 +156,6 @@ class LimitsPolicy(Strict):
     """Nights of the job that are scored side by side, in a backfill for example."""
     parallel_chunks: int = Field(default=2, ge=1)
     """Chunks of a night that are scored side by side."""
+    executor: str | None = Field(default=None, min_length=1)
+    """Executor of the tasks ``extract``, ``score`` and ``publish``, and of ``train`` of a retraining: a name in Airflow's
+    ``[core] executor``, such as ``KubernetesExecutor``. Default: the first of them."""

@@ -56,10 +56,10 @@ def socket_folder(folder: Path) -> str:
 
 
 def runs(folder: Path) -> bool:
-    """Return whether the cluster in ``folder`` runs: its server's process is there."""
+    """Return whether the cluster in ``folder`` runs: its server's process is there, and is this user's."""
     try:
         os.kill(int((folder / "postmaster.pid").read_text(encoding="utf-8").split("\n", 1)[0]), 0)
-    except (FileNotFoundError, ValueError, ProcessLookupError):
+    except (FileNotFoundError, ValueError, ProcessLookupError, PermissionError):
         return False
     return True
 

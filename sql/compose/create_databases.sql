@@ -18,19 +18,23 @@ create role nightshift_writer nologin;
 create role nightshift_analyst nologin;
 create role analyst login password :'analyst_password' in role nightshift_analyst connection limit 20;
 
--- As a migration does for the embedded login. The role may change time-outs in its own sessions, but not the room.
+-- As a migration does for the embedded login. The role may change time-outs in its own sessions, but not the room, which only a
+-- superuser may set.
 alter role analyst set default_transaction_read_only = 'on';
 alter role analyst set statement_timeout = '15min';
 alter role analyst set idle_in_transaction_session_timeout = '5min';
 alter role analyst set lock_timeout = '10s';
 alter role analyst set temp_file_limit = '10GB';
 
+-- Who is no superuser makes databases only for roles whose member it is.
+grant airflow, registry, warehouse, source to current_user;
 create database airflow owner airflow;
 create database registry owner registry;
 create database warehouse owner warehouse;
 create database source owner source;
 
-revoke connect, temporary on database airflow, registry, warehouse, source, postgres, template1 from public;
+revoke connect, temporary on database airflow, registry, warehouse, source from public;
+revoke connect, temporary on database postgres, template1 from public;
 grant connect on database warehouse to nightshift_writer, nightshift_analyst;
 
 \connect warehouse

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow.sdk.definitions.context import _AIRFLOW_PARSING_CONTEXT_DAG_ID as DAG_OF_THE_TASK
@@ -27,6 +28,15 @@ print("dags " + json.dumps(files))
 TAG = "x" * 120
 """Airflow refuses a tag of more than 100 letters when the DAG is made."""
 STRANGE = ("My Job", "größe", "late_nights", "y" * 230)
+EXECUTORS = """
+import json, runpy
+from airflow.sdk import DAG
+executors = {}
+for name in ("nightly_scoring", "retraining"):
+    dags = [value for value in runpy.run_path(f"dags/{name}.py").values() if isinstance(value, DAG)]
+    executors |= {f"{dag.dag_id}.{task.task_id}": task.executor for dag in dags for task in dag.tasks}
+print("dags " + json.dumps(executors))
+"""
 Dags = dict[str, dict[str, list[str]]]
 
 
@@ -52,8 +62,14 @@ def dags(folder: Path) -> Dags:
 
 def parsed(folder: Path, **variables: str) -> Dags:
     """Return the DAGs that a process with these variables makes of the DAG files."""
+    found: Dags = asked(LIST, folder, **variables)
+    return found
+
+
+def asked(program: str, folder: Path, **variables: str) -> Any:
+    """Return what a program says of the DAG files that read a folder with job files."""
     done = subprocess.run(
-        [sys.executable, "-c", LIST],
+        [sys.executable, "-c", program],
         cwd=HOME,
         capture_output=True,
         text=True,
@@ -62,8 +78,7 @@ def parsed(folder: Path, **variables: str) -> Dags:
     )
     assert done.returncode == 0, done.stderr
     (line,) = (line for line in done.stdout.splitlines() if line.startswith("dags "))
-    found: Dags = json.loads(line.removeprefix("dags "))
-    return found
+    return json.loads(line.removeprefix("dags "))
 
 
 def test_every_job_file_has_a_nightly_dag_of_its_own_whatever_the_others_are(dags: Dags) -> None:
@@ -93,3 +108,17 @@ def test_a_process_that_runs_a_task_makes_the_dag_of_that_task_only(folder: Path
 def test_a_process_that_runs_a_task_of_a_stand_in_makes_it(folder: Path) -> None:
     stand_in = parsed(folder, **{DAG_OF_THE_TASK: "tagged_nightly"})["nightly_scoring"]
     assert stand_in == {"tagged_nightly": ["invalid_job_file"]}
+
+
+def test_an_executor_of_the_job_file_is_that_of_the_tasks_that_need_room(tmp_path: Path) -> None:
+    for name in ("jobs", "sql"):
+        (tmp_path / name).mkdir()
+    write_job(tmp_path, "plain")
+    write_job(tmp_path, "large", limits={"executor": "KubernetesExecutor"})
+    executors = asked(EXECUTORS, tmp_path)
+    chosen = {task: executor for task, executor in executors.items() if executor is not None}
+    assert chosen == dict.fromkeys(
+        ("large_nightly.extract", "large_nightly.score", "large_nightly.publish", "large_retraining.train"),
+        "KubernetesExecutor",
+    )
+    assert {"plain_nightly.extract", "large_nightly.drift"} <= set(executors)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
-from orchestration.lineage import dataset_of
+from orchestration.lineage import dataset_of, datasets_of
 from orchestration.publishing import PublishOperator
 from scoring.settings import load_settings
+from scoring.stores import Lake
 from scoring.stores.warehouse import ledger
 from tests.conftest import Toy
 from tests.support.living import score
+from tests.support.s3 import BUCKET, Proxy
 from tests.support.toy import NIGHT
 
 WHY = "apache-airflow-providers-openlineage is optional, and not installed here"
@@ -24,6 +27,15 @@ def published(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> str:
         monkeypatch.setenv(name, value)
     load_settings.cache_clear()
     return score(toy, NIGHT)
+
+
+def test_files_on_an_object_store_are_datasets_of_its_bucket(toy: Toy, s3: Proxy) -> None:
+    run = ledger.get(toy.stores.warehouse, score(toy, NIGHT))
+    snapshot, table, night = datasets_of(replace(toy.stores, lake=Lake(f"s3://{BUCKET}/lake")), toy.job, run)
+    name = toy.job.name
+    assert snapshot == (f"s3://{BUCKET}", f"lake/runs/{name}/night={NIGHT}/{run.run_id}")
+    assert table[1].endswith(f".public.{name}_predictions_history")
+    assert night == (f"s3://{BUCKET}", f"lake/predictions/{name}/night={NIGHT}/predictions.parquet")
 
 
 def test_provider_gets_datasets_versions_and_counts(toy: Toy, published: str) -> None:

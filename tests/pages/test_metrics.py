@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow.api_fastapi.app import create_auth_manager
 from airflow.api_fastapi.core_api.security import get_user
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from pages import scraping, web
+from pages.content import Places
 from scoring.errors import SettingsError
 from scoring.metrics import METRICS
 from scoring.settings import load_settings
@@ -96,3 +100,47 @@ def test_many_scrapers_read_the_warehouse_once(scraper: TestClient, toy: Toy, mo
     assert scraper.get("metrics").text == before
     monkeypatch.setattr(scraping, "KEPT_SECONDS", -1)
     assert scraper.get("metrics").text != before
+
+
+@pytest.fixture
+def asked_in_a_loop() -> list[bool]:
+    """Whether each question to Airflow's database was asked on the event loop."""
+    return []
+
+
+@pytest.fixture
+def alone(toy: Toy, asked_in_a_loop: list[bool], monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[TestClient, Any]]:
+    """A browser of somebody who is logged in, at nothing but the metrics, and what they keep."""
+
+    async def somebody(*_: object) -> str:
+        return "somebody"
+
+    def readable_jobs(_: object) -> frozenset[str]:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            asked_in_a_loop.append(False)
+        else:
+            asked_in_a_loop.append(True)
+        return frozenset({toy.job.name})
+
+    monkeypatch.setattr(scraping, "get_user", somebody)
+    app, read = FastAPI(), Places(toy.stores.warehouse, toy.stores.lake, lambda name: toy.job)
+    measurements = scraping.add_metrics(app, lambda: read, readable_jobs)
+    with TestClient(app) as client:
+        yield client, measurements
+
+
+def test_airflows_database_is_asked_beside_the_event_loop(alone: tuple[TestClient, Any], asked_in_a_loop) -> None:
+    assert alone[0].get("metrics").status_code == 200
+    assert asked_in_a_loop == [False]
+
+
+def test_warehouse_that_does_not_answer_lets_others_go(
+    alone: tuple[TestClient, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, measurements = alone
+    monkeypatch.setattr(scraping, "WAIT_SECONDS", 0.1)
+    with measurements._lock:
+        assert client.get("metrics").status_code == 503
+    assert client.get("metrics").status_code == 200

@@ -31,6 +31,21 @@ def test_url_takes_its_password_from_a_file(folder, monkeypatch):
     assert quoted not in redact(f"failed for {quoted}")
 
 
+@pytest.mark.parametrize(
+    "content", ["bWV0cmljcy10b2tlbg+/4pyT/w==", "postgresql+psycopg://me:p%40ss@host:5432/db?sslmode=require"]
+)
+def test_setting_that_is_only_a_name_is_the_file_as_it_is(folder, monkeypatch, content):
+    (folder / "whole").write_text(f"{content}\n")
+    monkeypatch.setenv("NIGHTSHIFT_SECRETS_DIR", str(folder))
+    monkeypatch.setenv("NIGHTSHIFT_METRICS_TOKEN", "{whole}")
+    monkeypatch.setenv("NIGHTSHIFT_WAREHOUSE_URL", "{whole}")
+    settings = Settings()
+    assert settings.metrics_token is not None
+    assert settings.warehouse_url is not None
+    assert settings.metrics_token.get_secret_value() == settings.warehouse_url.get_secret_value() == content
+    assert content not in redact(f"refused: {content}")
+
+
 def test_child_process_gets_the_same_settings(folder, monkeypatch):
     monkeypatch.setenv("NIGHTSHIFT_SECRETS_DIR", str(folder))
     monkeypatch.setenv("NIGHTSHIFT_WAREHOUSE_URL", "postgresql+psycopg://me:{warehouse_db_password}@host/warehouse")
