@@ -31,8 +31,8 @@ def islands(count: int) -> Iterator[list[str]]:
 
 
 def living_on(name: str, hidden: Path) -> list[str]:
-    """Return the words before a command that run it on an island, where a folder of ours is empty."""
-    mount = f'mount -t tmpfs none {hidden} && exec "$@"'
+    """Return the words before a command that run it on an island, where the folders in a folder of ours are empty."""
+    mount = f'names=$(ls {hidden}) && mount -t tmpfs none {hidden} && (cd {hidden} && mkdir $names) && exec "$@"'
     return ["ip", "netns", "exec", name, "unshare", "--mount", "sh", "-c", mount, "island"]
 
 

@@ -105,8 +105,8 @@ def published(user: User, run: str) -> None:
 
 def test_islands_see_no_file_and_no_port_of_each_other(apart: World) -> None:
     stack = apart.stack
-    assert any((stack.folder / "volumes").iterdir())
-    assert stack.run("worker-1", ["ls", "-A", str(stack.folder / "volumes")]).stdout == ""
+    (stack.folder / "volumes/lake/here").touch()
+    assert "here" not in stack.run("worker-1", ["find", str(stack.folder / "volumes")]).stdout
     probe = "import socket; socket.create_connection(('127.0.0.1', {port}), 2)".format(port=stack.ports["postgres"])
     assert "refused" in stack.run("worker-1", ["python", "-c", probe]).stderr
 
