@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -20,25 +17,10 @@ from pydantic import SecretStr
 from scoring.stores import embedded
 from scoring.stores.installation import open_stores
 from tests.conftest import Toy
-from tests.support.faults import POINTS, Ended, cut, during, reader_of, require_healed, while_reading
+from tests.support.faults import POINTS, Ended, crash, cut, during, reader_of, require_healed, restart, while_reading
 
 GOES_ON = ("loaded, before the flip", "flipped, before the lake object")
 """Points at which no session is at work: the next statement has a new connection, and the night ends well."""
-
-
-def restart(folder: Path) -> None:
-    """Stop the server as an upgrade does, and start it."""
-    embedded.stop(folder / "postgres")
-    embedded.socket_folder(folder / "postgres")
-
-
-def crash(folder: Path) -> None:
-    """Kill the server at once, and let it recover."""
-    cluster = folder / "postgres"
-    os.kill(int((cluster / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
-    while embedded.runs(cluster):
-        time.sleep(0.02)
-    embedded.start_again(cluster)
 
 
 FAULTS = {"restarted": restart, "killed": crash}

@@ -13,8 +13,7 @@ from scoring.night.request import Extracted
 from scoring.night.shards import score_chunks
 from scoring.stores.warehouse import ledger
 from tests.conftest import Toy
-from tests.faults.test_database import crash
-from tests.support.faults import reader_of, require_healed, require_no_orphans, started
+from tests.support.faults import crash, reader_of, require_healed, require_no_orphans, started
 from tests.support.runs import expected, shown
 from tests.support.sharing import READ_BY_ONE, begin, groups, night, shared, tables
 

@@ -128,7 +128,8 @@ def test_retraining_waits_for_a_reviewer(world: World) -> None:
 def test_broker_or_scheduler_that_dies_during_a_backfill_loses_no_night(world: World, service: str) -> None:
     admin, stack, nights = world.users["operator"], world.stack, AFTER[service]
     before = {night for night, *_ in world.rows("warehouse", ONCE)}
-    backfill = admin.call("POST", "/backfills", backfill_of(nights[0], nights[-1]))
+    asked = backfill_of(nights[0], nights[-1])
+    wait(lambda: admin.ask("POST", "/api/v2/backfills", asked)[0] < 300, 120, "the backfill before is closed")
     began = time.monotonic()
     wait(lambda: bool(_open(admin)), 120, "a task runs or is queued", pause=0.05)
     lost = _open(admin)
@@ -137,7 +138,7 @@ def test_broker_or_scheduler_that_dies_during_a_backfill_loses_no_night(world: W
     time.sleep(2)
     stack.up([service])
     ids = [run["dag_run_id"] for run in admin.runs(DAG) if run["partition_key"] in map(str, nights)]
-    assert len(ids) == len(nights), backfill
+    assert len(ids) == len(nights), ids
     states = [admin.ended(DAG, run, 900) for run in ids]
     assert states == ["success"] * len(nights), [_failed(admin, DAG, run) for run in ids]
     stack.say(f"two nights {time.monotonic() - began:.0f} s after the backfill was asked for")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import threading
 import time
@@ -15,6 +17,7 @@ import psycopg
 import sqlalchemy as sa
 
 from scoring.settings import HOME, RetentionPolicy, child_environment
+from scoring.stores import embedded
 from scoring.stores.urls import libpq_url
 from scoring.stores.warehouse import ledger
 from scoring.stores.workspace import Workspace
@@ -149,6 +152,21 @@ def sessions(url: str, condition: str, ask: str = "pid") -> list[Any]:
 def cut(url: str, condition: str = "true") -> None:
     """End the other sessions of a database that meet a condition."""
     assert any(sessions(url, condition, "pg_terminate_backend(pid)")), "nobody was there"
+
+
+def restart(folder: Path) -> None:
+    """Stop the server as an upgrade does, and start it."""
+    embedded.stop(folder / "postgres")
+    embedded.socket_folder(folder / "postgres")
+
+
+def crash(folder: Path) -> None:
+    """Kill the server at once, and let it recover."""
+    cluster = folder / "postgres"
+    os.kill(int((cluster / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+    while embedded.runs(cluster):
+        time.sleep(0.02)
+    embedded.start_again(cluster)
 
 
 @dataclass

@@ -433,6 +433,23 @@ def test_removal_of_a_snapshot_that_was_interrupted_is_completed(toy: Toy) -> No
     assert not folder.exists()
 
 
+def test_file_that_a_killed_process_began_goes_after_a_day(toy: Toy) -> None:
+    run_id = run(toy)
+    lake, name = toy.stores.lake, toy.job.name
+    folders = [lake.run_folder(name, NIGHT, run_id), lake.current(name, NIGHT), lake.below(lake.report(name, NIGHT))]
+    left = [Path(folders[0], ".writing-a"), *(Path(path).with_name(".writing-b") for path in folders[1:])]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"PAR1")
+    before = set(lake.files(lake.below("runs"))) | set(lake.files(lake.below("predictions")))
+    assert planned(toy, "file", datetime.now(UTC) + DAY / 2) == []
+    assert sorted(planned(toy, "file", datetime.now(UTC) + DAY * 2)) == sorted(map(str, left))
+    assert sorted(one.what for one in everything_goes(toy) if one.kind == "file") == sorted(map(str, left))
+    after = set(lake.files(lake.below("runs"))) | set(lake.files(lake.below("predictions")))
+    assert before - after == {str(path) for path in left[:2]}
+    assert verify(toy.work) == []
+
+
 def shadow_of(toy: Toy, version: int) -> dict[str, Any]:
     """Return the facts of a version in the shadow of version 3."""
     ref = toy.stores.registry.resolve(toy.job.name, version)
