@@ -31,7 +31,7 @@ from scoring.stores.warehouse.evaluation import (
     SinceChange,
     growth,
 )
-from scoring.stores.warehouse.liveness import abandon_dead, alone, held, seen, worked_on
+from scoring.stores.warehouse.liveness import abandon_dead, alone, erasing, held, seen, unerased, worked_on
 from scoring.stores.warehouse.load import (
     LoadedChunk,
     count_rows,
@@ -93,6 +93,7 @@ __all__ = [
     "count_rows",
     "describe_prediction",
     "ensure_job",
+    "erasing",
     "erasures",
     "growth",
     "held",
@@ -123,6 +124,7 @@ __all__ = [
     "seen",
     "shadows",
     "stamped",
+    "unerased",
     "withdraw_alert",
     "worked_on",
 ]
