@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from scoring.errors import ArtifactMismatch, RegistryUnavailable
 from scoring.settings import Settings
-from scoring.stores.registry.files import download, drop, put
+from scoring.stores.registry.files import download, drop, put, replace_file
 from scoring.stores.registry.version import ARTIFACT, CARDS, VersionRef
 from scoring.stores.registry.version_files import VersionFiles, named
 from scoring.stores.warehouse import FileRecord, Manifest, Warehouse, manifests, open_warehouse
@@ -93,6 +93,15 @@ class StoredFiles:
             self._record(ref, {**before.files, **new}, reason)
         if not set(contents) <= set(CARDS):
             self.drop_copies(ref)
+        else:
+            self._add_to_copies(ref, contents)
+
+    def _add_to_copies(self, ref: VersionRef, cards: Mapping[str, bytes]) -> None:
+        """Replace cards in what was downloaded of a version, which stays what it is otherwise."""
+        for copy in self._cache.glob(f"{ref.job}-{ref.version}-*"):
+            with suppress(FileNotFoundError):  # dropped meanwhile
+                for name, content in cards.items():
+                    replace_file(copy / name, content)
 
     def settle(self, ref: VersionRef, reason: str) -> None:
         """Record which files of a version are there after a replacement that was interrupted."""
