@@ -12,7 +12,9 @@ from cli.arguments import JobName, Reason, open_job
 app = typer.Typer()
 STAYS = (
     "not touched: the source, which gives the rows again to the next run unless they are removed there; the fitted pipelines; "
-    "counts and sums over all rows of a night; files that `export` wrote; logs of Airflow; backups",
+    "counts and sums over all rows of a night; reasons in the table actions, which nobody may change; files that `export` wrote; "
+    "logs of Airflow; backups; copies of a version's files on other machines, below cache/models of their data folder, until "
+    "they load it again",
     "PostgreSQL keeps erased rows on disk until it vacuums the tables, and in its WAL until that is recycled",
 )
 

@@ -27,13 +27,14 @@ from drift.report import Reporter, report_of
 from drift.standards import Standards
 from scoring.interval import Nights
 from scoring.job import Job
-from scoring.stores import Workspace
+from scoring.stores import Workspace, no_erasure
 from scoring.stores.warehouse import Run, Span, ledger, monitoring
 
 REVISITED = 7
 """Nights after maturity in which late and corrected labels are looked for. Later ones are measured on demand."""
 
 
+@no_erasure
 def measure(
     work: Workspace, known_at: date, nights: Nights | None = None, reporter: Reporter | None = None
 ) -> list[date]:

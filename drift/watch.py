@@ -12,7 +12,7 @@ from drift.runs import night_of_run, past_of, reference_of, scored_run
 from drift.verdict import Night, Past, Reference, Verdict, earliest, verdict_on
 from scoring.interval import Nights
 from scoring.job import Job
-from scoring.stores import RunFolder, Workspace
+from scoring.stores import RunFolder, Workspace, no_erasure
 from scoring.stores.warehouse import Run, Span, ledger, monitoring
 
 BACKFILL = "backfill"
@@ -30,6 +30,7 @@ class DriftResult:
     report_error: str | None
 
 
+@no_erasure
 def watch(work: Workspace, run_id: str, reporter: Reporter | None = None) -> DriftResult:
     """Judge a scored run, keep profile and verdict, and make its page. Return the result.
 

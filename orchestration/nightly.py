@@ -58,7 +58,7 @@ def extract(job: Job) -> list[dict[str, int]]:
     )
     stores = current_stores()
     try:
-        with at_work(stores, request.run_id):
+        with at_work(stores, request.run_id, job):
             extraction = extract(Workspace(stores, job), request, shared=job.shared)
     except EmptyNight as error:
         if job.on_empty == "skip":
@@ -78,7 +78,7 @@ def score(job: Job, run_id: str, chunk: dict[str, int]) -> int:
 
     get_current_context()["chunk_label"] = chunk_label(chunk)  # type: ignore[typeddict-unknown-key]
     stores = current_stores()
-    with at_work(stores, run_id):
+    with at_work(stores, run_id, job):
         return score_chunks(Workspace(stores, job), run_id, range(chunk["first"], chunk["last"] + 1))
 
 
@@ -88,16 +88,16 @@ def publish(job: Job, run_id: str) -> dict[str, Any]:
     from scoring.stores import Workspace
 
     stores = current_stores()
-    with at_work(stores, run_id):
+    with at_work(stores, run_id, job):
         return asdict(publish(Workspace(stores, job), run_id))
 
 
 @contextmanager
-def at_work(stores: Any, run_id: str) -> Iterator[None]:
+def at_work(stores: Any, run_id: str, job: Job) -> Iterator[None]:
     """Hold a run's lock while a task works on it, and record a sign of life before and after, and its CPU time."""
     from scoring.stores.warehouse import liveness, metered
 
-    with liveness.held(stores.warehouse, run_id), metered(stores.warehouse, run_id):
+    with liveness.held(stores.warehouse, run_id, job.name), metered(stores.warehouse, run_id):
         liveness.seen(stores.warehouse, run_id, now())
         yield
         liveness.seen(stores.warehouse, run_id, now())

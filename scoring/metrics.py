@@ -41,7 +41,13 @@ class Sample:
 
 _BY_VERSION = ("job", "model_version")
 
-ROWS_SCORED = Metric("rows_scored", "counter", "rows", "Rows scored by all attempts of the ledger.", _BY_VERSION)
+ROWS_SCORED = Metric(
+    "rows_scored",
+    "counter",
+    "rows",
+    "Rows scored by all attempts of the ledger, those that were erased since too.",
+    _BY_VERSION,
+)
 CPU_SECONDS = Metric(
     "cpu_seconds",
     "counter",

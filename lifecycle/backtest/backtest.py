@@ -16,11 +16,12 @@ from scoring.errors import NightNotOver
 from scoring.interval import DAY, Nights
 from scoring.job import Job
 from scoring.progress import Progress, silent
-from scoring.stores import Lake, Workspace
+from scoring.stores import Lake, Workspace, no_erasure
 
 FOLDER = "backtests"
 
 
+@no_erasure
 def backtest(
     work: Workspace, nights: Nights, policies: Sequence[Policy], progress: Progress = silent
 ) -> dict[str, Any]:

@@ -6,10 +6,19 @@ from lifecycle.erasure import pages, runs, snapshots, versions
 from lifecycle.erasure.inventory import Inventory
 from lifecycle.erasure.key import EntityKey
 from lifecycle.erasure.redaction import Redaction
-from scoring.errors import JobBusy
+from scoring.errors import JobBusy, Permanent
 from scoring.progress import Progress, silent
 from scoring.stores import Workspace
-from scoring.stores.warehouse import abandon_dead, alone, ensure_job, erasures, ledger, replace_texts, retrainings
+from scoring.stores.warehouse import (
+    abandon_dead,
+    actions_of,
+    ensure_job,
+    erasing,
+    erasures,
+    ledger,
+    replace_texts,
+    retrainings,
+)
 
 TEXTS = "texts and JSON with a text of it (tables)"
 _READING = ("snapshot", "train", "evaluate", "gate")
@@ -26,11 +35,12 @@ def forget(work: Workspace, key: EntityKey, reason: str, by: str, progress: Prog
     """Remove the rows of an entity from every store, and return what there was. Killed anywhere, it can be repeated.
 
     First go the texts that only its rows have, while these can still be read; then rows of versions, snapshots and runs.
-    Raises ``JobBusy`` while a run or a training of the job, or another erasure, is being worked on.
+    Raises ``JobBusy`` while a run or a training of the job, or another erasure, is being worked on. What begins later waits.
     """
     ensure_job(work.warehouse, work.job)
-    with alone(work.warehouse, f"forget {work.job.name}") as first:
-        _refuse_busy(work, first)
+    _refuse_reason(work, key, reason)
+    with erasing(work.warehouse, work.job.name) as free:
+        _refuse_busy(work, free)
         inventory, touched = _look(work, key, progress)
         erasure_id = _begun(work, key, inventory, (reason, by))
         why, redaction = f"erasure {erasure_id}", Redaction(inventory.texts)
@@ -56,6 +66,13 @@ def _look(work: Workspace, key: EntityKey, progress: Progress) -> tuple[Inventor
         stores.compare(work, inventory)
     redaction = Redaction(inventory.texts)
     inventory.add(TEXTS, replace_texts(work.warehouse, work.job.name, redaction.texts, redaction.value, apply=False))
+    actions = sum(
+        redaction.value(action.reason) != action.reason for action in actions_of(work.warehouse, work.job.name)
+    )
+    if actions:
+        inventory.notes.append(
+            f"reasons in the table actions with a text of it: {actions}; they stay, for nobody may change them"
+        )
     pages.look_for_texts(work, inventory, redaction)
     versions.look_for_texts(work, inventory, redaction)
     return inventory, touched
@@ -95,10 +112,21 @@ def _erase_runs(work: Workspace, key: EntityKey, erasure_id: int, touched: set[s
     pages.make_anew(work, [ledger.get(work.warehouse, run.run_id) for run in erased])
 
 
-def _refuse_busy(work: Workspace, first: bool) -> None:
-    """Raise ``JobBusy`` when somebody works on the job."""
+def _refuse_reason(work: Workspace, key: EntityKey, reason: str) -> None:
+    """Raise ``Permanent`` when the reason, which stays on record, holds a value of the key."""
+    if key.stands_in(reason):
+        raise Permanent(
+            f"reason of an erasure in {work.job.name}",
+            found="a value of the key",
+            expected="words without it, for the reason stays on record",
+            next_step="give --reason without the value, such as the number of the request",
+        )
+
+
+def _refuse_busy(work: Workspace, free: bool) -> None:
+    """Raise ``JobBusy`` when somebody works on the job, or will go on with what was begun before."""
     abandon_dead(work.warehouse, work.clock(), work.job.name)
-    busy = [] if first else ["another erasure"]
+    busy = [] if free else ["a process that works on its rows, or another erasure"]
     for run in ledger.of_job(work.warehouse, work.job.name):
         busy += [f"run {run.run_id} of night {run.night}"] if run.status == "running" else []
     for row in retrainings.of_job(work.warehouse, work.job.name):

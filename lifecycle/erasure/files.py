@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import chain
 from pathlib import PurePosixPath
 
@@ -11,6 +12,7 @@ import pyarrow.compute as pc
 
 from lifecycle.erasure.inventory import Inventory
 from lifecycle.erasure.key import EntityKey
+from scoring.errors import LakeFileMissing
 from scoring.stores import Lake
 
 
@@ -19,10 +21,16 @@ def name_of(path: str) -> str:
     return PurePosixPath(path).name
 
 
+def batches_of(lake: Lake, path: str) -> Iterator[pa.RecordBatch]:
+    """Yield a file's batches, none of a file that retention has removed since it was listed."""
+    with suppress(LakeFileMissing):
+        yield from lake.batches(path)
+
+
 def rows_in(lake: Lake, path: str, inventory: Inventory) -> int:
     """Return how many rows of a file are the entity's."""
     rows = 0
-    for batch in lake.batches(path):
+    for batch in batches_of(lake, path):
         if not inventory.key.in_columns(batch.schema.names):
             return 0
         rows += inventory.look(batch)

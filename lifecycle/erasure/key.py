@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import reduce
@@ -63,6 +64,11 @@ class EntityKey:
     def texts(self) -> set[str]:
         """Return the values that are text, which may stand in sentences and pages too."""
         return {value for value in self.values.values() if isinstance(value, str) and value.strip()}
+
+    def stands_in(self, sentence: str) -> bool:
+        """Return whether a value, number or text, is a word of a sentence."""
+        words = (str(value).strip() for value in self.values.values())
+        return any(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", sentence, re.IGNORECASE) for word in words if word)
 
     def check(self) -> str:
         """Return what the key can be recognised by, with a salt of its own."""

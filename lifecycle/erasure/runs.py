@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from lifecycle.erasure.files import erase, leftovers, name_of, rows_in
+from lifecycle.erasure.files import batches_of, erase, leftovers, name_of, rows_in
 from lifecycle.erasure.inventory import Inventory
 from lifecycle.erasure.key import EntityKey
-from scoring.night import refresh_lake
+from scoring.night import left_stages, refresh_lake, unstage
 from scoring.rows import Profile, RowsDigest, Summary, bins_from, merged, profiled
 from scoring.stores import RunFolder, Workspace
 from scoring.stores.registry import NIGHTS_FILE
@@ -26,6 +26,7 @@ STORES = {
     "shadow": "predictions in the shadow (lake)",
 }
 HISTORY, SHADOW, CURRENT = "prediction history (table)", "predictions in the shadow (table)", "published nights (lake)"
+STAGED = "tables with rows of shared nights, dropped whole (source)"
 
 
 def look(work: Workspace, inventory: Inventory) -> dict[str, str]:
@@ -40,11 +41,16 @@ def look(work: Workspace, inventory: Inventory) -> dict[str, str]:
             inventory.add(STORES[name_of(path).partition("-")[0]], rows)
             if rows:
                 touched[run_id] = folder
-    numbers = {run.run_number: run.run_id for run in ledger.of_job(work.warehouse, work.job.name)}
-    for stored in erasures.stored_rows(work.warehouse, work.job, inventory.key.values):
+    stored_rows = erasures.stored_rows(work.warehouse, work.job, inventory.key.values)
+    numbers = {
+        run.run_number: run.run_id for run in ledger.of_job(work.warehouse, work.job.name)
+    }  # every run that has rows
+    for stored in stored_rows:
         inventory.add(HISTORY, stored.history)
         inventory.add(SHADOW, stored.shadow)
         touched.setdefault(numbers[stored.run_number], "")
+    for _ in left_stages(work):
+        inventory.add(STAGED, 1)
     for night in work.lake.nights(work.job.name):
         inventory.add(CURRENT, rows_in(work.lake, work.lake.current(work.job.name, night), inventory))
     return touched
@@ -55,7 +61,7 @@ def compare(work: Workspace, inventory: Inventory) -> None:
     for folder in work.lake.run_folders(work.job.name).values():
         for path in _tables(work, folder):
             if inventory.candidates and name_of(path).startswith(("features-", "quarantine-")):
-                for batch in work.lake.batches(path):
+                for batch in batches_of(work.lake, path):
                     inventory.compare(batch)
 
 
@@ -80,7 +86,9 @@ def erase_run(work: Workspace, key: EntityKey, erasure_id: int, run: Run) -> Non
 
 
 def erase_strays(work: Workspace, key: EntityKey) -> None:
-    """Remove an entity's rows from what belongs to no run of the ledger: folders without one, and objects of nights."""
+    """Remove an entity's rows from folders without a run in the ledger, tables in the source, and objects of nights."""
+    for _, run in left_stages(work):
+        unstage(work, run)
     for folder in work.lake.run_folders(work.job.name).values():
         for path in _tables(work, folder):
             erase(work.lake, path, key)
@@ -145,6 +153,9 @@ def _facts(folder: RunFolder) -> dict[str, Any]:
         quarantined = sum(batch.num_rows for batch in folder.quarantine())
         facts |= {"rows_extracted": rows + quarantined, "rows_quarantined": quarantined}
         facts |= {"quarantine_reasons": dict(reasons), "snapshot_hash": snapshot_hash}
+        facts |= (
+            {} if run.status in ("published", "superseded") else {"shards": None}
+        )  # its rows are loaded anew, by one
     if run.rows_scored is not None and _has_all(folder, "predictions"):
         facts["rows_scored"], facts["predictions_hash"] = _digest(folder.predictions())
     return facts

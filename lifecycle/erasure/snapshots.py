@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lifecycle.erasure.files import leftovers, rows_in
+from lifecycle.erasure.files import batches_of, leftovers, rows_in
 from lifecycle.erasure.inventory import Inventory
 from lifecycle.erasure.key import EntityKey
 from lifecycle.training import erase_rows
@@ -20,7 +20,7 @@ def look(work: Workspace, inventory: Inventory) -> None:
 def compare(work: Workspace, inventory: Inventory) -> None:
     """Learn which of the entity's texts other rows of snapshots have too."""
     for folder in work.lake.snapshots(work.job.name).values() if inventory.candidates else ():
-        for batch in work.lake.batches(f"{folder}/rows.parquet"):
+        for batch in batches_of(work.lake, f"{folder}/rows.parquet"):
             inventory.compare(batch)
 
 

@@ -12,7 +12,16 @@ from lifecycle.training import training_window
 from scoring.errors import NightError, RetrainingFailed, TrainingDataError, VersionMissing, described
 from scoring.interval import Nights
 from scoring.stores import Stores, Workspace
-from scoring.stores.warehouse import Action, Retraining, ensure_job, ledger, monitoring, record_action, retrainings
+from scoring.stores.warehouse import (
+    Action,
+    Retraining,
+    ensure_job,
+    ledger,
+    monitoring,
+    record_action,
+    retrainings,
+    unerased,
+)
 
 ENDINGS = ("unchanged", "refused", "promoted")
 Trigger = Literal["decision", "schedule", "hand"]
@@ -88,7 +97,8 @@ def recorded(stores: Stores, retraining_id: int, stage: str) -> Iterator[Retrain
     again = {} if row.state == "promoted" else {"state": "running", "finished_at": None}  # a task that was cleared
     retrainings.record(stores.warehouse, retraining_id, stage=stage, detail=None, **again)
     try:
-        yield row
+        with unerased(stores.warehouse, row.job):
+            yield row
     except Exception as error:  # recorded, then raised again
         retrainings.record(stores.warehouse, retraining_id, detail=described(error))
         raise

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from scoring.errors import NightshiftError, RunMissing, described
 from scoring.job import HIDDEN_VALUE, Job
 from scoring.rows import prediction_schema
-from scoring.stores import RunFolder, Workspace
+from scoring.stores import RunFolder, Workspace, no_erasure
 from scoring.stores.registry import VersionRef
 from scoring.stores.warehouse import Disagreement, Row, Run, Shadow, ledger, load_shadow, shadows
 
@@ -51,6 +51,7 @@ def pin(work: Workspace, version: int, nights: int, retraining_id: int | None = 
     )
 
 
+@no_erasure
 def shadow_run(work: Workspace, run_id: str) -> list[int]:
     """Score a published run with every version in its shadow and return these versions.
 

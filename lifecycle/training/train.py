@@ -34,7 +34,7 @@ from scoring.job import Job
 from scoring.progress import Progress, silent
 from scoring.rows import UsualNights, certainty
 from scoring.settings import code_version
-from scoring.stores import Workspace
+from scoring.stores import Workspace, no_erasure
 from scoring.stores.registry import TrainingFacts, VersionRef, library_versions
 
 
@@ -71,6 +71,7 @@ class TrainingRequest:
 DEFAULT_TRAINING = TrainingRequest()
 
 
+@no_erasure
 def train(
     work: Workspace, window: Nights, progress: Progress = silent, request: TrainingRequest = DEFAULT_TRAINING
 ) -> Trained:

@@ -27,7 +27,7 @@ from scoring.night.shards import loaded_by_shards
 from scoring.night.staging import unstage
 from scoring.progress import Progress, silent
 from scoring.rows import RowsDigest, Summary, prediction_schema
-from scoring.stores import RunFolder, Stores, Workspace
+from scoring.stores import RunFolder, Stores, Workspace, no_erasure
 from scoring.stores.warehouse import Action, Run, ledger, load, remove_rows, stamped, worked_on
 
 _CONNECTIONS = 4
@@ -234,6 +234,7 @@ def _stamps(run: Run) -> dict[str, pa.Scalar]:
     }
 
 
+@no_erasure
 def release(work: Workspace, run_id: str) -> Published:
     """Publish a held, superseded or unpublished run although the publish gate or a later run speaks against it."""
     run = ledger.get(work.warehouse, run_id, work.job.name)

@@ -27,7 +27,7 @@ def run_night(work: Workspace, request: NightRequest, progress: Progress = silen
         return load_run(work, ledger.get(work.warehouse, request.run_id), predictions, progress)
 
     run = (work.warehouse, request.run_id)
-    with held(*run), metered(*run), warnings_of_threads():
+    with held(*run, work.job.name), metered(*run), warnings_of_threads():
         with Lanes(work, request.run_id, load, progress, work.settings.threads) as lanes:
             extract(work, request, lanes.reading, progress)
             with recorded(work.stores, request.run_id):

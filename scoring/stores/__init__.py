@@ -8,7 +8,7 @@ from scoring.stores.reading import ahead, feature_batches
 from scoring.stores.run_folder import RunFolder, ScoredChunk, masked_rows
 from scoring.stores.unique_keys import RepeatedKeys
 from scoring.stores.urls import libpq_url
-from scoring.stores.workspace import Workspace
+from scoring.stores.workspace import Workspace, no_erasure
 
 __all__ = [
     "LABEL_COLUMN",
@@ -28,6 +28,7 @@ __all__ = [
     "libpq_url",
     "masked_rows",
     "nights_of",
+    "no_erasure",
     "open_stores",
     "read_labels",
     "source_url",

@@ -15,7 +15,7 @@ from typing import Literal
 from scoring.errors import ChampionMissing
 from scoring.night import KEPT_FEWER, left_stages, over, unpublish, unstage
 from scoring.settings import RetentionPolicy
-from scoring.stores import SNAPSHOT_FACTS, SNAPSHOT_ROWS, RunFolder, Stores, Workspace
+from scoring.stores import SNAPSHOT_FACTS, SNAPSHOT_ROWS, RunFolder, Stores, Workspace, no_erasure
 from scoring.stores.registry import VersionRef
 from scoring.stores.warehouse import (
     Retraining,
@@ -74,6 +74,7 @@ def plan(work: Workspace, policy: RetentionPolicy) -> list[Removal]:
     return [*_old_publications(work), *runs, *left, *shadowed, *versions, *_old_snapshots(work, policy, leaving)]
 
 
+@no_erasure
 def apply(work: Workspace, removals: Iterable[Removal]) -> list[Removal]:
     """Carry out the planned removals that are still allowed, and return those that were. Safe to repeat after a crash.
 

@@ -8,7 +8,7 @@ from datetime import date
 from scoring.errors import ArtifactMismatch, LakeFileBroken, LakeFileMissing, LakeRefused, LakeUnavailable
 from scoring.night import refresh_lake
 from scoring.rows import RowsDigest, prediction_schema
-from scoring.stores import Workspace
+from scoring.stores import Workspace, no_erasure
 from scoring.stores.warehouse import Run, abandon_dead, count_rows, ledger
 
 
@@ -22,6 +22,7 @@ class Finding:
     repaired: bool
 
 
+@no_erasure
 def verify(work: Workspace, repair: bool = False) -> list[Finding]:
     """Return every disagreement between ledger, table and lake of a job's published nights, and every wrong model file.
 

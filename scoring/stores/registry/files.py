@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -40,6 +41,15 @@ def download(uri: str, tracking_uri: str, target: Path) -> None:
         local_folder = mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder, tracking_uri=tracking_uri)
         with suppress(OSError):  # another task was first
             Path(local_folder).rename(target)
+
+
+def drop(copy: Path) -> None:
+    """Remove a folder that was downloaded. It disappears whole, so that nobody takes what is left of it for a version."""
+    leaving = copy.with_name(f"{copy.name.removesuffix('.leaving')}.leaving")
+    shutil.rmtree(leaving, ignore_errors=True)
+    with suppress(OSError):  # another process was first, or a killed one left the rest of one
+        copy.rename(leaving)
+    shutil.rmtree(leaving, ignore_errors=True)
 
 
 def sizes(uri: str, tracking_uri: str) -> dict[str, int]:

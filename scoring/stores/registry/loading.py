@@ -22,7 +22,7 @@ _Place = tuple[VersionFiles, str]
 
 
 def _verified(files: VersionFiles, job_json: str) -> ModelVersion:
-    missing = [name for name in FILES if not (files.folder / name).is_file()]
+    missing = files.missing(FILES)
     if missing:
         raise ArtifactMismatch(
             files.what,

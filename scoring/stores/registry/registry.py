@@ -196,8 +196,7 @@ class Registry:
 
     def problems(self, ref: VersionRef) -> list[str]:
         """Return what is wrong with a version's files, reading all of them where they are."""
-        self._stored.drop_copies(ref)
-        return self.files(ref).problems()
+        return self._stored.problems(ref)
 
     def _local(self, ref: VersionRef) -> Path:
         return self.files(ref).folder

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
+import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from scoring.errors import ArtifactMismatch, RegistryUnavailable, WarehouseUnavailable
+from scoring.errors import ArtifactMismatch, RegistryUnavailable
 from scoring.settings import Settings
-from scoring.stores.registry.files import download, put
+from scoring.stores.registry.files import download, drop, put, replace_file
 from scoring.stores.registry.version import ARTIFACT, CARDS, VersionRef
 from scoring.stores.registry.version_files import VersionFiles, named
 from scoring.stores.warehouse import FileRecord, Manifest, Warehouse, manifests, open_warehouse
@@ -27,60 +27,29 @@ class StoredFiles:
     def __init__(self, settings: Settings, warehouse: Warehouse | None, tracking: Tracking) -> None:
         """Use the given warehouse, or that of the settings."""
         self._settings, self._given, self._tracking = settings, warehouse, tracking
-        self._unrecorded: dict[str, Manifest] = {}
-        self._numbered: dict[str, VersionRef] = {}
 
     @cached_property
     def _warehouse(self) -> Warehouse:
         return self._given or open_warehouse(self._settings).unpooled()
 
     def record_new(self, job: str, uri: str, manifest: Manifest) -> None:
-        """Record the files of a version that has no number yet.
-
-        While the warehouse does not answer, this process remembers them, and records them at its next look.
-        """
-        try:
-            manifests.record(self._warehouse.unpooled(), job, uri, manifest, "registered")
-        except WarehouseUnavailable:
-            self._unrecorded[uri] = manifest
+        """Record the files of a version that has no number yet. Raises ``WarehouseUnavailable``: then there is no version."""
+        manifests.record(self._warehouse.unpooled(), job, uri, manifest, "registered")
 
     def give_number(self, ref: VersionRef) -> None:
         """Record the number of a new version."""
-        if ref.uri in self._unrecorded:
-            self._numbered[ref.uri] = ref
-        else:
-            manifests.give_number(self._warehouse.unpooled(), ref.job, ref.uri, ref.version)
+        manifests.give_number(self._warehouse.unpooled(), ref.job, ref.uri, ref.version)
 
     def digests(self, job: str) -> dict[int, str]:
         """Return the sha256 of each recorded version's pipeline, by the version's number."""
-        remembered = {ref.version: self._unrecorded[uri] for uri, ref in self._numbered.items() if ref.job == job}
-        try:
-            recorded = manifests.by_version(self._warehouse, job)
-        except WarehouseUnavailable:
-            if not remembered:
-                raise
-            recorded = {}
-        return {version: manifest.files[ARTIFACT].sha256 for version, manifest in (remembered | recorded).items()}
-
-    def _remembered(self, ref: VersionRef) -> Manifest | None:
-        """Return what this process remembers of a version that it registered, unless it can be recorded now."""
-        if self._numbered.get(ref.uri) != ref:
-            return None
-        try:
-            self._record(ref, self._unrecorded[ref.uri].files, "registered")
-        except WarehouseUnavailable:
-            return self._unrecorded[ref.uri]
-        del self._unrecorded[ref.uri], self._numbered[ref.uri]
-        return None
+        recorded = manifests.by_version(self._warehouse, job)
+        return {version: manifest.files[ARTIFACT].sha256 for version, manifest in recorded.items()}
 
     def manifest(self, ref: VersionRef) -> Manifest | None:
         """Return what a version's files are, or None for one of before there were manifests.
 
         Raises ``ArtifactMismatch`` for a version that is younger than one with a manifest and has none.
         """
-        remembered = self._remembered(ref)
-        if remembered is not None:
-            return remembered
         manifest = manifests.newest(self._warehouse, ref.job, ref.version, ref.uri)
         first = manifests.first_recorded(self._warehouse, ref.job) if manifest is None else None
         if first is not None and ref.version > first:
@@ -95,7 +64,17 @@ class StoredFiles:
     def files(self, ref: VersionRef) -> VersionFiles:
         """Return the version's files, to be read. They are downloaded if they are elsewhere."""
         manifest = self.manifest(ref)
-        return VersionFiles(ref, self._folder(ref, manifest), manifest)
+        return VersionFiles(ref, self._folder(ref, manifest), manifest, copied=_local_folder(ref) is None)
+
+    def problems(self, ref: VersionRef) -> list[str]:
+        """Return what is wrong with a version's files where they are. Copies that tasks may be reading stay."""
+        manifest, local = self.manifest(ref), _local_folder(ref)
+        if local is not None:
+            return VersionFiles(ref, local, manifest).problems()
+        with tempfile.TemporaryDirectory() as folder:
+            fresh = Path(folder) / "version"
+            self._download(ref, fresh)
+            return VersionFiles(ref, fresh, manifest).problems()
 
     def replace(self, ref: VersionRef, contents: Mapping[str, bytes], reason: str) -> None:
         """Replace files of a version, and record what they are now with the reason.
@@ -114,6 +93,15 @@ class StoredFiles:
             self._record(ref, {**before.files, **new}, reason)
         if not set(contents) <= set(CARDS):
             self.drop_copies(ref)
+        else:
+            self._add_to_copies(ref, contents)
+
+    def _add_to_copies(self, ref: VersionRef, cards: Mapping[str, bytes]) -> None:
+        """Replace cards in what was downloaded of a version, which stays what it is otherwise."""
+        for copy in self._cache.glob(f"{ref.job}-{ref.version}-*"):
+            with suppress(FileNotFoundError):  # dropped meanwhile
+                for name, content in cards.items():
+                    replace_file(copy / name, content)
 
     def settle(self, ref: VersionRef, reason: str) -> None:
         """Record which files of a version are there after a replacement that was interrupted."""
@@ -128,29 +116,38 @@ class StoredFiles:
     def drop_copies(self, ref: VersionRef) -> None:
         """Remove what was downloaded of a version."""
         for copy in self._cache.glob(f"{ref.job}-{ref.version}-*"):
-            shutil.rmtree(copy, ignore_errors=True)
+            drop(copy)
 
     def _record(self, ref: VersionRef, files: Mapping[str, FileRecord], reason: str) -> None:
         manifests.record(self._warehouse, ref.job, ref.uri, Manifest(files), reason, ref.version)
 
     def _folder(self, ref: VersionRef, manifest: Manifest | None) -> Path:
         """Return a local folder with the version's files. A copy of files that were replaced since is downloaded anew."""
-        parts = urlsplit(ref.uri)
-        if parts.scheme in ("", "file"):
-            return Path(unquote(parts.path))
+        local = _local_folder(ref)
+        if local is not None:
+            return local
         digest = manifest.sha256_without(CARDS) if manifest is not None else ref.sha256
         folder = self._cache / f"{ref.job}-{ref.version}-{digest[:12]}"
         if not folder.exists():
             self.drop_copies(ref)
-            with self._tracking() as uri:
-                download(ref.uri, uri, folder)
-            if not folder.exists():
-                raise RegistryUnavailable(f"files of version {ref.version} of {ref.job}", found=f"none at {ref.uri}")
+            self._download(ref, folder)
         return folder
+
+    def _download(self, ref: VersionRef, folder: Path) -> None:
+        with self._tracking() as uri:
+            download(ref.uri, uri, folder)
+        if not folder.exists():
+            raise RegistryUnavailable(f"files of version {ref.version} of {ref.job}", found=f"none at {ref.uri}")
 
     @property
     def _cache(self) -> Path:
         return self._settings.data_dir / "cache" / "models"
+
+
+def _local_folder(ref: VersionRef) -> Path | None:
+    """Return the folder with a version's files, or None when they are elsewhere."""
+    parts = urlsplit(ref.uri)
+    return Path(unquote(parts.path)) if parts.scheme in ("", "file") else None
 
 
 def manifest_of(folder: Path) -> Manifest:

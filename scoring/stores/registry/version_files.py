@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from scoring.errors import ArtifactMismatch
-from scoring.stores.registry.files import readable
+from scoring.errors import ArtifactMismatch, RegistryUnavailable
+from scoring.stores.registry.files import drop, readable
 from scoring.stores.registry.version import ARTIFACT, VersionRef
 from scoring.stores.warehouse import FileRecord, Manifest
 
@@ -23,6 +24,8 @@ class VersionFiles:
     ref: VersionRef
     folder: Path
     manifest: Manifest | None
+    copied: bool = False
+    """Whether the folder was downloaded, and may be gone at any time."""
 
     @property
     def what(self) -> str:
@@ -36,10 +39,29 @@ class VersionFiles:
     def content(self, name: str) -> bytes:
         """Return the content of a file. Raises ``ArtifactMismatch`` unless it is the one that was recorded."""
         path = self.folder / name
-        with readable(path, self.what):
-            content = path.read_bytes()
-        self._check(name, content)
+        try:
+            with readable(path, self.what):
+                content = path.read_bytes()
+            self._check(name, content)
+        except ArtifactMismatch:
+            self._require_copy()
+            if self.copied:
+                drop(self.folder)  # the next one to ask downloads it anew
+            raise
         return content
+
+    def missing(self, names: Sequence[str]) -> list[str]:
+        """Return which of the files are not there. Raises ``RegistryUnavailable`` for a copy that was dropped meanwhile."""
+        gone = [name for name in names if not (self.folder / name).is_file()]
+        if gone:
+            self._require_copy()
+        return gone
+
+    def _require_copy(self) -> None:
+        if self.copied and not self.folder.exists():
+            raise RegistryUnavailable(
+                self.what, found="its local copy was dropped meanwhile", next_step="try again: it is downloaded anew"
+            ) from None
 
     def json(self, name: str) -> dict[str, Any]:
         """Return the content of a JSON file, empty if the version has no such file. Raises ``ArtifactMismatch``."""

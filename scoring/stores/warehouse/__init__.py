@@ -31,7 +31,16 @@ from scoring.stores.warehouse.evaluation import (
     SinceChange,
     growth,
 )
-from scoring.stores.warehouse.liveness import abandon_dead, alone, at_work, held, seen, worked_on
+from scoring.stores.warehouse.liveness import (
+    abandon_dead,
+    alone,
+    at_work,
+    erasing,
+    held,
+    seen,
+    unerased,
+    worked_on,
+)
 from scoring.stores.warehouse.load import (
     LoadedChunk,
     count_rows,
@@ -94,6 +103,7 @@ __all__ = [
     "count_rows",
     "describe_prediction",
     "ensure_job",
+    "erasing",
     "erasures",
     "growth",
     "held",
@@ -124,6 +134,7 @@ __all__ = [
     "seen",
     "shadows",
     "stamped",
+    "unerased",
     "withdraw_alert",
     "worked_on",
 ]

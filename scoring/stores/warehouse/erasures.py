@@ -16,7 +16,7 @@ from scoring.stores.warehouse.connection import Warehouse
 from scoring.stores.warehouse.job_tables import history, shadow
 from scoring.stores.warehouse.load import of_run
 from scoring.stores.warehouse.records import Run
-from scoring.stores.warehouse.tables import ERASED_RUNS, ERASURES, PROFILES, PUBLISHED, RUNS
+from scoring.stores.warehouse.tables import ERASED_RUNS, ERASURES, LOADED_CHUNKS, PROFILES, PUBLISHED, RUNS
 
 Values = Mapping[str, Any]
 """Values of key columns, by the column's name in the job."""
@@ -114,6 +114,7 @@ def settle_run(
         for removed in (shadow_table, table):
             erased = sa.delete(removed).where(of_run(removed, run), _of_entity(removed, values))
             rows = connection.execute(erased).rowcount
+        connection.execute(sa.delete(LOADED_CHUNKS).where(LOADED_CHUNKS.c.run_number == run.run_number))
         loaded = sa.select(RUNS.c.rows_loaded).where(this_run)
         left = connection.execute(loaded).scalar_one()
         left = None if left is None else left - rows

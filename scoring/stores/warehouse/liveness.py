@@ -21,9 +21,26 @@ SILENT_FOR = timedelta(days=2)
 """Time without a sign of life after which a run of Airflow counts as dead. Tasks may wait long for a worker or a pool."""
 
 
-def held(warehouse: Warehouse, run_id: str) -> AbstractContextManager[None]:
-    """Hold a run's lock until the block ends or this process dies. The lock proves that a process works on the run."""
-    return locks.shared(warehouse, _lock_of(run_id))
+def held(warehouse: Warehouse, run_id: str, job: str) -> AbstractContextManager[None]:
+    """Hold a run's lock until the block ends or this process dies: a process works on the run, and no erasure begins."""
+    return locks.shared(warehouse, _lock_of(run_id), _erasure_of(job))
+
+
+def unerased(warehouse: Warehouse, job: str) -> AbstractContextManager[None]:
+    """Let no erasure of the job begin until the block ends or this process dies; wait for one that has begun.
+
+    Raises ``WarehouseUnavailable`` that says who erases, when that takes longer than the wait for a lock.
+    """
+    return locks.shared(warehouse, _erasure_of(job))
+
+
+def erasing(warehouse: Warehouse, job: str) -> AbstractContextManager[bool]:
+    """Give whether nobody works on the rows of a job; if so, nobody else begins to until the block ends."""
+    return locks.tried(warehouse, _erasure_of(job))
+
+
+def _erasure_of(job: str) -> str:
+    return f"forget {job}"
 
 
 def alone(warehouse: Warehouse, name: str) -> AbstractContextManager[bool]:

@@ -16,8 +16,15 @@ from scoring.stores.warehouse.connection import Warehouse, holders, lock_refused
 
 def take(connection: sa.Connection, name: str) -> None:
     """Hold a lock until the connection's transaction ends. Raises ``WarehouseUnavailable`` that says who holds it."""
-    try:
+    with _granted(connection, name):
         connection.execute(statement("take_lock"), {"name": name})
+
+
+@contextmanager
+def _granted(connection: sa.Connection, name: str) -> Iterator[None]:
+    """Translate the refusal of a lock into ``WarehouseUnavailable`` that says who holds it."""
+    try:
+        yield
     except sa.exc.OperationalError as error:
         if not lock_refused(error):
             raise
@@ -36,11 +43,12 @@ def is_free(connection: sa.Connection, name: str) -> bool:
 
 
 @contextmanager
-def shared(warehouse: Warehouse, name: str) -> Iterator[None]:
-    """Hold a lock, beside others who hold it like this, until the block ends or this process dies."""
-    with _session(warehouse, name) as connection:
-        with translated():
-            connection.execute(statement("share_lock"), {"name": name})
+def shared(warehouse: Warehouse, *names: str) -> Iterator[None]:
+    """Hold locks, beside others who hold them like this, until the block ends or this process dies."""
+    with _session(warehouse, *names) as connection:
+        for name in names:
+            with translated(), _granted(connection, name):
+                connection.execute(statement("share_lock"), {"name": name})
         yield
 
 
@@ -54,15 +62,16 @@ def tried(warehouse: Warehouse, name: str) -> Iterator[bool]:
 
 
 @contextmanager
-def _session(warehouse: Warehouse, name: str) -> Iterator[sa.Connection]:
-    """Give a connection in a transaction that may stay open for hours. The lock's row is there for everybody."""
+def _session(warehouse: Warehouse, *names: str) -> Iterator[sa.Connection]:
+    """Give a connection in a transaction that may stay open for hours. The locks' rows are there for everybody."""
     with translated():
         connection = warehouse.engine.connect()
         connection.detach()  # a session of its own: the lock goes with it
     try:
         with translated():
             connection.execute(statement("stay_connected"))
-            connection.execute(statement("make_lock"), {"name": name})
+            for name in names:
+                connection.execute(statement("make_lock"), {"name": name})
             connection.commit()
         yield connection
     finally:

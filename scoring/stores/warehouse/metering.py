@@ -16,7 +16,7 @@ from scoring.stores.warehouse.connection import Warehouse
 from scoring.stores.warehouse.monitoring import evidence
 from scoring.stores.warehouse.records import Run
 from scoring.stores.warehouse.span import Row
-from scoring.stores.warehouse.tables import DRIFT, PERFORMANCE, PUBLISHED, RETRAININGS, RUNS
+from scoring.stores.warehouse.tables import DRIFT, ERASED_RUNS, PERFORMANCE, PUBLISHED, RETRAININGS, RUNS
 
 RECENT = timedelta(days=30)
 """How far back a failed night counts: as far as a missing one."""
@@ -55,14 +55,18 @@ def runs(warehouse: Warehouse, run_ids: Collection[str]) -> list[Run]:
 
 
 def totals(warehouse: Warehouse, jobs: Collection[str]) -> list[Row]:
-    """Return the rows scored and the CPU seconds spent in all attempts, by job and version."""
+    """Return the rows scored, erased ones too, and the CPU seconds spent in all attempts, by job and version."""
+    erased = sa.select(ERASED_RUNS.c.run_id, sa.func.max(ERASED_RUNS.c.rows_scored).label("rows"))
+    before = erased.group_by(ERASED_RUNS.c.run_id).subquery()
+    scored = sa.func.greatest(RUNS.c.rows_scored, before.c.rows)
     query = (
         sa.select(
             RUNS.c.job,
             RUNS.c.model_version,
-            sa.func.coalesce(sa.func.sum(RUNS.c.rows_scored), 0).label("rows"),
+            sa.func.coalesce(sa.func.sum(scored), 0).label("rows"),
             sa.func.coalesce(sa.func.sum(RUNS.c.cpu_seconds), 0).label("cpu_seconds"),
         )
+        .select_from(RUNS.outerjoin(before, before.c.run_id == RUNS.c.run_id))
         .where(RUNS.c.job.in_(list(jobs)))
         .group_by(RUNS.c.job, RUNS.c.model_version)
         .order_by(RUNS.c.job, RUNS.c.model_version)

@@ -18,7 +18,7 @@ from scoring.settings import HOME, Settings
 from scoring.stores import embedded
 from scoring.stores.installation import open_stores
 from scoring.stores.workspace import Workspace
-from tests.conftest import Toy
+from tests.conftest import Toy, drop_database, new_database
 from tests.support.toy import FIRST, ROWS, TRAIN_NIGHTS, UNTIL, execute
 
 WINDOW = Nights(FIRST, UNTIL)
@@ -74,12 +74,13 @@ def test_recipe_is_what_makes_a_version_out_of_rows(untrained: Toy) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["flight_delay", "flight_duration"])
 def test_same_snapshot_gives_the_same_artifact_for_the_demo_jobs(
-    data_dir: Path, flights: str, tmp_path: Path, name: str
+    data_dir: Path, template: str, flights: str, tmp_path: Path, name: str
 ) -> None:
+    warehouse = new_database(data_dir, template)
     settings = Settings(
         data_dir=tmp_path,
         sources={"demo": SecretStr(embedded.url(data_dir / "postgres", flights))},
-        warehouse_url=SecretStr("postgresql+psycopg://nobody@127.0.0.1:1/nowhere"),
+        warehouse_url=SecretStr(warehouse),
         registry_url=SecretStr(embedded.url(data_dir / "postgres", "registry")),
         code_version="test",
     )
@@ -94,3 +95,4 @@ def test_same_snapshot_gives_the_same_artifact_for_the_demo_jobs(
     assert isinstance(taken.rows.table, pa.Table)
     assert trained[0].rows > 15_000
     stores.warehouse.engine.dispose()
+    drop_database(data_dir, warehouse)

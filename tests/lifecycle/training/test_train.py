@@ -45,36 +45,37 @@ CLEAN = {"x": {"type": "float", "nullable": True, "min": -50}, "kind": {"type": 
 
 
 @pytest.fixture
-def untrained(data_dir: Path, toy_source: str, tmp_path: Path) -> Iterator[Toy]:
-    """A toy job with a source of its own; training reads no warehouse."""
-    with alone(data_dir, toy_source, tmp_path) as toy:
+def untrained(data_dir: Path, template: str, toy_source: str, tmp_path: Path) -> Iterator[Toy]:
+    """A toy job with a source and a warehouse of its own."""
+    with alone(data_dir, template, toy_source, tmp_path) as toy:
         yield toy
 
 
 @pytest.fixture(scope="module")
-def unchanged(data_dir: Path, toy_source: str, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+def unchanged(data_dir: Path, template: str, toy_source: str, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """The version of the source's rows as they are."""
-    with alone(data_dir, toy_source, tmp_path_factory.mktemp("unchanged")) as toy:
+    with alone(data_dir, template, toy_source, tmp_path_factory.mktemp("unchanged")) as toy:
         return train(toy.work, WINDOW)
 
 
 @contextmanager
-def alone(data_dir: Path, toy_source: str, folder: Path) -> Iterator[Toy]:
+def alone(data_dir: Path, template: str, toy_source: str, folder: Path) -> Iterator[Toy]:
     for name in ("jobs", "sql"):
         (folder / name).mkdir()
-    source = new_database(data_dir, toy_source)
+    source, warehouse = new_database(data_dir, toy_source), new_database(data_dir, template)
     settings = Settings(
         data_dir=folder,
         sql_dir=folder / "sql",
         sources={"toy": SecretStr(source)},
-        warehouse_url=SecretStr("postgresql+psycopg://nobody@127.0.0.1:1/nowhere"),
+        warehouse_url=SecretStr(warehouse),
         registry_url=SecretStr(embedded.url(data_dir / "postgres", "registry")),
         code_version="test",
     )
     stores = open_stores(settings, lambda: datetime.now(UTC))
     yield Toy(stores, write_job(folder, f"trained_{next(_numbers)}"), source, folder)
     stores.warehouse.engine.dispose()
-    drop_database(data_dir, source)
+    for url in (source, warehouse):
+        drop_database(data_dir, url)
 
 
 def trained(toy: Toy, window: Nights = WINDOW, **changes: Any) -> Trained:

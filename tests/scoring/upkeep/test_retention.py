@@ -146,7 +146,7 @@ def test_run_that_is_not_over_is_never_removed(toy: Toy, what: str) -> None:
         extract(toy.work, NightRequest(NIGHT, NOW, "test"))
     (found,) = ledger.runs_of(toy.stores.warehouse, toy.job.name, NIGHT)
     assert found.status == what
-    with held(toy.stores.warehouse, found.run_id):  # somebody works on it
+    with held(toy.stores.warehouse, found.run_id, toy.job.name):  # somebody works on it
         assert everything_goes(toy) == []
         assert apply(Workspace(at(toy), toy.job), [Removal("run", found.run_id, NIGHT, 0, 0, "a mistake")]) == []
     assert files(toy, found.run_id)

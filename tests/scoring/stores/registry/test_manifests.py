@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import shutil
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from lifecycle.training.train import train
-from scoring.errors import ArtifactMismatch, WarehouseUnavailable
+from scoring.errors import ArtifactMismatch, RegistryUnavailable, WarehouseUnavailable
 from scoring.interval import Nights
 from scoring.stores.registry import loading
 from scoring.stores.registry.stored_files import StoredFiles, manifest_of
@@ -226,9 +227,7 @@ def test_history_of_a_versions_files_stays(toy: Toy) -> None:
     assert rows[-1][1] != rows[0][1]
 
 
-def test_version_that_is_registered_while_the_warehouse_is_away_is_recorded_afterwards(
-    toy: Toy, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_version_is_not_registered_while_the_warehouse_is_away(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
     registry, first = toy.stores.registry, ref_of(toy)
     facts = registry.facts(first)
 
@@ -236,12 +235,56 @@ def test_version_that_is_registered_while_the_warehouse_is_away_is_recorded_afte
         raise WarehouseUnavailable("warehouse", found="no answer")
 
     with monkeypatch.context() as outage:
-        for name in ("record", "newest", "by_version", "give_number"):
-            outage.setattr(manifests, name, away)
-        made = registry.register(toy.job.name, folder_of(first), facts, {})
-        assert registry.resolve(toy.job.name, made.version) == made
-        assert registry.load(made, toy.job).ref == made
+        outage.setattr(manifests, "record", away)
         with pytest.raises(WarehouseUnavailable):
-            registry.load(first, toy.job)
+            registry.register(toy.job.name, folder_of(first), facts, {})
+    assert registry.versions(toy.job.name) == [first]
+    made = registry.register(toy.job.name, folder_of(first), facts, {})
     assert registry.load(made, toy.job).ref == made
     assert manifests.newest(toy.stores.warehouse, made.job, made.version, made.uri) == manifest_of(folder_of(made))
+
+
+def elsewhere(toy: Toy) -> VersionRef:
+    """The version by an address whose files have to be downloaded."""
+    from mlflow.tracking import MlflowClient
+
+    uri = mlflow_url(toy)
+    (made,) = MlflowClient(tracking_uri=uri, registry_uri=uri).search_model_versions(f"name = '{toy.job.name}'")
+    return replace(ref_of(toy), uri=f"runs:/{made.run_id}/version")
+
+
+def test_check_of_a_version_leaves_the_copy_that_tasks_read(toy: Toy) -> None:
+    registry, ref = toy.stores.registry, elsewhere(toy)
+    files = registry.files(ref)
+    assert registry.problems(ref) == []
+    assert files.content(ARTIFACT)
+    (folder_of(ref_of(toy)) / ARTIFACT).write_bytes(b"broken")
+    assert len(registry.problems(ref)) == 1, "it is read where it is"
+    assert files.content(ARTIFACT)
+
+
+def test_copy_that_is_gone_is_no_broken_version(toy: Toy) -> None:
+    registry, ref = toy.stores.registry, elsewhere(toy)
+    files = registry.files(ref)
+    shutil.rmtree(files.folder)
+    for read_it in (lambda: files.content(ARTIFACT), lambda: files.missing([ARTIFACT])):
+        with pytest.raises(RegistryUnavailable, match="dropped meanwhile") as caught:
+            read_it()
+        assert caught.value.retryable
+    assert registry.files(ref).content(ARTIFACT)
+
+
+def test_copy_that_is_not_what_was_recorded_is_downloaded_anew(toy: Toy) -> None:
+    registry, ref = toy.stores.registry, elsewhere(toy)
+    (registry.files(ref).folder / ARTIFACT).write_bytes(b"broken")
+    with pytest.raises(ArtifactMismatch):
+        registry.files(ref).content(ARTIFACT)
+    assert registry.files(ref).content(ARTIFACT)
+    assert [path.name for path in registry.files(ref).folder.parent.iterdir()] == [registry.files(ref).folder.name]
+
+
+def test_card_of_files_elsewhere_can_be_attached_twice(toy: Toy) -> None:
+    registry, ref = toy.stores.registry, elsewhere(toy)
+    for card in ("{}", '{"a": 1}'):
+        registry.replace(ref, {"model_card.json": card.encode()}, "a test")
+        assert registry.content(ref, "model_card.json") == json.loads(card)

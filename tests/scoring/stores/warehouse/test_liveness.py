@@ -201,8 +201,8 @@ def test_run_that_lost_its_session_is_called_dead_and_publishes_all_the_same(toy
 
 def test_lock_is_let_go_with_its_session_when_the_work_is_done(toy: Toy) -> None:
     run_id = extracted(toy, airflow_run_id=None)
-    with held(toy.stores.warehouse, run_id):
-        with held(toy.stores.warehouse, run_id):  # chunks are scored side by side
+    with held(toy.stores.warehouse, run_id, toy.job.name):
+        with held(toy.stores.warehouse, run_id, toy.job.name):  # chunks are scored side by side
             assert look(toy) == []
         assert look(toy) == []
     assert look(toy) == [run_id]
@@ -223,7 +223,7 @@ def test_run_of_airflow_is_alive_between_its_tasks(toy: Toy) -> None:
 
 def test_run_of_airflow_whose_task_works_is_alive_however_long_that_takes(toy: Toy) -> None:
     run_id = extracted(toy)
-    with held(toy.stores.warehouse, run_id):
+    with held(toy.stores.warehouse, run_id, toy.job.name):
         assert look(toy, datetime.now(UTC) + timedelta(days=400)) == []
 
 
