@@ -131,13 +131,13 @@ class RunFolder:
         return [chunk for chunk in self.chunks if not self.lake.exists(self.profile(chunk))]
 
     def profiles(self) -> Iterator[Profile]:
-        """Yield the profile of every chunk. All have the columns of the first."""
-        names: list[str] | None = None
+        """Yield the profile of every chunk. All have the same columns, but for those of no accepted row, which have none."""
+        names: list[str] = []
         for path in map(self.profile, self.chunks):
             profile = self._profile(path)
-            names = sorted(profile.columns) if names is None else names
-            if sorted(profile.columns) != names:
-                raise broken(path, f"columns {sorted(profile.columns)}", f"columns {names}, as of the first chunk")
+            names = names or sorted(profile.columns)
+            if profile.columns and sorted(profile.columns) != names:
+                raise broken(path, f"columns {sorted(profile.columns)}", f"columns {names}, as of the other chunks")
             yield profile
 
     def remove(self) -> None:

@@ -30,13 +30,7 @@ from scoring.stores.warehouse import (
 )
 
 Kind = Literal[
-    "publication",
-    "run",
-    "rows in the source",
-    "file",
-    "shadow predictions",
-    "model version",
-    "training snapshot",
+    "publication", "run", "rows in the source", "file", "shadow predictions", "model version", "training snapshot"
 ]
 
 

@@ -18,7 +18,8 @@ from tests.support.faults import reader_of, require_healed
 from tests.support.runs import expected, run, shown
 from tests.support.toy import NIGHT, ROWS
 
-NOW = datetime.now(UTC)
+NOW = datetime.now(UTC) + timedelta(hours=3)
+"""A moment after every run of these tests that goes by the real clock."""
 DAY = timedelta(days=1)
 
 

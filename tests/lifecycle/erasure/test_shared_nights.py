@@ -13,8 +13,8 @@ from scoring.night.shards import score_chunks
 from scoring.stores.warehouse import ledger, loaded_chunks
 from scoring.upkeep.verify import verify
 from tests.conftest import Toy
-from tests.scoring.night.test_shards import READ_BY_ONE, STAGED, begin, groups, night, shared, tables
 from tests.support.runs import expected, shown
+from tests.support.sharing import READ_BY_ONE, STAGED, begin, groups, night, shared, tables
 from tests.support.toy import ROWS, execute
 
 STAGES = "tables with rows of shared nights, dropped whole (source)"

@@ -42,7 +42,7 @@ def server() -> Iterator[tuple[str, Path]]:
     certificate(folder, "server", "localhost")
     certificate(folder, "stranger", "localhost")
     if OWNER:
-        for path in (folder, folder / "server.key"):
+        for path in (folder, folder / "server.key", folder / "server.crt"):
             shutil.chown(path, "nobody", "nogroup")
     folder.chmod(0o755)
     port, data = free_port(), folder / "data"
