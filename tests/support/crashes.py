@@ -20,7 +20,7 @@ POINTS = {
     "lake object half written": ("scoring.night.publish", "stamped", 3),
 }
 """Where the child dies: the function that it is about to call for the n-th time."""
-CHILD = """
+DYING = """
 import importlib, os, signal, sys
 module, name, turn = sys.argv[1], sys.argv[2], int(sys.argv[3])
 where = importlib.import_module(module)
@@ -31,6 +31,9 @@ def dying(*args, **kwargs):
         os.kill(os.getpid(), signal.SIGKILL)
     return real(*args, **kwargs)
 setattr(where, name, dying)
+"""
+"""Begins the code of a child that dies: module, function and turn are the first words after it."""
+CHILD = f"""{DYING}
 from cli.main import main
 sys.argv = ["nightshift", "run", sys.argv[4], "--night", sys.argv[5]]
 main()

@@ -22,31 +22,23 @@ from scoring.stores.warehouse.load import loaded_chunks
 from scoring.upkeep.retention import apply, plan
 from scoring.upkeep.verify import verify
 from tests.conftest import Toy
+from tests.support.crashes import DYING
 from tests.support.runs import expected, run, shown
 from tests.support.sharing import READ_BY_ONE, SCHEMA, STAGED, begin, groups, night, shared, tables
 from tests.support.toy import NIGHT, ROWS, execute
 
 OF_NIGHT = f"at >= '{NIGHT}' and at < '{NIGHT + timedelta(days=1)}'"
 FACTS = ("snapshot_hash", "predictions_hash", "rows_extracted", "rows_quarantined", "rows_loaded", "unknown_categories")
-CHILD = """
-import importlib, os, signal, sys
+CHILD = f"""{DYING}
 from datetime import datetime, UTC
-module, name, turn, run_id, chunks = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[5], sys.argv[6]
-where = importlib.import_module(module)
-real, calls = getattr(where, name), []
-def dying(*args, **kwargs):
-    calls.append(1)
-    if len(calls) == turn:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return real(*args, **kwargs)
-setattr(where, name, dying)
+run_id, chunks = sys.argv[5], sys.argv[6]
 from scoring.job.files import load_job
 from scoring.night import score_chunks
 from scoring.settings import load_settings
 from scoring.stores import Workspace, open_stores
 settings = load_settings()
 stores = open_stores(settings, lambda: datetime.now(UTC))
-score_chunks(Workspace(stores, load_job(settings.jobs_dir / f"{sys.argv[4]}.yaml")), run_id, map(int, chunks.split(",")))
+score_chunks(Workspace(stores, load_job(settings.jobs_dir / (sys.argv[4] + ".yaml"))), run_id, map(int, chunks.split(",")))
 """
 POINTS = {
     "a chunk read": ("scoring.night.shards", "write_chunk", 2),
