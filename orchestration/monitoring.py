@@ -9,7 +9,7 @@ from airflow.sdk import BaseOperator, BaseOperatorLink, get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
 
 from orchestration.alerts import alert, alert_about
-from orchestration.context import current_stores, night_of, run_type
+from orchestration.context import begun, current_stores, night_of, run_type
 from orchestration.metering import stream
 from scoring.job import Job
 
@@ -39,7 +39,6 @@ class DriftOperator(BaseOperator):
         from drift.report import prune_reports
         from drift.runs import SCORED
         from drift.watch import watch
-        from scoring.stores import Workspace
         from scoring.stores.warehouse import ledger
 
         stores = current_stores()
@@ -49,8 +48,9 @@ class DriftOperator(BaseOperator):
         run = ledger.get(stores.warehouse, run_id, self.job.name) if run_id else None
         if run is None or run.status not in SCORED:
             raise AirflowSkipException("the night was not scored, so there is nothing to compare")
-        watched = watch(Workspace(stores, self.job), run.run_id, _reporter(context))
-        prune_reports(Workspace(stores, self.job), run.night)
+        work = begun(self.job, run.run_id)
+        watched = watch(work, run.run_id, _reporter(context))
+        prune_reports(work, run.night)
         for reason in watched.reasons:
             self.log.warning("%s", reason)
         if watched.report_error:
@@ -65,9 +65,9 @@ class DriftOperator(BaseOperator):
 def performance(job: Job) -> list[str]:
     """Measure the nights whose labels have matured by the end of the run's night, alert about them, and return them."""
     from drift.measure import alarm_of, measure
-    from scoring.stores import Workspace
 
-    context, work = get_current_context(), Workspace(current_stores(), job)
+    context = get_current_context()
+    work = begun(job, context["ti"].xcom_pull(task_ids="extract", key="run_id"))
     days = measure(work, night_of(context), reporter=_reporter(context))
     alarm = alarm_of(work, days, night_of(context))
     if alarm is not None:
@@ -86,9 +86,8 @@ def _reporter(context: Any) -> Any:
 def decide(job: Job, run_id: str) -> bool:
     """Decide after the night, return whether to retrain, and push the decision's id, night and reason as XComs."""
     from drift.decide import conclude
-    from scoring.stores import Workspace
 
-    row = conclude(Workspace(current_stores(), job), run_id)
+    row = conclude(begun(job, run_id), run_id)
     pushed = {"decision_id": row.decision_id, "decision": row.decision, "reason": row.reason}
     for name, value in {**pushed, "night": str(row.night)}.items():
         get_current_context()["ti"].xcom_push(key=name, value=value)
@@ -113,9 +112,8 @@ def trigger_arguments(job: Job) -> dict[str, Any]:
 def shadow(job: Job, run_id: str) -> list[int]:
     """Score the published run with the versions in the shadow and return them, or skip when there are none."""
     from lifecycle.shadow import shadow_run
-    from scoring.stores import Workspace
 
-    versions = shadow_run(Workspace(current_stores(), job), run_id)
+    versions = shadow_run(begun(job, run_id), run_id)
     if not versions:
         raise AirflowSkipException("no version is in the shadow")
     return versions
@@ -124,11 +122,11 @@ def shadow(job: Job, run_id: str) -> list[int]:
 def review(job: Job) -> list[str]:
     """Judge the versions in the shadow on labels that came and return those whose stay ended. A backfill takes no crown away."""
     from lifecycle.shadow import review
-    from scoring.stores import Workspace
 
     context = get_current_context()
     may = run_type(context) != "backfill"
-    results = review(Workspace(current_stores(), job), night_of(context), may_roll_back=may)
+    work = begun(job, context["ti"].xcom_pull(task_ids="extract", key="run_id"))
+    results = review(work, night_of(context), may_roll_back=may)
     for result in results:
         if result.rolled_back:
             alert(job.name, context, "rollback", f"version {result.model_version} is champion again: {result.detail}")

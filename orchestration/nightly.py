@@ -13,7 +13,7 @@ from airflow.sdk.definitions.param import ParamsDict
 from airflow.sdk.exceptions import AirflowSkipException
 
 from orchestration.alerts import FailureAlert
-from orchestration.context import current_stores, midnight_after, night_of, now, run_type, task_arguments
+from orchestration.context import begun, current_stores, midnight_after, night_of, now, run_type, task_arguments
 from scoring.errors import (
     EmptyNight,
     NoSuchNight,
@@ -74,22 +74,20 @@ def extract(job: Job) -> list[dict[str, int]]:
 def score(job: Job, run_id: str, chunk: dict[str, int]) -> int:
     """Score the chunks of one mapped task and return how many rows."""
     from scoring.night import score_chunks
-    from scoring.stores import Workspace
 
     get_current_context()["chunk_label"] = chunk_label(chunk)  # type: ignore[typeddict-unknown-key]
-    stores = current_stores()
-    with at_work(stores, run_id, job):
-        return score_chunks(Workspace(stores, job), run_id, range(chunk["first"], chunk["last"] + 1))
+    work = begun(job, run_id)
+    with at_work(work.stores, run_id, job):
+        return score_chunks(work, run_id, range(chunk["first"], chunk["last"] + 1))
 
 
 def publish(job: Job, run_id: str) -> dict[str, Any]:
     """Publish the run and return its id, status, rows and lake object."""
     from scoring.night import publish
-    from scoring.stores import Workspace
 
-    stores = current_stores()
-    with at_work(stores, run_id, job):
-        return asdict(publish(Workspace(stores, job), run_id))
+    work = begun(job, run_id)
+    with at_work(work.stores, run_id, job):
+        return asdict(publish(work, run_id))
 
 
 @contextmanager

@@ -33,7 +33,7 @@ def stage_night(work: Workspace, folder: RunFolder, ref: VersionRef) -> Stage | 
     if stage.repeated_keys:
         drop_stage(*_source(work), place)
     else:
-        folder.write_pin(ref, stage)
+        folder.write_pin(ref, work.job, stage)
     return stage
 
 

@@ -1,5 +1,6 @@
 """Model versions: their files, golden rows and sha256, in MLflow."""
 
+from scoring.stores.registry.declaration import declared, narrowed
 from scoring.stores.registry.facts import TrainingFacts
 from scoring.stores.registry.golden import GOLDEN_TOLERANCE, largest_difference, library_versions
 from scoring.stores.registry.loading import unpickled
@@ -27,7 +28,9 @@ __all__ = [
     "Registry",
     "TrainingFacts",
     "VersionRef",
+    "declared",
     "largest_difference",
     "library_versions",
+    "narrowed",
     "unpickled",
 ]
