@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import date
 
 from lifecycle import promotion
@@ -9,7 +10,7 @@ from lifecycle.comparison import Rivals, card_of, compare, holdout_nights, judge
 from lifecycle.retraining.record import RetrainingRequest, begin, end, fail, recorded, snapshot_of, version_of
 from lifecycle.shadow import pin
 from lifecycle.training import TrainingRequest, load, recipe_of, take, train_on, unseen_from
-from scoring.errors import RetrainingFailed, described
+from scoring.errors import ArtifactMismatch, RetrainingFailed, VersionMissing, described
 from scoring.interval import Nights
 from scoring.night import promoted_ref
 from scoring.progress import Progress, silent
@@ -39,6 +40,7 @@ def snapshot(work: Workspace, retraining_id: int, progress: Progress = silent) -
         return True
     with recorded(work.stores, retraining_id, "snapshot") as row:
         recipe_of(work.job)  # what cannot be stored is refused before any row is read
+        _require_comparable(work)
         training_rows = take(work, Nights(row.since, row.until), progress)
         retrainings.record(work.warehouse, retraining_id, snapshot=training_rows.hash)
         same = None if row.forced or row.model_version else _same_version(work, training_rows.hash, retraining_id)
@@ -47,6 +49,14 @@ def snapshot(work: Workspace, retraining_id: int, progress: Progress = silent) -
         words = f"version {same} was trained on the same rows (snapshot {training_rows.hash}) with the same recipe"
         end(work.stores, retraining_id, "unchanged", words)
     return False
+
+
+def _require_comparable(work: Workspace) -> None:
+    """Raise ``DeclarationMismatch`` when the champion cannot say anything of the rows that the job file declares today."""
+    champion = _champion(work)
+    with suppress(ArtifactMismatch, VersionMissing):  # which the comparison tells
+        if champion is not None:
+            work.registry.job_of(promoted_ref(work.stores, champion), work.job)
 
 
 def _same_version(work: Workspace, digest: str, retraining_id: int) -> int | None:

@@ -129,7 +129,7 @@ def _nobody() -> Iterator[OnChunk]:
 
 
 def _refuse_unfinished(job: Job, request: NightRequest, interval: DataInterval) -> None:
-    if request.unfinished or interval.end <= request.started_at or _after_last(job, request.night):
+    if request.unfinished or interval.end <= request.started_at:
         return
     raise NightNotOver.at(
         f"night {request.night} of {job.name}",
@@ -155,16 +155,13 @@ def _start(work: Workspace, request: NightRequest, interval: DataInterval) -> tu
     return ref, ledger.start(work.warehouse, _first_facts(work, request, ref, interval))
 
 
-def _after_last(job: Job, night: date) -> bool:
-    return job.schedule.last_night is not None and night > job.schedule.last_night
-
-
 def _refuse_after_last(job: Job, night: date) -> None:
-    if _after_last(job, night):
+    last = job.schedule.last_night
+    if last is not None and night > last:
         raise NightError(
             f"night {night} of {job.name}",
             found="a night after the last one of its schedule",
-            expected=f"schedule.last_night, {job.schedule.last_night}, or an earlier one",
+            expected=f"schedule.last_night, {last}, or an earlier one",
             next_step=f"if there are nights after it, move schedule.last_night in jobs/{job.name}.yaml",
         )
 

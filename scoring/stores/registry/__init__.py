@@ -1,5 +1,6 @@
 """Model versions: their files, golden rows and sha256, in MLflow."""
 
+from scoring.stores.registry.accepting import accept
 from scoring.stores.registry.declaration import declared, narrowed
 from scoring.stores.registry.facts import TrainingFacts
 from scoring.stores.registry.golden import GOLDEN_TOLERANCE, largest_difference, library_versions
@@ -28,6 +29,7 @@ __all__ = [
     "Registry",
     "TrainingFacts",
     "VersionRef",
+    "accept",
     "declared",
     "largest_difference",
     "library_versions",
