@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from sklearn.compose import make_column_transformer
@@ -27,7 +29,7 @@ from tests.support.features import add_feature
 from tests.support.living import DAY, add_nights, columns, judged, nights, score, shown_run
 from tests.support.toy import FIRST, NIGHT, ROWS, UNTIL, execute
 
-GATE = {"training": {"holdout_nights": 14}, "promotion": {"max_latency_ratio": 1000, "promote": "gate"}}
+GATE: dict[str, Any] = {"training": {"holdout_nights": 14}, "promotion": {"max_latency_ratio": 1000, "promote": "gate"}}
 
 
 def with_z() -> Pipeline:
@@ -61,7 +63,7 @@ def test_nights_go_on_with_the_champion_as_if_the_feature_were_not_there(toy: To
 
 @pytest.mark.parametrize("values", ["null", "-1", "'NaN'::float8"])
 def test_row_that_is_bad_in_a_feature_which_the_version_does_not_use_is_scored(toy: Toy, values: str) -> None:
-    add_feature(toy, f"case when id % 2 = 0 then {values} else 1 end")
+    add_feature(toy, f"case when mod(id, 2) = 0 then {values} else 1 end")
     score(toy, NIGHT)
     assert shown_run(toy, NIGHT).rows_scored == ROWS
 
@@ -77,8 +79,7 @@ def test_new_feature_is_no_alarm(toy: Toy) -> None:
 def test_version_with_the_feature_is_trained_compared_crowned_and_taken_back(toy: Toy) -> None:
     score(toy, NIGHT)
     add_nights(toy, nights(21))
-    execute(toy.source, "alter table events add column z double precision")
-    add_feature(toy, "case when y then 3 else 1 end + id % 2", pipeline=f"{HERE}:with_z", **GATE)
+    add_feature(toy, "case when y then 3 else 1 end + mod(id, 2)", pipeline=f"{HERE}:with_z", **GATE)
     score(toy, NIGHT + 20 * DAY)
     row = retrain(toy.work, RetrainingRequest("a feature", night=NIGHT + 20 * DAY))
     assert (row.state, row.champion_version, row.model_version) == ("promoted", 1, 2), row.detail
@@ -97,7 +98,7 @@ def test_version_with_the_feature_is_trained_compared_crowned_and_taken_back(toy
 
 def test_version_with_the_feature_in_the_shadow_scores_the_rows_that_it_can(toy: Toy) -> None:
     score(toy, NIGHT)
-    add_feature(toy, "case when at < '2024-01-08' or id % 4 > 0 then 3 end", pipeline=f"{HERE}:with_z")
+    add_feature(toy, "case when at < '2024-01-08' or mod(id, 4) > 0 then 3 end", pipeline=f"{HERE}:with_z")
     train(toy.work, Nights(FIRST, UNTIL))
     pin(toy.work, 2, nights=5)
     run_id = score(toy, NIGHT + DAY)

@@ -21,7 +21,7 @@ def declare(toy: Toy, features: dict[str, Any], sql: str = "", **changes: Any) -
         path.write_text(FEATURES.replace("x, kind", f"x, kind, {sql}"))
 
 
-def add_feature(toy: Toy, values: str = "id % 7", first: bool = False, **changes: Any) -> None:
+def add_feature(toy: Toy, values: str = "mod(id, 7)", *, first: bool = False, **changes: Any) -> None:
     """Add the feature ``z`` to the source, the SQL and the job file, ``first`` in front of the others."""
     execute(toy.source, "alter table events add column if not exists z double precision")
     execute(toy.source, f"update events set z = {values}")
