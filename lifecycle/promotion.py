@@ -37,9 +37,11 @@ def promote(
     ``effective_from`` is a night; by default the next one to be scored (see ``_next_night``) that the version was not
     trained on, and for a job without any promotion the version's own ``until``. The champion it displaces scores the
     next ``promotion.predecessor_nights`` in the shadow. A retraining promotes once: repeated, its promotion stands.
-    Raises ``VersionMissing``, and ``PromotionRefused`` for a night that the version was trained on.
+    Raises ``VersionMissing``, ``PromotionRefused`` for a night that the version was trained on, and ``DeclarationMismatch``
+    for a version that cannot be scored with the job file as it is.
     """
     ref = work.registry.resolve(work.job.name, version)
+    work.registry.job_of(ref, work.job)
     ensure_job(work.warehouse, work.job)
     history = promotions.history_of(work.warehouse, work.job.name)
     if effective_from is None:
@@ -58,12 +60,13 @@ def rollback(work: Workspace, reason: str, by: str, to: int | None = None) -> Pr
     """Make the champion before the present one (or version ``to``) champion from the next night on.
 
     A version trained on later nights than that takes over after the last of them. Raises ``ChampionMissing`` when there
-    is no earlier champion.
+    is no earlier champion, and ``DeclarationMismatch`` when it cannot be scored with the job file as it is.
     """
     history = promotions.history_of(work.warehouse, work.job.name)
     if to is None or not history:
         to = previous_champion(history, work.job)
     ref = work.registry.resolve(work.job.name, to)
+    work.registry.job_of(ref, work.job)
     promotion = _crown(work, ref, history, "rollback", (reason, by, None))
     _describe(work)
     return promotion

@@ -16,7 +16,9 @@ from orchestration.alerts import FailureAlert
 from orchestration.context import begun, current_stores, midnight_after, night_of, now, run_type, task_arguments
 from scoring.errors import (
     EmptyNight,
+    NightError,
     NoSuchNight,
+    described,
 )
 from scoring.job import Job
 
@@ -46,17 +48,21 @@ def extract(job: Job) -> list[dict[str, int]]:
     from scoring.night import NightRequest, extract
     from scoring.stores import Workspace
 
-    context = get_current_context()
+    context, stores = get_current_context(), current_stores()
     run = context["dag_run"]
+    try:
+        night = night_of(context)
+    except NightError as error:  # a night that is none has no row in the ledger
+        record_refusal(stores, job, f"Airflow run {run.run_id}", error)
+        raise
     request = NightRequest(
-        night=night_of(context),
+        night=night,
         started_at=now(),
         origin=run_type(context),
         airflow_run_id=run.run_id,
         model_version=context["params"].get("model_version"),
         unfinished=bool(context["params"].get("unfinished")),
     )
-    stores = current_stores()
     try:
         with at_work(stores, request.run_id, job):
             extraction = extract(Workspace(stores, job), request, shared=job.shared)
@@ -69,6 +75,14 @@ def extract(job: Job) -> list[dict[str, int]]:
     for key, value in asdict(extraction).items():
         context["ti"].xcom_push(key=key, value=value)
     return chunk_groups(extraction.chunks, extraction.shards or MAPPED_TASKS)
+
+
+def record_refusal(stores: Any, job: Job, subject: str, error: NightError) -> None:
+    """Record that a run was refused which has no night, and so no row in the ledger."""
+    from scoring.stores.warehouse import Action, record_action
+
+    with stores.warehouse.transaction() as connection:
+        record_action(connection, Action(job.name, "refused", subject, described(error), now()))
 
 
 def score(job: Job, run_id: str, chunk: dict[str, int]) -> int:

@@ -25,9 +25,11 @@ QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 def pin(work: Workspace, version: int, nights: int, retraining_id: int | None = None) -> Shadow:
     """Let a version score the next ``nights`` nights in the shadow of the champion and return the record of that.
 
-    Pinning the same version again changes nothing. Raises ``VersionMissing``, ``RunMissing`` before any night is published.
+    Pinning the same version again changes nothing. Raises ``VersionMissing``, ``DeclarationMismatch``, ``RunMissing`` before
+    any night is published.
     """
     ref = work.registry.resolve(work.job.name, version)
+    work.registry.job_of(ref, work.job)
     published = ledger.settled(work.warehouse, work.job.name, work.clock())
     if not published:
         raise RunMissing(

@@ -170,8 +170,8 @@ def _refuse_empty(work: Workspace, run: Run, rows: int) -> None:
     if rows:
         return
     error = EmptyNight(
-        f"extract of night {run.night} of {work.job.name}",
-        found="0 rows",
+        f"night {run.night} of {work.job.name}",
+        found="0 rows at stage extract",
         expected="at least 1",
         next_step="check that the source has the night's rows; `on_empty: skip` in the job file allows none",
     )

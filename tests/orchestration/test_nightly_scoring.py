@@ -13,7 +13,7 @@ from scoring.interval import Nights
 from scoring.night.publish import release
 from scoring.night.staging import left_stages
 from scoring.settings import HOME
-from scoring.stores.warehouse import ledger, monitoring, retrainings
+from scoring.stores.warehouse import actions_of, ledger, monitoring, retrainings
 from scoring.stores.warehouse.span import Span
 from scoring.stores.warehouse.tables import RUNS
 from scoring.stores.workspace import Workspace
@@ -109,17 +109,29 @@ def test_manual_run_without_a_night_fails_at_once_with_one_sentence(airflow: Air
     assert "this run has no night" in log_of(airflow, DAG, run["dag_run_id"], "extract")
 
 
+@pytest.mark.parametrize("key", ["2024-1-7", "20240107", "2024-01-07 "])
+def test_night_in_another_form_is_refused_on_record_and_is_no_second_partition(
+    airflow: AirflowUnderTest, key: str
+) -> None:
+    run = trigger(airflow, DAG, partition_key=key)
+    (extract,) = [task for task in tasks(airflow, DAG, run["dag_run_id"]) if task["task_id"] == "extract"]
+    assert (run["state"], extract["state"], extract["try_number"]) == ("failed", "failed", 1)
+    (refused,) = [action for action in actions_of(airflow.stores.warehouse) if run["dag_run_id"] in action.subject]
+    assert refused.action == "refused"
+    assert f"found {key!r}; expected a calendar day as YYYY-MM-DD" in str(refused.reason)
+
+
 def test_empty_night_fails_without_retry(airflow: AirflowUnderTest) -> None:
-    run = trigger(airflow, DAG, partition_key="2025-01-01")
+    run = trigger(airflow, DAG, partition_key="2024-12-31")
     (extract,) = [task for task in tasks(airflow, DAG, run["dag_run_id"]) if task["task_id"] == "extract"]
     assert (run["state"], extract["try_number"]) == ("failed", 1)
     assert "found 0 rows" in log_of(airflow, DAG, run["dag_run_id"], "extract")
 
 
 def test_empty_night_is_skipped_when_the_job_says_so(airflow: AirflowUnderTest) -> None:
-    run = trigger(airflow, "air_skip_nightly", partition_key="2025-01-01")
+    run = trigger(airflow, "air_skip_nightly", partition_key="2024-12-31")
     assert set(states(airflow, "air_skip_nightly", run["dag_run_id"]).values()) == {"skipped"}
-    (found,) = ledger.runs_of(airflow.stores.warehouse, "air_skip", date(2025, 1, 1))
+    (found,) = ledger.runs_of(airflow.stores.warehouse, "air_skip", date(2024, 12, 31))
     assert found.status == "skipped"
 
 

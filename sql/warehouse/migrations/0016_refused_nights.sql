@@ -1,0 +1,9 @@
+-- what:  what the ledger and the record of actions say of nights that were refused, and of accepted declarations
+-- notes: applied once, in one transaction, by `nightshift migrate`; several statements, as migrations have.
+
+comment on column scoring_runs.model_version is
+'Version that scored the rows; 0 if the attempt was refused before there was one';
+comment on column scoring_runs.model_sha256 is
+'sha256 of the artifact that was pinned when the run began; empty if there was none';
+comment on column actions.action is
+'What was done: promoted, rolled back, released, discarded, unpublished, rescored, accepted, retired, approved, refused, …';
