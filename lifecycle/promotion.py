@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
-from scoring.errors import PromotionRefused
+from scoring.errors import DeclarationMismatch, NightshiftError, PromotionRefused
 from scoring.night import promoted_ref
 from scoring.stores import Stores, Workspace
 from scoring.stores.registry import VersionRef
@@ -88,7 +88,7 @@ def _describe(work: Workspace) -> None:
 
 def _watch_predecessor(work: Workspace, before: Promotion, successor: Promotion) -> None:
     """Let a dethroned champion score its successor's first nights in the shadow, so that it can take the crown back."""
-    if work.job.promotion.predecessor_nights == 0 or before.model_sha256 is None:
+    if work.job.promotion.predecessor_nights == 0 or before.model_sha256 is None or not _scorable(work, before):
         return
     shadows.start(
         work.warehouse,
@@ -105,6 +105,17 @@ def _watch_predecessor(work: Workspace, before: Promotion, successor: Promotion)
             "started_at": work.clock(),
         },
     )
+
+
+def _scorable(work: Workspace, promotion: Promotion) -> bool:
+    """Return whether the job file still declares what a champion was trained with. Other faults of it show in the shadow."""
+    try:
+        work.registry.job_of(promoted_ref(work.stores, promotion), work.job)
+    except DeclarationMismatch:
+        return False
+    except NightshiftError:
+        return True
+    return True
 
 
 def _crown(work: Workspace, ref: VersionRef, earlier: list[Promotion], kind: str, why: Why) -> Promotion:

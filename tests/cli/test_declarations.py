@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import pytest
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
 
 from lifecycle.promotion import promote, rollback
 from lifecycle.retraining.record import RetrainingRequest
 from lifecycle.retraining.tasks import retrain
-from lifecycle.shadow.score import pin
+from lifecycle.shadow.score import pin, shadow_run
+from lifecycle.training.train import train
 from scoring.errors import DeclarationMismatch
+from scoring.interval import Nights
 from scoring.stores.warehouse import actions_of
 from tests.conftest import Toy
 from tests.support.features import KIND, X, add_feature, declare
-from tests.support.living import score, shown_run
+from tests.support.living import DAY, score, shown_run
 from tests.support.shell import Shell, done
-from tests.support.toy import NIGHT, ROWS, UNTIL
+from tests.support.toy import FIRST, NIGHT, ROWS, UNTIL
 
 WIDER = {"x": {**X, "min": None}, "kind": KIND}
+
+
+def of_x() -> Pipeline:
+    """Return a pipeline that learns from ``x`` alone."""
+    return make_pipeline(SimpleImputer(), LogisticRegression())
 
 
 def test_wider_rule_is_accepted_on_record_and_for_these_declarations_only(toy: Toy, shell: Shell) -> None:
@@ -68,3 +78,12 @@ def test_feature_that_is_gone_is_refused_by_all_that_would_need_it(toy: Toy, she
         rollback(toy.work, "back", "somebody", 1)
     with pytest.raises(DeclarationMismatch):
         pin(toy.work, 1, nights=3)
+
+
+def test_version_without_the_feature_that_is_gone_takes_over_by_hand(toy: Toy) -> None:
+    score(toy, NIGHT)
+    declare(toy, {"x": X}, pipeline="tests.cli.test_declarations:of_x")
+    train(toy.work, Nights(FIRST, UNTIL))
+    promote(toy.work, 2, "without kind", "somebody")
+    assert shadow_run(toy.work, score(toy, NIGHT + DAY)) == []  # its predecessor cannot be scored any more
+    assert shown_run(toy, NIGHT + DAY).model_version == 2

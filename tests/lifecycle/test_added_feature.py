@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
+from drift.report import write_report
 from drift.watch import watch
 from lifecycle.promotion import promote, rollback
 from lifecycle.retraining.record import RetrainingRequest
@@ -25,7 +26,7 @@ from scoring.stores.run_folder import RunFolder
 from scoring.stores.warehouse import ledger, promotions, retrainings, shadows
 from scoring.stores.warehouse.promotions import champion_at
 from tests.conftest import Toy
-from tests.support.features import add_feature
+from tests.support.features import add_feature, declare
 from tests.support.living import DAY, add_nights, columns, judged, nights, score, shown_run
 from tests.support.toy import FIRST, NIGHT, ROWS, UNTIL, execute
 
@@ -70,7 +71,8 @@ def test_row_that_is_bad_in_a_feature_which_the_version_does_not_use_is_scored(t
 
 def test_new_feature_is_no_alarm(toy: Toy) -> None:
     add_feature(toy)
-    watch(toy.work, score(toy, NIGHT))
+    watched = watch(toy.work, score(toy, NIGHT), write_report)
+    assert watched.report_error == "z (new: the version was not trained with it)"
     assert "z" not in " ".join(judged(toy, NIGHT).reasons)
     assert columns(toy, NIGHT)["z"].status == "not compared"
 
@@ -128,13 +130,12 @@ def test_order_of_the_features_does_not_matter_to_a_pipeline_that_takes_them_as_
     number = {"type": "float", "nullable": True}
     execute(untrained.source, "alter table events add column z double precision default 2")
     toy, sql = untrained, "z, x * 2 as w"
-    from tests.support.features import declare
-
     declare(toy, {"x": number, "w": number}, sql, pipeline=f"{HERE}:as_it_comes")
     train(toy.work, Nights(FIRST, UNTIL))
     promote(toy.work, 1, "first", "somebody", UNTIL)
     before = predicted(toy, score(toy, NIGHT))
     declare(toy, {"z": number, "w": number, "x": number}, sql, pipeline=f"{HERE}:as_it_comes")
+    assert list(toy.job.features) == ["z", "w", "x"]
     after = predicted(toy, score(toy, NIGHT))
     assert after == before
     assert np.std([row["probability"] for row in after]) > 0.01

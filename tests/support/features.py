@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import yaml
+
+from scoring.job.files import load_job
 from tests.conftest import Toy
 from tests.support.toy import FEATURES, execute
 
@@ -14,8 +17,12 @@ NEW = {"type": "float", "min": 0}
 
 
 def declare(toy: Toy, features: dict[str, Any], sql: str = "", **changes: Any) -> None:
-    """Give the job these features. ``sql`` is what features.sql selects besides the toy's columns."""
+    """Give the job these features, in this order. ``sql`` is what features.sql selects besides the toy's columns."""
     toy.change(features=features, **changes)
+    file = toy.folder / "jobs" / f"{toy.job.name}.yaml"
+    content = {**yaml.safe_load(file.read_text()), "features": features}
+    file.write_text(yaml.safe_dump(content, sort_keys=False))
+    toy.job = load_job(file)
     if sql:
         path = toy.folder / "sql" / toy.job.name / "features.sql"
         path.write_text(FEATURES.replace("x, kind", f"x, kind, {sql}"))
