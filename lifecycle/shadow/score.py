@@ -143,7 +143,7 @@ class _Differences:
         self.rows += len(gap)
         self.changed += int(changed.sum())
         self.gaps.append(gap)
-        for name in self.job.promotion.segments:
+        for name in (name for name in self.job.promotion.segments if name in features.column_names):
             for value in pc.unique(features.column(name)).to_pylist():
                 column = features.column(name)
                 same = np.asarray(pc.is_null(column) if value is None else pc.fill_null(pc.equal(column, value), False))

@@ -15,7 +15,8 @@ from sklearn.preprocessing import OneHotEncoder
 from drift.report import write_report
 from drift.watch import watch
 from lifecycle.promotion import promote, rollback
-from lifecycle.retraining.record import RetrainingRequest
+from lifecycle.retraining import tasks
+from lifecycle.retraining.record import RetrainingRequest, begin
 from lifecycle.retraining.tasks import retrain
 from lifecycle.shadow.review import measure as measure_shadows
 from lifecycle.shadow.score import pin, shadow_run
@@ -124,6 +125,17 @@ def test_predecessor_without_the_feature_scores_in_the_shadow(toy: Toy) -> None:
     assert shadow_run(toy.work, run_id) == [1]
     (night,) = shadows.nights(toy.stores.warehouse, toy.job.name, 1)
     assert night.rows == ROWS
+
+
+def test_retraining_goes_by_the_job_file_that_its_rows_were_read_with(toy: Toy) -> None:
+    score(toy, NIGHT)
+    row = begin(toy.work, RetrainingRequest("a test", night=NIGHT + DAY))
+    assert tasks.snapshot(toy.work, row.retraining_id)
+    add_feature(toy, pipeline=f"{HERE}:with_z", **GATE)
+    assert tasks.train(toy.work, row.retraining_id) == 2
+    facts = toy.stores.registry.facts(toy.stores.registry.resolve(toy.job.name, 2))
+    assert facts.declaration is not None
+    assert sorted(facts.declaration["features"]) == ["kind", "x"]
 
 
 def test_order_of_the_features_does_not_matter_to_a_pipeline_that_takes_them_as_they_come(untrained: Toy) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -40,6 +40,8 @@ class Declaration:
     features: Mapping[str, Mapping[str, Any]]
     label: Mapping[str, Any] | None = None
     task: str | None = None
+    with_keys: bool = False
+    """Whether keys may be among the features, as in versions so old that nothing says which column is one."""
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
@@ -47,33 +49,41 @@ class Declaration:
         return cls(content["features"], content.get("label"), content.get("task"))
 
     @classmethod
-    def of_golden_rows(cls, schema: pa.Schema, features: list[str]) -> Self:
-        """Return what the golden rows of an older version tell: which features there were, and of which type."""
-        return cls({name: {"type": _type_of(schema.field(name).type)} for name in features if name in schema.names})
+    def of_golden_rows(cls, schema: pa.Schema, features: Collection[str] | None) -> Self:
+        """Return what the golden rows of an older version tell: of which type its features were.
+
+        Without ``features`` every column of them may be one; ``job_of`` leaves out those that are keys alone.
+        """
+        names = [name for name in features or schema.names if name in schema.names]
+        return cls({name: {"type": _type_of(schema.field(name).type)} for name in names}, with_keys=not features)
 
     def job_of(self, job: Job) -> Job:
         """Return the job as the version sees it: its features only, in its order, under the job's rules of today.
 
         Features that the job has beyond these do not exist for it. Raises ``DeclarationMismatch`` for one that is gone.
         """
-        gone = [name for name in self.features if name not in job.features]
+        gone = [name for name in self._used(job) if name not in job.features]
         if gone:
             raise self._gone(gone, job)
-        return narrowed(job, list(self.features))
+        return narrowed(job, self._used(job))
 
     def changes(self, job: Job) -> list[Change]:
         """Return what the version was not trained for: other types, wider rules, another outcome.
 
         A rule that got narrower is none: every row that passes it passed the version's own rules.
         """
-        rules = [change for name in self.features for change in self._of_feature(name, job)]
+        rules = [change for name in self._used(job) for change in self._of_feature(name, job)]
         return [*rules, *self._of_outcome(job)]
 
     def digest(self, job: Job) -> str:
         """Return a hash of what the job declares today of all that is pinned."""
         label = {} if job.label is None else {"column": job.label.column, "positive": job.label.positive}
-        now = {name: _pinned(job, name) for name in self.features}
+        now = {name: _pinned(job, name) for name in self._used(job)}
         return hashlib.sha256(json.dumps([now, label, str(job.task)], sort_keys=True).encode()).hexdigest()[:16]
+
+    def _used(self, job: Job) -> list[str]:
+        keys = set(job.key) - set(job.features) if self.with_keys else set()
+        return [name for name in self.features if name not in keys]
 
     def _of_feature(self, name: str, job: Job) -> Iterator[Change]:
         before, now = self.features[name], _pinned(job, name)

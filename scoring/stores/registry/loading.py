@@ -103,7 +103,7 @@ def declaration_of(files: VersionFiles) -> Declaration:
     if content is not None:
         with readable(files.folder / FACTS, files.what):
             return Declaration.from_json(content)
-    return Declaration.of_golden_rows(golden_rows(files)[0].schema, list(files.json(PROFILE).get("weights", {})))
+    return Declaration.of_golden_rows(golden_rows(files)[0].schema, files.json(PROFILE).get("weights"))
 
 
 def unpickled(content: bytes) -> Any:

@@ -158,3 +158,20 @@ def test_golden_rows_of_an_older_version_tell_names_and_types(job: Job) -> None:
     assert list(older.job_of(job).features) == ["carrier", "seats", "due"]
     assert places(older, with_rules(job, "seats", min=None)) == []
     assert places(older, retyped(job, "seats", type="category")) == [("features.seats", True)]
+
+
+def test_golden_rows_of_a_version_that_says_nothing_of_its_features_leave_out_keys(job: Job) -> None:
+    schema = pa.schema([("at", pa.timestamp("us", "UTC")), ("id", pa.int64()), ("seats", pa.float64())])
+    assert list(Declaration.of_golden_rows(schema, None).job_of(job).features) == ["seats"]
+
+
+def test_key_that_is_no_feature_any_more_is_gone(job: Job) -> None:
+    both = changed(job, features={"id": {"type": "int"}, "seats": SEATS})
+    pinned = Declaration.from_json(declared(both))
+    with pytest.raises(DeclarationMismatch, match=r"no \['id'\] in the job file"):
+        pinned.job_of(changed(job, features={"seats": SEATS}))
+
+
+def test_key_that_is_a_feature_now_is_none_to_the_version(pinned: Declaration, job: Job) -> None:
+    features = {"id": {"type": "int"}, **job.model_dump(mode="json")["features"]}
+    assert "id" not in pinned.job_of(changed(job, features=features)).features
