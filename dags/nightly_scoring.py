@@ -9,6 +9,7 @@ alarms, nothing is announced or retrained.
 | you see | it means | do |
 |---|---|---|
 | `extract` red, *EmptyNight* | the source has no rows for the night | load the source, clear `extract` |
+| `extract` red, *DeclarationMismatch* | the job file has not what the version was trained with | take it back, or train |
 | `extract` red, *ContractError* | the SQL's result lacks columns | correct `sql/<job>/features.sql`, clear `extract` |
 | `extract` waiting for its retry, *NightNotOver* | the night has not ended | nothing: it is scored after its end |
 | `extract` retrying, *SourceUnavailable* | the source does not answer | wait |
