@@ -1,5 +1,6 @@
 """One retraining: its record, and a function per task."""
 
+from lifecycle.retraining.judging import awaited, judge_version
 from lifecycle.retraining.record import RetrainingRequest, abandon, announce, begin, end
 from lifecycle.retraining.tasks import (
     evaluate,
@@ -17,10 +18,12 @@ __all__ = [
     "RetrainingRequest",
     "abandon",
     "announce",
+    "awaited",
     "begin",
     "end",
     "evaluate",
     "gate",
+    "judge_version",
     "promote",
     "resume",
     "retrain",

@@ -224,6 +224,11 @@ def _run(work: Workspace, number: int, progress: Progress) -> None:
     if not snapshot(work, number, progress):
         return
     train(work, number, progress)
+    after_training(work, number)
+
+
+def after_training(work: Workspace, number: int) -> None:
+    """Compare the challenger, ask the gate, and promote or begin the shadow, by the job's policy."""
     evaluate(work, number)
     if not gate(work, number):
         return

@@ -130,7 +130,11 @@ def fit_and_hold_out(job: Job, early: pa.Table, late: pa.Table) -> HoldoutFit:
     """
     if not (early.num_rows and late.num_rows and fits(early, job)):
         return HoldoutFit(None, {}, dict.fromkeys(job.features, 1 / len(job.features)), None)
-    pipeline = fit(early, job)
+    return held_out(fit(early, job), early, late, job)
+
+
+def held_out(pipeline: Any, early: pa.Table, late: pa.Table, job: Job) -> HoldoutFit:
+    """Return what a pipeline that did not see the late rows says of them. A constant is made from the early rows."""
     truth = target(late, job)
     predictions = predict(pipeline, batch_of(late), job, Rule(decision_of(pipeline, job)))
     outcome = [late.column(NIGHT).combine_chunks(), late.column(LABEL_COLUMN).combine_chunks()]

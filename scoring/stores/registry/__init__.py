@@ -1,6 +1,18 @@
 """Model versions: their files, golden rows and sha256, in MLflow."""
 
 from scoring.stores.registry.facts import TrainingFacts
+from scoring.stores.registry.formats import (
+    FORMATS,
+    JOBLIB,
+    ONNX,
+    SKOPS,
+    Format,
+    artifact_in,
+    columns_of,
+    opened,
+    unknown_types,
+    with_inputs,
+)
 from scoring.stores.registry.golden import GOLDEN_TOLERANCE, largest_difference, library_versions
 from scoring.stores.registry.loading import unpickled
 from scoring.stores.registry.registry import Registry
@@ -17,17 +29,27 @@ from scoring.stores.registry.version import (
 
 __all__ = [
     "ARTIFACT",
+    "FORMATS",
     "GOLDEN_FILE",
     "GOLDEN_PREDICTIONS_FILE",
     "GOLDEN_TOLERANCE",
     "HOLDOUT_FILE",
+    "JOBLIB",
     "NIGHTS_FILE",
+    "ONNX",
     "REFERENCE_FILE",
+    "SKOPS",
+    "Format",
     "ModelVersion",
     "Registry",
     "TrainingFacts",
     "VersionRef",
+    "artifact_in",
+    "columns_of",
     "largest_difference",
     "library_versions",
+    "opened",
+    "unknown_types",
     "unpickled",
+    "with_inputs",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import threading
 from functools import lru_cache
 from typing import Any
@@ -12,8 +11,9 @@ from scoring.job import Job
 from scoring.stores.registry.evaluating import proven_evaluator
 from scoring.stores.registry.facts import TrainingFacts
 from scoring.stores.registry.files import readable
+from scoring.stores.registry.formats import JOBLIB, format_named, opened
 from scoring.stores.registry.golden import check_golden_rows, golden_rows
-from scoring.stores.registry.version import ARTIFACT, FACTS, FILES, NIGHTS_FILE, PROFILE, ModelVersion
+from scoring.stores.registry.version import FACTS, FILES, NIGHTS_FILE, PROFILE, ModelVersion
 from scoring.stores.registry.version_files import VersionFiles
 
 _KEPT = 4
@@ -22,17 +22,18 @@ _Place = tuple[VersionFiles, str]
 
 
 def _verified(files: VersionFiles, job_json: str) -> ModelVersion:
-    missing = files.missing(FILES)
+    missing = files.missing((files.artifact, *FILES))
     if missing:
         raise ArtifactMismatch(
             files.what,
             found=f"no {missing} in {files.folder}",
             next_step="restore the files, or train a new version",
         )
-    content, facts, profile = files.content(ARTIFACT), facts_of(files), files.json(PROFILE)
+    content, facts, profile = files.content(files.artifact), facts_of(files), files.json(PROFILE)
     nights, job = files.json(NIGHTS_FILE), Job.model_validate_json(job_json)
     golden = golden_rows(files, job)
-    pipeline = unpickled(content)
+    form = format_named(facts.format, files.artifact, files.what)
+    pipeline = opened(form, content, job, facts.allowed_types, facts.inputs)
     check_golden_rows(golden, pipeline, facts, job, files.what)
     evaluator, scored_by = proven_evaluator(pipeline, golden[0], facts, job)
     return ModelVersion(files.ref, pipeline, facts, profile, nights, facts.rule(job), evaluator, scored_by)
@@ -85,6 +86,4 @@ def facts_of(files: VersionFiles) -> TrainingFacts:
 
 def unpickled(content: bytes) -> Any:
     """Return the pipeline that ``lifecycle.training.pickled`` made the bytes of."""
-    import joblib
-
-    return joblib.load(io.BytesIO(content))
+    return JOBLIB.open(content, None, ())

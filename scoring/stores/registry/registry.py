@@ -20,10 +20,11 @@ from scoring.stores.failures import lasting
 from scoring.stores.lake_problems import LIBRARIES, bucket_missing, credentials_of, denied, missing_library
 from scoring.stores.registry.facts import TrainingFacts
 from scoring.stores.registry.files import delete, sizes
+from scoring.stores.registry.foreign import foreign_file
+from scoring.stores.registry.formats import artifact_in
 from scoring.stores.registry.loading import facts_of, loaded
 from scoring.stores.registry.stored_files import StoredFiles, manifest_of
 from scoring.stores.registry.version import (
-    ARTIFACT,
     FACTS,
     PARAMS,
     PROFILE,
@@ -57,7 +58,7 @@ class Registry:
         from mlflow.entities import Param
 
         manifest, content = manifest_of(folder), facts.as_json()
-        digest = manifest.files[ARTIFACT].sha256
+        digest = manifest.files[artifact_in(manifest.files)].sha256
         with self._client() as client:
             run = client.create_run(self._experiment(client, job), run_name=f"{job} until {facts.until}")
             client.log_artifacts(run.info.run_id, str(folder), artifact_path="version")
@@ -133,8 +134,9 @@ class Registry:
         self._stored.settle(ref, reason)
 
     def artifact_bytes(self, ref: VersionRef) -> int:
-        """Return the size of a version's pickled pipeline."""
-        return (self._local(ref) / ARTIFACT).stat().st_size
+        """Return the size of a version's stored pipeline."""
+        files = self.files(ref)
+        return (files.folder / files.artifact).stat().st_size
 
     def aliases(self, job: str) -> dict[str, int]:
         """Return the version that each alias of a job points at."""
@@ -185,6 +187,11 @@ class Registry:
         ``GoldenRowsMismatch`` or ``RegistryUnavailable``.
         """
         return loaded.version(self.files(ref), job.model_dump_json())
+
+    def foreign_file(self, uri: str, tracking_url: str | None, folder: Path) -> tuple[Path, str]:
+        """Return the file of a model of MLflow's, of this registry or another, and its format. See ``foreign``."""
+        with self._tracking() as own:
+            return foreign_file(uri, tracking_url or own, folder)
 
     def files(self, ref: VersionRef) -> VersionFiles:
         """Return the version's files, to be read. Raises ``ArtifactMismatch`` for a version that nobody recorded."""

@@ -28,7 +28,7 @@ GOLDEN_FILE = "golden.parquet"
 GOLDEN_PREDICTIONS_FILE = "golden_predictions.parquet"
 
 
-FILES = (ARTIFACT, FACTS, PROFILE, GOLDEN_FILE, GOLDEN_PREDICTIONS_FILE)
+FILES = (FACTS, PROFILE, GOLDEN_FILE, GOLDEN_PREDICTIONS_FILE)
 
 
 CARDS = ("model_card.json", "model_card.html")

@@ -1,0 +1,110 @@
+"""Commands about models that were fitted elsewhere, and about taking one elsewhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli import console
+from cli.arguments import JobName, open_job
+from scoring.errors import VersionRefused
+from scoring.interval import parse_night
+from scoring.settings import system_user
+
+if TYPE_CHECKING:
+    from lifecycle.registration import Outcome, Registered
+    from scoring.stores import Workspace
+
+app = typer.Typer()
+
+
+@app.command("register")
+def register_model(
+    name: JobName,
+    *,
+    model: Annotated[str, typer.Option(help="A file, or models:/name/3 or runs:/id/path of MLflow.")],
+    trained_until: Annotated[str, typer.Option(help="First night that the model did not learn from, YYYY-MM-DD.")],
+    since: Annotated[
+        str | None, typer.Option(help="First night of the reference; default: the training policy.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(help="First night that it is not judged on; default: training.holdout_nights of them.")
+    ] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Open a pickle (joblib), which runs code of its author.")
+    ] = False,
+    allow_type: Annotated[
+        list[str] | None, typer.Option("--allow-type", help="A type in a skops file to be trusted; can be repeated.")
+    ] = None,
+    columns: Annotated[
+        str | None, typer.Option(help="Its columns in order, a,b,c, if it was fitted on an array without names.")
+    ] = None,
+    tracking_url: Annotated[
+        str | None, typer.Option(help="The MLflow server of models:/ and runs:/; default: Nightshift's registry.")
+    ] = None,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Crown a first version that misses a floor or is worse than a constant.")
+    ] = False,
+) -> None:
+    """Make a version of a model that was fitted elsewhere: joblib or pickle, skops, ONNX, LightGBM, XGBoost, or MLflow's.
+
+    Reference, golden rows and proofs are made from the job's own SQL. Only nights from --trained-until on count as evidence.
+    The first version becomes champion as with train; a later one is compared with the champion, and the gate decides.
+    """
+    from lifecycle.registration import RegistrationRequest, judged, model_file, open_model, register, seen_until
+    from scoring.stores.warehouse import ensure_job
+
+    work = open_job(name)
+    end = parse_night(trained_until)
+    file = model_file(work.stores, model, tracking_url)
+    console.OUT.print(f"{model}: {file.form.name}, {len(file.content):,} bytes, sha256 {file.sha256}", soft_wrap=True)
+    opened = open_model(file, work.job, trusted=trust, allowed=allow_type or ())
+    request = RegistrationRequest(
+        end,
+        parse_night(since) if since else None,
+        parse_night(until) if until else None,
+        tuple(part.strip() for part in columns.split(",")) if columns else (),
+    )
+    ensure_job(work.warehouse, work.job)
+    with console.stages(f"register {name}") as progress:
+        made = register(work, opened, request, seen_until(work, end), progress)
+    for line in _about(work, made):
+        console.OUT.print(line, soft_wrap=True)
+    _conclude(work, made, judged(work, made, system_user(), anyway=anyway))
+
+
+def _about(work: Workspace, made: Registered) -> list[str]:
+    """Return sentences that say what the version is, and what says how good it is."""
+    facts, number = made.facts, made.ref.version
+    if made.was_there:
+        return [f"{work.job.name} version {number} is this file already, with these rows; nothing was registered"]
+    scores = ", ".join(f"{metric} {value:.4f}" for metric, value in facts.metrics.items())
+    if made.evidence is None:
+        said = f"no outcomes of nights from {facts.until} on are known, so how good it is was not measured"
+    else:
+        said = f"on {len(made.evidence)} nights that it had not seen, {made.evidence}: {scores}"
+    return [
+        f"{work.job.name} version {number}: {facts.format}, reference of {facts.rows:,} rows from {facts.since} on; {said}",
+        f"its rows are scored by {facts.scored_by}",
+    ]
+
+
+def _conclude(work: Workspace, made: Registered, outcome: Outcome) -> None:
+    """Print what becomes of the version. Raises ``VersionRefused`` for a first one that is not crowned."""
+    name, number = work.job.name, made.ref.version
+    if outcome.refused is not None:
+        raise VersionRefused(
+            f"{name} version {number} is the challenger, not champion",
+            found=outcome.refused,
+            expected="a first version that reaches every floor and is no worse than a constant",
+            next_step=f"look at features, labels and --trained-until; `nightshift promote {name} {number}` crowns it anyway",
+        )
+    if outcome.champion_from is not None:
+        console.OUT.print(f"{name} version {number} is champion from night {outcome.champion_from} on")
+    row = outcome.retraining
+    if row is not None:
+        console.OUT.print(
+            f"{name} version {number}: retraining {row.retraining_id} {row.state}: {row.detail or row.stage}",
+            soft_wrap=True,
+        )
