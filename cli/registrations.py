@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli import console
 from cli.arguments import JobName, open_job
-from scoring.errors import VersionRefused
+from scoring.errors import Permanent, VersionRefused
 from scoring.interval import parse_night
 from scoring.settings import system_user
 
@@ -108,3 +109,33 @@ def _conclude(work: Workspace, made: Registered, outcome: Outcome) -> None:
             f"{name} version {number}: retraining {row.retraining_id} {row.state}: {row.detail or row.stage}",
             soft_wrap=True,
         )
+
+
+@app.command("export-model")
+def export_model(
+    name: JobName,
+    version: Annotated[int, typer.Argument(help="Model version.")],
+    *,
+    kind: Annotated[str, typer.Option("--format", help="skops or onnx.")],
+    output: Annotated[str | None, typer.Option(help="The file; default: JOB_VERSION and the format.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+) -> None:
+    """Write a version's fitted pipeline as skops or ONNX, and say how far it lies from the version on its reference rows."""
+    from lifecycle.registration import EXPORTED, exported
+
+    if kind not in EXPORTED:
+        raise typer.BadParameter(f"--format: found {kind!r}, expected one of {', '.join(EXPORTED)}")
+    path = Path(output or f"{name}_{version}.{kind}")
+    if path.exists() and not force:
+        raise Permanent(f"file {path}", found="one that is there", next_step="give another --output, or --force")
+    work = open_job(name)
+    made = exported(work, version, kind)
+    path.write_bytes(made.content)
+    words = work.job.task.number
+    console.OUT.print(
+        f"{path}: {len(made.content):,} bytes; on {made.rows:,} reference rows the largest difference of a {words} is "
+        f"{made.largest:.3g}, and {made.decided_otherwise:,} predictions are others",
+        soft_wrap=True,
+    )
+    if made.unknown_types:
+        console.OUT.print(f"who opens it has to allow the types {', '.join(made.unknown_types)}", soft_wrap=True)

@@ -25,7 +25,9 @@ def rows_before(until: date = UNTIL, rows: int = 200) -> pd.DataFrame:
 def fitted(pipeline: Any | None = None, columns: list[str] | None = None, until: date = UNTIL) -> Any:
     """Return a pipeline fitted on the toy's events."""
     frame = rows_before(until)
-    return (build_pipeline() if pipeline is None else pipeline).fit(frame[columns or ["x", "kind"]], frame.y.astype(int))
+    return (build_pipeline() if pipeline is None else pipeline).fit(
+        frame[columns or ["x", "kind"]], frame.y.astype(int)
+    )
 
 
 def numbers() -> np.ndarray:

@@ -13,6 +13,7 @@ from scoring.stores.registry.formats.table import (
     unknown_types,
     with_inputs,
 )
+from scoring.stores.registry.formats.writing import stored_as
 
 __all__ = [
     "FORMATS",
@@ -24,6 +25,7 @@ __all__ = [
     "columns_of",
     "format_named",
     "opened",
+    "stored_as",
     "unknown_types",
     "with_inputs",
 ]

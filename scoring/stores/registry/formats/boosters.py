@@ -47,7 +47,8 @@ class _Booster(ABC):
         """Return the most probable class, or the number, of each row, shape (rows,)."""
         if not hasattr(self, "classes_"):
             return np.asarray(self._output(frame), dtype=np.float64)
-        return np.array(self.classes_, dtype=object)[self.predict_proba(frame).argmax(axis=1)]
+        places = self.predict_proba(frame).argmax(axis=1)
+        return np.array([self.classes_[place] for place in places], dtype=object)
 
 
 class LightGbmModel(_Booster):
