@@ -85,7 +85,7 @@ def _describe(work: Workspace) -> None:
 
 def _watch_predecessor(work: Workspace, before: Promotion, successor: Promotion) -> None:
     """Let a dethroned champion score its successor's first nights in the shadow, so that it can take the crown back."""
-    if work.job.promotion.predecessor_nights == 0 or before.model_sha256 is None:
+    if not work.job.has_labels or work.job.promotion.predecessor_nights == 0 or before.model_sha256 is None:
         return
     shadows.start(
         work.warehouse,

@@ -158,7 +158,6 @@ def _facts(
 ) -> TrainingFacts:
     """Return what is known of a registered version before it is proven."""
     file, rows = opened.file, snapshot.rows
-    labels = work.stores.labels_query(work.job).sha256
     return TrainingFacts(
         job=work.job.name,
         fitted_until=request.trained_until,
@@ -166,7 +165,7 @@ def _facts(
         metrics=judged.scores,
         code_version=code_version(work.settings),
         features_sql_sha256=work.stores.features_query(work.job).sha256,
-        labels_sql_sha256=labels,
+        labels_sql_sha256=work.stores.labels_sha256(work.job),
         library_versions=library_versions(),
         snapshot=snapshot.hash,
         extracted=rows.extracted,

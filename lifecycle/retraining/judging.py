@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
+from lifecycle.retraining.external import AWAITED
 from lifecycle.retraining.record import RetrainingRequest, begin, fail
 from lifecycle.retraining.tasks import after_training
 from lifecycle.training import Snapshot
@@ -12,16 +14,15 @@ from scoring.stores import Workspace
 from scoring.stores.registry import VersionRef
 from scoring.stores.warehouse import Retraining, retrainings
 
-AWAITED = "external"
-"""Stage of a retraining that waits for a version from elsewhere."""
-
 
 def judge_version(work: Workspace, request: RetrainingRequest, ref: VersionRef, snapshot: Snapshot) -> Retraining:
     """Return the record of a version's judgement beside the champion: promoted, refused, or open for a shadow or a person.
 
     A retraining that waits for a version from elsewhere gets this one. Otherwise a new one is begun.
     """
-    row = awaited(work) or begin(work, replace(request, since=snapshot.window.first, until=snapshot.window.until))
+    window = snapshot.window
+    known = window.last + timedelta(days=work.job.label.delay_days)  # at its end all outcomes of the window were known
+    row = awaited(work) or begin(work, replace(request, night=known, since=window.first, until=window.until))
     number = row.retraining_id
     try:
         retrainings.record(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 import joblib
 import numpy as np
 import pandas as pd
+from sklearn.base import BaseEstimator, TransformerMixin
 
 from scoring.interval import Nights
 from tests.support.toy import FIRST, UNTIL, build_pipeline, events
@@ -40,3 +43,62 @@ def saved(model: Any, path: Path) -> Path:
     """Write a model with joblib and return the path."""
     joblib.dump(model, path)
     return path
+
+
+class SelectX(BaseEstimator, TransformerMixin):
+    """Takes x by its name and fills its nulls."""
+
+    def fit(self, X: Any, y: Any = None) -> SelectX:
+        """Learn nothing."""
+        self.fitted_ = True
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return x, shape (rows, 1)."""
+        return X[["x"]].fillna(0.0).to_numpy()
+
+
+class Twice:
+    """Gives two rows for each."""
+
+    classes_ = np.array([0, 1])
+
+    def predict(self, frame: Any) -> np.ndarray:
+        """Return too many classes."""
+        return np.zeros(2 * len(frame))
+
+    def predict_proba(self, frame: Any) -> np.ndarray:
+        """Return too many probabilities."""
+        return np.full((2 * len(frame), 2), 0.5)
+
+
+class Centred:
+    """Says something else of a row when other rows stand beside it."""
+
+    classes_ = np.array([0, 1])
+
+    def predict(self, frame: Any) -> np.ndarray:
+        """Return the most probable class."""
+        return self.predict_proba(frame).argmax(axis=1)
+
+    def predict_proba(self, frame: Any) -> np.ndarray:
+        """Return probabilities around the mean of the rows."""
+        x = frame.x.fillna(0.0).to_numpy()
+        chance = 1 / (1 + np.exp(x.mean() - x))
+        return np.column_stack([1 - chance, chance])
+
+
+class Ends:
+    """Ends the process that unpickles it."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what runs when it is unpickled."""
+        return os._exit, (7,)
+
+
+class Missing:
+    """Needs a module that is not there."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what runs when it is unpickled."""
+        return importlib.import_module, ("nowhere",)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from lifecycle.registration import (
+    ModelFile,
+    Opened,
     Registered,
     RegistrationRequest,
     judged,
@@ -17,9 +24,11 @@ from lifecycle.registration import (
     register,
     seen_until,
 )
-from scoring.errors import ArtifactMismatch
+from scoring.errors import ArtifactMismatch, Permanent
+from scoring.stores.registry import FORMATS
+from scoring.stores.warehouse import retrainings
 from tests.conftest import Toy
-from tests.support.elsewhere import fitted, saved
+from tests.support.elsewhere import Centred, Ends, Missing, SelectX, Twice, fitted, numbers, rows_before, saved
 from tests.support.runs import run, shown
 from tests.support.toy import UNTIL, events
 
@@ -51,3 +60,93 @@ def test_register_opens_no_pickle_that_nobody_trusts(untrained: Toy, tmp_path: P
     file = model_file(untrained.stores, str(saved(fitted(), tmp_path / "model.pkl")))
     with pytest.raises(ArtifactMismatch, match=f"sha256 {file.sha256}; .*--trust"):
         open_model(file, untrained.job)
+
+
+def test_the_gate_judges_a_later_model_on_nights_that_neither_saw(toy: Toy, tmp_path: Path) -> None:
+    better, worse = tmp_path / "better.joblib", tmp_path / "worse.joblib"
+    rows = rows_before()
+    saved(make_pipeline(SelectX(), LogisticRegression()).fit(rows[["x", "kind"]], 1 - rows.y.astype(int)), worse)
+    made = registered(toy, worse)
+    row = judged(toy.work, made, "tests").retraining
+    assert row is not None and (row.state, row.champion_version) == ("refused", 1)
+    assert made.evidence is not None and made.evidence.first == UNTIL
+    assert retrainings.card(toy.stores.warehouse, toy.job.name, made.ref.version) is not None
+    toy.change(promotion={"min_nights": 2, "evidence": "not_worse", "max_latency_ratio": 100, "max_size_ratio": 100})
+    row = judged(toy.work, registered(toy, saved(fitted(), better)), "tests").retraining
+    assert row is not None and row.state == "promoted", row
+    again = registered(toy, better)
+    assert again.was_there and again.ref.version == row.model_version
+
+
+def test_a_model_without_evidence_says_so(untrained: Toy, tmp_path: Path) -> None:
+    made = registered(untrained, saved(fitted(), tmp_path / "model.joblib"), until=UNTIL + 3 * DAY)
+    assert made.evidence is None and made.facts.metrics == {} and made.holdout is None
+
+
+NUMERIC = {"x": {"type": "float"}, "id": {"type": "int"}}
+
+
+@pytest.mark.parametrize(
+    ("make", "changes", "said", "words"),
+    [
+        (lambda: fitted(columns=["kind", "x"]), {"features": {"x": NUMERIC["x"]}}, {}, "does not have: \\['kind'\\].*add them"),
+        (lambda: LogisticRegression().fit(numbers(), rows_before().y), {"features": NUMERIC}, {}, "array of 2.*--columns a,b"),
+        (lambda: LogisticRegression().fit(numbers(), rows_before().y), {"features": NUMERIC}, {"columns": ("x",)}, "found 1 columns; expected 2"),
+        (lambda: fitted(), {}, {"columns": ("kind", "x")}, "leave --columns out"),
+        (lambda: make_pipeline(SelectX(), LogisticRegression()).fit(rows_before()[["x", "kind"]], rows_before().kind), {}, {}, "classes \\['a', 'b', 'c'\\]; expected \\[0, 1\\]"),
+        (lambda: make_pipeline(SelectX(), LinearRegression()).fit(rows_before()[["x", "kind"]], rows_before().y), {}, {}, "without predict_proba.*CalibratedClassifierCV"),
+        (lambda: Twice(), {}, {}, "does not predict rows of features.sql: .*shape"),
+        (lambda: Centred(), {}, {}, "whatever rows stand around it"),
+    ],
+)  # fmt: skip
+def test_a_model_that_does_not_fit_the_job_is_refused_and_says_what_to_do(
+    untrained: Toy, make: Any, changes: dict[str, Any], said: dict[str, Any], words: str
+) -> None:
+    if changes:
+        untrained.change(**changes)
+    opened = Opened(ModelFile("m.joblib", FORMATS["joblib"], b""), make())
+    with pytest.raises(Permanent, match=words):
+        register(untrained.work, opened, RegistrationRequest(UNTIL, **said), UNTIL)
+    assert untrained.stores.registry.versions(untrained.job.name) == []
+
+
+def test_columns_in_another_order_are_given_by_name(untrained: Toy, tmp_path: Path) -> None:
+    model = make_pipeline(SelectX(), LogisticRegression())
+    rows = rows_before()[["kind", "x"]]
+    scaled = make_pipeline(FunctionTransformer(feature_names_out="one-to-one"), model)
+    made = registered(untrained, saved(scaled.fit(rows, rows_before().y), tmp_path / "m.joblib"))
+    assert made.ref.version == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"no pickle", "cannot be opened as joblib"), (Ends, "ended with code 7"), (Missing, "No module named 'nowhere'")],
+)
+def test_a_file_that_breaks_is_opened_where_it_harms_nobody(
+    untrained: Toy, tmp_path: Path, content: Any, words: str
+) -> None:
+    path = tmp_path / "model.pkl"
+    path.write_bytes(content if isinstance(content, bytes) else pickle.dumps(content()))
+    with pytest.raises(ArtifactMismatch, match=words):
+        open_model(model_file(untrained.stores, str(path)), untrained.job, trusted=True)
+    assert os.environ.get("NIGHTSHIFT_OPENED") is None
+
+
+def test_an_artifact_that_was_changed_is_not_opened(untrained: Toy, tmp_path: Path) -> None:
+    import skops.io
+
+    (tmp_path / "m.skops").write_bytes(skops.io.dumps(fitted()))
+    with pytest.raises(ArtifactMismatch, match="--allow-type numpy.dtype"):
+        registered(untrained, tmp_path / "m.skops")
+    made = registered(untrained, tmp_path / "m.skops", allowed=("numpy.dtype",))
+    path = Path(made.ref.uri) / "pipeline.skops"
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(ArtifactMismatch, match="pipeline.skops was not unpickled"):
+        untrained.stores.registry.load(made.ref, untrained.job)
+
+
+@pytest.mark.parametrize(("source", "words"), [("model.h5", "the ending '.h5'"), ("nowhere.skops", "No such file")])
+def test_a_file_that_is_none_is_refused(untrained: Toy, tmp_path: Path, source: str, words: str) -> None:
+    (tmp_path / "model.h5").write_bytes(b"")
+    with pytest.raises(Permanent, match=words):
+        model_file(untrained.stores, str(tmp_path / source))

@@ -40,7 +40,7 @@ class _Booster(ABC):
 
     def predict_proba(self, frame: pd.DataFrame) -> np.ndarray:
         """Return the probability of each class, shape (rows, classes)."""
-        values = np.asarray(self._output(frame), dtype=np.float64)
+        values = np.asarray(self._output(frame))
         return np.asarray(values if values.ndim == 2 else np.column_stack([1 - values, values]))
 
     def predict(self, frame: pd.DataFrame) -> np.ndarray:

@@ -66,12 +66,12 @@ class OnnxModel:
         return np.asarray(outputs[-1], dtype=np.float64).reshape(len(frame))
 
     def predict_proba(self, frame: pd.DataFrame | np.ndarray) -> np.ndarray:
-        """Return the probability of each class, shape (rows, classes)."""
+        """Return the probability of each class, shape (rows, classes), as exact as the model computes: mostly 32 bits."""
         last = self._run(frame)[-1]
         if isinstance(last, list):  # one mapping a row, which skl2onnx calls ZipMap
             by_name = [{str(name): chance for name, chance in row.items()} for row in last]
-            return np.array([[row[str(name)] for name in self.classes_] for row in by_name], dtype=np.float64)
-        return np.asarray(last, dtype=np.float64)
+            return np.array([[row[str(name)] for name in self.classes_] for row in by_name], dtype=np.float32)
+        return np.asarray(last)
 
     def _run(self, frame: pd.DataFrame | np.ndarray) -> list[Any]:
         if self.takes_matrix:
