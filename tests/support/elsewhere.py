@@ -13,6 +13,9 @@ import joblib
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.compose import make_column_transformer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 
 from scoring.interval import Nights
 from tests.support.toy import FIRST, UNTIL, build_pipeline, events
@@ -102,3 +105,31 @@ class Missing:
     def __reduce__(self) -> tuple[Any, ...]:
         """Return what runs when it is unpickled."""
         return importlib.import_module, ("nowhere",)
+
+
+def build_lightgbm() -> Any:
+    """Return an unfitted pipeline of LightGBM."""
+    from lightgbm import LGBMClassifier
+
+    return boosted(LGBMClassifier(n_estimators=10, n_jobs=1, verbose=-1))
+
+
+def build_xgboost() -> Any:
+    """Return an unfitted pipeline of XGBoost."""
+    from xgboost import XGBClassifier
+
+    return boosted(XGBClassifier(n_estimators=10, n_jobs=1))
+
+
+def build_catboost() -> Any:
+    """Return an unfitted pipeline of CatBoost."""
+    from catboost import CatBoostClassifier
+
+    return boosted(CatBoostClassifier(iterations=10, thread_count=1, verbose=False, allow_writing_files=False))
+
+
+def boosted(model: Any) -> Any:
+    """Return a pipeline whose last step gets the kind in columns of its own, and nulls of x as they are."""
+    encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    columns = make_column_transformer((encoder, ["kind"]), ("passthrough", ["x"]), verbose_feature_names_out=False)
+    return make_pipeline(columns.set_output(transform="pandas"), model)
