@@ -65,6 +65,9 @@ PURE = {
 
 OWNERS: dict[str, set[str]] = {
     "mlflow": {"scoring.stores.registry"},
+    "skops": {"scoring.stores.registry"},
+    "onnxruntime": {"scoring.stores.registry"},
+    "skl2onnx": {"scoring.stores.registry"},
     "joblib": {"scoring.stores.registry", "lifecycle.training.version_folder", "scoring.rows.prediction"},
     "threadpoolctl": {"lifecycle.training.row_independence", "lifecycle.training.evaluator", "scoring.rows.threads"},
     "adbc_driver_postgresql": {"scoring.stores.arrow_connections"},

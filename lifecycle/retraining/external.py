@@ -38,7 +38,9 @@ def ask(work: Workspace, row: Retraining) -> None:
     external = work.job.retraining.external
     if external is not None and external.url is not None:
         _post(external.url, asked_for(row), row)
-    retrainings.record(work.warehouse, row.retraining_id, stage=AWAITED, detail=None)
+    retrainings.record(
+        work.warehouse, row.retraining_id, stage=AWAITED, detail=f"waits for `nightshift register {row.job}`"
+    )
 
 
 def _post(url: str, content: dict[str, Any], row: Retraining) -> None:

@@ -74,7 +74,7 @@ def test_the_gate_judges_a_later_model_on_nights_that_neither_saw(untrained: Toy
     assert row is not None and (row.state, row.champion_version) == ("promoted", 1)
     assert made.evidence is not None and made.evidence.first == UNTIL
     card = retrainings.card(untrained.stores.warehouse, untrained.job.name, made.ref.version)
-    assert card is not None and card["evaluation"]["refits"] is None
+    assert card is not None and card["evaluation"].get("refits") is None
     again = registered(untrained, tmp_path / "better.joblib")
     assert again.was_there and again.ref.version == 2
     worse = registered(untrained, saved(fitted(until=FIRST + DAY), tmp_path / "worse.joblib"))
