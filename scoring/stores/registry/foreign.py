@@ -7,7 +7,6 @@ from typing import Any
 
 from scoring.errors import ArtifactMismatch, RegistryUnavailable
 
-SCHEMES = ("models:/", "runs:/")
 _NATIVE = {".lgb": "lightgbm", ".xgb": "xgboost", ".ubj": "xgboost", ".json": "xgboost"}
 
 
@@ -17,12 +16,13 @@ def foreign_file(uri: str, tracking_uri: str, folder: Path) -> tuple[Path, str]:
     scikit-learn's, LightGBM's, XGBoost's and ONNX's flavours have one. Nothing is opened but MLflow's own description.
     Raises ``RegistryUnavailable``, or ``ArtifactMismatch`` for a model of another flavour.
     """
-    import mlflow
     from mlflow.exceptions import MlflowException
     from mlflow.models import Model
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     try:
-        local = Path(_downloaded(mlflow, uri, tracking_uri, folder))
+        repository = get_artifact_repository(uri, tracking_uri=tracking_uri, registry_uri=tracking_uri)
+        local = Path(repository.download_artifacts("", dst_path=str(folder)))
         flavors = Model.load(str(local)).flavors
     except (MlflowException, OSError) as error:
         raise RegistryUnavailable(
@@ -38,18 +38,6 @@ def foreign_file(uri: str, tracking_uri: str, folder: Path) -> tuple[Path, str]:
         expected="one of sklearn, lightgbm, xgboost, onnx",
         next_step="log it with one of these flavours, or give the file itself",
     )
-
-
-def _downloaded(mlflow: Any, uri: str, tracking_uri: str, folder: Path) -> str:
-    """Return the folder of a model. MLflow knows one registry at a time, so that of the process is put back."""
-    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
-    mlflow.set_tracking_uri(tracking_uri)
-    mlflow.set_registry_uri(tracking_uri)
-    try:
-        return str(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder)))
-    finally:
-        mlflow.set_tracking_uri(before[0])
-        mlflow.set_registry_uri(before[1])
 
 
 def _format(flavor: str, content: dict[str, Any], path: Path) -> str:
