@@ -14,7 +14,7 @@ from scoring.interval import parse_night
 from scoring.settings import system_user
 
 if TYPE_CHECKING:
-    from lifecycle.registration import Outcome, Registered
+    from lifecycle.registration import Opened, Outcome, Registered, RegistrationRequest
     from scoring.stores import Workspace
 
 app = typer.Typer()
@@ -53,26 +53,29 @@ def register_model(
     Reference, golden rows and proofs are made from the job's own SQL. Only nights from --trained-until on count as evidence.
     The first version becomes champion as with train; a later one is compared with the champion, and the gate decides.
     """
-    from lifecycle.registration import RegistrationRequest, judged, model_file, open_model, register, seen_until
-    from scoring.stores.warehouse import ensure_job
+    from lifecycle.registration import RegistrationRequest, judged, model_file, open_model
 
     work = open_job(name)
-    end = parse_night(trained_until)
+    first, end = parse_night(since) if since else None, parse_night(until) if until else None
+    order = tuple(part.strip() for part in columns.split(",")) if columns else ()
+    request = RegistrationRequest(parse_night(trained_until), first, end, order)
     file = model_file(work.stores, model, tracking_url)
     console.OUT.print(f"{model}: {file.form.name}, {len(file.content):,} bytes, sha256 {file.sha256}", soft_wrap=True)
-    opened = open_model(file, work.job, trusted=trust, allowed=allow_type or ())
-    request = RegistrationRequest(
-        end,
-        parse_night(since) if since else None,
-        parse_night(until) if until else None,
-        tuple(part.strip() for part in columns.split(",")) if columns else (),
-    )
+    made = _made(work, open_model(file, work.job, trusted=trust, allowed=allow_type or ()), request)
+    _conclude(work, made, judged(work, made, system_user(), anyway=anyway))
+
+
+def _made(work: Workspace, opened: Opened, request: RegistrationRequest) -> Registered:
+    """Return the version that was made of a model, and print what it is."""
+    from lifecycle.registration import register, seen_until
+    from scoring.stores.warehouse import ensure_job
+
     ensure_job(work.warehouse, work.job)
-    with console.stages(f"register {name}") as progress:
-        made = register(work, opened, request, seen_until(work, end), progress)
+    with console.stages(f"register {work.job.name}") as progress:
+        made = register(work, opened, request, seen_until(work, request.trained_until), progress)
     for line in _about(work, made):
         console.OUT.print(line, soft_wrap=True)
-    _conclude(work, made, judged(work, made, system_user(), anyway=anyway))
+    return made
 
 
 def _about(work: Workspace, made: Registered) -> list[str]:

@@ -1,6 +1,6 @@
 """One retraining: its record, and a function per task."""
 
-from lifecycle.retraining.judging import awaited, judge_version
+from lifecycle.retraining.judging import judge_version
 from lifecycle.retraining.record import RetrainingRequest, abandon, announce, begin, end
 from lifecycle.retraining.tasks import (
     evaluate,
@@ -18,7 +18,6 @@ __all__ = [
     "RetrainingRequest",
     "abandon",
     "announce",
-    "awaited",
     "begin",
     "end",
     "evaluate",

@@ -161,7 +161,7 @@ class Job(Strict):
 
     @model_validator(mode="after")
     def _what_is_left_out_is_not_needed(self) -> Self:
-        refuse_without(self)
+        refuse_without(self.label, self.task, self.pipeline, self.retraining, self.promotion)
         return self
 
     @model_validator(mode="after")

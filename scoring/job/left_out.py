@@ -2,41 +2,42 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from scoring.job.columns import Label
+from scoring.job.policies import PromotionPolicy, RetrainingPolicy
+from scoring.job.task import Task
 
-if TYPE_CHECKING:
-    from scoring.job.definition import Job
 
-
-def refuse_without(job: Job) -> None:
+def refuse_without(
+    label: Label, task: Task, pipeline: str | None, retraining: RetrainingPolicy, promotion: PromotionPolicy
+) -> None:
     """Raise ``ValueError`` for a setting that needs the label or the pipeline that a job leaves out, or should not have."""
-    if job.has_labels and not job.task.has_outcome:
+    if label.column is not None and not task.has_outcome:
         raise ValueError(
-            f"label.column: found {job.label.column!r} with task {job.task}, which has no outcome; expected no label, or task "
+            f"label.column: found {label.column!r} with task {task}, which has no outcome; expected no label, or task "
             "regression"
         )
-    if not job.has_labels:
-        _refuse_without_label(job)
-    if job.pipeline is None and job.retraining.enabled and job.retraining.external is None:
+    if label.column is None:
+        _refuse_without_label(task, pipeline, promotion)
+    if pipeline is None and retraining.enabled and retraining.external is None:
         raise ValueError(
             "pipeline: found none, so nothing here can train a version; expected one, or `retraining: {external: {dag: ...}}`, "
             "or `retraining: {enabled: false}`"
         )
-    if job.pipeline is not None and job.retraining.external is not None:
+    if pipeline is not None and retraining.external is not None:
         raise ValueError("retraining.external: found beside pipeline, expected one of the two")
 
 
-def _refuse_without_label(job: Job) -> None:
-    if job.pipeline is not None and job.task.has_outcome:
+def _refuse_without_label(task: Task, pipeline: str | None, promotion: PromotionPolicy) -> None:
+    if pipeline is not None and task.has_outcome:
         raise ValueError(
-            f"label.column: found none with task {job.task} and a pipeline to be fitted; expected the outcome that it is fitted "
+            f"label.column: found none with task {task} and a pipeline to be fitted; expected the outcome that it is fitted "
             "on, or task score, or no pipeline"
         )
-    if job.promotion.floors:
+    if promotion.floors:
         raise ValueError(
             "promotion.floors: found without a label, expected none: nothing is measured that could reach them"
         )
-    if job.promotion.promote == "shadow":
+    if promotion.promote == "shadow":
         raise ValueError(
             "promotion.promote: found shadow without a label, expected gate or human: nothing is measured in the shadow"
         )

@@ -12,8 +12,8 @@ from scoring.interval import DataInterval
 from scoring.rows import to_frame
 from scoring.stores.reading import feature_batches
 from tests.conftest import Toy
-from tests.lifecycle.registration.test_register import registered
 from tests.support import elsewhere
+from tests.support.elsewhere import registered
 from tests.support.runs import run, shown
 from tests.support.toy import NIGHT, UNTIL, train_champion
 

@@ -16,8 +16,7 @@ from lifecycle.retraining import RetrainingRequest, announce, retrain
 from scoring.errors import RetrainingFailed, RetrainingRunning
 from scoring.stores.warehouse import retrainings
 from tests.conftest import Toy
-from tests.lifecycle.registration.test_register import registered
-from tests.support.elsewhere import fitted, saved
+from tests.support.elsewhere import fitted, registered, saved
 from tests.support.toy import NIGHT, UNTIL
 
 asked: list[dict[str, Any]] = []

@@ -13,8 +13,7 @@ from sklearn.pipeline import make_pipeline
 
 from lifecycle.registration import exported, judged
 from tests.conftest import Toy
-from tests.lifecycle.registration.test_register import registered
-from tests.support.elsewhere import fitted, numbers, rows_before, saved
+from tests.support.elsewhere import fitted, numbers, registered, rows_before, saved
 from tests.support.runs import run, shown
 from tests.support.toy import UNTIL, events
 

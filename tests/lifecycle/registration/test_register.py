@@ -16,31 +16,32 @@ from sklearn.preprocessing import FunctionTransformer
 from lifecycle.registration import (
     ModelFile,
     Opened,
-    Registered,
     RegistrationRequest,
     judged,
     model_file,
     open_model,
     register,
-    seen_until,
 )
 from scoring.errors import ArtifactMismatch, Permanent
-from scoring.stores.registry import FORMATS, opened
+from scoring.stores.registry import FORMATS
 from scoring.stores.warehouse import retrainings
 from tests.conftest import Toy
-from tests.support.elsewhere import Centred, Ends, Missing, SelectX, Twice, fitted, numbers, rows_before, saved
+from tests.support.elsewhere import (
+    Centred,
+    Ends,
+    Missing,
+    SelectX,
+    Twice,
+    fitted,
+    numbers,
+    registered,
+    rows_before,
+    saved,
+)
 from tests.support.runs import run, shown
 from tests.support.toy import FIRST, UNTIL, events
 
 DAY = timedelta(days=1)
-
-
-def registered(toy: Toy, path: Path | str, **said: Any) -> Registered:
-    """Register a file of which all is trusted, opened in this process only, which saves two seconds."""
-    file, allowed = model_file(toy.stores, str(path)), said.pop("allowed", ())
-    model = Opened(file, opened(file.form, file.content, toy.job, allowed, None), tuple(allowed))
-    request = RegistrationRequest(said.pop("until", UNTIL), **said)
-    return register(toy.work, model, request, seen_until(toy.work, request.trained_until))
 
 
 def test_register_makes_a_champion_of_a_pickle_and_a_night_is_scored_with_it(untrained: Toy, tmp_path: Path) -> None:

@@ -21,8 +21,7 @@ from scoring.errors import JobFileError
 from scoring.interval import Nights
 from scoring.stores.warehouse import ledger
 from tests.conftest import Toy
-from tests.lifecycle.registration.test_register import registered
-from tests.support.elsewhere import fitted, saved
+from tests.support.elsewhere import fitted, registered, saved
 from tests.support.runs import run, shown
 from tests.support.toy import FIRST, UNTIL, events
 

@@ -4,8 +4,6 @@ from scoring.stores.registry.formats.by_place import names_of as columns_of
 from scoring.stores.registry.formats.table import (
     FORMATS,
     JOBLIB,
-    ONNX,
-    SKOPS,
     Format,
     artifact_in,
     format_named,
@@ -18,8 +16,6 @@ from scoring.stores.registry.formats.writing import stored_as
 __all__ = [
     "FORMATS",
     "JOBLIB",
-    "ONNX",
-    "SKOPS",
     "Format",
     "artifact_in",
     "columns_of",
