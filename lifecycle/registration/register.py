@@ -40,7 +40,7 @@ from scoring.progress import Progress, silent
 from scoring.rows import Rule, UsualNights, certainty, predict
 from scoring.settings import code_version
 from scoring.stores import Workspace, no_erasure
-from scoring.stores.registry import TrainingFacts, VersionRef, library_versions
+from scoring.stores.registry import TrainingFacts, VersionRef, declared, library_versions
 
 
 @dataclass(frozen=True)
@@ -175,6 +175,7 @@ def _facts(
         retraining_id=request.retraining_id,
         constant=judged.constant,
         unreadable_labels=rows.unreadable_labels,
+        declaration=declared(work.job),
         format=file.form.name,
         allowed_types=list(opened.allowed_types),
         registered={"source": file.source, "sha256": file.sha256, "trusted": file.form.runs_code},

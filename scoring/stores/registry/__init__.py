@@ -1,5 +1,7 @@
 """Model versions: their files, golden rows and sha256, in MLflow."""
 
+from scoring.stores.registry.accepting import accept
+from scoring.stores.registry.declaration import declared, narrowed
 from scoring.stores.registry.facts import TrainingFacts
 from scoring.stores.registry.formats import (
     FORMATS,
@@ -38,9 +40,12 @@ __all__ = [
     "Registry",
     "TrainingFacts",
     "VersionRef",
+    "accept",
     "columns_of",
+    "declared",
     "largest_difference",
     "library_versions",
+    "narrowed",
     "opened",
     "stored_as",
     "unknown_types",

@@ -22,16 +22,16 @@ from scoring.stores.registry.facts import TrainingFacts
 from scoring.stores.registry.files import delete, sizes
 from scoring.stores.registry.foreign import foreign_file
 from scoring.stores.registry.formats import artifact_in
-from scoring.stores.registry.loading import facts_of, loaded
+from scoring.stores.registry.loading import facts_of, loaded, seen_job
 from scoring.stores.registry.stored_files import StoredFiles, manifest_of
 from scoring.stores.registry.version import (
     FACTS,
     PARAMS,
     PROFILE,
-    TAGS,
     ModelVersion,
     VersionRef,
     categories_of,
+    tags_of,
 )
 from scoring.stores.registry.version_files import VersionFiles
 from scoring.stores.urls import database_url, written
@@ -69,7 +69,7 @@ class Registry:
             _ensure_model(client, job)
             source = f"{run.info.artifact_uri}/version"
             self._stored.record_new(job, source, manifest)
-            tags = {"sha256": digest, "manifest_sha256": manifest.sha256, **_tags(content)}
+            tags = {"sha256": digest, "manifest_sha256": manifest.sha256, **tags_of(content)}
             version = client.create_model_version(job, source, run.info.run_id, tags=tags, await_creation_for=0)
         ref = VersionRef(job, int(version.version), digest, source)
         self._stored.give_number(ref)
@@ -96,7 +96,7 @@ class Registry:
 
         Their sha256 is the one that the warehouse recorded; that of the registry counts for versions of before only.
         """
-        tags = _tags(facts).items()
+        tags = tags_of(facts).items()
         with self._client() as client:
             versions = client.search_model_versions(f"name = '{job}'")
         digests = {int(version.version): version.tags.get("sha256", "") for version in versions}
@@ -184,9 +184,23 @@ class Registry:
 
         Each sha256 is verified before the file is read. Every thread has a copy of its own, since a pipeline may hold
         state while it predicts, unless the version is scored without its pipeline. Raises ``ArtifactMismatch``,
-        ``GoldenRowsMismatch`` or ``RegistryUnavailable``.
+        ``GoldenRowsMismatch``, ``DeclarationMismatch`` or ``RegistryUnavailable``.
         """
-        return loaded.version(self.files(ref), job.model_dump_json())
+        files = self.files(ref)
+        return loaded.version(files, job, tuple(seen_job(files, job, self._stored.accepted).features))
+
+    def job_of(self, ref: VersionRef, job: Job) -> Job:
+        """Return the job as a version sees it: with the features that it was trained with, in its order. Nothing is unpickled.
+
+        Raises ``DeclarationMismatch`` when the job lacks one of them, or declares otherwise what the version was trained
+        for, unless that was accepted.
+        """
+        return seen_job(self.files(ref), job, self._stored.accepted)
+
+    def unused(self, ref: VersionRef, job: Job) -> list[str]:
+        """Return the features of the job that a version was not trained with. Raises ``DeclarationMismatch``."""
+        used = self.job_of(ref, job).features
+        return [name for name in job.features if name not in used]
 
     def foreign_file(self, uri: str, tracking_url: str | None, folder: Path) -> tuple[Path, str]:
         """Return the file of a model of MLflow's, of this registry or another, and its format. See ``foreign``."""
@@ -278,11 +292,6 @@ def _client_for(kind: Any, uri: str) -> Any:
     if not uri.startswith(_SERVERS):
         require_answer(uri)  # MLflow tries for minutes, whatever the reason
     return kind(tracking_uri=uri, registry_uri=uri)
-
-
-def _tags(facts: Mapping[str, Any]) -> dict[str, str]:
-    """Return the facts among ``TAGS`` as tags, without those that are None."""
-    return {name: str(facts[name]) for name in TAGS if facts.get(name) is not None}
 
 
 def _ensure_model(client: Any, job: str) -> None:
