@@ -93,7 +93,7 @@ class Rule:
 
 
 _VALUE = Decision("value")
-_NUMBERS: dict[Task, Decision] = {REGRESSION: _VALUE, SCORE: _VALUE}
+_NUMBERS: Mapping[Task, Decision] = {REGRESSION: _VALUE, SCORE: _VALUE}
 _BEFORE_RULES: dict[Task, Decision] = {BINARY: Decision("half", 0.5), MULTICLASS: Decision("half"), **_NUMBERS}
 _PLAIN: dict[Task, Decision] = {BINARY: Decision("threshold", 0.5), MULTICLASS: Decision("largest"), **_NUMBERS}
 """How scikit-learn's classifiers decide without a threshold of the user."""

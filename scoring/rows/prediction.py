@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,7 +18,7 @@ from scoring.rows.decision import Rule, chosen_classes, decision_before_rules
 if TYPE_CHECKING:
     import pandas as pd
 
-_NUMBERS: dict[Task, pa.DataType] = {REGRESSION: pa.float64(), SCORE: pa.float64()}
+_NUMBERS: Mapping[Task, pa.DataType] = {REGRESSION: pa.float64(), SCORE: pa.float64()}
 _OUTCOME_TYPES: dict[Task, pa.DataType] = {BINARY: pa.bool_(), MULTICLASS: pa.string(), **_NUMBERS}
 _LABEL_TYPES: dict[Task, pa.DataType] = {BINARY: pa.string(), MULTICLASS: pa.string(), **_NUMBERS}
 
@@ -129,11 +129,8 @@ def _output(pipeline: Any, frame: pd.DataFrame, job: Job) -> Any:
         return pipeline.predict_proba(frame)
     method = next((name for name in job.task.methods if hasattr(pipeline, name)), job.task.methods[-1])
     output = getattr(pipeline, method)(frame)
-    if (
-        job.task is SCORE and getattr(output, "ndim", 1) == 2 and output.shape[1] == 1
-    ):  # of a transformer with one column
-        return np.asarray(output).reshape(-1)
-    return output
+    one_column = not job.task.has_outcome and getattr(output, "ndim", 1) == 2 and output.shape[1] == 1
+    return np.asarray(output).reshape(-1) if one_column else output
 
 
 def raw_output(pipeline: Any, batch: pa.RecordBatch, job: Job, rule: Rule) -> np.ndarray:
