@@ -80,6 +80,7 @@ def facts_of(work: Workspace, run: Run, seen: Sequence[NightVerdict], retrained:
         trained_until=until,
         trained_on=until + timedelta(days=max(work.job.label.delay_days - 1, 0)),
         nights_to_compare=2 * work.job.promotion.min_nights if work.job.label.horizon else 0,
+        has_labels=work.job.has_labels,
         new_labelled_nights=len(measured) if work.job.has_labels else max((run.night - until).days + 1, 0),
         verdict=tonight.verdict if tonight else None,
         faults=tonight.faults if tonight else [],

@@ -19,7 +19,7 @@ from lifecycle.registration import judged
 from lifecycle.training import train
 from scoring.errors import JobFileError
 from scoring.interval import Nights
-from scoring.stores.warehouse import ledger
+from scoring.stores.warehouse import Span, ledger, monitoring
 from tests.conftest import Toy
 from tests.support.elsewhere import fitted, registered, saved
 from tests.support.runs import run, shown
@@ -74,6 +74,10 @@ def test_a_pipeline_of_scores_is_trained_on_rows_without_outcome(untrained: Toy,
 def test_a_later_version_of_a_job_without_labels_is_refused_and_says_why(untrained: Toy, tmp_path: Path) -> None:
     without_labels(untrained)
     judged(untrained.work, registered(untrained, saved(fitted(), tmp_path / "a.joblib")), "tests")
+    published = run(untrained)
+    lived = follow(untrained.work, ledger.get(untrained.stores.warehouse, published.run_id))
+    (decided,) = monitoring.decisions(untrained.stores.warehouse, Span(untrained.job.name, Nights.of(UNTIL)))
+    assert lived.problems == [] and decided.decision == "none"
     other = registered(untrained, saved(fitted(until=UNTIL - timedelta(days=1)), tmp_path / "b.joblib"))
     row = judged(untrained.work, other, "tests").retraining
     assert row is not None and row.state == "refused"
