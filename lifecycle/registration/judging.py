@@ -40,7 +40,11 @@ def judged(work: Workspace, made: Registered, by: str, *, anyway: bool = False) 
     The first one is crowned if it reaches ``promotion.floors`` and is no worse than a constant, like a trained one, or
     ``anyway``. A later one passes the gate beside the champion, or not, and the record of a retraining says why.
     """
-    if promotions.history_of(work.warehouse, work.job.name):
+    history = promotions.history_of(work.warehouse, work.job.name)
+    reigns = [entry.effective_from for entry in history if entry.model_version == made.ref.version]
+    if reigns:  # the same file was registered before, and promoted
+        return Outcome(champion_from=reigns[-1])
+    if history:
         reason = f"registered from {(made.facts.registered or {}).get('source')}"
         return Outcome(retraining=judge_version(work, RetrainingRequest(reason), made.ref, made.snapshot))
     checks = floor_checks(holdout_metrics(made.holdout, work.job), work.job.promotion.floors)

@@ -24,7 +24,7 @@ from lifecycle.registration import (
 )
 from scoring.errors import ArtifactMismatch, Permanent
 from scoring.stores.registry import FORMATS
-from scoring.stores.warehouse import retrainings
+from scoring.stores.warehouse import promotions, retrainings
 from tests.conftest import Toy
 from tests.support.elsewhere import (
     Centred,
@@ -78,6 +78,7 @@ def test_the_gate_judges_a_later_model_on_nights_that_neither_saw(untrained: Toy
     assert card is not None and card["evaluation"].get("refits") is None
     again = registered(untrained, tmp_path / "better.joblib")
     assert again.was_there and again.ref.version == 2
+    assert judged(untrained.work, again, "tests").champion_from == row_of(untrained, 2)
     worse = registered(untrained, saved(fitted(until=FIRST + DAY), tmp_path / "worse.joblib"))
     row = judged(untrained.work, worse, "tests").retraining
     assert row is not None and row.state == "refused" and "gain in log loss" in str(row.detail)
@@ -90,6 +91,12 @@ def test_a_model_without_evidence_says_so(untrained: Toy, tmp_path: Path) -> Non
 
 ONLY_X = {"x": {"type": "float"}}
 NUMERIC = {**ONLY_X, "id": {"type": "int"}}
+
+
+def row_of(toy: Toy, version: int) -> Any:
+    """Return the first night of a version's reign."""
+    history = promotions.history_of(toy.stores.warehouse, toy.job.name)
+    return next(entry.effective_from for entry in history if entry.model_version == version)
 
 
 def on_array() -> Any:
