@@ -42,6 +42,8 @@ def performance(
         raise typer.BadParameter("--since is for one night: give --night")
     days = asked_nights(night, first, last)
     work = open_job(name)
+    if not work.job.has_labels:
+        console.OUT.print(f"{name} has no labels: its performance is never measured", highlight=False)
     if night is None:
         _measure_each(work, days)
         return

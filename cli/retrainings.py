@@ -92,6 +92,7 @@ def _say(row: Retraining) -> None:
         hints = {
             "shadow": f"the challenger is in the shadow; when its nights are over: {wait}",
             "approve": f"to say yes: {wait}",
+            "external": f"once it is trained: nightshift register {row.job} --model … --trained-until …",
         }
         console.OUT.print(hints.get(row.stage, wait), highlight=False)
 

@@ -125,7 +125,8 @@ def models(name: JobName, as_json: tables.Json = False) -> None:
         names = ", ".join(alias for alias, number in aliases.items() if number == ref.version)
         scores = ", ".join(f"{metric} {value:.4f}" for metric, value in facts.metrics.items())
         window = f"{facts.since} to {facts.until} (not included)"
-        about = f"{scores}; prediction: {facts.rule(work.job).decision.words}"
+        origin = f"{facts.format} from elsewhere; " if facts.registered is not None else ""
+        about = f"{origin}{scores}; prediction: {facts.rule(work.job).decision.words}"
         rows.append((ref.version, names, window, facts.rows, about, ref.sha256[:12]))
         older += [] if work.registry.recorded(ref) else [ref.version]
     columns = ("version", "alias", "trained on nights", "rows", "metrics; prediction", "sha256")

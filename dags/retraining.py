@@ -17,6 +17,7 @@ The champion stays unless a challenger is better on nights that neither has seen
 | `promote` green | it is champion from the next night on; its predecessor stays in the shadow for a while | nothing |
 | `promote` red, *RetrainingFailed* | another version became champion meanwhile | clear `evaluate` |
 | a task retrying | source, warehouse or registry do not answer | wait |
+| `ask`, `train_elsewhere` | `retraining.external` was asked for a version | nothing; `nightshift register` ends it |
 | `announce` red | a task before it failed; the champion stays as it is | read the message, clear that task |
 
 Undo a promotion: `nightshift rollback <job> --reason "…"`.
@@ -27,13 +28,20 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.providers.standard.sensors.python import PythonSensor
 from airflow.sdk import DAG, TriggerRule, task
 
 from orchestration import retraining
 from orchestration.invalid_jobs import invalid_arguments, refuse
 from orchestration.parsed_jobs import jobs_to_parse
-from orchestration.retraining import approval_arguments, dag_arguments, shadow_arguments, shadow_over
+from orchestration.retraining import (
+    approval_arguments,
+    dag_arguments,
+    external_arguments,
+    shadow_arguments,
+    shadow_over,
+)
 from scoring.job import Job
 
 
@@ -93,6 +101,27 @@ def retraining_dag(job: Job) -> DAG:
     return dag
 
 
+def external_dag(job: Job) -> DAG:
+    """Return the retraining DAG of a job whose versions come from elsewhere: it asks for one, and waits for none."""
+    with DAG(f"{job.name}_retraining", doc_md=__doc__, auto_register=False, **dag_arguments(job)) as dag:
+
+        @task
+        def ask() -> None:
+            retraining.ask(job)
+
+        @task(trigger_rule=TriggerRule.ALL_DONE)
+        def announce() -> dict[str, Any]:
+            return retraining.announce(job)
+
+        asked = ask()
+        external = job.retraining.external
+        if external is not None and external.dag is not None:
+            asked = asked >> TriggerDagRunOperator(task_id="train_elsewhere", **external_arguments(job, external.dag))
+        asked >> announce()
+    dag.params = retraining.form()
+    return dag
+
+
 def broken_dag(job: Job, error: Exception) -> DAG:
     """Return a DAG that fails with what is wrong, so that the retrainings of other jobs are there."""
     with DAG(f"{job.name}_retraining", **invalid_arguments(job.name, error)) as dag:
@@ -102,6 +131,7 @@ def broken_dag(job: Job, error: Exception) -> DAG:
 
 for each in jobs_to_parse("_retraining")[0]:
     try:
-        globals()[f"{each.name}_retraining"] = retraining_dag(each)
+        elsewhere = each.retraining.external is not None
+        globals()[f"{each.name}_retraining"] = external_dag(each) if elsewhere else retraining_dag(each)
     except Exception as error:  # noqa: BLE001 - raised again by the only task of the DAG that stands in for the job's
         globals()[f"{each.name}_retraining"] = broken_dag(each, error)

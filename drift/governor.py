@@ -93,10 +93,12 @@ class Facts:
     """Measured nights since ``changed_on``, this one included."""
     asked_since_change: int = 0
     """How many of them were known when a retraining was last decided: 0 if none was since."""
+    has_labels: bool = True
+    """Whether outcomes become known at all. Where not, every night since the training counts as a new one."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the facts for JSON."""
-        content = asdict(self)
+        content = {name: value for name, value in asdict(self).items() if name != "has_labels" or not value}
         days = {"night": str(self.night), "trained_until": str(self.trained_until)}
         days |= {} if self.trained_on is None else {"trained_on": str(self.trained_on)}
         days |= {} if self.changed_on is None else {"changed_on": str(self.changed_on)}
@@ -230,7 +232,9 @@ def _too_few(new: int, needed: int, since: str) -> str | None:
 
 def _all_is_well(facts: Facts) -> str:
     weight = facts.drifted_weights[-1] if facts.drifted_weights else 0.0
-    loss = "performance not measured yet"
+    loss = (
+        "performance not measured yet" if facts.has_labels else "performance is never measured, the job has no labels"
+    )
     if facts.loss is not None and facts.loss.value is not None:
         loss = f"{facts.loss.metric} {facts.loss.value:+.4f} against training, {facts.loss.allowed:.4f} is allowed"
         loss += _unsure(facts.loss) if facts.loss.value > facts.loss.allowed else ""

@@ -40,9 +40,9 @@ def measure(work: Workspace, known_at: date, nights: Nights | None = None) -> li
     Looked at are the nights that matured in the last week and those of the last 28 that have no measurement yet, or
     all of ``nights``, if given. A night whose labels and run are the ones that were measured before keeps its row; late
     or corrected labels give it a new one. Provisional nights are not measured, nor is anything at a night that is not
-    over.
+    over, nor in a job without a label.
     """
-    if not work.stores.over(work.job, known_at):
+    if not (work.job.has_labels and work.stores.over(work.job, known_at)):
         return []
     matured = known_at - timedelta(days=work.job.label.delay_days)
     window = Nights.up_to(matured, work.job.retraining.performance_nights) if nights is None else nights

@@ -88,7 +88,8 @@ def _describe(work: Workspace) -> None:
 
 def _watch_predecessor(work: Workspace, before: Promotion, successor: Promotion) -> None:
     """Let a dethroned champion score its successor's first nights in the shadow, so that it can take the crown back."""
-    if work.job.promotion.predecessor_nights == 0 or before.model_sha256 is None or not _scorable(work, before):
+    nights = work.job.promotion.predecessor_nights if work.job.has_labels else 0
+    if nights == 0 or before.model_sha256 is None or not _scorable(work, before):
         return
     shadows.start(
         work.warehouse,

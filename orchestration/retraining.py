@@ -56,6 +56,24 @@ def form() -> ParamsDict:
     )
 
 
+def ask(job: Job) -> None:
+    """Begin the retraining of a job whose versions come from elsewhere, and ask its URL. The id is pushed as an XCom."""
+    snapshot(job)
+
+
+def external_arguments(job: Job, dag_id: str) -> dict[str, Any]:
+    """Return what triggers the DAG that trains elsewhere, once for each run: its conf says job and retraining."""
+    number = "{{ ti.xcom_pull(task_ids='ask', key='retraining_id') }}"
+    return {
+        "trigger_dag_id": dag_id,
+        "trigger_run_id": f"retraining-{job.name}-{number}",
+        "conf": {"job": job.name, "retraining_id": number, "reason": "{{ params.reason }}"},
+        "logical_date": None,
+        "skip_when_already_exists": True,
+        "fail_when_dag_is_paused": True,
+    }
+
+
 def snapshot(job: Job) -> bool:
     """Begin the retraining, keep its rows, and return whether there is anything to train. The id is pushed as an XCom."""
     from lifecycle.retraining import RetrainingRequest, begin, snapshot
@@ -175,7 +193,8 @@ def announce(job: Job) -> dict[str, Any]:
     from scoring.errors import RetrainingFailed
     from scoring.stores.warehouse import retrainings
 
-    stores, number, context = current_stores(), _id(), get_current_context()
+    asked = "snapshot" if job.retraining.external is None else "ask"
+    stores, number, context = current_stores(), _id(asked), get_current_context()
     if number is None:
         raise RetrainingFailed("retraining", found="it was never recorded", next_step="see the log of snapshot")
     row = retrainings.get(stores.warehouse, number)
@@ -206,6 +225,6 @@ def _approver() -> str:
     return str(user.get("name") or user.get("id") or "nightshift")
 
 
-def _id() -> Any:
-    """Return the id that the task snapshot pushed, or None when it came to none."""
-    return get_current_context()["ti"].xcom_pull(task_ids="snapshot", key="retraining_id")
+def _id(task_id: str = "snapshot") -> Any:
+    """Return the id that the first task pushed, or None when it came to none."""
+    return get_current_context()["ti"].xcom_pull(task_ids=task_id, key="retraining_id")

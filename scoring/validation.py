@@ -54,7 +54,7 @@ _REQUIRED = {
     "key": "key columns with their types, such as id: int",
     "features": "columns, such as age: {type: int}",
     "type": "float, int, bool, category or datetime",
-    "task": "binary, multiclass or regression",
+    "task": "binary, multiclass, regression or score",
     "label": "the outcome, such as column: late",
     "column": "the column of labels.sql that holds the outcome",
     "pipeline": "a function that makes it, such as jobs.churn:build_pipeline",

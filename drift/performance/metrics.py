@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from scoring.job import BINARY, MULTICLASS, REGRESSION, TASKS, Job, Task
+from scoring.job import BINARY, MULTICLASS, REGRESSION, SCORE, TASKS, Job, Task
 
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 Interval = dict[str, float | None]
@@ -146,6 +146,7 @@ _SUMS: dict[Task, _Sums] = {
     BINARY: _Sums(_binary, _binary_metrics, loss=3),
     MULTICLASS: _Sums(_multiclass, _multiclass_metrics, loss=1),
     REGRESSION: _Sums(_regression, _regression_metrics, loss=1),
+    SCORE: _Sums(_regression, _regression_metrics, loss=1),
 }
 
 

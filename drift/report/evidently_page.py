@@ -17,7 +17,7 @@ import pandas as pd
 
 from drift.report.harmless import harmless, sealed
 from scoring.errors import described
-from scoring.job import BINARY, MULTICLASS, REGRESSION, Job, Task
+from scoring.job import BINARY, MULTICLASS, REGRESSION, SCORE, Job, Task
 from scoring.settings import quiet_telemetry
 
 _LEVELS = 100
@@ -73,6 +73,7 @@ _QUALITY: dict[Task, _Quality] = {
     BINARY: _Quality(np.int64, "number", _binary, least=2, needs="probability"),
     MULTICLASS: _Quality(object, "category", _multiclass, listed="category"),
     REGRESSION: _Quality(np.float64, "number", _regression, listed="number"),
+    SCORE: _Quality(np.float64, "number", _regression, listed="number"),
 }
 
 

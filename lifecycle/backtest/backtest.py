@@ -12,7 +12,7 @@ from lifecycle.backtest.life import Policy, Run, lived
 from lifecycle.backtest.policies import NEVER, policy_of
 from lifecycle.backtest.result import result_of
 from lifecycle.training import training_window
-from scoring.errors import NightNotOver
+from scoring.errors import NightNotOver, TrainingDataError
 from scoring.interval import DAY, Nights
 from scoring.job import Job
 from scoring.progress import Progress, silent
@@ -57,6 +57,13 @@ def first_night(job: Job) -> date:
 
 
 def _refuse_unknown(work: Workspace, nights: Nights) -> None:
+    if not work.job.has_labels:
+        raise TrainingDataError(
+            f"backtest of {work.job.name}",
+            found="a job without a label",
+            expected="outcomes: policies are compared by what each would have lost",
+            next_step="give the job a label, or do without a backtest",
+        )
     delay = work.job.label.delay_days
     matures = nights.last + timedelta(days=delay)
     if not work.stores.over(work.job, matures):

@@ -20,11 +20,16 @@ def check_job(work: Workspace) -> list[str]:
     ``SourceQueryError``, ``SourceUnavailable``, ``ContractError``, or ``DeclarationMismatch`` for a job file that the
     champion cannot be scored with.
     """
-    notes = [*check_champion(work), *check_pipeline(work.job, work.settings.check_seconds)]
+    notes = [*check_champion(work)]
+    if work.job.pipeline is None:
+        notes.append(f"no pipeline: versions come from elsewhere, by nightshift register {work.job.name}")
+    else:
+        notes += check_pipeline(work.job, work.settings.check_seconds)
     first = DataInterval.of_night(work.job.schedule.first_night, work.job.schedule.timezone)
     nothing = replace(first, end=first.start)
     with feature_batches(work, nothing) as batches:
         next(batches)
-    with stream(work.stores.source_url(work.job), work.stores.labels_query(work.job), nothing, rows=1) as labels:
-        next(labels)
+    if work.job.has_labels:
+        with stream(work.stores.source_url(work.job), work.stores.labels_query(work.job), nothing, rows=1) as labels:
+            next(labels)
     return [*notes, *check_rows(work), *check_labels(work)]

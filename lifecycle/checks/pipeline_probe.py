@@ -142,7 +142,7 @@ def _few(probe: Probe) -> pa.RecordBatch:
 def _fits_the_task(pipeline: Any, job: Job) -> None:
     """Raise ``Fault`` when a regressor shall classify, or the other way round."""
     kind, expected = kind_of(pipeline), job.task.estimator
-    if kind is not None and kind != expected:
+    if kind is not None and kind != expected and job.task.has_outcome:
         steps = getattr(pipeline, "steps", None)
         name = type(steps[-1][1] if steps else pipeline).__name__
         raise Fault(

@@ -30,7 +30,7 @@ def check_rows(work: Workspace) -> list[str]:
     within a day.
     """
     tried = list(likely_nights(work))
-    for query in (work.stores.features_query(work.job), work.stores.labels_query(work.job)):
+    for query in _queries(work):
         _refuse_days(work, query, tried[0])
     for night in tried:
         rows = _sample(work, night)
@@ -40,6 +40,11 @@ def check_rows(work: Workspace) -> list[str]:
             by_day = bool({"date", "cast to date"} & _compared(work, work.stores.features_query(work.job)))
             return [_about(work.job, night, rows, by_day), *_about_quarantine(work, night)]
     return [f"no rows in the nights {', '.join(str(night) for night in tried)}: nothing to say of their times"]
+
+
+def _queries(work: Workspace) -> list[Query]:
+    stores, job = work.stores, work.job
+    return [stores.features_query(job), *([stores.labels_query(job)] if job.has_labels else [])]
 
 
 def _compared(work: Workspace, query: Query) -> set[str]:

@@ -1,7 +1,16 @@
 """A challenger against the champion: both on the same holdout rows, the gate, the model card."""
 
 from lifecycle.comparison.evaluate import compare
-from lifecycle.comparison.gate import Judgement, Losses, gain_of, holdout_nights, judge, judge_predecessor, judge_shadow
+from lifecycle.comparison.gate import (
+    Judgement,
+    Losses,
+    gain_of,
+    holdout_nights,
+    judge,
+    judge_predecessor,
+    judge_shadow,
+    without_labels,
+)
 from lifecycle.comparison.history import LEAST_SINCE_CHANGE, Rivals
 from lifecycle.comparison.model_card import card_of, page_of
 from lifecycle.comparison.recipe import Refit, block_of, blocks_of, pooled, spread_of_night
@@ -30,4 +39,5 @@ __all__ = [
     "page_of",
     "pooled",
     "spread_of_night",
+    "without_labels",
 ]

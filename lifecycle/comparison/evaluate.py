@@ -63,6 +63,8 @@ def compare(work: Workspace, ref: VersionRef, snapshot: Snapshot, rivals: Rivals
         constant=model.facts.constant,
         importance=model.profile.get("weights", {}),
     )
+    if model.facts.registered is not None:  # it is no refit: what those have gained says nothing of it
+        return evaluation
     judged_until = model.facts.holdout_from - timedelta(days=work.job.label.horizon)
     return with_history(work, evaluation, compared, judged_until, snapshot, rivals)
 

@@ -16,7 +16,7 @@ from drift.performance import Floats, Interval, Panel
 from lifecycle.comparison import evidence
 from lifecycle.comparison.recipe import LEAST_NIGHTS
 from lifecycle.comparison.sequential import ALPHA, e_values
-from scoring.job import PromotionPolicy
+from scoring.job import Job, PromotionPolicy
 from scoring.rows import Check, constant_checks, floor_checks
 from scoring.stores.warehouse import Evaluation, Gain, Metrics, Row, Segment
 
@@ -130,6 +130,16 @@ def judge(evaluation: Evaluation, policy: PromotionPolicy, primary: str) -> Judg
     checks.append(_ratio("latency", evaluation.latency, policy.max_latency_ratio, "CPU s per million rows"))
     checks.append(_ratio("size", evaluation.size, policy.max_size_ratio, "MB"))
     return replace(_judgement(checks), proven=evidence.is_proven(evaluation, policy, primary))
+
+
+def without_labels(job: Job, version: int) -> Judgement:
+    """Return the judgement on a later version of a job without labels: a person's, for no loss can be measured."""
+    sentence = "the job has no labels: nothing says which version is better"
+    asked = job.promotion.promote == "human"
+    advice = (
+        "a person decides" if asked else f"`nightshift promote {job.name} {version}` makes it champion all the same"
+    )
+    return Judgement(asked, f"{sentence}; {advice}", (Check("labels", False, sentence),))
 
 
 def _judgement(checks: Sequence[Check]) -> Judgement:

@@ -39,7 +39,7 @@ def with_history(
 
     ``compared`` are the rows of the holdout, which a fit on the nights before ``judged_until`` was judged on.
     """
-    if rivals.champion is None or evaluation.champion is None:
+    if rivals.champion is None or evaluation.champion is None or work.job.pipeline is None:
         return evaluation
     horizon = work.job.label.horizon
     judged = Refit(evaluation.challenger.version, judged_until, compared.night_losses(CHALLENGER))

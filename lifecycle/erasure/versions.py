@@ -16,7 +16,6 @@ from lifecycle.training import NIGHT, load
 from scoring.errors import Permanent, TrainingDataError
 from scoring.stores import LABEL_COLUMN, Workspace
 from scoring.stores.registry import (
-    ARTIFACT,
     GOLDEN_FILE,
     GOLDEN_PREDICTIONS_FILE,
     HOLDOUT_FILE,
@@ -82,11 +81,16 @@ def look_for_texts(work: Workspace, inventory: Inventory, redaction: Redaction) 
     """Count the files of versions with a text of the entity, and say which pipelines hold one."""
     for ref in work.registry.versions(work.job.name):
         inventory.add(TEXTS, len(_redacted(work, ref, redaction)))
-        if redaction.texts and redaction.in_bytes(work.registry.files(ref).content(ARTIFACT)):
+        if redaction.texts and redaction.in_bytes(_artifact(work, ref)):
             inventory.notes.append(
                 f"the fitted pipeline of version {ref.version} holds a value of the entity, such as a category that it learned; "
                 "it stays: train and promote a version without the rows, and remove this one"
             )
+
+
+def _artifact(work: Workspace, ref: VersionRef) -> bytes:
+    files = work.registry.files(ref)
+    return files.content(files.artifact)
 
 
 def redact(work: Workspace, redaction: Redaction, why: str) -> None:

@@ -1,5 +1,6 @@
 """One retraining: its record, and a function per task."""
 
+from lifecycle.retraining.judging import judge_version
 from lifecycle.retraining.record import RetrainingRequest, abandon, announce, begin, end
 from lifecycle.retraining.tasks import (
     evaluate,
@@ -21,6 +22,7 @@ __all__ = [
     "end",
     "evaluate",
     "gate",
+    "judge_version",
     "promote",
     "resume",
     "retrain",

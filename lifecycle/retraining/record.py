@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
+from lifecycle.retraining.external import AWAITED
 from lifecycle.training import training_window
 from scoring.errors import NightError, RetrainingFailed, TrainingDataError, VersionMissing, described
 from scoring.interval import Nights
@@ -111,9 +112,12 @@ def recorded(stores: Stores, retraining_id: int, stage: str) -> Iterator[Retrain
 
 
 def announce(stores: Stores, retraining_id: int) -> Retraining:
-    """Return the finished retraining. One that no task ended has failed, and raises ``RetrainingFailed``."""
+    """Return a retraining that is finished, or that waits for a version from elsewhere.
+
+    One that no task ended has failed, and raises ``RetrainingFailed``.
+    """
     row = retrainings.get(stores.warehouse, retraining_id)
-    if row.state in ENDINGS:
+    if row.state in ENDINGS or row.stage == AWAITED:
         return row
     detail = row.detail or f"stopped in stage {row.stage}"
     fail(stores, retraining_id, detail)

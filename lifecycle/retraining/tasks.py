@@ -6,7 +6,8 @@ from contextlib import suppress
 from datetime import date
 
 from lifecycle import promotion
-from lifecycle.comparison import Rivals, card_of, compare, holdout_nights, judge, page_of
+from lifecycle.comparison import Rivals, card_of, compare, holdout_nights, judge, page_of, without_labels
+from lifecycle.retraining.external import ask
 from lifecycle.retraining.record import RetrainingRequest, as_begun, begin, end, fail, recorded, snapshot_of, version_of
 from lifecycle.shadow import pin
 from lifecycle.training import TrainingRequest, load, recipe_of, take, train_on, unseen_from
@@ -35,10 +36,16 @@ BY = "nightshift"
 
 
 def snapshot(work: Workspace, retraining_id: int, progress: Progress = silent) -> bool:
-    """Keep the rows of the window and return whether there is anything to train: other rows, or another recipe, than before."""
+    """Keep the rows of the window and return whether there is anything to train: other rows, or another recipe, than before.
+
+    For a job whose versions come from elsewhere one is asked for, and there is nothing to train here.
+    """
     if _promoted(work, retraining_id):
         return True
     with recorded(work.stores, retraining_id, "snapshot") as row:
+        if work.job.pipeline is None:
+            ask(work, row)
+            return False
         recipe_of(work.job)  # what cannot be stored is refused before any row is read
         _require_comparable(work)
         retrainings.record(work.warehouse, retraining_id, job_file=work.job.model_dump(mode="json"))
@@ -156,7 +163,10 @@ def gate(work: Workspace, retraining_id: int) -> bool:
             raise RetrainingFailed(
                 f"version {ref.version} of {work.job.name}", found="no model card", next_step="clear evaluate"
             )
-        judgement = judge(Evaluation.from_json(card["evaluation"]), work.job.promotion, work.job.task.loss)
+        evaluation = Evaluation.from_json(card["evaluation"])
+        judgement = judge(evaluation, work.job.promotion, work.job.task.loss)
+        if not work.job.has_labels and evaluation.champion is not None:
+            judgement = without_labels(work.job, ref.version)
         retrainings.record(work.warehouse, retraining_id, gate=judgement.as_dict())
         _keep_card(work.stores, ref, {**card, "gate": judgement.as_dict()})
         if not judgement.passed:
@@ -238,6 +248,11 @@ def _run(work: Workspace, number: int, progress: Progress) -> None:
     if not snapshot(work, number, progress):
         return
     train(work, number, progress)
+    after_training(work, number)
+
+
+def after_training(work: Workspace, number: int) -> None:
+    """Compare the challenger, ask the gate, and promote or begin the shadow, by the job's policy."""
     evaluate(work, number)
     if not gate(work, number):
         return

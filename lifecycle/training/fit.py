@@ -20,7 +20,7 @@ from drift.performance import GROUP, groups_of
 from lifecycle.training.reference import fold_of, importance, nights_away, sample_places
 from lifecycle.training.rows import NIGHT
 from scoring.errors import PipelineError, TrainingDataError
-from scoring.job import BINARY, MULTICLASS, REGRESSION, Job, Task, place_of, step_of, words_of
+from scoring.job import BINARY, MULTICLASS, REGRESSION, SCORE, Job, Task, place_of, step_of, words_of
 from scoring.rows import Rule, constant_loss, decision_of, predict, to_frame
 from scoring.stores import LABEL_COLUMN
 
@@ -69,7 +69,7 @@ def _before_calibration(labelled: pa.Table, job: Job) -> tuple[pa.Table, pa.Tabl
 def _fitted(model: Any, rows: pa.Table, job: Job, pipeline: Any) -> Any:
     """Return the model fitted on the rows. Errors name the steps of ``pipeline``, the job's own."""
     try:
-        fitted = model.fit(to_frame(rows, job), target(rows, job))
+        fitted = model.fit(to_frame(rows, job), target(rows, job) if job.has_labels else None)
     except Exception as error:  # whatever a pipeline raises is its own: named and raised again
         step, where = step_of(pipeline, error), place_of(error)
         raise PipelineError(
@@ -128,9 +128,13 @@ def fit_and_hold_out(job: Job, early: pa.Table, late: pa.Table) -> HoldoutFit:
 
     Without enough early or late rows there is no pipeline, and every feature weighs the same.
     """
-    if not (early.num_rows and late.num_rows and fits(early, job)):
+    if not (job.has_labels and early.num_rows and late.num_rows and fits(early, job)):
         return HoldoutFit(None, {}, dict.fromkeys(job.features, 1 / len(job.features)), None)
-    pipeline = fit(early, job)
+    return held_out(fit(early, job), early, late, job)
+
+
+def held_out(pipeline: Any, early: pa.Table, late: pa.Table, job: Job) -> HoldoutFit:
+    """Return what a pipeline that did not see the late rows says of them. A constant is made from the early rows."""
     truth = target(late, job)
     predictions = predict(pipeline, batch_of(late), job, Rule(decision_of(pipeline, job)))
     outcome = [late.column(NIGHT).combine_chunks(), late.column(LABEL_COLUMN).combine_chunks()]
@@ -194,6 +198,7 @@ _METHODS: dict[Task, _Method] = {
     BINARY: _Method(_zeros_and_ones, _binary_scores),
     MULTICLASS: _Method(_names, _multiclass_scores),
     REGRESSION: _Method(_numbers, _regression_scores),
+    SCORE: _Method(_numbers, _regression_scores),
 }
 
 
@@ -212,7 +217,7 @@ def out_of_fold(job: Job, pipeline: Any, table: pa.Table) -> pa.Table:
         place = np.flatnonzero(fold == number)
         away = nights_away([night for night in folds if folds[night] == number], list(folds), job.label.horizon)
         others = table.filter(pc.is_in(table.column(NIGHT), pa.array(sorted(away), pa.date32())))
-        others = others.filter(pc.is_valid(others.column(LABEL_COLUMN)))
+        others = others.filter(pc.is_valid(others.column(LABEL_COLUMN))) if job.has_labels else others
         honest = fit(others, job) if others.num_rows and _can_be_fitted(others, job) else pipeline
         parts.append(predict(honest, batch_of(table.take(pa.array(place))), job, Rule(decision_of(honest, job))))
         places.append(place)

@@ -17,7 +17,7 @@ from threadpoolctl import ThreadpoolController
 from lifecycle.training.interleaving import interleaved
 from lifecycle.training.pipeline_steps import differing_step
 from scoring.errors import NightshiftError, PipelineNotRowWise, PredictionError
-from scoring.job import BINARY, MULTICLASS, REGRESSION, Job, Task
+from scoring.job import BINARY, MULTICLASS, REGRESSION, SCORE, Job, Task
 from scoring.rows import (
     Decision,
     Rule,
@@ -221,6 +221,7 @@ _AS_NUMBERS: dict[Task, Callable[[pa.Array, Job], np.ndarray]] = {
     BINARY: _numbers,
     MULTICLASS: _places,
     REGRESSION: _numbers,
+    SCORE: _numbers,
 }
 
 

@@ -28,6 +28,10 @@ class Rows:
     unreadable_labels: int = 0
     """Rows of ``labels.sql`` that were left out, as their key cannot be read."""
 
+    def to_fit(self, job: Job) -> pa.Table:
+        """Return the rows that a pipeline is fitted on: those with an outcome, or all for a job without a label."""
+        return self.labelled if job.has_labels else self.table
+
     @property
     def labelled(self) -> pa.Table:
         """Return the rows whose outcome is known."""
@@ -44,7 +48,7 @@ def read_rows(work: Workspace, window: Nights, progress: Progress = silent) -> R
     ranges = nights_of(window, work.job) if by_night else [window]
     outcomes: Counter[str] = Counter()
     parts = [_read(work, nights, progress, outcomes) for nights in ranges]
-    if work.job.task.has_positive:
+    if work.job.task.has_positive and work.job.has_labels:
         require_positive(dict(outcomes.most_common()), work.job, work.stores.labels_query(work.job).name)
     reasons = sum((Counter(part.reasons) for part in parts), Counter[str]())
     extracted, unreadable = (sum(getattr(part, name) for part in parts) for name in ("extracted", "unreadable_labels"))

@@ -94,7 +94,7 @@ def train_on(
     of a row depends on more than the row; then there is no version.
     """
     rows, window = snapshot.rows, snapshot.window
-    labelled = rows.labelled
+    labelled = rows.to_fit(work.job)
     _check(labelled, work.job, window)
     progress("evaluate", 0)
     began = process_time()
@@ -122,7 +122,7 @@ def train_on(
         progress("register", 0)
         ref = work.registry.register(work.job.name, Path(folder), facts, scores)
     left_out = rows.table.num_rows - labelled.num_rows, rows.unreadable_labels
-    short = None if scores else no_holdout(work.job, window, held_out)
+    short = None if scores or not work.job.has_labels else no_holdout(work.job, window, held_out)
     return Trained(ref, labelled.num_rows, scores, evaluated.holdout, evaluated.constant, *left_out, short)
 
 
@@ -153,7 +153,7 @@ def _check(rows: pa.Table, job: Job, window: Nights) -> None:
 
 def _facts(work: Workspace, snapshot: Snapshot, fitted: HoldoutFit) -> TrainingFacts:
     """Return what is known of a training before the version is fitted."""
-    rows, labelled = snapshot.rows, snapshot.rows.labelled.num_rows
+    rows, labelled = snapshot.rows, snapshot.rows.to_fit(work.job).num_rows
     return TrainingFacts(
         job=work.job.name,
         since=snapshot.window.first,
@@ -163,7 +163,7 @@ def _facts(work: Workspace, snapshot: Snapshot, fitted: HoldoutFit) -> TrainingF
         metrics=fitted.scores,
         code_version=code_version(work.settings),
         features_sql_sha256=work.stores.features_query(work.job).sha256,
-        labels_sql_sha256=work.stores.labels_query(work.job).sha256,
+        labels_sql_sha256=work.stores.labels_sha256(work.job),
         library_versions=library_versions(),
         snapshot=snapshot.hash,
         extracted=rows.extracted,

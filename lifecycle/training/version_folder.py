@@ -45,6 +45,13 @@ def write_version(
 ) -> None:
     """Write artifact, facts, the profile that the publish gate and the contract need, and golden rows."""
     (folder / ARTIFACT).write_bytes(pickled(fitted.pipeline, job))
+    write_beside(folder, job, fitted, labelled, facts, usual)
+
+
+def write_beside(
+    folder: Path, job: Job, fitted: Fitted, labelled: pa.Table, facts: TrainingFacts, usual: UsualNights
+) -> None:
+    """Write what ``write_version`` does beside an artifact that is there."""
     batch = batch_of(labelled)
     profile = {
         "prediction": Summary.of(fitted.predictions, job).as_dict(),

@@ -54,7 +54,7 @@ def _performance(places: Places, job: str, night: date, verdict: NightVerdict | 
     """Return the measured performance, or, without labels, when they are due and the estimate if there is one."""
     measured = next(iter(overview.measured(places.warehouse, Span(job, Nights.of(night)))), None)
     file = places.job(job)
-    due = night + timedelta(days=file.label.delay_days) if file else None
+    due = night + timedelta(days=file.label.delay_days) if file and file.has_labels else None
     estimate = {} if measured or verdict is None else verdict.estimate or {}
     guesses = [Metric(name, value, None, None) for name, value in estimate.items()]
     metrics = metrics_of(measured.metrics) if measured else []
@@ -64,7 +64,8 @@ def _performance(places: Places, job: str, night: date, verdict: NightVerdict | 
         "quality_state": quality_of(measured) if measured else None,
         "windows": [window for window in windows if window],
     }
-    return {"performance": measured, "metrics": metrics, "rolling": rolling, "estimate": guesses, "due": due, **quality}
+    when = {"due": due, "unlabelled": file is not None and not file.has_labels}
+    return {"performance": measured, "metrics": metrics, "rolling": rolling, "estimate": guesses, **when, **quality}
 
 
 def _columns(places: Places, job: str, run_id: str) -> list[View]:

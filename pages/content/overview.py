@@ -48,6 +48,7 @@ def overview_card(places: Places, status: Row) -> View:
         "decision": overview.newest_decision(places.warehouse, name),
         "open": open_retraining(places.warehouse, name),
         "late": _late(places, status),
+        "unlabelled": (file := places.job(name)) is not None and not file.has_labels,
     }
 
 

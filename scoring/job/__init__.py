@@ -7,7 +7,7 @@ from scoring.job.faults import is_theirs, place, place_of, step_of, steps_of, wo
 from scoring.job.files import changed_job, find_job, load_jobs, parsed_job
 from scoring.job.policies import MonitorPolicy, PromotionPolicy, RetrainingPolicy
 from scoring.job.scaffold import new_job
-from scoring.job.task import BINARY, MULTICLASS, PRIMARY_METRICS, REGRESSION, TASKS, Task
+from scoring.job.task import BINARY, MULTICLASS, PRIMARY_METRICS, REGRESSION, SCORE, TASKS, Task
 
 __all__ = [
     "BINARY",
@@ -15,6 +15,7 @@ __all__ = [
     "MULTICLASS",
     "PRIMARY_METRICS",
     "REGRESSION",
+    "SCORE",
     "TASKS",
     "Feature",
     "Job",

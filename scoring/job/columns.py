@@ -52,7 +52,8 @@ class Feature(Strict):
 class Label(Strict):
     """The outcome column of ``labels.sql``, and when it can be trusted."""
 
-    column: ColumnName = Field(description="The column of labels.sql that holds the outcome.")
+    column: ColumnName | None = None
+    """The column of labels.sql that holds the outcome. Without one no outcome is ever known, and there is no labels.sql."""
     delay_days: int = Field(default=1, ge=0)
     """Days after the night's end until a label counts as matured."""
     horizon_days: int | None = Field(default=None, ge=0)
@@ -70,6 +71,17 @@ class Label(Strict):
 
     It belongs to the version that is trained with it; changed, it takes effect with the next one.
     """
+
+    @model_validator(mode="after")
+    def _nothing_is_waited_for_without_an_outcome(self) -> Self:
+        if self.column is not None:
+            return self
+        settings = [name for name in ("delay_days", "horizon_days", "positive") if name in self.model_fields_set]
+        settings = [name for name in settings if getattr(self, name) not in (None, 0)]
+        if settings:
+            raise ValueError(f"found {', '.join(settings)} without column, expected the column of labels.sql beside it")
+        object.__setattr__(self, "delay_days", 0)  # an outcome that never comes is not waited for
+        return self
 
     @property
     def horizon(self) -> int:

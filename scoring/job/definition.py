@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from scoring.job.columns import ColumnName, Feature, Label
 from scoring.job.factory import factory_of
+from scoring.job.left_out import refuse_without
 from scoring.job.policies import (
     GatePolicy,
     LimitsPolicy,
@@ -110,8 +111,10 @@ class Job(Strict):
     key: dict[ColumnName, KeyType] = Field(min_length=1, description="The columns that are unique together in a night.")
     features: dict[ColumnName, Feature] = Field(min_length=1, description="The columns that the pipeline is given.")
     task: Task = Field(description="What the pipeline predicts: one of two classes, one of several, or a number.")
-    label: Label = Field(description="The outcome that predictions are compared with.")
-    pipeline: str = Field(pattern=FACTORY_PATTERN, description="module:function that returns the unfitted pipeline.")
+    label: Label = Label()
+    """The outcome that predictions are compared with. Without it drift and scores are all that is watched."""
+    pipeline: str | None = Field(default=None, pattern=FACTORY_PATTERN)
+    """module:function that returns the unfitted pipeline. Without it versions come from elsewhere: `nightshift register`."""
     training: TrainingPolicy = Field(default=TrainingPolicy(), description="How versions are fitted.")
     chunk_rows: int = Field(default=100_000, ge=1, le=1_000_000, description="Rows that are in memory at a time.")
     shards: int | None = Field(default=None, ge=1, le=MOST_SHARDS)
@@ -154,6 +157,11 @@ class Job(Strict):
             )
         if self.time_column is not None and self.key.get(self.time_column) != "datetime":
             raise ValueError(f"time_column: found {self.time_column!r}, expected a key column of type datetime")
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_left_out_is_not_needed(self) -> Self:
+        refuse_without(self.label, self.task, self.pipeline, self.retraining, self.promotion)
         return self
 
     @model_validator(mode="after")
@@ -238,6 +246,11 @@ class Job(Strict):
         return (self.shards or MOST_SHARDS) if self.shared else self.limits.parallel_chunks
 
     @property
+    def has_labels(self) -> bool:
+        """Return whether outcomes become known, so that performance can be measured and versions compared."""
+        return self.label.column is not None
+
+    @property
     def is_snapshot(self) -> bool:
         """Return whether the same keys come every night."""
         return self.kind == "snapshot"
@@ -277,4 +290,4 @@ class Job(Strict):
 
     def pipeline_factory(self) -> Callable[[], Any]:
         """Return the function that makes the job's unfitted pipeline. See ``factory_of`` for what it raises."""
-        return factory_of(self.name, self.pipeline)
+        return factory_of(self.name, self.pipeline, self.task.methods)

@@ -7,7 +7,7 @@ import importlib.util
 import re
 import sys
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,19 @@ PACKAGES = {
 EXPECTED = "an unfitted scikit-learn Pipeline"
 
 
-def factory_of(job: str, path: str) -> Callable[[], Any]:
+def factory_of(job: str, path: str | None, methods: Sequence[str] = ("predict",)) -> Callable[[], Any]:
     """Return the function that ``path`` (``module:function``) of a job file names, with a check of its result.
 
     Raises ``JobFileError`` when the path leads nowhere or its module fails. The returned function raises it when the
-    user's function fails, or returns an object that cannot be fitted.
+    user's function fails, or returns an object that cannot be fitted, or has none of ``methods``.
     """
+    if path is None:
+        raise JobFileError(
+            _where(job),
+            found="none: versions of the job come from elsewhere",
+            expected=f"module:function that returns {EXPECTED}",
+            next_step=f"`nightshift register {job} --model …`, or give the job a pipeline",
+        )
     module, _, name = path.partition(":")
     _refuse_library(job, path)
     try:
@@ -54,7 +61,7 @@ def factory_of(job: str, path: str) -> Callable[[], Any]:
             pipeline = factory()
         except (Exception, SystemExit) as error:  # as above
             raise _failed(job, path, error) from error
-        return _require_estimator(job, path, pipeline)
+        return _require_estimator(job, path, pipeline, methods)
 
     return make
 
@@ -113,12 +120,13 @@ def _failed(job: str, path: str, error: BaseException) -> JobFileError:
     )
 
 
-def _require_estimator(job: str, path: str, pipeline: Any) -> Any:
+def _require_estimator(job: str, path: str, pipeline: Any, methods: Sequence[str]) -> Any:
     """Return the pipeline, or raise ``JobFileError`` when it is a class or has no ``fit`` and ``predict``."""
     if isinstance(pipeline, type):
         result, next_step = f"the class {pipeline.__name__}", f"return {pipeline.__name__}(), an object of it"
-    elif not hasattr(pipeline, "fit") or not hasattr(pipeline, "predict"):
-        lacks = [name for name in ("fit", "predict") if not hasattr(pipeline, name)]
+    elif not hasattr(pipeline, "fit") or not any(hasattr(pipeline, name) for name in methods):
+        lacks = [name for name in ("fit",) if not hasattr(pipeline, name)]
+        lacks += [] if any(hasattr(pipeline, name) for name in methods) else [" or ".join(methods)]
         result, next_step = f"a {type(pipeline).__name__}", f"return an object with {' and '.join(lacks)}"
         if pipeline is None:
             next_step = "end the function with `return pipeline`"

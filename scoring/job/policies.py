@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from scoring.validation import SCHEDULE_PATTERN, Strict
 
@@ -73,6 +73,21 @@ class MonitorPolicy(Strict):
         return value
 
 
+class ExternalTraining(Strict):
+    """What trains a version elsewhere and registers it. One of the two."""
+
+    dag: str | None = Field(default=None, min_length=1, pattern=r"^[\w.-]+$")
+    """A DAG of the same Airflow; its ``conf`` says job, retraining and night."""
+    url: str | None = Field(default=None, pattern=r"^https?://")
+    """A URL that gets a POST with the same as JSON. It is asked once; what it answers is not waited for."""
+
+    @model_validator(mode="after")
+    def _one_of_the_two(self) -> Self:
+        if (self.dag is None) == (self.url is None):
+            raise ValueError("found dag and url, or neither; expected one of the two")
+        return self
+
+
 class RetrainingPolicy(Strict):
     """When the governor has a new version trained."""
 
@@ -97,6 +112,8 @@ class RetrainingPolicy(Strict):
     """Share of the model's feature importance that must have drifted for a retraining without labels."""
     schedule: str | None = Field(default=None, pattern=SCHEDULE_PATTERN)
     """Cron expression of scheduled retrainings, in the job's timezone, or null for none."""
+    external: ExternalTraining | None = None
+    """What is asked for a version in place of training one here: a DAG or a URL that ends with ``nightshift register``."""
 
 
 class PromotionPolicy(Strict):

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, GetCoreSchemaHandler, PlainSerializer
 
 from scoring.names import class_column
 
-TaskName = Literal["binary", "multiclass", "regression"]
+TaskName = Literal["binary", "multiclass", "regression", "score"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,10 @@ class Task:
     """The settings of ``label`` that this task has and some other task has not."""
     least_classes: ClassVar[int] = 0
     """Least number of classes in ``label.classes``."""
+    methods: ClassVar[tuple[str, ...]] = ("predict",)
+    """Methods of a fitted pipeline, the first of which it has gives its number."""
+    has_outcome: ClassVar[bool] = True
+    """Whether there is an outcome to compare predictions with."""
 
     @property
     def has_positive(self) -> bool:
@@ -108,10 +112,9 @@ class Multiclass(Task):
         return [class_column(name) for name in declared]
 
 
-class Regression(Task):
-    """A number."""
+class _Number(Task):
+    """A number, whether or not there is an outcome to compare it with."""
 
-    name = "regression"
     classifies = False
     estimator = "regressor"
     loss = "mean absolute error"
@@ -123,8 +126,24 @@ class Regression(Task):
     number_unit = "unit of the label"
 
 
-BINARY, MULTICLASS, REGRESSION = Binary(), Multiclass(), Regression()
-TASKS: tuple[Task, ...] = (BINARY, MULTICLASS, REGRESSION)
+class Regression(_Number):
+    """A number that an outcome is compared with."""
+
+    name = "regression"
+
+
+class Score(_Number):
+    """A number that has no outcome, such as how unusual a row is: it is watched, and nothing says whether it was right."""
+
+    name = "score"
+    number = "score"
+    number_unit = "unit of the score"
+    methods = ("score_samples", "decision_function", "predict", "transform")
+    has_outcome = False
+
+
+BINARY, MULTICLASS, REGRESSION, SCORE = Binary(), Multiclass(), Regression(), Score()
+TASKS: tuple[Task, ...] = (BINARY, MULTICLASS, REGRESSION, SCORE)
 _BY_NAME: dict[str, Task] = {task.name: task for task in TASKS}
 PRIMARY_METRICS = tuple(dict.fromkeys(task.primary_metric for task in TASKS))
 """The metrics that versions of some task are judged by."""

@@ -27,9 +27,15 @@ def _promotion(work: Workspace, night: date) -> Promotion:
         raise ChampionMissing(
             f"champion of {work.job.name} at {night}",
             found=f"promotions effective from {effective or 'no night'}",
-            next_step=f"`nightshift train {work.job.name} --until {night}`, or give a model version",
+            next_step=f"{_way_to_a_version(work, night)}, or give a model version",
         )
     return promotion
+
+
+def _way_to_a_version(work: Workspace, night: date) -> str:
+    if work.job.pipeline is None:
+        return f"`nightshift register {work.job.name} --model … --trained-until {night}`"
+    return f"`nightshift train {work.job.name} --until {night}`"
 
 
 def pinned(work: Workspace, request: NightRequest) -> VersionRef:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 
 from scoring.errors import PredictionError
-from scoring.job import BINARY, MULTICLASS, REGRESSION, Job, Task
+from scoring.job import BINARY, MULTICLASS, REGRESSION, SCORE, Job, Task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,8 +93,9 @@ class Rule:
 
 
 _VALUE = Decision("value")
-_BEFORE_RULES: dict[Task, Decision] = {BINARY: Decision("half", 0.5), MULTICLASS: Decision("half"), REGRESSION: _VALUE}
-_PLAIN: dict[Task, Decision] = {BINARY: Decision("threshold", 0.5), MULTICLASS: Decision("largest"), REGRESSION: _VALUE}
+_NUMBERS: Mapping[Task, Decision] = {REGRESSION: _VALUE, SCORE: _VALUE}
+_BEFORE_RULES: dict[Task, Decision] = {BINARY: Decision("half", 0.5), MULTICLASS: Decision("half"), **_NUMBERS}
+_PLAIN: dict[Task, Decision] = {BINARY: Decision("threshold", 0.5), MULTICLASS: Decision("largest"), **_NUMBERS}
 """How scikit-learn's classifiers decide without a threshold of the user."""
 
 

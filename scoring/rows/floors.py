@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from scoring.job import BINARY, MULTICLASS, REGRESSION, TASKS, Job, Task
+from scoring.job import BINARY, MULTICLASS, REGRESSION, SCORE, TASKS, Job, Task
 
 SMALLER_IS_BETTER = {"log_loss", "excess_log_loss", "brier", "calibration_error", "mae", "rmse"}
 ROUNDING = 1e-9
@@ -129,6 +129,7 @@ _METRICS: dict[Task, Callable[[pa.Table, Job], dict[str, float | None]]] = {
     BINARY: _binary,
     MULTICLASS: _multiclass,
     REGRESSION: _regression,
+    SCORE: _regression,
 }
 
 

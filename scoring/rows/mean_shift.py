@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 
-from scoring.job import BINARY, MULTICLASS, REGRESSION, Job, Task
+from scoring.job import BINARY, MULTICLASS, REGRESSION, SCORE, Job, Task
 
 NEAR, FAR = 2.0, 10.0
 """Multiples of the farthest training night's distance. Up to the first a night passes, beyond the second it is held."""
@@ -113,6 +113,7 @@ _FLOORS: dict[Task, Callable[[Job, Mapping[str, float]], Allowed]] = {
     BINARY: _binary_floor,
     MULTICLASS: _multiclass_floor,
     REGRESSION: _regression_floor,
+    SCORE: _regression_floor,
 }
 """The function of each task that gives the shift which is always allowed."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -11,15 +11,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from scoring.errors import NightshiftError, PredictionError
-from scoring.job import BINARY, MULTICLASS, REGRESSION, Job, Task
+from scoring.job import BINARY, MULTICLASS, REGRESSION, SCORE, Job, Task
 from scoring.rows.casting import ARROW_TYPES
 from scoring.rows.decision import Rule, chosen_classes, decision_before_rules
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_OUTCOME_TYPES: dict[Task, pa.DataType] = {BINARY: pa.bool_(), MULTICLASS: pa.string(), REGRESSION: pa.float64()}
-_LABEL_TYPES: dict[Task, pa.DataType] = {BINARY: pa.string(), MULTICLASS: pa.string(), REGRESSION: pa.float64()}
+_NUMBERS: Mapping[Task, pa.DataType] = {REGRESSION: pa.float64(), SCORE: pa.float64()}
+_OUTCOME_TYPES: dict[Task, pa.DataType] = {BINARY: pa.bool_(), MULTICLASS: pa.string(), **_NUMBERS}
+_LABEL_TYPES: dict[Task, pa.DataType] = {BINARY: pa.string(), MULTICLASS: pa.string(), **_NUMBERS}
 
 
 class Pipeline(Protocol):
@@ -124,7 +125,12 @@ def _answers(pipeline: Any, frame: pd.DataFrame, rows: int, job: Job, rule: Rule
 
 
 def _output(pipeline: Any, frame: pd.DataFrame, job: Job) -> Any:
-    return pipeline.predict_proba(frame) if job.task.classifies else pipeline.predict(frame)
+    if job.task.classifies:
+        return pipeline.predict_proba(frame)
+    method = next((name for name in job.task.methods if hasattr(pipeline, name)), job.task.methods[-1])
+    output = getattr(pipeline, method)(frame)
+    one_column = not job.task.has_outcome and getattr(output, "ndim", 1) == 2 and output.shape[1] == 1
+    return np.asarray(output).reshape(-1) if one_column else output
 
 
 def raw_output(pipeline: Any, batch: pa.RecordBatch, job: Job, rule: Rule) -> np.ndarray:
@@ -223,6 +229,7 @@ _COLUMNS: dict[Task, Callable[[np.ndarray, np.ndarray, Job], list[pa.Array]]] = 
     BINARY: _binary,
     MULTICLASS: _multiclass,
     REGRESSION: _regression,
+    SCORE: _regression,
 }
 
 

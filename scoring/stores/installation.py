@@ -61,8 +61,13 @@ class Stores:
 
     def labels_query(self, job: Job) -> Query:
         """Return the job's ``labels.sql``."""
-        query = _query(self.settings.sql_path(job.name, "labels"), job, (*job.key, job.label.column))
-        return replace(query, types={**query.types, job.label.column: label_type(job)})
+        column = str(job.label.column)
+        query = _query(self.settings.sql_path(job.name, "labels"), job, (*job.key, column))
+        return replace(query, types={**query.types, column: label_type(job)})
+
+    def labels_sha256(self, job: Job) -> str | None:
+        """Return the sha256 of the job's ``labels.sql``, or None for a job without a label."""
+        return self.labels_query(job).sha256 if job.has_labels else None
 
 
 def open_stores(settings: Settings, clock: Clock) -> Stores:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from scoring.errors import TrainingDataError
 from scoring.interval import Nights
-from scoring.job import BINARY, MULTICLASS, REGRESSION, Job, Task
+from scoring.job import BINARY, MULTICLASS, REGRESSION, SCORE, Job, Task
 from scoring.rows import (
     ARROW_TYPES,
     counted,
@@ -56,10 +56,13 @@ def read_labels(work: Workspace, nights: Nights) -> pa.Table:
 def labels_of(work: Workspace, nights: Nights, at_most: int | None = None) -> Labels:
     """Return the labels of the nights. With ``at_most`` reading stops once there are that many rows.
 
-    Keys are read like those of ``features.sql``; a row whose key cannot be read matches none and is left out.
+    Keys are read like those of ``features.sql``; a row whose key cannot be read matches none and is left out. A job without
+    a label has none.
     """
-    query = work.stores.labels_query(work.job).unordered
     parts = [_empty_labels(work.job)]
+    if not work.job.has_labels:
+        return Labels(parts[0].drop_columns([_UNREADABLE]), 0, 0, {})
+    query = work.stores.labels_query(work.job).unordered
     for each in nights_of(nights, work.job) if work.stores.by_night(work.job, query) else [nights]:
         interval = each.interval(work.job.schedule.timezone)
         with stream(
@@ -90,7 +93,7 @@ def _labels(batch: pa.RecordBatch, job: Job, query: Query) -> pa.Table:
         values, bad = read_as(batch.column(name), ARROW_TYPES[key], name, query.timezone)
         columns.append(values)
         unreadable |= pc.or_(bad, pc.is_null(values)).to_numpy(zero_copy_only=False)
-    columns.append(_READ[job.task](batch.column(job.label.column), job, query))
+    columns.append(_READ[job.task](batch.column(str(job.label.column)), job, query))
     return pa.Table.from_arrays([*columns, pa.array(unreadable)], schema=_empty_labels(job).schema)
 
 
@@ -134,7 +137,7 @@ def _text(column: pa.Array, job: Job, query: Query) -> pa.Array:
 
 def _declared(column: pa.Array, job: Job, query: Query) -> pa.Array:
     """Return the column as the contract reads it. No value may be unreadable."""
-    kind, name = label_type(job), job.label.column
+    kind, name = label_type(job), str(job.label.column)
     values, unreadable = read_as(column, kind, name, query.timezone)
     bad = pc.sum(unreadable).as_py() or 0
     if bad:
@@ -149,4 +152,5 @@ _READ: dict[Task, Callable[[pa.Array, Job, Query], pa.Array]] = {
     BINARY: _text,
     MULTICLASS: _declared,
     REGRESSION: _declared,
+    SCORE: _declared,
 }

@@ -122,3 +122,15 @@ def test_an_executor_of_the_job_file_is_that_of_the_tasks_that_need_room(tmp_pat
         "KubernetesExecutor",
     )
     assert {"plain_nightly.extract", "large_nightly.drift"} <= set(executors)
+
+
+def test_a_job_whose_versions_come_from_elsewhere_asks_a_dag_or_a_url(tmp_path: Path) -> None:
+    for name in ("jobs", "sql"):
+        (tmp_path / name).mkdir()
+    asked_ones = {"by_dag": {"dag": "train_it"}, "by_url": {"url": "https://trainer.example/train"}}
+    for name, external in asked_ones.items():
+        write_job(tmp_path, name, pipeline=None, retraining={"external": external})
+    assert parsed(tmp_path)["retraining"] == {
+        "by_dag_retraining": ["announce", "ask", "train_elsewhere"],
+        "by_url_retraining": ["announce", "ask"],
+    }

@@ -16,6 +16,7 @@ from fastapi.testclient import TestClient
 
 from drift.report.night_report import write_report
 from drift.watch import watch
+from lifecycle.registration import judged
 from pages import web
 from pages.content.job import job_page
 from pages.content.places import Places
@@ -25,10 +26,11 @@ from scoring.settings import HOME, child_environment
 from scoring.stores.warehouse import ledger, metering, monitoring
 from scoring.stores.warehouse.tables import RUNS
 from tests.conftest import Toy
+from tests.support.elsewhere import fitted, registered, saved
 from tests.support.features import KIND, X
 from tests.support.living import DAY, add_nights, live, nights, score
 from tests.support.pages import EVIL, POLICY_OUTSIDE, Read, home, read
-from tests.support.toy import NIGHT
+from tests.support.toy import NIGHT, write_job
 
 TAG = "<img src=x>"
 EVIL_COLUMN = 'x"><img src=x onerror=alert(1)>/<b>'
@@ -115,6 +117,22 @@ def test_pages_of_nights_lived_through(client: TestClient, toy: Toy) -> None:
     assert f"mature at the end of {days[-1] + DAY}" in last.words
     assert "none: not run by Airflow" in last.words
     assert "no reason" in last.words
+
+
+def test_pages_of_a_job_without_labels_say_that_nothing_is_measured(
+    client: TestClient, toy: Toy, readable: set[str], tmp_path: Path
+) -> None:
+    job = write_job(toy.folder, "no_labels", label={}, pipeline=None, retraining={"external": {"dag": "elsewhere"}})
+    toy = Toy(toy.stores, job, toy.source, toy.folder)
+    judged(toy.work, registered(toy, saved(fitted(), tmp_path / "m.joblib")), "tests")
+    readable.add(toy.job.name)
+    (day,) = nights(1)
+    live(toy, [day])
+    assert "never measured: the job has no labels" in read(client, "/").words
+    assert "Never measured: the job has no labels" in read(client, home(toy)).words
+    night = read(client, f"{home(toy)}/nights/{day}").words
+    assert "Never measured: the job has no labels" in night and "An estimate" not in night
+    assert "performance is never measured, the job has no labels" in night
 
 
 def test_pages_before_the_first_night(client: TestClient, toy: Toy) -> None:

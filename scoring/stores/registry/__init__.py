@@ -3,6 +3,15 @@
 from scoring.stores.registry.accepting import accept
 from scoring.stores.registry.declaration import declared, narrowed
 from scoring.stores.registry.facts import TrainingFacts
+from scoring.stores.registry.formats import (
+    FORMATS,
+    Format,
+    columns_of,
+    opened,
+    stored_as,
+    unknown_types,
+    with_inputs,
+)
 from scoring.stores.registry.golden import GOLDEN_TOLERANCE, largest_difference, library_versions
 from scoring.stores.registry.loading import unpickled
 from scoring.stores.registry.registry import Registry
@@ -19,20 +28,27 @@ from scoring.stores.registry.version import (
 
 __all__ = [
     "ARTIFACT",
+    "FORMATS",
     "GOLDEN_FILE",
     "GOLDEN_PREDICTIONS_FILE",
     "GOLDEN_TOLERANCE",
     "HOLDOUT_FILE",
     "NIGHTS_FILE",
     "REFERENCE_FILE",
+    "Format",
     "ModelVersion",
     "Registry",
     "TrainingFacts",
     "VersionRef",
     "accept",
+    "columns_of",
     "declared",
     "largest_difference",
     "library_versions",
     "narrowed",
+    "opened",
+    "stored_as",
+    "unknown_types",
     "unpickled",
+    "with_inputs",
 ]

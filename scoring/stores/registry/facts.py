@@ -59,6 +59,14 @@ class TrainingFacts:
     """What the job file declared: key, features with their types and rules, label, task. See ``Declaration``."""
     seconds: float | None = None
     """CPU seconds that fitting, evaluating and proving the version took."""
+    format: str | None = None
+    """How the artifact is stored, such as ``skops``. None in versions from before there were formats: joblib."""
+    inputs: list[str] | None = None
+    """Columns in the order of the array that the model was fitted on, where it knows no names of columns."""
+    allowed_types: list[str] = field(default_factory=list)
+    """Types in a skops file that somebody allowed by name."""
+    registered: dict[str, Any] | None = None
+    """Of a version that was fitted elsewhere: ``source``, its ``sha256``, and ``trusted`` if it can run code."""
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import threading
 from collections.abc import Callable
 from functools import lru_cache
@@ -14,8 +13,9 @@ from scoring.stores.registry.declaration import Declaration, narrowed
 from scoring.stores.registry.evaluating import proven_evaluator
 from scoring.stores.registry.facts import TrainingFacts
 from scoring.stores.registry.files import readable
+from scoring.stores.registry.formats import JOBLIB, format_named, opened
 from scoring.stores.registry.golden import check_golden_rows, golden_rows
-from scoring.stores.registry.version import ARTIFACT, FACTS, FILES, NIGHTS_FILE, PROFILE, ModelVersion, VersionRef
+from scoring.stores.registry.version import FACTS, FILES, NIGHTS_FILE, PROFILE, ModelVersion, VersionRef
 from scoring.stores.registry.version_files import VersionFiles
 
 _KEPT = 4
@@ -25,17 +25,18 @@ _Place = tuple[VersionFiles, str, tuple[str, ...]]
 
 
 def _verified(files: VersionFiles, job_json: str, features: tuple[str, ...]) -> ModelVersion:
-    missing = files.missing(FILES)
+    missing = files.missing((files.artifact, *FILES))
     if missing:
         raise ArtifactMismatch(
             files.what,
             found=f"no {missing} in {files.folder}",
             next_step="restore the files, or train a new version",
         )
-    content, facts, profile = files.content(ARTIFACT), facts_of(files), files.json(PROFILE)
+    content, facts, profile = files.content(files.artifact), facts_of(files), files.json(PROFILE)
     nights, job = files.json(NIGHTS_FILE), narrowed(Job.model_validate_json(job_json), features)
     golden = golden_rows(files)
-    pipeline = unpickled(content)
+    form = format_named(facts.format, files.artifact, files.what)
+    pipeline = opened(form, content, job, facts.allowed_types, facts.inputs)
     check_golden_rows(golden, pipeline, facts, job, files.what)
     evaluator, scored_by = proven_evaluator(pipeline, golden[0], facts, job)
     return ModelVersion(files.ref, pipeline, facts, profile, nights, facts.rule(job), evaluator, scored_by, features)
@@ -108,6 +109,4 @@ def declaration_of(files: VersionFiles) -> Declaration:
 
 def unpickled(content: bytes) -> Any:
     """Return the pipeline that ``lifecycle.training.pickled`` made the bytes of."""
-    import joblib
-
-    return joblib.load(io.BytesIO(content))
+    return JOBLIB.open(content, None, ())

@@ -20,17 +20,18 @@ from scoring.stores.failures import lasting
 from scoring.stores.lake_problems import LIBRARIES, bucket_missing, credentials_of, denied, missing_library
 from scoring.stores.registry.facts import TrainingFacts
 from scoring.stores.registry.files import delete, sizes
+from scoring.stores.registry.foreign import foreign_file
+from scoring.stores.registry.formats import artifact_in
 from scoring.stores.registry.loading import facts_of, loaded, seen_job
 from scoring.stores.registry.stored_files import StoredFiles, manifest_of
 from scoring.stores.registry.version import (
-    ARTIFACT,
     FACTS,
     PARAMS,
     PROFILE,
-    TAGS,
     ModelVersion,
     VersionRef,
     categories_of,
+    tags_of,
 )
 from scoring.stores.registry.version_files import VersionFiles
 from scoring.stores.urls import database_url, written
@@ -57,7 +58,7 @@ class Registry:
         from mlflow.entities import Param
 
         manifest, content = manifest_of(folder), facts.as_json()
-        digest = manifest.files[ARTIFACT].sha256
+        digest = manifest.files[artifact_in(manifest.files)].sha256
         with self._client() as client:
             run = client.create_run(self._experiment(client, job), run_name=f"{job} until {facts.until}")
             client.log_artifacts(run.info.run_id, str(folder), artifact_path="version")
@@ -68,7 +69,7 @@ class Registry:
             _ensure_model(client, job)
             source = f"{run.info.artifact_uri}/version"
             self._stored.record_new(job, source, manifest)
-            tags = {"sha256": digest, "manifest_sha256": manifest.sha256, **_tags(content)}
+            tags = {"sha256": digest, "manifest_sha256": manifest.sha256, **tags_of(content)}
             version = client.create_model_version(job, source, run.info.run_id, tags=tags, await_creation_for=0)
         ref = VersionRef(job, int(version.version), digest, source)
         self._stored.give_number(ref)
@@ -95,7 +96,7 @@ class Registry:
 
         Their sha256 is the one that the warehouse recorded; that of the registry counts for versions of before only.
         """
-        tags = _tags(facts).items()
+        tags = tags_of(facts).items()
         with self._client() as client:
             versions = client.search_model_versions(f"name = '{job}'")
         digests = {int(version.version): version.tags.get("sha256", "") for version in versions}
@@ -133,8 +134,9 @@ class Registry:
         self._stored.settle(ref, reason)
 
     def artifact_bytes(self, ref: VersionRef) -> int:
-        """Return the size of a version's pickled pipeline."""
-        return (self._local(ref) / ARTIFACT).stat().st_size
+        """Return the size of a version's stored pipeline."""
+        files = self.files(ref)
+        return (files.folder / files.artifact).stat().st_size
 
     def aliases(self, job: str) -> dict[str, int]:
         """Return the version that each alias of a job points at."""
@@ -199,6 +201,11 @@ class Registry:
         """Return the features of the job that a version was not trained with. Raises ``DeclarationMismatch``."""
         used = self.job_of(ref, job).features
         return [name for name in job.features if name not in used]
+
+    def foreign_file(self, uri: str, tracking_url: str | None, folder: Path) -> tuple[Path, str]:
+        """Return the file of a model of MLflow's, of this registry or another, and its format. See ``foreign``."""
+        with self._tracking() as own:
+            return foreign_file(uri, tracking_url or own, folder)
 
     def files(self, ref: VersionRef) -> VersionFiles:
         """Return the version's files, to be read. Raises ``ArtifactMismatch`` for a version that nobody recorded."""
@@ -285,11 +292,6 @@ def _client_for(kind: Any, uri: str) -> Any:
     if not uri.startswith(_SERVERS):
         require_answer(uri)  # MLflow tries for minutes, whatever the reason
     return kind(tracking_uri=uri, registry_uri=uri)
-
-
-def _tags(facts: Mapping[str, Any]) -> dict[str, str]:
-    """Return the facts among ``TAGS`` as tags, without those that are None."""
-    return {name: str(facts[name]) for name in TAGS if facts.get(name) is not None}
 
 
 def _ensure_model(client: Any, job: str) -> None:

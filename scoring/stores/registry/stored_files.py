@@ -13,7 +13,8 @@ from urllib.parse import unquote, urlsplit
 from scoring.errors import ArtifactMismatch, RegistryUnavailable
 from scoring.settings import Settings
 from scoring.stores.registry.files import download, drop, put, replace_file
-from scoring.stores.registry.version import ARTIFACT, CARDS, VersionRef
+from scoring.stores.registry.formats import artifact_in
+from scoring.stores.registry.version import CARDS, VersionRef
 from scoring.stores.registry.version_files import VersionFiles, named
 from scoring.stores.warehouse import FileRecord, Manifest, Warehouse, actions_of, manifests, open_warehouse
 
@@ -45,7 +46,7 @@ class StoredFiles:
     def digests(self, job: str) -> dict[int, str]:
         """Return the sha256 of each recorded version's pipeline, by the version's number."""
         recorded = manifests.by_version(self._warehouse, job)
-        return {version: manifest.files[ARTIFACT].sha256 for version, manifest in recorded.items()}
+        return {version: manifest.files[artifact_in(manifest.files)].sha256 for version, manifest in recorded.items()}
 
     def accepted(self, ref: VersionRef, digest: str) -> bool:
         """Return whether somebody accepted that the job declares for a version what has this digest."""

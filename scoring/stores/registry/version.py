@@ -29,7 +29,7 @@ GOLDEN_FILE = "golden.parquet"
 GOLDEN_PREDICTIONS_FILE = "golden_predictions.parquet"
 
 
-FILES = (ARTIFACT, FACTS, PROFILE, GOLDEN_FILE, GOLDEN_PREDICTIONS_FILE)
+FILES = (FACTS, PROFILE, GOLDEN_FILE, GOLDEN_PREDICTIONS_FILE)
 
 
 CARDS = ("model_card.json", "model_card.html")
@@ -122,3 +122,8 @@ class ModelVersion:
 def categories_of(profile: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return the categories seen at training, by column, of a version's reference profile."""
     return dict(profile.get("categories", {}))
+
+
+def tags_of(facts: Mapping[str, Any]) -> dict[str, str]:
+    """Return the facts among ``TAGS`` as tags, without those that are None."""
+    return {name: str(facts[name]) for name in TAGS if facts.get(name) is not None}

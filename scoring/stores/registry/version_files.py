@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from scoring.errors import ArtifactMismatch, RegistryUnavailable
 from scoring.stores.registry.files import drop, readable
+from scoring.stores.registry.formats import artifact_in
 from scoring.stores.registry.version import ARTIFACT, VersionRef
 from scoring.stores.warehouse import FileRecord, Manifest
 
@@ -31,6 +32,11 @@ class VersionFiles:
     def what(self) -> str:
         """Return what an error calls the version."""
         return named(self.ref)
+
+    @property
+    def artifact(self) -> str:
+        """Return the name of the file with the pipeline."""
+        return ARTIFACT if self.manifest is None else artifact_in(self.manifest.files)
 
     def has(self, name: str) -> bool:
         """Return whether a file belongs to the version. One that was added to the folder later does not."""
@@ -91,14 +97,14 @@ class VersionFiles:
         return wrong
 
     def _check(self, name: str, content: bytes) -> None:
-        actual, read = FileRecord.of(content), "unpickled" if name == ARTIFACT else "read"
+        actual, read = FileRecord.of(content), "unpickled" if name == self.artifact else "read"
         recorded = None if self.manifest is None else self.manifest.files.get(name)
         if recorded is not None:
             expected = {recorded.sha256, recorded.was}
             source = f"{recorded.size:,} bytes with sha256 {recorded.sha256}, as the warehouse recorded"
         else:
-            expected, source = {self.ref.sha256 if name == ARTIFACT else actual.sha256}, ""
-        if name == ARTIFACT and actual.sha256 != self.ref.sha256:
+            expected, source = {self.ref.sha256 if name == self.artifact else actual.sha256}, ""
+        if name == self.artifact and actual.sha256 != self.ref.sha256:
             expected, source = set(), f"sha256 {self.ref.sha256}"
         if actual.sha256 not in expected:
             raise ArtifactMismatch(

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import distinct_on
 
-from scoring.job import BINARY, MULTICLASS, REGRESSION, Job, Task
+from scoring.job import BINARY, MULTICLASS, REGRESSION, SCORE, Job, Task
 from scoring.names import plain
 from scoring.stores.warehouse.tables import PUBLICATIONS, PUBLISHED, RUNS
 
@@ -23,6 +23,7 @@ _PREDICTIONS: dict[Task, tuple[type[sa.types.TypeEngine[Any]], str]] = {
     BINARY: (sa.Boolean, "Decision"),
     MULTICLASS: (sa.Text, "Class"),
     REGRESSION: (sa.Double, "Value"),
+    SCORE: (sa.Double, "Score"),
 }
 """Type of the column ``prediction``, and the noun in its comment."""
 STAMPS = {

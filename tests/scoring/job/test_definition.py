@@ -126,11 +126,11 @@ def test_demo_pipelines_are_made_anew_and_unfitted(name):
         ("label.horizon_days", 7, ["label: found horizon_days 7 above delay_days 1", "expected it at most as large"]),
         ("keep_nights", 60, ["keep_nights: found 60, expected at least 90", "monitor.baseline_nights"]),
         # missing keys
-        ("task", ABSENT, ["task: found nothing, expected binary, multiclass or regression"]),
+        ("task", ABSENT, ["task: found nothing, expected binary, multiclass, regression or score"]),
         (
             "label.column",
             ABSENT,
-            ["label.column: found nothing, expected the column of labels.sql that holds the outcome"],
+            ["label.column: found none with task binary and a pipeline to be fitted"],
         ),
         (
             "features.age.type",
@@ -154,7 +154,7 @@ def test_demo_pipelines_are_made_anew_and_unfitted(name):
         ("features", [], ["features: found [], expected a mapping"]),
         ("features", {}, ["features: found an empty mapping, expected at least 1"]),
         ("key", {}, ["key: found an empty mapping, expected at least 1"]),
-        ("task", "ranking", ["task", "'binary', 'multiclass' or 'regression'", "'ranking'"]),
+        ("task", "ranking", ["task", "'binary', 'multiclass', 'regression' or 'score'", "'ranking'"]),
         ("on_empty", "ignore", ["on_empty", "'fail' or 'skip'", "'ignore'"]),
         ("gate.max_quarantine_share", 5, ["gate.max_quarantine_share: found 5, expected at most 1"]),
         ("label.delay_days", -1, ["label.delay_days: found -1, expected at least 0"]),

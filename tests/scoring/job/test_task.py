@@ -61,9 +61,9 @@ def test_a_copy_of_a_task_is_equal_and_finds_its_entry(task: Task):
 
 def test_outcomes_and_columns():
     declared = ["b", "a", "c"]
-    assert [task.outcomes(declared) for task in TASKS] == [[False, True], declared, []]
-    assert [task.fitted_classes(declared) for task in TASKS] == [[0, 1], ["a", "b", "c"], []]
-    columns = [["probability"], ["probability_b", "probability_a", "probability_c"], []]
+    assert [task.outcomes(declared) for task in TASKS] == [[False, True], declared, [], []]
+    assert [task.fitted_classes(declared) for task in TASKS] == [[0, 1], ["a", "b", "c"], [], []]
+    columns = [["probability"], ["probability_b", "probability_a", "probability_c"], [], []]
     assert [task.probability_columns(declared) for task in TASKS] == columns
 
 
@@ -75,7 +75,7 @@ def test_columns_of_a_job():
 
 
 def test_only_binary_jobs_have_a_positive_outcome():
-    assert [task.has_positive for task in TASKS] == [True, False, False]
+    assert [task.has_positive for task in TASKS] == [True, False, False, False]
 
 
 def test_settings_of_the_label_that_only_some_tasks_have():

@@ -42,6 +42,10 @@ WRITTEN: dict[str, Any] = {
     "evaluator_reason": "",
     "declaration": {"key": {"id": "int"}, "features": {"x": {"type": "float"}}, "task": "binary"},
     "seconds": 12.5,
+    "format": "skops",
+    "inputs": ["x"],
+    "allowed_types": ["numpy.dtype"],
+    "registered": {"source": "m.skops", "sha256": "c" * 64, "trusted": False},
 }
 """A file as ``train`` writes it."""
 
