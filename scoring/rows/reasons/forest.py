@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
+from threading import Lock
 
 import numpy as np
 
@@ -12,10 +14,14 @@ from scoring.rows.evaluation import Cells, Levels
 from scoring.rows.reasons.leaves import Leaf, cells_of, leaves_of
 from scoring.rows.reasons.nodes import Nodes
 from scoring.rows.reasons.shapley import shares
-from scoring.rows.reasons.tables import MOST_COLUMNS, Group, Tables, grouped
+from scoring.rows.reasons.tables import Group, Tables, grouped
 
 TABLE_BYTES = 192 * 2**20
 """Largest size of a model's tables. A forest that needs more is computed row by row."""
+MOST_COLUMNS = 12
+"""Columns of a leaf up to which it has a table, of at most 4,096 entries."""
+MANY_ROWS = 5_000
+"""Rows of a call from which on tables are worth their making, which takes as long as some thousand rows without."""
 _SIZES = (2_048, 256)
 """Entries of a group of leaves, at most: larger tables are fewer look-ups for a row, and more memory."""
 _MOST_CELLS = 20_000
@@ -31,29 +37,45 @@ class Forest:
     """The trees behind one output of a model. Several threads may use it at once."""
 
     def __init__(self, trees: Sequence[Nodes], output: int, origins: np.ndarray, width: int) -> None:
-        """Build the tables. ``origins`` gives the feature behind each column of the matrix, of ``width`` features."""
+        """Read the trees. ``origins`` gives the feature behind each column of the matrix, of ``width`` features."""
         self.cells = cells_of(trees, len(origins))
         leaves = [leaf for tree in trees for leaf in leaves_of(tree, self.cells)]
         self.base = float(sum(leaf.values[output] * _share(leaf) for leaf in leaves))
-        leaves = [leaf for leaf in leaves if leaf.ways and leaf.values[output] != 0]
-        groups = _groups(leaves, self.cells, width)
-        self._tables = Tables(groups, output, origins, width)
-        many = [leaf for leaf in leaves if not groups or len(leaf.ways) > MOST_COLUMNS]
-        many.sort(key=lambda leaf: len(leaf.ways))
-        alike = (list(some) for _, some in groupby(many, key=lambda leaf: len(leaf.ways)))
-        self._rest = [_Rest.of(some, output, self.cells) for some in alike]
-        self._origins, self._width = origins, width
+        self._leaves = [leaf for leaf in leaves if leaf.ways and leaf.values[output] != 0]
+        self._all = _Rest.by_columns(self._leaves, output, self.cells)
+        self._output, self._origins, self._width = output, origins, width
+        self._lock = Lock()
 
     def contributions(self, matrix: np.ndarray) -> np.ndarray:
-        """Return what each feature adds to the sum of the trees, (rows, features)."""
+        """Return what each feature adds to the sum of the trees, (rows, features).
+
+        How a call computes depends on its rows alone, so that the same call always gives the same bits.
+        """
         values = np.zeros((len(matrix), self._width))
+        tables, rest = self._tabled if len(matrix) >= MANY_ROWS else (None, self._all)
         for first in range(0, len(matrix), BLOCK_ROWS):
             part = slice(first, first + BLOCK_ROWS)
             places = self._places(matrix[part])
-            values[part] = self._tables.contributions(places)
-            for rest in self._rest:
-                rest.add(places, values[part], self._origins)
+            if tables is not None:
+                values[part] = tables.contributions(places)
+            for some in rest:
+                some.add(places, values[part], self._origins)
         return values
+
+    @property
+    def _tabled(self) -> tuple[Tables | None, list[_Rest]]:
+        """Return the tables, made at the first call, and the leaves without one."""
+        with self._lock:
+            return self._made
+
+    @cached_property
+    def _made(self) -> tuple[Tables | None, list[_Rest]]:
+        groups = _groups(self._leaves, self.cells, self._width)
+        if not groups:
+            return None, self._all
+        many = [leaf for leaf in self._leaves if len(leaf.ways) > MOST_COLUMNS]
+        tables = Tables(groups, self._output, self._origins, self._width)
+        return tables, _Rest.by_columns(many, self._output, self.cells)
 
     def _places(self, matrix: np.ndarray) -> np.ndarray:
         """Return the cell of every value, (columns, rows)."""
@@ -100,6 +122,12 @@ class _Rest:
     """For each column of categories: leaves, places in these, and which cells go the leaf's way."""
     last: np.ndarray
     """The cell of missing values of each column of the matrix, -1 for categories."""
+
+    @classmethod
+    def by_columns(cls, leaves: Sequence[Leaf], output: int, cells: Sequence[Cells | Levels]) -> list[_Rest]:
+        """Return the leaves as arrays, those with equally many columns together."""
+        alike = groupby(sorted(leaves, key=lambda leaf: len(leaf.ways)), key=lambda leaf: len(leaf.ways))
+        return [cls.of(list(some), output, cells) for _, some in alike]
 
     @classmethod
     def of(cls, leaves: Sequence[Leaf], output: int, cells: Sequence[Cells | Levels]) -> _Rest:

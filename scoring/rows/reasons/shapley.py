@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 
@@ -16,10 +18,16 @@ def shares(follows: np.ndarray, weights: np.ndarray) -> np.ndarray:
     columns = follows.shape[-1]
     difference = follows - weights
     values = np.zeros(np.broadcast_shapes(follows.shape, weights.shape))
-    points, point_weights = np.polynomial.legendre.leggauss(-(-columns // 2))
-    for t, weight in zip((points + 1) / 2, point_weights / 2, strict=True):
+    for t, weight in _points(-(-columns // 2)):
         values += weight * _without_each(weights + t * difference)
     return np.asarray(values * difference)
+
+
+@lru_cache
+def _points(number: int) -> list[tuple[float, float]]:
+    """Return the Gauss-Legendre points of [0, 1], and their weights."""
+    points, weights = np.polynomial.legendre.leggauss(number)
+    return list(zip(((points + 1) / 2).tolist(), (weights / 2).tolist(), strict=True))
 
 
 def _without_each(factors: np.ndarray) -> np.ndarray:

@@ -16,8 +16,6 @@ from scoring.rows.evaluation import Cells, Levels
 from scoring.rows.reasons.leaves import Leaf
 from scoring.rows.reasons.shapley import shares
 
-MOST_COLUMNS = 12
-"""Columns of a leaf up to which it has a table, of at most 4,096 entries."""
 _MOST_LEAVES = 63
 """Leaves that share a table: a bit for each."""
 
@@ -68,7 +66,7 @@ def _of_patterns(leaf: Leaf, output: int) -> np.ndarray:
     """Return what a leaf contributes in each pattern of columns that go its way, (patterns, columns)."""
     bits = np.arange(len(leaf.ways))
     follows = (np.arange(2 ** len(bits))[:, None] >> bits & 1).astype(np.float64)
-    return leaf.values[output] * shares(follows, np.array([way.share for way in leaf.ways.values()]))
+    return float(leaf.values[output]) * shares(follows, np.array([way.share for way in leaf.ways.values()]))
 
 
 def grouped(leaves: Iterable[Leaf], cells: Sequence[Cells | Levels], most: int) -> Iterator[Group]:
