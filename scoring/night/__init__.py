@@ -6,6 +6,7 @@ from scoring.night.difference import Difference, two_nights, two_runs
 from scoring.night.export import KEPT_FEWER, export_csv, export_file, published_runs
 from scoring.night.extract import extract
 from scoring.night.publish import discard, publish, refresh_lake, release, unpublish
+from scoring.night.reasons import reasons_problem
 from scoring.night.request import NightRequest
 from scoring.night.rescore import Rescored, rescore
 from scoring.night.run import run_night
@@ -32,6 +33,7 @@ __all__ = [
     "promoted_ref",
     "publish",
     "published_runs",
+    "reasons_problem",
     "refresh_lake",
     "release",
     "rescore",

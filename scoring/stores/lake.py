@@ -22,7 +22,7 @@ SNAPSHOT_FACTS = "snapshot.json"
 SNAPSHOT_ROWS = "rows.parquet"
 """The file of a training snapshot with its rows."""
 _NO_COLUMNS = pa.schema([])
-_KINDS = ("runs", "predictions", "reports", "snapshots")
+_KINDS = ("runs", "predictions", "reasons", "reports", "snapshots")
 
 
 class Lake:
@@ -51,6 +51,10 @@ class Lake:
     def current(self, job: str, night: date) -> str:
         """Return the path of the one object that holds a night's published predictions."""
         return str(PurePosixPath(self._root, "predictions", job, f"night={night}", "predictions.parquet"))
+
+    def current_reasons(self, job: str, night: date) -> str:
+        """Return the path of the one object that holds the reasons of a night's published predictions."""
+        return str(PurePosixPath(self._root, "reasons", job, f"night={night}", "reasons.parquet"))
 
     def report(self, job: str, night: date) -> str:
         """Return the path, below the root, of the drift page of a night."""

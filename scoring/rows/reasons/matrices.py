@@ -27,7 +27,9 @@ def features_of(parts: Unwrapped, job: Job) -> np.ndarray:
 
     Raises ``Unexplained`` when a step mixes columns.
     """
-    origins = list(range(len(job.features)))
+    names = list(job.features)
+    first = parts.steps[0] if parts.steps else parts.model
+    origins = [names.index(name) for name in getattr(first, "feature_names_in_", names)]
     for step in parts.steps:
         origins = origins_of(step, origins)
     if any(origin < 0 for origin in origins):

@@ -1,5 +1,6 @@
 """Model versions: their files, golden rows and sha256, in MLflow."""
 
+from scoring.stores.registry.explaining import VersionReasons
 from scoring.stores.registry.facts import TrainingFacts
 from scoring.stores.registry.golden import GOLDEN_TOLERANCE, largest_difference, library_versions
 from scoring.stores.registry.loading import unpickled
@@ -26,6 +27,7 @@ __all__ = [
     "ModelVersion",
     "Registry",
     "TrainingFacts",
+    "VersionReasons",
     "VersionRef",
     "largest_difference",
     "library_versions",

@@ -43,9 +43,11 @@ from scoring.stores.warehouse.liveness import (
 )
 from scoring.stores.warehouse.load import (
     LoadedChunk,
+    count_reasons,
     count_rows,
     load,
     load_chunks,
+    load_reasons,
     load_shadow,
     loaded_chunks,
     remove_rows,
@@ -100,6 +102,7 @@ __all__ = [
     "at_work",
     "champion_at",
     "claim_alert",
+    "count_reasons",
     "count_rows",
     "describe_prediction",
     "ensure_job",
@@ -112,6 +115,7 @@ __all__ = [
     "liveness",
     "load",
     "load_chunks",
+    "load_reasons",
     "load_shadow",
     "loaded_chunks",
     "manifests",

@@ -64,8 +64,8 @@ def rows_of(seed: int, rows: int = ROWS) -> pa.RecordBatch:
         values = [f"{name}{random.integers(levels)}" if random.random() > 0.1 else None for _ in range(rows)]
         columns[name] = pa.array(values, pa.string())
     for name in NUMBERS:
-        values = [float(value) if random.random() > 0.1 else None for value in random.normal(size=rows).round(2)]
-        columns[name] = pa.array(values, pa.float64())
+        numbers = random.normal(size=rows).round(2)
+        columns[name] = pa.array(numbers, pa.float64(), mask=random.random(rows) < 0.1)
     return pa.RecordBatch.from_pydict(columns)
 
 

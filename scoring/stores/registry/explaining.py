@@ -1,0 +1,56 @@
+"""The reasons of a registered version's predictions: its explainer, made once for the threads of a process."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from threading import Lock
+
+import pyarrow as pa
+
+from scoring.errors import PredictionError
+from scoring.job import Job
+from scoring.rows.reasons import SUPPORTED, Explainer, Unexplained, explained_rows, reason_rows
+from scoring.stores.registry.registry import Registry
+from scoring.stores.registry.version import REFERENCE_FILE, VersionRef
+
+_KEPT = 4
+"""Explainers that stay made."""
+_LOCK = Lock()
+
+
+class VersionReasons:
+    """The reasons of a version's predictions. Several threads may use it at once: each loads the version for itself."""
+
+    def __init__(self, registry: Registry, ref: VersionRef, job: Job) -> None:
+        """Load the version and make its explainer, unless there is one. Raises ``PredictionError`` if it cannot have one."""
+        self._registry, self._ref, self._job = registry, ref, job
+        with _LOCK:
+            self.explainer = _explainer(registry, ref, job.model_dump_json())
+
+    def asked_for(self, batch: pa.RecordBatch, predictions: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the reasons that the job asks for: of the rows whose predictions meet its condition."""
+        return explained_rows(self.explainer, self._pipeline, batch, predictions, self._job)
+
+    def of(self, batch: pa.RecordBatch, predictions: pa.RecordBatch, top: int) -> pa.RecordBatch:
+        """Return the ``top`` reasons of every row: key, rank, feature, value as text, contribution."""
+        return reason_rows(self.explainer, self._pipeline, batch, predictions, self._job, top)
+
+    @property
+    def _pipeline(self) -> object:
+        return self._registry.load(self._ref, self._job).pipeline
+
+
+@lru_cache(_KEPT)
+def _explainer(registry: Registry, ref: VersionRef, job_json: str) -> Explainer:
+    job = Job.model_validate_json(job_json)
+    try:
+        return Explainer(registry.load(ref, job).pipeline, job, registry.table(ref, REFERENCE_FILE))
+    except Unexplained as error:
+        raise no_reasons(f"model version {ref.version} of {ref.job}", error) from error
+
+
+def no_reasons(what: str, error: Unexplained) -> PredictionError:
+    """Return the error about a pipeline whose predictions have no exact reasons."""
+    return PredictionError(
+        f"reasons of {what}", found=str(error), expected=SUPPORTED, next_step="take `reasons` out of the job file"
+    )
