@@ -14,7 +14,7 @@ import pyarrow as pa
 from lifecycle.erasure.files import batches_of, erase, leftovers, name_of, rows_in
 from lifecycle.erasure.inventory import Inventory
 from lifecycle.erasure.key import EntityKey
-from scoring.night import left_stages, refresh_lake, unstage
+from scoring.night import left_stages, reasons_object, refresh_lake, unstage
 from scoring.rows import Profile, RowsDigest, Summary, bins_from, merged, profiled
 from scoring.stores import Lake, RunFolder, Workspace
 from scoring.stores.registry import NIGHTS_FILE
@@ -57,7 +57,7 @@ def look(work: Workspace, inventory: Inventory) -> dict[str, str]:
         inventory.add(STAGED, 1)
     for night in work.lake.nights(work.job.name):
         inventory.add(CURRENT, rows_in(work.lake, work.lake.current(work.job.name, night), inventory))
-        inventory.add(CURRENT_REASONS, rows_in(work.lake, work.lake.current_reasons(work.job.name, night), inventory))
+        inventory.add(CURRENT_REASONS, rows_in(work.lake, reasons_object(work, night), inventory))
     return touched
 
 
@@ -122,7 +122,7 @@ def settle(work: Workspace, key: EntityKey, erasure_id: int, run: Run) -> None:
 
 def _objects(work: Workspace, night: date) -> list[str]:
     """Return the objects of a night that there are: of its predictions, and of their reasons."""
-    paths = (work.lake.current(work.job.name, night), work.lake.current_reasons(work.job.name, night))
+    paths = (work.lake.current(work.job.name, night), reasons_object(work, night))
     return [path for path in paths if work.lake.exists(path)]
 
 

@@ -2,6 +2,7 @@
 
 from lifecycle.training.fit import batch_of, fit, fit_and_hold_out, fits, kind_of, out_of_fold, parted
 from lifecycle.training.made_up_rows import levels_of, made_up_rows, may_be_null, may_be_unseen
+from lifecycle.training.reasons import predicted
 from lifecycle.training.reference import reference_nights
 from lifecycle.training.rows import NIGHT, read_rows
 from lifecycle.training.snapshot import Snapshot, erase_rows, load, take
@@ -30,6 +31,7 @@ __all__ = [
     "out_of_fold",
     "parted",
     "pickled",
+    "predicted",
     "read_rows",
     "recipe_of",
     "reference_nights",

@@ -1,7 +1,7 @@
 """A job: its file, its policies, the function that makes its pipeline."""
 
 from scoring.job.columns import Feature, Role
-from scoring.job.condition import Both, Comparison, Condition
+from scoring.job.condition import Both, Condition
 from scoring.job.deadline import deadline_in_words, newest_due, ready_at
 from scoring.job.definition import HIDDEN_VALUE, Job, Kind
 from scoring.job.faults import is_theirs, place, place_of, step_of, steps_of, words_of
@@ -20,7 +20,6 @@ __all__ = [
     "REGRESSION",
     "TASKS",
     "Both",
-    "Comparison",
     "Condition",
     "Feature",
     "Job",

@@ -42,7 +42,7 @@ def reasons_problem(work: Workspace, run: Run) -> str | None:
         if not has_reasons(work, run):
             return None
         written = sum(chunk.reasons or 0 for chunk in RunFolder(work.lake, run).scored())
-        facts = work.lake.facts(work.lake.current_reasons(work.job.name, run.night))
+        facts = work.lake.facts(reasons_object(work, run.night))
     except (LakeFileBroken, LakeFileMissing, LakeRefused, LakeUnavailable) as error:
         return f"the reasons cannot be read: {error}"
     loaded = count_reasons(work.warehouse, work.job, run)
@@ -70,7 +70,7 @@ def current_reasons(work: Workspace, night: date, run_id: str | None, anew: bool
 
     The caller holds the night's lock. An object of the published run stays as it is, unless ``anew``.
     """
-    path = work.lake.current_reasons(work.job.name, night)
+    path = reasons_object(work, night)
     if run_id is not None and not anew and run_of(work, path) == run_id:
         return
     run = ledger.get(work.warehouse, run_id) if run_id is not None else None
@@ -80,6 +80,11 @@ def current_reasons(work: Workspace, night: date, run_id: str | None, anew: bool
     facts = {"job": run.job, "night": str(run.night), "run_id": run.run_id, "model_version": str(run.model_version)}
     empty = pa.RecordBatch.from_pylist([], reasons_schema(work.job))
     work.lake.write(path, _shown(empty, work.job, run).schema, _rows(work, run), facts)
+
+
+def reasons_object(work: Workspace, night: date) -> str:
+    """Return the path of the one object that holds the reasons of a night's published predictions."""
+    return work.lake.below(f"reasons/{work.job.name}/night={night}/reasons.parquet")
 
 
 def run_of(work: Workspace, path: str) -> str | None:

@@ -52,10 +52,6 @@ class Lake:
         """Return the path of the one object that holds a night's published predictions."""
         return str(PurePosixPath(self._root, "predictions", job, f"night={night}", "predictions.parquet"))
 
-    def current_reasons(self, job: str, night: date) -> str:
-        """Return the path of the one object that holds the reasons of a night's published predictions."""
-        return str(PurePosixPath(self._root, "reasons", job, f"night={night}", "reasons.parquet"))
-
     def report(self, job: str, night: date) -> str:
         """Return the path, below the root, of the drift page of a night."""
         return str(PurePosixPath("reports", job, f"night={night}", "drift.html"))

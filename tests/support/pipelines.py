@@ -57,7 +57,9 @@ def build_boosted() -> Pipeline:
 
 def build_bayes() -> Pipeline:
     """Return a classifier of the toy job's columns whose predictions have no exact reasons."""
-    columns = make_column_transformer((OneHotEncoder(sparse_output=False), ["kind"]), (SimpleImputer(), ["x"]))
+    columns = make_column_transformer(
+        (OneHotEncoder(handle_unknown="ignore", sparse_output=False), ["kind"]), (SimpleImputer(), ["x"])
+    )
     return make_pipeline(columns, GaussianNB())
 
 

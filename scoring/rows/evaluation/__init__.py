@@ -4,7 +4,6 @@ from scoring.rows.evaluation.boosting import tree_of
 from scoring.rows.evaluation.cells import Cells, Levels
 from scoring.rows.evaluation.evaluator import SCIKIT_LEARN, Evaluator, evaluator_of
 from scoring.rows.evaluation.proof import difference, same_bits
-from scoring.rows.evaluation.trees import Tree
 from scoring.rows.evaluation.unsupported import Unsupported
 from scoring.rows.evaluation.unwrapping import Unwrapped
 
@@ -13,7 +12,6 @@ __all__ = [
     "Cells",
     "Evaluator",
     "Levels",
-    "Tree",
     "Unsupported",
     "Unwrapped",
     "difference",

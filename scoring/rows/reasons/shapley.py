@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
+
+
+def _points(number: int) -> list[tuple[float, float]]:
+    """Return the Gauss-Legendre points of [0, 1], and their weights."""
+    points, weights = np.polynomial.legendre.leggauss(number)
+    return list(zip(((points + 1) / 2).tolist(), (weights / 2).tolist(), strict=True))
+
+
+_FEW_POINTS = [[], *(_points(number) for number in range(1, 9))]
+"""The points of the polynomials of up to 16 columns."""
 
 
 def shares(follows: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -18,16 +26,10 @@ def shares(follows: np.ndarray, weights: np.ndarray) -> np.ndarray:
     columns = follows.shape[-1]
     difference = follows - weights
     values = np.zeros(np.broadcast_shapes(follows.shape, weights.shape))
-    for t, weight in _points(-(-columns // 2)):
+    number = -(-columns // 2)
+    for t, weight in _FEW_POINTS[number] if number < len(_FEW_POINTS) else _points(number):
         values += weight * _without_each(weights + t * difference)
     return np.asarray(values * difference)
-
-
-@lru_cache
-def _points(number: int) -> list[tuple[float, float]]:
-    """Return the Gauss-Legendre points of [0, 1], and their weights."""
-    points, weights = np.polynomial.legendre.leggauss(number)
-    return list(zip(((points + 1) / 2).tolist(), (weights / 2).tolist(), strict=True))
 
 
 def _without_each(factors: np.ndarray) -> np.ndarray:

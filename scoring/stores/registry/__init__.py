@@ -1,6 +1,7 @@
 """Model versions: their files, golden rows and sha256, in MLflow."""
 
-from scoring.stores.registry.explaining import VersionReasons
+from scoring.rows.reasons import MeanContributions
+from scoring.stores.registry.explaining import REASONS_FILE, VersionReasons, no_reasons
 from scoring.stores.registry.facts import TrainingFacts
 from scoring.stores.registry.golden import GOLDEN_TOLERANCE, largest_difference, library_versions
 from scoring.stores.registry.loading import unpickled
@@ -23,7 +24,9 @@ __all__ = [
     "GOLDEN_TOLERANCE",
     "HOLDOUT_FILE",
     "NIGHTS_FILE",
+    "REASONS_FILE",
     "REFERENCE_FILE",
+    "MeanContributions",
     "ModelVersion",
     "Registry",
     "TrainingFacts",
@@ -31,5 +34,6 @@ __all__ = [
     "VersionRef",
     "largest_difference",
     "library_versions",
+    "no_reasons",
     "unpickled",
 ]

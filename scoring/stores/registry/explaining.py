@@ -9,10 +9,20 @@ import pyarrow as pa
 
 from scoring.errors import PredictionError
 from scoring.job import Job
-from scoring.rows.reasons import SUPPORTED, Explainer, Unexplained, explained_rows, reason_rows
+from scoring.rows.reasons import (
+    SUPPORTED,
+    Explainer,
+    MeanContributions,
+    Unexplained,
+    explained_rows,
+    mean_contributions,
+    reason_rows,
+)
 from scoring.stores.registry.registry import Registry
 from scoring.stores.registry.version import REFERENCE_FILE, VersionRef
 
+REASONS_FILE = "reasons.json"
+"""The mean contributions on the reference, of a version that was trained by a job with reasons."""
 _KEPT = 4
 """Explainers that stay made."""
 _LOCK = Lock()
@@ -34,6 +44,22 @@ class VersionReasons:
     def of(self, batch: pa.RecordBatch, predictions: pa.RecordBatch, top: int) -> pa.RecordBatch:
         """Return the ``top`` reasons of every row: key, rank, feature, value as text, contribution."""
         return reason_rows(self.explainer, self._pipeline, batch, predictions, self._job, top)
+
+    def means(self, rows: pa.RecordBatch | pa.Table, predictions: pa.RecordBatch | pa.Table) -> MeanContributions:
+        """Return the mean of the contributions to some predictions."""
+        return mean_contributions(self.explainer, self._pipeline, rows, predictions, self._job)
+
+    def reference(self) -> MeanContributions:
+        """Return the mean of the contributions on the version's reference, as it was stored, or computed anew."""
+        stored = self._registry.content(self._ref, REASONS_FILE)
+        if stored and set(stored["by_feature"]) == set(self._job.features):
+            return MeanContributions(**stored)
+        reference = self._registry.table(self._ref, REFERENCE_FILE)
+        if reference is None:
+            raise no_reasons(f"model version {self._ref.version}", Unexplained("a version without a reference sample"))
+        batch = next(iter(reference.select(self._job.columns).combine_chunks().to_batches()))
+        version = self._registry.load(self._ref, self._job)
+        return self.means(batch, version.predict(batch, self._job))
 
     @property
     def _pipeline(self) -> object:

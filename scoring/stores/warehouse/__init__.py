@@ -5,6 +5,7 @@ from scoring.stores.warehouse import (
     ledger,
     liveness,
     manifests,
+    mean_shifts,
     metering,
     monitoring,
     overview,
@@ -54,8 +55,10 @@ from scoring.stores.warehouse.load import (
     stamped,
 )
 from scoring.stores.warehouse.manifests import FileRecord, Manifest
+from scoring.stores.warehouse.mean_shifts import FeatureShift
 from scoring.stores.warehouse.metering import metered
 from scoring.stores.warehouse.promotions import Promotion, champion_at, in_effect, previous_champion
+from scoring.stores.warehouse.reason_tables import reasons_by_key
 from scoring.stores.warehouse.records import Disagreement, Retraining, Run, Shadow, ShadowLosses, ShadowNight
 from scoring.stores.warehouse.refits import RefitLoss
 from scoring.stores.warehouse.results import ColumnNight, ColumnVerdict, Decided, Measured, NightVerdict, TriedNight
@@ -72,6 +75,7 @@ __all__ = [
     "Decided",
     "Disagreement",
     "Evaluation",
+    "FeatureShift",
     "FileRecord",
     "Gain",
     "Holdout",
@@ -120,6 +124,7 @@ __all__ = [
     "loaded_chunks",
     "manifests",
     "mark_retired",
+    "mean_shifts",
     "metered",
     "metering",
     "migrate",
@@ -129,6 +134,7 @@ __all__ = [
     "previous_champion",
     "promotions",
     "pruning",
+    "reasons_by_key",
     "record_action",
     "refits",
     "remove_rows",

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import sqlalchemy as sa
 
-from scoring.job import Job
+from scoring.job import REASON_COLUMNS, Job
+from scoring.stores.warehouse.connection import Warehouse
 from scoring.stores.warehouse.job_tables import identity
+from scoring.stores.warehouse.records import Run
 from scoring.stores.warehouse.tables import PUBLISHED
 
 OF_FEATURE = "Feature of the job; its contribution is the sum over all columns that the pipeline makes of it"
@@ -41,6 +46,16 @@ def view_of(job: Job) -> sa.Select[tuple[object, ...]]:
     columns = [rows.c[name] for name in (*job.key, "night", "rank", "feature", "value", "contribution")]
     stamp = [PUBLISHED.c[name] for name in ("model_version", "run_id", "scored_at")]
     return sa.select(*columns, *stamp).join(PUBLISHED, sa.and_(PUBLISHED.c.job == job.name, of_pointer))
+
+
+def reasons_by_key(warehouse: Warehouse, job: Job, run: Run, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """Return key, rank, feature, value and contribution of a run's rows with these values of key columns, in order."""
+    table = reasons_of(job)
+    columns = [table.c[name] for name in (*job.key, *REASON_COLUMNS)]
+    of_run = sa.and_(table.c.night == run.night, table.c.run_number == run.run_number)
+    of_key = [table.c[name] == value for name, value in values.items()]
+    query = sa.select(*columns).where(of_run, *of_key).order_by(*(table.c[name] for name in (*job.key, "rank")))
+    return [tuple(row.values()) for row in warehouse.rows(query)]
 
 
 def existing_reasons(connection: sa.Connection, job: Job) -> list[sa.Table]:

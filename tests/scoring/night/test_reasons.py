@@ -12,7 +12,7 @@ import pytest
 
 from lifecycle.erasure import EntityKey, forget
 from scoring.errors import JobFileError, PredictionError
-from scoring.night import discard, release, unpublish
+from scoring.night import discard, reasons_object, release, unpublish
 from scoring.night.request import NightRequest
 from scoring.night.run import run_night
 from scoring.rows.prediction import to_frame
@@ -54,7 +54,7 @@ def test_reasons_of_the_predictions_that_were_asked_for_are_published_with_them(
     assert [(key, rank) for key, rank, *_ in rows] == [(key, rank) for key in likely for rank in (1, 2)]
     by_key = {key: {row[2]: row for row in rows if row[0] == key} for key in likely}
     assert all(set(some) == {"x", "kind"} for some in by_key.values())
-    table = asking.stores.lake.table(asking.stores.lake.current_reasons(asking.job.name, NIGHT))
+    table = asking.stores.lake.table(reasons_object(asking.work, NIGHT))
     assert sorted(zip(*(table.column(name).to_pylist() for name in COLUMNS.split(", ")), strict=True)) == rows
     assert verify(asking.work) == []
 
@@ -116,7 +116,7 @@ def test_an_unpublished_night_shows_no_reasons(asking):
     run(asking)
     unpublish(asking.work, NIGHT, "wrong")
     assert reasons(asking) == []
-    assert not asking.stores.lake.exists(asking.stores.lake.current_reasons(asking.job.name, NIGHT))
+    assert not asking.stores.lake.exists(reasons_object(asking.work, NIGHT))
 
 
 def test_reasons_of_a_held_night_wait_for_its_release_or_go_with_it(asking):
@@ -154,7 +154,7 @@ def test_reasons_of_an_erased_key_go_from_table_and_lake(asking):
 
 def test_what_is_wrong_with_reasons_is_found_and_the_lake_repaired(asking):
     run(asking)
-    path = asking.stores.lake.current_reasons(asking.job.name, NIGHT)
+    path = reasons_object(asking.work, NIGHT)
     asking.stores.lake.remove(path)
     assert [(finding.problem, finding.repaired) for finding in verify(asking.work, repair=True)] == [
         ("no lake object of the reasons", True)
@@ -179,7 +179,7 @@ def test_a_night_fails_when_its_version_has_no_exact_reasons(untrained):
     untrained.change(pipeline=bayes)
     train_champion(untrained.work)
     untrained.change(pipeline=bayes, reasons=ASKED)
-    with pytest.raises(PredictionError, match="reasons of model version 1 .* found GaussianNB") as error:
+    with pytest.raises(PredictionError, match=r"reasons of model version 1 .* found GaussianNB") as error:
         run(untrained)
     assert "take `reasons` out of the job file" in str(error.value)
     assert shown(untrained) == []
