@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+_ROUNDING = 1e-5
+"""How far sums of 32 bits lie from each other over hundreds of trees, as a share of the margin where it is larger than 1."""
 LIBRARIES = ("lightgbm", "xgboost", "catboost")
 
 
@@ -25,15 +27,23 @@ class Booster:
         margins = np.asarray(_MARGINS[self._library](self._model, matrix), dtype=np.float64)
         return margins.reshape(matrix.shape[0], -1)
 
-    def contributions(self, matrix: Any, output: int) -> tuple[float, np.ndarray]:
-        """Return the base of an output, and what each feature adds to it, (rows, features)."""
+    def contributions(self, matrix: Any, output: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the base of an output in each row, and what each feature adds to it, (rows, features)."""
         raw = _CONTRIBUTIONS[self._library](self._model, matrix)
         raw = np.asarray(raw.toarray() if hasattr(raw, "toarray") else raw, dtype=np.float64)
         values = raw.reshape(matrix.shape[0], -1, len(self._features) + 1)[:, output]
         summed = np.zeros((len(values), self._width))
         for column, feature in enumerate(self._features):
             summed[:, feature] += values[:, column]
-        return (float(values[0, -1]) if len(values) else 0.0), summed
+        return self._settled(matrix, output, values[:, -1], summed), summed
+
+    def _settled(self, matrix: Any, output: int, base: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Return the base of each row. XGBoost computes in 32 bits: what its own rounding leaves over goes to the base."""
+        if self._library != "xgboost":
+            return base
+        margin = self.margins(matrix)[:, output]
+        left = margin - base - values.sum(axis=1)
+        return base + np.where(np.abs(left) <= _ROUNDING * np.maximum(1, np.abs(margin)), left, 0)
 
     def ended(self, margins: np.ndarray) -> np.ndarray | None:
         """Return None: the library ends them."""

@@ -25,8 +25,8 @@ class Model(Protocol):
     def margins(self, matrix: Any) -> np.ndarray:
         """Return the margin of each output by the model's own code, (rows, outputs)."""
 
-    def contributions(self, matrix: Any, output: int) -> tuple[float, np.ndarray]:
-        """Return the base of an output, and what each feature adds to it, (rows, features)."""
+    def contributions(self, matrix: Any, output: int) -> tuple[float | np.ndarray, np.ndarray]:
+        """Return the base of an output, for all rows or each, and what each feature adds to it, (rows, features)."""
 
     def ended(self, margins: np.ndarray) -> np.ndarray | None:
         """Return the probabilities, (rows, classes), or predictions, (rows,), of margins; None where that is not known."""
