@@ -145,7 +145,7 @@ class SourceQueryError(Permanent):
 
 
 class StageLost(Permanent):
-    """The table in the source with the rows of a shared night is gone, or empty."""
+    """The table in the source with the rows of a shared night is gone, or empty, or its files have changed."""
 
 
 class ContractError(Permanent):

@@ -63,9 +63,7 @@ def shadow_run(work: Workspace, run_id: str) -> list[int]:
         raise RunMissing(f"run {run_id}", found=f"status {run.status}", expected="a published run")
     versions: list[int] = []
     errors: list[NightshiftError] = []
-    for shadow in shadows.running(work.warehouse, work.job.name, run.night):
-        if shadow.model_version == run.model_version:
-            continue
+    for shadow in in_shadow(work, run):
         facts: Row = {"run_id": run_id, "job": work.job.name, "night": run.night, "model_version": shadow.model_version}
         facts |= {"champion_version": run.model_version, "scored_at": work.clock()}
         try:
@@ -78,6 +76,12 @@ def shadow_run(work: Workspace, run_id: str) -> list[int]:
     if errors:
         raise errors[0]
     return versions
+
+
+def in_shadow(work: Workspace, run: Run) -> list[Shadow]:
+    """Return the versions in the shadow that score a run: those in its night, but for the run's own."""
+    running = shadows.running(work.warehouse, work.job.name, run.night)
+    return [shadow for shadow in running if shadow.model_version != run.model_version]
 
 
 def _score(work: Workspace, run: Run, shadow: Shadow) -> Row:

@@ -72,6 +72,10 @@ def test_backfill_reprocess_makes_a_second_attempt_with_the_same_rows(airflow: A
     one, two = ledger.runs_of(airflow.stores.warehouse, "air_chunks", day)
     assert (one.origin, one.status, two.origin, two.status) == ("manual", "superseded", "backfill", "published")
     assert (one.predictions_hash, one.snapshot_hash) == (two.predictions_hash, two.snapshot_hash)
+    found = {task["task_id"]: task for task in tasks(airflow, DAG, manual["dag_run_id"])}
+    assert (found["shadow"]["state"], found["shadow"]["pid"]) == ("skipped", None), "no process began for no version"
+    assert found["report"]["state"] == "success"
+    assert airflow.stores.lake.exists(airflow.stores.lake.below(airflow.stores.lake.report("air_chunks", day)))
     assert published(airflow, [day]) == [(day, ROWS, ROWS)]
 
 
@@ -144,6 +148,7 @@ def test_held_night_is_red_and_green_after_release(airflow: AirflowUnderTest) ->
     assert held.status == "held"
     judged = monitoring.drift_of(airflow.stores.warehouse, held.run_id)  # a held night is judged too
     assert states(airflow, dag_id, run["dag_run_id"])["drift"] == "success"
+    assert states(airflow, dag_id, run["dag_run_id"])["report"] == "success"
     assert judged is not None
     assert judged.rows == held.rows_scored
     assert states(airflow, dag_id, run["dag_run_id"])["decide"] == "upstream_failed"
