@@ -8,6 +8,8 @@ from pages.content.places import Places, View
 from pages.plots import bars_of
 from scoring.stores.warehouse import FeatureShift, Run, mean_shifts
 
+_ROUNDING = 1e-9
+"""A shift of the base up to which it is the same base, summed up in another order."""
 SHOWN = 12
 """Features that have a row of their own, those that moved the mean most."""
 
@@ -19,7 +21,7 @@ def shift_of(places: Places, run: Run) -> View | None:
         return None
     base = next(shift for shift in shifts if shift.feature == mean_shifts.BASE)
     features = [shift for shift in shifts if shift.feature != mean_shifts.BASE]
-    if base.shift:
+    if abs(base.shift) > _ROUNDING:
         features = sorted([*features, base], key=lambda shift: -abs(shift.shift))
     before, night = (sum(getattr(shift, name) for shift in shifts) for name in _SIDES)
     rows = [*map(_row, features[:SHOWN]), *_others(features[SHOWN:])]

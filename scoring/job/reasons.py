@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pydantic import Field
 
 from scoring.job.condition import MOST_LETTERS, Both, Condition, Kind, condition_of
-from scoring.job.task import BINARY, MULTICLASS, Task
+from scoring.job.task import BINARY, MULTICLASS, REGRESSION, Task
 from scoring.names import plain
 from scoring.validation import Strict
 
@@ -32,10 +32,13 @@ class ReasonsPolicy(Strict):
         return None if self.where is None else condition_of(self.where, columns)
 
 
+_KINDS: dict[Task, Kind] = {BINARY: "bool", MULTICLASS: "text", REGRESSION: "number"}
+"""What the column ``prediction`` holds."""
+
+
 def kinds_of(task: Task, probabilities: Sequence[str]) -> dict[str, Kind]:
     """Return what the columns of a prediction hold."""
-    kinds: dict[Task, Kind] = {BINARY: "bool", MULTICLASS: "text"}
-    return {"prediction": kinds.get(task, "number"), **dict.fromkeys(probabilities, "number")}
+    return {"prediction": _KINDS[task], **dict.fromkeys(probabilities, "number")}
 
 
 def refuse_reasons(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from scoring.errors import PredictionError
-from scoring.job import BINARY, MULTICLASS, Job
+from scoring.job import BINARY, MULTICLASS, REGRESSION, Job, Task
 from scoring.rows.decision import sklearn_name
 from scoring.rows.evaluation import Unwrapped
 from scoring.rows.reasons.linear import LINEAR
@@ -64,7 +65,7 @@ class Explainer:
         matrix = matrix_of(Unwrapped(pipeline), batch, self._job)
         margins = self._model.margins(matrix)
         self._check_predictions(margins, predictions)
-        outputs = self._outputs(predictions)
+        outputs = _OUTPUTS[self._job.task](predictions, self._job)
         rows = len(margins)
         base, values = np.zeros(rows), np.zeros((rows, len(self._job.features)))
         for output in np.unique(outputs).tolist():
@@ -73,13 +74,6 @@ class Explainer:
         margin = margins[np.arange(rows), outputs]
         self._check_sums(base + values.sum(axis=1), margin)
         return Contributions(base, values, margin)
-
-    def _outputs(self, predictions: pa.RecordBatch | pa.Table) -> np.ndarray:
-        """Return the output of the model that each row's contributions are to."""
-        if self._job.task != MULTICLASS:
-            return np.zeros(predictions.num_rows, dtype=np.intp)
-        names = sorted(self._job.label.classes or [])
-        return np.array([names.index(name) for name in predictions.column("prediction").to_pylist()], dtype=np.intp)
 
     def _check_sums(self, sums: np.ndarray, margin: np.ndarray) -> None:
         wrong = ~(np.abs(sums - margin) <= TOLERANCE * np.maximum(1, np.abs(margin)))
@@ -98,13 +92,8 @@ class Explainer:
         ended = None if self._calibrated else self._model.ended(margins)
         if ended is None:
             return
-        if self._job.task == MULTICLASS:
-            declared = np.argsort(np.argsort(self._job.label.classes or []))
-            ended = ended[:, declared]
-            published = np.column_stack([np.asarray(predictions.column(name)) for name in self._job.number_columns])
-        else:
-            ended = ended[:, 1] if self._job.task == BINARY else ended
-            published = np.asarray(predictions.column(self._job.number_columns[0]))
+        ended = _ENDED[self._job.task](ended, self._job)
+        published = np.column_stack([np.asarray(predictions.column(name)) for name in self._job.number_columns])
         wrong = ~(np.abs(ended - published) <= TOLERANCE * np.maximum(1, np.abs(published)))
         if wrong.any():
             raise PredictionError(
@@ -113,6 +102,29 @@ class Explainer:
                 expected="the margin of the published prediction",
                 next_step="take `reasons` out of the job file, and report it with the pipeline",
             )
+
+
+def _first(predictions: pa.RecordBatch | pa.Table, job: Job) -> np.ndarray:
+    return np.zeros(predictions.num_rows, dtype=np.intp)
+
+
+def _predicted(predictions: pa.RecordBatch | pa.Table, job: Job) -> np.ndarray:
+    names = sorted(job.label.classes or [])
+    return np.array([names.index(name) for name in predictions.column("prediction").to_pylist()], dtype=np.intp)
+
+
+_OUTPUTS: dict[Task, Callable[[pa.RecordBatch | pa.Table, Job], np.ndarray]] = {
+    BINARY: _first,
+    MULTICLASS: _predicted,
+    REGRESSION: _first,
+}
+"""The output of the model that each row's contributions are to."""
+_ENDED: dict[Task, Callable[[np.ndarray, Job], np.ndarray]] = {
+    BINARY: lambda ended, job: ended[:, 1:],
+    MULTICLASS: lambda ended, job: ended[:, np.argsort(np.argsort(job.label.classes or []))],
+    REGRESSION: lambda ended, job: ended[:, None],
+}
+"""What ends a margin, in the columns that are published, (rows, columns)."""
 
 
 def _means(parts: Unwrapped, reference: pa.RecordBatch | pa.Table | None, job: Job) -> np.ndarray | None:
