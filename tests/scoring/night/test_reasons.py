@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lifecycle.checks.pipeline import check_pipeline
 from lifecycle.erasure import EntityKey, forget
 from scoring.errors import JobFileError, PredictionError
 from scoring.night import discard, reasons_object, release, unpublish
@@ -17,12 +18,15 @@ from scoring.night.request import NightRequest
 from scoring.night.run import run_night
 from scoring.rows.prediction import to_frame
 from scoring.settings import RetentionPolicy
+from scoring.stores.registry import VersionReasons
 from scoring.stores.warehouse import ledger
 from scoring.stores.workspace import Workspace
 from scoring.upkeep.retention import apply, plan
 from scoring.upkeep.verify import verify
 from tests.conftest import Toy
+from tests.support.crashes import REASON_POINTS, die_at
 from tests.support.runs import run, shown
+from tests.support.sharing import READ_BY_ONE, night, share
 from tests.support.toy import NIGHT, train_champion
 
 BOOSTED = "tests.support.pipelines:build_boosted"
@@ -110,6 +114,48 @@ def test_a_night_scored_again_shows_the_reasons_of_its_last_run_only(asking):
     release(asking.work, first.run_id)
     assert {row[0] for row in reasons(asking, "run_id, id, rank")} == {first.run_id}
     assert verify(asking.work) == []
+
+
+QUICK = "lake object of the reasons half written"
+
+
+@pytest.mark.parametrize(
+    "point", [pytest.param(point, marks=() if point == QUICK else pytest.mark.nightly) for point in REASON_POINTS]
+)
+def test_a_night_killed_shows_reasons_with_its_predictions_or_none_and_a_rerun_repairs(asking, commands, point):
+    die_at(commands, asking, point)
+    assert shown(asking) if point == QUICK else not shown(asking)
+    assert bool(reasons(asking)) == bool(shown(asking))
+    done = run(asking)
+    rows = reasons(asking)
+    likely = [key for key, _, probability in shown(asking) if probability >= 0.5]
+    assert [(key, rank) for key, rank, *_ in rows] == [(key, rank) for key in likely for rank in (1, 2)]
+    assert {row[0] for row in reasons(asking, "run_id, id, rank")} == {done.run_id}
+    assert verify(asking.work) == []
+
+
+def test_reasons_of_a_night_that_tasks_share_are_those_of_one_that_a_single_task_scores(asking):
+    run(asking)
+    alone = reasons(asking)
+    share(asking, READ_BY_ONE, reasons=ASKED)
+    night(asking)
+    assert reasons(asking) == alone and alone
+    assert verify(asking.work) == []
+
+
+def test_check_says_that_a_pipeline_has_no_exact_reasons(untrained):
+    untrained.change(pipeline="tests.support.pipelines:build_bayes", reasons=ASKED)
+    with pytest.raises(JobFileError, match="found GaussianNB; supported is"):
+        check_pipeline(untrained.job, 300)
+
+
+def test_reasons_of_any_rows_are_there_for_the_asking(toy, plain_rows):
+    """What an API asks for: all rows of a request, whatever the job's file says."""
+    ref = toy.stores.registry.versions(toy.job.name)[0]
+    some = plain_rows.slice(0, 5)
+    predictions = toy.stores.registry.load(ref, toy.job).predict(some, toy.job)
+    rows = VersionReasons(toy.stores.registry, ref, toy.job).of(some, predictions, 5).to_pylist()
+    assert [row["rank"] for row in rows] == [1, 2] * 5 and {row["feature"] for row in rows} == {"x", "kind"}
 
 
 def test_an_unpublished_night_shows_no_reasons(asking):
