@@ -28,7 +28,8 @@ def explain_shift(work: Workspace, run: Run) -> list[FeatureShift]:
     if not rows.num_rows:
         return []
     night = reasons.means(rows, predictions)
-    shifts = list(_shifts(reasons.reference(), night, reasons.explainer.unit))
+    unit = f"{reasons.explainer.unit} before calibration" if reasons.explainer.calibrated else reasons.explainer.unit
+    shifts = list(_shifts(reasons.reference(), night, unit))
     mean_shifts.save(work.warehouse, run, shifts, work.clock())
     return shifts
 

@@ -29,7 +29,7 @@ comment on column mean_shifts.contribution_night is 'Mean contribution on the ro
 comment on column mean_shifts.shift is 'What the feature moved the mean margin by: night less reference';
 comment on column mean_shifts.rows_night is 'Rows of the night that were explained, all of a small one, else a sample spread over it';
 comment on column mean_shifts.rows_reference is 'Rows of the reference that were explained';
-comment on column mean_shifts.unit is 'What margins are counted in: log-odds, probability, prediction, log of the prediction or score';
+comment on column mean_shifts.unit is 'What margins are counted in: log-odds, probability, prediction, log of the prediction or score, perhaps before calibration';
 comment on column mean_shifts.measured_at is 'When it was measured';
 create index mean_shifts_by_night on mean_shifts (job, night);
 grant select on mean_shifts to nightshift_analyst;

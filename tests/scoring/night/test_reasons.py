@@ -158,6 +158,13 @@ def test_reasons_of_any_rows_are_there_for_the_asking(toy, plain_rows):
     assert [row["rank"] for row in rows] == [1, 2] * 5 and {row["feature"] for row in rows} == {"x", "kind"}
 
 
+def test_a_night_of_which_no_prediction_meets_the_condition_is_published_without_reasons(asking):
+    asking.change(reasons={"where": "probability > 0.999999999"})
+    run(asking)
+    assert shown(asking) and reasons(asking) == []
+    assert verify(asking.work) == []
+
+
 def test_an_unpublished_night_shows_no_reasons(asking):
     run(asking)
     unpublish(asking.work, NIGHT, "wrong")

@@ -10,7 +10,7 @@ import pytest
 
 from scoring.rows import predict, to_frame
 from scoring.rows.reasons import Explainer
-from tests.scoring.rows.reasons.test_exactness import coded, hot, job_of, rows_of, target_of
+from tests.support.reasons import coded, hot, job_of, rows_of, target_of
 
 MODELS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "lightgbm, binary": ("binary", "lightgbm.LGBMClassifier", {"n_estimators": 20, "n_jobs": 1, "verbose": -1}),
