@@ -11,7 +11,7 @@ from airflow.sdk import BaseOperator, BaseOperatorLink, get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
 
 from orchestration.alerts import alert, alert_about
-from orchestration.context import current_stores, night_of, run_type
+from orchestration.context import begun, current_stores, night_of, run_type
 from orchestration.metering import stream
 from scoring.job import Job
 
@@ -40,7 +40,6 @@ class DriftOperator(BaseOperator):
         """Return verdict and reasons, and the runs that were judged."""
         from drift.runs import SCORED
         from drift.watch import watch
-        from scoring.stores import Workspace
         from scoring.stores.warehouse import ledger
 
         stores = current_stores()
@@ -50,7 +49,7 @@ class DriftOperator(BaseOperator):
         run = ledger.get(stores.warehouse, run_id, self.job.name) if run_id else None
         if run is None or run.status not in SCORED:
             raise AirflowSkipException("the night was not scored, so there is nothing to compare")
-        watched = watch(Workspace(stores, self.job), run.run_id)
+        watched = watch(begun(self.job, run.run_id), run.run_id)
         for reason in watched.reasons:
             self.log.warning("%s", reason)
         if watched.verdict == "alert" and not run.provisional:
@@ -63,9 +62,9 @@ class DriftOperator(BaseOperator):
 def performance(job: Job) -> list[str]:
     """Measure the nights whose labels have matured by the end of the run's night, alert about them, and return them."""
     from drift.measure import alarm_of, measure
-    from scoring.stores import Workspace
 
-    context, work = get_current_context(), Workspace(current_stores(), job)
+    context = get_current_context()
+    work = begun(job, context["ti"].xcom_pull(task_ids="extract", key="run_id"))
     days = measure(work, night_of(context))
     alarm = alarm_of(work, days, night_of(context))
     if alarm is not None:
@@ -80,9 +79,9 @@ def report(job: Job) -> dict[str, str]:
     In a backfill only nights with an alert have one. A page that cannot be made is a warning: the verdict stands.
     """
     from drift.report import prune_reports, reported, runs_to_report, write_report, write_report_of_alert
-    from scoring.stores import Workspace
 
-    context, work = get_current_context(), Workspace(current_stores(), job)
+    context = get_current_context()
+    work = begun(job, context["ti"].xcom_pull(task_ids="extract", key="run_id"))
     judged = (context["ti"].xcom_pull(task_ids="drift") or {}).get("judged", [])
     measured = [date.fromisoformat(day) for day in context["ti"].xcom_pull(task_ids="performance") or []]
     runs = runs_to_report(work, judged, measured)
@@ -99,9 +98,8 @@ def report(job: Job) -> dict[str, str]:
 def decide(job: Job, run_id: str) -> bool:
     """Decide after the night, return whether to retrain, and push the decision's id, night and reason as XComs."""
     from drift.decide import conclude
-    from scoring.stores import Workspace
 
-    row = conclude(Workspace(current_stores(), job), run_id)
+    row = conclude(begun(job, run_id), run_id)
     pushed = {"decision_id": row.decision_id, "decision": row.decision, "reason": row.reason}
     for name, value in {**pushed, "night": str(row.night)}.items():
         get_current_context()["ti"].xcom_push(key=name, value=value)
@@ -126,19 +124,18 @@ def trigger_arguments(job: Job) -> dict[str, Any]:
 def shadow(job: Job, run_id: str) -> list[int]:
     """Score the published run with the versions in the shadow and return them."""
     from lifecycle.shadow import shadow_run
-    from scoring.stores import Workspace
 
-    return shadow_run(Workspace(current_stores(), job), run_id)
+    return shadow_run(begun(job, run_id), run_id)
 
 
 def review(job: Job) -> list[str]:
     """Judge the versions in the shadow on labels that came and return those whose stay ended. A backfill takes no crown away."""
     from lifecycle.shadow import review
-    from scoring.stores import Workspace
 
     context = get_current_context()
     may = run_type(context) != "backfill"
-    results = review(Workspace(current_stores(), job), night_of(context), may_roll_back=may)
+    work = begun(job, context["ti"].xcom_pull(task_ids="extract", key="run_id"))
+    results = review(work, night_of(context), may_roll_back=may)
     for result in results:
         if result.rolled_back:
             alert(job.name, context, "rollback", f"version {result.model_version} is champion again: {result.detail}")

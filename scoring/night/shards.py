@@ -75,7 +75,8 @@ class _Shard:
         """Yield the chunks as the source has their rows, each once it is on the lake."""
         work, run = self._work, self._run
         interval = DataInterval(run.interval_start, run.interval_end, run.night)
-        contract = Contract(work.job, interval, work.registry.categories(self._folder.version_ref()))
+        ref = self._folder.version_ref()
+        contract = Contract(work.job, interval, work.registry.categories(ref), work.registry.unused(ref, work.job))
         parts = [part_of(stage.blocks, number, run.chunks or 0) for number in self._numbers]
         url, query = work.stores.source_url(work.job), work.stores.features_query(work.job)
         with read_stage(url, query, interval, stage, parts) as batches, closing(ahead(batches)) as fetched:

@@ -1,6 +1,8 @@
 """Model versions: their files, golden rows and sha256, in MLflow."""
 
 from scoring.rows.reasons import MeanContributions
+from scoring.stores.registry.accepting import accept
+from scoring.stores.registry.declaration import declared, narrowed
 from scoring.stores.registry.explaining import REASONS_FILE, VersionReasons, no_reasons
 from scoring.stores.registry.facts import TrainingFacts
 from scoring.stores.registry.golden import GOLDEN_TOLERANCE, largest_difference, library_versions
@@ -32,8 +34,11 @@ __all__ = [
     "TrainingFacts",
     "VersionReasons",
     "VersionRef",
+    "accept",
+    "declared",
     "largest_difference",
     "library_versions",
+    "narrowed",
     "no_reasons",
     "unpickled",
 ]

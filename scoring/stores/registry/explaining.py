@@ -18,6 +18,7 @@ from scoring.rows.reasons import (
     mean_contributions,
     reason_rows,
 )
+from scoring.stores.registry.declaration import narrowed
 from scoring.stores.registry.registry import Registry
 from scoring.stores.registry.version import REFERENCE_FILE, VersionRef
 
@@ -33,7 +34,8 @@ class VersionReasons:
 
     def __init__(self, registry: Registry, ref: VersionRef, job: Job) -> None:
         """Load the version and make its explainer, unless there is one. Raises ``PredictionError`` if it cannot have one."""
-        self._registry, self._ref, self._job = registry, ref, job
+        self._registry, self._ref, self._whole = registry, ref, job
+        self._job = narrowed(job, registry.load(ref, job).features)
         with _LOCK:
             self.explainer = _explainer(registry, ref, job.model_dump_json())
 
@@ -58,19 +60,20 @@ class VersionReasons:
         if reference is None:
             raise no_reasons(f"model version {self._ref.version}", Unexplained("a version without a reference sample"))
         batch = next(iter(reference.select(self._job.columns).combine_chunks().to_batches()))
-        version = self._registry.load(self._ref, self._job)
+        version = self._registry.load(self._ref, self._whole)
         return self.means(batch, version.predict(batch, self._job))
 
     @property
     def _pipeline(self) -> object:
-        return self._registry.load(self._ref, self._job).pipeline
+        return self._registry.load(self._ref, self._whole).pipeline
 
 
 @lru_cache(_KEPT)
 def _explainer(registry: Registry, ref: VersionRef, job_json: str) -> Explainer:
     job = Job.model_validate_json(job_json)
     try:
-        return Explainer(registry.load(ref, job).pipeline, job, registry.table(ref, REFERENCE_FILE))
+        version = registry.load(ref, job)
+        return Explainer(version.pipeline, narrowed(job, version.features), registry.table(ref, REFERENCE_FILE))
     except Unexplained as error:
         raise no_reasons(f"model version {ref.version} of {ref.job}", error) from error
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from drift.watch import watch
 from lifecycle.checks.pipeline import check_pipeline
 from lifecycle.erasure import EntityKey, forget
 from scoring.errors import JobFileError, PredictionError
@@ -163,6 +164,21 @@ def test_a_night_of_which_no_prediction_meets_the_condition_is_published_without
     run(asking)
     assert shown(asking) and reasons(asking) == []
     assert verify(asking.work) == []
+
+
+def test_a_version_of_fewer_features_than_the_job_has_reasons_of_its_own(asking):
+    features = {"extra": {"type": "float"}, "x": {"type": "float", "nullable": True}, "kind": {"type": "category"}}
+    asking.change(features=features, reasons={"top": 3})
+    statement = (
+        "select at, id, x, kind, id * 1.5 as extra from events where at >= :interval_start and at < :interval_end"
+    )
+    (asking.folder / "sql" / asking.job.name / "features.sql").write_text(statement)
+    watch(asking.work, run(asking).run_id)
+    assert {row[2] for row in reasons(asking)} == {"x", "kind"}
+    _, rows = asking.stores.warehouse.query(
+        f"select feature from mean_shifts where job = '{asking.job.name}' order by 1"
+    )
+    assert [name for (name,) in rows] == ["(base)", "kind", "x"]
 
 
 def test_an_unpublished_night_shows_no_reasons(asking):

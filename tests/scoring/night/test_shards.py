@@ -178,7 +178,7 @@ def read_of_files(toy: Toy, **changes: Any) -> None:
     (toy.folder / f"sql/{toy.job.name}/features.sql").write_text(f'select "at", id, x, kind {files} {condition}')
 
 
-STRICT = {"features": {"x": {"type": "float", "max": 1}, "kind": {"type": "category"}}}
+STRICT = {"features": {"x": {"type": "float", "nullable": True, "min": -50, "max": 1}, "kind": {"type": "category"}}}
 
 
 @pytest.mark.parametrize("dirt", [{}, STRICT])

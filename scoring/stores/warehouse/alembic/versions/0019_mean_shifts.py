@@ -5,7 +5,7 @@ from alembic import op
 from scoring.stores.warehouse.connection import sql_text
 
 revision = "0019"
-down_revision = "0015"
+down_revision = "0016"
 
 
 def upgrade() -> None:
