@@ -31,6 +31,7 @@ from tests.support.sharing import READ_BY_ONE, night, share
 from tests.support.toy import NIGHT, train_champion
 
 BOOSTED = "tests.support.pipelines:build_boosted"
+X = {"type": "float", "nullable": True, "min": -50}
 ASKED = {"top": 2, "where": "probability >= 0.5"}
 COLUMNS = "id, rank, feature, value, contribution"
 
@@ -101,7 +102,10 @@ def test_an_analyst_reads_the_view_and_not_the_table(asking):
 def test_a_sensitive_value_is_hidden(asking):
     asking.change(
         reasons=ASKED,
-        features={"x": {"type": "float", "nullable": True, "sensitive": True}, "kind": {"type": "category"}},
+        features={
+            "x": {"type": "float", "nullable": True, "min": -50, "sensitive": True},
+            "kind": {"type": "category"},
+        },
     )
     run(asking)
     values = {row[3] for row in reasons(asking) if row[2] == "x"}
@@ -167,7 +171,7 @@ def test_a_night_of_which_no_prediction_meets_the_condition_is_published_without
 
 
 def test_a_version_of_fewer_features_than_the_job_has_reasons_of_its_own(asking):
-    features = {"extra": {"type": "float"}, "x": {"type": "float", "nullable": True}, "kind": {"type": "category"}}
+    features = {"extra": {"type": "float"}, "x": X, "kind": {"type": "category"}}
     asking.change(features=features, reasons={"top": 3})
     statement = (
         "select at, id, x, kind, id * 1.5 as extra from events where at >= :interval_start and at < :interval_end"
