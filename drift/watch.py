@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from drift.performance import estimate
+from drift.reasons import explain_shift
 from drift.report import Reporter, reported
 from drift.runs import night_of_run, past_of, reference_of, scored_run
 from drift.verdict import Night, Past, Reference, Verdict, earliest, verdict_on
@@ -51,6 +52,7 @@ def watch(work: Workspace, run_id: str, reporter: Reporter | None = None) -> Dri
         verdict = verdict_on(reference, past, run.night, observation)
         _save(work, run, observation, verdict)
         changed = _judged_again(work, run, reference) if run.origin == BACKFILL else []
+    explain_shift(work, run)
     page, problem = None, None
     if reporter is not None:
         pages = reported(work, [*changed, run], reporter)

@@ -96,7 +96,7 @@ OWNERS: dict[str, set[str]] = {
     "rich": {"cli"},
     "apprise": {"scoring.upkeep.alerts"},
     "evidently": {"drift.report"},
-    "scipy": {"lifecycle.comparison", "drift.performance", "scoring.rows.evaluation"},
+    "scipy": {"lifecycle.comparison", "drift.performance", "scoring.rows.evaluation", "scoring.rows.reasons"},
     "sklearn": {"lifecycle.training", "drift.performance"},
 }
 """The only rooms (or modules) that import a library; each of them does."""

@@ -29,6 +29,7 @@ from lifecycle.training import (
     may_be_null,
     may_be_unseen,
     pickled,
+    predicted,
 )
 from scoring.errors import JobFileError, NightshiftError, PipelineError
 from scoring.job import Job, place_of, step_of, steps_of, words_of
@@ -100,8 +101,7 @@ def attempt(probe: Probe) -> None:
             rows, fitted = _fit_and_predict(probe, max(MORE_ROWS, min(job.training.min_rows, 20_000)))
         except (PipelineError, Fault):
             raise first from None  # type: ignore[misc]
-    few = _few(probe)
-    before = predict(fitted, few, job)
+    before = predicted(fitted, few := _few(probe), job)
     if largest_difference(predict(fitted, few, job), before, job) <= GOLDEN_TOLERANCE:  # else registration refuses it
         _stands_alone(probe, fitted, rows, before)
         pq.write_table(pa.Table.from_batches([before]), probe.folder / PREDICTIONS)

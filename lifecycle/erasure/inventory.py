@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lifecycle.erasure.key import EntityKey
+from scoring.job import REASON_COLUMNS
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class Inventory:
         self._shared |= set(texts)
 
     def _categories(self, schema: pa.Schema) -> Iterator[str]:
-        """Yield the columns with text that the model learns from."""
+        """Yield the columns with text that the model learns from, none of a table of reasons."""
         for name, feature in self.key.job.features.items():
-            if feature.type == "category" and name in schema.names:
+            if feature.type == "category" and name in schema.names and not set(REASON_COLUMNS) <= set(schema.names):
                 yield name

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import date
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
@@ -13,9 +14,9 @@ import pyarrow as pa
 from lifecycle.erasure.files import batches_of, erase, leftovers, name_of, rows_in
 from lifecycle.erasure.inventory import Inventory
 from lifecycle.erasure.key import EntityKey
-from scoring.night import left_stages, refresh_lake, unstage
+from scoring.night import left_stages, reasons_object, refresh_lake, unstage
 from scoring.rows import Profile, RowsDigest, Summary, bins_from, merged, profiled
-from scoring.stores import RunFolder, Workspace
+from scoring.stores import Lake, RunFolder, Workspace
 from scoring.stores.registry import NIGHTS_FILE
 from scoring.stores.warehouse import Run, erasures, ledger
 
@@ -24,8 +25,10 @@ STORES = {
     "predictions": "predictions of runs (lake)",
     "quarantine": "quarantine (lake)",
     "shadow": "predictions in the shadow (lake)",
+    "reasons": "reasons of predictions (lake)",
 }
 HISTORY, SHADOW, CURRENT = "prediction history (table)", "predictions in the shadow (table)", "published nights (lake)"
+REASONS, CURRENT_REASONS = "reasons of predictions (table)", "reasons of published nights (lake)"
 STAGED = "tables with rows of shared nights, dropped whole (source)"
 
 
@@ -48,11 +51,13 @@ def look(work: Workspace, inventory: Inventory) -> dict[str, str]:
     for stored in stored_rows:
         inventory.add(HISTORY, stored.history)
         inventory.add(SHADOW, stored.shadow)
+        inventory.add(REASONS, stored.reasons)
         touched.setdefault(numbers[stored.run_number], "")
     for _ in left_stages(work):
         inventory.add(STAGED, 1)
     for night in work.lake.nights(work.job.name):
         inventory.add(CURRENT, rows_in(work.lake, work.lake.current(work.job.name, night), inventory))
+        inventory.add(CURRENT_REASONS, rows_in(work.lake, reasons_object(work, night), inventory))
     return touched
 
 
@@ -93,10 +98,10 @@ def erase_strays(work: Workspace, key: EntityKey) -> None:
         for path in _tables(work, folder):
             erase(work.lake, path, key)
     for night in work.lake.nights(work.job.name):
-        path = work.lake.current(work.job.name, night)
-        for left in leftovers(work.lake, str(PurePosixPath(path).parent)):
-            work.lake.remove(left)
-        erase(work.lake, path, key)
+        for path in _objects(work, night):
+            for left in leftovers(work.lake, str(PurePosixPath(path).parent)):
+                work.lake.remove(left)
+            erase(work.lake, path, key)
 
 
 def settle(work: Workspace, key: EntityKey, erasure_id: int, run: Run) -> None:
@@ -109,9 +114,16 @@ def settle(work: Workspace, key: EntityKey, erasure_id: int, run: Run) -> None:
     if ledger.published(work.warehouse, work.job.name, run.night).get(run.night) == run.run_id:
         if _has_all(folder, "predictions"):
             refresh_lake(work, run.night, anew=True)
-        elif work.lake.exists(work.lake.current(work.job.name, run.night)):
-            erase(work.lake, work.lake.current(work.job.name, run.night), key)
+        else:
+            for path in _objects(work, run.night):
+                erase(work.lake, path, key)
     erasures.end_run(work.warehouse, erasure_id, run, work.clock())
+
+
+def _objects(work: Workspace, night: date) -> list[str]:
+    """Return the objects of a night that there are: of its predictions, and of their reasons."""
+    paths = (work.lake.current(work.job.name, night), reasons_object(work, night))
+    return [path for path in paths if work.lake.exists(path)]
 
 
 def _summarise(work: Workspace, folder: RunFolder, number: int) -> None:
@@ -127,7 +139,12 @@ def _summarise(work: Workspace, folder: RunFolder, number: int) -> None:
     summary = Summary.of(predictions, work.job)
     profile = Profile.of(bins, _columns(features, predictions, work), features.num_rows) if len(features) else Profile()
     rows = predictions.num_rows
-    folder.write_scored(number, profile, replace(before, rows=rows, summary=summary))
+    reasons = None if before.reasons is None else _rows_of(folder.lake, folder.part("reasons", number))
+    folder.write_scored(number, profile, replace(before, rows=rows, summary=summary, reasons=reasons))
+
+
+def _rows_of(lake: Lake, path: str) -> int:
+    return int((lake.facts(path) or {"rows": "0"})["rows"])
 
 
 def _columns(features: pa.Table, predictions: pa.Table, work: Workspace) -> dict[str, Any]:

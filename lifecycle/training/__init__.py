@@ -13,6 +13,7 @@ from lifecycle.training.fit import (
     parted,
 )
 from lifecycle.training.made_up_rows import levels_of, made_up_rows, may_be_null, may_be_unseen
+from lifecycle.training.reasons import predicted
 from lifecycle.training.reference import reference_nights
 from lifecycle.training.row_independence import proven_rule, reference_rows
 from lifecycle.training.rows import NIGHT, Rows, read_rows
@@ -47,6 +48,7 @@ __all__ = [
     "out_of_fold",
     "parted",
     "pickled",
+    "predicted",
     "proven_rule",
     "read_rows",
     "recipe_of",

@@ -23,6 +23,7 @@ from lifecycle.training.fit import (
     out_of_fold,
     parted,
 )
+from lifecycle.training.reasons import write_reasons
 from lifecycle.training.row_independence import proven_rule, reference_rows
 from lifecycle.training.rows import NIGHT
 from lifecycle.training.snapshot import Snapshot, take
@@ -119,6 +120,7 @@ def train_on(
         usual = UsualNights.of(certainty(fitted.predictions, work.job), rows.table.column(NIGHT))
         write_version(Path(folder), work.job, fitted, labelled, facts, usual)
         write_reference(Path(folder), work.job, fitted, rows)
+        write_reasons(Path(folder), work.job, pipeline, rule)
         progress("register", 0)
         ref = work.registry.register(work.job.name, Path(folder), facts, scores)
     left_out = rows.table.num_rows - labelled.num_rows, rows.unreadable_labels

@@ -9,6 +9,7 @@ from pages.content.metric import Metric, metrics_of
 from pages.content.overview import description_of
 from pages.content.places import Places, View
 from pages.content.quality import Window, quality_of
+from pages.content.shift import shift_of
 from pages.plots import state_of
 from scoring.interval import Nights
 from scoring.stores.warehouse import NightVerdict, Span, ledger, monitoring, overview, retrainings
@@ -37,6 +38,7 @@ def night_page(places: Places, job: str, night: date, run_id: str | None = None)
         "state": state,
         "drift": verdict,
         "columns": _columns(places, job, run.run_id),
+        "shift": shift_of(places, run),
         "words": WORDS,
         "meanings": MEANINGS,
         "decision": overview.decision_of(places.warehouse, run.run_id),

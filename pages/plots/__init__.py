@@ -5,12 +5,14 @@ from pages.plots.calendar import QUALITY, STATES, State, months, state_of
 from pages.plots.forest import forest_plot
 from pages.plots.model_card import calibration_plot, gain_plot, importance_plot
 from pages.plots.nights import column_plots, performance_plot, score_plot
+from pages.plots.shift import bars_of
 
 __all__ = [
     "QUALITY",
     "STATES",
     "State",
     "ageing_plot",
+    "bars_of",
     "calibration_plot",
     "column_plots",
     "forest_plot",

@@ -20,6 +20,7 @@ from scoring.job.policies import (
     RetrainingPolicy,
     TrainingPolicy,
 )
+from scoring.job.reasons import ReasonsPolicy, kinds_of, refuse_reasons
 from scoring.job.task import Task, tasks_with
 from scoring.names import (
     JOB_PATTERN,
@@ -129,6 +130,8 @@ class Job(Strict):
     """
     evaluator: Literal["auto", "scikit-learn"] = "auto"
     """What computes predictions. ``auto``: the version's evaluator, which gives the pipeline's own bits, where it has one."""
+    reasons: ReasonsPolicy | None = None
+    """Reasons of predictions: what each feature adds to them, for the pipelines that have exact ones. Default: none."""
     gate: GatePolicy = Field(default=GatePolicy(), description="What a night must keep to be published.")
     monitor: MonitorPolicy = Field(default=MonitorPolicy(), description="How a night is compared with others.")
     retraining: RetrainingPolicy = Field(default=RetrainingPolicy(), description="When a version is trained.")
@@ -193,6 +196,13 @@ class Job(Strict):
         plain = [name for name in self.promotion.segments if not self._is_category(name)]
         if plain:
             raise ValueError(f"promotion.segments: found {plain}, expected features of type category")
+        return self
+
+    @model_validator(mode="after")
+    def _reasons_are_of_predictions(self) -> Self:
+        if self.reasons is not None:
+            kinds = kinds_of(self.task, self.probability_columns)
+            refuse_reasons(self.reasons, kinds, self.label.classes or [], self.key)
         return self
 
     @model_validator(mode="after")

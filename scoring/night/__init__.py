@@ -7,6 +7,7 @@ from scoring.night.difference import Difference, two_nights, two_runs
 from scoring.night.export import KEPT_FEWER, export_csv, export_file, published_runs
 from scoring.night.extract import extract
 from scoring.night.publish import discard, publish, refresh_lake, release, unpublish
+from scoring.night.reasons import has_reasons, reasons_object, reasons_problem
 from scoring.night.request import NightRequest
 from scoring.night.rescore import Rescored, rescore
 from scoring.night.run import run_night
@@ -28,12 +29,15 @@ __all__ = [
     "export_csv",
     "export_file",
     "extract",
+    "has_reasons",
     "left_stages",
     "no_evidence",
     "over",
     "promoted_ref",
     "publish",
     "published_runs",
+    "reasons_object",
+    "reasons_problem",
     "refresh_lake",
     "release",
     "rescore",

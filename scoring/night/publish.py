@@ -11,8 +11,6 @@ from time import monotonic
 import pyarrow as pa
 
 from scoring.errors import (
-    LakeFileBroken,
-    LakeFileMissing,
     NightHeld,
     NightshiftError,
     ReconciliationError,
@@ -22,6 +20,7 @@ from scoring.job import Job
 from scoring.night.chunk import ChunkPredictions
 from scoring.night.gate import gate_reasons
 from scoring.night.loaded import Loaded, digested
+from scoring.night.reasons import current_reasons, load_run_reasons, run_of
 from scoring.night.recording import recorded
 from scoring.night.shards import loaded_by_shards
 from scoring.night.staging import unstage
@@ -67,6 +66,7 @@ def publish(work: Workspace, run_id: str, progress: Progress = silent, loaded: L
             loaded = loaded_by_shards(work, run)
             run = ledger.get(work.warehouse, run_id)
         summary = _reconciled(work.stores, run, loaded or _load_scored(work, run, progress))
+        load_run_reasons(work, run)
         _pass_gate(work, run, summary)
         status = ledger.flip(work.warehouse, run, summary.rows, work.clock())
     return _after_flip(work, ledger.get(work.warehouse, run_id), status)
@@ -183,17 +183,10 @@ def refresh_lake(work: Workspace, night: date, anew: bool = False) -> str:
         run_id = ledger.published(work.warehouse, work.job.name, night).get(night)
         if run_id is None:
             work.lake.remove(path)
-        elif anew or _run_of(work.stores, path) != run_id:
+        elif anew or run_of(work, path) != run_id:
             _write_current(work, ledger.get(work.warehouse, run_id), path)
+        current_reasons(work, night, run_id, anew)
     return path
-
-
-def _run_of(stores: Stores, path: str) -> str | None:
-    """Return the run id in a lake object's metadata, or None if there is no object, or it cannot be read."""
-    try:
-        return (stores.lake.facts(path) or {}).get("run_id")
-    except (LakeFileBroken, LakeFileMissing):
-        return None
 
 
 def _write_current(work: Workspace, run: Run, path: str) -> None:

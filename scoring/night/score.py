@@ -11,7 +11,9 @@ from scoring.night.chunk import Chunk, ChunkPredictions
 from scoring.night.recording import recorded
 from scoring.progress import Progress, silent
 from scoring.rows import Profile, Summary, one_thread, prediction_schema, profiled
+from scoring.rows.reasons import reasons_schema
 from scoring.stores import RunFolder, ScoredChunk, Workspace
+from scoring.stores.registry import VersionReasons
 from scoring.stores.warehouse import ledger, seen, worked_on
 
 _ROWS = 50_000
@@ -54,14 +56,37 @@ def _score(
         began = monotonic()
         model = work.registry.load(folder.version_ref(), work.job)
         summary, profile, bins = Summary(), Profile(), model.bins
-        parts = []
+        parts, reasons = [], _Reasons(work, folder, number)
         with one_thread():  # chunks are scored side by side: more threads in each would fight for the cores
             for batch in batches:
                 parts.append(model.predict(batch, work.job))
+                reasons.add(batch, parts[-1])
                 summary += Summary.of(parts[-1], work.job)
                 profile += Profile.of(bins, profiled(batch, parts[-1], work.job), batch.num_rows)
                 progress("score", batch.num_rows)
         rows = work.lake.write(folder.part("predictions", number), prediction_schema(work.job), parts, {})
-        folder.write_scored(number, profile, ScoredChunk(rows, summary, monotonic() - began, model.scored_by))
+        explained = reasons.written()
+        scored = ScoredChunk(rows, summary, monotonic() - began, model.scored_by, explained)
+        folder.write_scored(number, profile, scored)
         seen(work.warehouse, run_id, work.clock())
     return parts
+
+
+class _Reasons:
+    """The reasons of a chunk's predictions, if the job asks for some."""
+
+    def __init__(self, work: Workspace, folder: RunFolder, number: int) -> None:
+        self._work, self._path, self._batches = work, folder.part("reasons", number), list[pa.RecordBatch]()
+        asked = work.job.reasons is not None
+        self._of = VersionReasons(work.registry, folder.version_ref(), work.job) if asked else None
+
+    def add(self, batch: pa.RecordBatch, predictions: pa.RecordBatch) -> None:
+        """Add the reasons of some rows."""
+        if self._of is not None:
+            self._batches.append(self._of.asked_for(batch, predictions))
+
+    def written(self) -> int | None:
+        """Write the chunk's reasons to the lake, and return how many rows they are, or None where none are asked for."""
+        if self._of is None:
+            return None
+        return self._work.lake.write(self._path, reasons_schema(self._work.job), self._batches, {})

@@ -22,7 +22,7 @@ SNAPSHOT_FACTS = "snapshot.json"
 SNAPSHOT_ROWS = "rows.parquet"
 """The file of a training snapshot with its rows."""
 _NO_COLUMNS = pa.schema([])
-_KINDS = ("runs", "predictions", "reports", "snapshots")
+_KINDS = ("runs", "predictions", "reasons", "reports", "snapshots")
 
 
 class Lake:

@@ -18,7 +18,11 @@ from scoring.stores.registry import VersionRef
 from scoring.stores.source import AnyStage, stage_from
 from scoring.stores.warehouse import Run
 
-Part = Literal["features", "quarantine", "predictions"]
+Part = Literal["features", "quarantine", "predictions", "reasons"]
+
+
+_REMOVED: tuple[Part, ...] = ("reasons", "quarantine", "predictions", "features")
+"""The parts of a chunk in the order of their removal."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,8 @@ class ScoredChunk:
     seconds: float
     scored_by: str | None = None
     """What computed the predictions. None in older runs."""
+    reasons: int | None = None
+    """Rows of reasons. None where the job asked for none."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +119,11 @@ class RunFolder:
         for chunk in self.chunks if chunks is None else chunks:
             yield from self.lake.batches(self.part("predictions", chunk), expected=expected)
 
+    def reasons(self, expected: pa.Schema) -> Iterator[pa.RecordBatch]:
+        """Yield the reasons of the run's predictions, with the ``expected`` columns, in batches."""
+        for chunk in self.chunks:
+            yield from self.lake.batches(self.part("reasons", chunk), expected=expected)
+
     def quarantine(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows that the run put into quarantine, in batches. A chunk without such rows has no file."""
         for chunk in self.chunks:
@@ -129,7 +140,7 @@ class RunFolder:
         """Write the profile of a chunk, then its summary, which says that the chunk is scored."""
         self.lake.write_json(self.profile(chunk), profile.as_dict())
         facts = {"rows": scored.rows, "summary": scored.summary.as_dict(), "seconds": scored.seconds}
-        facts["scored_by"] = scored.scored_by
+        facts |= {"scored_by": scored.scored_by, "reasons": scored.reasons}
         self.lake.write_json(self.summary(chunk), facts)
 
     def scored(self, chunks: Iterable[int] | None = None) -> list[ScoredChunk]:
@@ -161,7 +172,7 @@ class RunFolder:
         those of an earlier reading of the night would pass for the next one's.
         """
         for chunk in reversed(range(self._written())):
-            parts = [self.part("quarantine", chunk), self.part("predictions", chunk), self.part("features", chunk)]
+            parts = [self.part(part, chunk) for part in _REMOVED]
             for path in (self.summary(chunk), self.profile(chunk), *parts):
                 self.lake.remove(path)
         self.lake.remove(self.path)
@@ -184,7 +195,9 @@ class RunFolder:
         content = self._with_keys(path, "rows", "summary", "seconds")
         with understood(path):
             summary = Summary.from_dict(content["summary"])
-        return ScoredChunk(content["rows"], summary, content["seconds"], content.get("scored_by"))
+        return ScoredChunk(
+            content["rows"], summary, content["seconds"], content.get("scored_by"), content.get("reasons")
+        )
 
     def _with_keys(self, path: str, *names: str) -> dict[str, Any]:
         """Return the content of a JSON file. Raises ``LakeFileBroken`` when the file lacks one of the keys."""

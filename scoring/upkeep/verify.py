@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from scoring.errors import ArtifactMismatch, LakeFileBroken, LakeFileMissing, LakeRefused, LakeUnavailable
-from scoring.night import refresh_lake
+from scoring.night import reasons_problem, refresh_lake
 from scoring.rows import RowsDigest, prediction_schema
 from scoring.stores import Workspace, no_erasure
 from scoring.stores.warehouse import Run, abandon_dead, count_rows, ledger
@@ -39,7 +39,7 @@ def verify(work: Workspace, repair: bool = False) -> list[Finding]:
             findings.append(
                 Finding(night, f"the table has {rows} rows of run {run_id}, the ledger {run.rows_loaded}", False)
             )
-        problem = _lake_problem(work, run)
+        problem = _lake_problem(work, run) or reasons_problem(work, run)
         if problem:
             findings.append(Finding(night, problem, repair and _rewrite(work, night)))
     for night in sorted(set(work.lake.nights(work.job.name)) - set(published)):

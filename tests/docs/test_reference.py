@@ -8,11 +8,11 @@ import pytest
 import sqlalchemy as sa
 from pydantic import BaseModel, SecretStr
 
-from scoring.job import Job, find_job
-from scoring.settings import HOME, Settings
+from scoring.job import Job
+from scoring.settings import Settings
 from scoring.stores.warehouse import ensure_job, open_warehouse
 from tests.conftest import new_database
-from tools.reference.__main__ import EXAMPLE, FOLDER, PAGES
+from tools.reference.__main__ import FOLDER, PAGES, example_job
 from tools.reference.commands import application
 from tools.reference.fields import documented, models_in
 from tools.reference.warehouse import warehouse
@@ -28,7 +28,7 @@ def test_page_says_what_the_code_says(name):
 def test_page_about_the_warehouse_says_what_a_migrated_database_says(data_dir: Path, template: str):
     url = SecretStr(new_database(data_dir, template))
     store = open_warehouse(Settings(data_dir=data_dir, warehouse_url=url, sources={}))
-    job = find_job(HOME / "jobs", EXAMPLE)
+    job = example_job()
     ensure_job(store, job)
     written = warehouse(store, job)
     store.engine.dispose()

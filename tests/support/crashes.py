@@ -20,6 +20,12 @@ POINTS = {
     "lake object half written": ("scoring.night.publish", "stamped", 3),
 }
 """Where the child dies: the function that it is about to call for the n-th time."""
+REASON_POINTS = {
+    "scored with reasons, before they are loaded": ("scoring.night.publish", "load_run_reasons", 1),
+    "reasons loaded, before the flip": ("scoring.night.publish", "_pass_gate", 1),
+    "lake object of the reasons half written": ("scoring.night.reasons", "_shown", 3),
+}
+"""The same for a job that asks for reasons."""
 DYING = """
 import importlib, os, signal, sys
 module, name, turn = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -42,7 +48,7 @@ main()
 
 def die_at(commands: Path, toy: Toy, point: str) -> None:
     """Score the night in a process of its own, which is killed at the point."""
-    module, name, turn = POINTS[point]
+    module, name, turn = {**POINTS, **REASON_POINTS}[point]
     command = [str(commands / "nightshift"), "-c", CHILD, module, name, str(turn), toy.job.name, str(NIGHT)]
     child = subprocess.run(
         command,

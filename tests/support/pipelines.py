@@ -13,6 +13,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import FixedThresholdClassifier
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
@@ -52,6 +53,14 @@ def build_boosted() -> Pipeline:
     codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan)
     columns = make_column_transformer((codes, ["kind"]), remainder="passthrough")
     return make_pipeline(columns, HistGradientBoostingClassifier(max_iter=20, early_stopping=False))
+
+
+def build_bayes() -> Pipeline:
+    """Return a classifier of the toy job's columns whose predictions have no exact reasons."""
+    columns = make_column_transformer(
+        (OneHotEncoder(handle_unknown="ignore", sparse_output=False), ["kind"]), (SimpleImputer(), ["x"])
+    )
+    return make_pipeline(columns, GaussianNB())
 
 
 def build_linear() -> Pipeline:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from scoring.job import find_job
+from scoring.job import Job, find_job
 from scoring.settings import HOME, Settings
 from scoring.stores import embedded
 from scoring.stores.warehouse import ensure_job, migrate, open_warehouse
@@ -35,12 +35,18 @@ def _warehouse() -> str:
         store = open_warehouse(installation)
         try:
             migrate(store)
-            job = find_job(HOME / "jobs", EXAMPLE)
+            job = example_job()
             ensure_job(store, job)
             return warehouse(store, job)
         finally:
             store.engine.dispose()
             embedded.stop(installation.postgres_dir)
+
+
+def example_job() -> Job:
+    """Return the example with everything on that makes tables."""
+    content = find_job(HOME / "jobs", EXAMPLE).model_dump(mode="json", exclude_unset=True)
+    return Job.model_validate({**content, "reasons": {}})
 
 
 if __name__ == "__main__":

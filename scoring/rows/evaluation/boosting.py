@@ -27,7 +27,7 @@ class Boosted:
         Raises ``Unsupported`` when they would be too large."""
         known, place_of = model._bin_mapper.make_known_categories_bitsets()
         iterations = [
-            [_tree(predictor, known, place_of) for predictor in predictors] for predictors in model._predictors
+            [tree_of(predictor, known, place_of) for predictor in predictors] for predictors in model._predictors
         ]
         trees: list[list[Tree]] = [list(some) for some in zip(*iterations, strict=True)]
         every = [tree for some in trees for tree in some]
@@ -67,7 +67,8 @@ def _as_given(sums: np.ndarray, n_threads: int | None = None) -> np.ndarray:
     return sums
 
 
-def _tree(predictor: Any, known: np.ndarray, place_of: np.ndarray) -> Tree:
+def tree_of(predictor: Any, known: np.ndarray, place_of: np.ndarray) -> Tree:
+    """Return a tree of boosting. ``known`` and ``place_of`` are its bin mapper's sets of known categories."""
     nodes = predictor.nodes
     leaf = nodes["is_leaf"].astype(bool)
     splits = np.flatnonzero(~leaf)

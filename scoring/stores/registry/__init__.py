@@ -1,7 +1,9 @@
 """Model versions: their files, golden rows and sha256, in MLflow."""
 
+from scoring.rows.reasons import MeanContributions
 from scoring.stores.registry.accepting import accept
 from scoring.stores.registry.declaration import declared, narrowed
+from scoring.stores.registry.explaining import REASONS_FILE, VersionReasons, no_reasons
 from scoring.stores.registry.facts import TrainingFacts
 from scoring.stores.registry.formats import (
     FORMATS,
@@ -34,11 +36,14 @@ __all__ = [
     "GOLDEN_TOLERANCE",
     "HOLDOUT_FILE",
     "NIGHTS_FILE",
+    "REASONS_FILE",
     "REFERENCE_FILE",
     "Format",
+    "MeanContributions",
     "ModelVersion",
     "Registry",
     "TrainingFacts",
+    "VersionReasons",
     "VersionRef",
     "accept",
     "columns_of",
@@ -46,6 +51,7 @@ __all__ = [
     "largest_difference",
     "library_versions",
     "narrowed",
+    "no_reasons",
     "opened",
     "stored_as",
     "unknown_types",

@@ -5,6 +5,7 @@ from scoring.stores.warehouse import (
     ledger,
     liveness,
     manifests,
+    mean_shifts,
     metering,
     monitoring,
     overview,
@@ -43,17 +44,21 @@ from scoring.stores.warehouse.liveness import (
 )
 from scoring.stores.warehouse.load import (
     LoadedChunk,
+    count_reasons,
     count_rows,
     load,
     load_chunks,
+    load_reasons,
     load_shadow,
     loaded_chunks,
     remove_rows,
     stamped,
 )
 from scoring.stores.warehouse.manifests import FileRecord, Manifest
+from scoring.stores.warehouse.mean_shifts import FeatureShift
 from scoring.stores.warehouse.metering import metered
 from scoring.stores.warehouse.promotions import Promotion, champion_at, in_effect, previous_champion
+from scoring.stores.warehouse.reason_tables import reasons_by_key
 from scoring.stores.warehouse.records import Disagreement, Retraining, Run, Shadow, ShadowLosses, ShadowNight
 from scoring.stores.warehouse.refits import RefitLoss
 from scoring.stores.warehouse.results import ColumnNight, ColumnVerdict, Decided, Measured, NightVerdict, TriedNight
@@ -70,6 +75,7 @@ __all__ = [
     "Decided",
     "Disagreement",
     "Evaluation",
+    "FeatureShift",
     "FileRecord",
     "Gain",
     "Holdout",
@@ -100,6 +106,7 @@ __all__ = [
     "at_work",
     "champion_at",
     "claim_alert",
+    "count_reasons",
     "count_rows",
     "describe_prediction",
     "ensure_job",
@@ -112,10 +119,12 @@ __all__ = [
     "liveness",
     "load",
     "load_chunks",
+    "load_reasons",
     "load_shadow",
     "loaded_chunks",
     "manifests",
     "mark_retired",
+    "mean_shifts",
     "metered",
     "metering",
     "migrate",
@@ -125,6 +134,7 @@ __all__ = [
     "previous_champion",
     "promotions",
     "pruning",
+    "reasons_by_key",
     "record_action",
     "refits",
     "remove_rows",

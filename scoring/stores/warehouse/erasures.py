@@ -15,6 +15,7 @@ from scoring.stores.warehouse.actions import Action, record_action
 from scoring.stores.warehouse.connection import Warehouse
 from scoring.stores.warehouse.job_tables import history, shadow
 from scoring.stores.warehouse.load import of_run
+from scoring.stores.warehouse.reason_tables import existing_reasons
 from scoring.stores.warehouse.records import Run
 from scoring.stores.warehouse.tables import ERASED_RUNS, ERASURES, LOADED_CHUNKS, PROFILES, PUBLISHED, RUNS
 
@@ -46,6 +47,7 @@ class StoredRows:
     run_number: int
     history: int
     shadow: int
+    reasons: int = 0
 
 
 def start(warehouse: Warehouse, facts: Mapping[str, Any]) -> int:
@@ -74,12 +76,14 @@ def finish(warehouse: Warehouse, erasure_id: int, now: datetime) -> None:
 def stored_rows(warehouse: Warehouse, job: Job, values: Values) -> list[StoredRows]:
     """Return how many rows of an entity the tables of predictions hold, by run."""
     counted = {}
-    for table in (history(job), shadow(job)):
+    with warehouse.transaction() as connection:
+        others = existing_reasons(connection, job)
+    for table in (history(job), shadow(job), *others):
         grouped = sa.select(table.c.night, table.c.run_number, sa.func.count().label("rows"))
         query = grouped.where(_of_entity(table, values)).group_by(table.c.night, table.c.run_number)
         counted[table.name] = {(row["night"], row["run_number"]): row["rows"] for row in warehouse.rows(query)}
-    first, second = counted.values()
-    return [StoredRows(*run, first.get(run, 0), second.get(run, 0)) for run in sorted({*first, *second})]
+    runs = sorted({run for rows in counted.values() for run in rows})
+    return [StoredRows(*run, *(rows.get(run, 0) for rows in counted.values())) for run in runs]
 
 
 def begin_run(warehouse: Warehouse, erasure_id: int, run: Run) -> None:
@@ -111,7 +115,7 @@ def settle_run(
     table, shadow_table, this_run = history(job), shadow(job), RUNS.c.run_id == run.run_id
     with warehouse.transaction() as connection:
         ledger.hold_lock(connection, job.name, run.night)
-        for removed in (shadow_table, table):
+        for removed in (shadow_table, *existing_reasons(connection, job), table):
             erased = sa.delete(removed).where(of_run(removed, run), _of_entity(removed, values))
             rows = connection.execute(erased).rowcount
         connection.execute(sa.delete(LOADED_CHUNKS).where(LOADED_CHUNKS.c.run_number == run.run_number))

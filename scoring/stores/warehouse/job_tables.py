@@ -42,7 +42,7 @@ def history(job: Job) -> sa.Table:
     The primary key is the only index. A run's rows are its newest end, so that loading them costs the same whatever is
     there, and removing them empties whole pages. One key over time is one look into the index for each published night.
     """
-    columns = [*_identity(job), *_prediction_columns(job)]
+    columns = [*identity(job), *_prediction_columns(job)]
     name = f"{job.name}_predictions_history"
     comment = f"Every run's rows, published or not. {job.description}"
     key = sa.PrimaryKeyConstraint("night", "run_number", *job.key)
@@ -52,13 +52,13 @@ def history(job: Job) -> sa.Table:
 def shadow(job: Job) -> sa.Table:
     """Return the table with the predictions of versions in the shadow for ``job``, which are never published."""
     version = sa.Column("model_version", sa.Integer, nullable=False, comment="Version in the shadow")
-    columns = [*_identity(job), version, *_prediction_columns(job)]
+    columns = [*identity(job), version, *_prediction_columns(job)]
     key = sa.PrimaryKeyConstraint("night", "run_number", "model_version", *job.key)
     comment = f"Predictions of versions in the shadow, never published. {job.description}"
     return sa.Table(f"{job.name}_shadow_predictions", sa.MetaData(), *columns, key, comment=comment)
 
 
-def _identity(job: Job) -> list[sa.Column[Any]]:
+def identity(job: Job) -> list[sa.Column[Any]]:
     """Return the columns that identify a row: keys, night and run. A key column has its plain name, and the job's in ``.key``."""
     return [
         *(

@@ -22,6 +22,7 @@ from scoring.stores.arrow_connections import arrow_connection
 from scoring.stores.urls import libpq_url
 from scoring.stores.warehouse.connection import Warehouse, translated
 from scoring.stores.warehouse.job_tables import history, shadow
+from scoring.stores.warehouse.reason_tables import existing_reasons, reasons_of
 from scoring.stores.warehouse.records import Run
 from scoring.stores.warehouse.schema import ensure_partition
 from scoring.stores.warehouse.tables import LOADED_CHUNKS
@@ -103,6 +104,16 @@ def load_shadow(
     with _Loading(warehouse, shadow(job), constants) as loading:
         loading.replaced()
         loading.send(batches, schema, 1)
+
+
+def load_reasons(warehouse: Warehouse, job: Job, run: Run, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> int:
+    """Load the reasons of a run's predictions, invisible until it is published, and return how many rows the table has.
+
+    They are loaded in one transaction, replacing those of an earlier try.
+    """
+    with _Loading(warehouse, reasons_of(job), _constants(run)) as loading:
+        loading.replaced()
+        return loading.send(batches, schema, 1)
 
 
 def _constants(run: Run) -> dict[str, pa.Scalar]:
@@ -253,10 +264,19 @@ def count_rows(warehouse: Warehouse, job: Job, run: Run) -> int:
         return connection.execute(_counted(table).where(of_run(table, run))).scalar_one()
 
 
+def count_reasons(warehouse: Warehouse, job: Job, run: Run) -> int:
+    """Return how many rows the table of reasons holds of a run, 0 without a table."""
+    with warehouse.transaction() as connection:
+        tables = existing_reasons(connection, job)
+        return sum(connection.execute(_counted(table).where(of_run(table, run))).scalar_one() for table in tables)
+
+
 def remove_rows(warehouse: Warehouse, job: Job, run: Run) -> int:
-    """Remove a run's rows from the history table, and return how many there were."""
+    """Remove a run's rows from the history table, and their reasons, and return how many there were."""
     table = history(job)
     with warehouse.transaction() as connection:
+        for reasons in existing_reasons(connection, job):
+            connection.execute(sa.delete(reasons).where(of_run(reasons, run)))
         return connection.execute(sa.delete(table).where(of_run(table, run))).rowcount
 
 

@@ -12,6 +12,7 @@ from scoring.stores.warehouse import ledger
 from scoring.stores.warehouse.connection import Warehouse
 from scoring.stores.warehouse.job_tables import history, shadow
 from scoring.stores.warehouse.load import of_run
+from scoring.stores.warehouse.reason_tables import existing_reasons
 from scoring.stores.warehouse.records import Run
 from scoring.stores.warehouse.tables import LOADED_CHUNKS, PUBLICATIONS, PUBLISHED, RUNS, SHADOW_NIGHTS
 
@@ -65,7 +66,8 @@ def prune(warehouse: Warehouse, job: Job, run: Run, now: datetime) -> int | None
         status = connection.execute(sa.select(RUNS.c.status).where(this_run)).scalar_one()
         if pointer is not None or status not in ENDED:
             return None
-        connection.execute(sa.delete(shadow_table).where(of_run(shadow_table, run)))
+        for other in (shadow_table, *existing_reasons(connection, job)):
+            connection.execute(sa.delete(other).where(of_run(other, run)))
         rows = connection.execute(sa.delete(table).where(of_run(table, run))).rowcount
         connection.execute(sa.delete(LOADED_CHUNKS).where(LOADED_CHUNKS.c.run_number == run.run_number))
         connection.execute(sa.update(RUNS).where(this_run, RUNS.c.pruned_at.is_(None)).values(pruned_at=now))

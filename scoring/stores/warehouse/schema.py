@@ -16,6 +16,7 @@ from scoring.stores.warehouse import locks
 from scoring.stores.warehouse.actions import Action, record_action
 from scoring.stores.warehouse.connection import Warehouse, no_schema, sql_text, statement
 from scoring.stores.warehouse.job_tables import STAMPS, history, shadow, views
+from scoring.stores.warehouse.reason_tables import reasons_of, view_name, view_of
 from scoring.stores.warehouse.tables import JOBS
 
 
@@ -45,9 +46,32 @@ def ensure_job(warehouse: Warehouse, job: Job) -> None:
                 _check_columns(connection, table, job)
             else:
                 _create(connection, job, table)
+        if job.reasons is not None:
+            _ensure_reasons(connection, job)
         if _absent(connection, job):  # a view is younger than the job's tables
             locks.take(connection, "schema")
             _create_views(connection, job, _absent(connection, job))
+
+
+def _ensure_reasons(connection: sa.Connection, job: Job) -> None:
+    """Create the table and the view of reasons if they are not there."""
+    table, view = reasons_of(job), view_name(job)
+    if sa.inspect(connection).has_table(table.name):
+        _check_columns(connection, table, job)
+        return
+    locks.take(connection, "schema")
+    if sa.inspect(connection).has_table(table.name):
+        return
+    _refuse_taken(connection, job, view)
+    table.create(connection)
+    connection.execute(_filled("grant_history", table=table.name))
+    connection.execute(sa.schema.CreateView(view_of(job), view))
+    connection.execute(_filled("grant_view", view=view))
+    sentence = "Reasons of published predictions: one row per key, night and rank"
+    connection.execute(_filled("comment_view", view=view, sentence=sentence))
+    meanings = {**STAMPS, **{column.name: column.comment for column in table.columns}}
+    for column in sa.inspect(connection).get_columns(view):
+        _comment_column(connection, view, column["name"], meanings[column["name"]])
 
 
 def _create(connection: sa.Connection, job: Job, table: sa.Table) -> None:
@@ -166,9 +190,7 @@ def _create_views(connection: sa.Connection, job: Job, names: Sequence[str]) -> 
     """Create views of the job, and say what the columns of all its views mean."""
     for name in names:
         select, sentence = views(job)[name]
-        if sa.inspect(connection).has_table(name):
-            next_step = f"give job {job.name} another name"
-            raise Permanent(f"warehouse view {name}", found="a table or view of this name", next_step=next_step)
+        _refuse_taken(connection, job, name)
         connection.execute(sa.schema.CreateView(select, name))
         connection.execute(_filled("grant_view", view=name))
         connection.execute(_filled("comment_view", view=name, sentence=sentence))
@@ -178,6 +200,12 @@ def _create_views(connection: sa.Connection, job: Job, names: Sequence[str]) -> 
     for name in views(job):
         for column in inspector.get_columns(name):
             _comment_column(connection, name, column["name"], meanings[column["name"]])
+
+
+def _refuse_taken(connection: sa.Connection, job: Job, view: str) -> None:
+    if sa.inspect(connection).has_table(view):
+        next_step = f"give job {job.name} another name"
+        raise Permanent(f"warehouse view {view}", found="a table or view of this name", next_step=next_step)
 
 
 def _filled(name: str, **identifiers: str) -> sa.ExecutableDDLElement:

@@ -71,6 +71,10 @@ LOADED_CHUNKS = fixed_table("loaded_chunks", "run_number chunk rows", "facts")
 
 
 CARDS = fixed_table("model_cards", "job model_version made_at", "card")
+MEAN_SHIFTS = fixed_table(
+    "mean_shifts",
+    "run_id job night model_version feature contribution_reference contribution_night rows_night rows_reference unit measured_at",
+)
 ALERTS = fixed_table("alerts", "job night kind message sent_at")
 MANIFESTS = fixed_table("model_manifests", "manifest_id job model_version model_uri sha256 reason recorded_at", "files")
 ERASURES = fixed_table(
