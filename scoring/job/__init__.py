@@ -5,6 +5,7 @@ from scoring.job.deadline import deadline_in_words, newest_due, ready_at
 from scoring.job.definition import HIDDEN_VALUE, Job, Kind
 from scoring.job.faults import is_theirs, place, place_of, step_of, steps_of, words_of
 from scoring.job.files import changed_job, find_job, load_jobs, parsed_job
+from scoring.job.interval_policy import INTERVAL_COLUMNS, IntervalPolicy
 from scoring.job.policies import MonitorPolicy, PromotionPolicy, RetrainingPolicy
 from scoring.job.scaffold import new_job
 from scoring.job.task import BINARY, MULTICLASS, PRIMARY_METRICS, REGRESSION, TASKS, Task
@@ -12,11 +13,13 @@ from scoring.job.task import BINARY, MULTICLASS, PRIMARY_METRICS, REGRESSION, TA
 __all__ = [
     "BINARY",
     "HIDDEN_VALUE",
+    "INTERVAL_COLUMNS",
     "MULTICLASS",
     "PRIMARY_METRICS",
     "REGRESSION",
     "TASKS",
     "Feature",
+    "IntervalPolicy",
     "Job",
     "Kind",
     "MonitorPolicy",

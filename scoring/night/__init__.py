@@ -11,9 +11,11 @@ from scoring.night.rescore import Rescored, rescore
 from scoring.night.run import run_night
 from scoring.night.score import score_chunk
 from scoring.night.shards import score_chunks
+from scoring.night.shown import INTERVAL_FACT
 from scoring.night.staging import left_stages, over, unstage
 
 __all__ = [
+    "INTERVAL_FACT",
     "KEPT_FEWER",
     "Change",
     "Changes",

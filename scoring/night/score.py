@@ -53,15 +53,18 @@ def _score(
     with recorded(work.stores, run_id):
         began = monotonic()
         model = work.registry.load(folder.version_ref(), work.job)
+        interval = folder.pinned_interval(work.job)
+        miss = None if interval is None else interval.miss
         summary, profile, bins = Summary(), Profile(), model.bins
         parts = []
         with one_thread():  # chunks are scored side by side: more threads in each would fight for the cores
             for batch in batches:
-                parts.append(model.predict(batch, work.job))
+                parts.append(model.predict(batch, work.job, miss))
                 summary += Summary.of(parts[-1], work.job)
                 profile += Profile.of(bins, profiled(batch, parts[-1], work.job), batch.num_rows)
                 progress("score", batch.num_rows)
-        rows = work.lake.write(folder.part("predictions", number), prediction_schema(work.job), parts, {})
+        schema = prediction_schema(work.job, interval is not None)
+        rows = work.lake.write(folder.part("predictions", number), schema, parts, {})
         folder.write_scored(number, profile, ScoredChunk(rows, summary, monotonic() - began, model.scored_by))
         seen(work.warehouse, run_id, work.clock())
     return parts

@@ -6,6 +6,7 @@ from scoring.stores.registry.loading import unpickled
 from scoring.stores.registry.registry import Registry
 from scoring.stores.registry.version import (
     ARTIFACT,
+    BAND_FILE,
     GOLDEN_FILE,
     GOLDEN_PREDICTIONS_FILE,
     HOLDOUT_FILE,
@@ -17,6 +18,7 @@ from scoring.stores.registry.version import (
 
 __all__ = [
     "ARTIFACT",
+    "BAND_FILE",
     "GOLDEN_FILE",
     "GOLDEN_PREDICTIONS_FILE",
     "GOLDEN_TOLERANCE",

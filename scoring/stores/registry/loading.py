@@ -9,6 +9,7 @@ from typing import Any
 
 from scoring.errors import ArtifactMismatch
 from scoring.job import Job
+from scoring.stores.registry.band import band_of
 from scoring.stores.registry.evaluating import proven_evaluator
 from scoring.stores.registry.facts import TrainingFacts
 from scoring.stores.registry.files import readable
@@ -35,7 +36,8 @@ def _verified(files: VersionFiles, job_json: str) -> ModelVersion:
     pipeline = unpickled(content)
     check_golden_rows(golden, pipeline, facts, job, files.what)
     evaluator, scored_by = proven_evaluator(pipeline, golden[0], facts, job)
-    return ModelVersion(files.ref, pipeline, facts, profile, nights, facts.rule(job), evaluator, scored_by)
+    band = band_of(files) if job.interval is not None else None
+    return ModelVersion(files.ref, pipeline, facts, profile, nights, facts.rule(job), evaluator, scored_by, band)
 
 
 class _OfThread(threading.local):

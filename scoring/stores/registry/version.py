@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from scoring.job import Job
-from scoring.rows import Bins, Evaluator, Rule, Summary, UsualNights, bins_from, predict
+from scoring.rows import Band, Bins, Evaluator, Rule, Summary, UsualNights, bins_from, predict, with_limits
 from scoring.rows.evaluation import SCIKIT_LEARN
 from scoring.stores.registry.facts import TrainingFacts
 
@@ -51,6 +51,10 @@ HOLDOUT_FILE = "holdout.parquet"
 REFERENCE_FILE = "reference.parquet"
 
 
+BAND_FILE = "interval.json"
+"""What intervals around predicted values are made of. Versions of before have none: their reference sample says it."""
+
+
 @dataclass(frozen=True)
 class VersionRef:
     """A reference to a registered model version, with which it can be loaded and verified."""
@@ -78,15 +82,22 @@ class ModelVersion:
     scored_by: str = SCIKIT_LEARN
     """Name of the evaluator, or of scikit-learn with the reason why the version's own evaluator is not used."""
 
+    band: Band | None = field(repr=False, default=None)
+    """How far outcomes lie from predicted values, where the job has an interval and enough rows with an outcome say it."""
+
     @property
     def stateless(self) -> bool:
         """Return whether no step of the pipeline, which may hold state, runs for a row, so that threads may share a copy."""
         settled = self.rule is not None and self.rule.decision.by not in ("predict", "uncalibrated")
         return settled and self.evaluator is not None and self.evaluator.stateless
 
-    def predict(self, batch: pa.RecordBatch, job: Job) -> pa.RecordBatch:
-        """Return one prediction per row, as ``scoring.rows.predict`` does, by the version's evaluator and rule."""
-        return predict(self.pipeline, batch, job, self.rule, self.evaluator)
+    def predict(self, batch: pa.RecordBatch, job: Job, miss: float | None = None) -> pa.RecordBatch:
+        """Return one prediction per row, as ``scoring.rows.predict`` does, by the version's evaluator and rule.
+
+        With a share ``miss`` of the outcomes the columns ``lower`` and ``upper`` follow, which are to miss so many.
+        """
+        predictions = predict(self.pipeline, batch, job, self.rule, self.evaluator)
+        return predictions if miss is None else with_limits(predictions, self.band, miss, job)
 
     @property
     def bins(self) -> dict[str, Bins]:
