@@ -85,7 +85,8 @@ def export_csv(work: Workspace, runs: list[Run], stream: TextIO, progress: Progr
     rows = 0
     stream.write(",".join(_schema(work, runs).names) + END_OF_LINE)  # plain names, which need no quotes
     for batch in _rows(work, runs, progress):
-        lines = pc.binary_join_element_wise(*(_in_csv(column) for column in batch.columns), ",")
+        cells = [_in_csv(column) for column in batch.columns]
+        lines = pc.binary_join_element_wise(*cells, ",", null_handling="replace")  # a null is nothing between commas
         stream.write(END_OF_LINE.join([*lines.to_pylist(), ""]))
         rows += batch.num_rows
     return rows

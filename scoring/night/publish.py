@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from datetime import date
 from time import monotonic
 
-import pyarrow as pa
-
 from scoring.errors import (
     LakeFileBroken,
     LakeFileMissing,
@@ -18,7 +16,6 @@ from scoring.errors import (
     ReconciliationError,
     RunMissing,
 )
-from scoring.job import Job
 from scoring.night.chunk import ChunkPredictions
 from scoring.night.gate import gate_reasons
 from scoring.night.loaded import Loaded, digested

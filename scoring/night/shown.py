@@ -16,16 +16,15 @@ INTERVAL_FACT = "interval"
 
 
 def shown_rows(work: Workspace, run: Run, interval: bool) -> Iterator[pa.RecordBatch]:
-    """Yield a run's predictions with the columns of the analysts' view, from files that never change.
+    """Return a run's predictions with the columns of the analysts' view, from files that never change.
 
     With ``interval`` the ends of the interval are among them, null for a run that was scored without one.
     """
     constants, order, folder = _stamps(run), _columns(work.job, interval), RunFolder(work.lake, run)
-    for batch in folder.predictions(expected=folder.schema(work.job)):
-        for name in INTERVAL_COLUMNS if interval else ():
-            if name not in batch.schema.names:
-                batch = batch.append_column(name, pa.nulls(batch.num_rows, pa.float64()))
-        yield stamped(batch, constants, order)
+    schema = folder.schema(work.job)
+    lacking = [name for name in INTERVAL_COLUMNS if interval and name not in schema.names]
+    constants |= dict.fromkeys(lacking, pa.scalar(None, pa.float64()))
+    return (stamped(batch, constants, order) for batch in folder.predictions(expected=schema))
 
 
 def rows_schema(job: Job, run: Run, interval: bool) -> pa.Schema:

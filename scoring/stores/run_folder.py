@@ -55,7 +55,7 @@ class RunFolder:
     lake: Lake
     run: Run
     interval: RunInterval | None = None
-    """What a pin that is written says of the interval around predicted values. Of a pin that is there ``pinned_interval`` says it."""
+    """What ``write_pin`` writes of the interval around predicted values; ``pinned_interval`` reads it."""
 
     @property
     def path(self) -> str:

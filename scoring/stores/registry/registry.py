@@ -14,10 +14,12 @@ import pyarrow as pa
 
 from scoring.errors import NightshiftError, RegistryUnavailable, SettingsError, VersionMissing
 from scoring.job import Job
+from scoring.rows import Band
 from scoring.settings import Settings
 from scoring.stores import embedded
 from scoring.stores.failures import lasting
 from scoring.stores.lake_problems import LIBRARIES, bucket_missing, credentials_of, denied, missing_library
+from scoring.stores.registry.band import band_of
 from scoring.stores.registry.facts import TrainingFacts
 from scoring.stores.registry.files import delete, sizes
 from scoring.stores.registry.loading import facts_of, loaded
@@ -185,6 +187,10 @@ class Registry:
         ``GoldenRowsMismatch`` or ``RegistryUnavailable``.
         """
         return loaded.version(self.files(ref), job.model_dump_json())
+
+    def band(self, ref: VersionRef) -> Band | None:
+        """Return what intervals around a version's predictions are made of, or None. Nothing is unpickled."""
+        return band_of(self.files(ref))
 
     def files(self, ref: VersionRef) -> VersionFiles:
         """Return the version's files, to be read. Raises ``ArtifactMismatch`` for a version that nobody recorded."""
