@@ -5,6 +5,7 @@ from scoring.night.changes import Change, Changes, compare_runs
 from scoring.night.difference import Difference, two_nights, two_runs
 from scoring.night.export import KEPT_FEWER, export_csv, export_file, published_runs
 from scoring.night.extract import extract
+from scoring.night.interval_level import adapted
 from scoring.night.publish import discard, publish, refresh_lake, release, unpublish
 from scoring.night.request import NightRequest
 from scoring.night.rescore import Rescored, rescore
@@ -22,6 +23,7 @@ __all__ = [
     "Difference",
     "NightRequest",
     "Rescored",
+    "adapted",
     "champion_version",
     "compare_runs",
     "discard",

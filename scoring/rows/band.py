@@ -15,7 +15,9 @@ import numpy as np
 
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 SIZES = 20
-"""Groups of predictions of about the same size, each with as many rows, whose usual residuals are told apart."""
+"""Groups of predictions of about the same size, each with as many rows, whose usual residuals are told apart, at most."""
+GROUP_ROWS = 100
+"""Rows of a group at least: the mean of few residuals would follow each of them, and hide how large they can be."""
 LEAST_ROWS = 100
 """Rows with an outcome below which there is no interval: the 5 % at an end would be fewer than five rows."""
 RANKS = 2_001
@@ -50,10 +52,10 @@ class Band:
         if len(predicted) < LEAST_ROWS:
             return None
         order = np.argsort(predicted, kind="stable")
-        means = np.array([predicted[part].mean() for part in np.array_split(order, SIZES)])
-        sizes, group = np.unique(means, return_inverse=True)  # equal predictions in several groups are one size
-        sums = np.bincount(group, [np.abs(residual[part]).sum() for part in np.array_split(order, SIZES)])
-        usual = sums / np.bincount(group, [len(part) for part in np.array_split(order, SIZES)])
+        parts = np.array_split(order, min(SIZES, len(order) // GROUP_ROWS))
+        sizes, group = np.unique([predicted[part].mean() for part in parts], return_inverse=True)  # equal ones are one
+        sums = np.bincount(group, [np.abs(residual[part]).sum() for part in parts])
+        usual = sums / np.bincount(group, [len(part) for part in parts])
         usual = np.maximum(usual, _LEAST_SHARE * max(float(np.abs(predicted).max()), 1.0))
         units = np.sort(residual / np.interp(predicted, sizes, usual))
         ranks = np.unique(np.linspace(0, len(units) - 1, min(RANKS, len(units))).round().astype(int))

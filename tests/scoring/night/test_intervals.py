@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from drift.measure import measure
+from lifecycle.erasure import EntityKey, forget
 from scoring.errors import Permanent
 from scoring.interval import Nights
 from scoring.night import NightRequest, export_file, publish, published_runs, rescore, run_night
@@ -21,6 +22,7 @@ from scoring.stores.registry import BAND_FILE, VersionRef
 from scoring.stores.warehouse import Span, ledger, monitoring
 from scoring.upkeep import verify
 from tests.conftest import Toy
+from tests.support.sharing import night, shared
 from tests.support.toy import NIGHT, execute, train_champion
 
 DAY = timedelta(days=1)
@@ -54,8 +56,8 @@ def shown(toy: Toy, view: str = "predictions") -> pd.DataFrame:
 def test_interval_is_in_table_view_lake_and_export_and_holds_its_share(numbers: Toy, tmp_path: Any) -> None:
     regression(numbers, interval=0.8)
     train_champion(numbers.work)
-    for night in (NIGHT, NIGHT + DAY):
-        scored(numbers, night)
+    for day in (NIGHT, NIGHT + DAY):
+        scored(numbers, day)
     table = shown(numbers)
     assert list(table.columns)[-2:] == ["lower", "upper"]
     assert (table["lower"] < table["prediction"]).all()
@@ -122,6 +124,10 @@ def test_scored_again_in_chunks_or_whole_gives_the_same_hash(numbers: Toy) -> No
     (outcome,) = rescore(numbers.work, Nights.of(NIGHT), first.model_version, "again")
     assert outcome.difference is not None
     assert outcome.difference.rows_changed == 0
+    settings = {"task": "regression", "pipeline": "tests.support.pipelines:build_linear", "interval": 0.9}
+    with shared(numbers, **settings):
+        assert night(numbers).predictions_hash == first.predictions_hash
+        assert verify(numbers.work) == []
 
 
 def test_adaptive_level_is_of_what_was_known_before_the_night(numbers: Toy) -> None:
@@ -148,3 +154,17 @@ def test_table_without_the_columns_is_not_taken_for_another_jobs(numbers: Toy) -
     regression(numbers, interval=0.9)
     with pytest.raises(Permanent, match="keys and task of a job never change"):
         scored(numbers, NIGHT + DAY)
+
+
+def test_forgotten_entity_leaves_the_intervals_of_the_others(numbers: Toy) -> None:
+    regression(numbers, interval=0.9)
+    train_champion(numbers.work)
+    scored(numbers)
+    before = shown(numbers)
+    forget(numbers.work, EntityKey.of(numbers.job, {"id": "7"}), "asked for", "tests")
+    assert shown(numbers).equals(before[before["id"] != 7].reset_index(drop=True))
+    assert verify(numbers.work) == []
+    execute(numbers.source, "delete from events where id = 7")
+    scored(numbers)
+    again = shown(numbers)
+    assert again[["lower", "upper"]].equals(before[before["id"] != 7].reset_index(drop=True)[["lower", "upper"]])
