@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from scoring.errors import PipelineError
 from scoring.job import Job, steps_of, words_of
 from scoring.rows import Band, Summary, UsualNights, predict
 from scoring.stores import LABEL_COLUMN
-from scoring.stores.registry import ARTIFACT, BAND_FILE, HOLDOUT_FILE, NIGHTS_FILE, TrainingFacts
+from scoring.stores.registry import ARTIFACT, BAND_FILE, HOLDOUT_FILE, NIGHTS_FILE, TrainingFacts, packages_of
 
 GOLDEN_ROWS = 32
 
@@ -59,6 +59,7 @@ def write_version(
         pa.Table.from_batches([predict(fitted.pipeline, golden, job, facts.rule(job))]),
         folder / "golden_predictions.parquet",
     )
+    facts = replace(facts, packages=packages_of(fitted.pipeline))
     (folder / "facts.json").write_text(json.dumps(facts.as_json(), indent=1))
 
 

@@ -1,8 +1,11 @@
 """Model versions: their files, golden rows and sha256, in MLflow."""
 
+from scoring.stores.registry.environments import Environments, Needed
 from scoring.stores.registry.facts import TrainingFacts
 from scoring.stores.registry.golden import GOLDEN_TOLERANCE, largest_difference, library_versions
-from scoring.stores.registry.loading import unpickled
+from scoring.stores.registry.opening import changed
+from scoring.stores.registry.packages import packages_of
+from scoring.stores.registry.pickled import unpickled
 from scoring.stores.registry.registry import Registry
 from scoring.stores.registry.version import (
     ARTIFACT,
@@ -25,11 +28,15 @@ __all__ = [
     "HOLDOUT_FILE",
     "NIGHTS_FILE",
     "REFERENCE_FILE",
+    "Environments",
     "ModelVersion",
+    "Needed",
     "Registry",
     "TrainingFacts",
     "VersionRef",
+    "changed",
     "largest_difference",
     "library_versions",
+    "packages_of",
     "unpickled",
 ]

@@ -57,6 +57,8 @@ class TrainingFacts:
     """Why scikit-learn itself scores."""
     seconds: float | None = None
     """CPU seconds that fitting, evaluating and proving the version took."""
+    packages: dict[str, str] = field(default_factory=dict)
+    """Packages that the artifact needs, and all that these require, with their exact versions."""
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import io
 import threading
 from functools import lru_cache
-from typing import Any
 
 from scoring.errors import ArtifactMismatch
 from scoring.job import Job
 from scoring.stores.registry.band import band_of
+from scoring.stores.registry.environments import Environments
 from scoring.stores.registry.evaluating import proven_evaluator
 from scoring.stores.registry.facts import TrainingFacts
 from scoring.stores.registry.files import readable
-from scoring.stores.registry.golden import check_golden_rows, golden_rows
+from scoring.stores.registry.golden import golden_rows
+from scoring.stores.registry.opening import opened
 from scoring.stores.registry.version import ARTIFACT, FACTS, FILES, NIGHTS_FILE, PROFILE, ModelVersion
 from scoring.stores.registry.version_files import VersionFiles
 
 _KEPT = 4
 """Versions that stay loaded: as many that threads share, and as many of each thread."""
-_Place = tuple[VersionFiles, str]
+_Place = tuple[VersionFiles, str, Environments]
 
 
-def _verified(files: VersionFiles, job_json: str) -> ModelVersion:
+def _verified(files: VersionFiles, job_json: str, environments: Environments) -> ModelVersion:
     missing = files.missing(FILES)
     if missing:
         raise ArtifactMismatch(
@@ -33,9 +33,8 @@ def _verified(files: VersionFiles, job_json: str) -> ModelVersion:
     content, facts, profile = files.content(ARTIFACT), facts_of(files), files.json(PROFILE)
     nights, job = files.json(NIGHTS_FILE), Job.model_validate_json(job_json)
     golden = golden_rows(files, job)
-    pipeline = unpickled(content)
-    check_golden_rows(golden, pipeline, facts, job, files.what)
-    evaluator, scored_by = proven_evaluator(pipeline, golden[0], facts, job)
+    pipeline, elsewhere = opened(content, golden, facts, job, environments, files.what)
+    evaluator, scored_by = (None, elsewhere) if elsewhere else proven_evaluator(pipeline, golden[0], facts, job)
     band = band_of(files) if job.interval is not None else None
     return ModelVersion(files.ref, pipeline, facts, profile, nights, facts.rule(job), evaluator, scored_by, band)
 
@@ -54,9 +53,9 @@ class _Loaded:
         self._lock, self._of_thread = threading.Lock(), _OfThread()
         self._shared: dict[_Place, ModelVersion] = {}
 
-    def version(self, files: VersionFiles, job_json: str) -> ModelVersion:
+    def version(self, files: VersionFiles, job_json: str, environments: Environments) -> ModelVersion:
         """Return a version, loaded once for all threads if they may share it. One is loaded at a time."""
-        place = (files, job_json)
+        place = (files, job_json, environments)
         with self._lock:
             version = self._shared.get(place) or self._of_thread.version(*place)
             if version.stateless:
@@ -83,10 +82,3 @@ def facts_of(files: VersionFiles) -> TrainingFacts:
     content = files.json(FACTS)
     with readable(files.folder / FACTS, files.what):
         return TrainingFacts.from_json(content)
-
-
-def unpickled(content: bytes) -> Any:
-    """Return the pipeline that ``lifecycle.training.pickled`` made the bytes of."""
-    import joblib
-
-    return joblib.load(io.BytesIO(content))

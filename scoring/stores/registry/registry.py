@@ -20,6 +20,7 @@ from scoring.stores import embedded
 from scoring.stores.failures import lasting
 from scoring.stores.lake_problems import LIBRARIES, bucket_missing, credentials_of, denied, missing_library
 from scoring.stores.registry.band import band_of
+from scoring.stores.registry.environments import Environments
 from scoring.stores.registry.facts import TrainingFacts
 from scoring.stores.registry.files import delete, sizes
 from scoring.stores.registry.loading import facts_of, loaded
@@ -186,7 +187,7 @@ class Registry:
         state while it predicts, unless the version is scored without its pipeline. Raises ``ArtifactMismatch``,
         ``GoldenRowsMismatch`` or ``RegistryUnavailable``.
         """
-        return loaded.version(self.files(ref), job.model_dump_json())
+        return loaded.version(self.files(ref), job.model_dump_json(), Environments.of(self._settings))
 
     def band(self, ref: VersionRef) -> Band | None:
         """Return what intervals around a version's predictions are made of, or None. Nothing is unpickled."""
