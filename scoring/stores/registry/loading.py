@@ -36,7 +36,8 @@ def _verified(files: VersionFiles, job_json: str, environments: Environments) ->
     pipeline, elsewhere = opened(content, golden, facts, job, environments, files.what)
     evaluator, scored_by = (None, elsewhere) if elsewhere else proven_evaluator(pipeline, golden[0], facts, job)
     band = band_of(files) if job.interval is not None else None
-    return ModelVersion(files.ref, pipeline, facts, profile, nights, facts.rule(job), evaluator, scored_by, band)
+    rule = facts.rule(job)
+    return ModelVersion(files.ref, pipeline, facts, profile, nights, rule, evaluator, scored_by, band, bool(elsewhere))
 
 
 class _OfThread(threading.local):

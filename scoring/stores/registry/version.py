@@ -85,9 +85,14 @@ class ModelVersion:
     band: Band | None = field(repr=False, default=None)
     """How far outcomes lie from predicted values, where the job has an interval and enough rows with an outcome say it."""
 
+    elsewhere: bool = False
+    """Whether the pipeline is in a process of its own, in the environment of its version."""
+
     @property
     def stateless(self) -> bool:
         """Return whether no step of the pipeline, which may hold state, runs for a row, so that threads may share a copy."""
+        if self.elsewhere:  # it is asked by one thread at a time
+            return True
         settled = self.rule is not None and self.rule.decision.by not in ("predict", "uncalibrated")
         return settled and self.evaluator is not None and self.evaluator.stateless
 
