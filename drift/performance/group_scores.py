@@ -83,7 +83,8 @@ def difference_of(recent: Sequence[NightScores], before: Sequence[NightScores], 
 def _total(nights: Sequence[NightScores]) -> Floats:
     """Return the sums of nights together. Those from before the job had an interval have fewer."""
     size = max(len(night.sums) for night in nights)
-    return np.sum([np.pad(night.sums, (0, size - len(night.sums))) for night in nights], axis=0)
+    total: Floats = np.sum([np.pad(night.sums, (0, size - len(night.sums))) for night in nights], axis=0)
+    return total
 
 
 def _together(spreads: Sequence[Spread | None]) -> Spread | None:

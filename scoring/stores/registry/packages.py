@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import pickle
 import re
 import sys
 from collections.abc import Iterable
@@ -13,6 +12,9 @@ from typing import Any
 
 BASE = ("scikit-learn", "numpy", "scipy", "joblib", "pandas", "pyarrow", "threadpoolctl")
 """What every version is opened and fed with."""
+
+
+_NAME = re.compile(r"[\w.-]+")
 
 
 def packages_of(pipeline: Any) -> dict[str, str]:
@@ -31,8 +33,6 @@ def closure(names: Iterable[str]) -> dict[str, str]:
     >>> {"numpy", "scipy", "joblib"} <= set(closure(["scikit-learn"]))
     True
     """
-    from packaging.requirements import Requirement
-
     versions: dict[str, str] = {}
     waiting = [_plain(name) for name in names]
     while waiting:
@@ -41,30 +41,16 @@ def closure(names: Iterable[str]) -> dict[str, str]:
             continue
         try:
             distribution = metadata.distribution(name)
-        except metadata.PackageNotFoundError:  # an extra that is not installed, or a package under another name
+        except metadata.PackageNotFoundError:  # required on other systems, or by other releases of Python
             continue
         versions[name] = distribution.version
-        needed = [Requirement(text) for text in distribution.requires or ()]
-        waiting += [_plain(need.name) for need in needed if need.marker is None or need.marker.evaluate({"extra": ""})]
+        needed = [text.partition(";") for text in distribution.requires or ()]
+        waiting += [_plain(_NAME.match(text)[0]) for text, _, marker in needed if "extra" not in marker]  # type: ignore[index]
     return dict(sorted(versions.items()))
 
 
 def _plain(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
-
-
-class _Modules(pickle.Pickler):
-    """Pickles into nothing, and collects the modules of every class and function that it meets."""
-
-    def __init__(self) -> None:
-        super().__init__(_Nothing())
-        self.names: set[str] = set()
-
-    def persistent_id(self, obj: Any) -> None:
-        """Collect the module of an object, or of its class."""
-        module = getattr(obj if isinstance(obj, type) or callable(obj) else type(obj), "__module__", None)
-        if isinstance(module, str):
-            self.names.add(module)
 
 
 class _Nothing(io.RawIOBase):
@@ -73,9 +59,19 @@ class _Nothing(io.RawIOBase):
 
 
 def _modules_in(pipeline: Any) -> set[str]:
-    modules = _Modules()
-    modules.dump(pipeline)
-    return modules.names
+    """Return the modules of every class and function that pickling a pipeline meets. Nothing is kept of the bytes."""
+    from joblib.numpy_pickle import NumpyPickler
+
+    names = set[str]()
+
+    class Modules(NumpyPickler):  # type: ignore[misc]
+        def persistent_id(self, obj: Any) -> None:
+            module = getattr(obj if isinstance(obj, type) or callable(obj) else type(obj), "__module__", None)
+            if isinstance(module, str):
+                names.add(module)
+
+    Modules(_Nothing()).dump(pipeline)
+    return names
 
 
 def _tops(names: Iterable[str], installed: set[str]) -> set[str]:

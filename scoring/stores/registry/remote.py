@@ -11,13 +11,15 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from scoring.errors import PredictionError, RegistryUnavailable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 WORKER = Path(__file__).with_name("worker.py")
 ENDING = 5

@@ -27,12 +27,12 @@ def main() -> None:
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     import joblib
 
-    pipeline = _answered(out, lambda: joblib.load(io.BytesIO(_message())), _facts)
+    pipeline = _answered(out, lambda: joblib.load(io.BytesIO(_message() or b"")), _facts)
     while pipeline is not None:
         request = _message()
         if request is None:
             return
-        asked, table = json.loads(request), _message()
+        asked, table = json.loads(request), _message() or b""
         _answered(out, lambda: _predicted(pipeline, asked["method"], table), _encoded)  # noqa: B023
 
 

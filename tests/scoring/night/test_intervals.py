@@ -70,7 +70,7 @@ def test_interval_is_in_table_view_lake_and_export_and_holds_its_share(numbers: 
     assert verify(numbers.work) == []
     measure(numbers.work, NIGHT + 2 * DAY)
     first, second = monitoring.performance(numbers.stores.warehouse, Span(numbers.job.name), NIGHT + 2 * DAY)
-    assert 0.7 < first.metrics["coverage"]["value"] < 0.9
+    assert 0.7 < (first.metrics["coverage"]["value"] or 0) < 0.9
     assert second.rolling["7"]["interval_width"]["value"] == pytest.approx((table["upper"] - table["lower"]).mean())
 
 
@@ -124,8 +124,8 @@ def test_scored_again_in_chunks_or_whole_gives_the_same_hash(numbers: Toy) -> No
     (outcome,) = rescore(numbers.work, Nights.of(NIGHT), first.model_version, "again")
     assert outcome.difference is not None
     assert outcome.difference.rows_changed == 0
-    settings = {"task": "regression", "pipeline": "tests.support.pipelines:build_linear", "interval": 0.9}
-    with shared(numbers, **settings):
+    linear = "tests.support.pipelines:build_linear"
+    with shared(numbers, task="regression", pipeline=linear, interval=0.9):
         assert night(numbers).predictions_hash == first.predictions_hash
         assert verify(numbers.work) == []
 

@@ -182,7 +182,7 @@ def test_version_of_an_older_scikit_learn_backfills_in_its_own_libraries(
     for name, table in (("training", reference), ("golden", files.table("golden.parquet")), ("night", rows)):
         (tmp_path / f"{name}.arrow").write_bytes(encoded(to_frame(table, untrained.job)))
     joblib.dump(np.array(reference["outcome"].to_pylist(), dtype=int), tmp_path / "truth.joblib")
-    fits = [environments.python(needed), "-c", FITS, build, tmp_path, WORKER]
+    fits = [str(environments.python(needed)), "-c", FITS, build, str(tmp_path), str(WORKER)]
     subprocess.run(fits, check=True, env=environments.variables())
     old = registered(untrained, files.folder, tmp_path)
     promote(untrained.work, old.version, "as of then", "test", effective_from=NIGHT)
