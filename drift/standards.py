@@ -26,7 +26,7 @@ from scoring.errors import Permanent, described
 from scoring.interval import Nights
 from scoring.job import Job
 from scoring.stores import RunFolder, Workspace
-from scoring.stores.registry import HOLDOUT_FILE, VersionRef
+from scoring.stores.registry import HOLDOUT_FILE, VersionRef, band_of
 from scoring.stores.warehouse import Measured, Run, Span, monitoring
 
 
@@ -92,7 +92,7 @@ def since_training(work: Workspace, ref: VersionRef) -> Since:
     """Return what a version is held against, and from which night on. Nothing is unpickled."""
     first = work.registry.facts(ref).trained_until + timedelta(days=work.job.label.horizon)
     holdout, reference = (work.registry.table(ref, name) for name in (HOLDOUT_FILE, "reference.parquet"))
-    band = work.registry.band(ref) if work.job.interval is not None else None
+    band = band_of(work.registry.files(ref)) if work.job.interval is not None else None
     coverage = CoverageStandard.of(reference, band, work.job)
     return Since(first, Standard.of(holdout, reference, work.job), coverage=coverage)
 

@@ -1,5 +1,8 @@
 """Model versions: their files, golden rows and sha256, in MLflow."""
 
+from scoring.stores.registry.accepting import accept
+from scoring.stores.registry.band import band_of
+from scoring.stores.registry.declaration import declared, narrowed
 from scoring.stores.registry.environments import Environments, Needed
 from scoring.stores.registry.facts import TrainingFacts
 from scoring.stores.registry.golden import GOLDEN_TOLERANCE, largest_difference, library_versions
@@ -34,9 +37,13 @@ __all__ = [
     "Registry",
     "TrainingFacts",
     "VersionRef",
+    "accept",
+    "band_of",
     "changed",
+    "declared",
     "largest_difference",
     "library_versions",
+    "narrowed",
     "packages_of",
     "unpickled",
 ]

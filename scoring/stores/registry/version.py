@@ -11,6 +11,7 @@ import pyarrow as pa
 from scoring.job import Job
 from scoring.rows import Band, Bins, Evaluator, Rule, Summary, UsualNights, bins_from, predict, with_limits
 from scoring.rows.evaluation import SCIKIT_LEARN
+from scoring.stores.registry.declaration import narrowed
 from scoring.stores.registry.facts import TrainingFacts
 
 ARTIFACT = "pipeline.joblib"
@@ -81,6 +82,8 @@ class ModelVersion:
     """What computes predictions in place of the pipeline, with the same bits, or None if the pipeline does."""
     scored_by: str = SCIKIT_LEARN
     """Name of the evaluator, or of scikit-learn with the reason why the version's own evaluator is not used."""
+    features: tuple[str, ...] = ()
+    """The features that it was trained with, in the order in which its pipeline takes them."""
 
     band: Band | None = field(repr=False, default=None)
     """How far outcomes lie from predicted values, where the job has an interval and enough rows with an outcome say it."""
@@ -99,10 +102,15 @@ class ModelVersion:
     def predict(self, batch: pa.RecordBatch, job: Job, miss: float | None = None) -> pa.RecordBatch:
         """Return one prediction per row, as ``scoring.rows.predict`` does, by the version's evaluator and rule.
 
-        With a share ``miss`` of the outcomes the columns ``lower`` and ``upper`` follow, which are to miss so many.
+        Columns of the batch that the version was not trained with make no difference. With a share ``miss`` of the outcomes
+        the columns ``lower`` and ``upper`` follow, which are to miss so many.
         """
-        predictions = predict(self.pipeline, batch, job, self.rule, self.evaluator)
+        predictions = predict(self.pipeline, batch, self.job_of(job), self.rule, self.evaluator)
         return predictions if miss is None else with_limits(predictions, self.band, miss, job)
+
+    def job_of(self, job: Job) -> Job:
+        """Return the job as the version sees it: with its own features only."""
+        return narrowed(job, self.features)
 
     @property
     def bins(self) -> dict[str, Bins]:

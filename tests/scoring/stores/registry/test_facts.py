@@ -40,7 +40,9 @@ WRITTEN: dict[str, Any] = {
     "evaluator": "bitset",
     "evaluator_speedup": 4.9,
     "evaluator_reason": "",
+    "declaration": {"key": {"id": "int"}, "features": {"x": {"type": "float"}}, "task": "binary"},
     "seconds": 12.5,
+    "packages": {"scikit-learn": "1.9.1", "numpy": "2.4.6"},
 }
 """A file as ``train`` writes it."""
 
