@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE # without byte code every child process of a te
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up stop test test-fast test-nightly test-stack coverage lint unit docs screenshots bench bench-sources \
-	bench-drift bench-retraining bench-airflow bench-intervals lock sbom audit release clean
+	bench-drift bench-retraining bench-airflow bench-intervals bench-coverage lock sbom audit release clean
 
 help: ## print the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /	/' | expand -t 13
@@ -96,6 +96,9 @@ bench-airflow: $(READY) ## small nights through Airflow: seconds from trigger to
 
 bench-intervals: $(READY) ## how often intervals of a snapshot job's gain hold the truth
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -W ignore -m bench.gain_coverage
+
+bench-coverage: $(READY) ## how often intervals around predicted values hold the outcome
+	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -W ignore -m bench.interval_coverage
 
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --no-emit-find-links --no-emit-index-url \
 	--custom-compile-command "make lock"

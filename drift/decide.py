@@ -8,7 +8,6 @@ from datetime import date, timedelta
 from itertools import takewhile
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from drift.governor import LASTING, Facts, Loss, decide
@@ -21,9 +20,9 @@ from drift.performance import (
     broken_since,
     difference,
     difference_of,
-    expanded,
     metrics_of,
     nights_of,
+    stacked,
     sums_by_group,
     sums_by_night,
 )
@@ -137,7 +136,7 @@ def loss_of(work: Workspace, ref: VersionRef, measured: Sequence[Measured]) -> L
     if held_out is None or len(nights) < 3:
         return None
     before = sums_by_night(held_out, work.job)
-    recent = np.stack([expanded(row.sums) for row in nights])
+    recent = stacked([row.sums for row in nights])
     name = work.job.task.primary_metric
     gap = _difference(nights, held_out, work.job) or difference(recent, before, work.job, name)
     at_training = metrics_of(before.sum(axis=0), work.job)

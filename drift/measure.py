@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
 
-import numpy as np
-
 from drift.performance import (
     GROUPS,
     Floats,
@@ -16,11 +14,11 @@ from drift.performance import (
     Outcomes,
     block_sums,
     compact,
-    expanded,
     groups_of,
     intervals_of,
     outcome_sums,
     outcomes_of,
+    stacked,
     with_intervals,
 )
 from drift.standards import Standards
@@ -123,6 +121,6 @@ def _rolling(work: Workspace, night: date, known_at: date, sums: list[list[float
 
 def _together(nights: Sequence[tuple[date, list[list[float]]]], job: Job) -> dict[str, Any]:
     if not job.is_snapshot:
-        return with_intervals(np.stack([expanded(sums) for _, sums in nights]), job)
+        return with_intervals(stacked([sums for _, sums in nights]), job)
     scores = [NightScores.from_json(night, sums, job) for night, sums in nights]
     return intervals_of([of_night for of_night in scores if of_night is not None], job)

@@ -8,7 +8,7 @@ import re
 import subprocess
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, exceptions
@@ -128,6 +128,9 @@ class Settings(BaseSettings):
     score_threads: int | None = Field(default=None, ge=1, le=64)
     """Threads that score chunks in ``run``, unset for one per core that the process may use. A task that shares a
     night with others has one if it is unset."""
+    version_environments: Literal["never", "allowed"] = "never"
+    """Whether a night may install the libraries of an old version that these ones no longer fit, in a folder of its own. With
+    ``never`` only ``nightshift environment`` does; what it has made is used."""
     check_seconds: int = Field(default=60, ge=1)
     """How long `check` may try a job's pipeline on made-up rows."""
     airflow_port: int = Field(default=8080, ge=1024, le=65535)

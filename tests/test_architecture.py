@@ -69,6 +69,7 @@ OWNERS: dict[str, set[str]] = {
     "onnxruntime": {"scoring.stores.registry"},
     "skl2onnx": {"scoring.stores.registry"},
     "joblib": {"scoring.stores.registry", "lifecycle.training.version_folder", "scoring.rows.prediction"},
+    "uv": {"scoring.stores.registry.environments"},
     "threadpoolctl": {"lifecycle.training.row_independence", "lifecycle.training.evaluator", "scoring.rows.threads"},
     "adbc_driver_postgresql": {"scoring.stores.arrow_connections"},
     "adbc_driver_manager": {"scoring.stores.failures", "scoring.stores.warehouse"},
@@ -494,7 +495,7 @@ def test_models_are_unpickled_by_the_registry_only():
         for module in modules().values()
         for owner, name, line in calls(module.tree)
         if owner in ("joblib", "pickle", "cloudpickle", "dill") and name.startswith("load")
-        if module.name != "scoring.stores.registry.formats.table"
+        if module.name not in ("scoring.stores.registry.formats.table", "scoring.stores.registry.worker")
     ]
     assert wrong == []
     assert [m.name for m in modules().values() if libraries(m) & {"pickle", "cloudpickle", "dill"}] == []

@@ -3,6 +3,7 @@
 from drift.performance.breaks import Break, break_of, breaks
 from drift.performance.coarse import coarse, fine, leading, widths
 from drift.performance.constant import Constant, Gap
+from drift.performance.coverage import Coverage, CoverageStandard, coverage_of, missed_shares, with_coverage
 from drift.performance.estimate import estimate
 from drift.performance.group_scores import NightScores, difference_of, intervals_of
 from drift.performance.judgement import WORSE, Judgement, Standard, broken_since, judge
@@ -14,11 +15,11 @@ from drift.performance.metrics import (
     block_sums,
     compact,
     difference,
-    expanded,
     losses_of,
     metrics_of,
     outcome_sums,
     reliability,
+    stacked,
     with_intervals,
 )
 from drift.performance.outcomes import Outcomes, nights_of, outcomes_of, sums_by_group, sums_by_night
@@ -34,6 +35,8 @@ __all__ = [
     "WORSE",
     "Break",
     "Constant",
+    "Coverage",
+    "CoverageStandard",
     "Floats",
     "Gap",
     "Interval",
@@ -50,10 +53,10 @@ __all__ = [
     "broken_since",
     "coarse",
     "compact",
+    "coverage_of",
     "difference",
     "difference_of",
     "estimate",
-    "expanded",
     "fine",
     "groups_of",
     "intervals_of",
@@ -61,13 +64,16 @@ __all__ = [
     "leading",
     "losses_of",
     "metrics_of",
+    "missed_shares",
     "nights_of",
     "outcome_sums",
     "outcomes_of",
     "reliability",
     "spread_among",
+    "stacked",
     "sums_by_group",
     "sums_by_night",
     "widths",
+    "with_coverage",
     "with_intervals",
 ]

@@ -18,7 +18,7 @@ from drift.performance.panel import GROUPS, Panel, Spread, spread_of
 from scoring.job import Job
 
 CONFIDENCE = 0.95
-_ZERO_TO_ONE = {"brier", "auc", "calibration_error", "base_rate", "accuracy"}
+_ZERO_TO_ONE = {"brier", "auc", "calibration_error", "base_rate", "accuracy", "coverage"}
 """Metrics whose intervals end at 0 and 1."""
 
 
@@ -60,7 +60,7 @@ def intervals_of(nights: Sequence[NightScores], job: Job) -> dict[str, Interval]
     """Return every metric of the nights together with its 95 % interval, or null where it has no meaning."""
     if not nights:
         return {}
-    values = metrics_of(np.sum([night.sums for night in nights], axis=0), job)
+    values = metrics_of(_total(nights), job)
     intervals = {}
     for name, value in values.items():
         spread = spread_of_metric(nights, name, job)
@@ -75,9 +75,16 @@ def difference_of(recent: Sequence[NightScores], before: Sequence[NightScores], 
     """
     values, spreads = [], []
     for nights in (recent, before):
-        values.append(float(metrics_of(np.sum([night.sums for night in nights], axis=0), job)[name]))
+        values.append(float(metrics_of(_total(nights), job)[name]))
         spreads.append(spread_of_metric(nights, name, job))
     return _interval(values[0] - values[1], _together(spreads), ends=False)
+
+
+def _total(nights: Sequence[NightScores]) -> Floats:
+    """Return the sums of nights together. Those from before the job had an interval have fewer."""
+    size = max(len(night.sums) for night in nights)
+    total: Floats = np.sum([np.pad(night.sums, (0, size - len(night.sums))) for night in nights], axis=0)
+    return total
 
 
 def _together(spreads: Sequence[Spread | None]) -> Spread | None:
@@ -95,7 +102,7 @@ def _together(spreads: Sequence[Spread | None]) -> Spread | None:
 
 def spread_of_metric(nights: Sequence[NightScores], name: str, job: Job) -> Spread | None:
     """Return how far chance moves a metric of the nights together. Nights on which it has no meaning are left out."""
-    pairs = [(night, float(metrics_of(night.sums, job)[name])) for night in nights]
+    pairs = [(night, float(metrics_of(night.sums, job).get(name, np.nan))) for night in nights]
     used = [night for night, value in pairs if np.isfinite(value)]
     if len(used) < 2:
         return None

@@ -110,6 +110,8 @@ class Judgement:
     windows: dict[str, Rise]
     gap: Gap | None = None
     changed_on: date | None = None
+    coverage: dict[str, Any] | None = None
+    """What was judged of the intervals, for JSON; None for a job without."""
 
     @classmethod
     def none(cls, because: str) -> Self:
@@ -120,7 +122,9 @@ class Judgement:
         """Return what the verdict comes from, for JSON."""
         windows = {name: asdict(rise) for name, rise in self.windows.items()}
         changed = None if self.changed_on is None else str(self.changed_on)
-        return {"windows": windows, "constant": None if self.gap is None else self.gap.as_json(), "changed_on": changed}
+        more = {} if self.coverage is None else {"coverage": self.coverage}
+        constant = None if self.gap is None else self.gap.as_json()
+        return {"windows": windows, "constant": constant, "changed_on": changed, **more}
 
 
 def judge(nights: Nightly, standard: Standard | None, gap: Gap | None, job: Job) -> Judgement:

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from drift.performance.interval_sums import interval_metrics, interval_values
 from scoring.job import BINARY, MULTICLASS, REGRESSION, SCORE, TASKS, Job, Task
 
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
@@ -32,6 +33,8 @@ UNITS = {
     "mae": "unit of the label",
     "rmse": "unit of the label",
     "bias": "unit of the label",
+    "coverage": "share of outcomes in the interval",
+    "interval_width": "unit of the label",
 }
 REPLICATES = 200
 """Bootstrap samples of an interval."""
@@ -93,7 +96,8 @@ def _multiclass(predictions: pa.Table, outcome: Any, job: Job) -> Cells:
 
 def _regression(predictions: pa.Table, outcome: Any, job: Job) -> Cells:
     error = np.asarray(predictions.column("prediction")) - np.asarray(outcome)
-    return [np.abs(error), np.square(error), error], [], 0
+    ends = [] if job.interval is None else interval_values(predictions, outcome)
+    return [np.abs(error), np.square(error), error, *ends], [], 0
 
 
 def metrics_of(sums: Floats, job: Job) -> dict[str, Floats]:
@@ -129,7 +133,7 @@ def _multiclass_metrics(sums: Floats) -> dict[str, Floats]:
 
 def _regression_metrics(sums: Floats) -> dict[str, Floats]:
     n, absolute, square, error = (sums[..., i] for i in range(4))
-    return {"mae": absolute / n, "rmse": np.sqrt(square / n), "bias": error / n}
+    return {"mae": absolute / n, "rmse": np.sqrt(square / n), "bias": error / n, **interval_metrics(sums[..., 4:])}
 
 
 @dataclass(frozen=True)
@@ -219,14 +223,20 @@ def finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
+def stacked(nights: Sequence[Sequence[Sequence[float]]]) -> Floats:
+    """Return the vectors that ``compact`` wrote for nights, shape (nights, sums): a job may have got an interval meanwhile."""
+    size = max(int(stored[2][0]) for stored in nights)
+    return np.stack([expanded(stored, size) for stored in nights])
+
+
 def compact(sums: Floats) -> list[list[float]]:
     """Return a vector of sums as places and values of what is not 0, for JSON."""
     places = np.flatnonzero(sums)
     return [places.tolist(), sums[places].tolist(), [len(sums)]]
 
 
-def expanded(stored: Sequence[Sequence[float]]) -> Floats:
-    """Return the vector that ``compact`` wrote."""
-    sums = np.zeros(int(stored[2][0]))
+def expanded(stored: Sequence[Sequence[float]], size: int = 0) -> Floats:
+    """Return the vector that ``compact`` wrote, of at least ``size`` sums: those that are new are 0."""
+    sums = np.zeros(max(int(stored[2][0]), size))
     sums[np.asarray(stored[0], dtype=np.int64)] = stored[1]
     return sums

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,9 @@ from lifecycle.training.reference import reference_nights
 from lifecycle.training.rows import NIGHT, Rows
 from scoring.errors import PipelineError
 from scoring.job import Job, steps_of, words_of
-from scoring.rows import Summary, UsualNights, predict
+from scoring.rows import Band, Summary, UsualNights, predict
 from scoring.stores import LABEL_COLUMN
-from scoring.stores.registry import ARTIFACT, HOLDOUT_FILE, NIGHTS_FILE, TrainingFacts
+from scoring.stores.registry import ARTIFACT, BAND_FILE, HOLDOUT_FILE, NIGHTS_FILE, TrainingFacts, packages_of
 
 GOLDEN_ROWS = 32
 
@@ -66,6 +66,7 @@ def write_beside(
         pa.Table.from_batches([predict(fitted.pipeline, golden, job, facts.rule(job))]),
         folder / "golden_predictions.parquet",
     )
+    facts = replace(facts, packages=packages_of(fitted.pipeline))
     (folder / "facts.json").write_text(json.dumps(facts.as_json(), indent=1))
 
 
@@ -83,8 +84,16 @@ def write_reference(folder: Path, job: Job, fitted: Fitted, rows: Rows) -> None:
     }
     sample = pa.table({NIGHT: nights, **{name: table.column(name) for name in job.columns}, **outcome})
     pq.write_table(sample.take(places), folder / "reference.parquet")
+    if not job.task.classifies:  # whether the job has an interval or not: the key may come later
+        _write_band(folder / BAND_FILE, predictions, table.column(LABEL_COLUMN))
     if fitted.holdout is not None:
         pq.write_table(fitted.holdout, folder / HOLDOUT_FILE)
+
+
+def _write_band(path: Path, predictions: pa.Table, outcome: pa.ChunkedArray) -> None:
+    """Write what intervals around predicted values are made of, empty where too few rows say it."""
+    band = Band.of(*(np.asarray(column.to_numpy()) for column in (predictions.column("prediction"), outcome)))
+    path.write_text(json.dumps({} if band is None else band.as_dict()))
 
 
 def _categories(batch: pa.RecordBatch, job: Job) -> dict[str, list[str]]:

@@ -12,6 +12,13 @@ from scoring.rows import SMALLER_IS_BETTER
 
 NEAREST_TO_ZERO = {"calibration_gap", "bias"}
 
+NEITHER = {
+    "base_rate": "share of positives; neither is better",
+    "coverage": "nearer to the job's level is better",
+    "interval_width": "smaller is better at the same coverage",
+}
+"""What is to be said of metrics of which neither small nor large values are better."""
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -38,8 +45,8 @@ class Metric:
         """Return which values are better, in words."""
         if self.name in NEAREST_TO_ZERO:
             return "nearer to 0 is better"
-        if self.name == "base_rate":
-            return "share of positives; neither is better"
+        if self.name in NEITHER:
+            return NEITHER[self.name]
         return "smaller is better" if self.name in SMALLER_IS_BETTER else "larger is better"
 
 

@@ -6,6 +6,7 @@ from scoring.job.deadline import deadline_in_words, newest_due, ready_at
 from scoring.job.definition import HIDDEN_VALUE, Job, Kind
 from scoring.job.faults import is_theirs, place, place_of, step_of, steps_of, words_of
 from scoring.job.files import changed_job, find_job, load_jobs, parsed_job
+from scoring.job.interval_policy import INTERVAL_COLUMNS, IntervalPolicy
 from scoring.job.policies import MonitorPolicy, PromotionPolicy, RetrainingPolicy
 from scoring.job.reasons import REASON_COLUMNS, kinds_of
 from scoring.job.scaffold import new_job
@@ -14,6 +15,7 @@ from scoring.job.task import BINARY, MULTICLASS, PRIMARY_METRICS, REGRESSION, SC
 __all__ = [
     "BINARY",
     "HIDDEN_VALUE",
+    "INTERVAL_COLUMNS",
     "MULTICLASS",
     "PRIMARY_METRICS",
     "REASON_COLUMNS",
@@ -23,6 +25,7 @@ __all__ = [
     "Both",
     "Condition",
     "Feature",
+    "IntervalPolicy",
     "Job",
     "Kind",
     "MonitorPolicy",

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from scoring.job.columns import ColumnName, Feature, Label
 from scoring.job.factory import factory_of
+from scoring.job.interval_policy import INTERVAL_COLUMNS, Interval, refuse_interval
 from scoring.job.left_out import refuse_without
 from scoring.job.policies import (
     GatePolicy,
@@ -132,6 +133,9 @@ class Job(Strict):
     """What computes predictions. ``auto``: the version's evaluator, which gives the pipeline's own bits, where it has one."""
     reasons: ReasonsPolicy | None = None
     """Reasons of predictions: what each feature adds to them, for the pipelines that have exact ones. Default: none."""
+    interval: Interval | None = None
+    """The share of outcomes that the columns ``lower`` and ``upper`` are to hold between them, such as 0.9, or a mapping with
+    ``level``. For task regression. Default: no such columns."""
     gate: GatePolicy = Field(default=GatePolicy(), description="What a night must keep to be published.")
     monitor: MonitorPolicy = Field(default=MonitorPolicy(), description="How a night is compared with others.")
     retraining: RetrainingPolicy = Field(default=RetrainingPolicy(), description="When a version is trained.")
@@ -179,6 +183,7 @@ class Job(Strict):
                 raise ValueError(
                     f"label.{name}: found with task {self.task}, expected with task {tasks_with(name)} only"
                 )
+        refuse_interval(self.interval, self.task)
         return self
 
     @model_validator(mode="after")
@@ -236,7 +241,7 @@ class Job(Strict):
     @model_validator(mode="after")
     def _names_are_free(self) -> Self:
         refuse_classes(self.label.classes or [])
-        refuse_columns(self.key, self.features, self.probability_columns)
+        refuse_columns(self.key, self.features, [*self.probability_columns, *self.interval_columns])
         return self
 
     def shards_of(self, rows: int) -> int | None:
@@ -287,6 +292,11 @@ class Job(Strict):
     def prediction_columns(self) -> list[str]:
         """Return the columns of a prediction: ``prediction``, then the probability columns."""
         return ["prediction", *self.probability_columns]
+
+    @property
+    def interval_columns(self) -> list[str]:
+        """Return the columns of the ends of the interval around a predicted value, or none."""
+        return [] if self.interval is None else [*INTERVAL_COLUMNS]
 
     @property
     def number_columns(self) -> list[str]:

@@ -6,6 +6,7 @@ from scoring.night.changes import Change, Changes, compare_runs
 from scoring.night.difference import Difference, two_nights, two_runs
 from scoring.night.export import KEPT_FEWER, export_csv, export_file, published_runs
 from scoring.night.extract import extract
+from scoring.night.interval_level import adapted
 from scoring.night.publish import discard, publish, refresh_lake, release, unpublish
 from scoring.night.reasons import has_reasons, reasons_object, reasons_problem
 from scoring.night.request import NightRequest
@@ -13,15 +14,18 @@ from scoring.night.rescore import Rescored, rescore
 from scoring.night.run import run_night
 from scoring.night.score import score_chunk
 from scoring.night.shards import score_chunks
+from scoring.night.shown import INTERVAL_FACT
 from scoring.night.staging import left_stages, over, unstage
 
 __all__ = [
+    "INTERVAL_FACT",
     "KEPT_FEWER",
     "Change",
     "Changes",
     "Difference",
     "NightRequest",
     "Rescored",
+    "adapted",
     "as_begun",
     "champion_version",
     "compare_runs",

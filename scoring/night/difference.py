@@ -127,4 +127,6 @@ def _decisions(both: pa.Table) -> int:
 
 
 def _predictions(work: Workspace, run: Run) -> pa.Table:
-    return pa.Table.from_batches(RunFolder(work.lake, run).predictions(), schema=prediction_schema(work.job))
+    folder = RunFolder(work.lake, run)
+    rows = pa.Table.from_batches(folder.predictions(), schema=folder.schema(work.job))
+    return rows.select(prediction_schema(work.job).names)  # an interval follows from the prediction and the level

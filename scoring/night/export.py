@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from scoring.errors import Permanent, RunMissing
 from scoring.interval import Nights
 from scoring.names import plain
-from scoring.night.publish import rows_schema, shown_rows
+from scoring.night.shown import rows_schema, shown_rows
 from scoring.private_files import open_like_its_folder
 from scoring.progress import Progress, silent
 from scoring.stores import Workspace
@@ -85,7 +85,8 @@ def export_csv(work: Workspace, runs: list[Run], stream: TextIO, progress: Progr
     rows = 0
     stream.write(",".join(_schema(work, runs).names) + END_OF_LINE)  # plain names, which need no quotes
     for batch in _rows(work, runs, progress):
-        lines = pc.binary_join_element_wise(*(_in_csv(column) for column in batch.columns), ",")
+        cells = [_in_csv(column) for column in batch.columns]
+        lines = pc.binary_join_element_wise(*cells, ",", null_handling="replace")  # a null is nothing between commas
         stream.write(END_OF_LINE.join([*lines.to_pylist(), ""]))
         rows += batch.num_rows
     return rows
@@ -115,19 +116,20 @@ def _grouped(batches: Iterable[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]
 def _rows(work: Workspace, runs: list[Run], progress: Progress) -> Iterator[pa.RecordBatch]:
     order = _order(work)
     for run in runs:
-        for batch in shown_rows(work, run):
+        for batch in shown_rows(work, run, work.job.interval is not None):
             yield batch.select(order).rename_columns([plain(name) for name in order])
             progress("export", batch.num_rows)
 
 
 def _schema(work: Workspace, runs: list[Run]) -> pa.Schema:
-    schema = rows_schema(work.job, runs[0])
+    schema = rows_schema(work.job, runs[0], work.job.interval is not None)
     return pa.schema([schema.field(name).with_name(plain(name)) for name in _order(work)])
 
 
 def _order(work: Workspace) -> list[str]:
-    """Return the columns: night, keys, prediction, and what made it."""
-    return ["night", *work.job.key, *work.job.prediction_columns, "model_version", "run_id", "scored_at"]
+    """Return the columns: night, keys, prediction, what made it, and the ends of its interval."""
+    made = ("model_version", "run_id", "scored_at")
+    return ["night", *work.job.key, *work.job.prediction_columns, *made, *work.job.interval_columns]
 
 
 def _in_csv(column: pa.Array) -> pa.Array:

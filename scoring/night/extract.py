@@ -18,6 +18,7 @@ from scoring.job import Job
 from scoring.night.champion import pinned
 from scoring.night.chunk import Chunk, write_chunk
 from scoring.night.counts import Counts
+from scoring.night.interval_level import interval_of
 from scoring.night.recording import recorded
 from scoring.night.request import Extracted, NightRequest
 from scoring.night.staging import chunks_of, stage_night
@@ -52,7 +53,7 @@ def extract(
     interval = DataInterval.of_night(request.night, work.job.schedule.timezone).require()
     _refuse_unfinished(work.job, request, interval)
     ref, run = _start(work, request, interval)
-    folder = RunFolder(work.lake, run)
+    folder = RunFolder(work.lake, run, interval_of(work, run.night))
     with recorded(work.stores, run.run_id):
         work.registry.job_of(ref, work.job)  # what the version cannot be used with is refused before any row is read
         began = monotonic()

@@ -8,26 +8,24 @@ from dataclasses import dataclass
 from datetime import date
 from time import monotonic
 
-import pyarrow as pa
-
 from scoring.errors import (
     NightHeld,
     NightshiftError,
     ReconciliationError,
     RunMissing,
 )
-from scoring.job import Job
 from scoring.night.chunk import ChunkPredictions
 from scoring.night.gate import gate_reasons
 from scoring.night.loaded import Loaded, digested
 from scoring.night.reasons import current_reasons, load_run_reasons, run_of
 from scoring.night.recording import recorded
 from scoring.night.shards import loaded_by_shards
+from scoring.night.shown import INTERVAL_FACT, rows_schema, shown_rows
 from scoring.night.staging import unstage
 from scoring.progress import Progress, silent
-from scoring.rows import RowsDigest, Summary, prediction_schema
+from scoring.rows import RowsDigest, Summary
 from scoring.stores import RunFolder, Stores, Workspace, no_erasure
-from scoring.stores.warehouse import Action, Run, ledger, load, remove_rows, stamped, worked_on
+from scoring.stores.warehouse import Action, Run, ledger, load, remove_rows, worked_on
 
 _CONNECTIONS = 4
 """Connections at most that load a run. More would wait for each other at the end of the same index."""
@@ -73,7 +71,8 @@ def publish(work: Workspace, run_id: str, progress: Progress = silent, loaded: L
 
 
 def _load_scored(work: Workspace, run: Run, progress: Progress) -> Loaded:
-    folder, schema = RunFolder(work.lake, run), prediction_schema(work.job)
+    folder = RunFolder(work.lake, run)
+    schema = folder.schema(work.job)
     chunks = (ChunkPredictions(number, folder.predictions([number], schema)) for number in folder.chunks)
     return load_run(work, run, chunks, progress)
 
@@ -83,7 +82,8 @@ def load_run(work: Workspace, run: Run, chunks: Iterable[ChunkPredictions], prog
     began, digest, waits = monotonic(), RowsDigest(), _Waits(chunks)
     predictions = digested(waits, digest, len(work.job.key), progress)
     connections = min(work.settings.threads, _CONNECTIONS)
-    rows = load(work.warehouse, work.job, run, predictions, prediction_schema(work.job), connections)
+    schema = RunFolder(work.lake, run).schema(work.job)
+    rows = load(work.warehouse, work.job, run, predictions, schema, connections)
     return Loaded(rows, digest.hexdigest(), monotonic() - began - waits.seconds)
 
 
@@ -198,33 +198,10 @@ def _write_current(work: Workspace, run: Run, path: str) -> None:
         "model_version": str(run.model_version),
         "predictions_hash": str(run.predictions_hash),
     }
-    work.lake.write(path, rows_schema(work.job, run), shown_rows(work, run), facts)
-
-
-def shown_rows(work: Workspace, run: Run) -> Iterator[pa.RecordBatch]:
-    """Yield a run's predictions with the columns of the analysts' view, from files that never change."""
-    constants, order = _stamps(run), _shown_columns(work.job)
-    predictions = RunFolder(work.lake, run).predictions(expected=prediction_schema(work.job))
-    return (stamped(batch, constants, order) for batch in predictions)
-
-
-def rows_schema(job: Job, run: Run) -> pa.Schema:
-    """Return the schema of ``shown_rows``: keys, night, prediction, probabilities, version, run and its start."""
-    empty = pa.RecordBatch.from_pylist([], prediction_schema(job))
-    return stamped(empty, _stamps(run), _shown_columns(job)).schema
-
-
-def _shown_columns(job: Job) -> list[str]:
-    return [*job.key, "night", *job.prediction_columns, "model_version", "run_id", "scored_at"]
-
-
-def _stamps(run: Run) -> dict[str, pa.Scalar]:
-    return {
-        "night": pa.scalar(run.night, pa.date32()),
-        "model_version": pa.scalar(run.model_version, pa.int32()),
-        "run_id": pa.scalar(run.run_id, pa.string()),
-        "scored_at": pa.scalar(run.started_at, pa.timestamp("us", "UTC")),
-    }
+    pinned = RunFolder(work.lake, run).pinned_interval(work.job)
+    facts |= {} if pinned is None else {INTERVAL_FACT: f"{pinned.level:g}"}
+    interval = work.job.interval is not None or pinned is not None
+    work.lake.write(path, rows_schema(work.job, run, interval), shown_rows(work, run, interval), facts)
 
 
 @no_erasure

@@ -55,16 +55,19 @@ def _score(
     with recorded(work.stores, run_id):
         began = monotonic()
         model = work.registry.load(folder.version_ref(), work.job)
+        interval = folder.pinned_interval(work.job)
+        miss = None if interval is None else interval.miss
         summary, profile, bins = Summary(), Profile(), model.bins
         parts, reasons = [], _Reasons(work, folder, number)
         with one_thread():  # chunks are scored side by side: more threads in each would fight for the cores
             for batch in batches:
-                parts.append(model.predict(batch, work.job))
+                parts.append(model.predict(batch, work.job, miss))
                 reasons.add(batch, parts[-1])
                 summary += Summary.of(parts[-1], work.job)
                 profile += Profile.of(bins, profiled(batch, parts[-1], work.job), batch.num_rows)
                 progress("score", batch.num_rows)
-        rows = work.lake.write(folder.part("predictions", number), prediction_schema(work.job), parts, {})
+        schema = prediction_schema(work.job, interval is not None)
+        rows = work.lake.write(folder.part("predictions", number), schema, parts, {})
         explained = reasons.written()
         scored = ScoredChunk(rows, summary, monotonic() - began, model.scored_by, explained)
         folder.write_scored(number, profile, scored)

@@ -18,7 +18,7 @@ from scoring.night.loaded import Loaded, digested
 from scoring.night.recording import recorded
 from scoring.night.score import score_chunk
 from scoring.progress import Progress, silent
-from scoring.rows import Contract, RowsDigest, prediction_schema, warnings_of_threads
+from scoring.rows import Contract, RowsDigest, warnings_of_threads
 from scoring.stores import RunFolder, Workspace, ahead
 from scoring.stores.source import AnyStage, part_of, read_stage
 from scoring.stores.warehouse import LoadedChunk, Run, count_rows, ledger, load_chunks, loaded_chunks, worked_on
@@ -95,7 +95,7 @@ class _Shard:
         work, loaded = self._work, list[LoadedChunk]()
         batches = self._batches(chunks, loaded)
         try:
-            load_chunks(work.warehouse, work.job, self._run, batches, prediction_schema(work.job), lambda: loaded)
+            load_chunks(work.warehouse, work.job, self._run, batches, self._folder.schema(work.job), lambda: loaded)
         except KeysRepeat:
             if _left(work, self._run, self._numbers):
                 ledger.record(work.warehouse, self._run.run_id, quarantine_reasons={"duplicate_key": 1})

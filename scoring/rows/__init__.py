@@ -1,5 +1,6 @@
 """Rows in, rows or numbers out, nothing read or written: contract, prediction, profile, digest."""
 
+from scoring.rows.band import Band
 from scoring.rows.bins import FEW_VALUES, PROBABILITY_GRID, PROFILED_PREDICTION, Bins, bins_from, bins_of
 from scoring.rows.casting import ARROW_TYPES, read_as
 from scoring.rows.contract import Contract, Split, require_columns
@@ -9,7 +10,16 @@ from scoring.rows.duplicates import Key, key_at, keys_as_text, mark_duplicates, 
 from scoring.rows.floors import SMALLER_IS_BETTER, Check, constant_checks, constant_loss, floor_checks, holdout_metrics
 from scoring.rows.mean_shift import NO_NIGHTS, UsualNights, allowed_shift, one_value_is_usual
 from scoring.rows.outcome_values import counted, meanings, named, outcome_text, positive_of, require_positive
-from scoring.rows.prediction import Evaluator, certainty, label_type, outcome_type, predict, prediction_schema, to_frame
+from scoring.rows.prediction import (
+    Evaluator,
+    certainty,
+    label_type,
+    outcome_type,
+    predict,
+    prediction_schema,
+    to_frame,
+    with_limits,
+)
 from scoring.rows.profile import Counts, Profile, merged, profiled
 from scoring.rows.summary import ROUNDING, Summary
 from scoring.rows.threads import one_thread, warnings_of_threads
@@ -23,6 +33,7 @@ __all__ = [
     "PROFILED_PREDICTION",
     "ROUNDING",
     "SMALLER_IS_BETTER",
+    "Band",
     "Bins",
     "Bits",
     "Check",
@@ -72,4 +83,5 @@ __all__ = [
     "sklearn_name",
     "to_frame",
     "warnings_of_threads",
+    "with_limits",
 ]

@@ -124,7 +124,7 @@ def uncalibrated(pipeline: Any) -> Any:
     """Return the pipeline inside the calibration that ``training.calibration`` put around it, or the pipeline itself."""
     if sklearn_name(pipeline) == "CalibratedClassifierCV" and sklearn_name(pipeline.estimator) == "FrozenEstimator":
         return pipeline.estimator.estimator
-    return pipeline
+    return getattr(pipeline, "nightshift_uncalibrated", pipeline)  # that of another process is asked for it
 
 
 def chosen_classes(

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from scoring.errors import NightshiftError, PredictionError
-from scoring.job import BINARY, MULTICLASS, REGRESSION, SCORE, Job, Task
+from scoring.job import BINARY, INTERVAL_COLUMNS, MULTICLASS, REGRESSION, SCORE, Job, Task
+from scoring.rows.band import Band
 from scoring.rows.casting import ARROW_TYPES
 from scoring.rows.decision import Rule, chosen_classes, decision_before_rules
 
@@ -75,11 +76,24 @@ def label_type(job: Job) -> pa.DataType:
     return _LABEL_TYPES[job.task]
 
 
-def prediction_schema(job: Job) -> pa.Schema:
-    """Return the schema of a predictions file: keys, ``prediction``, and the probability columns of the task."""
+def prediction_schema(job: Job, interval: bool = False) -> pa.Schema:
+    """Return the schema of a predictions file: keys, ``prediction``, the probability columns of the task.
+
+    With an ``interval`` its ends come last.
+    """
     kind = outcome_type(job)
     keys = [(name, ARROW_TYPES[key]) for name, key in job.key.items()]
-    return pa.schema([*keys, ("prediction", kind), *((name, pa.float64()) for name in job.probability_columns)])
+    numbers = [*job.probability_columns, *(INTERVAL_COLUMNS if interval else ())]
+    return pa.schema([*keys, ("prediction", kind), *((name, pa.float64()) for name in numbers)])
+
+
+def with_limits(predictions: pa.RecordBatch, band: Band | None, miss: float, job: Job) -> pa.RecordBatch:
+    """Return predictions with the ends of the interval that is to miss a share of the outcomes, null without a band."""
+    if band is None:
+        ends = [pa.nulls(predictions.num_rows, pa.float64())] * len(INTERVAL_COLUMNS)
+    else:
+        ends = [pa.array(end) for end in band.limits(np.asarray(predictions.column("prediction")), miss)]
+    return pa.RecordBatch.from_arrays([*predictions.columns, *ends], schema=prediction_schema(job, interval=True))
 
 
 def predict(

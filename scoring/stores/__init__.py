@@ -5,7 +5,7 @@ from scoring.stores.installation import Stores, open_stores, source_url, source_
 from scoring.stores.labels import LABEL_COLUMN, Labels, labels_of, nights_of, read_labels
 from scoring.stores.lake import SNAPSHOT_FACTS, SNAPSHOT_ROWS, Lake
 from scoring.stores.reading import ahead, feature_batches
-from scoring.stores.run_folder import RunFolder, ScoredChunk, masked_rows
+from scoring.stores.run_folder import RunFolder, RunInterval, ScoredChunk, masked_rows
 from scoring.stores.unique_keys import RepeatedKeys
 from scoring.stores.urls import libpq_url
 from scoring.stores.workspace import Workspace, no_erasure
@@ -18,6 +18,7 @@ __all__ = [
     "Lake",
     "RepeatedKeys",
     "RunFolder",
+    "RunInterval",
     "ScoredChunk",
     "Stores",
     "Workspace",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import PurePosixPath
 from typing import Any, Literal
@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from scoring.job import HIDDEN_VALUE, Job
-from scoring.rows import Profile, Summary
+from scoring.rows import Profile, Summary, prediction_schema
 from scoring.stores.lake import Lake
 from scoring.stores.lake_problems import broken, require_columns, understood
 from scoring.stores.registry import VersionRef
@@ -39,11 +39,29 @@ class ScoredChunk:
 
 
 @dataclass(frozen=True)
+class RunInterval:
+    """The interval around the predicted values of a run: its level, and what it is made for to keep that level."""
+
+    level: float
+    """Share of the outcomes that are to lie in it, as the job file had it."""
+    miss: float
+    """Share of the version's own residuals that lie beyond it: one less ``level``, moved by past nights if it adapts."""
+    nights: int = 0
+    """Measured nights that moved it."""
+
+    def as_dict(self) -> dict[str, float]:
+        """Return it for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
 class RunFolder:
     """The folder of one run. A chunk's files carry its number, from 0 on."""
 
     lake: Lake
     run: Run
+    interval: RunInterval | None = None
+    """What ``write_pin`` writes of the interval around predicted values; ``pinned_interval`` reads it."""
 
     @property
     def path(self) -> str:
@@ -78,9 +96,10 @@ class RunFolder:
 
     def write_pin(self, ref: VersionRef, job: Job, stage: AnyStage | None = None, sql: str | None = None) -> None:
         """Write the URI of the pinned version's files, the job, and where tasks that share the rows read them, by which SQL."""
-        staged = {} if stage is None else {"stage": stage.as_dict(), "sql": sql}
+        more: dict[str, Any] = {} if stage is None else {"stage": stage.as_dict(), "sql": sql}
+        more |= {} if self.interval is None else {"interval": self.interval.as_dict()}
         content = {"run_id": self.run.run_id, "model_uri": ref.uri, "job": job.model_dump(mode="json")}
-        self.lake.write_json(self.pin, {**content, **staged})
+        self.lake.write_json(self.pin, {**content, **more})
 
     def job(self) -> Job | None:
         """Return the job as its file was when the run began, or None for a run that has no record of it."""
@@ -99,6 +118,21 @@ class RunFolder:
         """Return where in the source the run's rows are, or None when they are on the lake alone."""
         content = self.lake.read_json(self.pin).get("stage")
         return None if content is None else stage_from(content, self.run.run_id)
+
+    def pinned_interval(self, job: Job) -> RunInterval | None:
+        """Return the level of the interval around the run's predicted values, or None when it was begun without one.
+
+        Raises ``LakeFileBroken``.
+        """
+        if job.task.classifies:
+            return None
+        content = self.lake.read_json(self.pin).get("interval")
+        with understood(self.pin):
+            return None if content is None else RunInterval(**content)
+
+    def schema(self, job: Job) -> pa.Schema:
+        """Return the schema of the run's predictions: with the ends of an interval if it was begun with one."""
+        return prediction_schema(job, self.pinned_interval(job) is not None)
 
     def version_ref(self) -> VersionRef:
         """Return the model version that the run is pinned to. Raises ``LakeFileMissing``, ``LakeFileBroken``."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from scoring.errors import ArtifactMismatch, LakeFileBroken, LakeFileMissing, LakeRefused, LakeUnavailable
-from scoring.night import reasons_problem, refresh_lake
+from scoring.night import INTERVAL_FACT, reasons_problem, refresh_lake
 from scoring.rows import RowsDigest, prediction_schema
 from scoring.stores import Workspace, no_erasure
 from scoring.stores.warehouse import Run, abandon_dead, count_rows, ledger
@@ -74,9 +74,9 @@ def _lake_problem(work: Workspace, run: Run) -> str | None:
             return "no lake object"
         if facts.get("run_id") != run.run_id:
             return f"the lake object is of run {facts.get('run_id')}, published is {run.run_id}"
-        digest = RowsDigest()
+        digest, names = RowsDigest(), prediction_schema(work.job, INTERVAL_FACT in facts).names
         for batch in work.lake.batches(path):
-            digest.add(batch.select(prediction_schema(work.job).names))
+            digest.add(batch.select(names))
     except (LakeFileBroken, LakeFileMissing, LakeRefused, LakeUnavailable, KeyError) as error:
         return f"the lake object cannot be read: {error}"
     if digest.hexdigest() != run.predictions_hash:

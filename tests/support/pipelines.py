@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, TransformerMixin
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.impute import SimpleImputer
@@ -223,3 +224,24 @@ def build_of_any_type() -> Pipeline:
         (make_pipeline(SimpleImputer(), StandardScaler()), numbers),
     )
     return make_pipeline(columns, LogisticRegression(max_iter=10_000))
+
+
+class Upgraded(RegressorMixin, BaseEstimator):
+    """Says the number x, and one more where an upgrade is pretended by a variable that workers do not get."""
+
+    def fit(self, frame: pd.DataFrame, target: np.ndarray) -> Self:
+        self.n_features_in_ = frame.shape[1]
+        return self
+
+    def predict(self, frame: pd.DataFrame) -> np.ndarray:
+        return frame["x"].fillna(0).to_numpy() + ("NIGHTSHIFT_TOY_UPGRADE" in os.environ)
+
+
+def build_upgraded() -> Upgraded:
+    return Upgraded()
+
+
+def build_imputed() -> Pipeline:
+    """Return a classifier of the toy job's columns, linear on numbers without gaps."""
+    columns = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["kind"]), (SimpleImputer(), ["x"]))
+    return make_pipeline(columns, LogisticRegression())

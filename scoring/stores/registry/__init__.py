@@ -2,7 +2,9 @@
 
 from scoring.rows.reasons import MeanContributions
 from scoring.stores.registry.accepting import accept
+from scoring.stores.registry.band import band_of
 from scoring.stores.registry.declaration import declared, narrowed
+from scoring.stores.registry.environments import Environments, Needed
 from scoring.stores.registry.explaining import REASONS_FILE, VersionReasons, no_reasons
 from scoring.stores.registry.facts import TrainingFacts
 from scoring.stores.registry.formats import (
@@ -16,9 +18,12 @@ from scoring.stores.registry.formats import (
 )
 from scoring.stores.registry.golden import GOLDEN_TOLERANCE, largest_difference, library_versions
 from scoring.stores.registry.loading import unpickled
+from scoring.stores.registry.opening import changed
+from scoring.stores.registry.packages import packages_of
 from scoring.stores.registry.registry import Registry
 from scoring.stores.registry.version import (
     ARTIFACT,
+    BAND_FILE,
     GOLDEN_FILE,
     GOLDEN_PREDICTIONS_FILE,
     HOLDOUT_FILE,
@@ -30,6 +35,7 @@ from scoring.stores.registry.version import (
 
 __all__ = [
     "ARTIFACT",
+    "BAND_FILE",
     "FORMATS",
     "GOLDEN_FILE",
     "GOLDEN_PREDICTIONS_FILE",
@@ -38,14 +44,18 @@ __all__ = [
     "NIGHTS_FILE",
     "REASONS_FILE",
     "REFERENCE_FILE",
+    "Environments",
     "Format",
     "MeanContributions",
     "ModelVersion",
+    "Needed",
     "Registry",
     "TrainingFacts",
     "VersionReasons",
     "VersionRef",
     "accept",
+    "band_of",
+    "changed",
     "columns_of",
     "declared",
     "largest_difference",
@@ -53,6 +63,7 @@ __all__ = [
     "narrowed",
     "no_reasons",
     "opened",
+    "packages_of",
     "stored_as",
     "unknown_types",
     "unpickled",

@@ -67,6 +67,8 @@ class TrainingFacts:
     """Types in a skops file that somebody allowed by name."""
     registered: dict[str, Any] | None = None
     """Of a version that was fitted elsewhere: ``source``, its ``sha256``, and ``trusted`` if it can run code."""
+    packages: dict[str, str] = field(default_factory=dict)
+    """Packages that the artifact needs, and all that these require, with their exact versions."""
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:

@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 from scoring.errors import ArtifactMismatch
 from scoring.job import Job
+from scoring.stores.registry.band import band_of
 from scoring.stores.registry.declaration import Declaration, narrowed
+from scoring.stores.registry.environments import Environments
 from scoring.stores.registry.evaluating import proven_evaluator
 from scoring.stores.registry.facts import TrainingFacts
 from scoring.stores.registry.files import readable
 from scoring.stores.registry.formats import JOBLIB, format_named, opened
-from scoring.stores.registry.golden import check_golden_rows, golden_rows
+from scoring.stores.registry.golden import golden_rows
+from scoring.stores.registry.opening import Artifact, proven_pipeline
 from scoring.stores.registry.version import FACTS, FILES, NIGHTS_FILE, PROFILE, ModelVersion, VersionRef
 from scoring.stores.registry.version_files import VersionFiles
 
 _KEPT = 4
 """Versions that stay loaded: as many that threads share, and as many of each thread."""
-_Place = tuple[VersionFiles, str, tuple[str, ...]]
-"""A version's files, the job as JSON, and the features that the version was trained with."""
+_Place = tuple[VersionFiles, str, tuple[str, ...], Environments]
+"""A version's files, the job as JSON, the features that the version was trained with, and where its libraries may be."""
 
 
-def _verified(files: VersionFiles, job_json: str, features: tuple[str, ...]) -> ModelVersion:
+def _verified(
+    files: VersionFiles, job_json: str, features: tuple[str, ...], environments: Environments
+) -> ModelVersion:
     missing = files.missing((files.artifact, *FILES))
     if missing:
         raise ArtifactMismatch(
@@ -34,12 +40,13 @@ def _verified(files: VersionFiles, job_json: str, features: tuple[str, ...]) -> 
         )
     content, facts, profile = files.content(files.artifact), facts_of(files), files.json(PROFILE)
     nights, job = files.json(NIGHTS_FILE), narrowed(Job.model_validate_json(job_json), features)
-    golden = golden_rows(files)
+    golden, rule = golden_rows(files), facts.rule(job)
     form = format_named(facts.format, files.artifact, files.what)
-    pipeline = opened(form, content, job, facts.allowed_types, facts.inputs)
-    check_golden_rows(golden, pipeline, facts, job, files.what)
-    evaluator, scored_by = proven_evaluator(pipeline, golden[0], facts, job)
-    return ModelVersion(files.ref, pipeline, facts, profile, nights, facts.rule(job), evaluator, scored_by, features)
+    artifact = Artifact(content, form is JOBLIB, lambda: opened(form, content, job, facts.allowed_types, facts.inputs))
+    pipeline, elsewhere = proven_pipeline(artifact, golden, facts, job, environments, files.what)
+    evaluator, scored_by = (None, elsewhere) if elsewhere else proven_evaluator(pipeline, golden[0], facts, job)
+    version = ModelVersion(files.ref, pipeline, facts, profile, nights, rule, evaluator, scored_by, features)
+    return replace(version, band=band_of(files) if job.interval is not None else None, elsewhere=bool(elsewhere))
 
 
 class _OfThread(threading.local):
@@ -56,9 +63,11 @@ class _Loaded:
         self._lock, self._of_thread = threading.Lock(), _OfThread()
         self._shared: dict[_Place, ModelVersion] = {}
 
-    def version(self, files: VersionFiles, job: Job, features: tuple[str, ...]) -> ModelVersion:
+    def version(
+        self, files: VersionFiles, job: Job, features: tuple[str, ...], environments: Environments
+    ) -> ModelVersion:
         """Return a version of these features, loaded once for all threads if they may share it. One is loaded at a time."""
-        place = (files, job.model_dump_json(), features)
+        place = (files, job.model_dump_json(), features, environments)
         with self._lock:
             version = self._shared.get(place) or self._of_thread.version(*place)
             if version.stateless:

@@ -18,6 +18,7 @@ from scoring.settings import Settings
 from scoring.stores import embedded
 from scoring.stores.failures import lasting
 from scoring.stores.lake_problems import LIBRARIES, bucket_missing, credentials_of, denied, missing_library
+from scoring.stores.registry.environments import Environments
 from scoring.stores.registry.facts import TrainingFacts
 from scoring.stores.registry.files import delete, sizes
 from scoring.stores.registry.foreign import foreign_file
@@ -187,7 +188,9 @@ class Registry:
         ``GoldenRowsMismatch``, ``DeclarationMismatch`` or ``RegistryUnavailable``.
         """
         files = self.files(ref)
-        return loaded.version(files, job, tuple(seen_job(files, job, self._stored.accepted).features))
+        return loaded.version(
+            files, job, tuple(seen_job(files, job, self._stored.accepted).features), Environments.of(self._settings)
+        )
 
     def job_of(self, ref: VersionRef, job: Job) -> Job:
         """Return the job as a version sees it: with the features that it was trained with, in its order. Nothing is unpickled.

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from scoring.job import Job
-from scoring.rows import Bins, Evaluator, Rule, Summary, UsualNights, bins_from, predict
+from scoring.rows import Band, Bins, Evaluator, Rule, Summary, UsualNights, bins_from, predict, with_limits
 from scoring.rows.evaluation import SCIKIT_LEARN
 from scoring.stores.registry.declaration import narrowed
 from scoring.stores.registry.facts import TrainingFacts
@@ -52,6 +52,10 @@ HOLDOUT_FILE = "holdout.parquet"
 REFERENCE_FILE = "reference.parquet"
 
 
+BAND_FILE = "interval.json"
+"""What intervals around predicted values are made of. Versions of before have none: their reference sample says it."""
+
+
 @dataclass(frozen=True)
 class VersionRef:
     """A reference to a registered model version, with which it can be loaded and verified."""
@@ -81,18 +85,28 @@ class ModelVersion:
     features: tuple[str, ...] = ()
     """The features that it was trained with, in the order in which its pipeline takes them."""
 
+    band: Band | None = field(repr=False, default=None)
+    """How far outcomes lie from predicted values, where the job has an interval and enough rows with an outcome say it."""
+
+    elsewhere: bool = False
+    """Whether the pipeline is in a process of its own, in the environment of its version."""
+
     @property
     def stateless(self) -> bool:
         """Return whether no step of the pipeline, which may hold state, runs for a row, so that threads may share a copy."""
+        if self.elsewhere:  # it is asked by one thread at a time
+            return True
         settled = self.rule is not None and self.rule.decision.by not in ("predict", "uncalibrated")
         return settled and self.evaluator is not None and self.evaluator.stateless
 
-    def predict(self, batch: pa.RecordBatch, job: Job) -> pa.RecordBatch:
+    def predict(self, batch: pa.RecordBatch, job: Job, miss: float | None = None) -> pa.RecordBatch:
         """Return one prediction per row, as ``scoring.rows.predict`` does, by the version's evaluator and rule.
 
-        Columns of the batch that the version was not trained with make no difference.
+        Columns of the batch that the version was not trained with make no difference. With a share ``miss`` of the outcomes
+        the columns ``lower`` and ``upper`` follow, which are to miss so many.
         """
-        return predict(self.pipeline, batch, self.job_of(job), self.rule, self.evaluator)
+        predictions = predict(self.pipeline, batch, self.job_of(job), self.rule, self.evaluator)
+        return predictions if miss is None else with_limits(predictions, self.band, miss, job)
 
     def job_of(self, job: Job) -> Job:
         """Return the job as the version sees it: with its own features only."""

@@ -26,6 +26,11 @@ _PREDICTIONS: dict[Task, tuple[type[sa.types.TypeEngine[Any]], str]] = {
     SCORE: (sa.Double, "Score"),
 }
 """Type of the column ``prediction``, and the noun in its comment."""
+INTERVAL = {
+    "lower": "Lower end of the interval that is to hold the outcome; null in rows that were scored without one",
+    "upper": "Upper end of the interval that is to hold the outcome; null in rows that were scored without one",
+}
+"""Columns of the interval's ends, and their comments. They come last: a job may get them when it has its tables."""
 STAMPS = {
     "model_version": "Version that scored the row",
     "run_id": "Run of the ledger (scoring_runs) that made the row",
@@ -42,7 +47,7 @@ def history(job: Job) -> sa.Table:
     The primary key is the only index. A run's rows are its newest end, so that loading them costs the same whatever is
     there, and removing them empties whole pages. One key over time is one look into the index for each published night.
     """
-    columns = [*identity(job), *_prediction_columns(job)]
+    columns = [*identity(job), *_prediction_columns(job), *interval_columns(job)]
     name = f"{job.name}_predictions_history"
     comment = f"Every run's rows, published or not. {job.description}"
     key = sa.PrimaryKeyConstraint("night", "run_number", *job.key)
@@ -86,6 +91,11 @@ def _prediction_columns(job: Job) -> list[sa.Column[Any]]:
     return [sa.Column("prediction", kind, nullable=False, comment=comment), *chances]
 
 
+def interval_columns(job: Job) -> list[sa.Column[Any]]:
+    """Return the columns of the interval's ends, or none."""
+    return [sa.Column(name, sa.Double, comment=INTERVAL[name]) for name in job.interval_columns]
+
+
 def views(job: Job) -> dict[str, tuple[sa.Select[Any], str]]:
     """Return the select and the comment of each of the job's views, by name."""
     return {
@@ -105,7 +115,7 @@ def current_view(job: Job) -> sa.Select[Any]:
     rows = history(job)
     of_pointer = sa.and_(PUBLISHED.c.night == rows.c.night, PUBLISHED.c.run_number == rows.c.run_number)
     stamp = [PUBLISHED.c[name] for name in ("model_version", "run_id", "scored_at")]
-    return sa.select(*_view_columns(rows, job), *stamp).join(
+    return sa.select(*_view_columns(rows, job), *stamp, *_ends(rows, job)).join(
         PUBLISHED, sa.and_(PUBLISHED.c.job == job.name, of_pointer)
     )
 
@@ -129,8 +139,13 @@ def as_of_view(job: Job) -> sa.Select[Any]:
     joined = rows.join(RUNS, sa.and_(RUNS.c.job == job.name, loaded)).join(
         PUBLICATIONS, PUBLICATIONS.c.run_id == RUNS.c.run_id
     )
-    return sa.select(*_view_columns(rows, job), *stamp, *visible).select_from(joined)
+    return sa.select(*_view_columns(rows, job), *stamp, *visible, *_ends(rows, job)).select_from(joined)
 
 
 def _view_columns(rows: sa.Table, job: Job) -> list[sa.Column[Any]]:
     return [rows.c[name] for name in (*job.key, "night", *job.prediction_columns)]
+
+
+def _ends(rows: sa.Table, job: Job) -> list[sa.Column[Any]]:
+    """Return the columns of the interval's ends, which come last: a view that is there takes new columns only at its end."""
+    return [rows.c[name] for name in job.interval_columns]

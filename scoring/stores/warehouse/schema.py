@@ -15,7 +15,7 @@ from scoring.job import Job
 from scoring.stores.warehouse import locks
 from scoring.stores.warehouse.actions import Action, record_action
 from scoring.stores.warehouse.connection import Warehouse, no_schema, sql_text, statement
-from scoring.stores.warehouse.job_tables import STAMPS, history, shadow, views
+from scoring.stores.warehouse.job_tables import INTERVAL, STAMPS, history, interval_columns, shadow, views
 from scoring.stores.warehouse.reason_tables import reasons_of, view_name, view_of
 from scoring.stores.warehouse.tables import JOBS
 
@@ -43,6 +43,7 @@ def ensure_job(warehouse: Warehouse, job: Job) -> None:
         _register(connection, job)
         for table in (history(job), shadow(job)):
             if sa.inspect(connection).has_table(table.name):
+                _add_interval(connection, table, job)
                 _check_columns(connection, table, job)
             else:
                 _create(connection, job, table)
@@ -72,6 +73,28 @@ def _ensure_reasons(connection: sa.Connection, job: Job) -> None:
     meanings = {**STAMPS, **{column.name: column.comment for column in table.columns}}
     for column in sa.inspect(connection).get_columns(view):
         _comment_column(connection, view, column["name"], meanings[column["name"]])
+
+
+def _add_interval(connection: sa.Connection, table: sa.Table, job: Job) -> None:
+    """Add the columns of the interval's ends to a table of a job that has got an interval, and to the views on it."""
+    added = [column for column in interval_columns(job) if column.name in table.columns]
+    if not added or added[0].name in _names(connection, table):
+        return
+    locks.take(connection, "schema")
+    if added[0].name in _names(connection, table):
+        return
+    for column in added:
+        connection.execute(_filled("add_interval_end", table=table.name, column=column.name))
+        _comment_column(connection, table.name, column.name, column.comment)
+    inspector = sa.inspect(connection)
+    there = [name for name in views(job) if inspector.has_table(name)]
+    for name in there:
+        connection.execute(sa.schema.CreateView(views(job)[name][0], name, or_replace=True))
+    _comment_views(connection, job, there)
+
+
+def _names(connection: sa.Connection, table: sa.Table) -> list[str]:
+    return [column["name"] for column in sa.inspect(connection).get_columns(table.name)]
 
 
 def _create(connection: sa.Connection, job: Job, table: sa.Table) -> None:
@@ -172,6 +195,9 @@ def _check_columns(connection: sa.Connection, table: sa.Table, job: Job) -> None
     inspected = sa.inspect(connection).get_columns(table.name)
     columns = [f"{column['name']} {column['type'].compile(connection.dialect)}" for column in inspected]
     expected = [f"{column.name} {column.type.compile(connection.dialect)}" for column in table.columns]
+    ends = [f"{name} {sa.Double().compile(connection.dialect)}" for name in INTERVAL]
+    if columns == [*expected, *ends]:  # the job had an interval: what it published keeps its own
+        return
     if columns != expected:
         raise Permanent(
             f"warehouse table {table.name}",
@@ -194,10 +220,15 @@ def _create_views(connection: sa.Connection, job: Job, names: Sequence[str]) -> 
         connection.execute(sa.schema.CreateView(select, name))
         connection.execute(_filled("grant_view", view=name))
         connection.execute(_filled("comment_view", view=name, sentence=sentence))
+    _comment_views(connection, job, list(views(job)))
+
+
+def _comment_views(connection: sa.Connection, job: Job, names: Sequence[str]) -> None:
+    """Say what the columns of the job's views mean."""
     inspector = sa.inspect(connection)
     columns = inspector.get_columns(history(job).name)
     meanings = {**STAMPS, **{column["name"]: column.get("comment") for column in columns}}
-    for name in views(job):
+    for name in names:
         for column in inspector.get_columns(name):
             _comment_column(connection, name, column["name"], meanings[column["name"]])
 

@@ -366,3 +366,16 @@ def test_a_job_has_events_unless_it_says_otherwise(write):
 def test_an_outcome_that_is_known_late_is_taken_to_happen_late(write, label, horizon):
     content = changed("label", {"column": "left", **label})
     assert load_job(write(content)).label.horizon == horizon
+
+
+def test_interval_is_a_level_or_a_mapping_and_for_numbers_only(write):
+    regression = changed("task", "regression")
+    short, long = ({**regression, "interval": interval} for interval in (0.9, {"level": 0.9, "adaptive": False}))
+    assert load_job(write(short)) == load_job(write(long))
+    assert load_job(write(short)).interval_columns == ["lower", "upper"]
+    for wrong, words in ((0.4, "0.5"), (1, "less than 1"), (True, "expected a mapping"), ("0.9", "expected a mapping")):
+        assert words in message_of(write({**regression, "interval": wrong}))
+    assert "found with task binary, expected with task regression only" in message_of(write(changed("interval", 0.9)))
+    upper = {**changed("features.upper", {"type": "float"}), "task": "regression"}
+    assert load_job(write(upper)).interval_columns == []
+    assert "column names that predictions have as well: ['upper']" in message_of(write({**upper, "interval": 0.9}))

@@ -46,6 +46,7 @@ WRITTEN: dict[str, Any] = {
     "inputs": ["x"],
     "allowed_types": ["numpy.dtype"],
     "registered": {"source": "m.skops", "sha256": "c" * 64, "trusted": False},
+    "packages": {"scikit-learn": "1.9.1", "numpy": "2.4.6"},
 }
 """A file as ``train`` writes it."""
 
