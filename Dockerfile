@@ -23,6 +23,7 @@ COPY scoring scoring
 COPY drift drift
 COPY pages pages
 COPY lifecycle lifecycle
+COPY serving serving
 COPY orchestration orchestration
 COPY cli cli
 COPY demo demo
@@ -33,7 +34,7 @@ RUN chmod -R a+rX /opt/nightshift
 # The program `nightshift`: the libraries are there, so nothing is fetched.
 RUN pip --python /opt/venv/bin/python install --no-index --no-deps --no-build-isolation --editable .
 # The services run as a user that cannot write here, so the bytecode is made now.
-RUN /opt/venv/bin/python -m compileall -q scoring drift pages lifecycle orchestration cli demo jobs dags
+RUN /opt/venv/bin/python -m compileall -q scoring drift pages lifecycle serving orchestration cli demo jobs dags
 # What the ledger calls this code: `git describe --always --dirty`. Empty: the package's own version.
 ARG CODE_VERSION=""
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \

@@ -21,6 +21,7 @@ from cli import (
     publications,
     quarantine,
     retrainings,
+    serving,
     tables,
     upkeep,
     verdicts,
@@ -53,6 +54,7 @@ app = _app(
     erasures,
     exports,
     versions,
+    serving,
     backtests,
     new_jobs,
     upkeep,
@@ -63,6 +65,7 @@ app.add_typer(
     _app("Verdicts, reports, performance and decisions of scored nights.", verdicts, performance), name="drift"
 )
 app.add_typer(_app("Retrainings, and versions in the shadow of the champion.", retrainings), name="retrain")
+app.add_typer(serving.keys, name="api-key")
 app.add_typer(_app("The demo on real flights.", commands), name="demo")
 
 

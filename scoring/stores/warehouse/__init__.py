@@ -11,6 +11,7 @@ from scoring.stores.warehouse import (
     promotions,
     pruning,
     refits,
+    requests,
     retrainings,
     shadows,
 )
@@ -56,8 +57,9 @@ from scoring.stores.warehouse.metering import metered
 from scoring.stores.warehouse.promotions import Promotion, champion_at, in_effect, previous_champion
 from scoring.stores.warehouse.records import Disagreement, Retraining, Run, Shadow, ShadowLosses, ShadowNight
 from scoring.stores.warehouse.refits import RefitLoss
+from scoring.stores.warehouse.requests import newest_prediction
 from scoring.stores.warehouse.results import ColumnNight, ColumnVerdict, Decided, Measured, NightVerdict, TriedNight
-from scoring.stores.warehouse.schema import describe_prediction, ensure_job, mark_retired, migrate
+from scoring.stores.warehouse.schema import describe_prediction, ensure_job, ensure_requests, mark_retired, migrate
 from scoring.stores.warehouse.span import Row, Span
 from scoring.stores.warehouse.texts import replace_texts
 
@@ -103,6 +105,7 @@ __all__ = [
     "count_rows",
     "describe_prediction",
     "ensure_job",
+    "ensure_requests",
     "erasing",
     "erasures",
     "growth",
@@ -120,6 +123,7 @@ __all__ = [
     "metering",
     "migrate",
     "monitoring",
+    "newest_prediction",
     "open_warehouse",
     "overview",
     "previous_champion",
@@ -129,6 +133,7 @@ __all__ = [
     "refits",
     "remove_rows",
     "replace_texts",
+    "requests",
     "require_answer",
     "retrainings",
     "seen",

@@ -15,7 +15,7 @@ from scoring.job import Job
 from scoring.stores.warehouse import locks
 from scoring.stores.warehouse.actions import Action, record_action
 from scoring.stores.warehouse.connection import Warehouse, no_schema, sql_text, statement
-from scoring.stores.warehouse.job_tables import STAMPS, history, shadow, views
+from scoring.stores.warehouse.job_tables import STAMPS, history, requests, shadow, views
 from scoring.stores.warehouse.tables import JOBS
 
 
@@ -48,6 +48,16 @@ def ensure_job(warehouse: Warehouse, job: Job) -> None:
         if _absent(connection, job):  # a view is younger than the job's tables
             locks.take(connection, "schema")
             _create_views(connection, job, _absent(connection, job))
+
+
+def ensure_requests(warehouse: Warehouse, job: Job) -> None:
+    """Create the table of the job's predictions on demand if it is not there. Raises ``Permanent`` as ``ensure_job`` does."""
+    ensure_job(warehouse, job)
+    with warehouse.transaction() as connection:
+        if sa.inspect(connection).has_table(requests(job).name):
+            _check_columns(connection, requests(job), job)
+        else:
+            _create(connection, job, requests(job))
 
 
 def _create(connection: sa.Connection, job: Job, table: sa.Table) -> None:

@@ -1,0 +1,31 @@
+"""What tests of serving share: the application of a job, with its versions loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from serving.app import Office, application
+from tests.conftest import Toy
+from tests.support.serving import Serve, until
+
+@pytest.fixture
+def serve(toy: Toy) -> Iterator[Serve]:
+    """Serve the toy job, with other settings if asked, until the test ends; with a champion that answers."""
+    with ExitStack() as stack:
+
+        def started(loopback: bool = True, ready: bool = True, **limits: Any) -> tuple[TestClient, Office]:
+            policy = toy.stores.settings.serve.model_copy(update={"poll_seconds": 0.1, "flush_seconds": 0.1, **limits})
+            settings = toy.stores.settings.model_copy(update={"serve": policy})
+            stores = type(toy.stores)(**{**vars(toy.stores), "settings": settings})
+            office = Office.of(stores, [toy.job], loopback)
+            client = stack.enter_context(TestClient(application(office), base_url="http://localhost"))
+            if ready:
+                until(lambda: office.seats.ready)
+            return client, office
+
+        yield started
