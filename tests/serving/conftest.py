@@ -13,6 +13,7 @@ from serving.app import Office, application
 from tests.conftest import Toy
 from tests.support.serving import Serve, until
 
+
 @pytest.fixture
 def serve(toy: Toy) -> Iterator[Serve]:
     """Serve the toy job, with other settings if asked, until the test ends; with a champion that answers."""
