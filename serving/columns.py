@@ -58,8 +58,10 @@ def _bytes_of(value: Any) -> bytes | None:
     """Return the bytes of a value's text. Those of a list, a mapping and half a character are no text for the contract."""
     if isinstance(value, list | dict):
         return b"\xff"
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogatepass")
     text = _text_of(value, numbers=False)
-    return None if text is None else text.encode("utf-8", "surrogatepass")
+    return None if text is None else text.encode()
 
 
 def _text_of(value: Any, numbers: bool) -> str | None:

@@ -42,6 +42,7 @@ class PlainRows:
             (name, _reader(kind, job.features.get(name), name in job.key, categories.get(name)))
             for name, kind in kinds.items()
         ]
+        self._keys = len(job.key)
         self._texts = [name for name, kind in job.key.items() if kind == "string"]
 
     def batch(self, rows: Sequence[Row]) -> pa.RecordBatch | None:
@@ -49,6 +50,9 @@ class PlainRows:
         try:
             columns = [[read(row[name]) for row in rows] for name, read in self._readers]
             if self._texts and max(map(self._key_letters, rows)) * 4 > KEY_BYTES:
+                return None
+            keys = columns[: self._keys]
+            if len(rows) > 1 and len(set(zip(*keys, strict=True))) < len(rows):
                 return None
             arrays = [pa.array(values, kind) for values, kind in zip(columns, self._schema.types, strict=True)]
         except (Unclear, KeyError, TypeError, ValueError, OverflowError):
@@ -110,6 +114,8 @@ def _texts(feature: Feature | None, levels: Iterable[str] | None) -> Reader:
 
     def read(value: Any) -> str:
         if type(value) is str and "\0" not in value and (allowed is None or value in allowed):
+            if not value.isascii():
+                value.encode()  # fails for half a character, which Arrow would take
             return value
         raise Unclear
 

@@ -15,15 +15,17 @@ from tests.support.serving import Serve, until
 
 
 @pytest.fixture
-def serve(toy: Toy) -> Iterator[Serve]:
-    """Serve the toy job, with other settings if asked, until the test ends; with a champion that answers."""
+def serve(untrained: Toy) -> Iterator[Serve]:
+    """Serve the job of the fixture ``untrained``, or ``toy``, until the test ends, once a champion answers."""
     with ExitStack() as stack:
 
         def started(loopback: bool = True, ready: bool = True, **limits: Any) -> tuple[TestClient, Office]:
-            policy = toy.stores.settings.serve.model_copy(update={"poll_seconds": 0.1, "flush_seconds": 0.1, **limits})
-            settings = toy.stores.settings.model_copy(update={"serve": policy})
-            stores = type(toy.stores)(**{**vars(toy.stores), "settings": settings})
-            office = Office.of(stores, [toy.job], loopback)
+            policy = untrained.stores.settings.serve.model_copy(
+                update={"poll_seconds": 0.1, "flush_seconds": 0.1, **limits}
+            )
+            settings = untrained.stores.settings.model_copy(update={"serve": policy})
+            stores = type(untrained.stores)(**{**vars(untrained.stores), "settings": settings})
+            office = Office.of(stores, [untrained.job], loopback)
             client = stack.enter_context(TestClient(application(office), base_url="http://localhost"))
             if ready:
                 until(lambda: office.seats.ready)
