@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli import console, tables
-from cli.arguments import now
+from cli.arguments import First, JobName, Last, asked_nights, now, open_job
+
+if TYPE_CHECKING:
+    from serving import Reviewed
 
 app = typer.Typer()
 keys = typer.Typer(no_args_is_help=True, help="The keys of who may ask `nightshift serve`.")
@@ -39,6 +42,44 @@ def serve_jobs(
         for error in broken.values():
             console.failure(error)
     serve(settings, jobs, Address(host, port, workers), now)
+
+
+@app.command("requests")
+def review_requests(
+    name: JobName,
+    first: First = None,
+    last: Last = None,
+    as_json: tables.Json = False,
+) -> None:
+    """Show how a job's predictions on demand did, by version: metrics with their intervals, and drift of what was asked.
+
+    Default: all nights with requests. A request belongs to the night of its rows' time column, or to the day it was made.
+    """
+    from scoring.interval import Nights
+    from scoring.stores.warehouse import requests
+    from serving import review
+
+    work = open_job(name)
+    asked = requests.nights_asked(work.warehouse, work.job)
+    nights = Nights.including(*asked) if asked else Nights.up_to(now().date(), 1)
+    if first or last:
+        days = asked_nights(None, first, last)
+        nights = Nights.including(days[0], days[-1])
+    with console.step(f"reading what was asked of {name}"):
+        reviewed = review(work, nights)
+    metrics = list(dict.fromkeys(metric for one in reviewed for metric in one.metrics))
+    columns = ("version", "role", "rows", "keys", "labelled", *metrics, "drift", "because")
+    title = f"{name}: predictions on demand of {nights} (95 % interval)"
+    tables.table(title, columns, [_reviewed(one, metrics) for one in reviewed], key="versions")
+
+
+def _reviewed(one: Reviewed, metrics: list[str]) -> list[object]:
+    verdict = one.verdict
+    cells: list[object] = [one.version, one.role, one.rows, one.keys, one.labelled]
+    cells += [tables.with_interval(one.metrics.get(metric)) for metric in metrics]
+    reasons = list(verdict.reasons) if verdict is not None else []
+    level = verdict.verdict if verdict is not None else None
+    return [*cells, tables.Cell(level, level or "–"), tables.Cell(reasons, "; ".join(reasons) or "–")]
 
 
 @keys.command("make")

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from psycopg import sql
 
@@ -22,9 +23,10 @@ from scoring.upkeep.retention import apply
 from scoring.upkeep.retention import plan as removable
 from serving.journal import Entry, Journal
 from serving.recording import Recorder
+from serving.review import review
 from tests.conftest import Toy, administration
-from tests.support.serving import GOOD, Serve, another_version, rows_of, until
-from tests.support.toy import NIGHT, Training
+from tests.support.serving import GOOD, Serve, another_version, as_json, rows_of, until
+from tests.support.toy import NIGHT, Training, events
 
 AT = datetime(2024, 1, 8, tzinfo=UTC)
 
@@ -175,3 +177,30 @@ def test_retention_removes_old_answers(toy: Toy, serve: Serve) -> None:
     assert [one.rows for one in old] == [3]
     assert [one.rows for one in apply(work, old)] == [3]
     assert recorded(toy) == []
+
+
+def test_requests_command_tells_how_each_version_did(toy: Toy, training: Training, serve: Serve, shell: Any) -> None:
+    second = another_version(toy, training)
+    toy.stores.registry.set_alias(toy.job.name, "challenger", second.version)
+    toy.change(serve={"challenger": {"share": 0.3}, "shadow": True})
+    client, office = serve(flush_seconds=3600)
+    rows = events(NIGHT)[["at", "id", "x", "kind"]]
+    sent = as_json(pa.RecordBatch.from_pandas(rows, preserve_index=False))
+    for _ in range(2):  # of a key that is asked twice the last answer counts
+        assert client.post(f"/v1/jobs/{toy.job.name}/predictions", json={"rows": sent}).status_code == 200
+    office.recorder.flush()
+    reviewed = {(one.version, one.role): one for one in review(toy.work, Nights.of(NIGHT))}
+    assert set(reviewed) == {(1, "champion"), (2, "challenger"), (2, "shadow")}
+    champion, shadow = reviewed[1, "champion"], reviewed[2, "shadow"]
+    assert (champion.rows, champion.keys) == (2 * champion.keys, champion.labelled)
+    assert champion.metrics == shadow.metrics  # the same model on the same rows
+    assert champion.metrics["auc"]["low"] < champion.metrics["auc"]["value"] < champion.metrics["auc"]["high"]  # type: ignore[operator]
+    assert champion.verdict is not None
+    assert champion.verdict.verdict == "ok"
+    moved = [{**row, "id": row["id"] + 1000, "x": 40.0} for row in sent]
+    client.post(f"/v1/jobs/{toy.job.name}/predictions", json={"rows": moved})
+    office.recorder.flush()
+    drifted = next(one for one in review(toy.work, Nights.of(NIGHT)) if one.role == "champion")
+    assert drifted.verdict is not None
+    assert drifted.verdict.verdict == "alert"
+    assert "champion" in shell("requests", toy.job.name).out
