@@ -12,7 +12,7 @@ FROM python:3.11.14-slim-bookworm
 # A new named volume takes its owner from the folder it is mounted on, so these folders exist in the image.
 RUN useradd --uid 10001 --user-group --create-home nightshift \
     && install --directory --owner=nightshift --group=nightshift --mode=0750 \
-        /var/lib/nightshift /var/lib/nightshift/lake /var/lib/nightshift/models \
+        /var/lib/nightshift /var/lib/nightshift/lake /var/lib/nightshift/models /var/lib/nightshift/serving \
         /var/lib/nightshift/airflow /var/lib/nightshift/airflow/logs
 COPY --from=libraries /opt/venv /opt/venv
 WORKDIR /opt/nightshift

@@ -180,8 +180,8 @@ def _started(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    threads = {"OMP_NUM_THREADS": "1", "MLFLOW_MODELS_WORKERS": "1", "PATH": path}
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    threads = {"OMP_NUM_THREADS": "1", "MLFLOW_MODELS_WORKERS": "1", "PATH": programs}
     environment = child_environment({**threads, "PYTHONPATH": str(HOME), **(extra or {})})
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
