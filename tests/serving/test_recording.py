@@ -16,6 +16,7 @@ import pytest
 from psycopg import sql
 
 from lifecycle.erasure import EntityKey, forget, plan
+from scoring.errors import NightshiftError
 from scoring.interval import Nights
 from scoring.settings import HOME, RetentionPolicy, child_environment
 from scoring.stores.warehouse import requests
@@ -204,3 +205,11 @@ def test_requests_command_tells_how_each_version_did(toy: Toy, training: Trainin
     assert drifted.verdict is not None
     assert drifted.verdict.verdict == "alert"
     assert "champion" in shell("requests", toy.job.name).out
+
+
+def test_analysts_do_not_read_what_was_asked(toy: Toy, serve: Serve) -> None:
+    client, office = serve(flush_seconds=3600)
+    client.post(f"/v1/jobs/{toy.job.name}/predictions", json={"rows": [GOOD]})
+    office.recorder.flush()
+    with pytest.raises(NightshiftError, match="permission denied"):
+        toy.work.warehouse.query(f"select * from {toy.job.name}_requests")

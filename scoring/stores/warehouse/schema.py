@@ -69,7 +69,7 @@ def _create(connection: sa.Connection, job: Job, table: sa.Table) -> None:
     connection.execute(_filled("grant_history", table=table.name))
     if table.name == history(job).name:
         _create_views(connection, job, list(views(job)))
-    else:
+    elif table.name != requests(job).name:  # whose features are no analyst's: some may be sensitive
         connection.execute(_filled("grant_view", view=table.name))
 
 
