@@ -24,6 +24,7 @@ from typing import Any
 import aiohttp
 import httpx
 import numpy as np
+import psutil
 import pyarrow as pa
 
 from scoring.job import find_job
@@ -50,7 +51,10 @@ class Rival:
     name: str
     url: str
     body: Callable[[Rows], Any]
+    process: psutil.Process
     per_second: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    """CPU seconds of the server for a request of one row, which other work on the machine changes little."""
     p50: list[float] = field(default_factory=list)
     p99: list[float] = field(default_factory=list)
     many: list[float] = field(default_factory=list)
@@ -80,6 +84,7 @@ def main() -> None:
     }
     for rival in facts["rivals"]:
         rival.pop("body")
+        rival.pop("process")
     print(_table(rivals, statistics.median(bare)))
     (HOME / "bench" / "results").mkdir(exist_ok=True)
     (HOME / "bench" / "results" / "serving.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
@@ -87,15 +92,16 @@ def main() -> None:
 
 def _table(rivals: list[Rival], bare: float) -> str:
     lines = [
-        "| server | requests/s, 1 row | p50 ms | p99 ms | p99/p50 | rows/s, 1,000 rows | of bare predict |",
-        "|---|---|---|---|---|---|---|",
+        "| server | requests/s, 1 row | CPU ms each | p50 ms | p99 ms | p99/p50 | rows/s, 1,000 rows | of bare predict |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for rival in rivals:
         speed, p50, p99, whole = (
             statistics.median(some) for some in (rival.per_second, rival.p50, rival.p99, rival.many)
         )
         lines.append(
-            f"| {rival.name} | {speed:,.0f} | {p50 * 1e3:.1f} | {p99 * 1e3:.1f} | {p99 / p50:.1f} | {whole:,.0f} | "
+            f"| {rival.name} | {speed:,.0f} | {statistics.median(rival.cpu) * 1e3:.2f} | "
+            f"{p50 * 1e3:.1f} | {p99 * 1e3:.1f} | {p99 / p50:.1f} | {whole:,.0f} | "
             f"{whole / bare:.2f} |"
         )
     return "\n".join([*lines, f"\nbare predict_proba: {bare:,.0f} rows/s; load average {os.getloadavg()[0]:.1f}"])
@@ -189,7 +195,7 @@ def _started(
         )
         try:
             _wait(f"http://127.0.0.1:{port}{ready}", process, log)
-            yield Rival(name, f"http://127.0.0.1:{port}{path}", body)
+            yield Rival(name, f"http://127.0.0.1:{port}{path}", body, psutil.Process(process.pid))
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, 15)
@@ -225,12 +231,20 @@ async def _measure(rival: Rival, rows: Rows) -> None:
 
         for body in single[:20]:
             await ask(body)
+        before = _cpu_seconds(rival.process)
         rival.per_second.append(await _at_full_load(ask, single))
+        rival.cpu.append((_cpu_seconds(rival.process) - before) / (rival.per_second[-1] * SECONDS))
         times = await _at_rate(ask, single, rival.per_second[-1] / 2)
         rival.p50.append(float(np.percentile(times, 50)))
         rival.p99.append(float(np.percentile(times, 99)))
         many = [await ask(whole) for _ in range(8)]
         rival.many.append(MANY / statistics.median(many))
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    """Return the CPU seconds so far of a process and its children."""
+    times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
+    return sum(time.user + time.system for time in times)
 
 
 async def _at_full_load(ask: Any, bodies: list[bytes]) -> float:

@@ -18,9 +18,9 @@ def audit_actions(
     newest: Annotated[int | None, typer.Option(min=1, help="Only so many of the newest actions; default: all.")] = None,
     as_json: tables.Json = False,
 ) -> None:
-    """List who promoted, rolled back, approved, released, discarded, unpublished, rescored, retired or erased what, and when.
+    """List who promoted, rolled back, approved, released, discarded, unpublished, rescored, accepted, retired or erased what.
 
-    Who it was comes from the login in Airflow, or from the operating system's user that ran the command.
+    And when. Who it was comes from the login in Airflow, or from the operating system's user that ran the command.
     """
     from scoring.stores.warehouse import actions_of
 

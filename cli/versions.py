@@ -168,3 +168,23 @@ def roll_back(
     work = open_job(name)
     champion = rollback(work, reason, system_user(), to)
     console.OUT.print(f"{name} version {champion.model_version} is champion from night {champion.effective_from} on")
+
+
+@app.command("accept")
+def accept_declarations(
+    name: JobName, version: Annotated[int, typer.Argument(help="Model version.")], reason: Reason
+) -> None:
+    """Let a version be scored although the job file has wider rules, or another outcome, than it was trained with.
+
+    It holds for what the job file says now, and is recorded. A feature that is gone, or became text, cannot be accepted.
+    """
+    from scoring.stores.registry import accept
+
+    work = open_job(name)
+    ref = work.registry.resolve(name, version)
+    changes = accept(work.registry.files(ref), work.job, work.warehouse, reason, work.clock())
+    if not changes:
+        console.OUT.print(f"{name} version {version} was trained with what the job file declares: nothing to accept")
+    for change in changes:
+        sentence = f"{name} version {version}: {change.place}: {change.now}, trained with {change.trained}"
+        console.OUT.print(sentence, soft_wrap=True, markup=False)

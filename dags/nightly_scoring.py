@@ -1,13 +1,15 @@
 """
 ### One night, scored exactly once
 
-`extract → score (one task per chunk) → publish → announce, drift, performance, shadow → review → decide → retrain`. One run
-is one night: its **partition key** is the calendar day in the job's timezone. Running a night again is always safe: it makes
-a new attempt, and the views switch to it in one step. In a backfill nothing alarms, nothing is announced or retrained.
+`extract → score (one task per chunk) → publish → announce, drift, performance, shadow → review → decide → retrain`, and
+beside it `report`, which makes the pages. One run is one night: its **partition key** is the calendar day in the job's timezone.
+Running a night again is always safe: it makes a new attempt, and the views switch to it in one step. In a backfill nothing
+alarms, nothing is announced or retrained.
 
 | you see | it means | do |
 |---|---|---|
 | `extract` red, *EmptyNight* | the source has no rows for the night | load the source, clear `extract` |
+| `extract` red, *DeclarationMismatch* | the job file has not what the version was trained with | take it back, or train |
 | `extract` red, *ContractError* | the SQL's result lacks columns | correct `sql/<job>/features.sql`, clear `extract` |
 | `extract` waiting for its retry, *NightNotOver* | the night has not ended | nothing: it is scored after its end |
 | `extract` retrying, *SourceUnavailable* | the source does not answer | wait |
@@ -18,6 +20,7 @@ a new attempt, and the views switch to it in one step. In a backfill nothing ala
 | `announce` skipped | no event: a backfill's run, or a later one is published | nothing; *Announce* in the form sends it |
 | `drift` or `performance` red | monitoring failed; the publication stands | read the message, clear the task |
 | `drift` green, verdict *alert* | the night is unusual, or broken | the Nightshift page of the night says what and how much |
+| `report` red | a page could not be written; publication, verdict and decision stand | read the message, clear the task |
 | `shadow` red | a version in the shadow failed; the publication stands | read the message; `nightshift retrain shadows <job>` |
 | `review` took the crown back | the champion did worse than its predecessor, with evidence | read it on the job's page |
 | `retrain` ran | the governor decided so; its reason is on the page | see `<job>_retraining` |
@@ -69,6 +72,10 @@ def nightly_dag(job: Job) -> DAG:
         def shadow(scoring_run: str) -> list[int]:
             return monitoring.shadow(job, scoring_run)
 
+        @task(trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
+        def report() -> dict[str, str]:
+            return monitoring.report(job)
+
         @task
         def review() -> list[str]:
             return monitoring.review(job)
@@ -87,8 +94,10 @@ def nightly_dag(job: Job) -> DAG:
         (
             score.partial(scoring_run=chunks["run_id"]).expand(chunk=chunks)
             >> published
-            >> [AnnounceOperator(task_id="announce", job=job), drift, measured, shadow(chunks["run_id"])]
+            >> [AnnounceOperator(task_id="announce", job=job), drift, measured]
         )
+        shadow.expand(scoring_run=published.output)  # of no version in the shadow no task is made
+        [drift, measured] >> report()
         retrain = TriggerDagRunOperator(task_id="retrain", **trigger_arguments(job))
         measured >> reviewed
         [drift, reviewed] >> decide(chunks["run_id"]) >> retrain

@@ -244,12 +244,12 @@ def _score(airflow: LocalAirflow, stores: Stores, job: Job, show: Callable[[str]
 
 def _report(work: Workspace, show: Callable[[str], None]) -> None:
     """Make Evidently's page of the last night, which a backfill leaves out."""
-    from drift.report import report_of, write_report
+    from drift.report import reported, write_report
     from scoring.stores.warehouse import ledger
 
     show(f"{work.job.name}: Evidently's page of {NIGHTS.last}")
     run_id = ledger.published(work.warehouse, work.job.name)[NIGHTS.last]
-    report_of(work, ledger.get(work.warehouse, run_id), write_report)
+    reported(work, [ledger.get(work.warehouse, run_id)], write_report)
 
 
 def _summary(stores: Stores, jobs: list[Job], seconds: float) -> None:

@@ -100,7 +100,7 @@ def read_night(work: Workspace, night: date, source: str) -> ReadNight:
     parts = []
     began = perf_counter()
     interval = DataInterval.of_night(night, work.job.schedule.timezone)
-    with feature_batches(work, interval, model.categories) as batches:
+    with feature_batches(work, interval, model.categories, unused=work.registry.unused(ref, work.job)) as batches:
         for batch, split in batches:
             rows, accepted = rows + batch.num_rows, accepted + split.accepted.num_rows
             features.add(split.accepted)

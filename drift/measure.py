@@ -23,7 +23,6 @@ from drift.performance import (
     outcomes_of,
     with_intervals,
 )
-from drift.report import Reporter, report_of
 from drift.standards import Standards
 from scoring.interval import Nights
 from scoring.job import Job
@@ -35,9 +34,7 @@ REVISITED = 7
 
 
 @no_erasure
-def measure(
-    work: Workspace, known_at: date, nights: Nights | None = None, reporter: Reporter | None = None
-) -> list[date]:
+def measure(work: Workspace, known_at: date, nights: Nights | None = None) -> list[date]:
     """Measure published nights whose labels have matured by the end of night ``known_at`` and return those measured.
 
     Looked at are the nights that matured in the last week and those of the last 28 that have no measurement yet, or
@@ -58,8 +55,6 @@ def measure(
         run = ledger.get(work.warehouse, published[night])
         if _measure_night(standards, run, known_at):
             measured.append(night)
-            if reporter is not None and monitoring.drift_of(work.warehouse, run.run_id):
-                report_of(work, run, reporter)  # the page shows outcomes now
     return measured
 
 

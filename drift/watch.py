@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from drift.performance import estimate
-from drift.report import Reporter, report_of
+from drift.report import Reporter, reported
 from drift.runs import night_of_run, past_of, reference_of, scored_run
 from drift.verdict import Night, Past, Reference, Verdict, earliest, verdict_on
 from scoring.interval import Nights
@@ -28,6 +28,8 @@ class DriftResult:
     reasons: tuple[str, ...]
     report: str | None
     report_error: str | None
+    again: tuple[str, ...] = ()
+    """Runs of later nights whose verdicts changed by this one, as nights of a backfill may be judged in any order."""
 
 
 @no_erasure
@@ -49,12 +51,12 @@ def watch(work: Workspace, run_id: str, reporter: Reporter | None = None) -> Dri
         verdict = verdict_on(reference, past, run.night, observation)
         _save(work, run, observation, verdict)
         changed = _judged_again(work, run, reference) if run.origin == BACKFILL else []
-    if reporter is None:
-        return DriftResult(run_id, verdict.verdict, verdict.reasons, None, None)
-    for later in changed:
-        report_of(work, later, reporter)
-    page, problem = report_of(work, run, reporter)
-    return DriftResult(run_id, verdict.verdict, verdict.reasons, page, problem)
+    page, problem = None, None
+    if reporter is not None:
+        pages = reported(work, [*changed, run], reporter)
+        page, problem = pages[run_id]
+    again = tuple(each.run_id for each in changed)
+    return DriftResult(run_id, verdict.verdict, verdict.reasons, page, problem, again)
 
 
 def _judged_again(work: Workspace, run: Run, reference: Reference) -> list[Run]:

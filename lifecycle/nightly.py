@@ -15,7 +15,7 @@ from typing import TypeVar
 from drift.decide import conclude
 from drift.measure import alarm_of, measure
 from drift.night_runs import last_night, missing_nights
-from drift.report import prune_reports, write_report
+from drift.report import prune_reports, reported, runs_to_report, write_report
 from drift.watch import DriftResult, watch
 from lifecycle.retraining import RetrainingRequest, end, resume, retrain
 from lifecycle.shadow import review, shadow_run
@@ -128,7 +128,9 @@ def live(work: Workspace, night: date, progress: Progress = silent) -> NightLive
     except NightHeld as error:
         lived = NightLived(night, "held", problems=[described(error)])
         tell(work, night, "held", described(error))
-        _judge(work, ledger.get(work.warehouse, request.run_id), lived)
+        run = ledger.get(work.warehouse, request.run_id)
+        judged = _judge(work, run, lived)
+        _step(work, lived, "report", lambda: _report(work, run, judged, [], lived))
         return lived
     except NightshiftError as error:
         return _failed(work, night, error)
@@ -155,20 +157,28 @@ def follow(work: Workspace, run: Run) -> NightLived:
         lived.decision = decided.decision
         if decided.decision != "none":
             lived.notes.append(decided.reason)
-        if decided.decision == "retrain" and decided.retraining is None:
-            _retrain(work, lived, decided)
+    _step(work, lived, "report", lambda: _report(work, run, judged, measured or [], lived))
+    if decided is not None and decided.decision == "retrain" and decided.retraining is None:
+        _retrain(work, lived, decided)
     return lived
 
 
+def _report(work: Workspace, run: Run, judged: DriftResult | None, measured: list[date], lived: NightLived) -> None:
+    """Make the page of each night that was judged or measured, once, and remove old ones."""
+    runs = runs_to_report(work, [run.run_id, *judged.again] if judged is not None else [], measured)
+    pages = reported(work, runs, write_report)
+    prune_reports(work, run.night)
+    page, problem = pages.get(run.run_id, (None, None))
+    if judged is not None and page is None:
+        lived.notes.append(f"no page: {problem}")
+
+
 def _judge(work: Workspace, run: Run, lived: NightLived) -> DriftResult | None:
-    judged = _step(work, lived, "drift", lambda: watch(work, run.run_id, write_report))
+    judged = _step(work, lived, "drift", lambda: watch(work, run.run_id))
     if judged is None:
         return None
-    prune_reports(work, run.night)
     lived.verdict = judged.verdict
     lived.notes += judged.reasons
-    if judged.report is None:
-        lived.notes.append(f"no page: {judged.report_error}")
     if judged.verdict == "alert" and not run.provisional:
         tell(work, run.night, "drift", "; ".join(judged.reasons))
     return judged
@@ -176,7 +186,7 @@ def _judge(work: Workspace, run: Run, lived: NightLived) -> DriftResult | None:
 
 def _measure(work: Workspace, known_at: date, lived: NightLived) -> list[date]:
     """Measure the nights whose labels have matured, note and tell the last that is an alert, and return those measured."""
-    days = measure(work, known_at, reporter=write_report)
+    days = measure(work, known_at)
     alarm = alarm_of(work, days, known_at)
     if alarm is not None:
         lived.notes.append(f"performance of night {alarm[0]}: alert; {alarm[1]}")

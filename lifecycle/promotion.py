@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
-from scoring.errors import PromotionRefused
+from scoring.errors import DeclarationMismatch, NightshiftError, PromotionRefused
 from scoring.night import promoted_ref
 from scoring.stores import Stores, Workspace
 from scoring.stores.registry import VersionRef
@@ -37,9 +37,11 @@ def promote(
     ``effective_from`` is a night; by default the next one to be scored (see ``_next_night``) that the version was not
     trained on, and for a job without any promotion the version's own ``until``. The champion it displaces scores the
     next ``promotion.predecessor_nights`` in the shadow. A retraining promotes once: repeated, its promotion stands.
-    Raises ``VersionMissing``, and ``PromotionRefused`` for a night that the version was trained on.
+    Raises ``VersionMissing``, ``PromotionRefused`` for a night that the version was trained on, and ``DeclarationMismatch``
+    for a version that cannot be scored with the job file as it is.
     """
     ref = work.registry.resolve(work.job.name, version)
+    work.registry.job_of(ref, work.job)
     ensure_job(work.warehouse, work.job)
     history = promotions.history_of(work.warehouse, work.job.name)
     if effective_from is None:
@@ -58,12 +60,13 @@ def rollback(work: Workspace, reason: str, by: str, to: int | None = None) -> Pr
     """Make the champion before the present one (or version ``to``) champion from the next night on.
 
     A version trained on later nights than that takes over after the last of them. Raises ``ChampionMissing`` when there
-    is no earlier champion.
+    is no earlier champion, and ``DeclarationMismatch`` when it cannot be scored with the job file as it is.
     """
     history = promotions.history_of(work.warehouse, work.job.name)
     if to is None or not history:
         to = previous_champion(history, work.job)
     ref = work.registry.resolve(work.job.name, to)
+    work.registry.job_of(ref, work.job)
     promotion = _crown(work, ref, history, "rollback", (reason, by, None))
     _describe(work)
     return promotion
@@ -85,7 +88,7 @@ def _describe(work: Workspace) -> None:
 
 def _watch_predecessor(work: Workspace, before: Promotion, successor: Promotion) -> None:
     """Let a dethroned champion score its successor's first nights in the shadow, so that it can take the crown back."""
-    if work.job.promotion.predecessor_nights == 0 or before.model_sha256 is None:
+    if work.job.promotion.predecessor_nights == 0 or before.model_sha256 is None or not _scorable(work, before):
         return
     shadows.start(
         work.warehouse,
@@ -102,6 +105,17 @@ def _watch_predecessor(work: Workspace, before: Promotion, successor: Promotion)
             "started_at": work.clock(),
         },
     )
+
+
+def _scorable(work: Workspace, promotion: Promotion) -> bool:
+    """Return whether the job file still declares what a champion was trained with. Other faults of it show in the shadow."""
+    try:
+        work.registry.job_of(promoted_ref(work.stores, promotion), work.job)
+    except DeclarationMismatch:
+        return False
+    except NightshiftError:
+        return True
+    return True
 
 
 def _crown(work: Workspace, ref: VersionRef, earlier: list[Promotion], kind: str, why: Why) -> Promotion:

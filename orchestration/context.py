@@ -74,6 +74,14 @@ def current_stores() -> Any:
     return open_stores(settings, now)
 
 
+def begun(job: Job, run_id: str) -> Any:
+    """Return the workspace of a run with the job as its file was when the run began."""
+    from scoring.night import as_begun
+    from scoring.stores import Workspace
+
+    return as_begun(Workspace(current_stores(), job), run_id)
+
+
 def midnight_after(night: date, job: Job) -> datetime:
     """Return when a night of the job ends, in UTC."""
     return DataInterval.of_night(night, job.schedule.timezone).end

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from datetime import date
 from typing import Any
 from urllib.parse import quote
 
@@ -9,7 +11,7 @@ from airflow.sdk import BaseOperator, BaseOperatorLink, get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
 
 from orchestration.alerts import alert, alert_about
-from orchestration.context import current_stores, night_of, run_type
+from orchestration.context import begun, current_stores, night_of, run_type
 from orchestration.metering import stream
 from scoring.job import Job
 
@@ -25,7 +27,7 @@ class DriftReportLink(BaseOperatorLink):
 
 
 class DriftOperator(BaseOperator):
-    """Judges a scored night and makes its page. Runs for held nights too, and is skipped when nothing was scored."""
+    """Judges a scored night. Runs for held nights too, and is skipped when nothing was scored."""
 
     operator_extra_links = (DriftReportLink(),)
 
@@ -35,11 +37,9 @@ class DriftOperator(BaseOperator):
         self.job = job
 
     def execute(self, context: Any) -> dict[str, Any]:
-        """Return verdict, reasons and page."""
-        from drift.report import prune_reports
+        """Return verdict and reasons, and the runs that were judged."""
         from drift.runs import SCORED
         from drift.watch import watch
-        from scoring.stores import Workspace
         from scoring.stores.warehouse import ledger
 
         stores = current_stores()
@@ -49,26 +49,23 @@ class DriftOperator(BaseOperator):
         run = ledger.get(stores.warehouse, run_id, self.job.name) if run_id else None
         if run is None or run.status not in SCORED:
             raise AirflowSkipException("the night was not scored, so there is nothing to compare")
-        watched = watch(Workspace(stores, self.job), run.run_id, _reporter(context))
-        prune_reports(Workspace(stores, self.job), run.night)
+        watched = watch(begun(self.job, run.run_id), run.run_id)
         for reason in watched.reasons:
             self.log.warning("%s", reason)
-        if watched.report_error:
-            self.log.warning("page: %s", watched.report_error)
         if watched.verdict == "alert" and not run.provisional:
             alert(self.job.name, context, "drift", "; ".join(watched.reasons))
         stream([self.job])
-        summary = {"verdict": watched.verdict, "reasons": list(watched.reasons), "report": watched.report}
-        return {**summary, "report_error": watched.report_error}
+        summary = {"verdict": watched.verdict, "reasons": list(watched.reasons)}
+        return {**summary, "judged": [run.run_id, *watched.again]}
 
 
 def performance(job: Job) -> list[str]:
     """Measure the nights whose labels have matured by the end of the run's night, alert about them, and return them."""
     from drift.measure import alarm_of, measure
-    from scoring.stores import Workspace
 
-    context, work = get_current_context(), Workspace(current_stores(), job)
-    days = measure(work, night_of(context), reporter=_reporter(context))
+    context = get_current_context()
+    work = begun(job, context["ti"].xcom_pull(task_ids="extract", key="run_id"))
+    days = measure(work, night_of(context))
     alarm = alarm_of(work, days, night_of(context))
     if alarm is not None:
         alert_about(alarm[0], job.name, context, "performance", alarm[1])
@@ -76,19 +73,33 @@ def performance(job: Job) -> list[str]:
     return [str(day) for day in days]
 
 
-def _reporter(context: Any) -> Any:
-    """Return what makes a night's page: in a backfill only of nights with an alert."""
-    from drift.report import write_report, write_report_of_alert
+def report(job: Job) -> dict[str, str]:
+    """Make the page of each night that was judged or measured, once, remove old ones, and return what was made by run.
 
-    return write_report_of_alert if run_type(context) == "backfill" else write_report
+    In a backfill only nights with an alert have one. A page that cannot be made is a warning: the verdict stands.
+    """
+    from drift.report import prune_reports, reported, runs_to_report, write_report, write_report_of_alert
+
+    context = get_current_context()
+    work = begun(job, context["ti"].xcom_pull(task_ids="extract", key="run_id"))
+    judged = (context["ti"].xcom_pull(task_ids="drift") or {}).get("judged", [])
+    measured = [date.fromisoformat(day) for day in context["ti"].xcom_pull(task_ids="performance") or []]
+    runs = runs_to_report(work, judged, measured)
+    if not runs:
+        raise AirflowSkipException("no night was judged or measured")
+    pages = reported(work, runs, write_report_of_alert if run_type(context) == "backfill" else write_report)
+    prune_reports(work, night_of(context))
+    for run_id, (_, problem) in pages.items():
+        if problem:
+            logging.getLogger(__name__).warning("page of run %s: %s", run_id, problem)
+    return {run_id: page for run_id, (page, _) in pages.items() if page}
 
 
 def decide(job: Job, run_id: str) -> bool:
     """Decide after the night, return whether to retrain, and push the decision's id, night and reason as XComs."""
     from drift.decide import conclude
-    from scoring.stores import Workspace
 
-    row = conclude(Workspace(current_stores(), job), run_id)
+    row = conclude(begun(job, run_id), run_id)
     pushed = {"decision_id": row.decision_id, "decision": row.decision, "reason": row.reason}
     for name, value in {**pushed, "night": str(row.night)}.items():
         get_current_context()["ti"].xcom_push(key=name, value=value)
@@ -111,24 +122,20 @@ def trigger_arguments(job: Job) -> dict[str, Any]:
 
 
 def shadow(job: Job, run_id: str) -> list[int]:
-    """Score the published run with the versions in the shadow and return them, or skip when there are none."""
+    """Score the published run with the versions in the shadow and return them."""
     from lifecycle.shadow import shadow_run
-    from scoring.stores import Workspace
 
-    versions = shadow_run(Workspace(current_stores(), job), run_id)
-    if not versions:
-        raise AirflowSkipException("no version is in the shadow")
-    return versions
+    return shadow_run(begun(job, run_id), run_id)
 
 
 def review(job: Job) -> list[str]:
     """Judge the versions in the shadow on labels that came and return those whose stay ended. A backfill takes no crown away."""
     from lifecycle.shadow import review
-    from scoring.stores import Workspace
 
     context = get_current_context()
     may = run_type(context) != "backfill"
-    results = review(Workspace(current_stores(), job), night_of(context), may_roll_back=may)
+    work = begun(job, context["ti"].xcom_pull(task_ids="extract", key="run_id"))
+    results = review(work, night_of(context), may_roll_back=may)
     for result in results:
         if result.rolled_back:
             alert(job.name, context, "rollback", f"version {result.model_version} is champion again: {result.detail}")

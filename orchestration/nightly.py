@@ -13,10 +13,12 @@ from airflow.sdk.definitions.param import ParamsDict
 from airflow.sdk.exceptions import AirflowSkipException
 
 from orchestration.alerts import FailureAlert
-from orchestration.context import current_stores, midnight_after, night_of, now, run_type, task_arguments
+from orchestration.context import begun, current_stores, midnight_after, night_of, now, run_type, task_arguments
 from scoring.errors import (
     EmptyNight,
+    NightError,
     NoSuchNight,
+    described,
 )
 from scoring.job import Job
 
@@ -46,17 +48,21 @@ def extract(job: Job) -> list[dict[str, int]]:
     from scoring.night import NightRequest, extract
     from scoring.stores import Workspace
 
-    context = get_current_context()
+    context, stores = get_current_context(), current_stores()
     run = context["dag_run"]
+    try:
+        night = night_of(context)
+    except NightError as error:  # a night that is none has no row in the ledger
+        record_refusal(stores, job, f"Airflow run {run.run_id}", error)
+        raise
     request = NightRequest(
-        night=night_of(context),
+        night=night,
         started_at=now(),
         origin=run_type(context),
         airflow_run_id=run.run_id,
         model_version=context["params"].get("model_version"),
         unfinished=bool(context["params"].get("unfinished")),
     )
-    stores = current_stores()
     try:
         with at_work(stores, request.run_id, job):
             extraction = extract(Workspace(stores, job), request, shared=job.shared)
@@ -71,25 +77,31 @@ def extract(job: Job) -> list[dict[str, int]]:
     return chunk_groups(extraction.chunks, extraction.shards or MAPPED_TASKS)
 
 
+def record_refusal(stores: Any, job: Job, subject: str, error: NightError) -> None:
+    """Record that a run was refused which has no night, and so no row in the ledger."""
+    from scoring.stores.warehouse import Action, record_action
+
+    with stores.warehouse.transaction() as connection:
+        record_action(connection, Action(job.name, "refused", subject, described(error), now()))
+
+
 def score(job: Job, run_id: str, chunk: dict[str, int]) -> int:
     """Score the chunks of one mapped task and return how many rows."""
     from scoring.night import score_chunks
-    from scoring.stores import Workspace
 
     get_current_context()["chunk_label"] = chunk_label(chunk)  # type: ignore[typeddict-unknown-key]
-    stores = current_stores()
-    with at_work(stores, run_id, job):
-        return score_chunks(Workspace(stores, job), run_id, range(chunk["first"], chunk["last"] + 1))
+    work = begun(job, run_id)
+    with at_work(work.stores, run_id, job):
+        return score_chunks(work, run_id, range(chunk["first"], chunk["last"] + 1))
 
 
 def publish(job: Job, run_id: str) -> dict[str, Any]:
     """Publish the run and return its id, status, rows and lake object."""
     from scoring.night import publish
-    from scoring.stores import Workspace
 
-    stores = current_stores()
-    with at_work(stores, run_id, job):
-        return asdict(publish(Workspace(stores, job), run_id))
+    work = begun(job, run_id)
+    with at_work(work.stores, run_id, job):
+        return asdict(publish(work, run_id))
 
 
 @contextmanager

@@ -32,8 +32,8 @@ class PublishOperator(BaseOperator):
         self.job = job
         self.scoring_run = scoring_run
 
-    def execute(self, context: Any) -> dict[str, Any]:
-        """Return the run's id, status, rows and lake object."""
+    def execute(self, context: Any) -> list[str]:
+        """Return what the shadow task is mapped over: the run if versions are in its shadow. Push what was published."""
         began = now()
         try:
             published = nightly.publish(self.job, self.scoring_run)
@@ -41,13 +41,25 @@ class PublishOperator(BaseOperator):
             stream([self.job])
             raise
         stream([self.job], self.scoring_run, began)
-        return published
+        for key, value in published.items():
+            context["ti"].xcom_push(key=key, value=value)
+        return _run_with_shadow(self.job, self.scoring_run)
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """Return the datasets that were read and written, for the OpenLineage provider, which asks for them."""
         from orchestration.lineage import lineage_of
 
         return lineage_of(self.job, self.scoring_run)
+
+
+def _run_with_shadow(job: Job, run_id: str) -> list[str]:
+    """Return the run if versions are in its shadow, or nothing, so that no task begins only to find that there are none."""
+    from lifecycle.shadow import in_shadow
+    from scoring.stores import Workspace
+    from scoring.stores.warehouse import ledger
+
+    work = Workspace(current_stores(), job)
+    return [run_id] if in_shadow(work, ledger.get(work.warehouse, run_id)) else []
 
 
 class AnnounceOperator(BaseOperator):
@@ -62,9 +74,9 @@ class AnnounceOperator(BaseOperator):
         """Return what the event says: job, night, run, model version, rows. Skipped, it sends none."""
         from scoring.stores.warehouse import ledger
 
-        published = context["ti"].xcom_pull(task_ids="publish")
-        run = ledger.get(current_stores().warehouse, published["run_id"], self.job.name)
-        reason = silent_because(run_type(context), context["params"], published["status"], run.provisional)
+        run_id, status = (context["ti"].xcom_pull(task_ids="publish", key=key) for key in ("run_id", "status"))
+        run = ledger.get(current_stores().warehouse, run_id, self.job.name)
+        reason = silent_because(run_type(context), context["params"], status, run.provisional)
         if reason is not None:
             raise AirflowSkipException(reason)
         event = context["outlet_events"][nights_of(self.job.name)]

@@ -24,6 +24,7 @@ Each message says what was found, what was expected and what to do next::
         ├── PromotionRefused      a version would be champion of nights that it was trained on
         ├── ArtifactMismatch      the artifact's sha256 is not the registered one
         ├── GoldenRowsMismatch    the artifact no longer gives the predictions it gave at training
+        ├── DeclarationMismatch   the job file declares other columns than the version was trained with
         ├── PipelineError         the job's pipeline cannot be fitted or stored
         ├── PredictionError       the pipeline's output is not one finite prediction per row
         ├── PipelineNotRowWise    what the pipeline says of a row depends on other rows, the call or the thread
@@ -133,7 +134,7 @@ class JobFileError(Permanent):
 
 
 class NightError(Permanent):
-    """No night was given, or one that is not a date."""
+    """No night was given, one that is not written as a date, or one after the last of the schedule."""
 
 
 class NoSuchNight(Permanent):
@@ -145,7 +146,7 @@ class SourceQueryError(Permanent):
 
 
 class StageLost(Permanent):
-    """The table in the source with the rows of a shared night is gone, or empty."""
+    """The table in the source with the rows of a shared night is gone, or empty, or its files have changed."""
 
 
 class ContractError(Permanent):
@@ -174,6 +175,10 @@ class ArtifactMismatch(Permanent):
 
 class GoldenRowsMismatch(Permanent):
     """The loaded artifact does not give the predictions that it gave at training."""
+
+
+class DeclarationMismatch(Permanent):
+    """The job file declares features, rules or an outcome that the model version was not trained with."""
 
 
 class PipelineError(Permanent):

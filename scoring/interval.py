@@ -187,13 +187,16 @@ def spans(nights: Iterable[date]) -> list[str]:
 
 
 def parse_night(text: str) -> date:
-    """Return the night written as ``YYYY-MM-DD``.
+    """Return the night written as ``YYYY-MM-DD``. A night is written in one way only: another would be another partition.
 
     >>> parse_night("2013-04-01")
     datetime.date(2013, 4, 1)
     """
     try:
-        return datetime.strptime(text.strip(), "%Y-%m-%d").replace(tzinfo=UTC).date()
+        night = date.fromisoformat(text)
+        if str(night) != text:
+            raise ValueError(f"{text!r} is {night}")
+        return night
     except ValueError as error:
         raise NightError(
             "night",

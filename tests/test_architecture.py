@@ -185,8 +185,14 @@ SQL = re.compile(
     r"(create|drop|alter)\s+(table|view|index|role|schema)\s|truncate\s)",
     re.DOTALL,
 )
-SQL_ALLOWED = {"scoring.stores.embedded", "cli.publications", "scoring.stores.source.adapters.postgresql_stage"}
-"""embedded lists pg_database before it creates ours; the CLI's `sql` command has a default statement; a stage is dropped."""
+SQL_ALLOWED = {
+    "scoring.stores.embedded",
+    "cli.publications",
+    "scoring.stores.source.adapters.postgresql_stage",
+    "scoring.stores.source.adapters.duckdb_files",
+}
+"""embedded lists pg_database before it creates ours; the CLI's `sql` command has a default statement; a stage is dropped; files
+of DuckDB are read by DuckDB's own functions."""
 
 MARKUP = re.compile(
     r"</[a-z]|"

@@ -117,7 +117,9 @@ def test_serving_pods_run_what_there_is(monkeypatch, tmp_path):
         monkeypatch.setenv(variable["name"], variable["value"].replace("/run/secrets", str(tmp_path)))
     settings = Settings()
     assert settings.serve.keys_file == Path("/run/keys/keys.json")
-    routes = {route.path for route in application(Office.of(open_stores(settings, now), [], True)).routes}
+    routes = {
+        getattr(route, "path", None) for route in application(Office.of(open_stores(settings, now), [], True)).routes
+    }
     probes = [container[probe]["httpGet"]["path"] for probe in ("startupProbe", "readinessProbe", "livenessProbe")]
     assert {*probes, "/metrics"} <= routes
     assert pod["terminationGracePeriodSeconds"] > settings.serve.stop_seconds

@@ -146,6 +146,8 @@ def _columns(sides: Sides, job: Job) -> tuple[dict[str, str], dict[str, str]]:
             problem = "sensitive" if feature.sensitive else "a key"
         elif feature is not None and feature.type == "datetime":
             problem = "a point in time"
+        elif feature is not None and name not in sides.reference:
+            problem = "new: the version was not trained with it"
         elif name not in sides.current or sides.current[name].notna().sum() == 0:
             problem = "no values tonight"
         elif name not in sides.reference or sides.reference[name].notna().sum() == 0:

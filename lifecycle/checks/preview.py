@@ -107,12 +107,12 @@ def preview_night(work: Workspace, rows: int, night: date | None = None) -> Prev
 def _preview(work: Workspace, at_most: int, night: date) -> Preview:
     job = work.job
     interval = DataInterval.of_night(night, job.schedule.timezone)
-    categories, blind = _categories(work, night)
+    categories, unused, blind = _champion(work, night)
     columns = list(_columns(job))
     reasons: Counter[str] = Counter()
     examples: list[dict[str, str | None]] = []
     rows = quarantined = 0
-    with feature_batches(work, interval, categories, at_most) as batches:
+    with feature_batches(work, interval, categories, at_most, unused=unused) as batches:
         for batch, part in batches:
             rows += batch.num_rows
             quarantined += part.quarantined.num_rows
@@ -129,16 +129,17 @@ def _columns(job: Job) -> Iterator[ColumnPreview]:
         yield ColumnPreview(name, kind, hidden=name in job.sensitive)
 
 
-def _categories(work: Workspace, night: date) -> tuple[dict[str, list[str]] | None, list[str]]:
-    """Return the categories of the night's champion where they decide on the quarantine, and the columns without them."""
+def _champion(work: Workspace, night: date) -> tuple[dict[str, list[str]] | None, list[str], list[str]]:
+    """Return the categories of the night's champion, the features that it does not use, and the columns it tells nothing of.
+
+    These are the ones whose unknown levels would be quarantined.
+    """
     names = [name for name, feature in work.job.features.items() if feature.unknown == "quarantine"]
-    if not names:
-        return None, []
     try:
         ref = work.registry.resolve(work.job.name, champion_version(work, night))
-        return work.registry.load(ref, work.job).categories, []
+        return work.registry.categories(ref) if names else None, work.registry.unused(ref, work.job), []
     except NightshiftError:  # no version yet, or no tables: nothing tells which levels are unknown
-        return None, names
+        return None, [], names
 
 
 def shown(preview: ColumnPreview) -> str:

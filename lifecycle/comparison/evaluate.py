@@ -109,7 +109,9 @@ def _latency(models: dict[str, ModelVersion], rows: pa.Table, job: Job) -> dict[
     for _ in range(TIMED):
         for side, model in models.items():
             began = process_time()
-            predict(model.pipeline, batch, job, model.rule)  # an evaluator says nothing about the pipeline
+            predict(
+                model.pipeline, batch, model.job_of(job), model.rule
+            )  # an evaluator says nothing about the pipeline
             best[side] = min(best[side], process_time() - began)
     return {side: seconds / max(batch.num_rows, 1) * 1e6 for side, seconds in best.items()}
 

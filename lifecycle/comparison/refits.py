@@ -17,7 +17,7 @@ from drift.performance import nights_of
 from lifecycle.comparison.recipe import Refit
 from lifecycle.comparison.same_rows import CHALLENGER, SameRows
 from lifecycle.training import NIGHT, Snapshot, batch_of, fit, fits, parted, recipe_of, unseen_from
-from scoring.errors import ArtifactMismatch, JobFileError, VersionMissing
+from scoring.errors import ArtifactMismatch, DeclarationMismatch, JobFileError, VersionMissing
 from scoring.interval import Nights
 from scoring.job import Job
 from scoring.rows import Rule, decision_of, predict
@@ -34,7 +34,7 @@ SPACING_NIGHTS = 7
 LEAST_SHARE = 1 / 3
 """Share of the window that the first of them is fitted on."""
 
-NO_LONGER_SCORED = (ArtifactMismatch, JobFileError, VersionMissing)
+NO_LONGER_SCORED = (ArtifactMismatch, DeclarationMismatch, JobFileError, VersionMissing)
 """Errors of a version that cannot be loaded any more: it tells nothing of new nights, what it was measured on stands."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from drift.report import report_of, write_report
+from drift.report import reported, write_report
 from lifecycle.erasure.inventory import Inventory
 from lifecycle.erasure.redaction import Redaction
 from scoring.stores import Workspace
@@ -30,11 +30,9 @@ def redact(work: Workspace, redaction: Redaction) -> None:
 
 def make_anew(work: Workspace, runs: Collection[Run]) -> None:
     """Make the drift pages of nights anew whose published run lost rows."""
-    reports = work.lake.reports(work.job.name)
-    for run in runs:
-        published = ledger.published(work.warehouse, work.job.name, run.night).get(run.night)
-        if run.night in reports and published == run.run_id:
-            report_of(work, run, write_report)
+    pages = work.lake.reports(work.job.name)
+    published = {run.night: ledger.published(work.warehouse, work.job.name, run.night).get(run.night) for run in runs}
+    reported(work, (run for run in runs if run.night in pages and published[run.night] == run.run_id), write_report)
 
 
 def _pages(work: Workspace, redaction: Redaction) -> dict[str, str]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
 from lifecycle.training import training_window
 from scoring.errors import NightError, RetrainingFailed, TrainingDataError, VersionMissing, described
 from scoring.interval import Nights
+from scoring.job import Job
 from scoring.stores import Stores, Workspace
 from scoring.stores.warehouse import (
     Action,
@@ -42,6 +43,11 @@ class RetrainingRequest:
     airflow_run_id: str | None = None
     force: bool = False
     """Train although a version of the same rows and recipe is there."""
+
+
+def as_begun(work: Workspace, row: Retraining) -> Workspace:
+    """Return the workspace with the job as its file was when the retraining read its rows, whatever was edited since."""
+    return work if row.job_file is None else replace(work, job=Job.model_validate(row.job_file))
 
 
 def version_of(row: Retraining) -> int:

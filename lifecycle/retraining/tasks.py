@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import date
 
 from lifecycle import promotion
 from lifecycle.comparison import Rivals, card_of, compare, holdout_nights, judge, page_of
-from lifecycle.retraining.record import RetrainingRequest, begin, end, fail, recorded, snapshot_of, version_of
+from lifecycle.retraining.record import RetrainingRequest, as_begun, begin, end, fail, recorded, snapshot_of, version_of
 from lifecycle.shadow import pin
 from lifecycle.training import TrainingRequest, load, recipe_of, take, train_on, unseen_from
-from scoring.errors import RetrainingFailed, described
+from scoring.errors import ArtifactMismatch, RetrainingFailed, VersionMissing, described
 from scoring.interval import Nights
 from scoring.night import promoted_ref
 from scoring.progress import Progress, silent
@@ -39,6 +40,8 @@ def snapshot(work: Workspace, retraining_id: int, progress: Progress = silent) -
         return True
     with recorded(work.stores, retraining_id, "snapshot") as row:
         recipe_of(work.job)  # what cannot be stored is refused before any row is read
+        _require_comparable(work)
+        retrainings.record(work.warehouse, retraining_id, job_file=work.job.model_dump(mode="json"))
         training_rows = take(work, Nights(row.since, row.until), progress)
         retrainings.record(work.warehouse, retraining_id, snapshot=training_rows.hash)
         same = None if row.forced or row.model_version else _same_version(work, training_rows.hash, retraining_id)
@@ -47,6 +50,14 @@ def snapshot(work: Workspace, retraining_id: int, progress: Progress = silent) -
         words = f"version {same} was trained on the same rows (snapshot {training_rows.hash}) with the same recipe"
         end(work.stores, retraining_id, "unchanged", words)
     return False
+
+
+def _require_comparable(work: Workspace) -> None:
+    """Raise ``DeclarationMismatch`` when the champion cannot say anything of the rows that the job file declares today."""
+    champion = _champion(work)
+    with suppress(ArtifactMismatch, VersionMissing):  # which the comparison tells
+        if champion is not None:
+            work.registry.job_of(promoted_ref(work.stores, champion), work.job)
 
 
 def _same_version(work: Workspace, digest: str, retraining_id: int) -> int | None:
@@ -67,6 +78,7 @@ def train(work: Workspace, retraining_id: int, progress: Progress = silent) -> i
     if _promoted(work, retraining_id):
         return version_of(retrainings.get(work.warehouse, retraining_id))
     with recorded(work.stores, retraining_id, "train") as row:
+        work = as_begun(work, row)
         if row.model_version is None:
             training_rows = load(work, snapshot_of(row))
             champion = _champion(work)
@@ -90,6 +102,7 @@ def evaluate(work: Workspace, retraining_id: int) -> None:
     if _promoted(work, retraining_id):
         return
     with recorded(work.stores, retraining_id, "evaluate") as row:
+        work = as_begun(work, row)
         ref = work.registry.resolve(work.job.name, version_of(row))
         champion = _champion(work)
         training_rows = load(work, snapshot_of(row))
@@ -136,6 +149,7 @@ def gate(work: Workspace, retraining_id: int) -> bool:
     if _promoted(work, retraining_id):
         return True
     with recorded(work.stores, retraining_id, "gate") as row:
+        work = as_begun(work, row)
         ref = work.registry.resolve(work.job.name, version_of(row))
         card = retrainings.card(work.warehouse, work.job.name, ref.version)
         if card is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -12,6 +12,7 @@ import pyarrow as pa
 from drift.performance import (
     GROUPS,
     Floats,
+    Outcomes,
     Panel,
     block_sums,
     groups_of,
@@ -91,15 +92,25 @@ def measure(work: Workspace, known_at: date) -> list[date]:
         if row.status != "scored" or row.sums is not None or row.night > last:
             continue
         run = ledger.get(work.warehouse, row.run_id)
-        champion = outcomes_of(work, run)
-        if not champion.labelled:
-            continue
         shadow = outcomes_of(work, run, _shadow_predictions(work, run, row.model_version))
+        if not shadow.labelled:
+            continue
+        champion = _on_rows_of(shadow, outcomes_of(work, run), work.job)
         losses = _losses(work.job, row.night, {"champion": champion.predictions, "shadow": shadow.predictions})
         facts = {"sums": asdict(losses), "measured_at": work.clock()}
         shadows.save_sums(work.warehouse, row.run_id, row.model_version, **facts)
         measured.append(row.night)
     return measured
+
+
+def _on_rows_of(shadow: Outcomes, champion: Outcomes, job: Job) -> Outcomes:
+    """Return what the champion said of the rows that the shadow took. It may use features that the champion does not."""
+    if shadow.labelled == champion.labelled:
+        return champion
+    same = champion.predictions.join(
+        shadow.predictions.select(list(job.key)), keys=list(job.key), join_type="left semi"
+    )
+    return replace(champion, predictions=same, outcome=same.column(LABEL_COLUMN))
 
 
 def _losses(job: Job, night: date, predictions: Mapping[str, pa.Table]) -> ShadowLosses:

@@ -12,10 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from scoring.errors import NightshiftError, RunMissing, described
+from scoring.interval import DataInterval
 from scoring.job import HIDDEN_VALUE, Job
-from scoring.rows import prediction_schema
+from scoring.rows import Contract, prediction_schema
 from scoring.stores import RunFolder, Workspace, no_erasure
-from scoring.stores.registry import VersionRef
+from scoring.stores.registry import ModelVersion, VersionRef, narrowed
 from scoring.stores.warehouse import Disagreement, Row, Run, Shadow, ledger, load_shadow, shadows
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
@@ -24,9 +25,11 @@ QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 def pin(work: Workspace, version: int, nights: int, retraining_id: int | None = None) -> Shadow:
     """Let a version score the next ``nights`` nights in the shadow of the champion and return the record of that.
 
-    Pinning the same version again changes nothing. Raises ``VersionMissing``, ``RunMissing`` before any night is published.
+    Pinning the same version again changes nothing. Raises ``VersionMissing``, ``DeclarationMismatch``, ``RunMissing`` before
+    any night is published.
     """
     ref = work.registry.resolve(work.job.name, version)
+    work.registry.job_of(ref, work.job)
     published = ledger.settled(work.warehouse, work.job.name, work.clock())
     if not published:
         raise RunMissing(
@@ -63,9 +66,7 @@ def shadow_run(work: Workspace, run_id: str) -> list[int]:
         raise RunMissing(f"run {run_id}", found=f"status {run.status}", expected="a published run")
     versions: list[int] = []
     errors: list[NightshiftError] = []
-    for shadow in shadows.running(work.warehouse, work.job.name, run.night):
-        if shadow.model_version == run.model_version:
-            continue
+    for shadow in in_shadow(work, run):
         facts: Row = {"run_id": run_id, "job": work.job.name, "night": run.night, "model_version": shadow.model_version}
         facts |= {"champion_version": run.model_version, "scored_at": work.clock()}
         try:
@@ -80,6 +81,12 @@ def shadow_run(work: Workspace, run_id: str) -> list[int]:
     return versions
 
 
+def in_shadow(work: Workspace, run: Run) -> list[Shadow]:
+    """Return the versions in the shadow that score a run: those in its night, but for the run's own."""
+    running = shadows.running(work.warehouse, work.job.name, run.night)
+    return [shadow for shadow in running if shadow.model_version != run.model_version]
+
+
 def _score(work: Workspace, run: Run, shadow: Shadow) -> Row:
     """Return rows, seconds and disagreement of a version on a run, its predictions written and loaded."""
     began = monotonic()
@@ -87,15 +94,35 @@ def _score(work: Workspace, run: Run, shadow: Shadow) -> Row:
     model = work.registry.load(ref, work.job)
     folder = RunFolder(work.lake, run)
     differences = _Differences(work.job)
+    taken = _Taken(work, run, model)
     for number in folder.chunks:
-        features = work.lake.table(folder.part("features", number))
+        features, champion = (work.lake.table(folder.part(part, number)) for part in ("features", "predictions"))
+        features, champion = taken.of(features, champion)
         predictions = [model.predict(batch, work.job) for batch in features.to_batches(50_000)]
         work.lake.write(folder.shadow_part(ref.version, number), prediction_schema(work.job), predictions, {})
-        champion = work.lake.table(folder.part("predictions", number))
         differences.add(features, champion, pa.Table.from_batches(predictions, prediction_schema(work.job)))
     shadow_rows = folder.shadow_predictions(ref.version)
     load_shadow(work.warehouse, work.job, run, ref.version, shadow_rows, prediction_schema(work.job))
     return {"rows": differences.rows, "seconds": monotonic() - began, "disagreement": asdict(differences.result())}
+
+
+class _Taken:
+    """The rows of a run that a version in the shadow takes: those that keep the rules of the features it alone uses."""
+
+    def __init__(self, work: Workspace, run: Run, model: ModelVersion) -> None:
+        unused = work.registry.unused(RunFolder(work.lake, run).version_ref(), work.job)
+        own = [name for name in model.features if name in unused]
+        interval = DataInterval(run.interval_start, run.interval_end, run.night)
+        levels = {name: model.categories[name] for name in own if name in model.categories}
+        self._contract = Contract(narrowed(work.job, own), interval, levels) if own else None
+
+    def of(self, features: pa.Table, champion: pa.Table) -> tuple[pa.Table, pa.Table]:
+        """Return the rows that are taken, and what the champion said of them."""
+        if self._contract is None:
+            return features, champion
+        accepted = [np.zeros(0, dtype=bool), *map(self._contract.accepts, features.to_batches())]
+        taken = pa.array(np.concatenate(accepted))
+        return features.filter(taken), champion.filter(taken)
 
 
 @dataclass
@@ -120,7 +147,7 @@ class _Differences:
         self.rows += len(gap)
         self.changed += int(changed.sum())
         self.gaps.append(gap)
-        for name in self.job.promotion.segments:
+        for name in (name for name in self.job.promotion.segments if name in features.column_names):
             for value in pc.unique(features.column(name)).to_pylist():
                 column = features.column(name)
                 same = np.asarray(pc.is_null(column) if value is None else pc.fill_null(pc.equal(column, value), False))

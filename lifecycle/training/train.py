@@ -35,7 +35,7 @@ from scoring.progress import Progress, silent
 from scoring.rows import UsualNights, certainty
 from scoring.settings import code_version
 from scoring.stores import Workspace, no_erasure
-from scoring.stores.registry import TrainingFacts, VersionRef, library_versions
+from scoring.stores.registry import TrainingFacts, VersionRef, declared, library_versions
 
 
 @dataclass(frozen=True)
@@ -169,6 +169,7 @@ def _facts(work: Workspace, snapshot: Snapshot, fitted: HoldoutFit) -> TrainingF
         extracted=rows.extracted,
         quarantined=rows.reasons,
         recipe_sha256=recipe_of(work.job),
+        declaration=declared(work.job),
         constant=fitted.constant,
         without_outcome=rows.table.num_rows - labelled,
         unreadable_labels=rows.unreadable_labels,

@@ -1,5 +1,6 @@
 """One night: extracting, scoring and publishing it, rescoring it, and comparing runs."""
 
+from scoring.night.begun import as_begun
 from scoring.night.champion import champion_ref, champion_version, no_evidence, promoted_ref
 from scoring.night.changes import Change, Changes, compare_runs
 from scoring.night.difference import Difference, two_nights, two_runs
@@ -20,6 +21,7 @@ __all__ = [
     "Difference",
     "NightRequest",
     "Rescored",
+    "as_begun",
     "champion_ref",
     "champion_version",
     "compare_runs",

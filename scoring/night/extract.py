@@ -8,10 +8,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import date
 from time import monotonic
 from typing import Any
 
-from scoring.errors import EmptyNight, NightNotOver
+from scoring.errors import EmptyNight, NightError, NightNotOver, Permanent, described
 from scoring.interval import DataInterval
 from scoring.job import Job
 from scoring.night.champion import pinned
@@ -26,6 +27,8 @@ from scoring.stores import RepeatedKeys, RunFolder, Workspace, feature_batches
 from scoring.stores.registry import VersionRef, library_versions
 from scoring.stores.warehouse import Run, abandon_dead, ensure_job, ledger
 
+NO_VERSION = 0
+"""What the ledger says in place of a version when an attempt was refused before there was one."""
 OnChunk = Callable[[Chunk], None]
 Reading = Callable[[], AbstractContextManager[OnChunk]]
 
@@ -43,17 +46,20 @@ def extract(
     ``reading`` is entered for each reading of the night, the last of which counts, and gives a function that is called
     with every chunk once it is on the lake. Before anything is recorded: raises ``NoSuchNight`` when the timezone has no
     such day, and ``NightNotOver`` for a night that had not ended when the run began, unless the request allows that.
-    Raises ``EmptyNight`` when there are no rows.
+    A night that is refused for another reason has a row in the ledger, as one that fails: raises ``NightError`` for one
+    after ``schedule.last_night``, ``ChampionMissing``, ``DeclarationMismatch``, and ``EmptyNight`` when there are no rows.
     """
     interval = DataInterval.of_night(request.night, work.job.schedule.timezone).require()
     _refuse_unfinished(work.job, request, interval)
     ref, run = _start(work, request, interval)
     folder = RunFolder(work.lake, run)
     with recorded(work.stores, run.run_id):
+        work.registry.job_of(ref, work.job)  # what the version cannot be used with is refused before any row is read
         began = monotonic()
         facts = _extracted(work, folder, ref, reading or _nobody, progress, shared)
         seconds = monotonic() - began
-        ledger.record(work.warehouse, run.run_id, **facts, stage="score", seconds_extract=seconds)
+        stage = "score" if facts["rows_extracted"] else "extract"
+        ledger.record(work.warehouse, run.run_id, **facts, stage=stage, seconds_extract=seconds)
         _refuse_empty(work, run, facts["rows_extracted"])
     return Extracted(
         run.run_id,
@@ -94,7 +100,7 @@ def _read(
     """
     reading, progress = how
     for ordered in (True,) if in_key_order else (False, True):
-        folder.write_pin(ref)
+        folder.write_pin(ref, work.job)
         with suppress(RepeatedKeys), reading() as on_chunk:
             return _write(work, folder, ordered, on_chunk, progress)
         folder.remove()
@@ -104,8 +110,9 @@ def _read(
 def _write(work: Workspace, folder: RunFolder, in_key_order: bool, on_chunk: OnChunk, progress: Progress) -> Counts:
     run, counts = folder.run, Counts(len(work.job.key))
     interval = DataInterval(run.interval_start, run.interval_end, run.night)
-    categories = work.registry.categories(folder.version_ref())
-    with feature_batches(work, interval, categories, in_key_order=in_key_order) as batches:
+    ref = folder.version_ref()
+    categories, unused = work.registry.categories(ref), work.registry.unused(ref, work.job)
+    with feature_batches(work, interval, categories, in_key_order=in_key_order, unused=unused) as batches:
         for number, (batch, part) in enumerate(batches):
             write_chunk(folder, number, part)
             counts.add(batch.num_rows, part)
@@ -137,8 +144,26 @@ def _start(work: Workspace, request: NightRequest, interval: DataInterval) -> tu
     """Return the version that scores the night, and the run that the ledger has of the attempt from now on."""
     ensure_job(work.warehouse, work.job)
     abandon_dead(work.warehouse, work.clock(), work.job.name)
-    ref = pinned(work, request)
+    try:
+        _refuse_after_last(work.job, request.night)
+        ref = pinned(work, request)
+    except Permanent as error:  # there is no version, but there was an attempt
+        nobody = VersionRef(work.job.name, request.model_version or NO_VERSION, "", "")
+        run = ledger.start(work.warehouse, _first_facts(work, request, nobody, interval))
+        ledger.record_failure(work.warehouse, run.run_id, described(error), work.clock())
+        raise
     return ref, ledger.start(work.warehouse, _first_facts(work, request, ref, interval))
+
+
+def _refuse_after_last(job: Job, night: date) -> None:
+    last = job.schedule.last_night
+    if last is not None and night > last:
+        raise NightError(
+            f"night {night} of {job.name}",
+            found="a night after the last one of its schedule",
+            expected=f"schedule.last_night, {last}, or an earlier one",
+            next_step=f"if there are nights after it, move schedule.last_night in jobs/{job.name}.yaml",
+        )
 
 
 def _refuse_empty(work: Workspace, run: Run, rows: int) -> None:
@@ -146,7 +171,7 @@ def _refuse_empty(work: Workspace, run: Run, rows: int) -> None:
         return
     error = EmptyNight(
         f"night {run.night} of {work.job.name}",
-        found="0 rows",
+        found="0 rows at stage extract",
         expected="at least 1",
         next_step="check that the source has the night's rows; `on_empty: skip` in the job file allows none",
     )

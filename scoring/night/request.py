@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from scoring.errors import NightError
+
 
 @dataclass(frozen=True)
 class NightRequest:
@@ -19,6 +21,13 @@ class NightRequest:
     """The version that scores the night in place of its champion."""
     unfinished: bool = False
     """Whether to score the night although it has not ended. Its run is provisional."""
+
+    def __post_init__(self) -> None:
+        """Raise ``NightError`` for a moment in place of a night: its text would be another partition."""
+        if type(self.night) is not date:
+            raise NightError(
+                "night of a request", found=repr(self.night), expected="a date", next_step="give the calendar day alone"
+            )
 
     @property
     def run_id(self) -> str:

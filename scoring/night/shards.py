@@ -19,7 +19,7 @@ from scoring.night.score import score_chunk
 from scoring.progress import Progress, silent
 from scoring.rows import Contract, RowsDigest, prediction_schema, warnings_of_threads
 from scoring.stores import RunFolder, Workspace, ahead
-from scoring.stores.source import Stage, read_stage
+from scoring.stores.source import AnyStage, part_of, read_stage
 from scoring.stores.warehouse import LoadedChunk, Run, count_rows, ledger, load_chunks, loaded_chunks, worked_on
 
 
@@ -71,14 +71,15 @@ class _Shard:
         for number in self._numbers:
             yield Chunk(number, self._folder.features(number, self._work.stores.features_schema(self._work.job)))
 
-    def _staged(self, stage: Stage) -> Iterator[Chunk]:
+    def _staged(self, stage: AnyStage) -> Iterator[Chunk]:
         """Yield the chunks as the source has their rows, each once it is on the lake."""
         work, run = self._work, self._run
         interval = DataInterval(run.interval_start, run.interval_end, run.night)
-        contract = Contract(work.job, interval, work.registry.categories(self._folder.version_ref()))
-        parts = [stage.part(number, run.chunks or 0) for number in self._numbers]
+        ref = self._folder.version_ref()
+        contract = Contract(work.job, interval, work.registry.categories(ref), work.registry.unused(ref, work.job))
+        parts = [part_of(stage.blocks, number, run.chunks or 0) for number in self._numbers]
         url, query = work.stores.source_url(work.job), work.stores.features_query(work.job)
-        with read_stage(url, query, stage, parts) as batches, closing(ahead(batches)) as fetched:
+        with read_stage(url, query, interval, stage, parts) as batches, closing(ahead(batches)) as fetched:
             for number, batch in zip(self._numbers, fetched, strict=True):
                 part = contract.split(batch)
                 write_chunk(self._folder, number, part)

@@ -1,4 +1,4 @@
-"""A shared night's rows in a table of its source: made once, dropped at the end."""
+"""A shared night's rows where its tasks read them: in files of the source, or in a table made once and dropped at the end."""
 
 from __future__ import annotations
 
@@ -8,36 +8,45 @@ from scoring.errors import SourceUnavailable
 from scoring.interval import DataInterval
 from scoring.stores import RunFolder, Workspace
 from scoring.stores.registry import VersionRef
-from scoring.stores.source import Query, Stage, StagePlace, drop_stage, stage_rows, stages_in
+from scoring.stores.source import AnyStage, Query, Stage, StagePlace, drop_stage, slice_files, stage_rows, stages_in
 from scoring.stores.warehouse import Run, at_work, ledger
 
 
-def stage_night(work: Workspace, folder: RunFolder, ref: VersionRef) -> Stage | None:
-    """Run the job's SQL once into a table of its source, pin the run to it, and return the table, or None.
+def stage_night(work: Workspace, folder: RunFolder, ref: VersionRef) -> AnyStage | None:
+    """Find where tasks can read the night's rows side by side, pin the run to it, and return it, or None.
 
-    None where the settings name no schema for the source's tables. A table in which a key comes twice is dropped again:
-    the night's rows must then be read in the order of their keys. Tables of older attempts at the night are dropped too.
+    That is a table, into which the job's SQL is run once where the settings name a schema for it, or the source's files.
+    Where a key comes twice the run is not pinned: its rows must be read in the order of their keys.
     """
-    schema = work.settings.staging.get(work.job.source)
-    if schema is None:
-        return None
     run = folder.run
+    interval = DataInterval(run.interval_start, run.interval_end, run.night)
+    schema = work.settings.staging.get(work.job.source)
+    stage = _files(work, interval) if schema is None else _table(work, run, interval, schema)
+    if stage is not None and not stage.repeated_keys:
+        folder.write_pin(ref, work.job, stage)
+    return stage
+
+
+def _files(work: Workspace, interval: DataInterval) -> AnyStage | None:
+    """Return the night's rows in the files of the source, where it has files and the job's SQL takes each row by itself."""
+    return slice_files(*_source(work), interval, work.job.chunk_rows)
+
+
+def _table(work: Workspace, run: Run, interval: DataInterval, schema: str) -> Stage:
+    """Return a table with the night's rows, dropped again if a key comes twice. Those of older attempts are dropped too."""
     for place, other in left_stages(work):
         if other.night == run.night and other.run_id != run.run_id and over(work, other):
             with suppress(SourceUnavailable):  # somebody still reads it: retention comes back to it
                 drop_stage(*_source(work), place)
     place = StagePlace.of(schema, run.run_id)
     drop_stage(*_source(work), place)
-    interval = DataInterval(run.interval_start, run.interval_end, run.night)
     stage = stage_rows(*_source(work), interval, place)
     if stage.repeated_keys:
         drop_stage(*_source(work), place)
-    else:
-        folder.write_pin(ref, stage)
     return stage
 
 
-def chunks_of(stage: Stage, chunk_rows: int, shards: int) -> int:
+def chunks_of(stage: AnyStage, chunk_rows: int, shards: int) -> int:
     """Return how many chunks a staged night has: of at most about ``chunk_rows`` rows, one for each shard at least."""
     return min(stage.blocks, max(-(-stage.rows // chunk_rows), shards))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -60,9 +60,19 @@ def require_columns(where: str, required: Iterable[str], present: Sequence[str])
 class Contract:
     """The declared columns of a job, as vectorised checks on Arrow record batches."""
 
-    def __init__(self, job: Job, interval: DataInterval, categories: Mapping[str, Sequence[str]] | None = None) -> None:
-        """Make the contract of ``job`` for one interval. ``categories`` are those that the model saw, by column."""
-        self._job = job
+    def __init__(
+        self,
+        job: Job,
+        interval: DataInterval,
+        categories: Mapping[str, Sequence[str]] | None = None,
+        unused: Collection[str] = (),
+    ) -> None:
+        """Make the contract of ``job`` for one interval. ``categories`` are those that the model saw, by column.
+
+        ``unused`` are features that the model does not use: no row is quarantined for them, and a value of them that
+        cannot be read is null.
+        """
+        self._job, self._unused = job, frozenset(unused) - set(job.key)
         self._interval = interval
         self._categories = {name: pa.array(sorted(levels), pa.string()) for name, levels in (categories or {}).items()}
         self.types = {name: ARROW_TYPES[kind] for name, kind in job.key.items()}
@@ -79,18 +89,39 @@ class Contract:
         A row that breaks several rules has several reasons. Raises ``ContractError`` for a missing column or one
         whose type cannot be read as the declared one at all.
         """
+        columns, broken = self._checked(batch)
+        if duplicate is not None:
+            broken["duplicate_key"] = pa.array(duplicate)
+        return self._divide(batch, columns, {reason: pc.fill_null(rows, False) for reason, rows in broken.items()})
+
+    def accepts(self, batch: pa.RecordBatch) -> np.ndarray:
+        """Return which rows of a batch keep every rule, shape (rows,)."""
+        bad = np.zeros(batch.num_rows, dtype=bool)
+        for rows in self._checked(batch)[1].values():
+            bad |= np.asarray(pc.fill_null(rows, False).to_numpy(zero_copy_only=False), dtype=bool)
+        return ~bad
+
+    def _checked(self, batch: pa.RecordBatch) -> tuple[dict[str, pa.Array], dict[str, pa.Array]]:
+        """Return the columns in their types, and the rows that break each rule."""
         require_columns(f"result for job {self._job.name}", self.types, batch.schema.names)
         broken: dict[str, pa.Array] = {}
         columns: dict[str, pa.Array] = {}
         for name, target in self.types.items():
+            if name in self._unused:
+                columns[name] = self._as_far_as_readable(batch.column(name), target, name)
+                continue
             columns[name], unreadable = read_as(batch.column(name), target, name, self._job.source_timezone)
             broken[f"{name}:{'not_text' if target == pa.string() else 'type'}"] = unreadable
             missing = pc.and_not(pc.is_null(columns[name]), unreadable)
             broken |= {f"{name}:{rule}": rows for rule, rows in self._rules_of(name, columns[name], missing).items()}
-        broken |= self._too_long(columns)
-        if duplicate is not None:
-            broken["duplicate_key"] = pa.array(duplicate)
-        return self._divide(batch, columns, {reason: pc.fill_null(rows, False) for reason, rows in broken.items()})
+        return columns, broken | self._too_long(columns)
+
+    def _as_far_as_readable(self, column: pa.Array, target: pa.DataType, name: str) -> pa.Array:
+        """Return a column that nothing depends on, with null for every value that cannot be read."""
+        try:
+            return read_as(column, target, name, self._job.source_timezone)[0]
+        except ContractError:  # of another type altogether: whoever trains on it is told
+            return pa.nulls(len(column), target)
 
     def keys_of(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return the keys in the declared types, and beside each a column with the text of its unreadable values."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from itertools import chain
@@ -23,6 +23,7 @@ def feature_batches(
     categories: dict[str, list[str]] | None = None,
     at_most: int | None = None,
     in_key_order: bool = True,
+    unused: Collection[str] = (),
 ) -> Iterator[Iterator[tuple[pa.RecordBatch, Split]]]:
     """Give an iterator over a job's feature batches of an interval, each as read and after the contract.
 
@@ -30,9 +31,9 @@ def feature_batches(
     ``at_most`` reading stops once there are that many rows.
 
     Without ``in_key_order`` rows come as the source gives them, which is cheaper, and all of them are given as unique:
-    ``RepeatedKeys`` is raised at the end if a key came twice.
+    ``RepeatedKeys`` is raised at the end if a key came twice. ``unused`` are features that the rows are not scored with.
     """
-    contract = Contract(work.job, interval, categories)
+    contract = Contract(work.job, interval, categories, unused)
     url, query = work.stores.source_url(work.job), work.stores.features_query(work.job)
     query = query if in_key_order else query.unordered
     with (

@@ -15,7 +15,7 @@ from scoring.rows import Profile, Summary
 from scoring.stores.lake import Lake
 from scoring.stores.lake_problems import broken, require_columns, understood
 from scoring.stores.registry import VersionRef
-from scoring.stores.source import Stage
+from scoring.stores.source import AnyStage, stage_from
 from scoring.stores.warehouse import Run
 
 Part = Literal["features", "quarantine", "predictions"]
@@ -70,15 +70,24 @@ class RunFolder:
         """Return the path of the file that holds the URI of the pinned version's files."""
         return self._file("run.json")
 
-    def write_pin(self, ref: VersionRef, stage: Stage | None = None) -> None:
-        """Write the URI of the pinned version's files, and where in the source the run's rows are if tasks share them."""
+    def write_pin(self, ref: VersionRef, job: Job, stage: AnyStage | None = None) -> None:
+        """Write the URI of the pinned version's files, the job, and where in the source the rows are if tasks share them."""
         staged = {} if stage is None else {"stage": stage.as_dict()}
-        self.lake.write_json(self.pin, {"run_id": self.run.run_id, "model_uri": ref.uri, **staged})
+        content = {"run_id": self.run.run_id, "model_uri": ref.uri, "job": job.model_dump(mode="json")}
+        self.lake.write_json(self.pin, {**content, **staged})
 
-    def stage(self) -> Stage | None:
+    def job(self) -> Job | None:
+        """Return the job as its file was when the run began, or None for a run that has no record of it."""
+        content = self.lake.read_json(self.pin).get("job")
+        if content is None:
+            return None
+        with understood(self.pin):
+            return Job.model_validate(content)
+
+    def stage(self) -> AnyStage | None:
         """Return where in the source the run's rows are, or None when they are on the lake alone."""
         content = self.lake.read_json(self.pin).get("stage")
-        return None if content is None else Stage.from_dict(content, self.run.run_id)
+        return None if content is None else stage_from(content, self.run.run_id)
 
     def version_ref(self) -> VersionRef:
         """Return the model version that the run is pinned to. Raises ``LakeFileMissing``, ``LakeFileBroken``."""

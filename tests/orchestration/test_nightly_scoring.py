@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from datetime import date, timedelta
 
 import pytest
+import yaml
 
 from demo.local_airflow import environment
 from scoring.interval import Nights
 from scoring.night.publish import release
 from scoring.night.staging import left_stages
 from scoring.settings import HOME
-from scoring.stores.warehouse import ledger, monitoring, retrainings
+from scoring.stores.warehouse import actions_of, ledger, monitoring, retrainings
 from scoring.stores.warehouse.span import Span
 from scoring.stores.warehouse.tables import RUNS
 from scoring.stores.workspace import Workspace
@@ -27,6 +29,7 @@ from tests.support.airflow import (
     states,
     tasks,
     trigger,
+    why,
 )
 from tests.support.toy import NIGHT, ROWS, execute
 
@@ -72,6 +75,10 @@ def test_backfill_reprocess_makes_a_second_attempt_with_the_same_rows(airflow: A
     one, two = ledger.runs_of(airflow.stores.warehouse, "air_chunks", day)
     assert (one.origin, one.status, two.origin, two.status) == ("manual", "superseded", "backfill", "published")
     assert (one.predictions_hash, one.snapshot_hash) == (two.predictions_hash, two.snapshot_hash)
+    found = {task["task_id"]: task for task in tasks(airflow, DAG, manual["dag_run_id"])}
+    assert (found["shadow"]["state"], found["shadow"]["pid"]) == ("skipped", None), "no process began for no version"
+    assert found["report"]["state"] == "success"
+    assert airflow.stores.lake.exists(airflow.stores.lake.below(airflow.stores.lake.report("air_chunks", day)))
     assert published(airflow, [day]) == [(day, ROWS, ROWS)]
 
 
@@ -109,17 +116,60 @@ def test_manual_run_without_a_night_fails_at_once_with_one_sentence(airflow: Air
     assert "this run has no night" in log_of(airflow, DAG, run["dag_run_id"], "extract")
 
 
-def test_empty_night_fails_without_retry(airflow: AirflowUnderTest) -> None:
+@pytest.mark.parametrize("key", ["2024-1-7", "20240107", "2024-01-07 "])
+def test_night_in_another_form_is_refused_on_record_and_is_no_second_partition(
+    airflow: AirflowUnderTest, key: str
+) -> None:
+    run = trigger(airflow, DAG, partition_key=key)
+    (extract,) = [task for task in tasks(airflow, DAG, run["dag_run_id"]) if task["task_id"] == "extract"]
+    assert (run["state"], extract["state"], extract["try_number"]) == ("failed", "failed", 1)
+    (refused,) = [action for action in actions_of(airflow.stores.warehouse) if run["dag_run_id"] in action.subject]
+    assert refused.action == "refused"
+    assert f"found {key!r}; expected a calendar day as YYYY-MM-DD" in str(refused.reason)
+
+
+def test_night_after_the_last_of_the_schedule_is_refused_on_record(airflow: AirflowUnderTest) -> None:
     run = trigger(airflow, DAG, partition_key="2025-01-01")
+    (extract,) = [task for task in tasks(airflow, DAG, run["dag_run_id"]) if task["task_id"] == "extract"]
+    assert (run["state"], extract["try_number"]) == ("failed", 1)
+    (row,) = ledger.runs_of(airflow.stores.warehouse, "air_chunks", date(2025, 1, 1))
+    assert (row.status, row.model_version) == ("failed", 0)
+    assert "expected schedule.last_night, 2024-12-31, or an earlier one" in str(row.reason)
+
+
+def test_night_ends_with_the_job_file_that_it_began_with(airflow: AirflowUnderTest) -> None:
+    """A feature without a column, and a gate that nothing passes, are written once the night is read."""
+    job, dag_id = airflow.jobs["skip"], "air_skip_nightly"
+    file = airflow.stores.settings.jobs_dir / "air_skip.yaml"
+    before = file.read_text()
+    content = {**yaml.safe_load(before), "gate": {"min_rows": 10**9}}
+    content["features"] = {**content["features"], "nowhere": {"type": "float"}}
+    day = nights(6, 1)[0]
+    run_id = airflow.api.call("POST", f"/dags/{dag_id}/dagRuns", {"logical_date": None, "partition_key": str(day)})[
+        "dag_run_id"
+    ]
+    try:
+        while states(airflow, dag_id, run_id).get("extract") not in ("success", "failed"):
+            time.sleep(0.1)
+        file.write_text(yaml.safe_dump(content))
+        airflow.api.wait(dag_id, seconds=PATIENCE)
+        assert set(states(airflow, dag_id, run_id).values()) <= {"success", "skipped"}, why(airflow, dag_id, run_id)
+        assert ledger.published(airflow.stores.warehouse, job.name, day)
+    finally:
+        file.write_text(before)
+
+
+def test_empty_night_fails_without_retry(airflow: AirflowUnderTest) -> None:
+    run = trigger(airflow, DAG, partition_key="2024-12-31")
     (extract,) = [task for task in tasks(airflow, DAG, run["dag_run_id"]) if task["task_id"] == "extract"]
     assert (run["state"], extract["try_number"]) == ("failed", 1)
     assert "found 0 rows" in log_of(airflow, DAG, run["dag_run_id"], "extract")
 
 
 def test_empty_night_is_skipped_when_the_job_says_so(airflow: AirflowUnderTest) -> None:
-    run = trigger(airflow, "air_skip_nightly", partition_key="2025-01-01")
+    run = trigger(airflow, "air_skip_nightly", partition_key="2024-12-31")
     assert set(states(airflow, "air_skip_nightly", run["dag_run_id"]).values()) == {"skipped"}
-    (found,) = ledger.runs_of(airflow.stores.warehouse, "air_skip", date(2025, 1, 1))
+    (found,) = ledger.runs_of(airflow.stores.warehouse, "air_skip", date(2024, 12, 31))
     assert found.status == "skipped"
 
 
@@ -144,6 +194,7 @@ def test_held_night_is_red_and_green_after_release(airflow: AirflowUnderTest) ->
     assert held.status == "held"
     judged = monitoring.drift_of(airflow.stores.warehouse, held.run_id)  # a held night is judged too
     assert states(airflow, dag_id, run["dag_run_id"])["drift"] == "success"
+    assert states(airflow, dag_id, run["dag_run_id"])["report"] == "success"
     assert judged is not None
     assert judged.rows == held.rows_scored
     assert states(airflow, dag_id, run["dag_run_id"])["decide"] == "upstream_failed"

@@ -37,10 +37,10 @@ def server(toy: Toy, *options: str) -> Iterator[tuple[subprocess.Popen[bytes], s
     with log.open("w") as file:
         process = subprocess.Popen(command, env=environment, stderr=file)
     try:
-        until(lambda: _address(log) or process.poll() is not None, 60)
+        until(lambda: _address(log) or process.poll() is not None, 180)
         address = _address(log)
         assert address is not None, log.read_text()
-        until(lambda: _ready(address), 60)
+        until(lambda: _ready(address), 180)
         yield process, address
     finally:
         process.kill()

@@ -251,10 +251,11 @@ class Stack:
         """Return a folder with programs of the same names that listen on this stack's ports only."""
         folder = self.home(service.name) / "bin"
         folder.mkdir(parents=True, exist_ok=True)
+        hosts = list(dict.fromkeys(["127.0.0.1", self.host]))
         redis = f"-p {self.ports['redis']}" if service.name == "redis" else ""
         for name, real, more in (
-            ("postgres", _postgres() / "postgres", f"-k {self.home(service.name) / 'tmp'} -h 127.0.0.1,{self.host}"),
-            ("redis-server", self.redis / "redis-server", f"--port {self.ports['redis']} --bind 127.0.0.1 {self.host}"),
+            ("postgres", _postgres() / "postgres", f"-k {self.home(service.name) / 'tmp'} -h {','.join(hosts)}"),
+            ("redis-server", self.redis / "redis-server", f"--port {self.ports['redis']} --bind {' '.join(hosts)}"),
             ("redis-cli", self.redis / "redis-cli", redis),
         ):
             before, after = (more, "") if name == "redis-cli" else ("", more)

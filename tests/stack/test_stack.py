@@ -17,6 +17,8 @@ NIGHT = date(2013, 2, 1)
 NIGHTS = [NIGHT + timedelta(days=n) for n in range(1, 6)]
 AFTER = [NIGHT + timedelta(days=n) for n in (6, 7)]
 """Nights of the backfill during which Redis is killed."""
+LAST = [NIGHT + timedelta(days=n) for n in (8, 9)]
+"""Nights of the backfill during which the scheduler is killed."""
 DEAD_WORKER_SECONDS = 120
 RETRAINING = "flight_delay_retraining"
 ONCE = """
@@ -121,18 +123,19 @@ def test_retraining_waits_for_a_reviewer(world: World) -> None:
     world.stack.say(f"approved and promoted: {promotions[-1]}")
 
 
-def test_broker_that_dies_during_a_backfill_loses_no_night(world: World) -> None:
-    admin, stack, nights = world.users["operator"], world.stack, AFTER
+@pytest.mark.parametrize(("service", "nights"), [("redis", AFTER), ("scheduler", LAST)])
+def test_service_that_dies_during_a_backfill_loses_no_night(world: World, service: str, nights: list[date]) -> None:
+    admin, stack = world.users["operator"], world.stack
     before = {night for night, *_ in world.rows("warehouse", ONCE)}
     asked = backfill_of(nights[0], nights[-1])
     wait(lambda: admin.ask("POST", "/api/v2/backfills", asked)[0] < 300, 120, "the backfill before is closed")
     began = time.monotonic()
     wait(lambda: bool(_open(admin)), 120, "a task runs or is queued", pause=0.05)
     lost = _open(admin)
-    stack.kill("redis")
-    stack.say(f"redis is killed; tasks running or queued: {sorted(lost)}")
+    stack.kill(service)
+    stack.say(f"{service} is killed; tasks running or queued: {sorted(lost)}")
     time.sleep(2)
-    stack.up(["redis"])
+    stack.up([service])
     ids = [run["dag_run_id"] for run in admin.runs(DAG) if run["partition_key"] in map(str, nights)]
     assert len(ids) == len(nights), ids
     states = [admin.ended(DAG, run, 900) for run in ids]

@@ -1,5 +1,7 @@
 """Model versions: their files, golden rows and sha256, in MLflow."""
 
+from scoring.stores.registry.accepting import accept
+from scoring.stores.registry.declaration import declared, narrowed
 from scoring.stores.registry.facts import TrainingFacts
 from scoring.stores.registry.golden import GOLDEN_TOLERANCE, largest_difference, library_versions
 from scoring.stores.registry.loading import unpickled
@@ -27,7 +29,10 @@ __all__ = [
     "Registry",
     "TrainingFacts",
     "VersionRef",
+    "accept",
+    "declared",
     "largest_difference",
     "library_versions",
+    "narrowed",
     "unpickled",
 ]

@@ -55,6 +55,8 @@ class TrainingFacts:
     """How many times less CPU the evaluator took than scikit-learn, when the version was made."""
     evaluator_reason: str | None = None
     """Why scikit-learn itself scores."""
+    declaration: dict[str, Any] | None = None
+    """What the job file declared: key, features with their types and rules, label, task. See ``Declaration``."""
     seconds: float | None = None
     """CPU seconds that fitting, evaluating and proving the version took."""
 

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import io
 import threading
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 from scoring.errors import ArtifactMismatch
 from scoring.job import Job
+from scoring.stores.registry.declaration import Declaration, narrowed
 from scoring.stores.registry.evaluating import proven_evaluator
 from scoring.stores.registry.facts import TrainingFacts
 from scoring.stores.registry.files import readable
 from scoring.stores.registry.golden import check_golden_rows, golden_rows
-from scoring.stores.registry.version import ARTIFACT, FACTS, FILES, NIGHTS_FILE, PROFILE, ModelVersion
+from scoring.stores.registry.version import ARTIFACT, FACTS, FILES, NIGHTS_FILE, PROFILE, ModelVersion, VersionRef
 from scoring.stores.registry.version_files import VersionFiles
 
 _KEPT = 4
 """Versions that stay loaded: as many that threads share, and as many of each thread."""
-_Place = tuple[VersionFiles, str]
+_Place = tuple[VersionFiles, str, tuple[str, ...]]
+"""A version's files, the job as JSON, and the features that the version was trained with."""
 
 
-def _verified(files: VersionFiles, job_json: str) -> ModelVersion:
+def _verified(files: VersionFiles, job_json: str, features: tuple[str, ...]) -> ModelVersion:
     missing = files.missing(FILES)
     if missing:
         raise ArtifactMismatch(
@@ -30,12 +33,12 @@ def _verified(files: VersionFiles, job_json: str) -> ModelVersion:
             next_step="restore the files, or train a new version",
         )
     content, facts, profile = files.content(ARTIFACT), facts_of(files), files.json(PROFILE)
-    nights, job = files.json(NIGHTS_FILE), Job.model_validate_json(job_json)
-    golden = golden_rows(files, job)
+    nights, job = files.json(NIGHTS_FILE), narrowed(Job.model_validate_json(job_json), features)
+    golden = golden_rows(files)
     pipeline = unpickled(content)
     check_golden_rows(golden, pipeline, facts, job, files.what)
     evaluator, scored_by = proven_evaluator(pipeline, golden[0], facts, job)
-    return ModelVersion(files.ref, pipeline, facts, profile, nights, facts.rule(job), evaluator, scored_by)
+    return ModelVersion(files.ref, pipeline, facts, profile, nights, facts.rule(job), evaluator, scored_by, features)
 
 
 class _OfThread(threading.local):
@@ -52,9 +55,9 @@ class _Loaded:
         self._lock, self._of_thread = threading.Lock(), _OfThread()
         self._shared: dict[_Place, ModelVersion] = {}
 
-    def version(self, files: VersionFiles, job_json: str) -> ModelVersion:
-        """Return a version, loaded once for all threads if they may share it. One is loaded at a time."""
-        place = (files, job_json)
+    def version(self, files: VersionFiles, job: Job, features: tuple[str, ...]) -> ModelVersion:
+        """Return a version of these features, loaded once for all threads if they may share it. One is loaded at a time."""
+        place = (files, job.model_dump_json(), features)
         with self._lock:
             version = self._shared.get(place) or self._of_thread.version(*place)
             if version.stateless:
@@ -81,6 +84,26 @@ def facts_of(files: VersionFiles) -> TrainingFacts:
     content = files.json(FACTS)
     with readable(files.folder / FACTS, files.what):
         return TrainingFacts.from_json(content)
+
+
+def seen_job(files: VersionFiles, job: Job, accepted: Callable[[VersionRef, str], bool]) -> Job:
+    """Return the job as a version sees it. Raises ``DeclarationMismatch``, unless what changed was ``accepted``."""
+    declaration = declaration_of(files)
+    view, changes = declaration.job_of(job), declaration.changes(job)
+    lasting = any(change.lasting for change in changes)
+    if changes and (lasting or not accepted(files.ref, declaration.digest(job))):
+        raise declaration.refusal(job, changes, files.ref.version)
+    return view
+
+
+@lru_cache(maxsize=_KEPT)
+def declaration_of(files: VersionFiles) -> Declaration:
+    """Return what a version was trained with. Of one that has no record of it, its golden rows tell. Nothing is unpickled."""
+    content = facts_of(files).declaration
+    if content is not None:
+        with readable(files.folder / FACTS, files.what):
+            return Declaration.from_json(content)
+    return Declaration.of_golden_rows(golden_rows(files)[0].schema, files.json(PROFILE).get("weights"))
 
 
 def unpickled(content: bytes) -> Any:

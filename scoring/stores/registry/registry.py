@@ -20,7 +20,7 @@ from scoring.stores.failures import lasting
 from scoring.stores.lake_problems import LIBRARIES, bucket_missing, credentials_of, denied, missing_library
 from scoring.stores.registry.facts import TrainingFacts
 from scoring.stores.registry.files import delete, sizes
-from scoring.stores.registry.loading import facts_of, loaded
+from scoring.stores.registry.loading import facts_of, loaded, seen_job
 from scoring.stores.registry.stored_files import StoredFiles, manifest_of
 from scoring.stores.registry.version import (
     ARTIFACT,
@@ -182,9 +182,23 @@ class Registry:
 
         Each sha256 is verified before the file is read. Every thread has a copy of its own, since a pipeline may hold
         state while it predicts, unless the version is scored without its pipeline. Raises ``ArtifactMismatch``,
-        ``GoldenRowsMismatch`` or ``RegistryUnavailable``.
+        ``GoldenRowsMismatch``, ``DeclarationMismatch`` or ``RegistryUnavailable``.
         """
-        return loaded.version(self.files(ref), job.model_dump_json())
+        files = self.files(ref)
+        return loaded.version(files, job, tuple(seen_job(files, job, self._stored.accepted).features))
+
+    def job_of(self, ref: VersionRef, job: Job) -> Job:
+        """Return the job as a version sees it: with the features that it was trained with, in its order. Nothing is unpickled.
+
+        Raises ``DeclarationMismatch`` when the job lacks one of them, or declares otherwise what the version was trained
+        for, unless that was accepted.
+        """
+        return seen_job(self.files(ref), job, self._stored.accepted)
+
+    def unused(self, ref: VersionRef, job: Job) -> list[str]:
+        """Return the features of the job that a version was not trained with. Raises ``DeclarationMismatch``."""
+        used = self.job_of(ref, job).features
+        return [name for name in job.features if name not in used]
 
     def files(self, ref: VersionRef) -> VersionFiles:
         """Return the version's files, to be read. Raises ``ArtifactMismatch`` for a version that nobody recorded."""

@@ -15,8 +15,10 @@ from scoring.settings import Settings
 from scoring.stores.registry.files import download, drop, put, replace_file
 from scoring.stores.registry.version import ARTIFACT, CARDS, VersionRef
 from scoring.stores.registry.version_files import VersionFiles, named
-from scoring.stores.warehouse import FileRecord, Manifest, Warehouse, manifests, open_warehouse
+from scoring.stores.warehouse import FileRecord, Manifest, Warehouse, actions_of, manifests, open_warehouse
 
+ACCEPTED = "accepted"
+"""The action that lets a version be scored under other declarations than it was trained with."""
 Tracking = Callable[[], AbstractContextManager[str]]
 """Gives the URI of MLflow to a block whose errors become those of the registry. MLflow is imported only then."""
 
@@ -44,6 +46,11 @@ class StoredFiles:
         """Return the sha256 of each recorded version's pipeline, by the version's number."""
         recorded = manifests.by_version(self._warehouse, job)
         return {version: manifest.files[ARTIFACT].sha256 for version, manifest in recorded.items()}
+
+    def accepted(self, ref: VersionRef, digest: str) -> bool:
+        """Return whether somebody accepted that the job declares for a version what has this digest."""
+        done = actions_of(self._warehouse, ref.job)
+        return any((action.action, action.subject) == (ACCEPTED, accepted_subject(ref, digest)) for action in done)
 
     def manifest(self, ref: VersionRef) -> Manifest | None:
         """Return what a version's files are, or None for one of before there were manifests.
@@ -142,6 +149,11 @@ class StoredFiles:
     @property
     def _cache(self) -> Path:
         return self._settings.data_dir / "cache" / "models"
+
+
+def accepted_subject(ref: VersionRef, digest: str) -> str:
+    """Return what the record of an acceptance says that it is about."""
+    return f"version {ref.version} under the declarations {digest} of the job file"
 
 
 def _local_folder(ref: VersionRef) -> Path | None:

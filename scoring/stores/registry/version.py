@@ -11,6 +11,7 @@ import pyarrow as pa
 from scoring.job import Job
 from scoring.rows import Bins, Evaluator, Rule, Summary, UsualNights, bins_from, predict
 from scoring.rows.evaluation import SCIKIT_LEARN
+from scoring.stores.registry.declaration import narrowed
 from scoring.stores.registry.facts import TrainingFacts
 
 ARTIFACT = "pipeline.joblib"
@@ -77,6 +78,8 @@ class ModelVersion:
     """What computes predictions in place of the pipeline, with the same bits, or None if the pipeline does."""
     scored_by: str = SCIKIT_LEARN
     """Name of the evaluator, or of scikit-learn with the reason why the version's own evaluator is not used."""
+    features: tuple[str, ...] = ()
+    """The features that it was trained with, in the order in which its pipeline takes them."""
 
     @property
     def stateless(self) -> bool:
@@ -85,8 +88,15 @@ class ModelVersion:
         return settled and self.evaluator is not None and self.evaluator.stateless
 
     def predict(self, batch: pa.RecordBatch, job: Job) -> pa.RecordBatch:
-        """Return one prediction per row, as ``scoring.rows.predict`` does, by the version's evaluator and rule."""
-        return predict(self.pipeline, batch, job, self.rule, self.evaluator)
+        """Return one prediction per row, as ``scoring.rows.predict`` does, by the version's evaluator and rule.
+
+        Columns of the batch that the version was not trained with make no difference.
+        """
+        return predict(self.pipeline, batch, self.job_of(job), self.rule, self.evaluator)
+
+    def job_of(self, job: Job) -> Job:
+        """Return the job as the version sees it: with its own features only."""
+        return narrowed(job, self.features)
 
     @property
     def bins(self) -> dict[str, Bins]:

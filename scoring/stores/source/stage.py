@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any, Self
 
+from scoring.stores.source.file_stage import FileStage
+
 COMMENT = "nightshift run "
 """Begins the comment of such a table; the run's id follows."""
 
@@ -35,15 +37,6 @@ class Stage:
     repeated_keys: bool
     """Whether rows share a key."""
 
-    def part(self, number: int, of: int) -> tuple[int, int]:
-        """Return the first block of a part, and the first one after it. All parts together are the table.
-
-        >>> stage = Stage(StagePlace.of("nights", "2024-01-07-1"), 1000, 10, False)
-        >>> [stage.part(number, 3) for number in range(3)]
-        [(0, 3), (3, 6), (6, 10)]
-        """
-        return self.blocks * number // of, self.blocks * (number + 1) // of
-
     def as_dict(self) -> dict[str, Any]:
         """Return the stage as JSON values."""
         return {"schema": self.place.schema, "table": self.place.table, "rows": self.rows, "blocks": self.blocks}
@@ -53,3 +46,21 @@ class Stage:
         """Return the stage of a run whose JSON values these are. Its keys do not repeat: others are not shared."""
         place = StagePlace(str(content["schema"]), str(content["table"]), run_id)
         return cls(place, int(content["rows"]), int(content["blocks"]), False)
+
+
+AnyStage = Stage | FileStage
+"""A night's rows where the tasks of a run read them."""
+
+
+def part_of(blocks: int, number: int, of: int) -> tuple[int, int]:
+    """Return the first block of a part, and the first one after it. All parts together are all blocks.
+
+    >>> [part_of(10, number, 3) for number in range(3)]
+    [(0, 3), (3, 6), (6, 10)]
+    """
+    return blocks * number // of, blocks * (number + 1) // of
+
+
+def stage_from(content: dict[str, Any], run_id: str) -> AnyStage:
+    """Return the stage of a run whose JSON values these are."""
+    return FileStage.from_dict(content) if "slices" in content else Stage.from_dict(content, run_id)

@@ -8,11 +8,12 @@ from contextlib import contextmanager
 import pyarrow as pa
 import sqlalchemy as sa
 
-from scoring.errors import SettingsError
+from scoring.errors import SettingsError, StageLost
 from scoring.interval import DataInterval
 from scoring.stores.source.adapters import Staging, adapter_of
+from scoring.stores.source.file_stage import FileStage
 from scoring.stores.source.query import Query
-from scoring.stores.source.stage import Stage, StagePlace
+from scoring.stores.source.stage import AnyStage, Stage, StagePlace
 from scoring.stores.urls import database_url
 
 
@@ -22,13 +23,33 @@ def stage_rows(url: str, query: Query, interval: DataInterval, place: StagePlace
     return staging.stage(location, query, interval, place)
 
 
+def slice_files(url: str, query: Query, interval: DataInterval, rows: int) -> FileStage | None:
+    """Return the night's rows in slices of at most ``rows`` rows of a file, or None where the source does not allow it."""
+    location = database_url(url, query.source)
+    files = adapter_of(location).files
+    return None if files is None else files.slices(location, query, interval, rows)
+
+
 @contextmanager
 def read_stage(
-    url: str, query: Query, stage: Stage, parts: Iterable[tuple[int, int]]
+    url: str, query: Query, interval: DataInterval, stage: AnyStage, parts: Iterable[tuple[int, int]]
 ) -> Iterator[Iterator[pa.RecordBatch]]:
-    """Give an iterator with one batch for each part of the table. Raises ``StageLost`` when the table is gone, or empty."""
-    location, staging = _staging(url, query)
-    with staging.read_parts(location, query, stage, parts) as batches:
+    """Give an iterator with one batch for each part. Raises ``StageLost`` when table or files are not as they were."""
+    if isinstance(stage, Stage):
+        location, staging = _staging(url, query)
+        reading = staging.read_parts(location, query, stage, parts)
+    else:
+        location = database_url(url, query.source)
+        files = adapter_of(location).files
+        if files is None:
+            raise StageLost(
+                query.source,
+                found=f"a source that is {location.get_backend_name()}",
+                expected="the files that the task extract looked at",
+                next_step="clear the task extract of the run",
+            )
+        reading = files.read_parts(location, query, interval, stage, parts)
+    with reading as batches:
         yield batches
 
 

@@ -90,6 +90,7 @@ class Retraining(Record):
     gate: dict[str, Any] | None = None
     started_at: datetime
     finished_at: datetime | None = None
+    job_file: dict[str, Any] | None = None
 
     @property
     def open(self) -> bool:

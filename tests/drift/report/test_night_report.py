@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 
 from drift.measure import measure
+from drift.report import reported as pages_of
+from drift.report import runs_to_report
 from drift.report.evidently_page import evidently_page
 from drift.report.night_report import prune_reports, sample_sides, write_report, write_report_of_alert
 from drift.watch import DriftResult, watch
@@ -63,7 +65,11 @@ def test_page_says_job_night_version_run_and_verdict(toy: Toy) -> None:
 def test_page_shows_quality_once_the_night_is_measured(toy: Toy) -> None:
     execute(toy.source, f"update events set y = null where id < 20 and at >= '{NIGHT}' and at < '{NIGHT + DAY}'")
     reported(toy)
-    assert measure(toy.work, NIGHT + DAY, reporter=write_report) == [NIGHT]
+    measured = measure(toy.work, NIGHT + DAY)
+    assert measured == [NIGHT]
+    assert list(pages_of(toy.work, runs_to_report(toy.work, [], measured), write_report)) == [
+        shown_run(toy, NIGHT).run_id
+    ]
     html = page(toy)
     assert "Classification" in html
     assert judged(toy, NIGHT).report_error == "20 of 200 sampled rows (no outcome yet)"
@@ -126,7 +132,11 @@ def test_chunk_without_an_accepted_row_loses_neither_page_nor_performance(toy: T
     toy.change(gate={"max_quarantine_share": 1, "max_mean_shift_sd": 99})
     add_nights(toy, [NIGHT], lambda rows: rows.assign(kind=rows["kind"].where(np.arange(len(rows)) >= 64)))
     assert reported(toy).report is not None
-    assert measure(toy.work, NIGHT + DAY, reporter=write_report) == [NIGHT]
+    measured = measure(toy.work, NIGHT + DAY)
+    assert measured == [NIGHT]
+    assert list(pages_of(toy.work, runs_to_report(toy.work, [], measured), write_report)) == [
+        shown_run(toy, NIGHT).run_id
+    ]
     assert f"{ROWS - 64} of {ROWS - 64} rows" in page(toy)
 
 

@@ -108,8 +108,8 @@ def test_publish_again_changes_nothing(toy: Toy) -> None:
 
 def test_empty_night_fails_with_zero_rows(toy: Toy) -> None:
     with pytest.raises(EmptyNight, match="found 0 rows"):
-        run(toy, date(2025, 1, 1))
-    (found,) = ledger.runs_of(toy.stores.warehouse, toy.job.name, date(2025, 1, 1))
+        run(toy, date(2024, 12, 31))
+    (found,) = ledger.runs_of(toy.stores.warehouse, toy.job.name, date(2024, 12, 31))
     assert found.status == "failed"
     assert found.reason is not None
     assert "0 rows" in found.reason
@@ -118,8 +118,8 @@ def test_empty_night_fails_with_zero_rows(toy: Toy) -> None:
 def test_empty_night_is_skipped_when_the_job_says_so(toy: Toy) -> None:
     toy.change(on_empty="skip")
     with pytest.raises(EmptyNight):
-        run(toy, date(2025, 1, 1))
-    (found,) = ledger.runs_of(toy.stores.warehouse, toy.job.name, date(2025, 1, 1))
+        run(toy, date(2024, 12, 31))
+    (found,) = ledger.runs_of(toy.stores.warehouse, toy.job.name, date(2024, 12, 31))
     assert found.status == "skipped"
 
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import signal
 import subprocess
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
+import sqlalchemy as sa
+from pydantic import SecretStr
 
 from scoring.errors import EmptyNight, KeysRepeat, ReconciliationError, SourceQueryError, StageLost
 from scoring.night.publish import publish
@@ -148,6 +153,62 @@ def test_two_tries_of_one_task_at_the_same_time_load_its_rows_once(toy: Toy):
             list(pool.map(lambda chunks: score_chunks(toy.work, begun.run_id, chunks), groups(begun) * 2))
         publish(toy.work, begun.run_id)
         assert shown(toy) == expected(toy)
+
+
+@pytest.fixture
+def lake(toy: Toy, tmp_path: Path) -> Iterator[Toy]:
+    """The toy with its events in two Parquet files a night, and shared nights."""
+    engine = sa.create_engine(toy.source)
+    rows = pd.read_sql("select * from events", engine)
+    engine.dispose()
+    for (day, part), some in rows.groupby([rows["at"].dt.date, rows["id"] % 2]):
+        (tmp_path / f"lake/day={day}").mkdir(parents=True, exist_ok=True)
+        some.to_parquet(tmp_path / f"lake/day={day}/{part}.parquet", index=False)
+    url = SecretStr(f"duckdb:///:memory:?root={tmp_path / 'lake'}")
+    toy.stores = open_stores(toy.stores.settings.model_copy(update={"sources": {"toy": url}}), toy.stores.clock)
+    yield toy
+    toy.stores.warehouse.engine.dispose()
+
+
+def read_of_files(toy: Toy, **changes: Any) -> None:
+    """Change the job, and let its SQL read the files."""
+    toy.change(**{"gate": {"max_quarantine_share": 1}, **changes})
+    files = "from read_parquet('{root}/*/*.parquet', hive_partitioning = true)"
+    condition = 'where "at" >= :interval_start and "at" < :interval_end'
+    (toy.folder / f"sql/{toy.job.name}/features.sql").write_text(f'select "at", id, x, kind {files} {condition}')
+
+
+STRICT = {"features": {"x": {"type": "float", "max": 1}, "kind": {"type": "category"}}}
+
+
+@pytest.mark.parametrize("dirt", [{}, STRICT])
+def test_shared_night_of_files_gives_the_numbers_of_one_process(lake: Toy, dirt: dict[str, Any]):
+    read_of_files(lake, **dirt)
+    alone = ledger.get(lake.stores.warehouse, run(lake).run_id)
+    read_of_files(lake, shards=3, chunk_rows=30, **dirt)
+    begun = begin(lake)
+    assert begun.rows_quarantined is None  # each task reads its rows
+    for chunks in reversed(groups(begun)):
+        score_chunks(lake.work, begun.run_id, chunks)
+    publish(lake.work, begun.run_id)
+    together = ledger.get(lake.stores.warehouse, begun.run_id)
+    assert (together.shards, together.chunks) == (3, 7)
+    for fact in FACTS:
+        assert together.facts[fact] == alone.facts[fact], fact
+    assert together.quarantine_reasons == alone.quarantine_reasons
+    assert bool(together.rows_quarantined) == bool(dirt)
+    assert verify(lake.work) == []
+
+
+def test_keys_that_repeat_in_files_are_read_by_one_task_in_their_order(lake: Toy, tmp_path: Path):
+    file = tmp_path / f"lake/day={NIGHT}/0.parquet"
+    (file.parent / "again.parquet").write_bytes(file.read_bytes())
+    read_of_files(lake)
+    alone = ledger.get(lake.stores.warehouse, run(lake).run_id)
+    read_of_files(lake, shards=3)
+    together = night(lake)
+    assert together.rows_quarantined == alone.rows_quarantined == ROWS
+    assert (together.snapshot_hash, together.predictions_hash) == (alone.snapshot_hash, alone.predictions_hash)
 
 
 @pytest.mark.parametrize("change", ["truncate", "drop table"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import sqlalchemy as sa
@@ -18,7 +18,7 @@ from scoring.stores.source.adapters.duckdb_source import source_of
 from scoring.stores.source.arrow_batches import even
 from scoring.stores.source.night_select import bound_values, in_key_order, numbered, verbatim
 from scoring.stores.source.query import Query
-from scoring.stores.source.sql_text import with_root
+from scoring.stores.source.sql_text import Statement, with_root
 
 if TYPE_CHECKING:
     import duckdb
@@ -37,24 +37,49 @@ _WITHOUT_PLAIN_FORM = {"list", "array", "struct", "map", "union", "variant", "bi
 @contextmanager
 def stream(url: sa.URL, query: Query, interval: DataInterval, rows: int) -> Iterator[Iterator[pa.RecordBatch]]:
     """Fetch Arrow batches from DuckDB, which sorts the night within its memory limit and else in a temporary folder."""
+    with opened(url, query) as connection:
+        statement, values = statement_in(url, query, interval)
+        require_readable(connection, *numbered(verbatim(statement, {}), values), query)
+        text, bound = numbered(in_key_order(query, statement, "C", {}), values)
+        with read(connection, text, bound, query, rows) as batches:
+            yield batches
+
+
+def statement_in(url: sa.URL, query: Query, interval: DataInterval) -> tuple[Statement, dict[str, Any]]:
+    """Return the statement with the source's root, and the values of its parameters."""
+    statement = query.statement("duckdb", with_root(query.text, source_of(url, query.source).root, query.name))
+    return statement, bound_values(statement, interval, query)
+
+
+@contextmanager
+def opened(url: sa.URL, query: Query) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Give a connection of the source, whose errors are translated. It may write to a temporary folder alone."""
     source = source_of(url, query.source)
-    statement = query.statement("duckdb", with_root(query.text, source.root, query.name))
-    values = bound_values(statement, interval, query)
     with (
         tempfile.TemporaryDirectory(prefix="nightshift-duckdb-") as spill,
         explained(query),
         source.opened(spill, query.timezone) as connection,
     ):
-        text, bound = numbered(verbatim(statement, {}), values)
-        _require_select(connection, text, query)
-        result = connection.sql(text, params=bound)
-        require_columns(query.name, query.columns, result.columns)
-        _require_values(result, query)
-        text, bound = numbered(in_key_order(query, statement, "C", {}), values)
-        with explained(query, reading=True):
-            reader = connection.sql(text, params=bound).to_arrow_reader(rows)
-        with closing(reader):
-            yield even(_read(reader, query), reader.schema, rows)
+        yield connection
+
+
+@contextmanager
+def read(
+    connection: duckdb.DuckDBPyConnection, text: str, bound: list[Any], query: Query, rows: int
+) -> Iterator[Iterator[pa.RecordBatch]]:
+    """Give an iterator over a statement's rows in batches of ``rows`` rows."""
+    with explained(query, reading=True):
+        reader = connection.sql(text, params=bound).to_arrow_reader(rows)
+    with closing(reader):
+        yield even(_read(reader, query), reader.schema, rows)
+
+
+def require_readable(connection: duckdb.DuckDBPyConnection, text: str, bound: list[Any], query: Query) -> None:
+    """Raise ``SourceQueryError`` or ``ContractError`` for a statement that is no SELECT of the columns of a job."""
+    _require_select(connection, text, query)
+    result = connection.sql(text, params=bound)
+    require_columns(query.name, query.columns, result.columns)
+    _require_values(result, query)
 
 
 def _require_select(connection: duckdb.DuckDBPyConnection, text: str, query: Query) -> None:

@@ -10,7 +10,8 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from scoring.interval import DataInterval
-from scoring.stores.source.adapters import any_dialect, duckdb, postgresql, postgresql_stage, warehouses
+from scoring.stores.source.adapters import any_dialect, duckdb, duckdb_files, postgresql, postgresql_stage, warehouses
+from scoring.stores.source.file_stage import FileStage
 from scoring.stores.source.query import Query
 from scoring.stores.source.stage import Stage, StagePlace
 
@@ -37,6 +38,19 @@ class Staging:
 
 
 @dataclass(frozen=True)
+class Files:
+    """The functions that read a night's rows where they lie in files, some of them at a time."""
+
+    slices: Callable[[sa.URL, Query, DataInterval, int], FileStage | None]
+    """Returns which rows of which files are the night's, or None where a statement does not take each row by itself."""
+    read_parts: Callable[
+        [sa.URL, Query, DataInterval, FileStage, Iterable[tuple[int, int]]],
+        AbstractContextManager[Iterator[pa.RecordBatch]],
+    ]
+    """Gives a batch for each part of the slices."""
+
+
+@dataclass(frozen=True)
 class Adapter:
     """The functions that read one kind of database."""
 
@@ -48,6 +62,8 @@ class Adapter:
     """Whether text is ordered as bytes, and a type restricts a column's values, so that equal keys are neighbours."""
     staging: Staging | None = None
     """How a night's rows are kept in a table of the database, or None where that is not supported."""
+    files: Files | None = None
+    """How a night's rows are read by file, or None where they are in no files."""
 
 
 _ANY = Adapter(any_dialect.stream)
@@ -60,7 +76,7 @@ _ADAPTERS: Mapping[str, Adapter] = {
             postgresql_stage.stage, postgresql_stage.read_parts, postgresql_stage.drop, postgresql_stage.stages
         ),
     ),
-    "duckdb": Adapter(duckdb.stream, in_key_order=True),
+    "duckdb": Adapter(duckdb.stream, in_key_order=True, files=Files(duckdb_files.slices, duckdb_files.read_parts)),
     "snowflake": Adapter(warehouses.stream),
     "bigquery": Adapter(warehouses.stream),
 }

@@ -40,6 +40,7 @@ WRITTEN: dict[str, Any] = {
     "evaluator": "bitset",
     "evaluator_speedup": 4.9,
     "evaluator_reason": "",
+    "declaration": {"key": {"id": "int"}, "features": {"x": {"type": "float"}}, "task": "binary"},
     "seconds": 12.5,
 }
 """A file as ``train`` writes it."""
