@@ -144,7 +144,10 @@ def test_rows_that_are_no_rows_and_keys_that_repeat(by: Answering) -> None:
 
 def test_only_kinds_of_a_category_that_was_trained_on(toy: Toy, serve: Serve) -> None:
     toy.change(
-        features={"x": {"type": "float", "nullable": True}, "kind": {"type": "category", "unknown": "quarantine"}}
+        features={
+            "x": {"type": "float", "nullable": True, "min": -50},
+            "kind": {"type": "category", "unknown": "quarantine"},
+        }
     )
     _, office = serve()
     by = office.seats.by_job[toy.job.name].answering
