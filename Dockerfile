@@ -12,7 +12,7 @@ FROM python:3.11.14-slim-bookworm
 # A new named volume takes its owner from the folder it is mounted on, so these folders exist in the image.
 RUN useradd --uid 10001 --user-group --create-home nightshift \
     && install --directory --owner=nightshift --group=nightshift --mode=0750 \
-        /var/lib/nightshift /var/lib/nightshift/lake /var/lib/nightshift/models \
+        /var/lib/nightshift /var/lib/nightshift/lake /var/lib/nightshift/models /var/lib/nightshift/serving \
         /var/lib/nightshift/airflow /var/lib/nightshift/airflow/logs
 COPY --from=libraries /opt/venv /opt/venv
 WORKDIR /opt/nightshift
@@ -23,6 +23,7 @@ COPY scoring scoring
 COPY drift drift
 COPY pages pages
 COPY lifecycle lifecycle
+COPY serving serving
 COPY orchestration orchestration
 COPY cli cli
 COPY demo demo
@@ -33,7 +34,7 @@ RUN chmod -R a+rX /opt/nightshift
 # The program `nightshift`: the libraries are there, so nothing is fetched.
 RUN pip --python /opt/venv/bin/python install --no-index --no-deps --no-build-isolation --editable .
 # The services run as a user that cannot write here, so the bytecode is made now.
-RUN /opt/venv/bin/python -m compileall -q scoring drift pages lifecycle orchestration cli demo jobs dags
+RUN /opt/venv/bin/python -m compileall -q scoring drift pages lifecycle serving orchestration cli demo jobs dags
 # What the ledger calls this code: `git describe --always --dirty`. Empty: the package's own version.
 ARG CODE_VERSION=""
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \

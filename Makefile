@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE # without byte code every child process of a te
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up stop test test-fast test-nightly test-stack coverage lint unit docs screenshots bench bench-sources \
-	bench-drift bench-retraining bench-airflow bench-intervals bench-coverage lock sbom audit release clean
+	bench-drift bench-retraining bench-airflow bench-intervals bench-coverage bench-serving lock sbom audit release clean
 
 help: ## print the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /	/' | expand -t 13
@@ -93,6 +93,9 @@ bench-retraining: $(READY) ## what retraining policies gain and cost, on the fli
 
 bench-airflow: $(READY) ## small nights through Airflow: seconds from trigger to publication, and a backfill of 30 nights
 	@$(BIN)/python -m bench.airflow_nights
+
+bench-serving: $(READY) ## predictions on demand beside mlflow models serve and a plain FastAPI (SECONDS=5 ROUNDS=3)
+	@$(BIN)/python -W ignore -m bench.serving
 
 bench-intervals: $(READY) ## how often intervals of a snapshot job's gain hold the truth
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -W ignore -m bench.gain_coverage

@@ -24,6 +24,7 @@ from cli import (
     reasons,
     registrations,
     retrainings,
+    serving,
     tables,
     upkeep,
     verdicts,
@@ -59,6 +60,7 @@ app = _app(
     versions,
     registrations,
     environments,
+    serving,
     backtests,
     new_jobs,
     upkeep,
@@ -69,6 +71,7 @@ app.add_typer(
     _app("Verdicts, reports, performance and decisions of scored nights.", verdicts, performance), name="drift"
 )
 app.add_typer(_app("Retrainings, and versions in the shadow of the champion.", retrainings), name="retrain")
+app.add_typer(serving.keys, name="api-key")
 app.add_typer(_app("The demo on real flights.", commands), name="demo")
 
 

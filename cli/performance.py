@@ -83,19 +83,13 @@ def _print_known(work: Workspace, known_at: date, nights: Nights | None = None, 
             tables.share(row.share_labelled),
             row.rows_labelled,
         ]
-        + [_with_interval(row.metrics.get(metric)) for metric in metrics]
+        + [tables.with_interval(row.metrics.get(metric)) for metric in metrics]
         + [tables.Cell(row.reasons, "; ".join(row.reasons) or "–")]
         for row in rows
     ]
     columns = ("night", "verdict", "version", "labelled", "rows", *metrics, "because")
     title = f"{work.job.name}: performance known on {known_at} (95 % interval){new}"
     tables.table(title, columns, lines, key="nights")
-
-
-def _with_interval(metric: dict[str, float | None] | None) -> tables.Cell | None:
-    if not metric or metric["value"] is None:
-        return None
-    return tables.Cell(metric, f"{metric['value']:.4f} ({tables.text(metric['low'])} to {tables.text(metric['high'])})")
 
 
 @app.command("replay")

@@ -147,3 +147,10 @@ def text(value: Any) -> str:
     if isinstance(value, dict | list):
         return json.dumps(value, default=str)
     return str(value)
+
+
+def with_interval(metric: dict[str, float | None] | None) -> Cell | None:
+    """Return a metric with its interval, or None if it has no value."""
+    if not metric or metric["value"] is None:
+        return None
+    return Cell(metric, f"{metric['value']:.4f} ({text(metric['low'])} to {text(metric['high'])})")

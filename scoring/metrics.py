@@ -11,10 +11,10 @@ PREFIX = "nightshift"
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric. A counter only rises; a gauge is what was measured last."""
+    """One metric. A counter only rises; a gauge is what was measured last; a histogram counts values up to limits, ``le``."""
 
     name: str
-    kind: Literal["counter", "gauge"]
+    kind: Literal["counter", "gauge", "histogram"]
     unit: str
     meaning: str
     labels: tuple[str, ...] = ("job",)
@@ -37,6 +37,8 @@ class Sample:
     metric: Metric
     value: float
     labels: dict[str, str] = field(default_factory=dict)
+    part: str = ""
+    """Of a histogram: ``_bucket``, ``_sum`` or ``_count``."""
 
 
 _BY_VERSION = ("job", "model_version")
@@ -166,6 +168,40 @@ METRICS = (
 """Every metric there is, in the order in which they are shown."""
 
 
+REQUESTS = Metric(
+    "requests", "counter", "requests", "Requests for predictions, by the answer's status.", ("job", "status")
+)
+REQUEST_ROWS = Metric("request_rows", "counter", "rows", "Rows scored on demand.", _BY_VERSION)
+REFUSED_ROWS = Metric("request_rows_refused", "counter", "rows", "Rows sent on demand that broke the contract.")
+REQUEST_SECONDS = Metric("request_seconds", "histogram", "seconds", "Seconds from a request's last byte to its answer.")
+UNRECORDED = Metric(
+    "requests_unrecorded", "counter", "requests", "Requests that were answered and not recorded, for want of room."
+)
+JOURNAL_BYTES = Metric("journal_bytes", "gauge", "bytes", "Answered requests that the warehouse does not have yet.")
+SERVED_VERSION = Metric("served_version", "gauge", "1", "1 for the version that answers as champion.", _BY_VERSION)
+TAKEOVER_FAILURES = Metric(
+    "takeover_failures",
+    "counter",
+    "versions",
+    "Versions that should have answered and could not be loaded or verified.",
+)
+TAKEOVER_PROBLEM = Metric(
+    "takeover_problem", "gauge", "0 or 1", "1 while another version answers than the one that should, or none."
+)
+ON_DEMAND = (
+    REQUESTS,
+    REQUEST_ROWS,
+    REFUSED_ROWS,
+    REQUEST_SECONDS,
+    UNRECORDED,
+    JOURNAL_BYTES,
+    SERVED_VERSION,
+    TAKEOVER_FAILURES,
+    TAKEOVER_PROBLEM,
+)
+"""What a process of `nightshift serve` counts, and shows at its own ``/metrics``."""
+
+
 def exposition(samples: Iterable[Sample]) -> str:
     """Return samples in Prometheus's text format, version 0.0.4.
 
@@ -178,14 +214,18 @@ def exposition(samples: Iterable[Sample]) -> str:
     for sample in samples:
         by_metric.setdefault(sample.metric, []).append(sample)
     lines = []
-    for metric in (metric for metric in METRICS if metric in by_metric):
+    for metric in (metric for metric in (*METRICS, *ON_DEMAND) if metric in by_metric):
         lines += [f"# HELP {metric.exposed} {metric.meaning}", f"# TYPE {metric.exposed} {metric.kind}"]
-        lines += [f"{metric.exposed}{{{_labels(sample)}}} {float(sample.value)!r}" for sample in by_metric[metric]]
+        lines += [
+            f"{metric.exposed}{sample.part}{{{_labels(sample)}}} {float(sample.value)!r}"
+            for sample in by_metric[metric]
+        ]
     return "".join(f"{line}\n" for line in lines)
 
 
 def _labels(sample: Sample) -> str:
-    return ",".join(f'{name}="{_escaped(sample.labels[name])}"' for name in sample.metric.labels)
+    names = (*sample.metric.labels, *(("le",) if sample.part == "_bucket" else ()))
+    return ",".join(f'{name}="{_escaped(sample.labels[name])}"' for name in names)
 
 
 def _escaped(value: str) -> str:

@@ -19,7 +19,10 @@ COLUMN_PATTERN = rf"^[^.\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]{{0,{COLUMN_LETT
 _OF_PREDICTIONS = "night run_id run_number prediction probability model_version scored_at"
 _OF_PUBLICATIONS_AND_QUARANTINE = "visible_from visible_until reasons"
 _OF_TRAINING_AND_MONITORING = "outcome predicted probability_grid nightshift_label nightshift_night"
-RESERVED = frozenset(f"{_OF_PREDICTIONS} {_OF_PUBLICATIONS_AND_QUARANTINE} {_OF_TRAINING_AND_MONITORING}".split())
+_OF_REQUESTS = "nightshift_request nightshift_row nightshift_role nightshift_features"
+RESERVED = frozenset(
+    f"{_OF_PREDICTIONS} {_OF_PUBLICATIONS_AND_QUARANTINE} {_OF_TRAINING_AND_MONITORING} {_OF_REQUESTS}".split()
+)
 """Columns that Nightshift adds to its tables and files. No key or feature may have one of these names."""
 SYSTEM_COLUMNS = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
 """Columns that every table of PostgreSQL has. A key becomes a column, so it cannot have one of these names."""

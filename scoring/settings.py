@@ -19,6 +19,7 @@ from scoring.errors import SettingsError
 from scoring.private_files import close_folder, is_own, own_files_only, require_own
 from scoring.secret_files import FILLED, with_secrets
 from scoring.secrets import SECRETS, secrets_of
+from scoring.serving import ServingPolicy
 from scoring.validation import Strict, problems
 
 HOME = Path(__file__).resolve().parent.parent
@@ -42,7 +43,7 @@ STORE_SECRETS = (
     "AZURE_STORAGE_CLIENT_SECRET",
 )
 """Variables with which the libraries of object stores log in. Nightshift only masks their values."""
-DATA_FOLDERS = ("lake", "demo_lake", "models", "cache", "airflow", "backtests")
+DATA_FOLDERS = ("lake", "demo_lake", "models", "cache", "airflow", "backtests", "serving")
 """Folders of ours in the data folder, but for that of PostgreSQL, which closes its own."""
 SHORTEST_TOKEN = 16
 """Characters of the shortest token that opens the metrics. A shorter one could be guessed."""
@@ -64,6 +65,8 @@ class RetentionPolicy(Strict):
     """Days after a run failed, was abandoned, discarded or skipped."""
     shadow_days: int = Field(default=180, ge=1)
     """Days that predictions of a version that only shadows the champion are kept."""
+    request_days: int = Field(default=180, ge=1)
+    """Days that predictions made on demand are kept."""
     version_days: int = Field(default=180, ge=1)
     """Days after a model version was trained."""
     versions_kept: int = Field(default=10, ge=1)
@@ -137,6 +140,8 @@ class Settings(BaseSettings):
     """Port on 127.0.0.1 of the Airflow of ``make up``."""
     retention: RetentionPolicy = RetentionPolicy()
     """What is kept, and for how long: ``NIGHTSHIFT_RETENTION__<NAME>``."""
+    serve: ServingPolicy = ServingPolicy()
+    """What `nightshift serve` may use: ``NIGHTSHIFT_SERVE__<NAME>``."""
 
     @model_validator(mode="before")
     @classmethod
@@ -186,18 +191,19 @@ class Settings(BaseSettings):
     def environment(self) -> dict[str, str]:
         """Return the ``NIGHTSHIFT_*`` variables that give a child process these settings. Secrets are in the clear."""
         variables = {}
-        for name in self.model_fields_set - {"sources", "staging", "retention"}:
+        for name in self.model_fields_set - {"sources", "staging", "retention", "serve"}:
             value = getattr(self, name)
             if value is not None:
                 plain = value.get_secret_value() if isinstance(value, SecretStr) else value
                 variables[f"NIGHTSHIFT_{name.upper()}"] = str(plain)
         sources = {f"NIGHTSHIFT_SOURCES__{name.upper()}": url.get_secret_value() for name, url in self.sources.items()}
-        policy = self.retention
-        retention = {
-            f"NIGHTSHIFT_RETENTION__{name.upper()}": str(getattr(policy, name)) for name in policy.model_fields_set
+        policies = {
+            f"NIGHTSHIFT_{prefix}__{name.upper()}": str(getattr(policy, name))
+            for prefix, policy in (("RETENTION", self.retention), ("SERVE", self.serve))
+            for name in policy.model_fields_set
         }
         staging = {f"NIGHTSHIFT_STAGING__{name.upper()}": schema for name, schema in self.staging.items()}
-        return {**variables, **sources, **staging, **retention}
+        return {**variables, **sources, **staging, **policies}
 
     def sql_path(self, job: str, statement: str) -> Path:
         """Return the path of one statement of a job, ``sql/<job>/<statement>.sql``."""

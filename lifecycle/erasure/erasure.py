@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lifecycle.erasure import pages, runs, snapshots, versions
+from lifecycle.erasure import pages, requests, runs, snapshots, versions
 from lifecycle.erasure.inventory import Inventory
 from lifecycle.erasure.key import EntityKey
 from lifecycle.erasure.redaction import Redaction
@@ -51,6 +51,7 @@ def forget(work: Workspace, key: EntityKey, reason: str, by: str, progress: Prog
         progress("model versions and snapshots", 0)
         versions.erase(work, key, why)
         snapshots.erase(work, key)
+        requests.erase(work, key)
         _erase_runs(work, key, erasure_id, set(touched), progress)
         erasures.finish(work.warehouse, erasure_id, work.clock())
     return inventory
@@ -62,6 +63,7 @@ def _look(work: Workspace, key: EntityKey, progress: Progress) -> tuple[Inventor
     touched = runs.look(work, inventory)
     snapshots.look(work, inventory)
     versions.look(work, inventory)
+    requests.look(work, inventory)
     for stores in (runs, snapshots, versions):
         stores.compare(work, inventory)
     redaction = Redaction(inventory.texts)

@@ -19,6 +19,7 @@ from scoring.job.policies import (
     MonitorPolicy,
     PromotionPolicy,
     RetrainingPolicy,
+    ServePolicy,
     TrainingPolicy,
 )
 from scoring.job.reasons import ReasonsPolicy, kinds_of, refuse_reasons
@@ -140,6 +141,7 @@ class Job(Strict):
     monitor: MonitorPolicy = Field(default=MonitorPolicy(), description="How a night is compared with others.")
     retraining: RetrainingPolicy = Field(default=RetrainingPolicy(), description="When a version is trained.")
     promotion: PromotionPolicy = Field(default=PromotionPolicy(), description="When it becomes champion.")
+    serve: ServePolicy = Field(default=ServePolicy(), description="Who answers for it on demand, beside the champion.")
     limits: LimitsPolicy = Field(default=LimitsPolicy(), description="What a run may use.")
 
     @model_validator(mode="after")

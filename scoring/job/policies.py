@@ -155,6 +155,24 @@ class PromotionPolicy(Strict):
     """Hours that ``promote: human`` waits for a person. Without an answer nothing is promoted."""
 
 
+class ChallengerPolicy(Strict):
+    """Which version answers for some of the keys in the champion's place, on demand; never at night."""
+
+    share: float = Field(ge=0, le=1)
+    """Share of the keys, 0 to 1, that it answers for. A key stays on its side as long as the version does."""
+    version: int | None = Field(default=None, ge=1)
+    """Number of the version. Default: the registry's challenger, nobody while there is none."""
+
+
+class ServePolicy(Strict):
+    """Which versions answer on demand beside the champion."""
+
+    challenger: ChallengerPolicy | None = None
+    """Another version that answers for a share of the keys."""
+    shadow: bool = False
+    """Whether the challenger also scores, after they were answered, the rows that the champion answers for."""
+
+
 class LimitsPolicy(Strict):
     """What one run may use."""
 

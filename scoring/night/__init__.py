@@ -1,7 +1,7 @@
 """One night: extracting, scoring and publishing it, rescoring it, and comparing runs."""
 
 from scoring.night.begun import as_begun
-from scoring.night.champion import champion_version, no_evidence, promoted_ref
+from scoring.night.champion import champion_ref, champion_version, no_evidence, promoted_ref
 from scoring.night.changes import Change, Changes, compare_runs
 from scoring.night.difference import Difference, two_nights, two_runs
 from scoring.night.export import KEPT_FEWER, export_csv, export_file, published_runs
@@ -27,6 +27,7 @@ __all__ = [
     "Rescored",
     "adapted",
     "as_begun",
+    "champion_ref",
     "champion_version",
     "compare_runs",
     "discard",

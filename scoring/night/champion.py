@@ -19,6 +19,11 @@ def champion_version(work: Workspace, night: date) -> int:
     return _promotion(work, night).model_version
 
 
+def champion_ref(work: Workspace, night: date) -> VersionRef:
+    """Return the version that was champion at ``night``, to be loaded. Raises ``ChampionMissing``."""
+    return promoted_ref(work.stores, _promotion(work, night))
+
+
 def _promotion(work: Workspace, night: date) -> Promotion:
     history = promotions.history_of(work.warehouse, work.job.name)
     promotion = promotions.in_effect(history, night)

@@ -3,7 +3,7 @@
 from scoring.rows.band import Band
 from scoring.rows.bins import FEW_VALUES, PROBABILITY_GRID, PROFILED_PREDICTION, Bins, bins_from, bins_of
 from scoring.rows.casting import ARROW_TYPES, read_as
-from scoring.rows.contract import Contract, Split, require_columns
+from scoring.rows.contract import KEY_BYTES, Contract, Split, require_columns
 from scoring.rows.decision import Decision, Rule, decision_of, last_estimator, sklearn_name
 from scoring.rows.digest import Bits, RowsDigest, row_hashes
 from scoring.rows.duplicates import Key, key_at, keys_as_text, mark_duplicates, repeated
@@ -28,6 +28,7 @@ from scoring.rows.value_text import as_found
 __all__ = [
     "ARROW_TYPES",
     "FEW_VALUES",
+    "KEY_BYTES",
     "NO_NIGHTS",
     "PROBABILITY_GRID",
     "PROFILED_PREDICTION",

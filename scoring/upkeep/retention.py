@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Literal
 
 from scoring.errors import ChampionMissing
 from scoring.night import KEPT_FEWER, left_stages, over, unpublish, unstage
@@ -28,24 +27,8 @@ from scoring.stores.warehouse import (
     retrainings,
     shadows,
 )
-
-Kind = Literal[
-    "publication", "run", "rows in the source", "file", "shadow predictions", "model version", "training snapshot"
-]
-
-
-@dataclass(frozen=True)
-class Removal:
-    """One thing that may be removed, of the kinds above: rows, files, a table in the source, a version, a snapshot."""
-
-    kind: Kind
-    what: str
-    """The run's id (also of rows in the source), the version's number (also of shadow predictions), snapshot's hash, or path."""
-    night: date | None
-    bytes: int
-    """Size of the files. A run's rows in the table are counted in ``rows``."""
-    rows: int
-    reason: str
+from scoring.upkeep import old_requests
+from scoring.upkeep.removal import Kind, Removal
 
 
 def plan(work: Workspace, policy: RetentionPolicy) -> list[Removal]:
@@ -65,7 +48,16 @@ def plan(work: Workspace, policy: RetentionPolicy) -> list[Removal]:
     leaving = {int(version.what) for version in versions}
     shadowed = _old_shadow_rows(work, policy)
     left = [*_left_stages(work), *_left_files(work)]
-    return [*_old_publications(work), *runs, *left, *shadowed, *versions, *_old_snapshots(work, policy, leaving)]
+    asked = old_requests.removals(work, policy)
+    return [
+        *_old_publications(work),
+        *runs,
+        *left,
+        *shadowed,
+        *asked,
+        *versions,
+        *_old_snapshots(work, policy, leaving),
+    ]
 
 
 @no_erasure
@@ -289,6 +281,7 @@ _REMOVE: dict[Kind, Callable[[Workspace, Removal], Removal | None]] = {
     "rows in the source": _remove_stage,
     "file": _remove_file,
     "shadow predictions": _remove_shadow_rows,
+    "predictions on demand": old_requests.remove,
     "model version": _remove_version,
     "training snapshot": _remove_snapshot,
 }

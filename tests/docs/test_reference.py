@@ -10,7 +10,7 @@ from pydantic import BaseModel, SecretStr
 
 from scoring.job import Job
 from scoring.settings import Settings
-from scoring.stores.warehouse import ensure_job, open_warehouse
+from scoring.stores.warehouse import ensure_requests, open_warehouse
 from tests.conftest import new_database
 from tools.reference.__main__ import FOLDER, PAGES, example_job
 from tools.reference.commands import application
@@ -29,7 +29,7 @@ def test_page_about_the_warehouse_says_what_a_migrated_database_says(data_dir: P
     url = SecretStr(new_database(data_dir, template))
     store = open_warehouse(Settings(data_dir=data_dir, warehouse_url=url, sources={}))
     job = example_job()
-    ensure_job(store, job)
+    ensure_requests(store, job)
     written = warehouse(store, job)
     store.engine.dispose()
     assert (FOLDER / "warehouse.md").read_text(encoding="utf-8") == written, STALE

@@ -8,7 +8,7 @@ from pathlib import Path
 from scoring.job import Job, find_job
 from scoring.settings import HOME, Settings
 from scoring.stores import embedded
-from scoring.stores.warehouse import ensure_job, migrate, open_warehouse
+from scoring.stores.warehouse import ensure_requests, migrate, open_warehouse
 from tools.reference.commands import commands
 from tools.reference.errors import errors_page
 from tools.reference.job_file import job_file
@@ -36,7 +36,7 @@ def _warehouse() -> str:
         try:
             migrate(store)
             job = example_job()
-            ensure_job(store, job)
+            ensure_requests(store, job)
             return warehouse(store, job)
         finally:
             store.engine.dispose()

@@ -13,6 +13,7 @@ import numpy as np
 
 from scoring.rows.evaluation.cells import Cells, Levels
 from scoring.rows.evaluation.columns import Coded, Column
+from scoring.rows.evaluation.few_rows import ROWS, FewRows
 from scoring.rows.evaluation.trees import LEAVES, Tree
 
 PACK = 8
@@ -44,11 +45,15 @@ class Bitsets:
         self.cells, self._start = cells, start
         self._packs = [pack for output, some in enumerate(trees) for pack in _packs(output, some, cells)]
         self._split = any(tree.words > 1 for some in trees for tree in some)
+        self._few = FewRows.of(self._packs, [some.size for some in cells], start, _EXPONENT, self._split)
 
     def sums(self, columns: list[Column], rows: int) -> np.ndarray:
         """Return start plus the trees' values, added in the trees' order, shape (rows, outputs) in columns."""
         sums = np.empty((rows, len(self._start)), order="F")
         tables = [_cells_of_levels(cells, column) for cells, column in zip(self.cells, columns, strict=True)]
+        if rows <= ROWS and self._few is not None:
+            self._few.add(self._places(columns, tables, slice(0, rows)), sums)
+            return sums
         for first in range(0, rows, BLOCK_ROWS):
             part = slice(first, min(first + BLOCK_ROWS, rows))
             self._add(self._places(columns, tables, part), sums[part])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -58,6 +60,8 @@ class Part:
     places: list[int]
     width: int
     """Columns that come out."""
+    tables: Sequence[Mapping[Any, float]] = ()
+    """Of a part whose levels are encoded: the number of each level that it knows, by incoming column; of null under None."""
 
 
 class Encoding:
@@ -79,6 +83,7 @@ class Encoding:
         ]
         if any(part.how != "itself" and part.width != len(part.places) for part in self.parts):
             raise Unsupported("a part that gives another number of columns than it takes")
+        self.parts = [replace(part, tables=self._tables(part)) if part.how == "levels" else part for part in self.parts]
         self.names = [name for part in self.parts for name in self._names_of(part)]
         self.coded = [
             part.how != "itself" and coded[part.places[at]] for part in self.parts for at in range(part.width)
@@ -102,8 +107,31 @@ class Encoding:
             matrix = output.toarray() if hasattr(output, "toarray") else np.asarray(output)
             return list(np.ascontiguousarray(matrix.T, dtype=np.float64))
         coded = [column for column in some if isinstance(column, Coded)]
-        output = np.asarray(part.transformer.transform(self.rows(part, levels_of(coded))), dtype=np.float64)
+        numbers = [_looked_up(column, table) for column, table in zip(coded, part.tables, strict=False)]
+        if len(numbers) == len(coded) and all(some is not None for some in numbers):
+            return [Coded(column.places, some) for column, some in zip(coded, numbers, strict=True) if some is not None]
+        output = self._encoded(part, levels_of(coded))
         return [Coded(column.places, output[: len(column.levels), at]) for at, column in enumerate(coded)]
+
+    def _encoded(self, part: Part, levels: list[np.ndarray]) -> np.ndarray:
+        return np.asarray(part.transformer.transform(self.rows(part, levels)), dtype=np.float64)
+
+    def _tables(self, part: Part) -> list[dict[Any, float]]:
+        """Return the encoder's numbers of the levels that it knows and of null, so that few rows need not call it."""
+        known = [
+            np.array([level for level in some if not _is_nan(level)], object) for some in part.transformer.categories_
+        ]
+        if any(len(some) == 0 for some in known):
+            return []
+        most = max(map(len, known))
+        encoded = self._encoded(part, [np.resize(some, most) for some in known])
+        tables = [dict(zip(some, encoded[:, at].tolist(), strict=False)) for at, some in enumerate(known)]
+        with suppress(ValueError):  # null is unknown to the encoder, and for it to refuse
+            for table, number in zip(
+                tables, self._encoded(part, [np.array([np.nan], object)] * len(known))[0], strict=True
+            ):
+                table[None] = float(number)
+        return tables
 
     def rows(self, part: Part, values: list[np.ndarray]) -> pd.DataFrame | np.ndarray:
         """Return values of a part's columns as it was given them when it was fitted."""
@@ -112,6 +140,20 @@ class Encoding:
         import pandas as pd
 
         return pd.DataFrame({self._names[place]: some for place, some in zip(part.places, values, strict=True)})
+
+
+def _is_nan(level: Any) -> bool:
+    return isinstance(level, float) and math.isnan(level)
+
+
+def _looked_up(column: Coded, table: Mapping[Any, float]) -> np.ndarray | None:
+    """Return the number of each level, or None unless all of them are known."""
+    try:
+        return np.array(
+            [table[None if _is_nan(level) else level] for level in column.levels.tolist()], dtype=np.float64
+        )
+    except KeyError:
+        return None
 
 
 def values_of(column: Column) -> np.ndarray:

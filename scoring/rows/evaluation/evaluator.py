@@ -12,6 +12,7 @@ from scoring.rows.decision import sklearn_name
 from scoring.rows.evaluation.bits import unequal
 from scoring.rows.evaluation.boosting import Boosted, adopting
 from scoring.rows.evaluation.encoded import Encoded
+from scoring.rows.evaluation.few_rows import ROWS
 from scoring.rows.evaluation.hostile import hostile_matrix
 from scoring.rows.evaluation.model_columns import ModelColumns
 from scoring.rows.evaluation.unsupported import Unsupported
@@ -70,8 +71,14 @@ class BitsetEvaluator:
         """Return in words where the trees differ from the estimator's on hostile numbers, or None."""
         matrix = hostile_matrix(self._model.cells)
         output = self._model.output(list(np.ascontiguousarray(matrix.T)), len(matrix))
-        differing = unequal(output, self._model.by_estimator(matrix))
+        by_estimator = self._model.by_estimator(matrix)
+        differing = unequal(output, by_estimator) + unequal(self._in_calls_of_few(matrix), by_estimator)
         return f"{differing:,} of {len(matrix):,} hostile rows differ" if differing else None
+
+    def _in_calls_of_few(self, matrix: np.ndarray) -> np.ndarray:
+        """Return the output of calls of few rows, which are computed another way."""
+        parts = [np.ascontiguousarray(matrix[first : first + ROWS].T) for first in range(0, len(matrix), ROWS)]
+        return np.concatenate([self._model.output(list(part), part.shape[1]) for part in parts])
 
 
 def evaluator_of(pipeline: Any, job: Job, block_rows: int | None = None) -> Evaluator:

@@ -12,6 +12,7 @@ from scoring.stores.warehouse import (
     promotions,
     pruning,
     refits,
+    requests,
     retrainings,
     shadows,
 )
@@ -61,8 +62,9 @@ from scoring.stores.warehouse.promotions import Promotion, champion_at, in_effec
 from scoring.stores.warehouse.reason_tables import reasons_by_key
 from scoring.stores.warehouse.records import Disagreement, Retraining, Run, Shadow, ShadowLosses, ShadowNight
 from scoring.stores.warehouse.refits import RefitLoss
+from scoring.stores.warehouse.requests import newest_prediction
 from scoring.stores.warehouse.results import ColumnNight, ColumnVerdict, Decided, Measured, NightVerdict, TriedNight
-from scoring.stores.warehouse.schema import describe_prediction, ensure_job, mark_retired, migrate
+from scoring.stores.warehouse.schema import describe_prediction, ensure_job, ensure_requests, mark_retired, migrate
 from scoring.stores.warehouse.span import Row, Span
 from scoring.stores.warehouse.texts import replace_texts
 
@@ -110,6 +112,7 @@ __all__ = [
     "count_rows",
     "describe_prediction",
     "ensure_job",
+    "ensure_requests",
     "erasing",
     "erasures",
     "growth",
@@ -129,6 +132,7 @@ __all__ = [
     "metering",
     "migrate",
     "monitoring",
+    "newest_prediction",
     "open_warehouse",
     "overview",
     "previous_champion",
@@ -139,6 +143,7 @@ __all__ = [
     "refits",
     "remove_rows",
     "replace_texts",
+    "requests",
     "require_answer",
     "retrainings",
     "seen",

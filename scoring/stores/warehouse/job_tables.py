@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.dialects.postgresql import JSONB, distinct_on
 
 from scoring.job import BINARY, MULTICLASS, REGRESSION, SCORE, Job, Task
 from scoring.names import plain
@@ -61,6 +61,25 @@ def shadow(job: Job) -> sa.Table:
     key = sa.PrimaryKeyConstraint("night", "run_number", "model_version", *job.key)
     comment = f"Predictions of versions in the shadow, never published. {job.description}"
     return sa.Table(f"{job.name}_shadow_predictions", sa.MetaData(), *columns, key, comment=comment)
+
+
+def requests(job: Job) -> sa.Table:
+    """Return the table of the predictions that were made on demand for ``job``. It is there once the job was served."""
+    version = sa.Column("model_version", sa.Integer, nullable=False, comment="Version that scored the row")
+    columns: list[sa.Column[Any]] = [
+        sa.Column("nightshift_request", sa.Text, nullable=False, comment="The request's id, as its answer has it"),
+        sa.Column("nightshift_row", sa.Integer, nullable=False, comment="Place of the row in its request, from 0 on"),
+        sa.Column("nightshift_role", sa.Text, nullable=False, comment="champion, challenger, or shadow: not answered"),
+        sa.Column("scored_at", sa.DateTime(timezone=True), nullable=False, comment="When the request was answered"),
+        *(column for column in identity(job) if column.name != "run_number"),
+        version,
+        *_prediction_columns(job),
+        *interval_columns(job),
+        sa.Column("nightshift_features", JSONB, nullable=False, comment="The features as they were sent"),
+    ]
+    key = sa.PrimaryKeyConstraint("nightshift_request", "nightshift_row", "model_version")
+    name, comment = f"{job.name}_requests", f"Predictions made on demand, never published. {job.description}"
+    return sa.Table(name, sa.MetaData(), *columns, key, sa.Index(f"{name}_night", "night"), comment=comment)
 
 
 def identity(job: Job) -> list[sa.Column[Any]]:

@@ -15,7 +15,7 @@ from scoring.job import Job
 from scoring.stores.warehouse import locks
 from scoring.stores.warehouse.actions import Action, record_action
 from scoring.stores.warehouse.connection import Warehouse, no_schema, sql_text, statement
-from scoring.stores.warehouse.job_tables import INTERVAL, STAMPS, history, interval_columns, shadow, views
+from scoring.stores.warehouse.job_tables import INTERVAL, STAMPS, history, interval_columns, requests, shadow, views
 from scoring.stores.warehouse.reason_tables import reasons_of, view_name, view_of
 from scoring.stores.warehouse.tables import JOBS
 
@@ -97,6 +97,16 @@ def _names(connection: sa.Connection, table: sa.Table) -> list[str]:
     return [column["name"] for column in sa.inspect(connection).get_columns(table.name)]
 
 
+def ensure_requests(warehouse: Warehouse, job: Job) -> None:
+    """Create the table of the job's predictions on demand if it is not there. Raises ``Permanent`` as ``ensure_job`` does."""
+    ensure_job(warehouse, job)
+    with warehouse.transaction() as connection:
+        if sa.inspect(connection).has_table(requests(job).name):
+            _check_columns(connection, requests(job), job)
+        else:
+            _create(connection, job, requests(job))
+
+
 def _create(connection: sa.Connection, job: Job, table: sa.Table) -> None:
     """Create a table of the job, unless another process has just created it."""
     locks.take(connection, "schema")
@@ -106,7 +116,7 @@ def _create(connection: sa.Connection, job: Job, table: sa.Table) -> None:
     connection.execute(_filled("grant_history", table=table.name))
     if table.name == history(job).name:
         _create_views(connection, job, list(views(job)))
-    else:
+    elif table.name != requests(job).name:  # whose features are no analyst's: some may be sensitive
         connection.execute(_filled("grant_view", view=table.name))
 
 

@@ -27,7 +27,8 @@ from scoring.stores.registry.version import FACTS
 from scoring.stores.warehouse import ledger, pruning, shadows
 from scoring.stores.warehouse.liveness import held
 from scoring.stores.workspace import Workspace
-from scoring.upkeep.retention import Removal, apply, plan
+from scoring.upkeep.removal import Removal
+from scoring.upkeep.retention import apply, plan
 from scoring.upkeep.verify import verify
 from tests.conftest import Toy
 from tests.support.registry import folder_of
