@@ -51,6 +51,7 @@ COMMANDS = (
     "quarantine",
     "backtest",
     "forget",
+    "accept",
     "audit",
     "retire",
     "unpublish",
