@@ -25,15 +25,7 @@ from scoring.stores.registry.foreign import foreign_file
 from scoring.stores.registry.formats import artifact_in
 from scoring.stores.registry.loading import facts_of, loaded, seen_job
 from scoring.stores.registry.stored_files import StoredFiles, manifest_of
-from scoring.stores.registry.version import (
-    FACTS,
-    PARAMS,
-    PROFILE,
-    ModelVersion,
-    VersionRef,
-    categories_of,
-    tags_of,
-)
+from scoring.stores.registry.version import FACTS, PARAMS, PROFILE, ModelVersion, VersionRef, categories_of, tags_of
 from scoring.stores.registry.version_files import VersionFiles
 from scoring.stores.urls import database_url, written
 from scoring.stores.warehouse import Warehouse, require_answer
