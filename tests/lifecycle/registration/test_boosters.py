@@ -41,7 +41,8 @@ def test_a_booster_is_trained_proven_and_publishes_its_own_bits(untrained: Toy, 
     assert trained.metrics["holdout_auc"] > 0.7
 
 
-@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.nightly
+@pytest.mark.parametrize("library", ["lightgbm", "xgboost", "catboost"])
 def test_a_booster_from_elsewhere_publishes_its_own_bits(untrained: Toy, tmp_path: Path, library: str) -> None:
     model = elsewhere.fitted(getattr(elsewhere, f"build_{library}")())
     made = registered(untrained, elsewhere.saved(model, tmp_path / "m.joblib"))

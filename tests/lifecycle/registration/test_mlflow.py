@@ -68,12 +68,12 @@ def logged(tmp_path: Path) -> Any:
 
 NIGHTLY = [
     pytest.param(make, form, marks=pytest.mark.nightly)
-    for make, form in ((of_skops, "skops"), (of_lightgbm, "lightgbm"), (of_xgboost, "xgboost"))
+    for make, form in ((of_sklearn, "joblib"), (of_skops, "skops"), (of_lightgbm, "lightgbm"), (of_xgboost, "xgboost"))
 ]
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("make", "form"), [(of_sklearn, "joblib"), *NIGHTLY])
+@pytest.mark.parametrize(("make", "form"), NIGHTLY)
 def test_a_model_of_mlflow_is_the_file_that_was_logged(untrained: Toy, logged: Any, make: Any, form: str) -> None:
     url = logged(make, "theirs")
     file = model_file(untrained.stores, "models:/theirs/1", url)

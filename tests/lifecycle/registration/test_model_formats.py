@@ -74,10 +74,10 @@ def array_file(folder: Path) -> tuple[Path, Callable[[Any], np.ndarray], dict[st
     return saved(model, folder / "m.joblib"), lambda frame: model.predict_proba(frame[["x"]].to_numpy())[:, 1], said
 
 
-SLOW = [pytest.param(make, marks=pytest.mark.nightly) for make in (lightgbm_file, xgboost_file, array_file)]
+SLOW = [pytest.param(make, marks=pytest.mark.nightly) for make in (skops_file, lightgbm_file, xgboost_file, array_file)]
 
 
-@pytest.mark.parametrize("make", [skops_file, onnx_file, *SLOW])
+@pytest.mark.parametrize("make", [onnx_file, *SLOW])
 def test_a_night_of_a_registered_model_is_what_the_model_says_itself(
     untrained: Toy, tmp_path: Path, make: Callable[[Path], tuple[Path, Callable[[Any], np.ndarray], dict[str, Any]]]
 ) -> None:
@@ -97,7 +97,7 @@ def test_a_night_of_a_registered_model_is_what_the_model_says_itself(
     assert max(abs(expected[key] - chance) for key, chance in rows.items()) <= within
 
 
-@pytest.mark.parametrize("kind", ["skops", "onnx"])
+@pytest.mark.parametrize("kind", [pytest.param("skops", marks=pytest.mark.nightly), "onnx"])
 def test_export_gives_the_version_in_another_format_and_says_how_far_it_lies(toy: Toy, kind: str) -> None:
     made = exported(toy.work, 1, kind)
     assert made.rows == 1200 and made.content

@@ -143,7 +143,11 @@ def test_columns_in_another_order_are_given_by_name(untrained: Toy, tmp_path: Pa
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(b"no pickle", "cannot be opened as joblib"), (Ends, "ended with code 7"), (Missing, "No module named 'nowhere'")],
+    [
+        pytest.param(b"no pickle", "cannot be opened as joblib", marks=pytest.mark.nightly),
+        (Ends, "ended with code 7"),
+        pytest.param(Missing, "No module named 'nowhere'", marks=pytest.mark.nightly),
+    ],
 )
 def test_a_file_that_breaks_is_opened_where_it_harms_nobody(
     untrained: Toy, tmp_path: Path, content: Any, words: str

@@ -61,7 +61,7 @@ def test_a_score_is_registered_scored_and_watched_without_any_label(untrained: T
     assert measure(untrained.work, UNTIL + timedelta(days=30)) == []
 
 
-@pytest.mark.parametrize("factory", [build_detector, build_embedding])
+@pytest.mark.parametrize("factory", [build_embedding, pytest.param(build_detector, marks=pytest.mark.nightly)])
 def test_a_pipeline_of_scores_is_trained_on_rows_without_outcome(untrained: Toy, factory: Any) -> None:
     path = f"{__name__}:{factory.__name__}"
     without_labels(untrained, task="score", pipeline=path, features={"x": {"type": "float", "nullable": True}})
