@@ -64,45 +64,51 @@ def nightly_dag(job: Job) -> DAG:
         def score(scoring_run: str, chunk: dict[str, int]) -> int:
             return nightly.score(job, scoring_run, chunk)
 
-        @task
-        def performance() -> list[str]:
-            return monitoring.performance(job)
-
-        @task
-        def shadow(scoring_run: str) -> list[int]:
-            return monitoring.shadow(job, scoring_run)
-
-        @task(trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
-        def report() -> dict[str, str]:
-            return monitoring.report(job)
-
-        @task
-        def review() -> list[str]:
-            return monitoring.review(job)
-
-        @task.short_circuit
-        def decide(scoring_run: str) -> bool:
-            return monitoring.decide(job, scoring_run)
-
         chunks: Any = extract()
         published = PublishOperator(
             task_id="publish", job=job, scoring_run=chunks["run_id"], executor=job.limits.executor
         )
-        # Held nights are judged too; without a publication performance and decide do not run, and the run stays red.
-        drift = DriftOperator(task_id="drift", job=job, trigger_rule=TriggerRule.ALL_DONE)
-        measured, reviewed = performance(), review()
-        (
-            score.partial(scoring_run=chunks["run_id"]).expand(chunk=chunks)
-            >> published
-            >> [AnnounceOperator(task_id="announce", job=job), drift, measured]
-        )
-        shadow.expand(scoring_run=published.output)  # of no version in the shadow no task is made
-        [drift, measured] >> report()
-        retrain = TriggerDagRunOperator(task_id="retrain", **trigger_arguments(job))
-        measured >> reviewed
-        [drift, reviewed] >> decide(chunks["run_id"]) >> retrain
+        score.partial(scoring_run=chunks["run_id"]).expand(chunk=chunks) >> published
+        published >> AnnounceOperator(task_id="announce", job=job)
+        watched(job, published, chunks["run_id"])
     dag.params = nightly.form()
     return dag
+
+
+def watched(job: Job, published: PublishOperator, scoring_run: Any) -> None:
+    """Add the tasks that judge a publication, make its pages and decide what follows.
+
+    Held nights are judged too; without a publication performance and decide do not run, and the run stays red.
+    """
+
+    @task
+    def performance() -> list[str]:
+        return monitoring.performance(job)
+
+    @task(trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
+    def report() -> dict[str, str]:
+        return monitoring.report(job)
+
+    @task
+    def shadow(scoring_run: str) -> list[int]:
+        return monitoring.shadow(job, scoring_run)
+
+    @task
+    def review() -> list[str]:
+        return monitoring.review(job)
+
+    @task.short_circuit
+    def decide(scoring_run: str) -> bool:
+        return monitoring.decide(job, scoring_run)
+
+    drift = DriftOperator(task_id="drift", job=job, trigger_rule=TriggerRule.ALL_DONE)
+    measured, reviewed = performance(), review()
+    published >> [drift, measured]
+    shadow.expand(scoring_run=published.output)  # without a version in the shadow no task is made
+    [drift, measured] >> report()
+    measured >> reviewed
+    retrain = TriggerDagRunOperator(task_id="retrain", **trigger_arguments(job))
+    [drift, reviewed] >> decide(scoring_run) >> retrain
 
 
 def broken_dag(name: str, error: Exception) -> DAG:

@@ -74,12 +74,13 @@ def current_stores() -> Any:
     return open_stores(settings, now)
 
 
-def begun(job: Job, run_id: str) -> Any:
-    """Return the workspace of a run with the job as its file was when the run began."""
+def begun(job: Job, run_id: str | None) -> Any:
+    """Return the workspace of a run with the job as its file was when the run began, or as it is without a run."""
     from scoring.night import as_begun
     from scoring.stores import Workspace
 
-    return as_begun(Workspace(current_stores(), job), run_id)
+    work = Workspace(current_stores(), job)
+    return as_begun(work, run_id) if run_id else work
 
 
 def midnight_after(night: date, job: Job) -> datetime:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from time import monotonic
 
 import pyarrow as pa
@@ -79,6 +80,7 @@ class _Shard:
         contract = Contract(work.job, interval, work.registry.categories(ref), work.registry.unused(ref, work.job))
         parts = [part_of(stage.blocks, number, run.chunks or 0) for number in self._numbers]
         url, query = work.stores.source_url(work.job), work.stores.features_query(work.job)
+        query = replace(query, written=self._folder.sql())
         with read_stage(url, query, interval, stage, parts) as batches, closing(ahead(batches)) as fetched:
             for number, batch in zip(self._numbers, fetched, strict=True):
                 part = contract.split(batch)

@@ -23,7 +23,7 @@ def stage_night(work: Workspace, folder: RunFolder, ref: VersionRef) -> AnyStage
     schema = work.settings.staging.get(work.job.source)
     stage = _files(work, interval) if schema is None else _table(work, run, interval, schema)
     if stage is not None and not stage.repeated_keys:
-        folder.write_pin(ref, work.job, stage)
+        folder.write_pin(ref, work.job, stage, work.stores.features_query(work.job).text)
     return stage
 
 

@@ -88,9 +88,9 @@ class RunFolder:
         """Return the path of the file that holds the URI of the pinned version's files."""
         return self._file("run.json")
 
-    def write_pin(self, ref: VersionRef, job: Job, stage: AnyStage | None = None) -> None:
-        """Write the URI of the pinned version's files, the job, and where in the source the rows are if tasks share them."""
-        more: dict[str, Any] = {} if stage is None else {"stage": stage.as_dict()}
+    def write_pin(self, ref: VersionRef, job: Job, stage: AnyStage | None = None, sql: str | None = None) -> None:
+        """Write the URI of the pinned version's files, the job, and where tasks that share the rows read them, by which SQL."""
+        more: dict[str, Any] = {} if stage is None else {"stage": stage.as_dict(), "sql": sql}
         more |= {} if self.interval is None else {"interval": self.interval.as_dict()}
         content = {"run_id": self.run.run_id, "model_uri": ref.uri, "job": job.model_dump(mode="json")}
         self.lake.write_json(self.pin, {**content, **more})
@@ -102,6 +102,11 @@ class RunFolder:
             return None
         with understood(self.pin):
             return Job.model_validate(content)
+
+    def sql(self) -> str | None:
+        """Return ``features.sql`` as it was when the rows of a shared night were looked for, or None without a record of it."""
+        sql: str | None = self.lake.read_json(self.pin).get("sql")
+        return sql
 
     def stage(self) -> AnyStage | None:
         """Return where in the source the run's rows are, or None when they are on the lake alone."""

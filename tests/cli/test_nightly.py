@@ -141,8 +141,8 @@ def test_retraining_that_is_decided_is_made_and_recorded_with_the_decision(
 
 def test_what_an_earlier_call_left_undone_is_done(toy: Toy, shell: Shell) -> None:
     by_hand = score(toy, NIGHT)
-    run_id = score(toy, NIGHT + DAY, origin="scheduled")  # and then the process was killed
     toy.change(**until(NIGHT + DAY))
+    run_id = score(toy, NIGHT + DAY, origin="scheduled")  # and then the process was killed
     assert lived(shell("nightly", "--json")) == [(str(NIGHT + DAY), "published", "ok", "none")]
     assert shown(toy) == {NIGHT: by_hand, NIGHT + DAY: run_id}  # scored once
     assert overview.decision_of(toy.stores.warehouse, by_hand) is None  # a night by hand is left to the hand

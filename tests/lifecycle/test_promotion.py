@@ -166,6 +166,7 @@ def test_promotion_derives_no_night_from_a_publication_ahead_of_the_clock(versio
     crown(versions, 1)
     publish(versions, NIGHT)
     ahead = later_than_the_clock(versions)
+    versions.change(schedule={"timezone": "UTC", "first_night": FIRST})
     add(versions.source, events(NIGHT + DAY).assign(at=lambda rows: rows["at"] + (ahead - NIGHT - DAY)))
     request = NightRequest(ahead, datetime.now(UTC), "test", unfinished=True)
     assert run_night(versions.work, request).status == "published"

@@ -25,6 +25,7 @@ from scoring.settings import HOME, child_environment
 from scoring.stores.warehouse import ledger, metering, monitoring
 from scoring.stores.warehouse.tables import RUNS
 from tests.conftest import Toy
+from tests.support.features import KIND, X
 from tests.support.living import DAY, add_nights, live, nights, score
 from tests.support.pages import EVIL, POLICY_OUTSIDE, Read, home, read
 from tests.support.toy import NIGHT
@@ -197,7 +198,7 @@ def test_unknown_addresses_are_not_found(client: TestClient, toy: Toy) -> None:
 
 
 def test_fault_is_loud_and_its_column_has_a_page(client: TestClient, toy: Toy) -> None:
-    toy.change(features={"x": {"type": "float", "nullable": True, "sensitive": True}, "kind": {"type": "category"}})
+    toy.change(features={"x": {**X, "sensitive": True}, "kind": KIND})
     days = nights(2)
     live(toy, days[:1])
     add_nights(toy, days[1:], lambda rows: rows.assign(x=None))

@@ -31,6 +31,8 @@ class Query:
     """Declared type of each column, by name."""
     snapshot: bool = False
     """Whether the result is the state of every entity at the end of one night."""
+    written: str | None = None
+    """The SQL as it was when a run began, in place of what the file holds now."""
 
     @property
     def unordered(self) -> Query:
@@ -50,6 +52,8 @@ class Query:
     @property
     def text(self) -> str:
         """Return the SQL as written, without a trailing semicolon."""
+        if self.written is not None:
+            return self.written
         try:
             text = self.path.read_text(encoding="utf-8-sig")  # editors may put a mark before it
         except OSError as error:

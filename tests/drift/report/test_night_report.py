@@ -90,7 +90,9 @@ def test_pages_share_their_scripts_and_ask_nobody_outside(toy: Toy) -> None:
 def test_keys_and_sensitive_values_are_on_no_page(toy: Toy) -> None:
     """``kind`` becomes a sensitive column with telling values; the key ``id`` gets numbers that stand out."""
     column = {"type": "category", "sensitive": True}
-    toy.change(features={"x": {"type": "float", "nullable": True}, "kind": column}, gate={"max_mean_shift_sd": 99})
+    toy.change(
+        features={"x": {"type": "float", "nullable": True, "min": -50}, "kind": column}, gate={"max_mean_shift_sd": 99}
+    )
     telling = lambda rows: rows.assign(kind=np.resize(SECRETS, len(rows)), id=rows["id"] + 987_654_000)  # noqa: E731
     add_nights(toy, [NIGHT], telling)
     done = reported(toy)
@@ -101,7 +103,7 @@ def test_keys_and_sensitive_values_are_on_no_page(toy: Toy) -> None:
     assert not [word for word in (*SECRETS, "987654") if word in html.replace(",", "")]
     execute(toy.source, f"update events set kind = 'secret-delta' where at >= '{NIGHT}'")
     toy.change(
-        features={"x": {"type": "float", "nullable": True}, "kind": {"type": "category"}},
+        features={"x": {"type": "float", "nullable": True, "min": -50}, "kind": {"type": "category"}},
         gate={"max_mean_shift_sd": 99},
     )
     reported(toy)

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 
 from scoring.errors import EmptyNight, KeysRepeat, ReconciliationError, SourceQueryError, StageLost
+from scoring.night.begun import as_begun
 from scoring.night.publish import publish
 from scoring.night.request import Extracted
 from scoring.night.shards import score_chunks
@@ -178,7 +179,7 @@ def read_of_files(toy: Toy, **changes: Any) -> None:
     (toy.folder / f"sql/{toy.job.name}/features.sql").write_text(f'select "at", id, x, kind {files} {condition}')
 
 
-STRICT = {"features": {"x": {"type": "float", "max": 1}, "kind": {"type": "category"}}}
+STRICT = {"features": {"x": {"type": "float", "min": -50, "max": 1}, "kind": {"type": "category"}}}
 
 
 @pytest.mark.parametrize("dirt", [{}, STRICT])
@@ -198,6 +199,18 @@ def test_shared_night_of_files_gives_the_numbers_of_one_process(lake: Toy, dirt:
     assert together.quarantine_reasons == alone.quarantine_reasons
     assert bool(together.rows_quarantined) == bool(dirt)
     assert verify(lake.work) == []
+
+
+def test_shared_night_of_files_ends_with_the_files_of_the_job_that_it_began_with(lake: Toy):
+    read_of_files(lake, shards=3, chunk_rows=30)
+    begun = begin(lake)
+    new = {"x": {"type": "float"}, "z": {"type": "float"}}
+    lake.change(features=new, gate={"min_rows": 10**9})
+    (lake.folder / f"sql/{lake.job.name}/features.sql").write_text("select nothing of the kind")
+    work = as_begun(lake.work, begun.run_id)
+    for chunks in groups(begun):
+        score_chunks(work, begun.run_id, chunks)
+    assert publish(work, begun.run_id).rows == ROWS
 
 
 def test_keys_that_repeat_in_files_are_read_by_one_task_in_their_order(lake: Toy, tmp_path: Path):

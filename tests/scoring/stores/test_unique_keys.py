@@ -208,7 +208,10 @@ def test_a_second_reading_leaves_nothing_of_the_first(toy: Toy) -> None:
     execute(toy.source, f"insert into events select * from events where id = 7 and at::date = '{NIGHT}'")
     execute(toy.source, f"update events set x = 1e9 where id = 199 and at::date = '{NIGHT}'")
     job = toy.change(
-        features={**toy.job.model_dump(mode="json")["features"], "x": {"type": "float", "nullable": True, "max": 100}}
+        features={
+            **toy.job.model_dump(mode="json")["features"],
+            "x": {"type": "float", "nullable": True, "min": -50, "max": 100},
+        }
     )
     done = run_night(Workspace(toy.stores, job), NightRequest(NIGHT, datetime.now(UTC), "test"))
     run = ledger.get(toy.stores.warehouse, done.run_id)
