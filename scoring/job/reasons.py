@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pydantic import Field
 
 from scoring.job.condition import MOST_LETTERS, Both, Condition, Kind, condition_of
-from scoring.job.task import BINARY, MULTICLASS, REGRESSION, Task
+from scoring.job.task import BINARY, MULTICLASS, REGRESSION, SCORE, Task
 from scoring.names import plain
 from scoring.validation import Strict
 
@@ -32,7 +32,7 @@ class ReasonsPolicy(Strict):
         return None if self.where is None else condition_of(self.where, columns)
 
 
-_KINDS: dict[Task, Kind] = {BINARY: "bool", MULTICLASS: "text", REGRESSION: "number"}
+_KINDS: dict[Task, Kind] = {BINARY: "bool", MULTICLASS: "text", REGRESSION: "number", SCORE: "number"}
 """What the column ``prediction`` holds."""
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from scoring.errors import PredictionError
-from scoring.job import BINARY, MULTICLASS, REGRESSION, Job, Task
+from scoring.job import BINARY, MULTICLASS, REGRESSION, SCORE, Job, Task
 from scoring.rows.decision import sklearn_name
 from scoring.rows.evaluation import Unwrapped
 from scoring.rows.reasons.linear import LINEAR
@@ -117,12 +117,14 @@ _OUTPUTS: dict[Task, Callable[[pa.RecordBatch | pa.Table, Job], np.ndarray]] = {
     BINARY: _first,
     MULTICLASS: _predicted,
     REGRESSION: _first,
+    SCORE: _first,
 }
 """The output of the model that each row's contributions are to."""
 _ENDED: dict[Task, Callable[[np.ndarray, Job], np.ndarray]] = {
     BINARY: lambda ended, job: ended[:, 1:],
     MULTICLASS: lambda ended, job: ended[:, np.argsort(np.argsort(job.label.classes or []))],
     REGRESSION: lambda ended, job: ended[:, None],
+    SCORE: lambda ended, job: ended[:, None],
 }
 """What ends a margin, in the columns that are published, (rows, columns)."""
 

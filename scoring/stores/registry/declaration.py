@@ -92,8 +92,9 @@ class Declaration:
             yield Change(f"features.{name}", in_words(before), in_words(now), lasting)
 
     def _of_outcome(self, job: Job) -> Iterator[Change]:
-        if self.task is not None and self.task != str(job.task):
-            yield Change("task", self.task, str(job.task), True)
+        trained, today = self.task, str(job.task)
+        if trained is not None and trained != today:
+            yield Change("task", trained, today, True)
         if self.label is None or job.label is None:
             return
         before, now = self.label, job.label.model_dump(mode="json")
