@@ -37,13 +37,16 @@ class Answer:
         return self.versions.total()
 
 
-def answer(by: Answering, rows: Sequence[Any]) -> Answer:
-    """Return the answer to rows, each an object of JSON or whatever else came in its place."""
+def answer(by: Answering, rows: Sequence[Any], top: int = 0) -> Answer:
+    """Return the answer to rows, each an object of JSON or whatever else came in its place.
+
+    With ``top`` each prediction has its largest contributions. Raises ``PredictionError`` if a version cannot explain any.
+    """
     batch = by.champion.plain.batch(rows) if len(rows) <= FEW_ROWS else None
-    return _judged(by, rows) if batch is None else _scored(by, batch)
+    return _judged(by, rows, top) if batch is None else _scored(by, batch, top)
 
 
-def _judged(by: Answering, rows: Sequence[Any]) -> Answer:
+def _judged(by: Answering, rows: Sequence[Any], top: int) -> Answer:
     """Return the answer to rows of which some may break the contract."""
     reasons = [_malformed(row, by.champion.job.columns) for row in rows]
     whole = [place for place, broken in enumerate(reasons) if not broken]
@@ -56,7 +59,7 @@ def _judged(by: Answering, rows: Sequence[Any]) -> Answer:
     for place, broken in refused.items():
         answers[whole[place]] = {"reasons": broken}
         accepted[whole[place]] = False
-    scored = _scored(by, batch)
+    scored = _scored(by, batch, top)
     for place, said in zip(np.flatnonzero(accepted).tolist(), scored.rows, strict=True):
         answers[place] = said
     return Answer(answers, scored.versions)
@@ -87,28 +90,31 @@ def _duplicates(served: Served, batch: pa.RecordBatch) -> np.ndarray:
     return np.asarray(whole & np.isin(hashes, repeated([hashes[whole]])))
 
 
-def _scored(by: Answering, batch: pa.RecordBatch) -> Answer:
+def _scored(by: Answering, batch: pa.RecordBatch, top: int) -> Answer:
     """Return predictions in the order of the batch, by the version that each key belongs to."""
     challenged = by.challenged(batch)
     if by.challenger is None or challenged is None or not challenged.any():
-        return _by_one(by.champion, batch)
+        return _by_one(by.champion, batch, top)
     parts = [(by.champion, np.flatnonzero(~challenged)), (by.challenger, np.flatnonzero(challenged))]
     rows: list[dict[str, Any]] = [{}] * batch.num_rows
     versions: Counter[int] = Counter()
     for served, places in parts:
-        said = _by_one(served, batch.take(pa.array(places)))
+        said = _by_one(served, batch.take(pa.array(places)), top)
         versions += said.versions
         for place, row in zip(places.tolist(), said.rows, strict=True):
             rows[place] = row
     return Answer(rows, versions)
 
 
-def _by_one(served: Served, batch: pa.RecordBatch) -> Answer:
+def _by_one(served: Served, batch: pa.RecordBatch, top: int) -> Answer:
     if batch.num_rows == 0:
         return Answer([])
     predictions, number, threshold = served.predict(batch), served.number, served.threshold
-    names = served.job.prediction_columns
+    names = predictions.schema.names[len(served.job.key) :]
     columns = [predictions.column(name).to_pylist() for name in names]
     facts = {"threshold": threshold, "model_version": number}
     rows = [{**dict(zip(names, values, strict=True)), **facts} for values in zip(*columns, strict=True)]
+    if top:
+        explained = served.contributions(batch, predictions, top)
+        rows = [{**row, "contributions": parts} for row, parts in zip(rows, explained, strict=True)]
     return Answer(rows, Counter({number: batch.num_rows}))

@@ -32,6 +32,8 @@ JSON = "application/json"
 SMALL_BODY = 32_768
 """Bytes of a body up to which it is answered at once, without another thread: about as many rows as are looked at one by one."""
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+MOST_REASONS = 100
+"""Contributions to a prediction that can be asked for, as in a job file."""
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -135,7 +137,7 @@ def _predictions(office: Office) -> Handler:
                 request.stream(), request.headers.get("content-length"), limits.body_mib, limits.request_seconds
             )
             began = monotonic()
-            said = await _said(office, desk, body, limits.request_seconds)
+            said = await _said(office, desk, body, _top(request), limits.request_seconds)
         except Refused as refused:
             desk.counted.statuses[refused.status] += 1
             raise
@@ -148,20 +150,28 @@ def _predictions(office: Office) -> Handler:
     return predictions
 
 
-async def _said(office: Office, desk: Desk, body: bytes, seconds: float) -> Said:
+async def _said(office: Office, desk: Desk, body: bytes, top: int, seconds: float) -> Said:
     """Return the answer to a body, written into the journal before anybody sees it."""
     by = desk.by()
-    if by.inline and len(body) <= SMALL_BODY:
+    if by.inline and len(body) <= SMALL_BODY and not top:
         said = say(by, body)
     else:
         loop = asyncio.get_running_loop()
         try:
-            said = await asyncio.wait_for(loop.run_in_executor(office.pool, say, by, body), seconds)
+            said = await asyncio.wait_for(loop.run_in_executor(office.pool, say, by, body, top), seconds)
         except TimeoutError:
             raise Refused(503, f"found no answer in {seconds:g} seconds", {"Retry-After": "5"}) from None
     if said.answer.accepted:
         desk.journal.add(said.entry(by, body, office.stores.clock()))
     return said
+
+
+def _top(request: Request) -> int:
+    """Return how many contributions to each prediction are asked for by ``?reasons=``, 0 without it. Raises ``Refused``."""
+    text = request.query_params.get("reasons", "0")
+    if not (text.isascii() and text.isdigit() and len(text) <= 3 and int(text) <= MOST_REASONS):
+        raise Refused(422, f"reasons: found {text[:80]!r}, expected a number of features, 1 to {MOST_REASONS}")
+    return int(text)
 
 
 def _require_json(request: Request) -> None:

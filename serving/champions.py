@@ -13,7 +13,7 @@ from scoring.errors import NightshiftError, VersionMissing, described
 from scoring.job import Job
 from scoring.night import champion_ref
 from scoring.stores import Stores, Workspace
-from scoring.stores.registry import VersionRef
+from scoring.stores.registry import VersionReasons, VersionRef
 from serving.versions import Answering, Served
 
 LOG = logging.getLogger("nightshift.serving")
@@ -116,7 +116,8 @@ class Seat:
         for served in there:
             if served is not None and served.version.ref == ref:
                 return served
-        return Served.of(self.work.registry.load(ref, self.job), self.job)
+        registry = self.work.registry
+        return Served.of(registry.load(ref, self.job), self.job, lambda: VersionReasons(registry, ref, self.job))
 
     def _remember(self, problem: str) -> None:
         if problem != self.problem:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
+from scoring.errors import PredictionError
 from scoring.job import Job
 from serving.answers import Answer, answer
 from serving.champions import Seat
@@ -60,10 +61,16 @@ class Said:
         return Entry(self.request_id, at, by.champion.number, request, self.body)
 
 
-def say(by: Answering, body: bytes) -> Said:
-    """Return the answer to a body. Raises ``Refused`` for one that is not 1 to 10,000 rows of JSON."""
+def say(by: Answering, body: bytes, top: int = 0) -> Said:
+    """Return the answer to a body, with the ``top`` contributions to each prediction.
+
+    Raises ``Refused`` for a body that is not 1 to 10,000 rows of JSON, and for a version that fails or explains nothing.
+    """
     rows = _rows(body)
-    answered = answer(by, rows)
+    try:
+        answered = answer(by, rows, top)
+    except PredictionError as error:
+        raise Refused(422 if top else 503, str(error)) from None
     request_id = uuid4().hex
     content = {
         "request_id": request_id,

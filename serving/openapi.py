@@ -9,10 +9,11 @@ from typing import Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, create_model
 
 from scoring import __version__
-from scoring.job import BINARY, REGRESSION, Feature, Job
+from scoring.job import BINARY, MULTICLASS, REGRESSION, SCORE, Feature, Job, Task
 from serving.published import named
 
 MOST_ROWS = 10_000
+_END = "End of the interval that is to hold the outcome."
 _KINDS: dict[str, Any] = {
     "float": float,
     "int": int,
@@ -22,7 +23,23 @@ _KINDS: dict[str, Any] = {
     "datetime": AwareDatetime,
     "date": date,
 }
+_REASONS = {
+    "name": "reasons",
+    "in": "query",
+    "schema": {"type": "integer", "minimum": 1, "maximum": 100},
+    "description": "Contributions to give with each prediction: of so many features, those that add or take away most.",
+}
+_OUTCOMES: dict[Task, type] = {BINARY: bool, MULTICLASS: str, REGRESSION: float, SCORE: float}
+"""The type of a prediction in JSON."""
 _KEY = "Key: any value of the type; with it the outcome is found later, and the same key is always on the same side."
+
+
+class _Contribution(BaseModel):
+    """What a feature adds to the margin of a prediction, compared with the average row."""
+
+    feature: str
+    value: str | None = Field(description="Its value as text; hidden if it is sensitive.")
+    contribution: float
 
 
 def openapi(jobs: Iterable[Job], secured: bool) -> dict[str, Any]:
@@ -61,6 +78,7 @@ def _scoring(job: Job) -> dict[str, Any]:
         "summary": f"Score rows with the champion of {job.name}",
         "description": job.description,
         "operationId": f"predict_{job.name}",
+        "parameters": [_REASONS],
         "requestBody": {"required": True, "content": _json(f"{job.name}_request")},
         "responses": {
             status: {
@@ -120,11 +138,12 @@ def _field(feature: Feature) -> tuple[Any, Any]:
 
 def answer_model(job: Job) -> type[BaseModel]:
     """Return the model of an answer of the job."""
-    kind = {BINARY: bool, REGRESSION: float}.get(job.task, str)
+    kind = _OUTCOMES[job.task]
     chances = {name: (float, Field(default=None, ge=0, le=1)) for name in job.probability_columns}
     scored: dict[str, Any] = {
         "prediction": (kind, Field(default=None, description=job.description)),
         **chances,
+        **{name: (float | None, Field(default=None, description=_END)) for name in job.interval_columns},
         "threshold": (
             float | None,
             Field(default=None, description="Probability from which on the prediction is true."),
@@ -135,6 +154,10 @@ def answer_model(job: Job) -> type[BaseModel]:
             Field(default=None, description="Of a row that was not scored: column:rule, as in quarantine."),
         ),
     }
+    scored["contributions"] = (
+        list[_Contribution],
+        Field(default=None, description="With ?reasons=3: the three features that add or take away most."),
+    )
     row = create_model(f"{job.name}_prediction", **scored)
     return create_model(
         f"{job.name}_answer",

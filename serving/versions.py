@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Lock
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +15,7 @@ import pyarrow as pa
 from scoring.interval import DataInterval
 from scoring.job import Job
 from scoring.rows import Contract, row_hashes
-from scoring.stores.registry import ModelVersion
+from scoring.stores.registry import ModelVersion, VersionReasons
 from serving.plain_rows import PlainRows
 
 _ALWAYS = DataInterval(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
@@ -33,14 +33,16 @@ class Served:
     contract: Contract = field(repr=False)
     plain: PlainRows = field(repr=False)
     threshold: float | None
+    reasons: Callable[[], VersionReasons] = field(repr=False)
+    """Gives what explains the version's predictions. Raises ``PredictionError`` where that is not possible."""
     _alone: Lock = field(repr=False, default_factory=Lock)
 
     @classmethod
-    def of(cls, version: ModelVersion, job: Job) -> Self:
-        """Return a version that was loaded, and so verified."""
+    def of(cls, version: ModelVersion, job: Job, reasons: Callable[[], VersionReasons]) -> Self:
+        """Return a version that was loaded, and so verified. ``reasons`` makes what explains it, when it is first asked for."""
         threshold = version.rule.decision.threshold if version.rule is not None else None
         contract = Contract(job, _ALWAYS, version.categories)
-        return cls(job, version, contract, PlainRows(job, version.categories), threshold)
+        return cls(job, version, contract, PlainRows(job, version.categories), threshold, reasons)
 
     @property
     def number(self) -> int:
@@ -50,7 +52,18 @@ class Served:
     def predict(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         """Return one prediction per row. A pipeline that may hold state while it predicts does so for one caller at a time."""
         with self._turn():
-            return self.version.predict(rows, self.job)
+            return self.version.predict(rows, self.job, self.miss)
+
+    @property
+    def miss(self) -> float | None:
+        """Return the share of outcomes that intervals are to miss, by the job file, or None for a job without intervals."""
+        return None if self.job.interval is None else 1 - self.job.interval.level
+
+    def contributions(self, rows: pa.RecordBatch, predictions: pa.RecordBatch, top: int) -> list[list[dict[str, Any]]]:
+        """Return the ``top`` features that add to each prediction or take away from it. Raises ``PredictionError``."""
+        said = self.reasons().of(rows, predictions, top).select(["feature", "value", "contribution"]).to_pylist()
+        each = len(said) // rows.num_rows
+        return [said[place : place + each] for place in range(0, len(said), each)]
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
