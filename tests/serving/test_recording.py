@@ -27,7 +27,7 @@ from serving.recording import Recorder
 from serving.review import review
 from tests.conftest import Toy, administration
 from tests.support.serving import GOOD, Serve, another_version, as_json, rows_of, until
-from tests.support.toy import NIGHT, Training, events
+from tests.support.toy import NIGHT, Training, events, execute, train_champion
 
 AT = datetime(2024, 1, 8, tzinfo=UTC)
 
@@ -207,6 +207,20 @@ def test_requests_command_tells_how_each_version_did(toy: Toy, training: Trainin
     assert drifted.verdict is not None
     assert drifted.verdict.verdict == "alert"
     assert "champion" in shell("requests", toy.job.name).out
+
+
+def test_answers_are_recorded_of_a_job_that_gets_an_interval_later(untrained: Toy, serve: Serve) -> None:
+    execute(untrained.source, "alter table events alter column y type double precision using coalesce(x, 0)")
+    changes: dict[str, Any] = {"task": "regression", "pipeline": "tests.support.pipelines:build_linear"}
+    untrained.change(**changes)
+    train_champion(untrained.work)
+    for interval in (None, 0.8):  # the table is there when the job gets its interval
+        untrained.change(**changes, interval=interval)
+        client, office = serve(flush_seconds=3600)
+        client.post(f"/v1/jobs/{untrained.job.name}/predictions", json={"rows": [GOOD]})
+        office.recorder.flush()
+        assert office.desks[untrained.job.name].journal.pending == 0
+    assert len(recorded(untrained)) == 2
 
 
 def test_analysts_do_not_read_what_was_asked(toy: Toy, serve: Serve) -> None:

@@ -74,7 +74,6 @@ def requests(job: Job) -> sa.Table:
         *(column for column in identity(job) if column.name != "run_number"),
         version,
         *_prediction_columns(job),
-        *interval_columns(job),
         sa.Column("nightshift_features", JSONB, nullable=False, comment="The features as they were sent"),
     ]
     key = sa.PrimaryKeyConstraint("nightshift_request", "nightshift_row", "model_version")
