@@ -64,7 +64,9 @@ def test_the_same_file_under_other_declarations_is_another_version(untrained: To
     path = saved(fitted(), tmp_path / "model.joblib")
     first = registered(untrained, path)
     assert registered(untrained, path).ref == first.ref
-    untrained.change(features={"x": {"type": "float", "nullable": True}, "kind": {"type": "category"}})  # no min any more
+    untrained.change(
+        features={"x": {"type": "float", "nullable": True}, "kind": {"type": "category"}}
+    )  # no min any more
     again = registered(untrained, path)
     assert not again.was_there
     assert untrained.stores.registry.load(again.ref, untrained.job).ref.version == 2
