@@ -22,6 +22,7 @@ from scoring.settings import HOME, RetentionPolicy
 from scoring.stores.warehouse import requests
 from scoring.upkeep.retention import apply
 from scoring.upkeep.retention import plan as removable
+from serving.champions import Seat
 from serving.journal import Entry, Journal
 from serving.recording import Recorder
 from serving.review import review
@@ -165,6 +166,31 @@ def test_forgotten_key_is_gone_and_does_not_come_back_from_the_journal(toy: Toy,
     client.post(path, json={"rows": rows_of(2)})
     office.recorder.flush()
     assert [row["id"] for row in recorded(toy)] == [0, 2, 0, 1]
+
+
+def test_what_was_answered_before_a_feature_was_added_is_recorded(toy: Toy, serve: Serve) -> None:
+    client, office = serve(flush_seconds=3600)
+    client.post(f"/v1/jobs/{toy.job.name}/predictions", json={"rows": [GOOD]})
+    desk = office.desks[toy.job.name]
+    features = toy.job.model_dump(mode="json")["features"]
+    toy.change(features={**features, "z": {"type": "float", "nullable": True}})
+    Recorder([(Seat(toy.work), desk.journal)], 1).flush()  # a server that begins with the new file
+    assert [row["nightshift_features"] for row in recorded(toy)] == [{"x": 0.5, "kind": "a"}]
+
+
+def test_journal_that_cannot_be_read_goes_with_the_next_erasure(toy: Toy, serve: Serve) -> None:
+    client, office = serve(flush_seconds=3600)
+    client.post(f"/v1/jobs/{toy.job.name}/predictions", json={"rows": [GOOD]})
+    desk = office.desks[toy.job.name]
+    desk.journal.rotate()
+    (path,) = desk.journal.folder.iterdir()
+    path.write_bytes(b"no entry\n")
+    office.recorder.flush()
+    assert [file.suffix for file in desk.journal.folder.iterdir()] == [".unreadable"]
+    key = EntityKey.of(toy.job, {"id": "1"})
+    assert any("could not be read" in item.store for item in plan(toy.work, key).items)
+    forget(toy.work, key, "asked for", "tests")
+    assert list(desk.journal.folder.iterdir()) == []
 
 
 def test_retention_removes_old_answers(toy: Toy, serve: Serve) -> None:
