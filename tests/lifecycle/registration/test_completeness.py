@@ -8,16 +8,20 @@ from typing import Any
 import joblib
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.tree import DecisionTreeRegressor
 
+from lifecycle.registration import judged
 from scoring.errors import PredictionError
 from scoring.stores.registry import BAND_FILE, REASONS_FILE
 from tests.conftest import Toy
 from tests.support.elsewhere import SelectX, fitted, registered, rows_before, saved
+from tests.support.runs import run
 from tests.support.toy import UNTIL, execute
 
+NOT_TRAINED: dict[str, Any] = {"retraining": {"enabled": False}}
 NUMBERS = "alter table events alter column y type double precision using coalesce(x, 0) + 3 * y::int"
 
 
@@ -30,6 +34,25 @@ def test_a_job_with_reasons_gets_a_version_with_their_means_or_none(untrained: T
     with pytest.raises(PredictionError, match="found SelectX"):
         registered(untrained, saved(bayes, tmp_path / "bayes.joblib"))
     assert len(untrained.stores.registry.versions(untrained.job.name)) == 1
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_model_with_an_order_of_its_own_has_reasons(untrained: Toy, tmp_path: Path, named: bool) -> None:
+    share = {"max_quarantine_share": 0.3}
+    features = {"x": {"type": "float"}, "kind": {"type": "category"}, "id": {"type": "int"}}
+    untrained.change(reasons={"top": 3}, features=features, gate=share, training=share, pipeline=None, **NOT_TRAINED)
+    rows = rows_before()[["id", "x"]].fillna(0.0)
+    model = LogisticRegression(max_iter=1000).fit(rows if named else rows.to_numpy(), rows_before().y.astype(int))
+    columns = () if named else ("id", "x")
+    made = registered(untrained, saved(model, tmp_path / "model.joblib"), columns=columns)
+    judged(untrained.work, made, "tests", anyway=True)
+    run(untrained)
+    view = f"{untrained.job.name}_reasons"
+    largest = untrained.work.warehouse.query(
+        f"select feature, max(abs(contribution)) from {view} group by feature order by 2 desc"
+    )[1]
+    assert [feature for feature, _ in largest] == ["x", "id", "kind"]
+    assert largest[2][1] == 0
 
 
 @pytest.fixture
