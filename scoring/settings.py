@@ -43,7 +43,7 @@ STORE_SECRETS = (
     "AZURE_STORAGE_CLIENT_SECRET",
 )
 """Variables with which the libraries of object stores log in. Nightshift only masks their values."""
-DATA_FOLDERS = ("lake", "demo_lake", "models", "cache", "airflow", "backtests", "serving")
+DATA_FOLDERS = ("lake", "demo_lake", "models", "cache", "airflow", "backtests", "serving", "environments")
 """Folders of ours in the data folder, but for that of PostgreSQL, which closes its own."""
 SHORTEST_TOKEN = 16
 """Characters of the shortest token that opens the metrics. A shorter one could be guessed."""

@@ -141,6 +141,9 @@ def _predictions(office: Office) -> Handler:
         except Refused as refused:
             desk.counted.statuses[refused.status] += 1
             raise
+        except NightshiftError as error:  # the pipeline fails on these rows, or the worker of its environment has ended
+            desk.counted.statuses[503] += 1
+            raise Refused(503, str(error), {"Retry-After": "5"}) from None
         desk.counted.statuses[said.status] += 1
         desk.counted.rows += said.answer.versions
         desk.counted.refused += len(said.answer.rows) - said.answer.accepted

@@ -134,7 +134,7 @@ def _records(job: Job, rows: Sequence[Scored]) -> list[dict[str, Any]]:
                 "night": _night(key[job.time_column] if job.time_column else entry.at, zone),
                 "model_version": said["model_version"],
                 **{name: said[name] for name in job.prediction_columns},
-                "nightshift_features": {name: row[name] for name in job.features},
+                "nightshift_features": {name: row[name] for name in job.features if name in row},
             }
         )
     return records

@@ -84,9 +84,12 @@ class Answering:
 
     @property
     def inline(self) -> bool:
-        """Return whether few rows are scored faster than they are handed to a thread: no code of the pipeline's steps runs."""
-        others = self.challenger is None or not self.share or self.challenger.version.stateless
-        return self.champion.version.stateless and others
+        """Return whether few rows are scored faster than they are handed to a thread: no code of the pipeline's steps runs.
+
+        A version in an environment of its own answers from another process, which is waited for elsewhere.
+        """
+        asked = [self.champion, *([self.challenger] if self.challenger is not None and self.share else [])]
+        return all(served.version.stateless and not served.version.elsewhere for served in asked)
 
     def challenged(self, rows: pa.RecordBatch) -> np.ndarray | None:
         """Return which rows are the challenger's, or None if there is none. A key is always on the same side.

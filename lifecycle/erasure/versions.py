@@ -16,6 +16,7 @@ from lifecycle.training import NIGHT, load
 from scoring.errors import Permanent, TrainingDataError
 from scoring.stores import LABEL_COLUMN, Workspace
 from scoring.stores.registry import (
+    FACTS,
     GOLDEN_FILE,
     GOLDEN_PREDICTIONS_FILE,
     HOLDOUT_FILE,
@@ -117,7 +118,7 @@ def _redacted(work: Workspace, ref: VersionRef, redaction: Redaction) -> dict[st
     for name in sorted(_names(files.folder) if redaction.texts else ()):
         if name.endswith((".json", ".html")) and files.has(name):
             text = files.content(name).decode()
-            new = _json(text, redaction) if name.endswith(".json") else redaction.page(text)
+            new = _json(name, text, redaction) if name.endswith(".json") else redaction.page(text)
             changed |= {name: new.encode()} if new != text else {}
     return changed
 
@@ -126,10 +127,15 @@ def _names(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()]
 
 
-def _json(text: str, redaction: Redaction) -> str:
-    """Return the text of a JSON file without the texts: the very same one when none is in it."""
+def _json(name: str, text: str, redaction: Redaction) -> str:
+    """Return the text of a JSON file without the texts: the very same one when none is in it.
+
+    What the job file declared stays: it is no row's, and a version is held against it.
+    """
     values = json.loads(text)
     new = redaction.value(values)
+    if name == FACTS and "declaration" in values:
+        new["declaration"] = values["declaration"]
     return text if new == values else json.dumps(new)
 
 

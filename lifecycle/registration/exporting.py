@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lifecycle.training import batch_of
-from scoring.errors import VersionMissing
+from scoring.errors import PipelineError, VersionMissing
 from scoring.rows import Rule, predict
 from scoring.stores import Workspace
 from scoring.stores.registry import FORMATS, REFERENCE_FILE, columns_of, opened, stored_as, unknown_types, with_inputs
@@ -32,8 +32,16 @@ class Export:
 
 def exported(work: Workspace, version: int, name: str) -> Export:
     """Return a version in ``skops`` or ``onnx``, read again and compared. Raises ``PipelineError`` where it has no such form."""
-    job, ref = work.job, work.registry.resolve(work.job.name, version)
-    loaded, sample = work.registry.load(ref, job), work.registry.table(ref, REFERENCE_FILE)
+    ref = work.registry.resolve(work.job.name, version)
+    loaded, sample = work.registry.load(ref, work.job), work.registry.table(ref, REFERENCE_FILE)
+    job = loaded.job_of(work.job)
+    if loaded.elsewhere:
+        raise PipelineError(
+            f"exporting version {version} of {job.name} as {name}",
+            found=f"a pipeline that only its own libraries open: {loaded.scored_by}",
+            expected="one that is opened here",
+            next_step="train a new version, or export it where its libraries are installed",
+        )
     if sample is None:
         raise VersionMissing(
             f"reference of version {version} of {job.name}", found="no file", next_step="train a new version"

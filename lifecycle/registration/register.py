@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import tempfile
 from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
@@ -32,10 +33,12 @@ from lifecycle.training import (
     training_window,
     unseen_from,
     write_beside,
+    write_reasons,
     write_reference,
 )
 from scoring.errors import TrainingDataError
 from scoring.interval import DAY, Nights
+from scoring.job import Job
 from scoring.progress import Progress, silent
 from scoring.rows import Rule, UsualNights, certainty, predict
 from scoring.settings import code_version
@@ -79,7 +82,8 @@ def register(
     """Return the version of a model that was opened, with reference, golden rows and proofs from the job's own rows.
 
     ``seen_until`` is the first night that neither it nor the champion learned from. Raises ``PipelineError`` for a model that
-    does not fit the job, ``PipelineNotRowWise``, and ``TrainingDataError`` when there are no rows to make a reference of.
+    does not fit the job, ``PipelineNotRowWise``, ``PredictionError`` when the job has reasons and the model no exact ones, and
+    ``TrainingDataError`` when there are no rows to make a reference of.
     """
     job = work.job
     inputs = inputs_of(opened, job, request.columns)
@@ -94,7 +98,7 @@ def register(
             expected="rows that pass the contract, from before --trained-until",
             next_step="check features.sql, or give --since and --trained-until of nights that the source has",
         )
-    same = _same_version(work, opened, inputs, snapshot)
+    same = _same_version(work, recipe_of_file(opened, inputs, job), snapshot)
     if same is not None:
         return Registered(same, work.registry.facts(same), snapshot, evidence, None, was_there=True)
     began = process_time()
@@ -132,16 +136,19 @@ def _parted(snapshot: Snapshot, until: date, evidence: Nights | None) -> tuple[p
     return before, labelled.filter(pc.greater_equal(labelled.column(NIGHT), pa.scalar(evidence.first, pa.date32())))
 
 
-def _same_version(work: Workspace, opened: Opened, inputs: list[str] | None, snapshot: Snapshot) -> VersionRef | None:
-    """Return the version of the same file on the same rows, or None."""
-    recipe = recipe_of_file(opened, inputs)
+def _same_version(work: Workspace, recipe: str, snapshot: Snapshot) -> VersionRef | None:
+    """Return the version of the same file on the same rows, under the same declarations, or None."""
     refs = work.registry.tagged(work.job.name, snapshot=snapshot.hash, recipe_sha256=recipe)
     return refs[-1] if refs else None
 
 
-def recipe_of_file(opened: Opened, inputs: list[str] | None) -> str:
-    """Return the sha256 that stands in a registered version for the recipe of a trained one: of its file and column order."""
-    return hashlib.sha256(f"registered {opened.file.sha256} {inputs}".encode()).hexdigest()
+def recipe_of_file(opened: Opened, inputs: list[str] | None, job: Job) -> str:
+    """Return the sha256 that stands in a registered version for the recipe of a trained one.
+
+    It is of the file, the order of its columns, and what the job file declares: that is pinned to the version.
+    """
+    declaration = json.dumps(declared(job), sort_keys=True)
+    return hashlib.sha256(f"registered {opened.file.sha256} {inputs} {declaration}".encode()).hexdigest()
 
 
 def _judged(model: Any, before: pa.Table, after: pa.Table, work: Workspace) -> HoldoutFit:
@@ -170,7 +177,7 @@ def _facts(
         snapshot=snapshot.hash,
         extracted=rows.extracted,
         quarantined=rows.reasons,
-        recipe_sha256=recipe_of_file(opened, inputs_of(opened, work.job, request.columns)),
+        recipe_sha256=recipe_of_file(opened, inputs_of(opened, work.job, request.columns), work.job),
         refit=False,
         retraining_id=request.retraining_id,
         constant=judged.constant,
@@ -203,5 +210,6 @@ def _stored(work: Workspace, opened: Opened, made: _Made, facts: TrainingFacts) 
         (folder / opened.file.form.file).write_bytes(opened.file.content)
         usual = UsualNights.of(certainty(predictions, job), made.before.column(NIGHT))
         write_beside(folder, job, fitted, made.before, facts, usual)
-        write_reference(folder, job, fitted, rows)
+        write_reference(folder, job, fitted, rows, out_of_fold=False)
+        write_reasons(folder, job, made.model, made.rule)
         return work.registry.register(job.name, folder, facts, made.judged.scores)

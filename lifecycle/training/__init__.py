@@ -13,7 +13,7 @@ from lifecycle.training.fit import (
     parted,
 )
 from lifecycle.training.made_up_rows import levels_of, made_up_rows, may_be_null, may_be_unseen
-from lifecycle.training.reasons import predicted
+from lifecycle.training.reasons import predicted, write_reasons
 from lifecycle.training.reference import reference_nights
 from lifecycle.training.row_independence import proven_rule, reference_rows
 from lifecycle.training.rows import NIGHT, Rows, read_rows
@@ -60,5 +60,6 @@ __all__ = [
     "training_window",
     "unseen_from",
     "write_beside",
+    "write_reasons",
     "write_reference",
 ]

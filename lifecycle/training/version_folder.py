@@ -70,8 +70,11 @@ def write_beside(
     (folder / "facts.json").write_text(json.dumps(facts.as_json(), indent=1))
 
 
-def write_reference(folder: Path, job: Job, fitted: Fitted, rows: Rows) -> None:
-    """Write what drift and performance are compared with: a sample, every night's profile, the holdout's outcomes."""
+def write_reference(folder: Path, job: Job, fitted: Fitted, rows: Rows, *, out_of_fold: bool = True) -> None:
+    """Write what drift and performance are compared with: a sample, every night's profile, the holdout's outcomes.
+
+    Unless the predictions are ``out_of_fold``, intervals are made of the holdout, whose outcomes the pipeline does not know.
+    """
     table, predictions = rows.table, fitted.predictions
     nights = table.column(NIGHT).combine_chunks()
     reference = reference_nights(table, predictions, nights, job)
@@ -85,9 +88,17 @@ def write_reference(folder: Path, job: Job, fitted: Fitted, rows: Rows) -> None:
     sample = pa.table({NIGHT: nights, **{name: table.column(name) for name in job.columns}, **outcome})
     pq.write_table(sample.take(places), folder / "reference.parquet")
     if not job.task.classifies:  # whether the job has an interval or not: the key may come later
-        _write_band(folder / BAND_FILE, predictions, table.column(LABEL_COLUMN))
+        unseen = (predictions, table.column(LABEL_COLUMN)) if out_of_fold else _of_holdout(fitted.holdout)
+        _write_band(folder / BAND_FILE, *unseen)
     if fitted.holdout is not None:
         pq.write_table(fitted.holdout, folder / HOLDOUT_FILE)
+
+
+def _of_holdout(holdout: pa.Table | None) -> tuple[pa.Table, pa.ChunkedArray]:
+    """Return the predictions of a holdout and its outcomes, none without one."""
+    if holdout is None:
+        holdout = pa.table({name: pa.array([], pa.float64()) for name in ("prediction", "outcome")})
+    return holdout, holdout.column("outcome")
 
 
 def _write_band(path: Path, predictions: pa.Table, outcome: pa.ChunkedArray) -> None:

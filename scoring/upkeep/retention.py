@@ -132,11 +132,12 @@ def _why_old(stores: Stores, policy: RetentionPolicy, run: Run, replaced: dict[s
 
 
 def _versions_in_use(work: Workspace, removed_runs: Collection[str] = ()) -> set[int]:
-    """Return the versions that an alias, a shadow, a retraining, a run or a promotion still needs.
+    """Return the versions that an alias, the job file, a shadow, a retraining, a run or a promotion still needs.
 
     Runs in ``removed_runs`` do not count.
     """
-    named = set(work.registry.aliases(work.job.name).values())
+    named, challenger = set(work.registry.aliases(work.job.name).values()), work.job.serve.challenger
+    named |= {challenger.version} if challenger is not None and challenger.version is not None else set()
     named |= {row.model_version for row in shadows.running(work.warehouse, work.job.name)}
     named |= {row.model_version for row in _open_retrainings(work) if row.model_version is not None}
     return named | pruning.versions_with_files(work.warehouse, work.job.name, removed_runs) | _champions_to_come(work)

@@ -18,6 +18,7 @@ from serving.limits import Refused
 from serving.versions import Answering
 from tests.conftest import Toy
 from tests.support.serving import GOOD, Serve
+from tests.support.toy import execute, train_champion
 
 QUIET = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 VALUES = st.one_of(
@@ -191,6 +192,17 @@ def test_bodies(serve: Serve, toy: Toy, content: Any, headers: dict[str, str], s
     )
     assert sent.status_code == status, sent.text
     assert words in sent.text
+
+
+def test_rows_that_the_model_fails_on_are_no_error_of_the_server(untrained: Toy, serve: Serve) -> None:
+    execute(untrained.source, "alter table events alter column y type double precision using coalesce(x, 0)")
+    untrained.change(task="regression", pipeline="tests.support.pipelines:build_superstitious")
+    train_champion(untrained.work)
+    client, _ = serve()
+    path = f"/v1/jobs/{untrained.job.name}/predictions"
+    answer = client.post(path, json={"rows": [{**GOOD, "x": 13.0}]})
+    assert (answer.status_code, "found ValueError: 13" in answer.json()["detail"]) == (503, True)
+    assert client.post(path, json={"rows": [GOOD]}).status_code == 200
 
 
 def test_body_that_does_not_come_is_given_up(serve: Serve, toy: Toy) -> None:

@@ -11,7 +11,7 @@ from serving.published import key_in
 from tests.conftest import Toy
 from tests.support.living import score
 from tests.support.serving import Serve
-from tests.support.toy import NIGHT
+from tests.support.toy import NIGHT, execute, train_champion
 
 
 def test_published_row_of_a_composite_key(toy: Toy, serve: Serve) -> None:
@@ -26,6 +26,20 @@ def test_published_row_of_a_composite_key(toy: Toy, serve: Serve) -> None:
         assert (content["probability"], content["prediction"]) == (expected["probability"], expected["prediction"])
         assert (content["night"], content["run_id"], content["model_version"]) == (str(NIGHT), run_id, 1)
     assert client.get(f"/v1/jobs/{toy.job.name}/predictions/2024-01-07T00:00:00Z/99999").status_code == 404
+
+
+def test_published_row_has_the_ends_of_its_interval(untrained: Toy, serve: Serve) -> None:
+    execute(untrained.source, "alter table events alter column y type double precision using coalesce(x, 0)")
+    untrained.change(task="regression", pipeline="tests.support.pipelines:build_linear", interval=0.8)
+    train_champion(untrained.work)
+    score(untrained, NIGHT)
+    client, _ = serve()
+    ((at, number, lower, upper),) = untrained.work.warehouse.query(
+        f"select at, id, lower, upper from {untrained.job.name}_predictions order by id limit 1"
+    )[1]
+    path = f"/v1/jobs/{untrained.job.name}/predictions/{quote(at.isoformat())}/{number}"
+    content = client.get(path).json()
+    assert (content["lower"], content["upper"]) == (lower, upper) and lower < content["prediction"] < upper
 
 
 @pytest.mark.parametrize("key", ["1", "2024-01-07/1/2", "now/1", "2024-01-07/one", "2024-01-07/%ff", "2024-01-07/"])

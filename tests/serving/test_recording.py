@@ -22,12 +22,13 @@ from scoring.settings import HOME, RetentionPolicy
 from scoring.stores.warehouse import requests
 from scoring.upkeep.retention import apply
 from scoring.upkeep.retention import plan as removable
+from serving.champions import Seat
 from serving.journal import Entry, Journal
 from serving.recording import Recorder
 from serving.review import review
 from tests.conftest import Toy, administration
 from tests.support.serving import GOOD, Serve, another_version, as_json, rows_of, until
-from tests.support.toy import NIGHT, Training, events
+from tests.support.toy import NIGHT, Training, events, execute, train_champion
 
 AT = datetime(2024, 1, 8, tzinfo=UTC)
 
@@ -167,6 +168,31 @@ def test_forgotten_key_is_gone_and_does_not_come_back_from_the_journal(toy: Toy,
     assert [row["id"] for row in recorded(toy)] == [0, 2, 0, 1]
 
 
+def test_what_was_answered_before_a_feature_was_added_is_recorded(toy: Toy, serve: Serve) -> None:
+    client, office = serve(flush_seconds=3600)
+    client.post(f"/v1/jobs/{toy.job.name}/predictions", json={"rows": [GOOD]})
+    desk = office.desks[toy.job.name]
+    features = toy.job.model_dump(mode="json")["features"]
+    toy.change(features={**features, "z": {"type": "float", "nullable": True}})
+    Recorder([(Seat(toy.work), desk.journal)], 1).flush()  # a server that begins with the new file
+    assert [row["nightshift_features"] for row in recorded(toy)] == [{"x": 0.5, "kind": "a"}]
+
+
+def test_journal_that_cannot_be_read_goes_with_the_next_erasure(toy: Toy, serve: Serve) -> None:
+    client, office = serve(flush_seconds=3600)
+    client.post(f"/v1/jobs/{toy.job.name}/predictions", json={"rows": [GOOD]})
+    desk = office.desks[toy.job.name]
+    desk.journal.rotate()
+    (path,) = desk.journal.folder.iterdir()
+    path.write_bytes(b"no entry\n")
+    office.recorder.flush()
+    assert [file.suffix for file in desk.journal.folder.iterdir()] == [".unreadable"]
+    key = EntityKey.of(toy.job, {"id": "1"})
+    assert any("could not be read" in item.store for item in plan(toy.work, key).items)
+    forget(toy.work, key, "asked for", "tests")
+    assert list(desk.journal.folder.iterdir()) == []
+
+
 def test_retention_removes_old_answers(toy: Toy, serve: Serve) -> None:
     client, office = serve(flush_seconds=3600)
     client.post(f"/v1/jobs/{toy.job.name}/predictions", json={"rows": rows_of(3)})
@@ -207,6 +233,20 @@ def test_requests_command_tells_how_each_version_did(toy: Toy, training: Trainin
     assert drifted.verdict is not None
     assert drifted.verdict.verdict == "alert"
     assert "champion" in shell("requests", toy.job.name).out
+
+
+def test_answers_are_recorded_of_a_job_that_gets_an_interval_later(untrained: Toy, serve: Serve) -> None:
+    execute(untrained.source, "alter table events alter column y type double precision using coalesce(x, 0)")
+    changes: dict[str, Any] = {"task": "regression", "pipeline": "tests.support.pipelines:build_linear"}
+    untrained.change(**changes)
+    train_champion(untrained.work)
+    for interval in (None, 0.8):  # the table is there when the job gets its interval
+        untrained.change(**changes, interval=interval)
+        client, office = serve(flush_seconds=3600)
+        client.post(f"/v1/jobs/{untrained.job.name}/predictions", json={"rows": [GOOD]})
+        office.recorder.flush()
+        assert office.desks[untrained.job.name].journal.pending == 0
+    assert len(recorded(untrained)) == 2
 
 
 def test_analysts_do_not_read_what_was_asked(toy: Toy, serve: Serve) -> None:

@@ -237,6 +237,29 @@ class Upgraded(RegressorMixin, BaseEstimator):
         return frame["x"].fillna(0).to_numpy() + ("NIGHTSHIFT_TOY_UPGRADE" in os.environ)
 
 
+class Superstitious(Upgraded):
+    """Fails on a number."""
+
+    def predict(self, frame: pd.DataFrame) -> np.ndarray:
+        if (frame["x"] == 13.0).any():
+            raise ValueError("13")
+        return super().predict(frame)
+
+
+def build_superstitious() -> Superstitious:
+    return Superstitious()
+
+
+class UpgradedArray:
+    """Fitted on an array of two columns, and says something else after an upgrade, as ``Upgraded`` does."""
+
+    n_features_in_ = 2
+
+    def predict(self, rows: Any) -> Any:
+        """Return the second column less a bit of the first."""
+        return rows[:, 1] - rows[:, 0] / 1000 + ("NIGHTSHIFT_TOY_UPGRADE" in os.environ)
+
+
 def build_upgraded() -> Upgraded:
     return Upgraded()
 

@@ -14,7 +14,7 @@ from scoring.job import BINARY, MULTICLASS, REGRESSION, SCORE, Job, Task
 from scoring.rows.decision import sklearn_name
 from scoring.rows.evaluation import Unwrapped
 from scoring.rows.reasons.linear import LINEAR
-from scoring.rows.reasons.matrices import dense, features_of, matrix_of
+from scoring.rows.reasons.matrices import dense, features_of, matrix_of, parts_of
 from scoring.rows.reasons.models import Model, model_of
 
 TOLERANCE = 1e-6
@@ -38,7 +38,7 @@ class Explainer:
 
     def __init__(self, pipeline: Any, job: Job, reference: pa.RecordBatch | pa.Table | None = None) -> None:
         """Read the pipeline. Raises ``Unexplained`` with the part whose predictions have no exact reasons."""
-        parts = Unwrapped(pipeline)
+        parts = parts_of(pipeline)
         features = features_of(parts, job)
         means = _means(parts, reference, job) if sklearn_name(parts.model) in LINEAR else None
         self._model: Model = model_of(parts.model, features, len(job.features), means)
@@ -62,7 +62,7 @@ class Explainer:
         Raises ``PredictionError`` for a row on which they do not sum to the margin of ``pipeline``, or whose margin does not
         give the prediction.
         """
-        matrix = matrix_of(Unwrapped(pipeline), batch, self._job)
+        matrix = matrix_of(parts_of(pipeline), batch, self._job)
         margins = self._model.margins(matrix)
         self._check_predictions(margins, predictions)
         outputs = _OUTPUTS[self._job.task](predictions, self._job)

@@ -24,6 +24,7 @@ from scoring.stores.registry.registry import Registry
 from scoring.stores.registry.version import (
     ARTIFACT,
     BAND_FILE,
+    FACTS,
     GOLDEN_FILE,
     GOLDEN_PREDICTIONS_FILE,
     HOLDOUT_FILE,
@@ -36,6 +37,7 @@ from scoring.stores.registry.version import (
 __all__ = [
     "ARTIFACT",
     "BAND_FILE",
+    "FACTS",
     "FORMATS",
     "GOLDEN_FILE",
     "GOLDEN_PREDICTIONS_FILE",

@@ -100,6 +100,8 @@ class Declaration:
         before, now = self.label, job.label.model_dump(mode="json")
         if set(before.get("classes") or []) != set(now["classes"] or []):
             yield Change("label.classes", str(before.get("classes")), str(now["classes"]), True)
+        if before["column"] is None:  # made without an outcome: the first one that is declared changes nothing of it
+            return
         if before["column"] != now["column"]:
             yield Change("label.column", str(before["column"]), str(now["column"]), False)
         if _positive(before.get("positive")) != _positive(now["positive"]):
@@ -177,9 +179,12 @@ def _pinned(job: Job, name: str) -> dict[str, Any]:
 
 
 def _put_back(job: Job) -> str:
+    another = f"train one, `nightshift train {job.name} --until …`"
+    if job.pipeline is None:
+        another = f"register one, `nightshift register {job.name} --model … --trained-until …`"
     return (
-        f"put it back into jobs/{job.name}.yaml and features.sql until another version is champion; or train one, "
-        f"`nightshift train {job.name} --until …`, and `nightshift promote` it"
+        f"put it back into jobs/{job.name}.yaml and features.sql until another version is champion; or {another}, "
+        "and `nightshift promote` it"
     )
 
 

@@ -71,8 +71,15 @@ class VersionReasons:
 @lru_cache(_KEPT)
 def _explainer(registry: Registry, ref: VersionRef, job_json: str) -> Explainer:
     job = Job.model_validate_json(job_json)
+    version = registry.load(ref, job)
+    if version.elsewhere:
+        raise PredictionError(
+            f"reasons of model version {ref.version} of {ref.job}",
+            found=f"a pipeline that only its own libraries open: {version.scored_by}",
+            expected="one that is opened here, whose trees or coefficients can be read",
+            next_step="train a new version with today's libraries, or take `reasons` out of the job file until there is one",
+        )
     try:
-        version = registry.load(ref, job)
         return Explainer(version.pipeline, narrowed(job, version.features), registry.table(ref, REFERENCE_FILE))
     except Unexplained as error:
         raise no_reasons(f"model version {ref.version} of {ref.job}", error) from error

@@ -54,7 +54,7 @@ def proven_pipeline(
         return pipeline, None
     python = None if needed is None else environments.python(needed)
     if needed is not None and python is not None:
-        remote = RemotePipeline(python, artifact.content, environments.variables(), needed.words)
+        remote = RemotePipeline(python, artifact.content, environments.variables(), needed.words, facts.inputs or ())
         check_golden_rows(golden, remote, facts, job, what)
         return remote, needed.words
     if gap <= GOLDEN_TOLERANCE:

@@ -6,6 +6,7 @@ import io
 import re
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from importlib import metadata
 from types import ModuleType
 from typing import Any
@@ -70,7 +71,8 @@ def _modules_in(pipeline: Any) -> set[str]:
             if isinstance(module, str):
                 names.add(module)
 
-    Modules(_Nothing()).dump(pipeline)
+    with suppress(Exception):  # a model that has no pickle, such as one of ONNX: its own modules were met before that
+        Modules(_Nothing()).dump(pipeline)
     return names
 
 

@@ -7,8 +7,9 @@ import struct
 import subprocess
 import tempfile
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -29,16 +30,22 @@ ENDING = 5
 class RemotePipeline:
     """A fitted pipeline that another Python opened. It predicts what it predicted there."""
 
-    def __init__(self, python: Path, content: bytes, environment: Mapping[str, str], words: str) -> None:
-        """Start the worker and send it the pipeline's bytes. Raises ``PredictionError`` when it cannot open them there."""
-        self.words, self._lock = words, Lock()
+    def __init__(
+        self, python: Path, content: bytes, environment: Mapping[str, str], words: str, inputs: Sequence[str] = ()
+    ) -> None:
+        """Start the worker and send it the pipeline's bytes. Raises ``PredictionError`` when it cannot open them there.
+
+        With ``inputs`` the pipeline is given these columns, by their place if it knows no names.
+        """
+        self.words, self._lock, self._inputs = words, Lock(), list(inputs)
         self._start = (python, content, dict(environment))
         self._child: subprocess.Popen[bytes] | None = None
         self._log: Any = None
         with self._lock:
-            classes = self._opened()["classes"]
-        if classes is not None:
-            self.classes_ = np.array(classes)
+            facts = self._opened()
+        self._methods: list[str] = facts["methods"]
+        if facts["classes"] is not None:
+            self.classes_ = np.array(facts["classes"])
 
     def predict(self, frame: pd.DataFrame) -> np.ndarray:
         """Return what the pipeline's ``predict`` gives."""
@@ -48,6 +55,12 @@ class RemotePipeline:
         """Return what the pipeline's ``predict_proba`` gives."""
         return self._asked("predict_proba", frame)
 
+    def __getattr__(self, name: str) -> Any:
+        """Return another method that takes rows and that the pipeline has."""
+        if name not in self.__dict__.get("_methods", ()):
+            raise AttributeError(name)
+        return partial(self._asked, name)
+
     @property
     def nightshift_uncalibrated(self) -> _Uncalibrated:
         """Return the pipeline inside its calibration."""
@@ -55,10 +68,12 @@ class RemotePipeline:
 
     def _asked(self, method: str, frame: pd.DataFrame) -> np.ndarray:
         """Return the answer to a frame. A worker that is gone is started again; one that goes meanwhile can be asked again."""
+        request = {"method": method, "by_place": bool(self._inputs)}
+        content = encoded(frame[self._inputs] if self._inputs else frame)
         with self._lock:
             if self._child is None or self._child.poll() is not None:
                 self._opened()
-            facts, content = self._exchanged([json.dumps({"method": method}).encode(), encoded(frame)])
+            facts, content = self._exchanged([json.dumps(request).encode(), content])
         if facts["type"] == "text":
             return np.array(json.loads(content), dtype=object).reshape(facts["shape"])
         return np.frombuffer(content, dtype=facts["type"]).reshape(facts["shape"])

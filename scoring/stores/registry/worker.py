@@ -16,6 +16,8 @@ import threading
 import time
 from typing import Any
 
+METHODS = ("predict", "predict_proba", "score_samples", "decision_function", "transform")
+"""Methods that take rows."""
 FOLLOWED = 0.5
 """Seconds between two looks whether the process that started this one is still there."""
 
@@ -33,7 +35,7 @@ def main() -> None:
         if request is None:
             return
         asked, table = json.loads(request), _message() or b""
-        _answered(out, lambda: _predicted(pipeline, asked["method"], table), _encoded)  # noqa: B023
+        _answered(out, lambda: _predicted(pipeline, asked, table), _encoded)  # noqa: B023
 
 
 def _answered(out: Any, do: Any, encoded: Any) -> Any:
@@ -52,18 +54,30 @@ def _answered(out: Any, do: Any, encoded: Any) -> Any:
 def _facts(pipeline: Any) -> tuple[dict[str, Any], bytes]:
     classes = getattr(pipeline, "classes_", None)
     return {
-        "classes": None if classes is None else [getattr(name, "item", lambda name=name: name)() for name in classes]
+        "classes": None if classes is None else [getattr(name, "item", lambda name=name: name)() for name in classes],
+        "methods": [name for name in METHODS if hasattr(pipeline, name)],
     }, b""
 
 
-def _predicted(pipeline: Any, method: str, content: bytes) -> Any:
+def _predicted(pipeline: Any, asked: dict[str, Any], content: bytes) -> Any:
     import joblib
     import numpy as np
 
+    method, frame = asked["method"], frame_of(content)
+    given = frame.to_numpy() if asked["by_place"] and not _knows_names(pipeline) else frame
     if method == "uncalibrated":
         pipeline, method = pipeline.estimator.estimator, "predict"
     with joblib.parallel_config(backend="sequential"):
-        return np.asarray(getattr(pipeline, method)(frame_of(content)))
+        return np.asarray(getattr(pipeline, method)(given))
+
+
+def _knows_names(pipeline: Any) -> bool:
+    """Return whether a model was fitted on columns with names, as ``formats.by_place.names_of`` sees it."""
+    try:
+        names = [str(name) for name in pipeline.feature_names_in_]
+    except Exception:  # noqa: BLE001 - a model of one's own may raise anything: it has no names then
+        return False
+    return not all(name == f"Column_{place}" for place, name in enumerate(names))
 
 
 def frame_of(content: bytes) -> Any:

@@ -90,7 +90,8 @@ def _of_entity(table: sa.Table, values: Mapping[str, Any]) -> sa.ColumnElement[b
 def newest_prediction(warehouse: Warehouse, job: Job, key: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the published prediction of a key, of the newest night that has it, by the job's names; None if there is none."""
     columns = current_view(job).subquery()
-    names = [*job.key, "night", *job.prediction_columns, "model_version", "run_id", "scored_at"]
+    made = ("model_version", "run_id", "scored_at")
+    names = [*job.key, "night", *job.prediction_columns, *made, *job.interval_columns]
     of_key = sa.and_(*(columns.c[name] == value for name, value in key.items()))
     query = sa.select(*(columns.c[name].label(name) for name in names)).where(of_key)
     rows = warehouse.rows(query.order_by(columns.c.night.desc()).limit(1))

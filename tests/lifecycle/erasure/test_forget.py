@@ -27,7 +27,7 @@ from scoring.upkeep.verify import verify
 from tests.conftest import Toy
 from tests.support.erasure import BROKEN, CUSTOMERS, NOTE, SCORED, TRAINED, WHO, Lived, live, places, run
 from tests.support.shell import Shell, done, refused
-from tests.support.toy import FIRST
+from tests.support.toy import FIRST, execute, train_champion
 
 pytestmark = pytest.mark.slow
 
@@ -251,6 +251,18 @@ def test_part_of_a_key_forgets_all_rows_that_match_it(toy: Toy) -> None:
     assert {item.store for item in plan(toy.work, EntityKey.of(toy.job, {"id": "18"})).items} >= {
         "prediction history (table)"
     }
+
+
+def test_version_still_fits_the_job_file_that_allows_a_text_of_the_entity(untrained: Toy) -> None:
+    features = {"x": {"type": "float", "nullable": True}, "kind": {"type": "category", "allowed": [*"abc", "theirs"]}}
+    execute(untrained.source, "update events set kind = 'theirs' where id = 17 and at < '2024-01-02'")
+    untrained.change(features=features)
+    ref = train_champion(untrained.work).ref
+    entity = EntityKey.of(untrained.job, {"id": "17"})
+    assert any("texts in files of model versions" in item.store for item in plan(untrained.work, entity).items)
+    forget(untrained.work, entity, "test", "tests")
+    assert plan(untrained.work, entity).items == []
+    assert untrained.work.registry.load(ref, untrained.job).categories["kind"] == ["a", "b", "c", "(erased)"]
 
 
 def test_category_that_others_have_is_no_text_of_the_entity(plain_job: Any) -> None:

@@ -301,6 +301,13 @@ def test_version_is_held_when_it_is_removed_by(crowned: Toy, version: int, why: 
     assert version in versions(crowned)
 
 
+def test_challenger_that_the_job_file_names_by_its_number_stays(crowned: Toy) -> None:
+    crowned.change(serve={"challenger": {"share": 0.05, "version": 6}})
+    everything_goes(crowned)
+    assert 6 in versions(crowned)
+    assert 7 not in versions(crowned)
+
+
 def test_ledger_that_says_pruned_of_a_shown_run_does_not_make_its_version_go(crowned: Toy) -> None:
     for run_id in ledger.published(crowned.stores.warehouse, crowned.job.name).values():
         ledger.record(crowned.stores.warehouse, run_id, status="superseded", pruned_at=FAR)

@@ -26,16 +26,17 @@ class ByPlace:
 
     def predict(self, frame: pd.DataFrame) -> Any:
         """Return what the model predicts."""
-        return self.model.predict(self._given(frame))
+        return self.model.predict(self.nightshift_given(frame))
 
     def __getattr__(self, name: str) -> Any:
         """Return one of the model's other methods that take rows, where the model has it."""
         if name not in _OTHERS:
             raise AttributeError(name)
         method = getattr(self.__dict__["model"], name)
-        return lambda frame: method(self._given(frame))
+        return lambda frame: method(self.nightshift_given(frame))
 
-    def _given(self, frame: pd.DataFrame) -> Any:
+    def nightshift_given(self, frame: pd.DataFrame) -> Any:
+        """Return what the model is given of a frame of the job's features."""
         columns = frame[self.inputs]
         return columns if names_of(self.model) is not None else np.asarray(columns.to_numpy())
 

@@ -119,6 +119,15 @@ def test_outcome_is_pinned_and_when_it_is_known_is_not(
     assert places(pinned, changed(job, label=label)) == expected
 
 
+def test_version_that_was_made_without_an_outcome_takes_the_first_one(job: Job) -> None:
+    without = changed(job, label={}, pipeline=None, retraining={"enabled": False})
+    made = Declaration.from_json(declared(without))
+    assert places(made, changed(job, label={"column": "y", "positive": "late"})) == []
+    wider = with_rules(without, "seats", max=500)
+    message = str(made.refusal(wider, made.changes(wider), 3))
+    assert f"`nightshift register {job.name} --model" in message and "nightshift train" not in message
+
+
 def test_another_task_or_other_classes_cannot_be_accepted(pinned: Declaration, job: Job) -> None:
     assert places(pinned, changed(job, task="regression")) == [("task", True)]
     three = changed(job, task="multiclass", label={"column": "y", "classes": ["a", "b", "c"]})

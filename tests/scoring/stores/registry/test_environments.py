@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import joblib
 import numpy as np
@@ -18,7 +19,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from lifecycle.promotion import promote
-from scoring.errors import GoldenRowsMismatch, SettingsError
+from lifecycle.registration import exported, judged
+from scoring.errors import GoldenRowsMismatch, PipelineError, PredictionError, SettingsError
 from scoring.interval import Nights
 from scoring.night import NightRequest, rescore, run_night
 from scoring.rows import to_frame
@@ -38,8 +40,12 @@ from scoring.stores.registry.loading import loaded
 from scoring.stores.registry.remote import WORKER, encoded
 from scoring.stores.warehouse import Run, ledger
 from tests.conftest import Toy
-from tests.support.pipelines import build_linear
+from tests.support.elsewhere import registered as registered_file
+from tests.support.elsewhere import saved
+from tests.support.pipelines import UpgradedArray, build_linear
 from tests.support.toy import NIGHT, execute, train_champion
+
+NOT_TRAINED: dict[str, Any] = {"retraining": {"enabled": False}}
 
 
 @pytest.fixture
@@ -75,6 +81,15 @@ def pretended(environments: Environments, needed: Needed) -> None:
     program.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     program.chmod(0o700)
     (folder / MADE).write_text("{}")
+
+
+def elsewhere(toy: Toy, ref: VersionRef, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the version say something else here, and put its environment there."""
+    needed = Needed.of(aged(toy, ref))
+    assert needed is not None
+    pretended(Environments.of(toy.stores.settings), needed)
+    monkeypatch.setenv("NIGHTSHIFT_TOY_UPGRADE", "1")
+    loaded.clear()
 
 
 def test_upgrade_that_changes_predictions_needs_the_versions_own_environment(
@@ -114,6 +129,30 @@ def test_golden_rows_are_checked_in_the_environment_too(numbers: Toy) -> None:
     loaded.clear()
     with pytest.raises(GoldenRowsMismatch, match="up to 5 away"):
         numbers.stores.registry.load(ref, numbers.job)
+
+
+def test_model_of_an_array_is_given_its_columns_by_place_there_too(
+    numbers: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    share = {"max_quarantine_share": 0.3}
+    features = {"x": {"type": "float"}, "id": {"type": "int"}}
+    numbers.change(task="regression", pipeline=None, features=features, gate=share, training=share, **NOT_TRAINED)
+    made = registered_file(numbers, saved(UpgradedArray(), tmp_path / "m.joblib"), columns=("id", "x"))
+    judged(numbers.work, made, "tests", anyway=True)
+    before = scored(numbers)
+    elsewhere(numbers, made.ref, monkeypatch)
+    after = scored(numbers)
+    assert (after.predictions_hash, str(after.evaluator)[:11]) == (before.predictions_hash, "environment")
+
+
+def test_reasons_and_exports_need_a_pipeline_that_is_opened_here(numbers: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    ref = train_champion(numbers.work).ref
+    elsewhere(numbers, ref, monkeypatch)
+    with pytest.raises(PipelineError, match="only its own libraries open: environment"):
+        exported(numbers.work, ref.version, "skops")
+    numbers.change(task="regression", pipeline="tests.support.pipelines:build_upgraded", reasons={"top": 1})
+    with pytest.raises(PredictionError, match=r"only its own libraries open: environment .*Next: train a new version"):
+        scored(numbers)
 
 
 def test_version_records_what_its_pipeline_needs_and_all_that_requires() -> None:

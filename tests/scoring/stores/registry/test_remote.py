@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import IsolationForest
 from sklearn.frozen import FrozenEstimator
 
 from scoring.errors import PredictionError, RegistryUnavailable
@@ -63,6 +64,14 @@ def test_predictions_have_the_bits_of_this_process(boosted: Any, elsewhere: Remo
     assert (elsewhere.predict(given) == boosted.predict(given)).all()
     assert list(elsewhere.classes_) == [False, True]
     assert elsewhere.predict_proba(given[:1]).shape == (1, 2)
+
+
+def test_methods_of_scores_are_those_that_the_pipeline_has() -> None:
+    numbers = frame()[["x"]].fillna(0)
+    detector = IsolationForest(n_estimators=5, random_state=0).fit(numbers)
+    other = remote(detector)
+    assert other.score_samples(numbers).tobytes() == detector.score_samples(numbers).tobytes()
+    assert not hasattr(other, "transform")
 
 
 def test_frame_arrives_as_it_was() -> None:
