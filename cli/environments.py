@@ -26,7 +26,7 @@ def make_environment(
 
     Nights with the version then use them if these libraries give its golden rows other bits.
     """
-    from scoring.stores.registry import Environments, Needed, changed
+    from scoring.stores.registry import PICKLE, Environments, Needed, changed
 
     work = open_job(name)
     facts = work.registry.facts(work.registry.resolve(name, version))
@@ -34,8 +34,8 @@ def make_environment(
     if needed is None:
         raise VersionMissing(
             f"environment of version {version} of {name}",
-            found="no libraries in its facts",
-            expected="those that it was made with, as every version since 1.0 has",
+            found=f"format {facts.format or PICKLE}, and {len(facts.library_versions)} libraries in its facts",
+            expected=f"a version of format {PICKLE}, and the libraries that it was made with, as every one since 1.0 has",
             next_step="train a new version",
         )
     tables.table(

@@ -4,7 +4,7 @@ from scoring.rows.reasons import MeanContributions
 from scoring.stores.registry.accepting import accept
 from scoring.stores.registry.band import band_of
 from scoring.stores.registry.declaration import declared, narrowed
-from scoring.stores.registry.environments import Environments, Needed
+from scoring.stores.registry.environments import PICKLE, Environments, Needed
 from scoring.stores.registry.explaining import REASONS_FILE, VersionReasons, no_reasons
 from scoring.stores.registry.facts import TrainingFacts
 from scoring.stores.registry.formats import (
@@ -44,6 +44,7 @@ __all__ = [
     "GOLDEN_TOLERANCE",
     "HOLDOUT_FILE",
     "NIGHTS_FILE",
+    "PICKLE",
     "REASONS_FILE",
     "REFERENCE_FILE",
     "Environments",

@@ -19,6 +19,8 @@ from scoring.settings import Settings, child_environment
 from scoring.stores.registry.facts import TrainingFacts
 
 FOLDER = "environments"
+PICKLE = "joblib"
+"""The format of artifacts that a worker opens. Those of others stay as they are whatever is installed."""
 MADE = "made.json"
 """The record of an environment, in its folder. It is written last."""
 _PATIENCE = 1_800
@@ -37,14 +39,14 @@ class Needed:
 
     @classmethod
     def of(cls, facts: TrainingFacts) -> Needed | None:
-        """Return what a version of these facts needs, or None when they do not say it.
+        """Return what a version of these facts needs, or None when they do not say it, or its file is no pickle.
 
         Versions of before name six packages; what these require then is whatever release uv takes.
         """
         recorded = {name: version for name, version in facts.library_versions.items() if name != "python"}
         python = facts.library_versions.get("python")
         packages = facts.packages or recorded
-        if python is None or "scikit-learn" not in packages:
+        if python is None or "scikit-learn" not in packages or facts.format not in (None, PICKLE):
             return None
         return cls(".".join(python.split(".")[:2]), tuple(sorted(packages.items())), bool(facts.packages))
 

@@ -63,8 +63,16 @@ def proven_pipeline(
         f"{what}: golden rows",
         found=f"{problem or f'predictions up to {gap:.3g} away from those at training'}; changed libraries: {differing}",
         expected=f"at most {GOLDEN_TOLERANCE:g}",
-        next_step=f"`nightshift environment {job.name} {_number(what)}` installs the libraries of training beside these, "
-        "NIGHTSHIFT_VERSION_ENVIRONMENTS=allowed lets nights do that; or train a new version",
+        next_step=_way_on(job, what, needed is not None),
+    )
+
+
+def _way_on(job: Job, what: str, has_environment: bool) -> str:
+    if not has_environment:  # a file that is no pickle, or facts that do not say what it needs
+        return "install the libraries that it was made with, or make a new version"
+    return (
+        f"`nightshift environment {job.name} {_number(what)}` installs the libraries of training beside these, "
+        "NIGHTSHIFT_VERSION_ENVIRONMENTS=allowed lets nights do that; or train a new version"
     )
 
 

@@ -36,7 +36,9 @@ from scoring.stores.registry import (
     packages_of,
 )
 from scoring.stores.registry.environments import MADE
-from scoring.stores.registry.loading import loaded
+from scoring.stores.registry.golden import golden_rows
+from scoring.stores.registry.loading import loaded, unpickled
+from scoring.stores.registry.opening import Artifact, proven_pipeline
 from scoring.stores.registry.remote import WORKER, encoded
 from scoring.stores.warehouse import Run, ledger
 from tests.conftest import Toy
@@ -153,6 +155,18 @@ def test_reasons_and_exports_need_a_pipeline_that_is_opened_here(numbers: Toy, m
     numbers.change(task="regression", pipeline="tests.support.pipelines:build_upgraded", reasons={"top": 1})
     with pytest.raises(PredictionError, match=r"only its own libraries open: environment .*Next: train a new version"):
         scored(numbers)
+
+
+def test_file_that_is_no_pickle_has_no_environment(numbers: Toy) -> None:
+    ref = train_champion(numbers.work).ref
+    facts = replace(aged(numbers, ref), format="skops")
+    assert Needed.of(facts) is None
+    golden = golden_rows(numbers.stores.registry.files(ref))
+    artifact = Artifact(b"", False, lambda: unpickled(b""))
+    environments = Environments.of(numbers.stores.settings)
+    with pytest.raises(GoldenRowsMismatch, match="install the libraries that it was made with") as error:
+        proven_pipeline(artifact, golden, facts, numbers.job, environments, "model version 1 of toy")
+    assert "nightshift environment" not in str(error.value)
 
 
 def test_version_records_what_its_pipeline_needs_and_all_that_requires() -> None:
