@@ -13,14 +13,14 @@ def refuse_without(
     """Raise ``ValueError`` for a setting that needs the label or the pipeline that a job leaves out, or should not have."""
     if label.column is not None and not task.has_outcome:
         raise ValueError(
-            f"label.column: found {label.column!r} with task {task}, which has no outcome; expected no label, or task "
+            f"label.column: found {label.column!r} with task {task}, which has no outcome, expected no label, or task "
             "regression"
         )
     if label.column is None:
         _refuse_without_label(task, pipeline, promotion)
     if pipeline is None and retraining.enabled and retraining.external is None:
         raise ValueError(
-            "pipeline: found none, so nothing here can train a version; expected one, or `retraining: {external: {dag: ...}}`, "
+            "pipeline: found none, so nothing here can train a version, expected one, or `retraining: {external: {dag: ...}}`, "
             "or `retraining: {enabled: false}`"
         )
     if pipeline is not None and retraining.external is not None:
@@ -30,7 +30,7 @@ def refuse_without(
 def _refuse_without_label(task: Task, pipeline: str | None, promotion: PromotionPolicy) -> None:
     if pipeline is not None and task.has_outcome:
         raise ValueError(
-            f"label.column: found none with task {task} and a pipeline to be fitted; expected the outcome that it is fitted "
+            f"label.column: found none with task {task} and a pipeline to be fitted, expected the outcome that it is fitted "
             "on, or task score, or no pipeline"
         )
     if promotion.floors:

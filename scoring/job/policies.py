@@ -84,7 +84,7 @@ class ExternalTraining(Strict):
     @model_validator(mode="after")
     def _one_of_the_two(self) -> Self:
         if (self.dag is None) == (self.url is None):
-            raise ValueError("found dag and url, or neither; expected one of the two")
+            raise ValueError("found dag and url, or neither, expected one of the two")
         return self
 
 

@@ -52,6 +52,13 @@ COMMANDS = (
     "backtest",
     "forget",
     "accept",
+    "register",
+    "export-model",
+    "environment",
+    "reasons",
+    "serve",
+    "requests",
+    "api-key",
     "audit",
     "retire",
     "unpublish",
@@ -169,7 +176,7 @@ def test_check_names_a_broken_file_after_the_good_ones(untrained: Toy, shell: Sh
     assert f"{untrained.job.name}: job file" in said.out
     assert "broken.yaml" in said.err
     assert "half.yaml: found" in said.err
-    assert "task: found 'guess', expected 'binary', 'multiclass' or 'regression'" in said.err
+    assert "task: found 'guess', expected 'binary', 'multiclass', 'regression' or 'score'" in said.err
 
 
 @pytest.mark.slow

@@ -193,6 +193,7 @@ def test_retraining_that_nobody_answers_is_refused_in_the_end(toy: Toy, shell: S
     assert "nobody answered in time" in receiver.heard[-1]["message"]
 
 
+@pytest.mark.nightly
 def test_challenger_that_did_well_in_the_shadow_becomes_champion(toy: Toy, shell: Shell) -> None:
     add_nights(toy, nights(9), turned)
     changing(toy, NIGHT + 8 * DAY, promote="shadow", shadow_nights=2)

@@ -28,6 +28,7 @@ def waiting(airflow: AirflowUnderTest) -> int:
     return int(found["total_entries"])
 
 
+@pytest.mark.nightly
 def test_backfill_ends_although_more_runs_wait_than_airflow_looks_at_by_default(airflow: AirflowUnderTest) -> None:
     many = NIGHTS_AIRFLOW_LOOKS_AT + 1
     made = [airflow.api.call("POST", "/dags/waiting/dagRuns", {"logical_date": None}) for _ in range(many)]

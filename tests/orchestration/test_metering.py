@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from airflow.sdk.observability import stats
 
+from orchestration import context as of_airflow
 from orchestration import metering, nightly, publishing
 from orchestration.publishing import PublishOperator
 from scoring.metrics import ROWS_SCORED
@@ -23,7 +24,7 @@ def counted(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     counts: Counter[str] = Counter()
     monkeypatch.setattr(stats, "incr", lambda name, count, **_: counts.update({name: count}))
     monkeypatch.setenv("AIRFLOW__METRICS__STATSD_ON", "True")
-    for module in (nightly, metering, publishing):
+    for module in (nightly, metering, publishing, of_airflow):
         monkeypatch.setattr(module, "current_stores", lambda: toy.stores)
     return counts
 

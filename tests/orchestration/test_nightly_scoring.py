@@ -82,6 +82,7 @@ def test_backfill_reprocess_makes_a_second_attempt_with_the_same_rows(airflow: A
     assert published(airflow, [day]) == [(day, ROWS, ROWS)]
 
 
+@pytest.mark.nightly
 def test_backfill_from_the_command_line_with_a_chosen_model_version(airflow: AirflowUnderTest) -> None:
     """Of a job that has no backfill yet: a new one is refused until Airflow closes the last, up to 30 s after its end."""
     dag_id, day = "air_skip_nightly", nights(4, 1)[0]

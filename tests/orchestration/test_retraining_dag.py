@@ -108,7 +108,14 @@ def test_story_of_a_retraining(airflow: AirflowUnderTest) -> None:
     assert told == [("challenger", challenger, "passed"), ("predecessor", first, "passed")]
 
 
-@pytest.mark.parametrize(("answer", "state"), [("Reject", "refused"), (None, "refused"), ("Approve", "promoted")])
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [
+        ("Reject", "refused"),
+        pytest.param(None, "refused", marks=pytest.mark.nightly),
+        ("Approve", "promoted"),
+    ],
+)
 def test_person_is_asked_and_no_answer_is_a_no(airflow: AirflowUnderTest, answer: str | None, state: str) -> None:
     dag_id = "air_human_retraining"
     before = champion(airflow, "air_human")
@@ -159,6 +166,7 @@ def test_two_triggers_at_the_same_moment_train_once(airflow: AirflowUnderTest) -
     assert len(airflow.stores.registry.versions("air_chunks")) == before + 1
 
 
+@pytest.mark.nightly
 def test_registry_that_is_away_for_a_while_delays_a_retraining(airflow: AirflowUnderTest, data_dir) -> None:
     dag_id = "air_skip_retraining"
     with administration(data_dir) as connection:
@@ -178,6 +186,7 @@ def test_registry_that_is_away_for_a_while_delays_a_retraining(airflow: AirflowU
     assert row.finished_at is not None
 
 
+@pytest.mark.nightly
 def test_failed_task_ends_the_retraining_red_and_clearing_it_goes_on(airflow: AirflowUnderTest) -> None:
     dag_id = "air_gate_retraining"
     labels = airflow.stores.labels_query(airflow.jobs["gate"]).path

@@ -67,8 +67,10 @@ def test_interval_cannot_be_changed():
         interval.start = interval.end  # type: ignore[misc]
 
 
-def test_parse_night_reads_a_day_with_spaces_around():
-    assert parse_night(" 2013-04-01\n") == date(2013, 4, 1)
+@pytest.mark.parametrize("text", [" 2013-04-01\n", "2013-4-1", "20130401", "2013-W14-1", "2013-04-01T00:00"])
+def test_a_night_is_written_in_one_way_only(text):
+    with pytest.raises(NightError, match="a calendar day as YYYY-MM-DD"):
+        parse_night(text)
 
 
 @MODEST

@@ -17,7 +17,7 @@ POINTS = {
     "load, rows sent and not committed": ("scoring.stores.warehouse.load", "stamped", 3),
     "loaded, before the flip": ("scoring.night.publish", "_pass_gate", 1),
     "flipped, before the lake object": ("scoring.night.publish", "_after_flip", 1),
-    "lake object half written": ("scoring.night.publish", "stamped", 3),
+    "lake object half written": ("scoring.night.shown", "stamped", 3),
 }
 """Where the child dies: the function that it is about to call for the n-th time."""
 REASON_POINTS = {

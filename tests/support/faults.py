@@ -35,7 +35,7 @@ POINTS = {
     "loaded, before the flip": ("scoring.night.publish", "_pass_gate", 1),
     "in the transaction of the flip": ("scoring.stores.warehouse.ledger", "_point", 1),
     "flipped, before the lake object": ("scoring.night.publish", "_after_flip", 1),
-    "lake object half written": ("scoring.night.publish", "stamped", 3),
+    "lake object half written": ("scoring.night.shown", "stamped", 3),
 }
 """Where the child waits: the function that it is about to call for the n-th time."""
 WAITING = """

@@ -60,7 +60,7 @@ class Needed:
         """Return the environment in words.
 
         >>> Needed("3.11", (("numpy", "2.4.6"), ("scikit-learn", "1.8.0")), True).words
-        'environment fd6fcd8fda2ef7d3: Python 3.11, scikit-learn 1.8.0'
+        'environment 07ff1eb1e6be44f1: Python 3.11, scikit-learn 1.8.0'
         """
         return f"environment {self.digest}: Python {self.python}, scikit-learn {dict(self.packages)['scikit-learn']}"
 

@@ -11,6 +11,9 @@ from sqlalchemy.dialects.postgresql import JSONB
 from scoring.stores.warehouse.records import Retraining, Run, Shadow, ShadowNight
 from scoring.stores.warehouse.results import ColumnVerdict, Decided, Measured, NightVerdict
 
+_ORDERED = ("job_file",)
+"""Columns of type json, which keeps the order of keys: that of a job's features is its pipeline's. jsonb has its own."""
+
 
 def fixed_table(name: str, plain: str, json: str = "") -> sa.TableClause:
     """Return a table with the given columns, names with spaces between them. Columns with JSON are named in ``json``."""
@@ -20,8 +23,14 @@ def fixed_table(name: str, plain: str, json: str = "") -> sa.TableClause:
 def record_table(name: str, record: type) -> sa.TableClause:
     """Return a table with a column for each field of ``record``. Fields with a mapping or a list are JSON."""
     kinds = get_type_hints(record)
-    columns = (sa.column(field.name, JSONB if _is_json(kinds[field.name]) else None) for field in fields(record))
+    columns = (sa.column(field.name, _type_of(field.name, kinds[field.name])) for field in fields(record))
     return sa.table(name, *columns)
+
+
+def _type_of(name: str, kind: Any) -> Any:
+    if name in _ORDERED:
+        return sa.JSON
+    return JSONB if _is_json(kind) else None
 
 
 def _is_json(kind: Any) -> bool:

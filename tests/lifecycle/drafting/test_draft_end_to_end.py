@@ -56,6 +56,7 @@ def test_snapshot_of_a_history(shop: Path, shell: Shell):
     assert re.search(r"2024-03-25 │ .*│ 100.0%", output)
 
 
+@pytest.mark.nightly
 def test_view_of_the_demo_on_postgresql(
     settings: Settings, flights: str, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ):

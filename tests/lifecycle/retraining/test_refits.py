@@ -51,6 +51,7 @@ def _losses(toy: Toy) -> list[Any]:
     return refits.of_recipes(toy.stores.warehouse, toy.job.name, recipes)
 
 
+@pytest.mark.nightly
 def test_refused_version_is_measured_on_later_nights_and_counts(lived: Toy) -> None:
     first = _asked(lived, NIGHT + 14 * DAY)
     assert first.state == "refused", first.detail
@@ -117,6 +118,7 @@ def test_first_champion_is_the_last_proven_one_until_another_shows_it(lived: Toy
     assert _evaluation(lived, row).proven is None, "the champion was promoted by a person"
 
 
+@pytest.mark.nightly
 def test_abrupt_change_lived_night_by_night_ends_with_a_champion_that_knows_it(toy: Toy) -> None:
     """Labels of a night are known at the end of the next. The break is seen on its third night, and asked again on its sixth."""
     training = {"window": "sliding", "window_days": 8, "holdout_nights": 3, "min_rows": 1}

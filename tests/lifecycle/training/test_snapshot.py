@@ -72,7 +72,7 @@ def test_recipe_is_what_makes_a_version_out_of_rows(untrained: Toy) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["flight_delay", "flight_duration"])
+@pytest.mark.parametrize("name", ["flight_delay", pytest.param("flight_duration", marks=pytest.mark.nightly)])
 def test_same_snapshot_gives_the_same_artifact_for_the_demo_jobs(
     data_dir: Path, template: str, flights: str, tmp_path: Path, name: str
 ) -> None:

@@ -29,7 +29,10 @@ pytestmark = pytest.mark.slow
 WINDOW = 60
 
 
-@pytest.mark.parametrize(("horizon", "pipeline"), [(1, "forest"), (7, "forest"), (30, "forest"), (30, "line")])
+@pytest.mark.parametrize(
+    ("horizon", "pipeline"),
+    [(1, "forest"), pytest.param(7, "forest", marks=pytest.mark.nightly), (30, "forest"), (30, "line")],
+)
 def test_no_alert_on_three_nights_after_training_when_nothing_changes(
     untrained: Toy, horizon: int, pipeline: str
 ) -> None:
@@ -78,6 +81,7 @@ def test_reference_predictions_are_as_sure_as_those_of_later_nights(untrained: T
     assert min(gaps["without the entity"], gaps["fitted on it"]) > 3 * gaps["reference"], gaps
 
 
+@pytest.mark.nightly
 def test_what_a_version_claims_is_what_new_outcomes_show(untrained: Toy) -> None:
     """Outcomes of a month ahead: with labels that were not known, and without a gap, the holdout claims too much."""
     delay = horizon = 30

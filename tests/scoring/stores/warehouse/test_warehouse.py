@@ -61,7 +61,7 @@ VIEWS = (
     "performance_by_window",
     "decisions_by_threshold",
 )
-OTHERS = {"night_profiles", "alembic_version", "locks", "actions"}
+OTHERS = {"night_profiles", "alembic_version", "locks", "actions", "mean_shifts"}
 _numbers = itertools.count()
 
 
