@@ -163,24 +163,24 @@ cross join lateral jsonb_to_record(w.content) as m (
 comment on column performance_by_night.coverage is
 'Share of the outcomes that lie in their intervals, 0 to 1, best at the level of the job file; regression with intervals only';
 comment on column performance_by_night.coverage_low is
-'Lower end of the 95 % interval of coverage';
+'Lower end of the 95 percent interval of coverage';
 comment on column performance_by_night.coverage_high is
-'Upper end of the 95 % interval of coverage';
+'Upper end of the 95 percent interval of coverage';
 comment on column performance_by_night.interval_width is
 'Mean width of the intervals, in the unit of the outcome, smaller is better; regression with intervals only';
 comment on column performance_by_night.interval_width_low is
-'Lower end of the 95 % interval of interval_width';
+'Lower end of the 95 percent interval of interval_width';
 comment on column performance_by_night.interval_width_high is
-'Upper end of the 95 % interval of interval_width';
+'Upper end of the 95 percent interval of interval_width';
 comment on column performance_by_window.coverage is
 'Share of the outcomes that lie in their intervals, 0 to 1, best at the level of the job file; regression with intervals only';
 comment on column performance_by_window.coverage_low is
-'Lower end of the 95 % interval of coverage';
+'Lower end of the 95 percent interval of coverage';
 comment on column performance_by_window.coverage_high is
-'Upper end of the 95 % interval of coverage';
+'Upper end of the 95 percent interval of coverage';
 comment on column performance_by_window.interval_width is
 'Mean width of the intervals, in the unit of the outcome, smaller is better; regression with intervals only';
 comment on column performance_by_window.interval_width_low is
-'Lower end of the 95 % interval of interval_width';
+'Lower end of the 95 percent interval of interval_width';
 comment on column performance_by_window.interval_width_high is
-'Upper end of the 95 % interval of interval_width';
+'Upper end of the 95 percent interval of interval_width';
