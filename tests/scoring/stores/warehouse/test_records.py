@@ -75,7 +75,7 @@ def test_a_record_has_the_columns_of_its_migrated_table(warehouse: Warehouse, ta
         name: nullable for name, (_, nullable) in migrated.items()
     }
     for name, (kind, _) in migrated.items():
-        allowed = ({dict}, {list}) if kind == "jsonb" else ({KINDS[kind]},)
+        allowed = ({dict}, {list}) if kind in ("json", "jsonb") else ({KINDS[kind]},)
         assert fields[name][0] in allowed, name
 
 
