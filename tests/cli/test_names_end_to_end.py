@@ -171,7 +171,7 @@ def written(folder: Path, source: str) -> Job:
     return job
 
 
-@pytest.fixture(params=["toy", "lite"])
+@pytest.fixture(params=["toy", pytest.param("lite", marks=pytest.mark.nightly)])
 def lived(request: pytest.FixtureRequest, stores: Stores, tmp_path: Path) -> tuple[Stores, Job, list[str]]:
     """A job trained, and some nights scored and monitored."""
     sources = {**stores.settings.sources, "lite": SecretStr(f"sqlite:///{tmp_path / 'source.db'}")}

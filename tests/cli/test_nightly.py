@@ -173,6 +173,7 @@ def changing(toy: Toy, last: date, **promotion: Any) -> None:
     toy.change(**until(last), promotion=policy, retraining=due, training={"holdout_nights": 4})
 
 
+@pytest.mark.nightly
 def test_retraining_that_nobody_answers_is_refused_in_the_end(toy: Toy, shell: Shell, receiver: Receiver) -> None:
     add_nights(toy, nights(5), turned)
     changing(toy, NIGHT + 4 * DAY, promote="human")

@@ -171,9 +171,19 @@ def run_blocks(page: Path) -> list[Block]:
     return [block for block in blocks_of(page) if block.language in ("console", "bash", "sh") and not block.not_run]
 
 
+AT_NIGHT = {"fitted-models.md", "sources.md"}
+"""Pages whose commands take long and run at night; of each kind there are tests that run with every change."""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "page", [page for page in PAGES if run_blocks(page)], ids=lambda page: str(page.relative_to(HOME))
+    "page",
+    [
+        pytest.param(page, marks=[pytest.mark.nightly] if page.name in AT_NIGHT else [])
+        for page in PAGES
+        if run_blocks(page)
+    ],
+    ids=lambda page: str(page.relative_to(HOME)),
 )
 def test_page_runs_as_it_stands(page: Path, installation: Installation):
     installation.run("\n".join(block.script for block in run_blocks(page)))

@@ -45,6 +45,7 @@ def test_published_night_runs_who_waits_for_it_with_its_partition_key(airflow: A
     assert airflow.api.call("GET", f"{path}?deserialize=true")["value"] == [str(BY_HAND), expected]
 
 
+@pytest.mark.nightly
 def test_backfill_announces_nothing_unless_it_is_asked(airflow: AirflowUnderTest) -> None:
     before = len(night_events(airflow))
     (silent,) = backfill(airflow, FILLED_IN, FILLED_IN)

@@ -300,6 +300,7 @@ def test_monitor_that_fails_is_red_and_leaves_the_publication(airflow: AirflowUn
     assert day in ledger.published(airflow.stores.warehouse, "air_retrain")
 
 
+@pytest.mark.nightly
 def test_drift_alert_is_sent_once_and_never_in_a_backfill(airflow: AirflowUnderTest) -> None:
     day = NIGHT + timedelta(days=5)
     source = airflow.stores.settings.sources["toy"].get_secret_value()

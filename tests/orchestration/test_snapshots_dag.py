@@ -18,6 +18,7 @@ JOB = "air_customers"
 DAYS = [NIGHT + timedelta(days=number) for number in range(3)]
 
 
+@pytest.mark.nightly
 def test_customers_are_scored_judged_measured_and_learned_from_night_by_night(airflow: AirflowUnderTest) -> None:
     airflow.api.backfill(f"{JOB}_nightly", DAYS[0], DAYS[-1], max_active_runs=2)
     runs = airflow.api.wait(f"{JOB}_nightly", seconds=PATIENCE)

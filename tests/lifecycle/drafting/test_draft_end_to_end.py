@@ -49,6 +49,7 @@ def test_events_of_a_sqlite_file(shop: Path, settings: Settings, shell: Shell):
     assert done(shell("verify", "late")) == "late: 0 problems\n"
 
 
+@pytest.mark.nightly
 def test_snapshot_of_a_history(shop: Path, shell: Shell):
     named = ["--source", "shop", "--table", "customers", "--kind", "snapshot"]
     output = follow(shell, "churn", *named, "--label", "churned", "--key", "id", "--time", "day")

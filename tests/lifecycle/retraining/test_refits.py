@@ -80,6 +80,7 @@ def test_losses_are_those_of_nights_that_a_fit_has_not_seen(lived: Toy) -> None:
     assert all(loss.rows > 0 and loss.loss > 0 for loss in losses)
 
 
+@pytest.mark.nightly
 def test_another_recipe_is_held_against_the_champions(lived: Toy) -> None:
     _asked(lived, NIGHT + 14 * DAY)
     lived.change(**{**SOFT, "training": {**SOFT["training"], "calibration": "sigmoid", "calibration_nights": 3}})
@@ -112,6 +113,7 @@ def test_version_that_mends_a_change_is_promoted_by_a_fit_that_has_seen_it(lived
     assert f"since {changed}" in row.gate["reason"]
 
 
+@pytest.mark.nightly
 def test_first_champion_is_the_last_proven_one_until_another_shows_it(lived: Toy) -> None:
     train_champion(lived.work)
     row = _asked(lived, NIGHT + 20 * DAY)

@@ -365,9 +365,13 @@ def test_two_at_the_same_moment_train_once(lived: Toy) -> None:
 
 
 STAGES = ("snapshot", "train", "evaluate", "gate", "promote")
+SAMPLE = "train"
+"""The stage that is tried with every change; the others run at night."""
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize(
+    "stage", [pytest.param(stage, marks=[pytest.mark.nightly] if stage != SAMPLE else []) for stage in STAGES]
+)
 def test_crash_after_the_work_of_each_task_changes_nothing_when_it_runs_again(
     lived: Toy, stage: str, monkeypatch
 ) -> None:

@@ -105,6 +105,7 @@ def test_no_version_is_champion_of_nights_whose_outcomes_it_knew(crowned: Toy) -
         promote(crowned.work, version, "test", "tests", effective_from=night(21))
 
 
+@pytest.mark.nightly
 def test_without_refit_the_gap_before_the_holdout_is_not_seen(crowned: Toy) -> None:
     snapshot_job(crowned, 40, HORIZON, training={"refit": False, "holdout_nights": 7}, **LINE)
     ref = train(crowned.work, Nights(night(0), night(20))).ref
@@ -131,6 +132,7 @@ def test_performance_of_several_nights_draws_entities_too(crowned: Toy) -> None:
     assert seen.loss is None
 
 
+@pytest.mark.nightly
 def test_a_shadow_is_judged_by_entities_and_nights(crowned: Toy) -> None:
     score(crowned, UNTIL)
     train(crowned.work, Nights(night(2), night(20)))

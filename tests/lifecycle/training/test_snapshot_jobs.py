@@ -31,7 +31,12 @@ WINDOW = 60
 
 @pytest.mark.parametrize(
     ("horizon", "pipeline"),
-    [(1, "forest"), pytest.param(7, "forest", marks=pytest.mark.nightly), (30, "forest"), (30, "line")],
+    [
+        (1, "forest"),
+        pytest.param(7, "forest", marks=pytest.mark.nightly),
+        pytest.param(30, "forest", marks=pytest.mark.nightly),
+        (30, "line"),
+    ],
 )
 def test_no_alert_on_three_nights_after_training_when_nothing_changes(
     untrained: Toy, horizon: int, pipeline: str
