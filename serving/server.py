@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,6 +31,10 @@ class Address:
     workers: int = 1
 
 
+SWITCH_SECONDS = 0.0002
+"""Python's default of 5 ms is what a request waits, at each of its steps, while another thread records answers."""
+
+
 def serve(settings: Settings, jobs: Sequence[Job], address: Address, clock: Callable[[], datetime]) -> None:
     """Answer requests for predictions of ``jobs`` until the process is asked to end. What it was asked by then is answered.
 
@@ -50,6 +55,7 @@ def serve(settings: Settings, jobs: Sequence[Job], address: Address, clock: Call
 
 def made(settings: Settings, jobs: tuple[Job, ...], loopback: bool, clock: Callable[[], datetime]) -> Any:
     """Return the application, made in the process that answers."""
+    sys.setswitchinterval(SWITCH_SECONDS)
     logging.getLogger("nightshift.serving").setLevel(logging.INFO)
     return application(Office.of(open_stores(settings, clock), jobs, loopback))
 
