@@ -59,12 +59,17 @@ class DriftOperator(BaseOperator):
         return {**summary, "judged": [run.run_id, *watched.again]}
 
 
+def _as_extracted(job: Job, context: Any) -> Any:
+    """Return the workspace with the job as the task ``extract`` of this run read its file."""
+    return begun(job, context["ti"].xcom_pull(task_ids="extract", key="run_id"))
+
+
 def performance(job: Job) -> list[str]:
     """Measure the nights whose labels have matured by the end of the run's night, alert about them, and return them."""
     from drift.measure import alarm_of, measure
 
     context = get_current_context()
-    work = begun(job, context["ti"].xcom_pull(task_ids="extract", key="run_id"))
+    work = _as_extracted(job, context)
     days = measure(work, night_of(context))
     alarm = alarm_of(work, days, night_of(context))
     if alarm is not None:
@@ -81,7 +86,7 @@ def report(job: Job) -> dict[str, str]:
     from drift.report import prune_reports, reported, runs_to_report, write_report, write_report_of_alert
 
     context = get_current_context()
-    work = begun(job, context["ti"].xcom_pull(task_ids="extract", key="run_id"))
+    work = _as_extracted(job, context)
     judged = (context["ti"].xcom_pull(task_ids="drift") or {}).get("judged", [])
     measured = [date.fromisoformat(day) for day in context["ti"].xcom_pull(task_ids="performance") or []]
     runs = runs_to_report(work, judged, measured)
@@ -134,7 +139,7 @@ def review(job: Job) -> list[str]:
 
     context = get_current_context()
     may = run_type(context) != "backfill"
-    work = begun(job, context["ti"].xcom_pull(task_ids="extract", key="run_id"))
+    work = _as_extracted(job, context)
     results = review(work, night_of(context), may_roll_back=may)
     for result in results:
         if result.rolled_back:

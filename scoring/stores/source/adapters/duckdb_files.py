@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from scoring.errors import StageLost
 from scoring.interval import DataInterval
 from scoring.stores.source.adapters.duckdb import opened, read, require_readable, statement_in
+from scoring.stores.source.adapters.duckdb_source import literal
 from scoring.stores.source.file_stage import FileStage, Slice
 from scoring.stores.source.night_select import literals, numbered, verbatim
 from scoring.stores.source.query import Query
@@ -94,10 +95,10 @@ def _part(
 def _within(connection: duckdb.DuckDBPyConnection, night: Node, taken: Sequence[Slice]) -> Node:
     """Return the SELECT with the condition that a row is in one of the slices."""
     ranges = (
-        f"(filename = {_literal(some.file)} and file_row_number >= {some.first} and file_row_number < {some.end})"
+        f"(filename = {literal(some.file)} and file_row_number >= {some.first} and file_row_number < {some.end})"
         for some in taken
     )
-    files = ", ".join(_literal(file) for file in dict.fromkeys(some.file for some in taken))
+    files = ", ".join(literal(file) for file in dict.fromkeys(some.file for some in taken))
     within = _parsed(connection, f"select 1 from x where filename in ({files}) and ({' or '.join(ranges)})")
     condition = within["where_clause"]
     if night["where_clause"] is not None:
@@ -149,7 +150,7 @@ def _states(connection: duckdb.DuckDBPyConnection, taken: Sequence[Slice]) -> di
     files = list(dict.fromkeys(some.file for some in taken))
     if not files:
         return {}
-    listed = ", ".join(_literal(file) for file in files)
+    listed = ", ".join(literal(file) for file in files)
     rows = connection.execute(f"select filename, size, last_modified from read_blob([{listed}])").fetchall()
     return {file: f"{size} bytes, {changed}" for file, size, changed in rows}
 
@@ -171,10 +172,6 @@ def _written(connection: duckdb.DuckDBPyConnection, node: Node) -> str:
     """Return the SQL of a syntax tree."""
     tree = json.dumps({"error": False, "statements": [{"node": node, "named_param_map": []}]})
     return str(connection.execute("select json_deserialize_sql(?)", [tree]).fetchall()[0][0])
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _quoted(name: str) -> str:

@@ -76,9 +76,9 @@ class DuckdbSource:
             raise self._refused(str(error), "see the options in docs/reference/settings.md") from None
         with connection:
             self._prepare(connection)
-            connection.execute(f"set timezone = {_literal(timezone)}")
+            connection.execute(f"set timezone = {literal(timezone)}")
             if self.root is not None:
-                connection.execute(f"set allowed_directories = [{_literal(self.root)}]")
+                connection.execute(f"set allowed_directories = [{literal(self.root)}]")
                 connection.execute("set enable_external_access = false")
             connection.execute("set lock_configuration = true")
             yield connection
@@ -90,7 +90,7 @@ class DuckdbSource:
         if self.root is not None and "://" in self.root:
             connection.register_filesystem(self._file_system(self.root.partition(":")[0]))
         if self.file is not None:
-            connection.execute(f"attach {_literal(str(self.file))} as source (read_only)")
+            connection.execute(f"attach {literal(str(self.file))} as source (read_only)")
             connection.execute("use source")
 
     def _load(self, connection: duckdb.DuckDBPyConnection, name: str) -> None:
@@ -186,6 +186,6 @@ def _malformed(where: str, problem: str, expected: str) -> SettingsError:
     return SettingsError(where, found=problem, expected=expected, next_step="correct the URL")
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
     """Return text as SQL's literal."""
     return "'" + text.replace("'", "''") + "'"
